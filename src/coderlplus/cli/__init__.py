@@ -1,0 +1,1 @@
+"""The `coderlplus` command line."""

@@ -1,0 +1,17 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real problems, recorded programs and hostile programs that the maintainers test with; users do not have it."""
+    folder = Path(os.environ.get("CODERLPLUS_SHARED", Path(__file__).parents[2] / "shared"))
+    if not folder.is_dir():
+        pytest.skip("the maintainers' folder of recorded data is absent (set CODERLPLUS_SHARED to use one)")
+    return folder
