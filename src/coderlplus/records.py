@@ -3,8 +3,8 @@
     Problem → Rollout → Verdict → Trace → AlignmentTask → Reward
 
 All records are frozen. Every record has `to_json()` (a dict of plain JSON) and `from_json()`; `read_jsonl` and `write_jsonl` move them to and from
-files, one object a line. Python values inside records (arguments, expected values, variables) are *tagged values*: plain JSON where JSON says the same,
-a tagged object otherwise (`{"$tuple": [...]}`), made and read by `coderlplus.sandbox.values`. Records hold them as they are and never look inside.
+files, one object a line. Python values inside records (arguments, expected values, variables) are *tagged values*: plain JSON where JSON says the
+same, a tagged object otherwise (`{"$tuple": [...]}`), made and read by `coderlplus.sandbox.values`. Records hold them as they are.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class CallTest:
 
 @dataclass(frozen=True, slots=True)
 class CheckTest:
-    """Test code: it defines `check(candidate)`, or is a list of asserts on the entry point by name. It runs in the examiner, never beside the program."""
+    """Test code: it defines `check(candidate)`, or is a list of asserts on the entry point by name. It runs in the examiner."""
 
     code: str
     kind: ClassVar[str] = "check"
@@ -266,7 +266,7 @@ class Failure:
         given = data.get("input")
         return cls(
             index=_get(data, "index", int),
-            verdict=_get(data, "verdict", str),  # type: ignore[arg-type]
+            verdict=_get(data, "verdict", str),
             detail=data.get("detail", ""),
             input=None if given is None else input_from_json(given),
         )
@@ -274,7 +274,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the judge says of a program: `cpu_s`, `wall_s` are sums over its runs, `peak_mb` the largest; `isolation` the layers that were in force."""
+    """What the judge says of a program: `cpu_s`, `wall_s` are sums over its runs, `peak_mb` the largest; `isolation` the layers in force."""
 
     rollout_id: str
     problem_id: str
@@ -302,7 +302,7 @@ class Verdict:
         return cls(
             rollout_id=_get(data, "rollout_id", str),
             problem_id=_get(data, "problem_id", str),
-            verdict=_get(data, "verdict", str),  # type: ignore[arg-type]
+            verdict=_get(data, "verdict", str),
             tests_passed=_get(data, "tests_passed", int),
             tests_total=_get(data, "tests_total", int),
             first_failure=None if failure is None else Failure.from_json(failure),
@@ -315,7 +315,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a run ended: `finished`, `exception` (with `type`, `message` and the `line` in the program), `exit`, `time_limit`, `memory_limit`, `output_limit`."""
+    """How a run ended: `finished`, `exception` (with `type`, `message` and the `line` in the program), `exit`, or at a limit."""
 
     kind: Literal["finished", "exception", "exit", "time_limit", "memory_limit", "output_limit", "syntax_error"]
     type: str | None = None
@@ -334,8 +334,8 @@ class Ending:
 class Trace:
     """What a program did on one input.
 
-    `output` is what it printed; `value` the tagged value that a `CallInput` returned (`None` also when it returned `None`: see `ending`). `variables` maps a
-    scope (`<module>` or a function's `__qualname__`) to the tagged final values of its variables, both in order of first definition.
+    `output` is what it printed; `value` the tagged value that a `CallInput` returned (`None` also when it returned `None`: see `ending`).
+    `variables` maps a scope (`<module>` or a function's `__qualname__`) to the tagged final values of its variables, both in order of definition.
     """
 
     program: str
@@ -366,7 +366,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One thing that an alignment task asks for: `label` is how the prompt names it, `value` the true tagged value. `scope` is `None` for the output."""
+    """One thing that an alignment task asks for: `label` is its name in the prompt, `value` the true tagged value; `scope` is `None` for the output."""
 
     label: str
     value: TaggedValue
@@ -421,9 +421,9 @@ class AlignmentTask:
 class Reward:
     """The reward of one completion: R_gen or R_sem (paper, section 3).
 
-    `value` is `None` when our own sandbox failed: the completion is left out of its group and never counts as 0. `kind` is `"generation"` or the kind of
-    the alignment task. `program` and `verdict` (generation) or `correct` (alignment: target label → right or not; empty when the answer had no usable
-    form) say how it came about.
+    `value` is `None` when our own sandbox failed: the completion is left out of its group and never counts as 0. `kind` is `"generation"` or the
+    kind of the alignment task. `program` and `verdict` (generation) or `correct` (alignment: target label → right or not; empty when the answer had
+    no usable form) say how it came about.
     """
 
     kind: str

@@ -1,0 +1,49 @@
+# Everything happens in .venv inside the project; versions are pinned by constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: help install quickstart quickstart-seeds test lint docs bench clean
+
+help:
+	@echo "make quickstart        watch the whole loop learn on two CPU cores (about ten minutes)"
+	@echo "make quickstart-seeds  the same over three seeds and with a GRPO + KL control: the numbers of the README"
+	@echo "make test              all tests"
+	@echo "make lint              ruff and mypy"
+	@echo "make docs              the documentation, in site/"
+	@echo "make bench             benchmarks of judge and tracer, printed as tables"
+	@echo "make install           only the environment (.venv)"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "coderlplus needs Python 3.11 or later: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trl,dev,docs]'
+	@touch $@
+
+quickstart: install
+	$(BIN)/coderlplus quickstart --output runs/quickstart
+
+quickstart-seeds: install
+	$(BIN)/coderlplus quickstart --output runs/quickstart-seeds --seeds 3 --kl-control
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: install
+	$(BIN)/mkdocs build --strict
+
+bench: install
+	$(BIN)/python benchmarks/judge.py
+	$(BIN)/python benchmarks/tracing.py
+
+clean:
+	rm -rf .venv site build dist
