@@ -366,7 +366,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One thing that an alignment task asks for: `label` is its name in the prompt, `value` the true tagged value; `scope` is `None` for the output."""
+    """One thing that an alignment task asks for: `label` is its name in the prompt, `value` the true tagged value; `scope` is `None` for output."""
 
     label: str
     value: TaggedValue

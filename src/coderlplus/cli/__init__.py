@@ -1,1 +1,62 @@
-"""The `coderlplus` command line."""
+"""The `coderlplus` command line: one verb per job, one file per verb.
+
+Errors made on purpose (`CodeRLPlusError`) are printed as one sentence and end with exit code 2; Ctrl-C ends with 130. Anything else is a defect of
+ours and shows its traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from coderlplus import __version__
+from coderlplus.cli.doctor import doctor
+from coderlplus.cli.judge import judge
+from coderlplus.cli.quickstart import quickstart
+from coderlplus.cli.report import report
+from coderlplus.cli.score import score
+from coderlplus.cli.tasks import tasks
+from coderlplus.cli.trace import trace
+from coderlplus.cli.train import train
+from coderlplus.errors import CodeRLPlusError
+
+app = typer.Typer(
+    name="coderlplus",
+    help="Reinforcement learning of code models with execution semantics alignment (CodeRL+).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for verb in (quickstart, train, judge, trace, tasks, score, report, doctor):
+    app.command()(verb)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        print(f"coderlplus {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+) -> None: ...
+
+
+def main() -> None:
+    """Entry point of the `coderlplus` script."""
+    try:
+        app()
+    except CodeRLPlusError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error:[/] {_escape(str(error))}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _escape(text: str) -> str:
+    """Keep rich from reading square brackets in a message as markup."""
+    return text.replace("[", r"\[")
