@@ -18,6 +18,7 @@ LAYERS = (
     {"judge", "tracing"},
     {"problems", "alignment"},
     {"rewards"},
+    {"loop"},
     {"engines", "evaluation"},
     {"report"},
     {"quickstart"},
