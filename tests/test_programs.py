@@ -34,7 +34,10 @@ COMPLETIONS = {
     "unclosed fence": (f"Here:\n```python\n{PROGRAM}\n", PROGRAM),
     "unclosed fence cut in the middle": ("```python\ndef f(x):\n    return (x +", None),
     "closed fence before a cut one": (f"```python\n{PROGRAM}\n```\nOr:\n```python\ndef f(", PROGRAM),
-    "fence in a docstring": ('```python\ndef f():\n    """\n    ```\n    f()\n    ```\n    """\n```', 'def f():\n    """\n    ```\n    f()\n    ```\n    """'),
+    "fence in a docstring": (
+        '```python\ndef f():\n    """\n    ```\n    f()\n    ```\n    """\n```',
+        'def f():\n    """\n    ```\n    f()\n    ```\n    """',
+    ),
     "indented in a list": ("1. So:\n   ```python\n   for i in range(2):\n       print(i)\n   ```", "for i in range(2):\n    print(i)"),
     "four marks around three": ('````python\ns = """\n```\n"""\n````', 's = """\n```\n"""'),
     "reasoning before": (f"<think>\n```python\nwrong = 1\n```\n</think>\n```python\n{PROGRAM}\n```", PROGRAM),
@@ -51,9 +54,13 @@ def test_extract_program(name: str) -> None:
     assert extract_program(completion) == program
 
 
-LINES = st.sampled_from(["```", "```python", "````", "~~~", "<think>", "</think>", "x = 1", "def f(:", "    y = (2", "'''", "\x00", "\ud800", "word", "", "(" * 300])
+LINES = st.sampled_from(
+    ["```", "```python", "````", "~~~", "<think>", "</think>", "x = 1", "def f(:", "    y = (2", "'''", "\x00", "\ud800", "word", "", "(" * 300]
+)
 MARKDOWN = st.one_of(st.text(), st.lists(LINES).map("\n".join))
-PROGRAMS = st.lists(st.sampled_from(["x = 1", "print(x)", "for i in range(3):\n    pass", "# note", "", "y = '''\na\n'''"]), min_size=1).map("\n".join)
+PROGRAMS = st.lists(st.sampled_from(["x = 1", "print(x)", "for i in range(3):\n    pass", "# note", "", "y = '''\na\n'''"]), min_size=1).map(
+    "\n".join
+)
 
 
 @given(MARKDOWN)
@@ -72,10 +79,8 @@ def test_a_fenced_program_comes_back_and_extracting_twice_changes_nothing(progra
         assert again == extracted
 
 
-REPEATED = "-|not |lambda:|2**|1+|(|[|{|1 if 1 else |a.|a<|a and |a=|yield |f(|{a:|\\
-|'''|f\"{|if 1:
- |@a
-|async ".split("|")
+REPEATED = "-|not |lambda:|2**|1+|(|[|{|1 if 1 else |a.|a<|a and |a=|yield |f(|{a:|'''|f'{|async ".split("|")
+REPEATED += ["\\\n", "if 1:\n ", "@a\n", "elif 1:\n  x\n"]
 
 
 @pytest.mark.parametrize("text", REPEATED)
