@@ -1,0 +1,34 @@
+// Building blocks. All text goes through text nodes: nothing that a model wrote is ever parsed as HTML.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function element(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  for (const child of children.flat(Infinity)) {
+    if (child !== null && child !== undefined && child !== false) node.append(child);
+  }
+  return node;
+}
+
+const h = (tag, attributes, ...children) => element(document.createElement(tag), attributes, children);
+const s = (tag, attributes, ...children) => element(document.createElementNS(SVG, tag), attributes, children);
+const byId = (id) => document.getElementById(id);
+
+const isNumber = (value) => typeof value === "number";
+const thousands = (value) => Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, "\u202f");
+const percent = (value, digits = 1) => `${(100 * value).toFixed(digits)}\u202f%`;
+const signed = (value, digits) => (value < 0 ? "\u2212" : "+") + Math.abs(value).toFixed(digits);
+
+// A number with about three digits, whatever its size.
+function compact(value) {
+  const size = Math.abs(value);
+  if (size >= 10000) return thousands(value);
+  if (size >= 100 || Number.isInteger(value)) return value.toFixed(0);
+  if (size >= 10) return value.toFixed(1);
+  if (size >= 0.01 || size === 0) return value.toFixed(size >= 1 ? 2 : 3);
+  return value.toExponential(1);
+}

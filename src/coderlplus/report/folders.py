@@ -1,0 +1,157 @@
+"""Read run folders and quick-start folders as the engine and the quick start leave them, finished or not.
+
+A run folder holds `metrics.jsonl` (and `samples.jsonl`, `config.yaml`, `environment.json`). A quick-start folder holds run folders, `summary.json` and
+`evaluation/*.json`. All files but one `metrics.jsonl` may be absent: a run that has just begun has a page too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from coderlplus.errors import DataError
+
+LABELS = {"warm_start": "Warm start", "grpo": "GRPO", "grpo_kl": "GRPO + KL", "coderlplus": "CodeRL+"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One training run: `metrics` has one mapping a step, in order of `"step"`; `planned_steps` is `None` when the configuration does not say."""
+
+    name: str
+    label: str
+    folder: Path
+    config: str
+    environment: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    planned_steps: int | None
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """What the page is about: one run, or several side by side with the `summary` of their evaluations (run name → headline number → value)."""
+
+    path: Path
+    runs: list[Run]
+    summary: dict[str, dict[str, Any]]
+
+
+def label_of(name: str) -> str:
+    """The name of a run as people say it.
+
+    >>> label_of("coderlplus"), label_of("alpha-0.4")
+    ('CodeRL+', 'alpha-0.4')
+    """
+    return LABELS.get(name, name)
+
+
+def read_folder(path: Path) -> Folder:
+    """Read a run folder or a quick-start folder. Raises `DataError` when it is neither, or when a file in it is broken."""
+    if not path.is_dir():
+        raise DataError(f"{path} is not a folder; give a run folder or a quick-start folder")
+    if (path / "metrics.jsonl").is_file():
+        return Folder(path=path, runs=[read_run(path)], summary={})
+    order = list(LABELS)
+    folders = [child.parent for child in path.glob("*/metrics.jsonl")]
+    folders.sort(key=lambda child: (order.index(child.name) if child.name in order else len(order), child.name))
+    if not folders:
+        raise DataError(f"{path} holds no metrics.jsonl, nor does a folder in it: it is not a run (yet); a run writes it with its first step")
+    return Folder(path=path, runs=[read_run(child) for child in folders], summary=read_summary(path))
+
+
+def read_run(path: Path) -> Run:
+    """Read one run folder. Raises `DataError` when a file is broken or there is no step yet."""
+    steps = {}
+    for number, line in enumerate(json_lines(path / "metrics.jsonl"), 1):
+        if not isinstance(line.get("step"), int):
+            raise DataError(f"{path / 'metrics.jsonl'}:{number}: field 'step' must be an integer, not {line.get('step')!r}")
+        steps[line["step"]] = {name: value for name, value in line.items() if is_number(value)}
+    if not steps:
+        raise DataError(f"{path / 'metrics.jsonl'} holds no step yet; wait for the first one")
+    config = read_text(path / "config.yaml")
+    return Run(
+        name=path.name,
+        label=label_of(path.name),
+        folder=path,
+        config=config,
+        environment=read_object(path / "environment.json"),
+        metrics=[steps[step] for step in sorted(steps)],
+        planned_steps=planned_steps(config, path / "config.yaml"),
+        finished=(path / "final").is_dir(),
+    )
+
+
+def read_summary(path: Path) -> dict[str, dict[str, Any]]:
+    """The headline numbers by run name: `summary.json`, and what `evaluation/NAME.json` already says where that is not written yet."""
+    summary = read_object(path / "summary.json")
+    for file in sorted(path.glob("evaluation/*.json")):
+        summary[file.stem] = read_object(file) | summary.get(file.stem, {})
+    known = {name: summary[name] for name in LABELS if name in summary}
+    return {name: numbers for name, numbers in (known | summary).items() if isinstance(numbers, dict)}
+
+
+def json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a JSONL file. A last line without its newline is still being written and is left out. Raises `DataError` naming the line."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip() or not line.endswith("\n"):
+                    continue
+                try:
+                    data = json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise DataError(f"{path}:{number}: not valid JSON ({error.msg} at column {error.colno}); remove the line") from error
+                if not isinstance(data, dict):
+                    raise DataError(f"{path}:{number}: expected a JSON object, not {type(data).__name__}; remove the line")
+                yield data
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty when there is no such file."""
+    text = read_text(path)
+    try:
+        data = json.loads(text or "{}")
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}:{error.lineno}: not valid JSON ({error.msg}); remove the file or write it anew") from error
+    if not isinstance(data, dict):
+        raise DataError(f"{path}: expected a JSON object, not {type(data).__name__}; remove the file or write it anew")
+    return data
+
+
+def read_text(path: Path) -> str:
+    """The text of a file; empty when there is no such file."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
+def planned_steps(config: str, path: Path) -> int | None:
+    """The number of steps that a configuration asks for, at its top level or one level down."""
+    try:
+        data = yaml.safe_load(config) or {}
+    except yaml.YAMLError as error:
+        raise DataError(f"{path}: not valid YAML; the run's other files can be read without it, remove it") from error
+    if not isinstance(data, dict):
+        return None
+    for section in (data, *(value for value in data.values() if isinstance(value, dict))):
+        for name in ("max_steps", "steps"):
+            if isinstance(section.get(name), int) and section[name] > 0:
+                return int(section[name])
+    return None
+
+
+def is_number(value: Any) -> bool:
+    """A finite number: what a curve can be drawn through."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

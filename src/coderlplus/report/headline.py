@@ -1,0 +1,80 @@
+"""The headline: a table of evaluation results, and sentences that say what it shows and no more.
+
+Differences are in percentage points. Nothing is called better or worse: one run each shows no more than the direction, and the page says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from coderlplus.report.folders import is_number, label_of
+
+COLUMNS = (
+    ("pass_at_1_sampled", "pass@1", "sampled"),
+    ("pass_at_1_greedy", "pass@1", "greedy"),
+    ("pass_at_8", "pass@8", "sampled"),
+    ("output_accuracy", "output", "predicted"),
+    ("all_variables_accuracy", "all variables", "predicted"),
+)
+
+Summary = Mapping[str, Mapping[str, Any]]
+
+
+def table(summary: Summary) -> list[dict[str, Any]]:
+    """One row a model: its `name`, `label`, `samples`, `minutes` and `cells`, each `{value, low, high}` (shares of 1, `None` where not measured)."""
+    return [
+        {
+            "name": name,
+            "label": label_of(name),
+            "cells": [cell(numbers, key) for key, _, _ in COLUMNS],
+            "samples": number(numbers, "samples"),
+            "minutes": None if number(numbers, "seconds") is None else number(numbers, "seconds") / 60,  # type: ignore[operator]
+        }
+        for name, numbers in summary.items()
+    ]
+
+
+def cell(numbers: Mapping[str, Any], key: str) -> dict[str, float | None]:
+    """A measured share and its interval, if there is one under `KEY_interval`."""
+    interval = numbers.get(f"{key}_interval")
+    low, high = interval if isinstance(interval, list) and len(interval) == 2 and all(map(is_number, interval)) else (None, None)
+    return {"value": number(numbers, key), "low": low, "high": high}
+
+
+def sentences(summary: Summary) -> list[str]:
+    """What the numbers say, in words.
+
+    >>> start = {"pass_at_1_sampled": 0.25, "output_accuracy": 0.84}
+    >>> grpo = {"pass_at_1_sampled": 0.46, "output_accuracy": 0.38}
+    >>> ours = {"pass_at_1_sampled": 0.42, "output_accuracy": 0.82}
+    >>> for sentence in sentences({"warm_start": start, "grpo": grpo, "coderlplus": ours}): print(sentence)
+    Writing programs: CodeRL+ passes with 42.0 % of its samples, 17.0 points above the warm start and 4.0 points below GRPO.
+    Predicting execution: CodeRL+ names the right output for 82.0 % of programs, 2.0 points below the warm start and 44.0 points above GRPO.
+    """
+    ours = summary.get("coderlplus")
+    if ours is None:
+        return []
+    others = [(name, summary[key]) for key, name in (("warm_start", "the warm start"), ("grpo", "GRPO")) if key in summary]
+    result = []
+    for key, opening, ending in (
+        ("pass_at_1_sampled", "Writing programs: CodeRL+ passes with", "of its samples"),
+        ("output_accuracy", "Predicting execution: CodeRL+ names the right output for", "of programs"),
+    ):
+        value = number(ours, key)
+        differences = [difference(value, number(numbers, key), name) for name, numbers in others if value is not None and is_number(numbers.get(key))]
+        if value is not None and differences:
+            result.append(f"{opening} {100 * value:.1f} % {ending}, {' and '.join(differences)}.")
+    return result
+
+
+def difference(value: float, other: float | None, name: str) -> str:
+    points = round(100 * (value - (other or 0.0)), 1)
+    if points == 0:
+        return f"level with {name}"
+    return f"{abs(points):.1f} points {'above' if points > 0 else 'below'} {name}"
+
+
+def number(numbers: Mapping[str, Any], key: str) -> float | None:
+    value = numbers.get(key)
+    return value if is_number(value) else None

@@ -1,0 +1,114 @@
+"""Assemble the run page from its template, style and scripts, with the data embedded as JSON.
+
+The page asks nothing of the network, and its content security policy forbids it to: only its own style and script run, known by their hashes. Text of
+the run (statements, completions, errors) is data in a JSON block and reaches the screen through `textContent` only.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from coderlplus.errors import DataError
+from coderlplus.report.folders import Folder, Run, read_folder
+from coderlplus.report.headline import COLUMNS, sentences, table
+from coderlplus.report.samples import read_samples
+
+HERE = Path(__file__).parent
+SCRIPTS = ("dom.js", "python.js", "plot.js", "curves.js", "samples.js", "page.js")
+SAMPLE_BYTES = 3_500_000
+"""How much of the page samples may take; with curves and code the page stays under 5 MB."""
+CURVE_POINTS = 1000
+"""More steps than this are averaged in groups."""
+
+
+def write_report(folder: Path, out: Path | None = None) -> Path:
+    """Write the page of a run or quick-start folder to `out` (default: `index.html` in the folder) and return its path.
+
+    Raises `DataError` when the folder is not a run, a file in it is broken, or the page cannot be written.
+    """
+    folder = Path(folder)
+    html = render(read_folder(folder))
+    out = Path(out) if out is not None else folder / "index.html"
+    if out.is_dir():
+        out = out / "index.html"
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = out.with_name(out.name + ".partial")
+        partial.write_text(html, encoding="utf-8")
+        partial.replace(out)
+    except OSError as error:
+        raise DataError(f"cannot write {out}: {error.strerror}; name another file with -o") from error
+    return out
+
+
+def render(folder: Folder) -> str:
+    """The page as text."""
+    style = (HERE / "page.css").read_text(encoding="utf-8")
+    script = '"use strict";\n' + "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    policy = f"default-src 'none'; style-src '{digest(style)}'; script-src '{digest(script)}'; base-uri 'none'; form-action 'none'"
+    page = (HERE / "page.html").read_text(encoding="utf-8")
+    for name, text in (("policy", policy), ("style", style), ("script", script), ("data", embed(page_data(folder)))):
+        page = page.replace(f"{{{{{name}}}}}", text, 1)
+    return page
+
+
+def page_data(folder: Folder) -> dict[str, Any]:
+    """All that the page shows, as JSON."""
+    return {
+        "folder": folder.path.resolve().name,
+        "columns": [{"name": name, "how": how} for _, name, how in COLUMNS],
+        "table": table(folder.summary),
+        "sentences": sentences(folder.summary),
+        "start": folder.summary.get("warm_start", {}),
+        "runs": [run_data(run) for run in folder.runs],
+        "samples": read_samples(folder, SAMPLE_BYTES),
+    }
+
+
+def run_data(run: Run) -> dict[str, Any]:
+    return {
+        "name": run.name,
+        "label": run.label,
+        "config": run.config,
+        "environment": run.environment,
+        "steps": run.metrics[-1]["step"],
+        "planned": run.planned_steps,
+        "finished": run.finished,
+        "curves": curves(run.metrics),
+    }
+
+
+def curves(metrics: list[dict[str, Any]]) -> dict[str, list[float | None]]:
+    """Metrics by name, one value a point (`None` where a step has none); long runs are averaged down to `CURVE_POINTS` points.
+
+    >>> curves([{"step": 1, "loss": 0.5}, {"step": 2}])
+    {'loss': [0.5, None], 'step': [1, 2]}
+    """
+    width = -(-len(metrics) // CURVE_POINTS)
+    bins = [metrics[start : start + width] for start in range(0, len(metrics), width)]
+    result: dict[str, list[float | None]] = {}
+    for name in sorted({name for line in metrics for name in line}):
+        groups = [[line[name] for line in group if name in line] for group in bins]
+        result[name] = [short(sum(group) / len(group)) if group else None for group in groups]
+    result["step"] = [group[-1]["step"] for group in bins]
+    return result
+
+
+def short(value: float) -> float:
+    """Six significant digits: what a curve needs."""
+    rounded = float(f"{value:.6g}")
+    return int(rounded) if rounded.is_integer() else rounded
+
+
+def embed(data: Any) -> str:
+    """JSON that can stand inside a script element: ASCII only, and no `<` that could end it or open a comment."""
+    return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def digest(text: str) -> str:
+    """The name of an inline style or script in a content security policy."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
