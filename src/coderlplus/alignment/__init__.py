@@ -1,0 +1,24 @@
+"""Execution semantics alignment: from failed rollouts to questions about their execution whose right answers are known.
+
+`mine` makes tasks, `TaskBuffer` keeps them, `score_answer` scores what a model says; `coderlplus.loop` joins them to a training run.
+"""
+
+from coderlplus.alignment.answers import Answer, parse_answer, score_answer, write_answer
+from coderlplus.alignment.buffer import TaskBuffer
+from coderlplus.alignment.mining import JudgedRollout, Mined, mine
+from coderlplus.alignment.settings import AlignmentSettings
+from coderlplus.alignment.tasks import Lineage, make_task
+
+__all__ = [
+    "AlignmentSettings",
+    "Answer",
+    "JudgedRollout",
+    "Lineage",
+    "Mined",
+    "TaskBuffer",
+    "make_task",
+    "mine",
+    "parse_answer",
+    "score_answer",
+    "write_answer",
+]

@@ -1,0 +1,281 @@
+"""Answers to alignment tasks: how one is written, read from a completion, and scored.
+
+The form asked for is one JSON object on one line that maps every label to its value, `{"a": [3, 1, 2], "output": 6}`; what JSON does not have is
+written as a Python literal, `(1, 2)`. Reading is tolerant where nothing is ambiguous (see `parse_answer`). Scoring compares values, not text, and
+is bounded in time and memory whatever the completion holds; nothing in it is ever run.
+
+Departures from the paper: a weight for a usable form (`format_weight`, as in the published code; 0 gives the paper's formula), and the output counts
+as one more item.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from coderlplus.records import AlignmentTask, StdioInput, TaggedValue, Target
+from coderlplus.sandbox.values import encode, equal, to_source
+
+MAX_ANSWER_CHARS = 10_000
+"""Only so much of the end of a completion is read, and no answer is longer."""
+MAX_DEPTH = 40
+"""Deepest nesting of brackets in an answer."""
+MAX_OBJECTS = 200
+"""Objects tried in one completion; of more, the last ones."""
+
+FLOAT_TOLERANCE = 1e-6
+"""Relative and absolute."""
+
+_REASONING_END = re.compile(r"</(?:think|thinking|reasoning)>", re.IGNORECASE)
+_PIECE = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|[\[\](){}]')
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The values that a completion gives, by label. `is_json` if written as JSON, which knows neither tuples nor sets nor keys of other types."""
+
+    values: Mapping[str, TaggedValue]
+    is_json: bool
+
+
+def write_answer(targets: Iterable[Target]) -> str:
+    """The right answer to a task as one line, in the form that its prompt asks for.
+
+    >>> write_answer([Target("a", [3, 1, 2], "f"), Target("output", {"$tuple": [1, True]})])
+    '{"a": [3, 1, 2], "output": (1, True)}'
+    >>> write_answer([Target("found", True, "f"), Target("output", None)])
+    '{"found": true, "output": null}'
+    """
+    targets = tuple(targets)
+    if all(_is_plain_json(target.value) for target in targets):
+        return json.dumps({target.label: target.value for target in targets})
+    return "{" + ", ".join(f"{json.dumps(target.label)}: {to_source(target.value)}" for target in targets) + "}"
+
+
+def parse_answer(completion: str, labels: Sequence[str]) -> Answer | None:
+    """Read the answer for `labels` from a completion, or `None` where there is none of usable form.
+
+    Read are, in this order and after any `<think>…</think>`:
+
+    1. the last object, JSON or Python, bare or fenced, that has at least one of the labels as a key; labels that it lacks count as wrong;
+    2. lines `label = value` or `label: value` that end the completion (before a closing fence);
+    3. if one value only is asked for, a last line or last fenced block that is a literal.
+
+    >>> parse_answer('So a is sorted.\\n{"a": [1, 2], "output": 3}', ["a", "output"])
+    Answer(values={'a': [1, 2], 'output': 3}, is_json=True)
+    >>> parse_answer("a = (1, 2)\\noutput = 'x'", ["a", "output"])
+    Answer(values={'a': {'$tuple': [1, 2]}, 'output': 'x'}, is_json=False)
+    >>> parse_answer("I do not know.", ["a", "output"]) is None
+    True
+    """
+    text = _REASONING_END.split(completion[-MAX_ANSWER_CHARS:])[-1].strip()
+    return _last_object(text, labels) or _last_lines(text, labels) or (_last_literal(text, labels[0]) if len(labels) == 1 else None)
+
+
+def score_answer(task: AlignmentTask, completion: str, *, format_weight: float = 0.1) -> tuple[float, dict[str, bool]]:
+    """`R_sem` of a completion and which targets it has right (empty if the answer has no usable form, which scores 0).
+
+    `R_sem = w + (1 − w) · (right targets / targets)`, w = `format_weight`; with w = 0 the paper's `(1/|V|) Σ 1[v̂ = v]`.
+    """
+    answer = parse_answer(completion, [target.label for target in task.targets])
+    if answer is None:
+        return 0.0, {}
+    printed = isinstance(task.input, StdioInput)
+    correct = {target.label: target.label in answer.values and is_right(target, answer, printed=printed) for target in task.targets}
+    fraction = sum(correct.values()) / len(correct)
+    return (1.0 if fraction == 1 else format_weight + (1 - format_weight) * fraction), correct
+
+
+def is_right(target: Target, answer: Answer, *, printed: bool = False) -> bool:
+    """Whether the answer's value for the target is its true value.
+
+    Numbers are equal as numbers, floats up to `FLOAT_TOLERANCE`; `True` is neither `"true"` nor 1; order matters in lists, not in sets. A JSON answer
+    may write a tuple or a set as a list and a key of another type as a string. Printed output (`printed`, a target without scope) is compared as
+    text, white space at the ends of lines and of the text ignored, and a number stands for its own text.
+    """
+    value = answer.values[target.label]
+    if printed and target.scope is None:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            value = repr(value)
+        return isinstance(value, str) and _lines(value) == _lines(target.value)
+    if equal(value, target.value, float_tolerance=FLOAT_TOLERANCE):
+        return True
+    return answer.is_json and equal(_as_written_in_json(value, target.value), target.value, float_tolerance=FLOAT_TOLERANCE)
+
+
+def _lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.rstrip().split("\n")]
+
+
+def _is_plain_json(value: TaggedValue) -> bool:
+    """Whether a tagged value is written in JSON as it is: no tag, no NaN, no character that a JSON file cannot hold."""
+    if isinstance(value, dict):
+        return not any(key.startswith("$") for key in value) and all(_is_plain_json(item) for item in value.values())
+    if isinstance(value, list):
+        return all(_is_plain_json(item) for item in value)
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _as_written_in_json(value: TaggedValue, target: TaggedValue) -> TaggedValue:
+    """`value`, read from JSON, in the types of `target` where JSON has no way to write them."""
+    if not isinstance(target, dict | list):
+        return value
+    if isinstance(target, list):
+        same_length = isinstance(value, list) and len(value) == len(target)
+        return [_as_written_in_json(*pair) for pair in zip(value, target, strict=True)] if same_length else value
+    if "$tuple" in target and isinstance(value, list):
+        return {"$tuple": _as_written_in_json(value, target["$tuple"])}
+    if "$set" in target and isinstance(value, list):
+        members = target["$set"]
+        return {"$set": members} if len(value) == len(members) and all(_among(member, value) for member in members) else value
+    if "$dict" in target and isinstance(value, dict):
+        keys = {_json_key(key): key for key, _ in target["$dict"]}
+        if len(keys) == len(target["$dict"]) and keys.keys() == value.keys():
+            return {"$dict": [[key, _as_written_in_json(value[_json_key(key)], item)] for key, item in target["$dict"]]}
+        return value
+    if isinstance(value, dict) and value.keys() == target.keys():
+        return {key: _as_written_in_json(value[key], item) for key, item in target.items()}
+    return value
+
+
+def _among(member: TaggedValue, values: list[TaggedValue]) -> bool:
+    return any(equal(_as_written_in_json(value, member), member, float_tolerance=FLOAT_TOLERANCE) for value in values)
+
+
+def _json_key(key: TaggedValue) -> str:
+    """A dict key as JSON writes it: `1` as "1", `True` as "true", a tuple as its Python literal."""
+    if isinstance(key, str):
+        return key
+    return json.dumps(key) if key is None or isinstance(key, bool | int | float) else to_source(key)
+
+
+def _last_object(text: str, labels: Sequence[str]) -> Answer | None:
+    found: Answer | None = None
+    starts = [match.start() for match in re.finditer(r"\{", text)][-MAX_OBJECTS:]
+    end = 0
+    for start in starts:
+        if start < end:
+            continue
+        close = _closing_bracket(text, start)
+        if close is None:
+            continue
+        answer = _object(text[start : close + 1], labels)
+        if answer is not None:
+            found, end = answer, close + 1
+    return found
+
+
+def _closing_bracket(text: str, start: int) -> int | None:
+    """Where the bracket at `start` closes, strings skipped; `None` if it does not, or nests deeper than `MAX_DEPTH`."""
+    expected: list[str] = []
+    for piece in _PIECE.finditer(text, start):
+        mark = piece[0]
+        if mark in _CLOSING:
+            expected.append(_CLOSING[mark])
+            if len(expected) > MAX_DEPTH:
+                return None
+        elif len(mark) == 1:
+            if mark != expected.pop():
+                return None
+            if not expected:
+                return piece.start()
+    return None
+
+
+def _object(source: str, labels: Sequence[str]) -> Answer | None:
+    value, is_json = _literal(source)
+    if not isinstance(value, dict) or not any(label in value for label in labels):
+        return None
+    return Answer({label: encode(value[label]) for label in labels if label in value}, is_json)
+
+
+def _last_lines(text: str, labels: Sequence[str]) -> Answer | None:
+    values: dict[str, TaggedValue] = {}
+    names = "|".join(re.escape(label) for label in labels)
+    form = re.compile(rf"\s*(?:[-*]\s+)?[`*]*(?P<label>{names})[`*]*\s*[=:]\s*(?P<value>.+?)\s*")
+    for line in reversed(_without_closing_fence(text).split("\n")):
+        match = form.fullmatch(line)
+        if match is None:
+            break
+        value, _ = _literal(match["value"].strip("`"))
+        if value is _UNREADABLE:
+            break
+        values.setdefault(match["label"], encode(value))
+    return Answer(dict(reversed(values.items())), False) if values else None
+
+
+def _last_literal(text: str, label: str) -> Answer | None:
+    text = _without_closing_fence(text)
+    block = text.rpartition("```")[2].partition("\n")[2] if "```" in text else text.rpartition("\n")[2]
+    value, is_json = _literal(block.strip().strip("`"))
+    return None if value is _UNREADABLE else Answer({label: encode(value)}, is_json)
+
+
+def _without_closing_fence(text: str) -> str:
+    return text.removesuffix("```").rstrip()
+
+
+_UNREADABLE = object()
+
+
+def _literal(source: str) -> tuple[Any, bool]:
+    """The value of a JSON or Python literal and whether it is JSON; `_UNREADABLE` for anything else."""
+    if len(source) > MAX_ANSWER_CHARS:
+        return _UNREADABLE, False
+    try:
+        return json.loads(source), True
+    except (ValueError, RecursionError):
+        pass
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "\d" in a string of an answer
+            return _evaluate(ast.parse(source.strip(), mode="eval").body), False
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError, OverflowError):
+        return _UNREADABLE, False
+
+
+_NAMES = {"true": True, "false": False, "null": None, "nan": math.nan, "NaN": math.nan, "inf": math.inf, "Infinity": math.inf}
+
+
+def _evaluate(node: ast.expr) -> Any:
+    """The value of a literal; more than `ast.literal_eval` in that JSON's words, `float("nan")` and `frozenset({1})` are literals too."""
+    match node:
+        case ast.Constant(value):
+            return value
+        case ast.Name(name) if name in _NAMES:
+            return _NAMES[name]
+        case ast.List(items):
+            return [_evaluate(item) for item in items]
+        case ast.Tuple(items):
+            return tuple(_evaluate(item) for item in items)
+        case ast.Set(items):
+            return {_evaluate(item) for item in items}
+        case ast.Dict(keys, values):
+            return {_evaluate(_given(key)): _evaluate(value) for key, value in zip(keys, values, strict=True)}
+        case ast.UnaryOp(ast.USub() | ast.UAdd() as sign, ast.Constant(int() | float() | complex() as value)) if not isinstance(value, bool):
+            return -value if isinstance(sign, ast.USub) else value
+        case ast.UnaryOp(ast.USub(), ast.Name(name)) if name in ("nan", "NaN", "inf", "Infinity"):
+            return -_NAMES[name]  # type: ignore[operator]
+        case ast.BinOp(left, ast.Add() | ast.Sub() as sign, ast.Constant(complex() as imaginary)):
+            real = _evaluate(left)
+            if type(real) in (int, float):
+                return real + imaginary if isinstance(sign, ast.Add) else real - imaginary
+        case ast.Call(ast.Name("set" | "frozenset" as name), arguments, []) if len(arguments) <= 1:
+            members = {member for argument in arguments for member in _evaluate(argument)}
+            return frozenset(members) if name == "frozenset" else members
+        case ast.Call(ast.Name("float"), [ast.Constant(str() as text)], []):
+            return float(text)
+    raise ValueError("not a literal")
+
+
+def _given(key: ast.expr | None) -> ast.expr:
+    if key is None:
+        raise ValueError("** in a dict is not a literal")
+    return key

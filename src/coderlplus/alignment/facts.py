@@ -1,0 +1,173 @@
+"""What can be read off a program and its input without running it: how variables are bound, and which values stand there for all to see.
+
+The choice of targets uses it to prefer values that must be worked out.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from coderlplus.programs import parse
+from coderlplus.records import CallInput, ProgramInput, TaggedValue
+from coderlplus.sandbox.values import encode
+
+MODULE = "<module>"
+READERS = frozenset({"input", "stdin", "read", "readline", "readlines"})
+"""Names whose presence on the right of an assignment says that it reads the standard input."""
+
+
+@dataclass(slots=True)
+class Bindings:
+    """How one variable of one scope is bound anywhere in the program."""
+
+    constants: list[str] = field(default_factory=list)
+    """`canonical` values of the literals assigned to it."""
+    parameter: bool = False
+    reads: bool = False
+    """Assigned from the standard input."""
+    computed: bool = False
+    """Bound in any other way: by an expression, a loop, `with`, an augmented assignment."""
+
+
+def canonical(value: TaggedValue) -> str:
+    """One text per tagged value, to be compared and put into sets."""
+    return json.dumps(value, sort_keys=True)
+
+
+def variable_bindings(program: str) -> dict[tuple[str, str], Bindings]:
+    """The bindings of every (scope, name), scopes named as in `Trace.variables`; names bound only by statements without a value have no entry.
+
+    A name declared `global` or `nonlocal` is noted in every scope around it, which errs to the side of *computed*.
+
+    >>> variable_bindings("def f(a):\\n    n = 10\\n    return [a] * n")[("f", "n")].constants
+    ['10']
+    """
+    found: dict[tuple[str, str], Bindings] = {}
+    _collect(parse(program), (MODULE,), found)
+    return found
+
+
+def _collect(block: ast.AST, scopes: tuple[str, ...], found: dict[tuple[str, str], Bindings]) -> None:
+    """Note the bindings inside `block`, the body of the last of `scopes`."""
+    nodes = list(_own_nodes(block))
+    outer = {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
+    values = {id(target): value for node in nodes for target, value in _assignments(node)}
+    for node in nodes:
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            value = values.get(id(node))
+            constants = [] if value is None else [canonical(constant) for constant in _literal(value)]
+            reads = value is not None and _reads(value)
+            for scope in scopes[:-1] if node.id in outer else scopes[-1:]:
+                bindings = found.setdefault((scope, node.id), Bindings())
+                bindings.constants += constants
+                bindings.reads |= reads
+                bindings.computed |= not constants and not reads
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            inner = _qualified(scopes[-1], block, node.name)
+            if not isinstance(node, ast.ClassDef):
+                arguments = node.args
+                every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+                for argument in every:
+                    if argument is not None:
+                        found.setdefault((inner, argument.arg), Bindings()).parameter = True
+            _collect(node, (*scopes, inner), found)
+
+
+def _qualified(scope: str, block: ast.AST, name: str) -> str:
+    """The `__qualname__` of a function or class defined in `block`, whose own is `scope`."""
+    if scope == MODULE:
+        return name
+    return f"{scope}.{name}" if isinstance(block, ast.ClassDef) else f"{scope}.<locals>.{name}"
+
+
+def _own_nodes(block: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a scope in order; of functions and classes in it the definition alone, of comprehensions nothing that they bind."""
+    body = getattr(block, "body", [])
+    stack = list(reversed(body))
+    while stack:
+        node = stack.pop()
+        yield node
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            continue
+        children = list(ast.iter_child_nodes(node))
+        if isinstance(node, ast.comprehension):
+            children.remove(node.target)
+        stack.extend(reversed(children))
+
+
+def _assignments(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """(target, value) of an assignment; each target of an unpacking with its own value, or with the whole where that reads the input."""
+    match node:
+        case ast.Assign(targets, value):
+            pairs = [(target, value) for target in targets]
+        case ast.AnnAssign(target, _, ast.expr() as value) | ast.NamedExpr(target, value):
+            pairs = [(target, value)]
+        case _:
+            return
+    while pairs:
+        target, value = pairs.pop()
+        if isinstance(target, ast.Tuple | ast.List):
+            if isinstance(value, ast.Tuple | ast.List) and len(value.elts) == len(target.elts):
+                pairs += zip(target.elts, value.elts, strict=True)
+            elif _reads(value):
+                pairs += [(item, value) for item in target.elts]
+        elif isinstance(target, ast.Starred):
+            if _reads(value):
+                pairs.append((target.value, value))
+        else:
+            yield target, value
+
+
+def _reads(value: ast.expr) -> bool:
+    """Whether an expression reads the standard input."""
+    return any(
+        (isinstance(node, ast.Name) and node.id in READERS) or (isinstance(node, ast.Attribute) and node.attr in READERS) for node in ast.walk(value)
+    )
+
+
+def literals(program: str) -> set[str]:
+    """The `canonical` values of all literals in the program, those inside other literals included."""
+    return {canonical(value) for node in ast.walk(parse(program)) if isinstance(node, ast.expr) for value in _literal(node)}
+
+
+def input_values(given: ProgramInput) -> set[str]:
+    """The `canonical` values that the input shows: arguments and what is inside them; of a standard input the text, lines, tokens and their numbers."""
+    if isinstance(given, CallInput):
+        return {canonical(part) for value in (*given.args, *given.kwargs.values()) for part in _parts(value)}
+    shown: list[Any] = [given.stdin, given.stdin.rstrip("\n"), given.stdin.split()]
+    for line in given.stdin.split("\n")[:200]:
+        tokens = line.split()
+        numbers = [number for token in tokens if (number := _number(token)) is not None]
+        shown += [line, line.strip(), tokens, numbers, *tokens[:200], *numbers[:200]]
+    return {canonical(value) for value in shown}
+
+
+def _number(token: str) -> int | float | None:
+    for kind in (int, float):
+        try:
+            return kind(token)
+        except ValueError:
+            continue
+    return None
+
+
+def _parts(value: TaggedValue) -> Iterator[TaggedValue]:
+    yield value
+    if isinstance(value, list):
+        for item in value:
+            yield from _parts(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _parts(item)
+
+
+def _literal(node: ast.expr) -> Iterable[TaggedValue]:
+    if isinstance(node, ast.Constant | ast.List | ast.Tuple | ast.Set | ast.Dict | ast.UnaryOp):
+        try:
+            yield encode(ast.literal_eval(node))
+        except (ValueError, TypeError, RecursionError):
+            return

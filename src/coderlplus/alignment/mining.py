@@ -1,0 +1,138 @@
+"""From judged rollouts to alignment tasks.
+
+The input of a task is the one on which the judge saw the program fail, so mining adds one traced execution and no other. A program that ended by
+exception or at a limit there makes no task. Everything that is left out is counted by reason, and the same rollouts, step and seed always give
+the same tasks.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from coderlplus.alignment.facts import canonical
+from coderlplus.alignment.prompts import shown_program
+from coderlplus.alignment.settings import AlignmentSettings
+from coderlplus.alignment.tasks import Lineage, make_task
+from coderlplus.programs import cyclomatic_complexity, normalized
+from coderlplus.records import AlignmentTask, CallInput, CallTest, Problem, ProgramInput, Rollout, StdioInput, StdioTest, Verdict
+from coderlplus.sandbox import Sandbox
+from coderlplus.tracing import TraceRequest, trace_many
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRollout:
+    """A rollout, the program taken from it (`None`: there was none) and what the judge said."""
+
+    problem: Problem
+    rollout: Rollout
+    program: str | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Mined:
+    """New tasks; why the other rollouts made none; how many were traced."""
+
+    tasks: list[AlignmentTask] = field(default_factory=list)
+    rejects: Mapping[str, int] = field(default_factory=dict)
+    traced: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    judged: JudgedRollout
+    program: str
+    input: ProgramInput
+
+
+def mine(
+    sandbox: Sandbox,
+    judged: Sequence[JudgedRollout],
+    *,
+    settings: AlignmentSettings,
+    seed: int = 0,
+    step: int = 0,
+    prompt_fits: Callable[[str], bool] | None = None,
+) -> Mined:
+    """Make alignment tasks of the rollouts that `settings.source` asks for.
+
+    `prompt_fits` is an engine's own filter, by tokens. Reasons of rejection beside those of `make_task`: `passed` and `failed` (not asked for by
+    the source), `sandbox_fault`, `no_program`, `syntax_error`, `exception`, `time_limit`, `memory_limit`, `output_limit` (as judged), `no_input` (it
+    failed before it was given one), `too_long`, `too_complex`, `duplicate` (the same program and input before, comments and format aside),
+    `over_budget` (more than `mine_per_step`). Raises `SandboxError` if our sandbox fails.
+    """
+    rejects: Counter[str] = Counter()
+    candidates: dict[str, _Candidate] = {}
+    for item in judged:
+        candidate = _candidate(item, settings)
+        if isinstance(candidate, str):
+            rejects[candidate] += 1
+            continue
+        key = canonical([normalized(candidate.program), candidate.input.to_json()])
+        if key in candidates:
+            rejects["duplicate"] += 1
+        else:
+            candidates[key] = candidate
+    chosen = list(candidates.values())
+    if len(chosen) > settings.mine_per_step:
+        rejects["over_budget"] = len(chosen) - settings.mine_per_step
+        picked = sorted(random.Random(f"{seed}/mine/{step}").sample(range(len(chosen)), settings.mine_per_step))
+        chosen = [chosen[index] for index in picked]
+    requests = [_request(item) for item in chosen]
+    tasks: list[AlignmentTask] = []
+    for item, trace in zip(chosen, trace_many(sandbox, requests), strict=True):
+        problem, rollout, verdict = item.judged.problem, item.judged.rollout, item.judged.verdict
+        lineage = Lineage(problem_id=problem.problem_id, rollout_id=rollout.rollout_id, step=step, verdict=verdict.verdict)
+        task = make_task(trace, lineage, settings=settings, seed=seed, setup_code=problem.setup_code)
+        if isinstance(task, str):
+            rejects[task] += 1
+        elif prompt_fits is not None and not prompt_fits(task.prompt):
+            rejects["prompt_too_long"] += 1
+        else:
+            tasks.append(task)
+    return Mined(tasks, dict(sorted(rejects.items())), len(chosen))
+
+
+def _candidate(judged: JudgedRollout, settings: AlignmentSettings) -> _Candidate | str:
+    """The program and input to trace, or why there is none."""
+    verdict = judged.verdict
+    if verdict.verdict in ("sandbox_fault", "no_program", "syntax_error"):
+        return verdict.verdict
+    if settings.source == "failed" and verdict.passed:
+        return "passed"
+    if settings.source == "passed" and not verdict.passed:
+        return "failed"
+    failure = verdict.first_failure
+    if failure is not None and failure.verdict == "runtime_error":
+        return "exception"
+    if failure is not None and failure.verdict != "wrong_answer":
+        return failure.verdict
+    given = _first_input(judged.problem) if failure is None else failure.input
+    if given is None:
+        return "no_input"
+    if judged.program is None:
+        return "no_program"
+    program = shown_program(judged.program)
+    if len(program) > settings.max_program_chars:
+        return "too_long"
+    if cyclomatic_complexity(program) > settings.max_complexity:
+        return "too_complex"
+    return _Candidate(judged, program, given)
+
+
+def _request(candidate: _Candidate) -> TraceRequest:
+    problem = candidate.judged.problem
+    return TraceRequest(program=candidate.program, input=candidate.input, setup_code=problem.setup_code, limits=problem.limits)
+
+
+def _first_input(problem: Problem) -> ProgramInput | None:
+    """The input of the first test, for programs that failed none; check tests do not say theirs."""
+    match problem.tests[0]:
+        case StdioTest(stdin=stdin):
+            return StdioInput(stdin)
+        case CallTest(args=args, kwargs=kwargs) if problem.entry_point is not None:
+            return CallInput(problem.entry_point, args, kwargs)
+    return None

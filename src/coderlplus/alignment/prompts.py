@@ -1,0 +1,150 @@
+"""The text of an alignment task: what the program is, how it is run, and exactly which values are asked for.
+
+The program is shown without comments and docstrings, because they may state values: what remains has the same syntax tree and the layout of the
+sample. Nothing in a prompt is taken from the trace but names.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+from collections.abc import Sequence
+
+from coderlplus.alignment.settings import Kind, PromptStyle
+from coderlplus.programs import normalized, parse, syntax_error
+from coderlplus.records import CallInput, ProgramInput, Target
+from coderlplus.sandbox.values import to_source
+
+OUTPUT = "output"
+MODULE = "<module>"
+
+_FULL = """\
+Below is a Python program and how it is run. Work out by reading what it computes.
+
+{program}
+
+{run}
+
+Give the value of each of these:
+
+{targets}
+{definition}
+You may reason first. End with the answer on one line: a JSON object that has these labels as keys. Write a value that JSON does not have as Python \
+writes it, such as (1, 2) for a tuple and {{1, 2}} for a set, and floats with at least 7 significant digits. For labels `n` and `words`, an answer is:
+{{"n": -7, "words": ["ab", "c"]}}
+
+Labels: {labels}"""
+
+_DEFINITION = """
+The final value of a variable is the value it has when the last call of the function that assigned it ends or, for a variable outside all \
+functions, when the program ends. Changes made in place count.
+"""
+
+_COMPACT = """\
+{program}
+{run}
+{question} as a JSON object: {labels}"""
+
+
+def call_expression(call: CallInput) -> str:
+    """The call as Python writes it.
+
+    >>> call_expression(CallInput("f", ([3, 1, 2],), {"reverse": True}))
+    'f([3, 1, 2], reverse=True)'
+    """
+    arguments = [to_source(value) for value in call.args] + [f"{name}={to_source(value)}" for name, value in call.kwargs.items()]
+    return f"{call.entry_point}({', '.join(arguments)})"
+
+
+def write_prompt(program: str, given: ProgramInput, targets: Sequence[Target], *, kind: Kind, style: PromptStyle, setup_code: str = "") -> str:
+    """The prompt of a task. `program` is shown as it is: see `shown_program`. `setup_code` is shown above it unless it only imports."""
+    if not _only_imports(setup_code):
+        program = f"{shown_program(setup_code).strip()}\n\n{program}"
+    labels = ", ".join(target.label for target in targets)
+    if style == "compact":
+        run = call_expression(given) if isinstance(given, CallInput) else f"stdin = {given.stdin!r}"
+        question = "Final values" if kind == "final_values" else "Result"
+        return _COMPACT.format(program=program, run=run, question=question, labels=labels)
+    return _FULL.format(
+        program=_fenced(program, "python"),
+        run=_run(given),
+        targets="\n".join(f"- `{target.label}`: {_description(target, given)}" for target in targets),
+        definition=_DEFINITION if kind == "final_values" else "",
+        labels=labels,
+    )
+
+
+def _run(given: ProgramInput) -> str:
+    if isinstance(given, CallInput):
+        return f"Then this call is made:\n\n{_fenced(call_expression(given), 'python')}"
+    if not given.stdin:
+        return "It is run with an empty standard input."
+    return f"It is run with this standard input:\n\n{_fenced(given.stdin.rstrip(chr(10)), 'text')}"
+
+
+def _description(target: Target, given: ProgramInput) -> str:
+    if target.scope is None:
+        return "the value that the call returns" if isinstance(given, CallInput) else "all that the program prints, as one string"
+    name = target.label.removeprefix(f"{target.scope}.")
+    place = "outside all functions" if target.scope == MODULE else f"in `{target.scope.replace('.<locals>', '')}`"
+    return f"the final value of the variable `{name}` {place}"
+
+
+def _fenced(text: str, language: str) -> str:
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _only_imports(code: str) -> bool:
+    try:
+        return all(isinstance(node, ast.Import | ast.ImportFrom) for node in parse(code).body)
+    except SyntaxError:
+        return False
+
+
+def shown_program(program: str) -> str:
+    """The program without comments and docstrings, otherwise with its layout; lines that held nothing else are gone.
+
+    >>> print(shown_program('def f(a):\\n    "Sorts."\\n    # [1, 2, 3]\\n    return sorted(a)  # done'))
+    def f(a):
+        return sorted(a)
+    """
+    text = program.replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.split("\n")
+    try:
+        gone = _docstring_lines(parse(text), lines)
+        comments = [token for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type == tokenize.COMMENT]
+    except (SyntaxError, tokenize.TokenError):
+        return normalized(program)
+    for comment in comments:
+        row, column = comment.start
+        lines[row - 1] = lines[row - 1][:column].rstrip()
+        if not lines[row - 1]:
+            gone.add(row)
+    shown = "\n".join(line for row, line in enumerate(lines, 1) if row not in gone).strip("\n")
+    return shown if syntax_error(shown) is None else normalized(program)
+
+
+def _docstring_lines(tree: ast.Module, lines: Sequence[str]) -> set[int]:
+    """The lines of strings that stand alone as statements, where another statement remains in their block and nothing else is on their lines."""
+    gone: set[int] = set()
+    for node in ast.walk(tree):
+        for block in (getattr(node, name, None) for name in ("body", "orelse", "finalbody")):
+            if not isinstance(block, list):
+                continue
+            strings = [item for item in block if _is_string(item)]
+            for string in strings if len(strings) < len(block) else strings[1:]:
+                assert string.end_lineno is not None
+                assert string.end_col_offset is not None
+                before = lines[string.lineno - 1].encode()[: string.col_offset]
+                after = lines[string.end_lineno - 1].encode()[string.end_col_offset :].strip()
+                if not before.strip() and (not after or after.startswith(b"#")):
+                    gone.update(range(string.lineno, string.end_lineno + 1))
+    return gone
+
+
+def _is_string(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

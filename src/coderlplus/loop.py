@@ -1,0 +1,108 @@
+"""CodeRL+ for any training engine: three calls per step, and a state to put into a checkpoint.
+
+    tasks = loop.compose(step, groups)                            # which prompt groups of the batch are alignment tasks, and which task
+    rewards = loop.reward(rows, completions)                      # R_gen or R_sem of every sample
+    metrics = loop.observe(step, rows, completions, rewards)      # failures become tasks for the steps to come
+
+A batch is `B = α·B_code + (1−α)·B_align` (paper, section 3): all code until the buffer can fill every alignment group, then exactly
+`round((1−α)·groups)` of them. Tasks are bound when the batch is composed, from failures up to the step before (late binding).
+
+Processes that hold the same buffer compose the same batch without communication. An engine on several processes calls `mine` on each process's share
+of the samples, gathers the tasks in rank order, and calls `add` with all of them on every process; `observe` is the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from coderlplus.alignment.buffer import TaskBuffer
+from coderlplus.alignment.mining import JudgedRollout, Mined, mine
+from coderlplus.alignment.settings import AlignmentSettings
+from coderlplus.errors import DataError
+from coderlplus.judge import Judge
+from coderlplus.records import AlignmentTask, Problem, Reward, Rollout
+from coderlplus.rewards import reward_rows
+from coderlplus.sandbox import Sandbox
+
+Row = Problem | AlignmentTask
+
+
+class AlignmentLoop:
+    """The state of CodeRL+ in a run: settings, seed and the buffer.
+
+    `prompt_fits` says whether an engine can use a prompt (its length in tokens); tasks whose prompts do not fit are never kept.
+    """
+
+    def __init__(
+        self, settings: AlignmentSettings, sandbox: Sandbox, judge: Judge, seed: int = 0, *, prompt_fits: Callable[[str], bool] | None = None
+    ) -> None:
+        self.settings = settings
+        self.seed = seed
+        self.buffer = TaskBuffer(settings.buffer_size, settings.policy)
+        self._sandbox = sandbox
+        self._judge = judge
+        self._prompt_fits = prompt_fits
+
+    def alignment_groups(self, groups: int) -> tuple[int, ...]:
+        """The places of the alignment groups in a batch once there are tasks enough: `round((1−α)·groups)`, spread evenly, the same in every step."""
+        count = int((1 - self.settings.alpha) * groups + 0.5 + 1e-9)
+        return tuple(index for index in range(groups) if (index + 1) * count // groups > index * count // groups)
+
+    def compose(self, step: int, groups: int) -> list[AlignmentTask | None]:
+        """One entry per prompt group of the batch of `step`: its alignment task, or `None` where the group stays a code problem."""
+        places = self.alignment_groups(groups)
+        batch: list[AlignmentTask | None] = [None] * groups
+        if step > self.settings.warmup_steps and self.buffer.can_fill(len(places)):
+            for place, task in zip(places, self.buffer.draw(len(places), seed=self.seed, step=step), strict=True):
+                batch[place] = task
+        return batch
+
+    def reward(self, rows: Sequence[Row], completions: Sequence[str], *, rollout_ids: Sequence[str] | None = None) -> list[Reward]:
+        """The reward of every sample: see `coderlplus.rewards.reward_rows`."""
+        return reward_rows(self._judge, rows, completions, format_weight=self.settings.format_weight, rollout_ids=rollout_ids)
+
+    def mine(self, step: int, rows: Sequence[Row], completions: Sequence[str], rewards: Sequence[Reward]) -> Mined:
+        """The first half of `observe`: tasks from the samples of `step` on code problems. The buffer is not touched."""
+        judged: list[JudgedRollout] = []
+        for row, completion, reward in zip(rows, completions, rewards, strict=True):
+            if isinstance(row, Problem) and reward.verdict is not None:
+                rollout = Rollout(rollout_id=reward.verdict.rollout_id, problem_id=row.problem_id, completion=completion)
+                judged.append(JudgedRollout(row, rollout, reward.program, reward.verdict))
+        return mine(self._sandbox, judged, settings=self.settings, seed=self.seed, step=step, prompt_fits=self._prompt_fits)
+
+    def add(self, tasks: Iterable[AlignmentTask]) -> None:
+        """The second half of `observe`: put tasks into the buffer. Every process must add the same tasks in the same order."""
+        self.buffer.add(tasks)
+
+    def observe(self, step: int, rows: Sequence[Row], completions: Sequence[str], rewards: Sequence[Reward]) -> dict[str, float]:
+        """Mine the samples of `step`, keep the tasks, and return metrics: `mined`, `traced`, `rejects/<reason>`, `buffer/size`,
+        `mix/alignment_share`, and `task_age` (mean, in steps) where there were tasks in the batch."""
+        mined = self.mine(step, rows, completions, rewards)
+        self.add(mined.tasks)
+        return mining_metrics(mined) | batch_metrics(step, rows) | {"buffer/size": float(len(self.buffer))}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain JSON for a checkpoint. A loop with the same settings and seed that loads it goes on exactly as this one would."""
+        return {"seed": self.seed, "buffer": self.buffer.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Raises `DataError` for something that is not such a state, or was made with another seed."""
+        if not isinstance(state.get("buffer"), Mapping):
+            raise DataError("this is not the state of an alignment loop: 'buffer' is missing; resume from an earlier checkpoint")
+        if state.get("seed") != self.seed:
+            raise DataError(f"the checkpoint was made with seed {state.get('seed')}, this run has seed {self.seed}; resume with the same seed")
+        self.buffer.load_state_dict(state["buffer"])
+
+
+def mining_metrics(mined: Mined) -> dict[str, float]:
+    """What was mined, as metrics."""
+    counts = {f"rejects/{reason}": float(count) for reason, count in mined.rejects.items()}
+    return {"mined": float(len(mined.tasks)), "traced": float(mined.traced)} | counts
+
+
+def batch_metrics(step: int, rows: Sequence[Row]) -> dict[str, float]:
+    """The mix of a batch and the age of its tasks in steps."""
+    ages = [step - row.step for row in rows if isinstance(row, AlignmentTask)]
+    share = {"mix/alignment_share": len(ages) / len(rows)} if rows else {}
+    return share | ({"task_age": sum(ages) / len(ages)} if ages else {})

@@ -1,0 +1,80 @@
+"""HumanEval (Chen et al. 2021), and problems of other sets written in its form: `prompt`, `entry_point`, `test` with `check(candidate)`.
+
+The statement is the docstring of the function to write; the prompt, which has the signature, is the starter code. What the prompt defines before that
+function (imports, helpers) is set-up code. A `check` whose body is nothing but asserts becomes one test for each of them.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import Any
+
+from coderlplus.programs import syntax_error
+from coderlplus.records import CheckTest, Problem
+
+
+def problem(row: Mapping[str, Any]) -> Problem:
+    """The problem of one row."""
+    prompt, name = row["prompt"], row["entry_point"]
+    return Problem(
+        problem_id=str(row["task_id"]),
+        source=str(row["task_id"]).partition("/")[0].lower(),
+        statement=_statement(prompt, name),
+        starter_code=prompt,
+        entry_point=name,
+        tests=tuple(CheckTest(code) for code in _tests(row["test"], name)),
+        reference=_reference(prompt, row.get("canonical_solution"), name),
+        setup_code=_before_function(prompt, name),
+    )
+
+
+def _tests(code: str, name: str) -> list[str]:
+    """The asserts of `check`, or the whole code where there is more to it."""
+    statements = [node for node in ast.parse(code).body if not _is_call_of_check(node) and not _is_metadata(node)]
+    match statements:
+        case [ast.FunctionDef(name="check", args=ast.arguments(args=[ast.arg(arg=candidate)]), body=body)]:
+            asserts = [node for node in body if not (isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant))]
+            if asserts and all(isinstance(node, ast.Assert) for node in asserts):
+                sources = [ast.get_source_segment(code, node, padded=False) or "" for node in asserts]
+                return [f"{candidate} = {name}\n{source}" if candidate in _names(source) and candidate != name else source for source in sources]
+    return [code]
+
+
+def _names(source: str) -> set[str]:
+    return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+
+
+def _is_call_of_check(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name) and node.value.func.id == "check"
+
+
+def _is_metadata(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) and target.id == "METADATA" for target in node.targets)
+
+
+def _reference(prompt: str, solution: str | None, name: str) -> str | None:
+    """A whole program: MBPP's solutions are one, HumanEval's go on where the prompt ends."""
+    if solution is None:
+        return None
+    if syntax_error(solution) is None and any(isinstance(node, ast.FunctionDef) and node.name == name for node in ast.parse(solution).body):
+        return solution
+    return prompt + solution
+
+
+def _function(prompt: str, name: str) -> ast.FunctionDef | None:
+    try:
+        tree = ast.parse(prompt if syntax_error(prompt) is None else prompt + "    pass\n")
+    except SyntaxError:
+        return None
+    return next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name), None)
+
+
+def _statement(prompt: str, name: str) -> str:
+    function = _function(prompt, name)
+    return (ast.get_docstring(function) if function else None) or prompt.strip()
+
+
+def _before_function(prompt: str, name: str) -> str:
+    function = _function(prompt, name)
+    return "" if function is None else "\n".join(prompt.split("\n")[: function.lineno - 1]).strip()

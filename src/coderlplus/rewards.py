@@ -1,0 +1,52 @@
+"""The one entry for rewards: R_gen of programs and R_sem of answers, batched together (paper, section 3).
+
+`R_gen = 1` if the program passes all tests of its problem, else 0. `R_sem` as in `coderlplus.alignment.answers`. A completion on which our own
+sandbox failed has no reward (`None`), so that an engine leaves it out of its group; it is never a 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from coderlplus.alignment.answers import score_answer
+from coderlplus.judge import Judge
+from coderlplus.programs import extract_program
+from coderlplus.records import AlignmentTask, Problem, Reward, Rollout, Verdict
+
+
+def reward_rows(
+    judge: Judge,
+    rows: Sequence[Problem | AlignmentTask],
+    completions: Sequence[str],
+    *,
+    format_weight: float = 0.1,
+    rollout_ids: Sequence[str] | None = None,
+) -> list[Reward]:
+    """One reward per (row, completion), in order: a row that is a `Problem` is judged, an `AlignmentTask` is scored.
+
+    All programs go to the judge in one call. `rollout_ids` name the samples in verdicts and in the lineage of what is mined from them; without them a
+    sample is named by its place.
+    """
+    ids = [str(index) for index in range(len(rows))] if rollout_ids is None else rollout_ids
+    if not len(rows) == len(completions) == len(ids):
+        raise ValueError(f"{len(rows)} rows, {len(completions)} completions and {len(ids)} rollout ids do not match")
+    rewards: dict[int, Reward] = {}
+    programs: dict[int, str | None] = {}
+    pairs: list[tuple[Problem, Rollout]] = []
+    for index, (row, completion) in enumerate(zip(rows, completions, strict=True)):
+        if isinstance(row, AlignmentTask):
+            value, correct = score_answer(row, completion, format_weight=format_weight)
+            rewards[index] = Reward(kind=row.kind, value=value, correct=correct)
+        else:
+            programs[index] = program = extract_program(completion)
+            given = {"completion": completion} if program is None else {"program": program}
+            pairs.append((row, Rollout(rollout_id=ids[index], problem_id=row.problem_id, **given)))
+    for (index, program), verdict in zip(programs.items(), judge.judge_many(pairs), strict=True):
+        rewards[index] = generation_reward(program, verdict)
+    return [rewards[index] for index in range(len(rows))]
+
+
+def generation_reward(program: str | None, verdict: Verdict) -> Reward:
+    """R_gen of a verdict; no reward for a fault of our own sandbox."""
+    value = None if verdict.verdict == "sandbox_fault" else float(verdict.passed)
+    return Reward(kind="generation", value=value, program=program, verdict=verdict)
