@@ -14,11 +14,11 @@ import ast
 import json
 import math
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from coderlplus.programs import parse
 from coderlplus.records import AlignmentTask, StdioInput, TaggedValue, Target
 from coderlplus.sandbox.values import encode, equal, to_source
 
@@ -234,9 +234,10 @@ def _literal(source: str) -> tuple[Any, bool]:
     except (ValueError, RecursionError):
         pass
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "\d" in a string of an answer
-            return _evaluate(ast.parse(source.strip(), mode="eval").body), False
+        match parse(source.strip()).body:
+            case [ast.Expr(expression)]:
+                return _evaluate(expression), False
+        return _UNREADABLE, False
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError, OverflowError):
         return _UNREADABLE, False
 

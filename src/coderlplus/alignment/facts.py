@@ -135,7 +135,7 @@ def literals(program: str) -> set[str]:
 
 
 def input_values(given: ProgramInput) -> set[str]:
-    """The `canonical` values that the input shows: arguments and what is inside them; of a standard input the text, lines, tokens and their numbers."""
+    """The `canonical` values that the input shows: arguments and what is in them; of a standard input the text, lines, tokens and their numbers."""
     if isinstance(given, CallInput):
         return {canonical(part) for value in (*given.args, *given.kwargs.values()) for part in _parts(value)}
     shown: list[Any] = [given.stdin, given.stdin.rstrip("\n"), given.stdin.split()]

@@ -23,7 +23,7 @@ class AlignmentSettings:
     """
 
     alpha: float = 0.6
-    """Share of code problems in a batch, in [0, 1) (paper, section 3: B = α·B_code + (1−α)·B_align). 0 is alignment only, once there are tasks enough."""
+    """Share of code problems in a batch, in [0, 1) (paper, section 3: B = α·B_code + (1−α)·B_align). 0 is alignment alone, when there are tasks."""
     kind: Kind = "final_values"
     """`final_values`: the output and variables. `output`: the output alone (the paper's ablation)."""
     format_weight: float = 0.1

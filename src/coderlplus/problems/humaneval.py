@@ -10,7 +10,7 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from coderlplus.programs import syntax_error
+from coderlplus.programs import parse, syntax_error
 from coderlplus.records import CheckTest, Problem
 
 
@@ -31,7 +31,7 @@ def problem(row: Mapping[str, Any]) -> Problem:
 
 def _tests(code: str, name: str) -> list[str]:
     """The asserts of `check`, or the whole code where there is more to it."""
-    statements = [node for node in ast.parse(code).body if not _is_call_of_check(node) and not _is_metadata(node)]
+    statements = [node for node in parse(code).body if not _is_call_of_check(node) and not _is_metadata(node)]
     match statements:
         case [ast.FunctionDef(name="check", args=ast.arguments(args=[ast.arg(arg=candidate)]), body=body)]:
             asserts = [node for node in body if not (isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant))]
@@ -42,7 +42,7 @@ def _tests(code: str, name: str) -> list[str]:
 
 
 def _names(source: str) -> set[str]:
-    return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+    return {node.id for node in ast.walk(parse(source)) if isinstance(node, ast.Name)}
 
 
 def _is_call_of_check(node: ast.stmt) -> bool:
@@ -57,14 +57,14 @@ def _reference(prompt: str, solution: str | None, name: str) -> str | None:
     """A whole program: MBPP's solutions are one, HumanEval's go on where the prompt ends."""
     if solution is None:
         return None
-    if syntax_error(solution) is None and any(isinstance(node, ast.FunctionDef) and node.name == name for node in ast.parse(solution).body):
+    if syntax_error(solution) is None and any(isinstance(node, ast.FunctionDef) and node.name == name for node in parse(solution).body):
         return solution
     return prompt + solution
 
 
 def _function(prompt: str, name: str) -> ast.FunctionDef | None:
     try:
-        tree = ast.parse(prompt if syntax_error(prompt) is None else prompt + "    pass\n")
+        tree = parse(prompt if syntax_error(prompt) is None else prompt + "    pass\n")
     except SyntaxError:
         return None
     return next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name), None)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coderlplus.errors import DataError
+from coderlplus.programs import parse
 from coderlplus.records import CheckTest, Problem
 
 
@@ -39,7 +40,7 @@ def entry_point(reference: str, test: str) -> str:
     >>> entry_point("def helper(x): ...\\ndef top(x): ...", "assert set(top([1])) == {1}")
     'top'
     """
-    called = [node.func.id for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    called = [node.func.id for node in ast.walk(parse(test)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
     defined = defined_functions(reference)
     for name in called:
         if name in defined:
@@ -50,7 +51,7 @@ def entry_point(reference: str, test: str) -> str:
 def defined_functions(code: str) -> Sequence[str]:
     """Names that the code binds at module level to a function, a class or a lambda."""
     names: list[str] = []
-    for node in ast.parse(code).body:
+    for node in parse(code).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.append(node.name)
         elif isinstance(node, ast.Assign):
