@@ -1,0 +1,103 @@
+"""What is in a generation batch, and the metrics of one; no trainer and no tensors here.
+
+A generation batch has groups; a group is one prompt (a problem or an alignment task) and its G completions.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+
+from coderlplus.errors import ConfigError
+from coderlplus.records import AlignmentTask, Problem, Reward
+
+Row = Problem | AlignmentTask
+
+
+class ProblemStream:
+    """The problems in a seeded order, pass after pass; `position` is all of its state.
+
+    Every process that holds the same position takes the same problems. A pass ends when its rest cannot fill what is asked for, so that no problem
+    is twice in a batch.
+    """
+
+    def __init__(self, problems: Sequence[Problem], seed: int) -> None:
+        self.problems = problems
+        self.seed = seed
+        self.position = 0
+
+    def take(self, count: int) -> list[Problem]:
+        """The next `count` problems, all distinct. Raises `ConfigError` when there are fewer than that."""
+        size = len(self.problems)
+        if count > size:
+            raise ConfigError(f"{size} problems cannot fill a batch of {count} without repeating one; use smaller batches or more problems")
+        number, place = divmod(self.position, size)
+        if place + count > size:
+            number, place = number + 1, 0
+        order = random.Random(f"{self.seed}/problems/{number}").sample(range(size), size)
+        self.position = number * size + place + count
+        return [self.problems[index] for index in order[place : place + count]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One completion of a generation batch: `tokens` is its length, `clipped` whether it was cut at the longest length."""
+
+    completion: str
+    reward: Reward
+    tokens: int
+    clipped: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """One prompt and its samples."""
+
+    row: Row
+    samples: tuple[Sample, ...]
+
+    @property
+    def side(self) -> str:
+        """The suffix of the metrics that this group counts in."""
+        return "alignment" if isinstance(self.row, AlignmentTask) else "generation"
+
+
+def groups_of(rows: Iterable[Row], samples: Iterable[Sample], group_size: int) -> list[Group]:
+    """Put the samples of a batch, in order, under their rows (one row a group)."""
+    rest: Iterator[Sample] = iter(samples)
+    return [Group(row=row, samples=tuple(islice(rest, group_size))) for row in rows]
+
+
+def batch_metrics(groups: Sequence[Group], step: int) -> dict[str, float]:
+    """Metrics of a generation batch by kind of row; a kind that is absent has none.
+
+    Rewards of `None` (our sandbox failed) are in no mean. `zero_variance` is the share of groups without two different rewards: they teach nothing.
+    `task_age` is in optimisation steps since the failed rollout.
+    """
+    tasks = [group.row for group in groups if isinstance(group.row, AlignmentTask)]
+    metrics = {"mix/alignment_share": len(tasks) / len(groups)}
+    if tasks:
+        metrics["task_age"] = _mean(step - task.step for task in tasks)
+    for side, of_side in groupby(sorted(groups, key=lambda group: group.side), key=lambda group: group.side):
+        chosen = list(of_side)
+        samples = [sample for group in chosen for sample in group.samples]
+        valid = [sample.reward for sample in samples if sample.reward.value is not None]
+        if valid:
+            metrics[f"reward/{side}"] = _mean(reward.value for reward in valid if reward.value is not None)
+        if side == "generation" and valid:
+            metrics["pass_rate"] = _mean(reward.verdict is not None and reward.verdict.passed for reward in valid)
+        metrics[f"zero_variance/{side}"] = _mean(len({s.reward.value for s in group.samples if s.reward.value is not None}) < 2 for group in chosen)
+        metrics[f"length/{side}"] = _mean(sample.tokens for sample in samples)
+        metrics[f"clipped/{side}"] = _mean(sample.clipped for sample in samples)
+        faults = len(samples) - len(valid)
+        if faults:
+            metrics[f"sandbox_faults/{side}"] = float(faults)
+    return metrics
+
+
+def _mean(values: Iterable[float]) -> float:
+    items = list(values)
+    return math.fsum(items) / len(items)

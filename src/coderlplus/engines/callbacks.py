@@ -1,0 +1,156 @@
+"""What happens between the steps of a run: evaluation, metrics.jsonl, progress, and an orderly end on Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from transformers import TrainerCallback
+
+from coderlplus.engines.run_folder import RunFolder
+
+Evaluate = Callable[[Any], dict[str, float]]
+"""Takes the model in evaluation mode, returns numbers by name."""
+
+LINE_EVERY_S = 10.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+
+class Record(TrainerCallback):  # type: ignore[misc]
+    """Measures steps, evaluates between them, and appends every logged step to metrics.jsonl."""
+
+    def __init__(self, run: RunFolder, evaluate: Evaluate | None, eval_every: int, seed: int) -> None:
+        self.trainer: Any = None  # set once the trainer exists
+        self._run, self._evaluate, self._every, self._seed = run, evaluate, eval_every, seed
+        self._began = 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == 0 and self._evaluate is not None:
+            self.trainer.log(self._evaluated(0))
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._began = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        metrics = self.trainer._metrics["train"]
+        seconds = time.perf_counter() - self._began
+        metrics.pop("step_time", None)
+        before = sum(sum(metrics.get(f"seconds/{part}", ())) for part in ("generation", "judging", "tracing"))
+        metrics["seconds/step"].append(seconds)
+        metrics["seconds/update"].append(seconds - before)
+        if self._evaluate is not None and (state.global_step == state.max_steps or (self._every and state.global_step % self._every == 0)):
+            for name, value in self._evaluated(state.global_step).items():
+                metrics[name].append(value)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        if state.is_world_process_zero and logs and "train_runtime" not in logs:
+            self._run.write_metrics(state.global_step, logs)
+
+    def _evaluated(self, step: int) -> dict[str, float]:
+        """Evaluate on the main process with random numbers of its own, so that a run is the same however often it is evaluated."""
+        if not self.trainer.accelerator.is_main_process or self._evaluate is None:
+            return {}
+        model = self.trainer.accelerator.unwrap_model(self.trainer.model)
+        began = time.perf_counter()
+        with own_random_numbers(self._seed + step), torch.no_grad():
+            model.eval()
+            values = self._evaluate(model)
+            model.train()
+        return {f"eval/{name}": value for name, value in values.items()} | {"seconds/evaluation": time.perf_counter() - began}
+
+
+@contextlib.contextmanager
+def own_random_numbers(seed: int) -> Iterator[None]:
+    """Seed Python, numpy and torch inside, and leave their states outside untouched."""
+    python, arrays = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.manual_seed(seed)
+        yield
+    random.setstate(python)
+    np.random.set_state(arrays)
+
+
+class Watch(TrainerCallback):  # type: ignore[misc]
+    """Progress with time left on stderr: a bar in a terminal, else a line every ten seconds."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._bar: Progress | None = None
+        self._since = self._printed = 0.0
+        self._first = 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if not state.is_world_process_zero:
+            return
+        self._since = self._printed = time.monotonic()
+        self._first = state.global_step
+        if self._console.is_terminal:
+            times = (TimeElapsedColumn(), TimeRemainingColumn())
+            columns = (TextColumn("train"), BarColumn(), MofNCompleteColumn(), *times, TextColumn("{task.fields[numbers]}"))
+            self._bar = Progress(*columns, console=self._console)
+            self._task = self._bar.add_task("train", total=state.max_steps, completed=state.global_step, numbers="")
+            self._bar.start()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        if not state.is_world_process_zero or not logs or "train_runtime" in logs:
+            return
+        shown = {"reward/generation": "reward", "reward/alignment": "alignment", "mix/alignment_share": "mix"}
+        numbers = "  ".join(f"{name} {logs[key]:.3f}" for key, name in shown.items() if logs.get(key) is not None)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=state.global_step, numbers=numbers)
+        elif state.global_step > self._first and time.monotonic() - self._printed > LINE_EVERY_S:
+            self._printed = time.monotonic()
+            left = (self._printed - self._since) / (state.global_step - self._first) * (state.max_steps - state.global_step)
+            print(f"step {state.global_step}/{state.max_steps}  {numbers}  {_clock(left)} left", file=sys.stderr, flush=True)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class StopOnSignal(TrainerCallback):  # type: ignore[misc]
+    """On the first Ctrl-C (or SIGTERM) finish the step, save a checkpoint and stop; on the second stop at once."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take the signals over inside; outside the main thread they stay as they are."""
+        before: dict[int, Any] = {}
+        with contextlib.suppress(ValueError):
+            before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if self.stopped:
+            raise KeyboardInterrupt
+        self.stopped = True
+        print("stopping after this step, which will be saved; once more to stop at once", file=sys.stderr, flush=True)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.stopped:
+            control.should_save = True
+            control.should_training_stop = True

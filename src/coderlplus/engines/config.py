@@ -1,0 +1,237 @@
+"""The configuration of a run: one YAML file, `key=value` overrides with dotted keys, checked before anything heavy is loaded.
+
+The `trl:` section is handed to TRL's `GRPOConfig` unchanged; this module knows only its field names, so that a misspelt key names the nearest right
+one. Relative paths are relative to the working directory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import string
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
+
+from coderlplus.alignment.settings import AlignmentSettings
+from coderlplus.errors import ConfigError
+
+PROMPT_FIELDS = ("statement", "starter_code", "entry_point", "setup_code")
+"""What a `prompt_template` may name in braces: fields of a `Problem`."""
+
+OWN_TRL_KEYS = {"output_dir": "output", "seed": "seed", "data_seed": "seed"}
+"""Fields of `GRPOConfig` that follow from settings of the run."""
+
+
+class SandboxConfig(BaseModel):
+    """How model-written programs are run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    workers: int | None = Field(default=None, ge=1)
+    """Programs that run at the same time; `None` is one a CPU."""
+
+
+class RunConfig(BaseModel):
+    """A training run. Every field is a top-level key of the YAML file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    """A folder or a name on the Hugging Face hub: a causal language model with a tokenizer that has a chat template."""
+    problems: tuple[Path, ...]
+    """One path or several: problems as JSONL, or another format that `coderlplus.problems.read` knows."""
+    output: Path
+    """The run folder."""
+    seed: int = 0
+    """Of everything random: batches, tasks, sampling."""
+    threads: int | None = Field(default=None, ge=1)
+    """CPU threads of torch; `None` leaves torch's choice. The same run on another number of threads differs in the last digits."""
+    system_prompt: str | None = None
+    """System message before every prompt."""
+    prompt_template: str | None = None
+    """User message of a problem, with `PROMPT_FIELDS` in braces; `None` is our own wording (`engines.prompts`)."""
+    max_prompt_tokens: int | None = Field(default=None, ge=1)
+    """Problems and alignment tasks with longer prompts are left out, and counted."""
+    samples_every: int = Field(default=10, ge=1)
+    """Every so many generation batches, two consecutive ones are written to samples.jsonl."""
+    alignment: AlignmentSettings | None = AlignmentSettings()
+    """Execution semantics alignment; `off` (or `alpha: 1.0`) is plain RLVR."""
+    sandbox: SandboxConfig = SandboxConfig()
+    trl: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of TRL's `GRPOConfig`."""
+
+    @field_validator("problems", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | Path) else value
+
+    @field_validator("alignment", mode="before")
+    @classmethod
+    def _off(cls, value: Any) -> Any:
+        if value is False or value is None or (isinstance(value, Mapping) and value.get("alpha") == 1):
+            return None
+        return AlignmentSettings(**value) if isinstance(value, Mapping) else value
+
+    @field_validator("prompt_template")
+    @classmethod
+    def _known_fields(cls, value: str | None) -> str | None:
+        names = [name for _, name, _, _ in string.Formatter().parse(value or "") if name is not None]
+        for name in names:
+            if name not in PROMPT_FIELDS:
+                raise ConfigError(f"unknown field {{{name}}}; a template may use {', '.join(f'{{{field}}}' for field in PROMPT_FIELDS)}")
+        return value
+
+    @field_serializer("alignment")
+    def _alignment_or_off(self, value: AlignmentSettings | None) -> Any:
+        return False if value is None else dataclasses.asdict(value)
+
+    def to_yaml(self) -> str:
+        """The YAML text from which `load_config` makes an equal configuration."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a run's YAML file; `overrides` are `key=value` with dotted keys (`trl.learning_rate=1e-5`, `alignment=off`), values in YAML.
+
+    Raises `ConfigError`, naming file, line and the nearest right key.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the configuration {path}: {getattr(error, 'strerror', None) or error}") from error
+    data = _parse(text, str(path))
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: expected settings as `key: value` lines, found {'nothing' if data is None else type(data).__name__}")
+    given: set[str] = set()
+    for override in overrides:
+        key, found, value = override.partition("=")
+        if not found or not key:
+            raise ConfigError(f"{override!r} is not an override; write key=value, for example trl.learning_rate=1e-5")
+        _set(data, key.split("."), _parse(value, f"override {override!r}"), override)
+        given.add(key)
+    return make_config(data, lambda key: f"override {key}" if key in given else f"{path}{_line(text, key)}")
+
+
+def make_config(data: Mapping[str, Any], where: Any = lambda key: "configuration") -> RunConfig:
+    """The configuration in a mapping; `where` says for a dotted key where it was written, for messages. Raises `ConfigError`.
+
+    >>> make_config({"model": "m", "problems": "p.jsonl", "output": "runs/a", "alpha": 0.5})
+    Traceback (most recent call last):
+    coderlplus.errors.ConfigError: configuration: unknown setting 'alpha'; did you mean 'alignment.alpha'?
+    """
+    _check_keys(data, where)
+    try:
+        return RunConfig(**data)
+    except ConfigError:
+        raise
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
+        if first["type"] == "missing":
+            raise ConfigError(f"{where('')}: the setting {key!r} is missing") from error
+        cause = (first.get("ctx") or {}).get("error")
+        reason = str(cause) if isinstance(cause, ConfigError) else f"{_plain(first['msg'])}, not {first['input']!r}"
+        raise ConfigError(f"{where(key)}: {key}: {reason}") from error
+
+
+def trl_fields() -> frozenset[str]:
+    """The names of TRL's settings (imports trl)."""
+    from trl import GRPOConfig
+
+    return frozenset(field.name for field in dataclasses.fields(GRPOConfig) if field.init)
+
+
+def _check_keys(data: Mapping[str, Any], where: Any) -> None:
+    sections = {
+        "": set(RunConfig.model_fields),
+        "alignment": {field.name for field in dataclasses.fields(AlignmentSettings)},
+        "sandbox": set(SandboxConfig.model_fields),
+    }
+    for section, names in sections.items():
+        part = data if not section else data.get(section)
+        if not isinstance(part, Mapping):
+            continue
+        for name in part:
+            if name not in names:
+                key = f"{section}.{name}" if section else str(name)
+                raise ConfigError(f"{where(key)}: unknown setting {key!r}; {_hint(str(name), section, sections)}")
+    part = data.get("trl")
+    if not isinstance(part, Mapping) or not part:
+        return
+    fields = trl_fields()
+    for name in part:
+        if name in OWN_TRL_KEYS:
+            raise ConfigError(f"{where(f'trl.{name}')}: 'trl.{name}' follows from the run; set {OWN_TRL_KEYS[name]!r} at the top level instead")
+        if name not in fields:
+            raise ConfigError(f"{where(f'trl.{name}')}: unknown setting 'trl.{name}'; {_nearest(str(name), 'trl', fields)}")
+
+
+def _hint(name: str, section: str, sections: Mapping[str, Collection[str]]) -> str:
+    """Where a misplaced or misspelt key belongs."""
+    for other, names in sections.items():
+        if other != section and name in names:
+            return f"did you mean '{f'{other}.{name}' if other else name}'?"
+    if not difflib.get_close_matches(name, list(sections[section])) and name in trl_fields():
+        return f"it is TRL's: did you mean 'trl.{name}'?"
+    return _nearest(name, section, sections[section])
+
+
+def _nearest(name: str, section: str, names: Collection[str]) -> str:
+    prefix = f"{section}." if section else ""
+    close = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
+    if close:
+        return f"did you mean '{prefix}{close[0]}'?"
+    return f"the settings there are {', '.join(sorted(names))}" if len(names) < 30 else "see the documentation of TRL's GRPOConfig"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which `1e-6` is a number, as people mean it (YAML 1.1 wants `1.0e-6`)."""
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789"))
+
+
+def _parse(text: str, name: str) -> Any:
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        at = f":{mark.line + 1}" if mark else ""
+        raise ConfigError(f"{name}{at}: not valid YAML ({getattr(error, 'problem', None) or 'syntax error'})") from error
+
+
+def _set(data: dict[str, Any], keys: list[str], value: Any, override: str) -> None:
+    for key in keys[:-1]:
+        inner = data.get(key)
+        if inner is None or inner is False:
+            inner = data[key] = {}
+        if not isinstance(inner, dict):
+            raise ConfigError(f"override {override!r}: {key!r} is {inner!r}, which has no settings inside")
+        data = inner
+    data[keys[-1]] = value
+
+
+def _line(text: str, key: str) -> str:
+    """`:line` of a dotted key in YAML text, or nothing where it is not written there."""
+    node = yaml.compose(text, _Loader)
+    line = ""
+    for part in key.split("."):
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        found = next(((name, value) for name, value in pairs if name.value == part), None)
+        if found is None:
+            break
+        line = f":{found[0].start_mark.line + 1}"
+        node = found[1]
+    return line
+
+
+def _plain(message: str) -> str:
+    """A pydantic message as the middle of a sentence."""
+    message = message.removeprefix("Value error, ").removeprefix("Input ")
+    return message[:1].lower() + message[1:]

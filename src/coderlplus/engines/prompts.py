@@ -1,0 +1,39 @@
+"""The chat messages of a prompt."""
+
+from __future__ import annotations
+
+from coderlplus.records import Problem
+
+
+def conversation(content: str, system_prompt: str | None = None) -> list[dict[str, str]]:
+    """The messages of a prompt that says `content`.
+
+    >>> conversation("Print 1.")
+    [{'role': 'user', 'content': 'Print 1.'}]
+    """
+    system = [{"role": "system", "content": system_prompt}] if system_prompt else []
+    return [*system, {"role": "user", "content": content}]
+
+
+def user_message(problem: Problem, template: str | None = None) -> str:
+    """What the user says to ask for a program: `template` with the fields of the problem put in, or our own wording.
+
+    >>> from coderlplus.records import StdioTest
+    >>> user_message(Problem(problem_id="p", statement="Print 1.", tests=(StdioTest("", "1"),)), "Q: {statement}")
+    'Q: Print 1.'
+    """
+    if template is not None:
+        return template.format(
+            statement=problem.statement, starter_code=problem.starter_code, entry_point=problem.entry_point or "", setup_code=problem.setup_code
+        )
+    parts = [problem.statement.strip()]
+    if problem.setup_code.strip():
+        parts.append(f"This code runs before yours:\n```python\n{problem.setup_code.strip()}\n```")
+    if problem.starter_code.strip():
+        parts.append(f"Start from this code:\n```python\n{problem.starter_code.rstrip()}\n```")
+    if problem.entry_point is None:
+        parts.append("The program reads standard input and prints its answer.")
+    elif problem.entry_point not in problem.statement + problem.starter_code:
+        parts.append(f"Name the function `{problem.entry_point}`.")
+    parts.append("Answer with one Python program in a ```python block.")
+    return "\n\n".join(parts)

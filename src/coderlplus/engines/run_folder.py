@@ -1,0 +1,120 @@
+"""The folder of a run: configuration, environment, metrics, samples, checkpoints, final model.
+
+A line is written when its step ends, so a run that is killed has every finished step. `begin` cuts both JSONL files back to the step of the checkpoint,
+so that a resumed run leaves the same files as one that was never interrupted. Every time is under a key `seconds/…`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import platform
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from coderlplus import __version__
+from coderlplus.errors import ConfigError, DataError
+
+LIBRARIES = ("torch", "trl", "transformers", "accelerate", "datasets", "numpy")
+STATE_FILE = "coderlplus.json"
+"""Our part of a checkpoint. The trainer writes `trainer_state.json` last: a checkpoint is whole when both can be read."""
+
+
+class RunFolder:
+    """Paths and files of the run at `path`; nothing is written before `begin`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.final = path / "final"
+        self._metrics = path / "metrics.jsonl"
+        self._samples = path / "samples.jsonl"
+
+    def check(self, *, resume: bool) -> None:
+        """Raises `ConfigError` when the folder holds a run that is not to be continued."""
+        if self._metrics.exists() and not resume:
+            raise ConfigError(f"{self.path} already holds a run; add --resume to continue it, or choose another output")
+
+    def begin(self, config: str, isolation: Sequence[str]) -> Path | None:
+        """Write what describes the run, cut its files back to the newest whole checkpoint, and return that, if any.
+
+        Raises `ConfigError` when the folder cannot be written.
+        """
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            checkpoint = self.latest_checkpoint()
+            self._cut(0 if checkpoint is None else checkpoint_step(checkpoint))
+            (self.path / "config.yaml").write_text(config, encoding="utf-8")
+            (self.path / "environment.json").write_text(json.dumps(environment(isolation), indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"cannot write the run folder {self.path}: {error.strerror}; choose another output") from error
+        return checkpoint
+
+    def latest_checkpoint(self) -> Path | None:
+        """The newest checkpoint that is whole: a run may have been killed while it wrote one."""
+        for path in sorted(self.checkpoints.glob("checkpoint-*"), key=checkpoint_step, reverse=True):
+            with contextlib.suppress(OSError, json.JSONDecodeError):
+                for name in (STATE_FILE, "trainer_state.json"):
+                    json.loads((path / name).read_text(encoding="utf-8"))
+                return path
+        return None
+
+    def write_metrics(self, step: int, values: Mapping[str, Any]) -> None:
+        """Append the metrics of a step; values that are absent or not finite are left out."""
+        numbers = {name: value for name, value in values.items() if isinstance(value, int | float) and math.isfinite(value)}
+        self._append(self._metrics, [{"step": step} | numbers])
+
+    def write_samples(self, groups: Iterable[Mapping[str, Any]]) -> None:
+        """Append inspected groups, each with its `step`."""
+        self._append(self._samples, groups)
+
+    def _append(self, path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(line) + "\n" for line in lines)
+        except OSError as error:
+            raise DataError(f"cannot write {path}: {error.strerror}; make room and continue with --resume") from error
+
+    def _cut(self, step: int) -> None:
+        """Drop what was written after `step`; without a checkpoint (step 0) that is everything."""
+        for path in (self._metrics, self._samples):
+            if not path.exists():
+                continue
+            kept = []
+            for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+                with contextlib.suppress(json.JSONDecodeError):  # the last line of a killed run
+                    if step > 0 and line.endswith("\n") and json.loads(line)["step"] <= step:
+                        kept.append(line)
+            partial = path.with_name(path.name + ".partial")
+            partial.write_text("".join(kept), encoding="utf-8")
+            partial.replace(path)
+
+
+def checkpoint_step(path: Path) -> int:
+    """The optimisation step in the name of a checkpoint folder.
+
+    >>> checkpoint_step(Path("runs/a/checkpoints/checkpoint-40"))
+    40
+    """
+    number = path.name.rpartition("-")[2]
+    return int(number) if number.isdigit() else 0
+
+
+def environment(isolation: Sequence[str]) -> dict[str, Any]:
+    """What a reader of the run needs to know of where it ran."""
+    versions = {}
+    for name in LIBRARIES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return {
+        "coderlplus": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "libraries": versions,
+        "isolation": list(isolation),
+        "command": sys.argv,
+    }

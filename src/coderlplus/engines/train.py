@@ -1,0 +1,162 @@
+"""`train`: from a configuration to a finished run folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from coderlplus.engines.batches import ProblemStream, Row
+from coderlplus.engines.config import RunConfig
+from coderlplus.engines.prompts import conversation, user_message
+from coderlplus.engines.run_folder import RunFolder
+from coderlplus.errors import ConfigError
+from coderlplus.judge import Judge
+from coderlplus.loop import AlignmentLoop
+from coderlplus.problems import read_problems
+from coderlplus.records import AlignmentTask, Problem
+from coderlplus.sandbox import Sandbox
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # takes effect when huggingface_hub is first imported, which is below
+
+
+def train(
+    config: RunConfig,
+    *,
+    resume: bool = False,
+    evaluate: Callable[[Any], dict[str, float]] | None = None,
+    eval_every: int = 0,
+) -> RunFolder:
+    """Train as `config` says and return the run folder, with the model and tokenizer in `final`.
+
+    `evaluate` gets the model in evaluation mode and returns numbers, written as `eval/<name>` at step 0, every `eval_every` optimisation steps
+    (0: never) and the last one. With `resume`, a run that the folder holds continues exactly from its newest whole checkpoint; where there is none
+    it starts anew.
+
+    Raises `ConfigError` or `DataError` for bad input, `SandboxError` when the sandbox is broken, and `KeyboardInterrupt` after Ctrl-C, once the
+    checkpoint is saved.
+    """
+    run = RunFolder(config.output)
+    run.check(resume=resume)
+    problems = [problem for path in config.problems for problem in read_problems(path)]
+    if not problems:
+        raise ConfigError(f"{', '.join(map(str, config.problems))} holds no problems")
+    _quiet()
+    model = model_name(config.model)
+    tokenizer = load_tokenizer(model)
+
+    import torch
+    from transformers import PrinterCallback
+
+    from coderlplus.engines.callbacks import Record, StopOnSignal, Watch
+    from coderlplus.engines.trl import CodeRLPlusGRPO
+
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    settings = trl_settings(config)
+    arguments = trl_arguments(settings, config, run)
+
+    def fits(content: str) -> bool:
+        limit = config.max_prompt_tokens
+        return limit is None or prompt_tokens(tokenizer, conversation(content, config.system_prompt)) <= limit
+
+    def prompt(row: Row) -> list[dict[str, str]]:
+        return conversation(row.prompt if isinstance(row, AlignmentTask) else user_message(row, config.prompt_template), config.system_prompt)
+
+    stop = StopOnSignal()
+    record = Record(run, evaluate, eval_every, config.seed)
+    with Sandbox(workers=config.sandbox.workers) as sandbox:
+        judge = Judge(sandbox)
+        trainer = CodeRLPlusGRPO(
+            model,
+            args=arguments,
+            processing_class=tokenizer,
+            callbacks=[Watch(), record, stop],
+            stream=ProblemStream(_fitting(problems, fits, config), config.seed),
+            loop=AlignmentLoop(config.alignment, sandbox, judge, config.seed, prompt_fits=fits) if config.alignment else None,
+            judge=judge,
+            prompt=prompt,
+            run=run,
+            samples_every=config.samples_every,
+        )
+        trainer.remove_callback(PrinterCallback)
+        record.trainer = trainer
+        checkpoint = run.begin(config.model_copy(update={"trl": settings}).to_yaml(), sandbox.isolation)
+        with stop.listening():
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
+        print(f"saved at step {trainer.state.global_step} of {trainer.state.max_steps}; continue with --resume", file=sys.stderr)
+        raise KeyboardInterrupt
+    trainer.save_model(str(run.final))  # with the tokenizer
+    return run
+
+
+def model_name(model: str) -> str:
+    """A local folder, or a name to ask the hub for. Raises `ConfigError` for what looks like a path and is no folder."""
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return str(path)
+    if path.exists() or model.startswith((".", "/", "~")) or model.count("/") > 1:
+        raise ConfigError(f"model {model!r} is not a folder; give the folder of a model, or its name on the Hugging Face hub")
+    return model
+
+
+def load_tokenizer(model: str) -> Any:
+    """The tokenizer of a local folder or hub model. Raises `ConfigError` when there is no such model, or its tokenizer has no chat template."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model)
+    except (OSError, ValueError) as error:
+        reason = "has no tokenizer that transformers can read" if Path(model).is_dir() else "is no folder here, and the Hugging Face hub gave none"
+        raise ConfigError(f"model {model!r} {reason}; check the name and the connection") from error
+    if tokenizer.chat_template is None:
+        raise ConfigError(f"the tokenizer of {model!r} has no chat template; use an instruct model, or save one with tokenizer.chat_template set")
+    return tokenizer
+
+
+def prompt_tokens(tokenizer: Any, messages: list[dict[str, str]]) -> int:
+    """The length of a prompt as the model reads it."""
+    return len(tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"])
+
+
+def trl_settings(config: RunConfig) -> dict[str, Any]:
+    """The `trl` section over our defaults: every step logged, two checkpoints kept, and on a CPU what a CPU can do."""
+    import torch
+
+    defaults: dict[str, Any] = {"logging_steps": 1, "save_steps": 50, "save_total_limit": 2, "report_to": ["tensorboard"], "disable_tqdm": True}
+    if config.trl.get("use_cpu", not torch.cuda.is_available()):
+        defaults |= {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "dataloader_pin_memory": False}
+    return defaults | config.trl
+
+
+def trl_arguments(settings: dict[str, Any], config: RunConfig, run: RunFolder) -> Any:
+    """TRL's `GRPOConfig`. Raises `ConfigError` for what TRL refuses."""
+    from trl import GRPOConfig
+
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(run.path / "tensorboard")
+    try:
+        return GRPOConfig(**settings, output_dir=str(run.checkpoints), seed=config.seed)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"trl: {' '.join(str(error).split())}") from error
+
+
+def _quiet() -> None:
+    """Leave stderr to our own progress: no bars for a file of weights, no notes on what TRL and transformers will rename one day."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(trl|transformers)\.")
+
+
+def _fitting(problems: list[Problem], fits: Callable[[str], bool], config: RunConfig) -> list[Problem]:
+    kept = [problem for problem in problems if fits(user_message(problem, config.prompt_template))]
+    if not kept:
+        raise ConfigError(f"all {len(problems)} prompts are longer than max_prompt_tokens = {config.max_prompt_tokens}")
+    if len(kept) < len(problems):
+        print(f"{len(problems) - len(kept)} of {len(problems)} problems left out: prompts over {config.max_prompt_tokens} tokens", file=sys.stderr)
+    return kept
