@@ -48,9 +48,9 @@ class Answer:
 def write_answer(targets: Iterable[Target]) -> str:
     """The right answer to a task as one line, in the form that its prompt asks for.
 
-    >>> write_answer([Target("a", [3, 1, 2], "f"), Target("output", {"$tuple": [1, True]})])
+    >>> write_answer([Target(label="a", value=[3, 1, 2]), Target(label="output", value={"$tuple": [1, True]})])
     '{"a": [3, 1, 2], "output": (1, True)}'
-    >>> write_answer([Target("found", True, "f"), Target("output", None)])
+    >>> write_answer([Target(label="found", value=True), Target(label="output", value=None)])
     '{"found": true, "output": null}'
     """
     targets = tuple(targets)
@@ -257,7 +257,7 @@ def _evaluate(node: ast.expr) -> Any:
         case ast.Tuple(items):
             return tuple(_evaluate(item) for item in items)
         case ast.Set(items):
-            return {_evaluate(item) for item in items}
+            return frozenset(_evaluate(item) for item in items)  # hashable, so that a set may hold sets
         case ast.Dict(keys, values):
             return {_evaluate(_given(key)): _evaluate(value) for key, value in zip(keys, values, strict=True)}
         case ast.UnaryOp(ast.USub() | ast.UAdd() as sign, ast.Constant(int() | float() | complex() as value)) if not isinstance(value, bool):
@@ -268,9 +268,10 @@ def _evaluate(node: ast.expr) -> Any:
             real = _evaluate(left)
             if type(real) in (int, float):
                 return real + imaginary if isinstance(sign, ast.Add) else real - imaginary
-        case ast.Call(ast.Name("set" | "frozenset" as name), arguments, []) if len(arguments) <= 1:
-            members = {member for argument in arguments for member in _evaluate(argument)}
-            return frozenset(members) if name == "frozenset" else members
+        case ast.Call(ast.Name("set" | "frozenset"), arguments, []) if len(arguments) <= 1:
+            return frozenset(member for argument in arguments for member in _evaluate(argument))
+        case ast.Call(ast.Name("complex"), [real_part, imaginary_part], []):
+            return complex(_evaluate(real_part), _evaluate(imaginary_part))
         case ast.Call(ast.Name("float"), [ast.Constant(str() as text)], []):
             return float(text)
     raise ValueError("not a literal")

@@ -63,7 +63,7 @@ def make_task(trace: Trace, lineage: Lineage, *, settings: AlignmentSettings, se
     variables = choose_variables(trace, settings, seed) if settings.kind == "final_values" else []
     if all(given for _, given in variables) and _output_can_be_copied(trace, output):
         return "trivial"
-    targets = (*(target for target, _ in variables), Target(OUTPUT, output))
+    targets = (*(target for target, _ in variables), Target(label=OUTPUT, value=output))
     prompt = write_prompt(trace.program, trace.input, targets, kind=settings.kind, style=settings.prompt_style, setup_code=setup_code)
     if len(prompt) > settings.max_prompt_chars:
         return "prompt_too_long"
@@ -95,7 +95,7 @@ def choose_variables(trace: Trace, settings: AlignmentSettings, seed: int) -> li
             label = f"{scope}.{name}" if scopes_of[name] > 1 or name == OUTPUT else name
             binding = bindings.get((scope, name), Bindings(computed=True))
             rank = "given" if _is_given(canonical(value), binding, shown_input) else "plain" if canonical(value) in shown else "informative"
-            fit.append((Target(label, value, scope), rank))
+            fit.append((Target(label=label, value=value, scope=scope), rank))
     rng = random.Random(f"{seed}/variables/{_digest(trace.program, trace.input.to_json())}")
     chosen: list[int] = []
     for rank in ("informative", "plain"):
@@ -105,11 +105,8 @@ def choose_variables(trace: Trace, settings: AlignmentSettings, seed: int) -> li
 
 
 def is_fit(value: TaggedValue, max_chars: int) -> bool:
-    """Whether a reader can write the value down: plain data, of valid text, at most `max_chars` long as a Python literal."""
-    if _has_unwritable(value):
-        return False
-    source = to_source(value)
-    return len(source) <= max_chars and not any("\ud800" <= character <= "\udfff" for character in source)
+    """Whether a reader can write the value down: plain data, at most `max_chars` long as a Python literal."""
+    return not _has_unwritable(value) and len(to_source(value)) <= max_chars
 
 
 def _is_given(value: str, binding: Bindings, shown_input: set[str]) -> bool:
