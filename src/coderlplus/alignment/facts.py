@@ -101,6 +101,7 @@ def _own_nodes(block: ast.AST) -> Iterator[ast.AST]:
 
 def _assignments(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
     """(target, value) of an assignment; each target of an unpacking with its own value, or with the whole where that reads the input."""
+    pairs: list[tuple[ast.expr, ast.expr]]
     match node:
         case ast.Assign(targets, value):
             pairs = [(target, value) for target in targets]

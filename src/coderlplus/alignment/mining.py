@@ -81,11 +81,11 @@ def mine(
         rejects["over_budget"] = len(chosen) - settings.mine_per_step
         picked = sorted(random.Random(f"{seed}/mine/{step}").sample(range(len(chosen)), settings.mine_per_step))
         chosen = [chosen[index] for index in picked]
-    requests = [_request(item) for item in chosen]
+    requests = [_request(candidate) for candidate in chosen]
     tasks: list[AlignmentTask] = []
-    for item, trace in zip(chosen, trace_many(sandbox, requests), strict=True):
-        problem, rollout, verdict = item.judged.problem, item.judged.rollout, item.judged.verdict
-        lineage = Lineage(problem_id=problem.problem_id, rollout_id=rollout.rollout_id, step=step, verdict=verdict.verdict)
+    for source, trace in zip((candidate.judged for candidate in chosen), trace_many(sandbox, requests), strict=True):
+        problem = source.problem
+        lineage = Lineage(problem_id=problem.problem_id, rollout_id=source.rollout.rollout_id, step=step, verdict=source.verdict.verdict)
         task = make_task(trace, lineage, settings=settings, seed=seed, setup_code=problem.setup_code)
         if isinstance(task, str):
             rejects[task] += 1
