@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from coderlplus.alignment.prompts import shown_program
 from coderlplus.records import AlignmentTask, CallInput, CallTest, Failure, Problem, Reward, Target, Verdict
 
 OPERATIONS = {
@@ -31,7 +35,7 @@ METRICS = ("pass_at_1_sampled", "pass_at_1_greedy", "pass_at_8", "output_accurac
 
 
 def execute(program: str, x: list[int]) -> dict[str, Any]:
-    """The variables of a straight-line `f(x)` and its returned value (`"return"`), or `{"error": …}`."""
+    """The variables of a straight-line `f(x)` and its returned value (`"return"`), or `{"error": …}`. The programs are ours, so they run here."""
     body = "\n".join(line.strip() for line in program.splitlines()[1:])
     scope: dict[str, Any] = {"x": list(x)}
     try:
@@ -57,19 +61,21 @@ def invent_problem(random_: random.Random, number: int) -> tuple[Problem, list[s
     names = random_.sample(list(OPERATIONS), random_.choice((2, 2, 3)))
     expressions = [OPERATIONS[name] for name in names]
     program = program_of(expressions)
-    tests = []
+    tests: list[CallTest] = []
     for _ in range(8):
         x = [random_.randrange(10) for _ in range(4)]
         tests.append(CallTest((x,), execute(program, x)["return"]))
     statement = f"Write a function f(x) of a list of digits. Take the list and {', then '.join(names)}. Return the result."
-    return Problem(problem_id=f"world-{number:04d}", statement=statement, tests=tuple(tests), entry_point="f", source="world", reference=program), expressions
+    problem = Problem(problem_id=f"world-{number}", statement=statement, tests=tuple(tests), entry_point="f", source="world", reference=program)
+    return problem, expressions
 
 
 def judge(problem: Problem, program: str | None, rollout_id: str) -> Verdict:
     """A verdict as the judge would give it on a call problem."""
     common: dict[str, Any] = {"rollout_id": rollout_id, "problem_id": problem.problem_id, "tests_total": len(problem.tests)}
     if program is None:
-        return Verdict(verdict="no_program", tests_passed=0, first_failure=Failure(index=0, verdict="no_program", detail="no Python code found"), **common)
+        failure = Failure(index=0, verdict="no_program", detail="no Python code found")
+        return Verdict(verdict="no_program", tests_passed=0, first_failure=failure, **common)
     for index, test in enumerate(problem.tests):
         assert isinstance(test, CallTest)
         result = execute(program, test.args[0])
@@ -119,6 +125,7 @@ def task_from(step: int, problem: Problem, program: str, verdict: Verdict) -> Al
     values = execute(program, given.args[0])
     targets = [Target(label=name, value=value, scope="f") for name, value in values.items() if name != "return"]
     targets.append(Target(label="output", value=values["return"]))
+    program = shown_program(program)
     prompt = f"```python\n{program}\n```\nWhat does f({given.args[0]}) return, and what are the last values of its variables? Answer in JSON."
     return AlignmentTask(
         task_id=f"task-{verdict.rollout_id}", kind="final_values", prompt=prompt, program=program, input=given, targets=tuple(targets),
@@ -132,7 +139,7 @@ def alignment_group(random_: random.Random, step: int, group: int, task: Alignme
         answer, correct = {}, {}
         for target in task.targets:
             correct[target.label] = random_.random() < skill
-            answer[target.label] = target.value if correct[target.label] else [*target.value[:-1], (target.value[-1] + 1) % 10] if target.value else [0]
+            answer[target.label] = target.value if correct[target.label] else [*target.value, 0]
         completion = json.dumps(answer)
         value = 0.1 + 0.9 * sum(correct.values()) / len(correct)
         if random_.random() > 0.96:
@@ -180,7 +187,7 @@ def metrics_line(random_: random.Random, step: int, steps: int, alignment: bool)
     line["seconds/step"] = sum(value for name, value in line.items() if name.startswith("seconds/"))
     if step % 10 == 0:
         line |= {"eval/pass_at_1": writing - 0.01 + random_.gauss(0, 0.01), "eval/output_accuracy": reading + random_.gauss(0, 0.015)}
-        line["eval/all_variables_accuracy"] = reading - 0.1
+        line |= {"eval/all_variables_accuracy": reading - 0.1, "seconds/evaluation": 1.5}
     return line
 
 
@@ -189,9 +196,11 @@ def write_run(folder: Path, *, alignment: bool = True, steps: int = 60, planned:
     random_ = random.Random(seed)
     folder.mkdir(parents=True)
     planned = planned or steps
-    (folder / "config.yaml").write_text(f"model: warm_start\nalpha: {0.6 if alignment else 1.0}\nmax_steps: {planned}\nseed: {seed}\n")
-    (folder / "environment.json").write_text(json.dumps({"python": "3.11.2", "platform": "Linux", "isolation": ["namespaces", "seccomp", "landlock"]}))
-    metrics, lines, failed = [], [], []
+    (folder / "config.yaml").write_text(f"model: warm_start\nseed: {seed}\nalignment: {alignment}\ntrl:\n  max_steps: {planned}\n")
+    (folder / "environment.json").write_text('{"python": "3.11.2", "isolation": ["seccomp", "landlock"]}')
+    start = {"eval/pass_at_1": 0.25, "eval/output_accuracy": 0.84, "eval/all_variables_accuracy": 0.74, "seconds/evaluation": 1.5}
+    metrics: list[dict[str, Any]] = [{"step": 0} | start]
+    lines, failed = [], []
     for step in range(1, steps + 1):
         metrics.append(metrics_line(random_, step, planned, alignment))
         if step % 10 and step != 1:
@@ -216,11 +225,12 @@ def write_quickstart(folder: Path, **settings: Any) -> Path:
     """Write a quick-start folder with both runs and its summary."""
     write_run(folder / "grpo", alignment=False, **settings)
     write_run(folder / "coderlplus", **settings)
-    summary = {name: dict(zip(METRICS, values, strict=True)) for name, values in HEADLINE.items()}
+    summary: dict[str, dict[str, Any]] = {name: dict(zip(METRICS, values, strict=True)) for name, values in HEADLINE.items()}
     (folder / "summary.json").write_text(json.dumps(summary))
     (folder / "evaluation").mkdir()
     for name, result in summary.items():
-        (folder / "evaluation" / f"{name}.json").write_text(json.dumps(result))
+        intervals = {key: [result[key] - 0.02, result[key] + 0.02] for key in METRICS[:5]}
+        (folder / "evaluation" / f"{name}.json").write_text(json.dumps(result | {"intervals": intervals}))
     return folder
 
 
@@ -234,3 +244,25 @@ def quickstart_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_folder(tmp_path: Path) -> Callable[..., Path]:
     """Make a run folder: `run_folder(alignment=…, steps=…, planned=…, groups=…, seed=…)`."""
     return lambda **settings: write_run(tmp_path / "run", **settings)
+
+
+CHROMIUM_FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
+    "--disable-component-update", "--virtual-time-budget=5000", "--enable-logging=stderr", "--dump-dom",
+)  # fmt: skip
+
+
+@pytest.fixture
+def browse(tmp_path: Path) -> Callable[..., str]:
+    """Open a page in a real browser: `browse(page, "#fragment")` returns its document after its scripts ran; an error in a script fails the test."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium here to open the page with")
+
+    def open_page(page: Path, fragment: str = "") -> str:
+        command = [chromium, *CHROMIUM_FLAGS, f"--user-data-dir={tmp_path / 'profile'}", page.resolve().as_uri() + fragment]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        assert not re.findall(r"CONSOLE.*", result.stderr)
+        return result.stdout
+
+    return open_page

@@ -23,6 +23,9 @@ const thousands = (value) => Math.round(value).toString().replace(/\B(?=(\d{3})+
 const percent = (value, digits = 1) => `${(100 * value).toFixed(digits)}\u202f%`;
 const signed = (value, digits) => (value < 0 ? "\u2212" : "+") + Math.abs(value).toFixed(digits);
 
+// A number on an axis.
+const plain = (value) => (Math.abs(value) >= 10000 ? thousands(value) : String(Number(value.toPrecision(6))));
+
 // A number with about three digits, whatever its size.
 function compact(value) {
   const size = Math.abs(value);

@@ -1,7 +1,7 @@
 """Read run folders and quick-start folders as the engine and the quick start leave them, finished or not.
 
-A run folder holds `metrics.jsonl` (and `samples.jsonl`, `config.yaml`, `environment.json`). A quick-start folder holds run folders, `summary.json` and
-`evaluation/*.json`. All files but one `metrics.jsonl` may be absent: a run that has just begun has a page too.
+A run folder holds `metrics.jsonl` (and `samples.jsonl`, `config.yaml`, `environment.json`). A quick-start folder holds run folders, `summary.json`
+and `evaluation/*.json`. All files but one `metrics.jsonl` may be absent: a run that has just begun has a page too.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def read_summary(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a JSONL file. A last line without its newline is still being written and is left out. Raises `DataError` naming the line."""
+    """Yield the objects of a JSONL file; a last line without its newline is still being written and left out. Raises `DataError` naming the line."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             for number, line in enumerate(file, 1):

@@ -36,35 +36,39 @@ def table(summary: Summary) -> list[dict[str, Any]]:
 
 
 def cell(numbers: Mapping[str, Any], key: str) -> dict[str, float | None]:
-    """A measured share and its interval, if there is one under `KEY_interval`."""
-    interval = numbers.get(f"{key}_interval")
+    """A measured share and its interval, if there is one under `intervals`."""
+    intervals = numbers.get("intervals")
+    interval = intervals.get(key) if isinstance(intervals, dict) else None
     low, high = interval if isinstance(interval, list) and len(interval) == 2 and all(map(is_number, interval)) else (None, None)
     return {"value": number(numbers, key), "low": low, "high": high}
 
 
-def sentences(summary: Summary) -> list[str]:
-    """What the numbers say, in words.
+def sentences(summary: Summary, alignment_share: float | None = None) -> list[dict[str, str]]:
+    """What the numbers say in words, each a `topic` and a `text`. `alignment_share` is the mean share of alignment tasks in the batches of CodeRL+.
 
     >>> start = {"pass_at_1_sampled": 0.25, "output_accuracy": 0.84}
     >>> grpo = {"pass_at_1_sampled": 0.46, "output_accuracy": 0.38}
     >>> ours = {"pass_at_1_sampled": 0.42, "output_accuracy": 0.82}
-    >>> for sentence in sentences({"warm_start": start, "grpo": grpo, "coderlplus": ours}): print(sentence)
-    Writing programs: CodeRL+ passes with 42.0 % of its samples, 17.0 points above the warm start and 4.0 points below GRPO.
-    Predicting execution: CodeRL+ names the right output for 82.0 % of programs, 2.0 points below the warm start and 44.0 points above GRPO.
+    >>> for sentence in sentences({"warm_start": start, "grpo": grpo, "coderlplus": ours}): print(sentence["text"])
+    CodeRL+ passes with 42.0 % of its samples, 17.0 points above the warm start and 4.0 points below GRPO.
+    CodeRL+ names the right output for 82.0 % of programs, 2.0 points below the warm start and 44.0 points above GRPO.
     """
     ours = summary.get("coderlplus")
     if ours is None:
         return []
     others = [(name, summary[key]) for key, name in (("warm_start", "the warm start"), ("grpo", "GRPO")) if key in summary]
     result = []
-    for key, opening, ending in (
-        ("pass_at_1_sampled", "Writing programs: CodeRL+ passes with", "of its samples"),
-        ("output_accuracy", "Predicting execution: CodeRL+ names the right output for", "of programs"),
+    for key, topic, opening, ending in (
+        ("pass_at_1_sampled", "Writing programs", "passes with", "of its samples"),
+        ("output_accuracy", "Predicting execution", "names the right output for", "of programs"),
     ):
         value = number(ours, key)
         differences = [difference(value, number(numbers, key), name) for name, numbers in others if value is not None and is_number(numbers.get(key))]
         if value is not None and differences:
-            result.append(f"{opening} {100 * value:.1f} % {ending}, {' and '.join(differences)}.")
+            result.append({"topic": topic, "text": f"CodeRL+ {opening} {100 * value:.1f} % {ending}, {' and '.join(differences)}."})
+    if alignment_share:
+        text = f"At equal samples, CodeRL+ spends {100 * alignment_share:.0f} % of them on alignment tasks and so sees fewer problems than GRPO."
+        result.append({"topic": "Cost", "text": text})
     return result
 
 

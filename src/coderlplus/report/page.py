@@ -62,11 +62,17 @@ def page_data(folder: Folder) -> dict[str, Any]:
         "folder": folder.path.resolve().name,
         "columns": [{"name": name, "how": how} for _, name, how in COLUMNS],
         "table": table(folder.summary),
-        "sentences": sentences(folder.summary),
+        "sentences": sentences(folder.summary, alignment_share(folder)),
         "start": folder.summary.get("warm_start", {}),
         "runs": [run_data(run) for run in folder.runs],
         "samples": read_samples(folder, SAMPLE_BYTES),
     }
+
+
+def alignment_share(folder: Folder) -> float | None:
+    """The mean share of alignment tasks over the steps of the CodeRL+ run of a quick start."""
+    shares = [line.get("mix/alignment_share", 0.0) for run in folder.runs if run.name == "coderlplus" for line in run.metrics]
+    return sum(shares) / len(shares) if shares else None
 
 
 def run_data(run: Run) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 const HEIGHT = 190;
 const MARGIN = { top: 10, right: 74, bottom: 22, left: 40 };
 const BARS = 44;
+const END = 1e12; // later than any step
 
 const cursor = { step: null, followers: [] };
 let cursorFrame = 0;
@@ -51,6 +52,9 @@ function placeLabels(labels, gap, bottom) {
   return labels;
 }
 
+const drawLabels = (labels, right, bottom) =>
+  placeLabels(labels, 13, bottom).map(({ at, text, color }) => s("text", { class: `label ${color}`, x: right + 8, y: at + 4 }, text));
+
 function nearest(x, values, step) {
   let best = -1;
   values.forEach((value, i) => { if (isNumber(value) && (best < 0 || Math.abs(x[i] - step) < Math.abs(x[best] - step))) best = i; });
@@ -58,11 +62,11 @@ function nearest(x, values, step) {
 }
 
 // spec: {title, note, format, steps: [first, last], fromZero, most, references: [{label, value}]} and either
-//   lines: [{label, color, x, y, faint, dashed, dots}]   or   layers: [{label, color, y}] with x.
+//   lines: [{label, short, color, x, y, faint, dashed, dots}]   or   layers: [{label, color, y}] with x.
 function chart(spec) {
-  const readout = h("p", { class: "readout" });
+  const readout = h("div", { class: "readout" });
   const svg = s("svg", { tabindex: "0", role: "img", "aria-label": describe(spec) });
-  const figure = h("figure", { class: "chart" }, h("figcaption", {}, h("h4", {}, spec.title), h("span", { class: "note" }, spec.note)), readout, svg);
+  const figure = h("figure", { class: spec.wide ? "chart wide" : "chart" }, h("figcaption", {}, h("h4", {}, spec.title), h("span", { class: "note" }, spec.note)), readout, svg);
   const entries = (spec.lines || spec.layers).map((one) => {
     const value = h("b", {});
     readout.append(h("span", { class: "entry" }, h("i", { class: `swatch ${one.color}${one.dashed ? " dashed" : ""}` }), one.label, " ", value));
@@ -75,7 +79,7 @@ function chart(spec) {
   const follow = (step) => {
     where.textContent = step === null ? "" : `step ${step}`;
     for (const entry of entries) {
-      const i = nearest(entry.x, entry.y, step ?? Infinity);
+      const i = nearest(entry.x, entry.y, step ?? END);
       entry.value.textContent = i < 0 ? "–" : spec.format(entry.y[i]);
     }
     if (view) view.mark(step);
@@ -123,14 +127,14 @@ function draw(svg, spec, entries, width) {
 
   const grid = ticks(low, high, 3).marks.map((mark) => [
     s("line", { class: mark === 0 ? "zero" : "grid", x1: MARGIN.left, x2: right, y1: py(mark), y2: py(mark) }),
-    s("text", { class: "tick", x: MARGIN.left - 6, y: py(mark) + 3.5, "text-anchor": "end" }, spec.tick ? spec.tick(mark) : compact(mark)),
+    s("text", { class: "tick", x: MARGIN.left - 6, y: py(mark) + 3.5, "text-anchor": "end" }, spec.tick ? spec.tick(mark) : plain(mark)),
   ]);
   const stepTicks = ticks(first, last > first ? last : first + 1, width > 420 ? 6 : 4).marks.filter((mark) => Number.isInteger(mark) && mark <= last);
   grid.push(stepTicks.map((mark) => s("text", { class: "tick", x: px(mark), y: HEIGHT - 6, "text-anchor": "middle" }, thousands(mark))));
   const rule = s("line", { class: "cursor", y1: MARGIN.top, y2: bottom, visibility: "hidden" });
   svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
   svg.setAttribute("height", HEIGHT);
-  const marks = bars ? drawBars(bars, px, py) : drawLines(spec, entries, px, py, right, bottom);
+  const marks = bars ? drawBars(bars, entries, px, py, right, bottom) : drawLines(spec, entries, px, py, right, bottom);
   svg.replaceChildren(...[grid, marks.nodes, rule, marks.heads].flat(Infinity));
   return {
     width,
@@ -139,7 +143,7 @@ function draw(svg, spec, entries, width) {
       rule.setAttribute("visibility", step === null ? "hidden" : "visible");
       if (step !== null) ["x1", "x2"].forEach((name) => rule.setAttribute(name, px(step)));
       marks.heads.forEach((head, i) => {
-        const at = nearest(entries[i].x, entries[i].y, step ?? Infinity);
+        const at = nearest(entries[i].x, entries[i].y, step ?? END);
         head.setAttribute("visibility", step === null || at < 0 ? "hidden" : "visible");
         if (at >= 0) element(head, { cx: px(entries[i].x[at]), cy: py(entries[i].y[at]) }, []);
       });
@@ -164,7 +168,7 @@ function drawLines(spec, entries, px, py, right, bottom) {
     labels.push({ y: py(value), text: label, color: "c-start" });
   }
   for (const entry of entries) {
-    const end = nearest(entry.x, entry.y, Infinity);
+    const end = nearest(entry.x, entry.y, END);
     if (end < 0) continue;
     if (entry.faint) nodes.unshift(s("path", { class: `faint ${entry.color}`, d: path(entry.x, entry.faint) }));
     nodes.push(s("path", { class: `line ${entry.color}${entry.dashed ? " dashed" : ""}`, d: path(entry.x, entry.y) }));
@@ -173,32 +177,38 @@ function drawLines(spec, entries, px, py, right, bottom) {
     }
     labels.push({ y: py(entry.y[end]), text: entry.short || entry.label, color: entry.color });
   }
-  for (const { at, text, color } of placeLabels(labels, 13, bottom)) nodes.push(s("text", { class: `label ${color}`, x: right + 8, y: at + 4 }, text));
+  nodes.push(drawLabels(labels, right, bottom));
   return { nodes, heads: entries.map((entry) => s("circle", { class: `head ${entry.color}`, r: 3.5, visibility: "hidden" })) };
 }
 
-// Bars of at most BARS bins: {from, to, parts: [value by layer], total}.
+// Bars of at most BARS bins: {from, to, parts: [mean value by layer], total}. A bin holds whole generation batches, which may span several steps; steps
+// without any value do not count.
 function stack(entries, x) {
-  const width = Math.max(1, Math.ceil(x.length / BARS));
+  const period = Math.round(x.length / Math.max(1, entries[0].y.filter(isNumber).length));
+  const width = Math.max(1, Math.ceil(x.length / BARS / period)) * period;
   const bars = [];
   for (let start = 0; start < x.length; start += width) {
-    const end = Math.min(start + width, x.length);
-    const parts = entries.map((entry) => entry.y.slice(start, end).reduce((sum, value) => sum + (value || 0), 0) / (end - start));
-    bars.push({ from: x[start], to: x[end - 1] + 1, parts, total: parts.reduce((sum, part) => sum + part, 0) });
+    const bin = x.map((_, i) => i).slice(start, start + width).filter((i) => entries.some((entry) => isNumber(entry.y[i])));
+    const parts = entries.map((entry) => bin.reduce((sum, i) => sum + (entry.y[i] || 0), 0) / Math.max(1, bin.length));
+    bars.push({ from: x[start], to: (x[start + width] ?? x[x.length - 1] + 1), parts, total: parts.reduce((sum, part) => sum + part, 0) });
   }
   return bars;
 }
 
-function drawBars(bars, px, py) {
+function drawBars(bars, entries, px, py, right, bottom) {
   const nodes = [];
-  for (const { from, to, parts } of bars) {
+  const labels = [];
+  for (const bar of bars) {
     let base = 0;
-    const x = px(from);
-    const width = Math.max(1, (px(to) - x) * 0.86);
-    parts.forEach((part, layer) => {
-      if (part > 0) nodes.push(s("rect", { class: `bar c-${layer}`, x, width, y: py(base + part), height: py(base) - py(base + part) }));
+    const x = px(bar.from);
+    const width = Math.max(1, (px(bar.to) - x) * 0.86);
+    bar.parts.forEach((part, layer) => {
+      const { color, label } = entries[layer];
+      const height = py(base) - py(base + part);
+      if (part > 0) nodes.push(s("rect", { class: `bar ${color}`, x, width, y: py(base + part), height }));
+      if (bar === bars[bars.length - 1] && height > 4) labels.push({ y: py(base + part / 2), text: label, color: "quiet" });
       base += part;
     });
   }
-  return { nodes, heads: [] };
+  return { nodes: [nodes, drawLabels(labels, right, bottom)], heads: [] };
 }

@@ -6,7 +6,7 @@ const VERDICTS = {
 };
 const ANSWERS = { all: "all right", some: "some right", none: "none right", unreadable: "unreadable" };
 
-const browser = { groups: [], rollouts: new Map(), tasks: new Map(), filter: {}, open: null };
+const browser = { groups: [], rollouts: new Map(), tasks: new Map(), links: new Map(), filter: {}, open: null };
 const address = (group, sample = 0) => `#sample/${encodeURIComponent(data.runs[group.run].name)}/${group.step}/${group.group}/${sample}`;
 
 // What became of a sample: a verdict, or how much of an answer is right.
@@ -69,12 +69,25 @@ function showGroups() {
   const wanted = browser.filter.outcome;
   byId("groups").replaceChildren(
     h("p", { class: "note", role: "status" }, found.length === 1 ? "1 group" : `${found.length} groups`),
-    ...found.map((group) => h("a", { class: "group", href: address(group, Math.max(0, group.outcomes.indexOf(wanted))), "aria-current": group === browser.open && "true" },
+    ...found.map((group) => h("a", { class: "group", href: address(group, Math.max(0, group.outcomes.indexOf(wanted))) },
       h("span", { class: "where" }, h("i", { class: `swatch ${runColor(data.runs[group.run], group.run)}` }), `step ${group.step}`, h("em", {}, group.task ? "task" : "problem")),
       h("span", { class: "snippet" }, headline(group)),
       h("span", { class: "strip", role: "img", "aria-label": `${group.outcomes.filter(good).length} of ${group.outcomes.length} right` },
         group.outcomes.map((name) => h("i", { class: good(name) ? "good" : name === "some" ? "half" : "bad" }))))),
   );
+  browser.links = new Map(found.map((group, i) => [group, byId("groups").children[i + 1]]));
+  markOpen();
+}
+
+// Mark the open group in the list and bring it into view there.
+function markOpen() {
+  const list = byId("groups");
+  list.querySelectorAll("[aria-current]").forEach((link) => link.removeAttribute("aria-current"));
+  const link = browser.links.get(browser.open);
+  if (!link) return;
+  link.setAttribute("aria-current", "true");
+  const below = link.offsetTop + link.offsetHeight - list.clientHeight;
+  if (link.offsetTop < list.scrollTop || below > list.scrollTop) list.scrollTop = link.offsetTop - list.clientHeight / 3;
 }
 
 function headline(group) {
@@ -165,7 +178,7 @@ function taskView(group, sample, name) {
   return [
     h("p", { class: "lineage" }, `Problem ${group.problem} → `, origin ? h("a", { href: address(origin[0], origin[1]) }, `failed rollout ${task.origin}`) : `failed rollout ${task.origin}`,
       ` (${VERDICTS[task.verdict] || task.verdict}) → this task, made at step ${task.step}, asked at step ${group.step}.`, !origin && " That rollout's group is not on this page."),
-    h("h4", {}, "What happens when this program gets "), h("p", { class: "given" }, h("code", {}, task.input)),
+    h("h4", {}, task.stdin ? "What does the program do with this standard input?" : "What does this call do?"), h("p", { class: "given" }, h("code", {}, task.input)),
     listing(task.program, tracedValues(task, task.program)),
     details("Prompt as the model read it", pre(group.prompt)), details("The problem that the program was written for", problemView(group.problem)),
     h("h4", {}, `${group.samples.length} answers`), chips(group, group.samples.indexOf(sample)),
@@ -181,8 +194,10 @@ function openSample(group, index) {
   const name = group.outcomes[group.samples.indexOf(sample)];
   const title = h("h3", {}, group.task ? "Alignment task" : "Problem", h("small", {}, `${data.runs[group.run].label} · step ${group.step} · group ${group.group}`));
   const view = (group.task ? taskView : generationView)(group, sample, name);
+  const byChip = document.activeElement?.classList.contains("chip");
   byId("detail").replaceChildren(title, ...view.flat(Infinity).filter(Boolean));
-  showGroups();
+  if (byChip) byId("detail").querySelector(".chip[aria-current]").focus({ preventScroll: true });
+  markOpen();
 }
 
 // The sample that the address names, as [group, sample number].
@@ -211,6 +226,7 @@ function showSamples() {
   byId("samples-note").textContent = `${thousands(shown)}${recorded > shown ? ` of ${thousands(recorded)} recorded` : ""} groups, ` +
     "each a prompt with all its samples. Coloured marks show which samples are right.";
   showFilters();
+  showGroups();
   openSample(...(addressed() || opening()));
   window.addEventListener("hashchange", () => {
     const found = addressed();

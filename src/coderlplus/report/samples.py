@@ -1,8 +1,8 @@
 """Choose the groups of `samples.jsonl` that fit the page, and put them in the form that the sample browser shows.
 
-A run inspects more than a page can hold. Groups are taken in rounds that go over all inspected steps (ends first, then between them), so that early and
-late samples are both there; a task brings along the group that holds the failed rollout it was made from. Values become Python source here, so the browser
-shows text only. The file is read twice and never held in memory.
+A run inspects more than a page can hold. Groups are taken in rounds that go over all inspected steps (ends first, then between them), so that early
+and late samples are both there; a task brings along the group that holds the failed rollout it was made from. Values become Python source here, so the
+browser shows text only. The file is read twice and never held in memory.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def index(path: Path) -> list[Entry]:
 def choose(entries: Iterable[Entry], budget: int) -> Iterator[Entry]:
     """Entries in the order of their use to a reader, until their sizes exceed the budget."""
     waiting: dict[tuple[int, bool], list[Entry]] = defaultdict(list)
-    holder = {}
+    holder: dict[str, Entry] = {}
     for entry in entries:
         waiting[entry.step, entry.is_task].append(entry)
         holder |= dict.fromkeys(entry.rollouts, entry)
@@ -153,6 +153,7 @@ def shown_task(task: AlignmentTask) -> dict[str, Any]:
         "id": task.task_id,
         "program": cut(task.program),
         "input": input_text(task.input),
+        "stdin": isinstance(task.input, StdioInput),
         "targets": [
             {
                 "label": target.label,

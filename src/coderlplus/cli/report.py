@@ -1,0 +1,18 @@
+"""`coderlplus report`: the page of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coderlplus.report import write_report
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="A run folder, or a quick-start folder with several runs.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The HTML file to write (default: index.html in the folder).")] = None,
+) -> None:
+    """Write the page of a run: one HTML file with curves, numbers and samples, which needs no network."""
+    print(write_report(folder, output))
