@@ -116,7 +116,7 @@ def shown_program(program: str) -> str:
     lines = text.split("\n")
     try:
         gone = _docstring_lines(parse(text), lines)
-        comments = [token for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type == tokenize.COMMENT]
+        comments = _comments(text) if "#" in text else []
     except (SyntaxError, tokenize.TokenError):
         return normalized(program)
     for comment in comments:
@@ -126,6 +126,10 @@ def shown_program(program: str) -> str:
             gone.add(row)
     shown = "\n".join(line for row, line in enumerate(lines, 1) if row not in gone).strip("\n")
     return shown if syntax_error(shown) is None else normalized(program)
+
+
+def _comments(text: str) -> list[tokenize.TokenInfo]:
+    return [token for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type == tokenize.COMMENT]
 
 
 def _docstring_lines(tree: ast.Module, lines: Sequence[str]) -> set[int]:
