@@ -1,360 +1,410 @@
-"""Python values as tagged JSON: the only form in which a value leaves or enters the process of an untrusted program.
+"""Python values as plain data: *tagged values*.
 
-`encode` looks at exact types only. It never calls a method that a program could have written (`__repr__`, `__eq__`, `__reduce__`, `__iter__`,
-`__hash__`, properties), holds no memory address, and is bounded in items, depth and characters: what is beyond the budget becomes `{"$cut": …}`.
-The same value gives the same text on every run and every Python.
+JSON where JSON says the same; otherwise an object with one tag:
 
-    JSON as it is        None, bool, int, finite float, str, list, dict with string keys none of which starts with "$"
-    {"$tuple": […]}      {"$set": […]} (sorted; frozensets too)      {"$dict": [[key, value], …]} (any other dict)
-    {"$float": "nan"}    also "inf", "-inf"                          {"$int": "0x…"} (beyond the digits that Python prints)
-    {"$bytes": "00ff"}   bytes, bytearray                            {"$complex": [re, im]}
-    {"$object": "Point", "fields": {…}}                              {"$cycle": levels up}      {"$cut": what}
+    {"$tuple": [...]}  {"$set": [...]}  {"$frozenset": [...]}  {"$deque": [...]}     sets sorted by their text
+    {"$dict": [[key, value], ...]}        keys that are not strings, or a string key that starts with "$"
+    {"$float": "nan" | "inf" | "-inf"}    {"$int": "0x..."} beyond 64 bits            {"$complex": [re, im]}
+    {"$bytes": hex}  {"$bytearray": hex}  {"$range": [start, stop, step]}             {"$decimal": "1.50"}  {"$fraction": [n, d]}
+    {"$object": "Point", "fields": {...}} an instance of any other class, by its attributes; what has none (functions, files) has no fields
+    {"$cycle": depth}                     the container `depth` levels below the outermost one, met again inside itself
+    {"$cut": "list of 2000000"}           what was beyond the budget
 
-Dicts of the `collections` module are dicts here, and a `deque` is an object with its items. Standard library only: a bare interpreter loads this
-file by path.
+`defaultdict`, `OrderedDict` and `Counter` are taken as the dict that they equal. The same value gives the same text on every run and every Python.
+
+Encoding goes by exact types and calls no method of the program: no `__repr__`, `__eq__`, `__reduce__`, property or `__getattribute__`. It shows no memory
+addresses. Standard library only: this file also runs inside the sandbox.
 """
 
 from __future__ import annotations
 
-import collections
 import json
 import math
 import types
-from collections.abc import Callable
+from collections import Counter, OrderedDict, defaultdict, deque
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Any
 
-TaggedValue = Any
+Tagged = Any
+"""A tagged value: plain JSON or an object with one of the tags above."""
 
-MAX_ITEMS = 100_000
-MAX_CHARS = 1_000_000
 MAX_DEPTH = 100
-MAX_INT_BITS = 14_000
-"""Integers below 2**14000 are written in decimal (under the 4,300 digits that Python converts)."""
+"""Levels of nesting that are encoded, decoded and compared."""
+BUDGET = 1_000_000
+"""Default size of an encoded value: one for each item of a container, each character of a string, each byte."""
 
-_DICTS = (dict, collections.defaultdict, collections.OrderedDict, collections.Counter)
-_SHOWN_AS_NAME = (
-    type,
-    types.FunctionType,
-    types.BuiltinFunctionType,
-    types.MethodType,
-    types.ModuleType,
-    types.GeneratorType,
-    types.CoroutineType,
-)
-_MISSING: Any = object()
+_DICTS = (dict, defaultdict, OrderedDict, Counter)
+_SEQUENCES = {list: None, tuple: "$tuple", set: "$set", frozenset: "$frozenset", deque: "$deque"}
+_INT64 = 1 << 63
+_name_of = type.__dict__["__name__"].__get__
+_mro_of = type.__dict__["__mro__"].__get__
+_dict_of = type.__dict__["__dict__"].__get__
+_args_of = BaseException.__dict__["args"].__get__
 
 
-def encode(value: object, *, max_items: int = MAX_ITEMS, max_chars: int = MAX_CHARS) -> TaggedValue:
-    """The tagged form of any value.
+class NotPlain(ValueError):
+    """A tagged value cannot become a Python value: it holds an object, a cycle or a cut, is nested too deeply, or is not a tagged value at all."""
 
-    >>> encode({(1, 2): {3, 1}, "x": float("inf")})
-    {'$dict': [[{'$tuple': [1, 2]}, {'$set': [1, 3]}], ['x', {'$float': 'inf'}]]}
-    >>> encode([1, 2, 3], max_items=2)
-    [1, {'$cut': 'items'}]
+
+def encode(value: object, budget: int = BUDGET) -> Tagged:
+    """The tagged form of any Python value; never raises for a value, whatever it is.
+
+    `budget` bounds the size of the result (see `BUDGET`): what does not fit is cut as a whole and leaves a `{"$cut": ...}`.
+
+    >>> encode([1, (2.5, None), {3, 1}, {"a": b"x"}, {1: float("inf")}])
+    [1, {'$tuple': [2.5, None]}, {'$set': [1, 3]}, {'a': {'$bytes': '78'}}, {'$dict': [[1, {'$float': 'inf'}]]}]
+    >>> class Point:
+    ...     def __init__(self): self.x = 1
+    >>> encode(Point())
+    {'$object': 'Point', 'fields': {'x': 1}}
+    >>> encode("long" * 100, budget=50)
+    {'$cut': 'str of 400'}
     """
-    return _Encoder(max_items, max_chars).encode(value, 0)
+    return _Encoder(budget).encode(value, 0)
 
 
 class _Encoder:
-    def __init__(self, items: int, chars: int) -> None:
-        self.items = items
-        self.chars = chars
-        self.path: dict[int, int] = {}
+    def __init__(self, budget: int) -> None:
+        self.left = budget
+        self.open: dict[int, int] = {}
 
-    def encode(self, value: object, depth: int) -> TaggedValue:
-        self.items -= 1
-        if self.items < 0:
-            return {"$cut": "items"}
+    def encode(self, value: Any, depth: int) -> Tagged:
         kind = type(value)
         if value is None or kind is bool:
             return value
         if kind is int:
-            return self._int(value)  # type: ignore[arg-type]
-        if kind is str:
-            return self._text(value)  # type: ignore[arg-type]
+            if -_INT64 <= value < _INT64:
+                return value
+            return {"$int": hex(value)} if self._take(value.bit_length() // 4) else {"$cut": "int"}
         if kind is float:
-            return value if math.isfinite(value) else {"$float": float.__repr__(value)}  # type: ignore[arg-type]
+            return value if math.isfinite(value) else {"$float": str(value)}
+        if kind is str:
+            return value if self._take(len(value)) else {"$cut": f"str of {len(value)}"}
+        if kind in _SEQUENCES or kind in _DICTS:
+            return self._container(value, kind, depth)
         if kind is bytes or kind is bytearray:
-            return {"$bytes": self._text(bytes.hex(bytes(value)))}  # type: ignore[call-overload]
+            return {f"${_name_of(kind)}": value.hex()} if self._take(len(value)) else {"$cut": f"{_name_of(kind)} of {len(value)}"}
         if kind is complex:
-            return {"$complex": [self.encode(value.real, depth), self.encode(value.imag, depth)]}  # type: ignore[attr-defined]
-        if issubclass(kind, _SHOWN_AS_NAME):
-            return {"$object": _name(type(value)), "fields": {}}
-        if depth >= MAX_DEPTH:
-            return {"$cut": "depth"}
-        above = self.path.get(id(value))
-        if above is not None:
-            return {"$cycle": depth - above}
-        self.path[id(value)] = depth
-        try:
-            return self._container(value, kind, depth + 1)
-        finally:
-            del self.path[id(value)]
+            return {"$complex": [self.encode(value.real, depth), self.encode(value.imag, depth)]}
+        if kind is range:
+            return {"$range": [self.encode(part, depth) for part in (value.start, value.stop, value.step)]}
+        if kind is Decimal:
+            text = Decimal.__str__(value)
+            return {"$decimal": text} if self._take(len(text)) else {"$cut": "Decimal"}
+        if kind is Fraction:
+            return {"$fraction": [self.encode(value.numerator, depth), self.encode(value.denominator, depth)]}
+        return self._object(value, kind, depth)
 
-    def _container(self, value: Any, kind: type, depth: int) -> TaggedValue:
-        if kind is list:
-            return self._items(list.__iter__(value), depth)
-        if kind is tuple:
-            return {"$tuple": self._items(tuple.__iter__(value), depth)}
-        if kind is set or kind is frozenset:
-            if len(value) > self.items:
-                return {"$cut": "items"}
-            return {"$set": sorted(self._items(kind.__iter__(value), depth), key=_sort_key)}
-        if kind in _DICTS:
-            return self._dict(value, depth)
-        return {"$object": _name(kind), "fields": self._fields(value, kind, depth)}
-
-    def _items(self, items: Any, depth: int) -> list[TaggedValue]:
-        found = []
-        for item in items:
-            found.append(self.encode(item, depth))
-            if self.items <= 0:
-                if next(items, _MISSING) is not _MISSING and found[-1] != {"$cut": "items"}:
-                    found.append({"$cut": "items"})
-                break
-        return found
-
-    def _dict(self, value: Any, depth: int) -> TaggedValue:
-        pairs: list[list[TaggedValue]] = []
-        plain = True
-        for key, item in dict.items(value):
-            plain = plain and type(key) is str and not key.startswith("$")
-            pairs.append([self.encode(key, depth), self.encode(item, depth)])
-            if self.items <= 0 and len(pairs) < dict.__len__(value):
-                pairs.append([{"$cut": "items"}, None])
-                plain = False
-                break
-        if plain and all(type(key) is str for key, _ in pairs) and len({key for key, _ in pairs}) == len(pairs):
-            return dict(pairs)  # type: ignore[arg-type]
-        return {"$dict": pairs}
-
-    def _fields(self, value: Any, kind: type, depth: int) -> dict[str, TaggedValue]:
-        """What an object holds: a named tuple's fields, an exception's arguments, a subclass's plain content, and instance attributes."""
-        fields: dict[str, TaggedValue] = {}
-        if issubclass(kind, tuple):
-            names = _class_attribute(kind, "_fields")
-            items = list(tuple.__iter__(value))
-            if type(names) is tuple and len(names) == len(items) and all(type(name) is str for name in names):
-                return {name: self.encode(item, depth) for name, item in zip(names, items, strict=True)}
-            fields["items"] = self._items(iter(items), depth)
-        elif issubclass(kind, collections.deque):
-            fields["items"] = self._items(collections.deque.__iter__(value), depth)
-        elif issubclass(kind, list):
-            fields["items"] = self._items(list.__iter__(value), depth)
-        elif issubclass(kind, dict):
-            fields["items"] = self._dict(value, depth)
-        elif issubclass(kind, set | frozenset):
-            base = set if issubclass(kind, set) else frozenset
-            fields["items"] = sorted(self._items(base.__iter__(value), depth), key=_sort_key)
-        elif issubclass(kind, int):
-            fields["value"] = self._int(int.__int__(value))
-        elif issubclass(kind, float):
-            fields["value"] = self.encode(float.__float__(value), depth)
-        elif issubclass(kind, str):
-            fields["value"] = self._text(str.__str__(value))
-        elif kind is range:
-            return {"start": self._int(value.start), "stop": self._int(value.stop), "step": self._int(value.step)}
-        elif issubclass(kind, BaseException):
-            fields["args"] = self.encode(BaseException.args.__get__(value), depth)  # type: ignore[attr-defined]
-        for name, item in _attributes(value, kind):
-            fields[name] = self.encode(item, depth)
-            if self.items <= 0:
-                break
-        return fields
-
-    def _int(self, value: int) -> TaggedValue:
-        if int.bit_length(value) > MAX_INT_BITS:
-            return {"$int": self._text(hex(value))}
-        return value
-
-    def _text(self, text: str) -> TaggedValue:
-        self.chars -= len(text)
-        if self.chars < 0:
-            return {"$cut": "characters"}
-        return text
-
-
-def _name(kind: type) -> str:
-    name = type.__dict__["__qualname__"].__get__(kind)
-    return name if type(name) is str else "object"
-
-
-def _class_attribute(kind: type, name: str) -> Any:
-    for base in type.__dict__["__mro__"].__get__(kind):
-        namespace = type.__dict__["__dict__"].__get__(base)
-        if name in namespace:
-            return namespace[name]
-    return None
-
-
-def _attributes(value: object, kind: type) -> list[tuple[str, Any]]:
-    """Instance attributes in order of definition: slots, then the instance's dict; read through the interpreter's own descriptors only."""
-    found: dict[str, Any] = {}
-    for base in reversed(type.__dict__["__mro__"].__get__(kind)):
-        for name, member in type.__dict__["__dict__"].__get__(base).items():
-            if type(member) is types.MemberDescriptorType and base.__module__ != "builtins" and type(name) is str:
-                try:
-                    found[name] = member.__get__(value)
-                except AttributeError:  # a slot that was never set
-                    continue
-    for base in type.__dict__["__mro__"].__get__(kind):
-        holder = type.__dict__["__dict__"].__get__(base).get("__dict__")
-        if type(holder) is types.GetSetDescriptorType:
-            namespace = holder.__get__(value)
-            if type(namespace) is dict:
-                found.update((name, item) for name, item in dict.items(namespace) if type(name) is str)
-            break
-    return list(found.items())
-
-
-def _sort_key(tagged: TaggedValue) -> tuple[int, Any, str]:
-    """Numbers by size, then everything else by its text."""
-    if isinstance(tagged, bool | None.__class__) or not isinstance(tagged, int | float):
-        return (1, 0, json.dumps(tagged, sort_keys=True))
-    return (0, tagged, "")
-
-
-def decode(tagged: TaggedValue) -> Any:
-    """The Python value of a tagged value. Raises `ValueError` for objects, cycles and cuts, which have no value to rebuild, and for unknown tags.
-
-    >>> decode({"$tuple": [1, {"$set": [2]}]})
-    (1, {2})
-    """
-    if isinstance(tagged, list):
-        return [decode(item) for item in tagged]
-    if not isinstance(tagged, dict):
-        return tagged
-    tag = next(iter(tagged), "")
-    if not tag.startswith("$"):
-        return {key: decode(item) for key, item in tagged.items()}
-    decoder = _DECODERS.get(tag)
-    if decoder is None or len(tagged) != 1:
-        raise ValueError(f"a value tagged {tag!r} cannot be rebuilt")
-    try:
-        return decoder(tagged[tag])
-    except (TypeError, AttributeError) as error:
-        raise ValueError(f"malformed {tag!r} value: {error}") from error
-
-
-_DECODERS: dict[str, Callable[[Any], Any]] = {
-    "$tuple": lambda items: tuple(decode(item) for item in items),
-    "$set": lambda items: {decode(item) for item in items},
-    "$dict": lambda pairs: {decode(key): decode(item) for key, item in pairs},
-    "$float": lambda text: {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[text] if text in ("nan", "inf", "-inf") else float(text),
-    "$int": lambda text: int(text, 16),
-    "$bytes": bytes.fromhex,
-    "$complex": lambda parts: complex(decode(parts[0]), decode(parts[1])),
-}
-
-
-def equal(left: TaggedValue, right: TaggedValue, *, float_tolerance: float = 0.0) -> bool:
-    """Whether two tagged values are the same value.
-
-    Numbers are equal as numbers, with a relative and absolute tolerance as soon as one of them is a float; NaN equals NaN. `True` is not 1, a list is
-    not a tuple. Order matters in lists and tuples, not in sets and dicts. A cut value equals nothing.
-
-    >>> equal([1, 2.0], [1.0, 2]), equal(True, 1), equal({"$tuple": [1]}, [1])
-    (True, False, False)
-    """
-    if isinstance(left, bool) or isinstance(right, bool) or left is None or right is None:
-        return left is right
-    if isinstance(left, int | float) and isinstance(right, int | float):
-        return _numbers_equal(left, right, float_tolerance)
-    if isinstance(left, str) or isinstance(right, str):
-        return isinstance(left, str) and isinstance(right, str) and left == right
-    if isinstance(left, list):
-        return isinstance(right, list) and _all_equal(left, right, float_tolerance)
-    if not isinstance(left, dict) or not isinstance(right, dict):
-        return False
-    tag, other = _tag(left), _tag(right)
-    if tag != other or tag == "$cut":
-        return False
-    if tag == "$set":
-        return _same_members(left[tag], right[tag], float_tolerance)
-    if tag == "$dict":
-        return _same_members([{"$tuple": pair} for pair in left[tag]], [{"$tuple": pair} for pair in right[tag]], float_tolerance)
-    if tag in ("$tuple", "$complex"):
-        return _all_equal(left[tag], right[tag], float_tolerance)
-    if tag == "$object" and left.get("$object") != right.get("$object"):
-        return False
-    if tag == "$object":
-        left, right = left.get("fields", {}), right.get("fields", {})
-    elif tag:
-        return bool(left[tag] == right[tag])
-    return left.keys() == right.keys() and all(equal(item, right[key], float_tolerance=float_tolerance) for key, item in left.items())
-
-
-def _tag(tagged: dict[str, Any]) -> str:
-    tag = next(iter(tagged), "")
-    return tag if tag.startswith("$") else ""
-
-
-def _numbers_equal(left: float, right: float, tolerance: float) -> bool:
-    if left == right:
-        return True
-    if tolerance <= 0 or (isinstance(left, int) and isinstance(right, int)):
-        return False
-    try:
-        return math.isclose(left, right, rel_tol=tolerance, abs_tol=tolerance)
-    except OverflowError:  # an integer beyond every float
-        return False
-
-
-def _all_equal(left: list[TaggedValue], right: list[TaggedValue], tolerance: float) -> bool:
-    return len(left) == len(right) and all(equal(a, b, float_tolerance=tolerance) for a, b in zip(left, right, strict=True))
-
-
-def _same_members(left: list[TaggedValue], right: list[TaggedValue], tolerance: float) -> bool:
-    """Equality without order. Members that are the same text are paired first, so only members within tolerance of each other cost a search."""
-    if len(left) != len(right):
-        return False
-    counts = collections.Counter(json.dumps(item, sort_keys=True) for item in right)
-    rest_left = []
-    for item in left:
-        text = json.dumps(item, sort_keys=True)
-        if counts[text]:
-            counts[text] -= 1
-        else:
-            rest_left.append(item)
-    if len(rest_left) > 1000:
-        return False
-    rest_right = [json.loads(text) for text, count in counts.items() for _ in range(count)]
-    for item in rest_left:
-        place = next((i for i, other in enumerate(rest_right) if equal(item, other, float_tolerance=tolerance)), None)
-        if place is None:
+    def _take(self, size: int) -> bool:
+        if size > self.left:
             return False
-        del rest_right[place]
+        self.left -= size
+        return True
+
+    def _container(self, value: Any, kind: type, depth: int) -> Tagged:
+        name = _name_of(kind)
+        if id(value) in self.open:
+            return {"$cycle": self.open[id(value)]}
+        if depth >= MAX_DEPTH or not self._take(len(value)):
+            return {"$cut": f"{name} of {len(value)}"}
+        self.open[id(value)] = depth
+        try:
+            if kind in _DICTS:
+                items = [(key, item) for key, item in dict.items(value)]
+                if all(type(key) is str and not key.startswith("$") for key, _ in items):
+                    return {(key if self._take(len(key)) else key[:8] + "…"): self.encode(item, depth + 1) for key, item in items}
+                return {"$dict": [[self.encode(key, depth + 1), self.encode(item, depth + 1)] for key, item in items]}
+            encoded = [self.encode(item, depth + 1) for item in list(value)]
+        except RuntimeError:  # changed by another thread while it was read
+            return {"$cut": f"{name} of {len(value)}"}
+        finally:
+            del self.open[id(value)]
+        tag = _SEQUENCES[kind]
+        if tag in ("$set", "$frozenset"):
+            encoded.sort(key=_text)
+        return encoded if tag is None else {tag: encoded}
+
+    def _object(self, value: Any, kind: type, depth: int) -> Tagged:
+        name = str.__str__(_name_of(kind))
+        if id(value) in self.open:
+            return {"$cycle": self.open[id(value)]}
+        if kind in _OPAQUE or any(base is type for base in _mro_of(kind)):
+            return {"$object": name, "fields": {}}
+        fields = _fields(value, kind)
+        if depth >= MAX_DEPTH or not self._take(1 + len(fields)):
+            return {"$cut": name}
+        self.open[id(value)] = depth
+        try:
+            return {"$object": name, "fields": {key: self.encode(item, depth + 1) for key, item in fields.items()}}
+        finally:
+            del self.open[id(value)]
+
+
+_OPAQUE = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, types.GeneratorType)
+
+
+def _fields(value: Any, kind: type) -> dict[str, Any]:
+    """The attributes that an instance holds itself, read past properties and `__getattribute__`; those of a named tuple and an exception too."""
+    fields: dict[str, Any] = {}
+    mro = _mro_of(kind)
+    spaces = [_dict_of(base) for base in mro]
+    for base, space in zip(reversed(mro), reversed(spaces), strict=True):
+        if base is tuple:
+            names = next((space["_fields"] for space in spaces if "_fields" in space), None)
+            if type(names) is tuple and len(names) == tuple.__len__(value) and all(type(key) is str for key in names):
+                fields.update(zip(names, tuple.__iter__(value), strict=True))
+        elif base is BaseException:
+            fields["args"] = _args_of(value)
+        for key, member in space.items():
+            if type(member) is types.MemberDescriptorType and "__module__" in space and not key.startswith("__"):
+                try:
+                    fields[key] = member.__get__(value)
+                except AttributeError:
+                    continue
+            elif key == "__dict__" and type(member) is types.GetSetDescriptorType:
+                own = member.__get__(value)
+                if type(own) is dict:
+                    fields.update({key: item for key, item in dict.items(own) if type(key) is str and not key.startswith("__")})
+    return fields
+
+
+def is_plain(tagged: Tagged) -> bool:
+    """Whether `decode` will give the value back: no object, cycle or cut in it.
+
+    >>> is_plain({"$tuple": [1]}), is_plain([{"$cut": "list of 9"}])
+    (True, False)
+    """
+    try:
+        decode(tagged)
+    except NotPlain:
+        return False
     return True
 
 
-def to_source(tagged: TaggedValue) -> str:
-    """A tagged value as Python source text; cycles and cuts are written as `...`.
+def decode(tagged: Tagged) -> Any:
+    """The Python value of a tagged value, made anew on each call. Raises `NotPlain` (a `ValueError`), and nothing else, where there is none.
 
-    >>> to_source({"$dict": [[1, {"$tuple": [True]}], ["a", {"$float": "nan"}]]})
-    "{1: (True,), 'a': float('nan')}"
+    >>> decode({"$dict": [[1, {"$tuple": [2, {"$float": "-inf"}]}]]})
+    {1: (2, -inf)}
     """
-    if isinstance(tagged, list):
-        return "[" + ", ".join(map(to_source, tagged)) + "]"
-    if not isinstance(tagged, dict):
+    return _decode(tagged, 0, False)
+
+
+def _decode(tagged: Tagged, depth: int, hashed: bool) -> Any:
+    if depth > MAX_DEPTH + 1:
+        raise NotPlain("nested too deeply")
+    kind = type(tagged)
+    if kind is list:
+        if hashed:
+            raise NotPlain("a list cannot be a key")
+        return [_decode(item, depth + 1, False) for item in tagged]
+    if kind is not dict:
+        if tagged is None or kind in (bool, int, float, str):
+            return tagged
+        raise NotPlain(f"{kind.__name__} is not JSON")
+    tag = next(iter(tagged), "")
+    if type(tag) is not str or not tag.startswith("$"):
+        if hashed:
+            raise NotPlain("a dict cannot be a key")
+        return {_string(key): _decode(item, depth + 1, False) for key, item in tagged.items()}
+    if len(tagged) != 1 or tag not in _DECODERS:
+        raise NotPlain(f"a value tagged {tag[:20]!r} is not plain data")
+    try:
+        return _DECODERS[tag](tagged[tag], depth + 1, hashed)
+    except NotPlain:
+        raise
+    except (ValueError, TypeError, AttributeError, KeyError, OverflowError, ZeroDivisionError, InvalidOperation, RecursionError) as error:
+        raise NotPlain(f"{tag} with {str(tagged[tag])[:40]!r}: {error}") from None
+
+
+def _string(key: Any) -> str:
+    if type(key) is not str or key.startswith("$"):
+        raise NotPlain(f"key {key!r}")
+    return key
+
+
+def _items(items: Any, depth: int, hashed: bool) -> list[Any]:
+    if type(items) is not list:
+        raise NotPlain("expected a list")
+    return [_decode(item, depth, hashed) for item in items]
+
+
+def _unhashable(hashed: bool, value: Any) -> Any:
+    if hashed:
+        raise NotPlain(f"a {type(value).__name__} cannot be a key")
+    return value
+
+
+_DECODERS: dict[str, Any] = {
+    "$tuple": lambda body, depth, hashed: tuple(_items(body, depth, hashed)),
+    "$set": lambda body, depth, hashed: frozenset(_items(body, depth, True)) if hashed else set(_items(body, depth, True)),
+    "$frozenset": lambda body, depth, hashed: frozenset(_items(body, depth, True)),
+    "$deque": lambda body, depth, hashed: _unhashable(hashed, deque(_items(body, depth, False))),
+    "$dict": lambda body, depth, hashed: _unhashable(hashed, {_decode(k, depth, True): _decode(v, depth, False) for k, v in body}),
+    "$float": lambda body, depth, hashed: {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[body],
+    "$int": lambda body, depth, hashed: int(body, 16),
+    "$complex": lambda body, depth, hashed: complex(*_items(body, depth, True)),
+    "$bytes": lambda body, depth, hashed: bytes.fromhex(body),
+    "$bytearray": lambda body, depth, hashed: _unhashable(hashed, bytearray.fromhex(body)),
+    "$range": lambda body, depth, hashed: range(*_items(body, depth, True)),
+    "$decimal": lambda body, depth, hashed: Decimal(body),
+    "$fraction": lambda body, depth, hashed: Fraction(*_items(body, depth, True)),
+}
+
+
+def equal(a: Tagged, b: Tagged, *, float_tolerance: float = 0.0, tuples_as_lists: bool = False) -> bool:
+    """Whether two tagged values are the same value; what was cut equals nothing.
+
+    Types count: `True` is not `1`, `"1"` is not `1`, a tuple is a list only with `tuples_as_lists`; sets compare without order, and equal frozensets.
+    Numbers compare by value, `1 == 1.0`; where one of them is a float they may differ by `float_tolerance`, absolute or relative, whichever is more. `nan`
+    equals `nan`.
+
+    >>> equal([1, {"$set": [2, 1]}], [1.0, {"$set": [1, 2]}]), equal(True, 1), equal(0.1 + 0.2, 0.3, float_tolerance=1e-9)
+    (True, False, True)
+    """
+    return _Equality(float_tolerance, tuples_as_lists).equal(a, b, 0)
+
+
+class _Equality:
+    def __init__(self, float_tolerance: float, tuples_as_lists: bool) -> None:
+        self.tolerance = float_tolerance
+        self.sequence = ("$list", "$tuple") if tuples_as_lists else ("$list",)
+
+    def equal(self, a: Tagged, b: Tagged, depth: int) -> bool:
+        if depth > MAX_DEPTH + 1:
+            return False
+        tag, body = _split(a)
+        other, counterpart = _split(b)
+        if tag in self.sequence and other in self.sequence:
+            tag = other
+        if tag == "$number" and other == "$number":
+            return self._numbers(body, counterpart)
+        if tag != other or tag == "$cut":
+            return False
+        if tag in ("$list", "$tuple", "$deque", "$complex"):
+            return len(body) == len(counterpart) and all(self.equal(x, y, depth + 1) for x, y in zip(body, counterpart, strict=True))
+        if tag == "$set":
+            return len(body) == len(counterpart) and self._matched([(item, None) for item in body], [(item, None) for item in counterpart], depth)
+        if tag == "$dict":
+            return len(body) == len(counterpart) and self._matched(body, counterpart, depth)
+        return type(body) is type(counterpart) and bool(body == counterpart)
+
+    def _numbers(self, x: Any, y: Any) -> bool:
+        if type(x) is int and type(y) is int:
+            return x == y
+        try:
+            x, y = (float(x), float(y)) if self.tolerance else (x, y)
+        except OverflowError:
+            return bool(x == y)
+        return bool(x == y) or (x != x and y != y) or (self.tolerance > 0 and math.isclose(x, y, rel_tol=self.tolerance, abs_tol=self.tolerance))
+
+    def _matched(self, items: list[Any], others: list[Any], depth: int) -> bool:
+        """Whether the pairs (key, value) agree in some order: keys by their text first, those with floats (few) each against each."""
+        by_text: dict[str, list[Any]] = {}
+        for key, value in others:
+            by_text.setdefault(_text(key), []).append((key, value))
+        unmatched = []
+        for key, value in items:
+            same = by_text.get(_text(key))
+            if not same:
+                unmatched.append((key, value))
+            elif not self.equal(value, same.pop()[1], depth + 1):
+                return False
+        left = [pair for pairs in by_text.values() for pair in pairs]
+        if len(unmatched) > 1000:
+            return False
+        for key, value in unmatched:
+            found = next((i for i, pair in enumerate(left) if self.equal(key, pair[0], depth + 1) and self.equal(value, pair[1], depth + 1)), None)
+            if found is None:
+                return False
+            del left[found]
+        return not left
+
+
+def _split(tagged: Tagged) -> tuple[str, Any]:
+    """Tag and body, with tags for what JSON says itself; numbers as numbers, dicts as lists of pairs. A malformed value is a cut."""
+    kind = type(tagged)
+    if kind is list:
+        return "$list", tagged
+    if kind is int or kind is float:
+        return "$number", tagged
+    if kind is not dict:
+        return f"${kind.__name__}", tagged
+    tag = next(iter(tagged), "")
+    if not tag.startswith("$"):
+        return "$dict", list(tagged.items())
+    if tag == "$object" and tagged.keys() == {"$object", "fields"}:
+        return "$tuple", ["$object", tagged["$object"], tagged["fields"]]
+    body = tagged[tag]
+    if len(tagged) != 1 or tag not in (*_DECODERS, "$cycle"):
+        return "$cut", None
+    if tag in ("$float", "$int"):
+        try:
+            return "$number", _decode(tagged, 0, False)
+        except NotPlain:
+            return "$cut", None
+    if tag in ("$tuple", "$set", "$frozenset", "$deque", "$complex", "$range", "$fraction", "$dict"):
+        pairs = tag != "$dict" or (type(body) is list and all(type(pair) is list and len(pair) == 2 for pair in body))
+        return (tag.replace("frozen", ""), body) if type(body) is list and pairs else ("$cut", None)
+    return tag, body
+
+
+def _text(tagged: Tagged) -> str:
+    """One text for each value, `1` and `1.0` the same."""
+    if type(tagged) is float and tagged.is_integer():
+        tagged = int(tagged)
+    return tagged if type(tagged) is str else json.dumps(tagged, sort_keys=True)
+
+
+def to_source(tagged: Tagged) -> str:
+    """The value as a Python literal or, where there is none, as the expression that a person would write.
+
+    >>> to_source([{"$tuple": [1]}, {"$dict": [[1, "a"]]}, {"$float": "nan"}, {"$set": []}, {"$object": "Point", "fields": {"x": 1}}])
+    "[(1,), {1: 'a'}, float('nan'), set(), Point(x=1)]"
+    """
+    kind = type(tagged)
+    if kind is list:
+        return f"[{_joined(tagged)}]"
+    if kind is not dict:
         return repr(tagged)
-    tag = _tag(tagged)
-    if not tag:
+    tag = next(iter(tagged), "")
+    if not tag.startswith("$"):
         return "{" + ", ".join(f"{key!r}: {to_source(item)}" for key, item in tagged.items()) + "}"
-    content = tagged[tag]
-    if tag == "$tuple":
-        return "(" + ", ".join(map(to_source, content)) + (",)" if len(content) == 1 else ")")
-    if tag == "$set":
-        return "{" + ", ".join(map(to_source, content)) + "}" if content else "set()"
-    if tag == "$dict":
-        return "{" + ", ".join(f"{to_source(key)}: {to_source(item)}" for key, item in content) + "}"
-    if tag == "$float":
-        return f"float({content!r})"
-    if tag == "$int":
-        return str(content)
-    if tag == "$bytes":
-        return repr(bytes.fromhex(content)) if isinstance(content, str) else "..."
-    if tag == "$complex":
-        return f"complex({to_source(content[0])}, {to_source(content[1])})"
-    if tag == "$object":
-        return f"{content}(" + ", ".join(f"{name}={to_source(item)}" for name, item in tagged["fields"].items()) + ")"
-    return "..."
+    body = tagged[tag]
+    match tag:
+        case "$tuple":
+            return f"({_joined(body)}{',' if len(body) == 1 else ''})"
+        case "$set":
+            return f"{{{_joined(body)}}}" if body else "set()"
+        case "$frozenset":
+            return f"frozenset({{{_joined(body)}}})" if body else "frozenset()"
+        case "$dict":
+            return "{" + ", ".join(f"{to_source(key)}: {to_source(item)}" for key, item in body) + "}"
+        case "$float":
+            return f"float({body!r})"
+        case "$int":
+            value = int(body, 16)
+            return str(value) if value.bit_length() < 10_000 else body
+        case "$bytes":
+            return repr(bytes.fromhex(body))
+        case "$bytearray":
+            return f"bytearray({bytes.fromhex(body)!r})"
+        case "$deque":
+            return f"deque([{_joined(body)}])"
+        case "$range":
+            return f"range({_joined(body if body[2] != 1 else body[:2])})"
+        case "$complex":
+            return f"complex({_joined(body)})"
+        case "$decimal":
+            return f"Decimal({body!r})"
+        case "$fraction":
+            return f"Fraction({_joined(body)})"
+        case "$object":
+            return f"{body}({', '.join(f'{key}={to_source(item)}' for key, item in tagged['fields'].items())})"
+        case _:
+            return "..."
+
+
+def _joined(items: list[Tagged]) -> str:
+    return ", ".join(to_source(item) for item in items)
