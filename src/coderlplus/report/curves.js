@@ -4,6 +4,8 @@ const RUN_COLORS = { grpo: "c-grpo", coderlplus: "c-ours", grpo_kl: "c-kl", warm
 const runColor = (run, index) => RUN_COLORS[run.name] || ["c-ours", "c-grpo", "c-kl", "c-4", "c-5"][index % 5];
 const percentTick = (value) => `${plain(100 * value)}\u202f%`;
 
+const both = (name) => [`${name}/generation`, `${name}/alignment`];
+
 const LEARNING = [
   { title: "Training problems", note: "rollouts that pass", keys: ["pass_rate"], share: true, smooth: true },
   { title: "Validation problems", note: "pass@1, sampled", keys: ["eval/pass_at_1"], share: true, start: "pass_at_1_sampled" },
@@ -15,9 +17,9 @@ const LOOP = [
   { title: "Alignment share", note: "of the groups in a batch", keys: ["mix/alignment_share"], share: true },
   { title: "Buffer", note: "tasks waiting", keys: ["buffer/size"] },
   { title: "Task age", note: "steps from failure to question", keys: ["task_age"], smooth: true },
-  { title: "Groups without variance", note: "all rewards equal: no signal", keys: ["zero_variance/generation", "zero_variance/alignment"], share: true, smooth: true },
+  { title: "Groups without variance", note: "all rewards equal: no signal", keys: both("zero_variance"), share: true, smooth: true },
 ];
-const LENGTH = { title: "Length", note: "tokens a completion", keys: ["length/generation", "length/alignment"], smooth: true };
+const LENGTH = { title: "Length", note: "tokens a completion", keys: both("length"), smooth: true };
 const REJECTS = "rejects/";
 const SECONDS = "seconds/";
 const PARTS = { generation: "c-0", judging: "c-1", tracing: "c-2", update: "c-3" };
@@ -41,10 +43,10 @@ function lineChart(runs, { title, note, keys, share, smooth, most, start }) {
     const x = run.curves.step;
     const sparse = raw.filter(isNumber).length <= 40;
     const smoothed = smooth && !sparse ? movingMean(raw, Math.max(2, Math.round(raw.length / 26))) : raw;
-    const part = key.endsWith("/alignment") && keys.length > 1 ? "tasks" : key.endsWith("/generation") && keys.length > 1 ? "problems" : "";
-    const solo = runs.length === 1;
+    const part = keys.length === 1 ? "" : key.endsWith("/alignment") ? "tasks" : "problems";
+    const name = runs.length > 1 ? run.label : "";
     lines.push({
-      label: [solo ? "" : run.label, part].filter(Boolean).join(" ") || "mean", short: part || (solo ? "" : run.label), color: runColor(run, index),
+      label: [name, part].filter(Boolean).join(" ") || "value", short: part || name, color: runColor(run, index),
       x, y: smoothed, faint: smoothed === raw ? null : raw, dashed: part === "tasks", dots: sparse && !smooth,
     });
   }));
@@ -61,6 +63,9 @@ function stackChart(run, title, note, layers, format, wide) {
   return shown.length ? chart({ title, note, layers: shown, x: run.curves.step, steps: extent(data.runs, 1), format, wide }) : null;
 }
 
+// Sum of the layers at each point.
+const totals = (layers, length) => Array.from({ length }, (_, i) => layers.reduce((sum, { y }) => sum + (y[i] || 0), 0));
+
 // What became of the failed rollouts of a step: tasks, and rejects by reason, the rarest of many reasons together.
 function rejectChart(run, several) {
   const names = Object.keys(run.curves).filter((key) => key.startsWith(REJECTS));
@@ -69,7 +74,7 @@ function rejectChart(run, several) {
   const all = names.map((key) => ({ label: key.slice(REJECTS.length).replaceAll("_", " "), y: run.curves[key] }));
   const layers = all.length > 7 ? all.slice(0, 6) : all;
   if (all.length > 7) {
-    layers.push({ label: "other reasons", y: run.curves.step.map((_, i) => all.slice(6).reduce((total, layer) => total + (layer.y[i] || 0), 0)) });
+    layers.push({ label: "other reasons", y: totals(all.slice(6), run.curves.step.length) });
   }
   if (run.curves.mined) layers.unshift({ label: "made tasks", y: run.curves.mined });
   layers.forEach((layer, index) => { layer.color = `c-${index}`; });
@@ -77,9 +82,13 @@ function rejectChart(run, several) {
 }
 
 function timeChart(run, several) {
-  const layers = Object.keys(PARTS).filter((part) => run.curves[SECONDS + part]).map((part) => ({ label: part, y: run.curves[SECONDS + part], color: PARTS[part] }));
+  const timed = Object.keys(PARTS).filter((part) => run.curves[SECONDS + part]);
+  const layers = timed.map((part) => ({ label: part, y: run.curves[SECONDS + part], color: PARTS[part] }));
   const step = run.curves[`${SECONDS}step`];
-  if (step) layers.push({ label: "other", y: step.map((value, i) => Math.max(0, (value || 0) - layers.reduce((sum, { y }) => sum + (y[i] || 0), 0))), color: "c-6" });
+  if (step) {
+    const known = totals(layers, step.length);
+    layers.push({ label: "other", y: step.map((value, i) => isNumber(value) ? Math.max(0, value - known[i]) : null), color: "c-6" });
+  }
   const evaluation = (run.curves[`${SECONDS}evaluation`] || []).reduce((sum, value) => sum + (value || 0), 0);
   const note = `${several ? `${run.label}, ` : ""}seconds by part${evaluation ? `; evaluations: ${compact(evaluation)}\u202fs in all` : ""}`;
   return stackChart(run, "Time of a step", note, layers, (value) => `${compact(value)}\u202fs`);
@@ -89,17 +98,22 @@ function showCurves(runs) {
   const several = runs.length > 1;
   const lines = (specs) => specs.map((spec) => lineChart(runs, spec));
   const known = new Set(["step", "samples", "mined", ...[...LEARNING, ...LOOP, LENGTH].flatMap((spec) => spec.keys)]);
-  const rest = [...new Set(runs.flatMap((run) => Object.keys(run.curves)))].filter((key) => !known.has(key) && !key.startsWith(REJECTS) && !key.startsWith(SECONDS));
+  const drawn = (key) => known.has(key) || key.startsWith(REJECTS) || key.startsWith(SECONDS);
+  const rest = [...new Set(runs.flatMap((run) => Object.keys(run.curves)))].filter((key) => !drawn(key));
+  const measured = rest.filter((key) => key.startsWith("eval/"));
+  const others = rest.filter((key) => !key.startsWith("eval/"));
   const name = (key) => key.replace(/^eval\//, "").replaceAll("_", " ");
-  const measured = rest.filter((key) => key.startsWith("eval/")).map((key) => ({ title: name(key), note: "validation", keys: [key], share: /pass|accuracy/.test(key) }));
-  const extra = rest.filter((key) => !key.startsWith("eval/")).map((key) => ({ title: name(key), note: "", keys: [key], smooth: true }));
+  const evaluations = measured.map((key) => ({ title: name(key), note: "validation", keys: [key], share: /pass|accuracy/.test(key) }));
   const sections = [
-    ["What it learns", lines([...LEARNING, ...measured])],
+    ["What it learns", lines([...LEARNING, ...evaluations])],
     ["What the loop does", [...runs.map((run) => rejectChart(run, several)), ...lines(LOOP)]],
     ["Where the time goes", [...runs.map((run) => timeChart(run, several)), ...lines([LENGTH])]],
   ];
   for (const [title, charts] of sections) {
     if (charts.some(Boolean)) byId("charts").append(h("section", {}, h("h3", {}, title), h("div", { class: "grid-of-charts" }, charts)));
   }
-  if (extra.length) byId("charts").append(h("details", {}, h("summary", {}, "Optimisation and the rest"), h("div", { class: "grid-of-charts" }, lines(extra))));
+  if (others.length) {
+    const charts = lines(others.map((key) => ({ title: name(key), note: "", keys: [key], smooth: true })));
+    byId("charts").append(details("Optimisation and the rest", h("div", { class: "grid-of-charts" }, charts)));
+  }
 }

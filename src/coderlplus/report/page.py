@@ -18,7 +18,7 @@ from coderlplus.report.headline import COLUMNS, sentences, table
 from coderlplus.report.samples import read_samples
 
 HERE = Path(__file__).parent
-SCRIPTS = ("dom.js", "python.js", "plot.js", "curves.js", "samples.js", "page.js")
+SCRIPTS = ("dom.js", "python.js", "plot.js", "curves.js", "views.js", "samples.js", "page.js")
 SAMPLE_BYTES = 3_500_000
 """How much of the page samples may take; with curves and code the page stays under 5 MB."""
 CURVE_POINTS = 1000

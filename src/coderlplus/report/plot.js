@@ -66,7 +66,8 @@ function nearest(x, values, step) {
 function chart(spec) {
   const readout = h("div", { class: "readout" });
   const svg = s("svg", { tabindex: "0", role: "img", "aria-label": describe(spec) });
-  const figure = h("figure", { class: spec.wide ? "chart wide" : "chart" }, h("figcaption", {}, h("h4", {}, spec.title), h("span", { class: "note" }, spec.note)), readout, svg);
+  const caption = h("figcaption", {}, h("h4", {}, spec.title), h("span", { class: "note" }, spec.note));
+  const figure = h("figure", { class: spec.wide ? "chart wide" : "chart" }, caption, readout, svg);
   const entries = (spec.lines || spec.layers).map((one) => {
     const value = h("b", {});
     readout.append(h("span", { class: "entry" }, h("i", { class: `swatch ${one.color}${one.dashed ? " dashed" : ""}` }), one.label, " ", value));
@@ -173,7 +174,8 @@ function drawLines(spec, entries, px, py, right, bottom) {
     if (entry.faint) nodes.unshift(s("path", { class: `faint ${entry.color}`, d: path(entry.x, entry.faint) }));
     nodes.push(s("path", { class: `line ${entry.color}${entry.dashed ? " dashed" : ""}`, d: path(entry.x, entry.y) }));
     if (entry.dots) {
-      entry.y.forEach((value, i) => isNumber(value) && nodes.push(s("circle", { class: `dot ${entry.color}`, cx: px(entry.x[i]), cy: py(value), r: 2.4 })));
+      const dot = (value, i) => isNumber(value) && s("circle", { class: `dot ${entry.color}`, cx: px(entry.x[i]), cy: py(value), r: 2.4 });
+      nodes.push(entry.y.map(dot).filter(Boolean));
     }
     labels.push({ y: py(entry.y[end]), text: entry.short || entry.label, color: entry.color });
   }
@@ -181,8 +183,8 @@ function drawLines(spec, entries, px, py, right, bottom) {
   return { nodes, heads: entries.map((entry) => s("circle", { class: `head ${entry.color}`, r: 3.5, visibility: "hidden" })) };
 }
 
-// Bars of at most BARS bins: {from, to, parts: [mean value by layer], total}. A bin holds whole generation batches, which may span several steps; steps
-// without any value do not count.
+// Bars of at most BARS bins: {from, to, parts: [mean value by layer], total}. A bin holds whole generation batches, which may span several
+// steps; steps without any value do not count.
 function stack(entries, x) {
   const period = Math.round(x.length / Math.max(1, entries[0].y.filter(isNumber).length));
   const width = Math.max(1, Math.ceil(x.length / BARS / period)) * period;

@@ -1,6 +1,7 @@
 // Syntax colouring of Python, enough to read by: one regular expression, tokens as spans.
 
-const KEYWORDS = new Set(("False None True and as assert async await break class continue def del elif else except finally for from global if import in is " +
+const KEYWORDS = new Set((
+  "False None True and as assert async await break class continue def del elif else except finally for from global if import in is " +
   "lambda match nonlocal not or pass raise return try while with yield").split(" "));
 const PYTHON = new RegExp([
   /(?<comment>#[^\n]*)/,

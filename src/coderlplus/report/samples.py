@@ -1,8 +1,8 @@
 """Choose the groups of `samples.jsonl` that fit the page, and put them in the form that the sample browser shows.
 
 A run inspects more than a page can hold. Groups are taken in rounds that go over all inspected steps (ends first, then between them), so that early
-and late samples are both there; a task brings along the group that holds the failed rollout it was made from. Values become Python source here, so the
-browser shows text only. The file is read twice and never held in memory.
+and late samples are both there; a task brings along the group that holds the failed rollout it was made from. Values become Python source here, so
+the browser shows text only. The file is read twice and never held in memory.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def shown_group(path: Path, line_number: int, line: Mapping[str, Any]) -> tuple[
             "step": int(line["step"]),
             "group": int(line["group"]),
             "kind": str(line["kind"]),
-            "problem": task.problem_id if task is not None else problem.problem_id if problem is not None else None,
+            "problem": None if problem is None else problem.problem_id,
             "task": None if task is None else shown_task(task),
             "prompt": cut(line["prompt"]),
             "samples": [shown_sample(sample, task) for sample in line["samples"]],
@@ -163,6 +163,7 @@ def shown_task(task: AlignmentTask) -> dict[str, Any]:
             }
             for target in task.targets
         ],
+        "problem": task.problem_id,
         "origin": task.rollout_id,
         "step": task.step,
         "verdict": task.verdict,
