@@ -1,0 +1,193 @@
+"""What an instrumented run leaves behind, and how its values are taken. Standard library only; runs inside the sandbox.
+
+A run notes for every variable which activation bound it last (`final`), or how often it was bound (`binding`), and encodes values only in the first
+`EARLY` activations or bindings and in those that an earlier run found to be the last. A program whose functions are called a few times is thus done
+in one run; for any other, `Recorder.missing` says what a second run has to look at. The cost does not depend on the size of what a program computes.
+
+It runs no code of the program: values are encoded by exact type, names are looked up in plain dicts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import hashlib
+import sys
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from coderlplus.tracing.instrument import Instrumented, Scope
+
+EARLY = 4
+
+_ABSENT: Any = object()
+_NOT_VARIABLES = (
+    type,
+    types.ModuleType,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodType,
+    types.MethodWrapperType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+    types.GenericAlias,
+    functools.partial,
+    type(functools.lru_cache(int)),
+    staticmethod,
+    classmethod,
+    property,
+)
+
+
+def is_variable(value: object) -> bool:
+    """Whether a name with this value counts as a variable: functions, classes, modules and their kin do not."""
+    return not issubclass(type(value), _NOT_VARIABLES)
+
+
+class Recorder:
+    """Collects during one run. `marks[key]` is the last activation (`final`) or the count (`binding`) of a variable, `calls` counts activations."""
+
+    def __init__(self, program: Instrumented, encode: Callable[[object], Any], wanted: Mapping[int, list[int]], *, binding: bool) -> None:
+        self.scopes = program.scopes
+        self.suspends = program.suspends
+        self.encode = encode
+        self.binding = binding
+        self.marks = [0] * (program.keys + 1)
+        self.calls = [0] * (len(program.scopes) + 1)
+        places = range(program.keys + 1) if binding else range(len(program.scopes))
+        self.wanted = {index: {*range(1, EARLY + 1), *wanted.get(index, ())} for index in places}
+        self.captured: dict[int, tuple[int, int, Any]] = {}
+        self.seen: dict[int, int] = {}
+        self.captures = 0
+
+    def close(self, index: int) -> None:
+        """An activation of scope `index` that is wanted ends; its frame is the caller's, which may be as deep as the recursion limit allows."""
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(limit + 200)
+        try:
+            self._take(self.scopes[index], sys._getframe(1).f_locals)
+        finally:
+            with contextlib.suppress(RecursionError):
+                sys.setrecursionlimit(limit)
+
+    def record(self, key: int, value: object) -> None:
+        """A binding whose count is wanted."""
+        self._capture(key, self.marks[key], value)
+
+    def record_walrus(self, key: int, value: object) -> object:
+        """A binding by `:=`; returns the value."""
+        self.marks[key] += 1
+        if self.marks[key] in self.wanted[key]:
+            self._capture(key, self.marks[key], value)
+        return value
+
+    @staticmethod
+    def visible(names: Any) -> Any:
+        """What `locals()`, `vars()` or `dir()` returned, without the hidden variable."""
+        if type(names) is list:
+            return [name for name in names if not (type(name) is str and name.startswith("$"))]
+        if type(names) is dict:
+            for name in [name for name in names if type(name) is str and name.startswith("$")]:
+                del names[name]
+        return names
+
+    def finish(self, namespace: dict[str, Any]) -> None:
+        """The program has ended, or ends now: take the module's variables and those of activations that are still open."""
+        if self.binding:
+            return
+        for scope in self.scopes:
+            self._mark_parameters(scope)
+        for frame in _open_frames(self.suspends):
+            code = frame.f_code
+            for name in code.co_varnames + code.co_cellvars:
+                if name.startswith("$") and name[1:].isdigit():
+                    self._take(self.scopes[int(name[1:])], frame.f_locals)
+        for name, key in self.scopes[0].variables.items():
+            self.marks[key] = 1
+            self._capture(key, 1, dict.get(namespace, name, _ABSENT))
+
+    def variables(self) -> dict[str, dict[str, Any]]:
+        """Scope → variable → encoded value, in the order of the source text; where two scopes share a name, the later capture counts."""
+        found: dict[str, dict[str, tuple[int, Any]]] = {}
+        for scope in self.scopes:
+            names = found.setdefault(scope.qualname, {})
+            for name, key in scope.variables.items():
+                mark, order, value = self.captured.get(key, (0, 0, _ABSENT))
+                if mark and mark == self.marks[key] and (name not in names or names[name][0] < order):
+                    names[name] = (order, value)
+        present = {scope: {name: value for name, (_, value) in names.items() if value is not _ABSENT} for scope, names in found.items()}
+        return {scope: names for scope, names in present.items() if names}
+
+    def missing(self) -> dict[int, list[int]]:
+        """What this run did not look at and should have: scope → activations, or under `binding` key → counts; `wanted` of the next run."""
+        wanted: dict[int, set[int]] = {}
+        for scope in self.scopes:
+            for key in scope.variables.values():
+                if self.marks[key] and self.captured.get(key, (0,))[0] != self.marks[key]:
+                    wanted.setdefault(key if self.binding else scope.index, set()).add(self.marks[key])
+            for key, _, _ in scope.borrowed.values():
+                if self.marks[key] != self.seen.get(key, 0):
+                    wanted.setdefault(scope.index, set()).add(self.marks[key])
+        return {index: sorted(marks) for index, marks in wanted.items()}
+
+    def fingerprint(self) -> str:
+        """Equal for two runs that bound the same variables in the same activations."""
+        return hashlib.sha256(repr((self.marks, self.calls)).encode()).hexdigest()[:16]
+
+    def _mark_parameters(self, scope: Scope) -> None:
+        """A parameter that nothing binds again was bound last by the activation that began last."""
+        for key in scope.constant_parameters:
+            self.marks[key] = self.calls[scope.index + 1]
+
+    def _take(self, scope: Scope, names: Any) -> None:
+        self._mark_parameters(scope)
+        active = self.calls[scope.index + 1] if scope.kind == "class" else _look_up(names, scope.token)
+        for name, key in scope.variables.items():
+            if self.marks[key] == active:
+                self._capture(key, active, _look_up(names, scope.mangled(name)))
+        for name, (key, owner, owners_key) in scope.borrowed.items():
+            if self.marks[key] == active:
+                self.seen[key] = active
+                owners = _look_up(names, owner.token)
+                if owners == self.marks[owners_key]:
+                    self._capture(owners_key, owners, _look_up(names, scope.mangled(name)))
+
+    def _capture(self, key: int, mark: int, value: object) -> None:
+        self.captures += 1
+        if value is not _ABSENT:
+            try:
+                value = self.encode(value) if is_variable(value) else _ABSENT
+            except (MemoryError, RecursionError):
+                return
+        self.captured[key] = (mark, self.captures, value)
+
+
+def _look_up(names: Any, name: str) -> Any:
+    """A name in a frame's namespace; a class body's may be of the program's own making, and is then not asked unless it is a dict."""
+    if isinstance(names, dict):
+        return dict.get(names, name, _ABSENT)
+    if type(names).__name__ == "FrameLocalsProxy":
+        return names.get(name, _ABSENT)
+    return _ABSENT
+
+
+def _open_frames(suspended_too: bool) -> Iterator[types.FrameType]:
+    """Frames of all threads from the innermost outwards, and of suspended generators and coroutines."""
+    for frame in sys._current_frames().values():
+        current: types.FrameType | None = frame
+        while current is not None:
+            yield current
+            current = current.f_back
+    if suspended_too:
+        for item in gc.get_objects():
+            kind = type(item)
+            if kind in (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType):
+                frame_of = getattr(item, "gi_frame", None) or getattr(item, "cr_frame", None) or getattr(item, "ag_frame", None)
+                if frame_of is not None:
+                    yield frame_of
