@@ -43,6 +43,7 @@ function showFilters() {
     browser.filter[event.target.name] = event.target.value;
     showGroups();
   });
+  byId("groups").addEventListener("keydown", moveInList);
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
 }
 
@@ -65,12 +66,21 @@ function headline(group) {
 function groupLink(group) {
   const first = Math.max(0, group.outcomes.indexOf(browser.filter.outcome));
   const right = group.outcomes.filter(good).length;
-  return h("a", { class: "group", href: address(group, first) },
+  return h("a", { class: "group", href: address(group, first), tabindex: "-1" },
     h("span", { class: "where" },
       h("i", { class: `swatch ${runColor(data.runs[group.run], group.run)}` }), `step ${group.step}`, h("em", {}, group.task ? "task" : "problem")),
     h("span", { class: "snippet" }, headline(group)),
     h("span", { class: "strip", role: "img", "aria-label": `${right} of ${group.outcomes.length} right` },
       group.outcomes.map((name) => h("i", { class: tone(name) }))));
+}
+
+function moveInList(event) {
+  const links = [...browser.links.values()];
+  const at = links.indexOf(document.activeElement);
+  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: links.length - 1 }[event.key];
+  if (at < 0 || !links[to]) return;
+  event.preventDefault();
+  links[to].focus();
 }
 
 function showGroups() {
@@ -81,11 +91,16 @@ function showGroups() {
   markOpen();
 }
 
-// Mark the open group in the list and bring it into view there.
+// Mark the open group in the list and bring it into view there. The list is one stop of the tab key; arrow keys move inside.
 function markOpen() {
   const list = byId("groups");
-  list.querySelectorAll("[aria-current]").forEach((link) => link.removeAttribute("aria-current"));
   const link = browser.links.get(browser.open);
+  for (const [group, other] of browser.links) {
+    other.tabIndex = -1;
+    if (group !== browser.open) other.removeAttribute("aria-current");
+  }
+  const entry = link || list.querySelector("a");
+  if (entry) entry.tabIndex = 0;
   if (!link) return;
   link.setAttribute("aria-current", "true");
   const hidden = link.offsetTop < list.scrollTop || link.offsetTop + link.offsetHeight > list.scrollTop + list.clientHeight;

@@ -69,11 +69,17 @@ def index(path: Path) -> list[Entry]:
     entries: dict[tuple[int, int], Entry] = {}
     for place, line in enumerate(json_lines(path)):
         group, problem = shown_group(path, place + 1, line)
-        size = len(json.dumps(group)) + (len(json.dumps(shown_problem(problem))) if problem else 0)
+        size = embedded_size(group) + (0 if problem is None else embedded_size(shown_problem(problem)))
         task = group["task"]
         rollouts = tuple(sample["id"] for sample in group["samples"])
         entries[group["step"], group["group"]] = Entry(place, group["step"], task is not None, size, rollouts, task and task["origin"])
     return list(entries.values())
+
+
+def embedded_size(data: Any) -> int:
+    """Bytes of a value in the page's JSON block, where every `<` is escaped."""
+    text = json.dumps(data)
+    return len(text) + 5 * text.count("<")
 
 
 def choose(entries: Iterable[Entry], budget: int) -> Iterator[Entry]:

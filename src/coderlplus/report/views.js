@@ -114,13 +114,14 @@ function generationView(group, sample, name) {
       isNumber(sample.cpu_ms) && ["CPU", `${sample.cpu_ms}\u202fms`],
     ),
     said(before.replace(/`{3}\w*\s*$/, "").trim()),
+    tasks.length > 0 && h("p", { class: "note" }, "In the margin: values traced on ", code(tasks[0].task.input)),
     program
       ? listing(program, tasks.length ? tracedValues(tasks[0].task, program) : undefined)
       : h("p", { class: "note" }, "No program in this completion."),
     said(after.replace(/^\s*`{3}/, "").trim()),
     sample.failure && failureView(sample.failure),
     !good(name) && h("p", { class: "lineage" }, tasks.length
-      ? ["This program became a task: ", links, ". The values in the margin are traced on the failing test."]
+      ? ["This program became a task: ", links, "."]
       : "No task on this page was made from this program."),
   ];
 }
