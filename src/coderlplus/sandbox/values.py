@@ -4,7 +4,7 @@ JSON where JSON says the same; otherwise an object with one tag:
 
     {"$tuple": [...]}  {"$set": [...]}  {"$frozenset": [...]}  {"$deque": [...]}     sets sorted by their text
     {"$dict": [[key, value], ...]}        keys that are not strings, or a string key that starts with "$"
-    {"$float": "nan" | "inf" | "-inf"}    {"$int": "0x..."} beyond 64 bits            {"$complex": [re, im]}
+    {"$float": "nan" | "inf" | "-inf"}    {"$int": "0x..."} beyond 4,200 digits        {"$complex": [re, im]}
     {"$bytes": hex}  {"$bytearray": hex}  {"$range": [start, stop, step]}             {"$decimal": "1.50"}  {"$fraction": [n, d]}
     {"$object": "Point", "fields": {...}} an instance of any other class, by its attributes; what has none (functions, files) has no fields
     {"$cycle": depth}                     the container `depth` levels below the outermost one, met again inside itself
@@ -36,7 +36,8 @@ BUDGET = 1_000_000
 
 _DICTS = (dict, defaultdict, OrderedDict, Counter)
 _SEQUENCES = {list: None, tuple: "$tuple", set: "$set", frozenset: "$frozenset", deque: "$deque"}
-_INT64 = 1 << 63
+_INT_BITS = 14_000
+"""Longest integer written as JSON does: CPython converts at most 4,300 digits."""
 _name_of = type.__dict__["__name__"].__get__
 _mro_of = type.__dict__["__mro__"].__get__
 _dict_of = type.__dict__["__dict__"].__get__
@@ -74,8 +75,8 @@ class _Encoder:
         if value is None or kind is bool:
             return value
         if kind is int:
-            if -_INT64 <= value < _INT64:
-                return value
+            if value.bit_length() <= _INT_BITS:
+                return value if value.bit_length() < 64 or self._take(value.bit_length() // 4) else {"$cut": "int"}
             return {"$int": hex(value)} if self._take(value.bit_length() // 4) else {"$cut": "int"}
         if kind is float:
             return value if math.isfinite(value) else {"$float": str(value)}
