@@ -29,7 +29,7 @@ from coderlplus.tracing import chance, instrument, recorder
 JSON = dict[str, Any]
 
 MESSAGE_CHARS = 200
-VALUE_BUDGET = 10_000
+VALUE_BUDGET = 1_000
 """Size of one variable's value, see `values.encode`: what does not fit is cut, and nobody would ask for it."""
 CUT_SHORT_AT = 0.9
 """Share of the CPU time limit after which a running program is cut short, so that there is time left to take its values."""
@@ -52,8 +52,13 @@ def run(payload: JSON, host: Any) -> None:
     main.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = main
 
-    def reply(ending: JSON, value: Any = None) -> None:
-        notes.finish(main.__dict__)
+    replied: list[bool] = []
+
+    def reply(ending: JSON, value: Any = None, error: BaseException | None = None) -> None:
+        if replied:
+            return
+        replied.append(True)
+        notes.finish(main.__dict__, error)
         missing = notes.missing()
         host.reply(
             {
@@ -68,7 +73,7 @@ def run(payload: JSON, host: Any) -> None:
 
     _reply_when_cut_short(reply, payload["cpu_s"] * CUT_SHORT_AT)
     ending: JSON = {"kind": "finished"}
-    value = None
+    value = failure = None
     try:
         exec(compile(payload["setup_code"], "<setup>", "exec", dont_inherit=True), main.__dict__)
         exec(code, main.__dict__)
@@ -77,14 +82,14 @@ def run(payload: JSON, host: Any) -> None:
     except SystemExit as error:
         ending = {"kind": "exit", "message": str(error.code) if type(error.code) in (int, str) else None}
     except BaseException as error:
-        ending = _exception(error)
+        failure, ending = error, _exception(error)
     with contextlib.suppress(BaseException):
         threading._shutdown()  # type: ignore[attr-defined]  # waits for the program's threads, as the interpreter does at its end
     with contextlib.suppress(BaseException):
         atexit._run_exitfuncs()
     with contextlib.suppress(BaseException):
         sys.stdout.flush()
-    reply(ending, value)
+    reply(ending, value, failure)
 
 
 def _reply_when_cut_short(reply: Callable[[JSON], None], cpu_s: float) -> None:
@@ -119,6 +124,7 @@ def _constants(notes: recorder.Recorder) -> dict[str, Any]:
         instrument.RECORD: notes.record,
         instrument.RECORD_WALRUS: notes.record_walrus,
         instrument.VISIBLE: notes.visible,
+        instrument.TOO_DEEP: RecursionError,
     }
     return named | {instrument.wanted(index): marks for index, marks in notes.wanted.items()}
 
@@ -143,7 +149,11 @@ def _exception(error: BaseException) -> JSON:
 
 def _message(error: BaseException) -> str | None:
     """The message of an exception without running the program's code: that of its own exception classes only if it is a plain text."""
-    if type(error).__str__ in (BaseException.__str__, OSError.__str__, KeyError.__str__, SyntaxError.__str__, ImportError.__str__):
+    if type(error) is RecursionError:
+        return "maximum recursion depth exceeded"
+    if isinstance(error, SyntaxError):
+        return error.msg[:MESSAGE_CHARS] if type(error.msg) is str else None
+    if type(error).__str__ in (BaseException.__str__, OSError.__str__, KeyError.__str__, ImportError.__str__):
         if len(error.args) == 1 and type(error.args[0]) is str:
             return error.args[0][:MESSAGE_CHARS]
         if all(type(argument) in (int, str, float, bool, type(None)) for argument in error.args):

@@ -11,7 +11,8 @@ body) bound it last, and calls the recorder when an activation ends that the rec
                                                     return x
                                                 finally:
                                                     if $f in WANTED[f]:
-                                                        close(f)
+                                                        try: close(f)
+                                                        except RecursionError: pass
 
 and module code stays as it is: its variables are read when the program ends. Under `binding` every binding of a variable counts, in every scope, and
 calls the recorder when the recorder wants that count. Under `official` nothing is rewritten.
@@ -38,7 +39,7 @@ FILENAME = "<program>"
 MODULE = "<module>"
 
 # One private-use character each, to be replaced by the recorder's objects: a list subscripted from 1 on, a list, a function, ...
-LAST, CALLS, COUNT, CLOSE, SET_LAST, RECORD, RECORD_WALRUS, VISIBLE = (chr(0xF0001 + i) for i in range(8))
+LAST, CALLS, COUNT, CLOSE, SET_LAST, RECORD, RECORD_WALRUS, VISIBLE, TOO_DEEP = (chr(0xF0001 + i) for i in range(9))
 _WANTED = 0xF1000
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -250,7 +251,9 @@ class _Final(_Rewriter):
                 scope.constant_parameters.append(scope.variables[name])
         if scope.kind == "function":
             targets.append(ast.Name(scope.token, ast.Store(), **place))
-        close = ast.Expr(ast.Call(_constant(CLOSE, place), [_constant(scope.index, place)], [], **place), **place)
+        call = ast.Expr(ast.Call(_constant(CLOSE, place), [_constant(scope.index, place)], [], **place), **place)
+        no_room = ast.ExceptHandler(_constant(TOO_DEEP, place), None, [ast.Pass(**place)], **place)
+        close = ast.Try([call], [no_room], [], [], **place)
         is_wanted = ast.Compare(_token(scope, place), [ast.In()], [_constant(wanted(scope.index), place)], **place)
         start = ast.Assign(targets, number, **place)
         if not body:

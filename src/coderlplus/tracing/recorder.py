@@ -97,17 +97,25 @@ class Recorder:
                 del names[name]
         return names
 
-    def finish(self, namespace: dict[str, Any]) -> None:
-        """The program has ended, or ends now: take the module's variables and those of activations that are still open."""
+    def finish(self, namespace: dict[str, Any], error: BaseException | None = None) -> None:
+        """The program has ended, or ends now: take the module's variables and those of activations that are still open.
+
+        `error` is the exception that ended it. Frames at the recursion limit had no room to call `close`, so they are looked at here.
+        """
         if self.binding:
             return
         for scope in self.scopes:
             self._mark_parameters(scope)
         for frame in _open_frames(self.suspends):
-            code = frame.f_code
-            for name in code.co_varnames + code.co_cellvars:
-                if name.startswith("$") and name[1:].isdigit():
-                    self._take(self.scopes[int(name[1:])], frame.f_locals)
+            running = self._scope_of(frame)
+            if running is not None:
+                self._take(running, frame.f_locals)
+        traceback = error.__traceback__ if isinstance(error, RecursionError) else None
+        while traceback is not None:
+            frame, traceback = traceback.tb_frame, traceback.tb_next
+            left = self._scope_of(frame)
+            if left is not None and _look_up(frame.f_locals, left.token) in self.wanted[left.index]:
+                self._take(left, frame.f_locals, only_missing=True)
         for name, key in self.scopes[0].variables.items():
             self.marks[key] = 1
             self._capture(key, 1, dict.get(namespace, name, _ABSENT))
@@ -145,11 +153,16 @@ class Recorder:
         for key in scope.constant_parameters:
             self.marks[key] = self.calls[scope.index + 1]
 
-    def _take(self, scope: Scope, names: Any) -> None:
+    def _scope_of(self, frame: types.FrameType) -> Scope | None:
+        """The function that a frame runs, known by its own hidden variable (one of an enclosing function would be a free variable)."""
+        hidden = [name for name in frame.f_code.co_varnames + frame.f_code.co_cellvars if name.startswith("$")]
+        return self.scopes[int(hidden[0][1:])] if hidden and hidden[0][1:].isdigit() else None
+
+    def _take(self, scope: Scope, names: Any, only_missing: bool = False) -> None:
         self._mark_parameters(scope)
         active = self.calls[scope.index + 1] if scope.kind == "class" else _look_up(names, scope.token)
         for name, key in scope.variables.items():
-            if self.marks[key] == active:
+            if self.marks[key] == active and not (only_missing and self.captured.get(key, (0,))[0] == active):
                 self._capture(key, active, _look_up(names, scope.mangled(name)))
         for name, (key, owner, owners_key) in scope.borrowed.items():
             if self.marks[key] == active:
