@@ -59,6 +59,8 @@ class RunConfig(BaseModel):
     """Problems and alignment tasks with longer prompts are left out, and counted."""
     samples_every: int = Field(default=10, ge=1)
     """Every so many generation batches, two consecutive ones are written to samples.jsonl."""
+    skip_zero_advantage: bool = False
+    """Leave completions out of the update whose advantage is 0. The gradient is the same, the step shorter; only without KL and entropy terms."""
     alignment: AlignmentSettings | None = AlignmentSettings()
     """Execution semantics alignment; `off` (or `alpha: 1.0`) is plain RLVR."""
     sandbox: SandboxConfig = SandboxConfig()

@@ -1,7 +1,7 @@
 """The folder of a run: configuration, environment, metrics, samples, checkpoints, final model.
 
-A line is written when its step ends, so a run that is killed has every finished step. `begin` cuts both JSONL files back to the step of the checkpoint,
-so that a resumed run leaves the same files as one that was never interrupted. Every time is under a key `seconds/…`.
+A line is written when its step ends, so a run that is killed has every finished step. `begin` cuts both JSONL files back to the step of the
+checkpoint, so that a resumed run leaves the same files as one that was never interrupted. Every time is under a key `seconds/…`.
 """
 
 from __future__ import annotations

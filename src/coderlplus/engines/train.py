@@ -81,6 +81,7 @@ def train(
             prompt=prompt,
             run=run,
             samples_every=config.samples_every,
+            skip_zero_advantage=config.skip_zero_advantage,
         )
         trainer.remove_callback(PrinterCallback)
         record.trainer = trainer
@@ -139,9 +140,18 @@ def trl_arguments(settings: dict[str, Any], config: RunConfig, run: RunFolder) -
 
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(run.path / "tensorboard")
     try:
-        return GRPOConfig(**settings, output_dir=str(run.checkpoints), seed=config.seed)
+        arguments = GRPOConfig(**settings, output_dir=str(run.checkpoints), seed=config.seed)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"trl: {' '.join(str(error).split())}") from error
+    if config.skip_zero_advantage and not _zero_advantage_is_idle(arguments):
+        raise ConfigError("skip_zero_advantage needs loss_type grpo, dapo or cispo, and neither beta nor an entropy or vLLM correction; turn it off")
+    return arguments
+
+
+def _zero_advantage_is_idle(arguments: Any) -> bool:
+    """Whether a completion with advantage 0 contributes nothing to the gradient, and `trl.without_zero_advantage` knows its loss."""
+    extra = arguments.beta or arguments.entropy_coef or arguments.use_adaptive_entropy or arguments.use_vllm or arguments.top_entropy_quantile < 1
+    return not extra and arguments.loss_type in ("grpo", "dapo", "cispo")
 
 
 def _quiet() -> None:

@@ -26,7 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate.utils import gather_object
@@ -43,6 +43,8 @@ from coderlplus.loop import AlignmentLoop, mining_metrics
 from coderlplus.records import AlignmentTask, Problem, Reward
 from coderlplus.rewards import reward_rows
 
+Batch = dict[str, Any]
+"""A generation batch as TRL keeps it: tensors by name."""
 
 _Trainer: Any = object  # what a type checker is to think of the next base
 
@@ -59,10 +61,12 @@ class AlignmentMixin(_Trainer):  # type: ignore[misc]
         prompt: Callable[[Row], list[dict[str, str]]],
         run: RunFolder,
         samples_every: int = 10,
+        skip_zero_advantage: bool = False,
         **kwargs: Any,
     ) -> None:
         self.loop, self.stream = loop, stream
         self._judge, self._prompt, self._run, self._samples_every = judge, prompt, run, samples_every
+        self._skip_zero_advantage = skip_zero_advantage
         self._batches = self._completions = 0  # generated so far, on all ranks together
         self._rows: list[Row] = []  # of the generation batch in work, this rank's slice: one a completion
         self._ids: list[str] = []
@@ -79,9 +83,9 @@ class AlignmentMixin(_Trainer):  # type: ignore[misc]
         return Clock(batches * self.args.generation_batch_size * self.args.steps_per_generation * self.num_iterations)
 
     # Hook 2
-    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Batch:
         if not self.model.training:
-            return super()._generate_and_score_completions(inputs)
+            return cast(Batch, super()._generate_and_score_completions(inputs))
         self._started = time.perf_counter()
         step = self.state.global_step + 1
         tasks = self.loop.compose(step, self._groups) if self.loop else [None] * self._groups
@@ -91,14 +95,16 @@ class AlignmentMixin(_Trainer):  # type: ignore[misc]
         places = [divmod(first + index, self.num_generations) for index in range(len(inputs))]
         self._rows = [batch[group] for group, _ in places]
         self._ids = [f"{step}-{group}-{sample}" for group, sample in places]
-        output = super()._generate_and_score_completions([{"prompt": self._prompt(row)} for row in self._rows])
+        output: Batch = super()._generate_and_score_completions([{"prompt": self._prompt(row)} for row in self._rows])
         self._record(step, batch, output)
+        if self._skip_zero_advantage:
+            output = without_zero_advantage(output, multiple_of=self.args.steps_per_generation, mean_over_rows=self.loss_type == "grpo")
         return output
 
     # Hook 3
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: list[list[int]]) -> torch.Tensor:
         generated = time.perf_counter()
-        rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         if not self.model.training:
             return rewards
         judged = time.perf_counter()
@@ -171,7 +177,7 @@ class AlignmentMixin(_Trainer):  # type: ignore[misc]
         together = Mined(tasks=tasks, rejects=rejects, traced=sum(one.traced for one in everyone))
         self._log(mining_metrics(together) | {"buffer/size": float(len(loop.buffer))})
 
-    def _record(self, step: int, batch: Sequence[Row], output: dict[str, Any]) -> None:
+    def _record(self, step: int, batch: Sequence[Row], output: Batch) -> None:
         """Metrics of the whole generation batch, and its samples when it is inspected; every rank calls this."""
         groups = groups_of(batch, gather_object(self._samples), self.num_generations)
         self._completions += len(groups) * self.num_generations
@@ -206,6 +212,30 @@ class Clock(Sampler[int]):
 
     def __len__(self) -> int:
         return self.length
+
+
+def without_zero_advantage(output: Batch, *, multiple_of: int, mean_over_rows: bool) -> Batch:
+    """Leave completions out of the update whose advantage is 0: without KL and entropy terms their gradient is 0 too.
+
+    `output` is TRL's generation batch (B rows). At least `multiple_of` rows are kept, and a multiple of it, so that the batch still splits into
+    micro-batches; columns that only hold padding go. The gradient stays the same: losses divided by the tokens of the whole batch need nothing,
+    and for one that is a mean over rows (`mean_over_rows`) the advantages are scaled by the share of rows kept.
+    """
+    advantages_B = output["advantages"]
+    total = len(advantages_B)
+    count = max(multiple_of, -(-int((advantages_B != 0).sum()) // multiple_of) * multiple_of)
+    kept = (advantages_B != 0).int().argsort(descending=True, stable=True)[:count].sort().values
+    rows = {name: value[kept] if isinstance(value, torch.Tensor) and value.dim() > 0 else value for name, value in output.items()}
+    if mean_over_rows:
+        rows["advantages"] = rows["advantages"] * (count / total)
+    for side in ("prompt", "completion"):
+        used = rows[f"{side}_mask"].any(dim=0)
+        used[-1 if side == "prompt" else 0] = True
+        of_side = [f"{side}_ids", f"{side}_mask"]
+        if side == "completion":
+            of_side += [name for name in ("old_per_token_logps", "sampling_per_token_logps") if name in rows]
+        rows |= {name: rows[name][:, used] for name in of_side}
+    return rows
 
 
 def sample_lines(step: int, groups: Sequence[Group], advantages: Sequence[float], prompt: Callable[[Row], str]) -> Iterator[dict[str, Any]]:
