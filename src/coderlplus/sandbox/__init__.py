@@ -1,1 +1,12 @@
-"""Running untrusted programs."""
+"""Runs untrusted programs: isolation layers, the fork server, the pool; and plain data for the values that come out.
+
+    with Sandbox() as sandbox:
+        outcome, = sandbox.run([Job(guest="coderlplus.judge.guest:run", payload=...)])
+
+`docs/sandbox.md` says what is guaranteed and what is not.
+"""
+
+from coderlplus.sandbox.jobs import Job, Outcome
+from coderlplus.sandbox.pool import LAYERS, Sandbox
+
+__all__ = ["LAYERS", "Job", "Outcome", "Sandbox"]

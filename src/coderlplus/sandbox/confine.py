@@ -1,0 +1,200 @@
+"""The layers of isolation: probed once in the zygote, applied in each child before it sees a program. Standard library only.
+
+    rlimits        CPU time, address space (on top of what is mapped already), size of any file written, open files, no core dumps
+    no_new_privs   set-uid programs give nothing
+    death_signal   the child dies with the zygote
+    capabilities   root's privileges are given up (an ordinary user has none)
+    landlock       of the file system only the standard library, installed packages and shared libraries can be read, nothing written; no signals and
+                   no abstract sockets to the outside where the kernel knows how
+    seccomp        the allow-list of `syscalls.py`
+
+None of them needs a privilege or a user namespace, so they hold for root, for an ordinary user and in an unprivileged container alike.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import resource
+import struct
+from collections.abc import Sequence
+
+from coderlplus.sandbox import syscalls
+
+LAYERS = ("rlimits", "no_new_privs", "death_signal", "capabilities", "landlock", "seccomp")
+
+STACK_BYTES = 128 << 20
+"""Soft limit of the main thread's stack, for deep recursion."""
+THREAD_STACKS_BYTES = 256 << 20
+"""Address space beyond the memory limit, so that a program may ask for large stacks that it does not fill; what it fills is counted outside."""
+OPEN_FILES = 64
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+_prctl = _libc.prctl
+_prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_CAPBSET_DROP = 1, 4, 38, 24
+_SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
+_SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}
+_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
+_READ_FILE, _READ_DIR = 4, 8
+
+
+def _check(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def _syscall(number: int, *arguments: int | bytes | None) -> int:
+    """A system call that has no function in the C library; integers are passed in full width."""
+    return _check(_libc.syscall(ctypes.c_long(number), *(ctypes.c_long(part) if isinstance(part, int) else part for part in arguments)))
+
+
+def _machine(table: dict[str, int]) -> int:
+    machine = os.uname().machine
+    if machine not in table:
+        raise OSError(errno.ENOSYS, f"not known for {machine}")
+    return table[machine]
+
+
+class Confinement:
+    """The layers asked for, prepared once; `apply` puts the calling process under them for good. Raises `OSError` where the kernel refuses a layer."""
+
+    def __init__(self, layers: Sequence[str], read_roots: Sequence[str]) -> None:
+        self.layers = frozenset(layers)
+        self.ruleset = _landlock_ruleset(read_roots) if "landlock" in self.layers else -1
+        if "seccomp" in self.layers:
+            self.template = syscalls.filter_template()
+            self.pid_offsets = syscalls.pid_offsets(self.template)
+        self.zygote = os.getpid()
+
+    def close(self) -> None:
+        if self.ruleset >= 0:
+            os.close(self.ruleset)
+
+    def apply_to_zygote(self) -> None:
+        """What children inherit, or what a zygote can do without."""
+        _check(_prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
+        if "no_new_privs" in self.layers or self.layers & {"landlock", "seccomp"}:
+            _check(_prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        if "capabilities" in self.layers:
+            _drop_capabilities()
+        if "rlimits" in self.layers:
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    def apply(self, *, cpu_s: float, memory_bytes: int, file_bytes: int) -> None:
+        """In the child: `memory_bytes` of address space are on top of what the process has mapped now; `file_bytes` is the size of any file."""
+        if "death_signal" in self.layers:
+            _check(_prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0))
+            if os.getppid() != self.zygote:
+                os._exit(1)
+        if "rlimits" in self.layers:
+            seconds = int(cpu_s) + 2  # the zygote decides at cpu_s; this is for when it cannot
+            resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+            size = memory_bytes + THREAD_STACKS_BYTES + _mapped_bytes()
+            resource.setrlimit(resource.RLIMIT_AS, (size, size))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+            _, hard = resource.getrlimit(resource.RLIMIT_STACK)
+            resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES if hard == resource.RLIM_INFINITY else min(hard, STACK_BYTES), hard))
+        if "landlock" in self.layers:
+            _syscall(_LANDLOCK_RESTRICT, self.ruleset, 0)
+            os.close(self.ruleset)
+        if "seccomp" in self.layers:
+            self._install_filter()
+
+    def _install_filter(self) -> None:
+        code = bytearray(self.template)
+        pid = struct.pack("I", os.getpid())
+        for offset in self.pid_offsets:
+            code[offset : offset + 4] = pid
+        buffer = (ctypes.c_char * len(code)).from_buffer(code)
+        program = struct.pack("HxxxxxxQ", len(code) // 8, ctypes.addressof(buffer))
+        _syscall(_machine(_SYS_SECCOMP), 1, 0, program)
+
+
+def _mapped_bytes() -> int:
+    with open("/proc/self/statm", "rb") as file:  # noqa: PTH123  # pathlib costs more than the rest
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+def _drop_capabilities() -> None:
+    for capability in range(64):
+        with contextlib.suppress(OSError):  # without CAP_SETPCAP, or beyond the last capability
+            _check(_prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0))
+    header = struct.pack("Ii", 0x20080522, 0)
+    _syscall(_machine(_SYS_CAPSET), header, bytes(24))
+
+
+def _landlock_ruleset(read_roots: Sequence[str]) -> int:
+    """A ruleset that handles all that the kernel's Landlock can, and allows to read below the roots."""
+    abi = _syscall(_LANDLOCK_CREATE, None, 0, 1)
+    access = (1 << 13) - 1
+    for version, bit in ((2, 13), (3, 14), (5, 15)):
+        access |= (1 << bit) if abi >= version else 0
+    attributes = struct.pack("<QQQ", access, 3 if abi >= 4 else 0, 3 if abi >= 6 else 0)
+    size = 8 if abi < 4 else 16 if abi < 6 else 24
+    ruleset = _syscall(_LANDLOCK_CREATE, attributes, size, 0)
+    for root in read_roots:
+        try:
+            fd = os.open(root, os.O_PATH | os.O_CLOEXEC)
+        except OSError:
+            continue
+        allowed = _READ_FILE | _READ_DIR if os.path.isdir(root) else _READ_FILE  # noqa: PTH112
+        rule = struct.pack("<Qi", allowed, fd)
+        _syscall(_LANDLOCK_ADD, ruleset, 1, rule, 0)
+        os.close(fd)
+    return ruleset
+
+
+def probe(layer: str, read_roots: Sequence[str], outside: str) -> str | None:
+    """Try one layer in a child of its own: `None` if it is in force, else why not. `outside` is a readable file outside the roots."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        reason = ""
+        try:
+            confinement = Confinement([layer], read_roots)
+            confinement.zygote = os.getppid()
+            confinement.apply_to_zygote()
+            confinement.apply(cpu_s=10, memory_bytes=64 << 20, file_bytes=1 << 20)
+            reason = _EFFECTS[layer](outside)
+        except OSError as error:
+            reason = error.strerror or str(error)
+        except BaseException as error:
+            reason = f"{type(error).__name__}: {error}"
+        os.write(write, reason.encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as file:
+        reason = file.read().decode()
+    _, status = os.waitpid(pid, 0)
+    return reason or (None if status == 0 else f"the probe ended with status {status}")
+
+
+def _refused(action: str, call: object) -> str:
+    try:
+        call()  # type: ignore[operator]
+    except OSError as error:
+        return "" if error.errno in (errno.EPERM, errno.EACCES) else f"{action}: {error}"
+    return f"{action} was not refused"
+
+
+def _capabilities_left(_: str) -> str:
+    with open("/proc/self/status", "rb") as file:  # noqa: PTH123
+        effective = next(line.split()[1] for line in file if line.startswith(b"CapEff"))
+    return "" if int(effective, 16) == 0 else f"capabilities {effective.decode()} are left"
+
+
+_EFFECTS = {
+    "rlimits": lambda outside: "" if resource.getrlimit(resource.RLIMIT_FSIZE)[0] == 1 << 20 else "limits are not in force",
+    "no_new_privs": lambda outside: "" if _prctl(39, 0, 0, 0, 0) == 1 else "not in force",
+    "death_signal": lambda outside: "",
+    "capabilities": _capabilities_left,
+    "landlock": lambda outside: _refused("reading a file outside", lambda: os.close(os.open(outside, os.O_RDONLY))),
+    "seccomp": lambda outside: _refused("creating a file", lambda: os.open(outside + ".new", os.O_CREAT | os.O_WRONLY)) or _refused("fork", os.fork),
+}
