@@ -1,10 +1,148 @@
-"""What runs in the sandbox together with the program. Standard library only."""
+"""What runs in the sandbox in one process with the program: it feeds inputs and sends out what came of them, never whether that is right.
+
+Standard library only. Every claim made here can be forged by the program, and may be: it is a claim of a *value*.
+"""
 
 from __future__ import annotations
 
+import atexit
+import builtins
+import os
+import sys
+import threading
+import types
+from collections.abc import Mapping
 from typing import Any
+
+from coderlplus.sandbox.values import decode, encode
+
+FILENAME = "<program>"
+MESSAGE_CHARS = 300
 
 
 def echo(payload: Any, host: Any) -> None:
-    """Send the payload back; for tests of the sandbox."""
+    """Send the payload back; for tests and benchmarks of the sandbox."""
     host.reply(payload)
+
+
+def run_stdio(payload: Mapping[str, Any], host: Any) -> None:
+    """Run the program as a script on each of `stdins`, from a fresh module each time.
+
+    Replies for each `{"stdout": end}`, the size of stdout after it, with `exit_code`, and with `raised`, `message`, `line` after an exception; or
+    `{"syntax_error"}`. Stops early when the program leaves threads behind, which might disturb the next run.
+    """
+    code = compile_program(payload, host)
+    recursion_limit = sys.getrecursionlimit()
+    for index, stdin in enumerate(payload["stdins"]):
+        _fill_stdin(stdin.encode("utf-8", "surrogateescape"))
+        if index:
+            host.open_streams()
+            sys.setrecursionlimit(recursion_limit)
+        module = new_module("__main__")
+        ending = _run_script(code, module)
+        sys.setrecursionlimit(recursion_limit)
+        host.reply(ending | {"stdout": os.fstat(1).st_size})
+        if threading.active_count() > 1:
+            return
+
+
+def _fill_stdin(data: bytes) -> None:
+    os.ftruncate(0, 0)
+    written = 0
+    while written < len(data):
+        written += os.pwrite(0, data[written:], written)
+    os.lseek(0, 0, os.SEEK_SET)
+
+
+def _run_script(code: list[types.CodeType], module: types.ModuleType) -> dict[str, Any]:
+    """As the interpreter does: run, wait for threads, run exit functions, flush."""
+    ending: dict[str, Any] = {"exit_code": 0}
+    try:
+        for part in code:
+            exec(part, module.__dict__)
+    except SystemExit as error:
+        ending["exit_code"] = 0 if error.code is None else error.code & 255 if type(error.code) is int else 1
+    except BaseException as error:
+        ending = {"exit_code": 1} | describe(error)
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError) as error:
+        ending = {"exit_code": 1} | describe(error)
+    return ending
+
+
+def run_calls(payload: Mapping[str, Any], host: Any) -> None:
+    """Call the entry point with each of `calls` (`args`, `kwargs`), made anew each time. Replies `{"value"}`, or `{"raised", "message", "line"}`, for
+    each; once `{"raised", ..., "loading": true}` if the program itself fails; or `{"syntax_error"}`."""
+    module = load(payload, host)
+    if module is None:
+        return
+    for call in payload["calls"]:
+        try:
+            args, kwargs = decode(call["args"]), decode(call["kwargs"])
+            value = entry_point(module, payload["entry_point"])(*args, **kwargs)
+        except BaseException as error:
+            host.reply(describe(error))
+        else:
+            host.reply({"value": encode(value)})
+
+
+def compile_program(payload: Mapping[str, Any], host: Any) -> list[types.CodeType]:
+    """Set-up code and program, compiled here because compilation can take any time and memory."""
+    try:
+        return [compile(text, FILENAME, "exec", dont_inherit=True) for text in (payload["setup_code"], payload["program"]) if text]
+    except (SyntaxError, ValueError, RecursionError, OverflowError) as error:
+        line = f" (line {error.lineno})" if isinstance(error, SyntaxError) and error.lineno else ""
+        message = error.msg if isinstance(error, SyntaxError) else str(error)
+        host.reply({"syntax_error": f"{type(error).__name__}: {message}{line}"})
+        return []
+
+
+def load(payload: Mapping[str, Any], host: Any) -> types.ModuleType | None:
+    """The program as an imported module, or `None` if it failed, which has been said."""
+    module = new_module("program")
+    code = compile_program(payload, host)
+    try:
+        for part in code:
+            exec(part, module.__dict__)
+    except BaseException as error:
+        host.reply(describe(error) | {"loading": True})
+        return None
+    return module if code else None
+
+
+def new_module(name: str) -> types.ModuleType:
+    module = types.ModuleType(name)
+    module.__dict__["__builtins__"] = builtins
+    sys.modules[name] = module
+    return module
+
+
+def entry_point(module: types.ModuleType, name: str) -> Any:
+    """`"f"` or `"Solution().f"`, the latter of a new instance."""
+    owner, dot, method = name.rpartition("().")
+    found = module.__dict__.get(owner if dot else name)
+    if found is None:
+        raise NameError(f"name {owner or name!r} is not defined")
+    return getattr(found(), method) if dot else found
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """An exception as plain data; `line` is the last line of the program that it passed."""
+    line, traceback = None, error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == FILENAME:
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    try:
+        message = str(error)
+        message = message[:MESSAGE_CHARS] if type(message) is str else ""
+    except BaseException:
+        message = ""
+    return {"raised": type.__dict__["__name__"].__get__(type(error)), "message": message, "line": line}
+
+

@@ -1,0 +1,152 @@
+"""The tests of one kind of one problem: which job runs them, and what became of each.
+
+A *batch* of tests runs in one process (check tests: in two), and every test leaves one reply. `read` takes the reply of a test, or the way the process
+ended where there is none, and says whether the test is passed. The expected values stay here.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from coderlplus.judge import compare
+from coderlplus.records import CallInput, CallTest, Failure, Limits, Problem, ProgramInput, StdioInput, StdioTest, VerdictName
+from coderlplus.sandbox import Job, Outcome, values
+
+_DETAIL_CHARS = 300
+
+
+class Runs(Protocol):
+    """How tests of one kind are run."""
+
+    def job(self, tests: Sequence[int]) -> Job:
+        """The job that runs these tests (indices into the problem's tests) in this order."""
+
+    def read(self, test: int, position: int, outcome: Outcome) -> Failure | None:
+        """What the test at `position` of the job came to: `None` if it is passed. It has a reply, or it is the first without one."""
+
+
+@dataclass(frozen=True)
+class StdioRuns:
+    problem: Problem
+    program: str
+
+    def job(self, tests: Sequence[int]) -> Job:
+        stdins = [self._test(index).stdin for index in tests]
+        payload = {"setup_code": self.problem.setup_code, "program": self.program, "stdins": stdins}
+        return Job(guest="coderlplus.judge.guest:run_stdio", payload=payload, limits=self.problem.limits)
+
+    def read(self, test: int, position: int, outcome: Outcome) -> Failure | None:
+        given = StdioInput(self._test(test).stdin)
+        reply = reply_at(outcome, position)
+        if reply is None:
+            if outcome.ending != "exited" or outcome.exit_code:
+                return ended(test, outcome, self.problem.limits, given)
+            start, end = _stdout_end(reply_at(outcome, position - 1)), len(outcome.stdout)
+        else:
+            failure = raised(test, reply, given)
+            if failure:
+                return failure
+            if reply.get("exit_code") != 0:
+                return Failure(index=test, verdict="runtime_error", detail=f"exited with code {reply.get('exit_code')}", input=given)
+            start, end = _stdout_end(reply_at(outcome, position - 1)), _stdout_end(reply)
+        actual = outcome.stdout[start:end].decode("utf-8", "surrogateescape")
+        expected = self._test(test).stdout
+        if compare.stdout_comparator(self.problem)(actual, expected):
+            return None
+        return Failure(index=test, verdict="wrong_answer", detail=f"printed {_short(actual)}, expected {_short(expected)}", input=given)
+
+    def _test(self, index: int) -> StdioTest:
+        test = self.problem.tests[index]
+        assert isinstance(test, StdioTest)
+        return test
+
+
+@dataclass(frozen=True)
+class CallRuns:
+    problem: Problem
+    program: str
+
+    def job(self, tests: Sequence[int]) -> Job:
+        calls = [{"args": list(test.args), "kwargs": dict(test.kwargs)} for test in map(self._test, tests)]
+        entry_point = self.problem.entry_point
+        payload = {"setup_code": self.problem.setup_code, "program": self.program, "entry_point": entry_point, "calls": calls}
+        return Job(guest="coderlplus.judge.guest:run_calls", payload=payload, limits=self.problem.limits)
+
+    def read(self, test: int, position: int, outcome: Outcome) -> Failure | None:
+        wanted = self._test(test)
+        given = CallInput(self.problem.entry_point or "", wanted.args, wanted.kwargs)
+        reply = reply_at(outcome, position)
+        if reply is None:
+            return ended(test, outcome, self.problem.limits, given)
+        failure = raised(test, reply, given)
+        if failure:
+            return failure
+        if "value" in reply and compare.value_comparator(self.problem)(reply["value"], wanted.expected):
+            return None
+        detail = f"returned {_source(reply.get('value'))}, expected {_source(wanted.expected)}"
+        return Failure(index=test, verdict="wrong_answer", detail=detail, input=given)
+
+    def _test(self, index: int) -> CallTest:
+        test = self.problem.tests[index]
+        assert isinstance(test, CallTest)
+        return test
+
+
+def reply_at(outcome: Outcome, position: int) -> Mapping[str, Any] | None:
+    """The reply of one test, if there is one and it has the form of one."""
+    if not 0 <= position < len(outcome.replies):
+        return None
+    reply = outcome.replies[position]
+    return reply if isinstance(reply, dict) else {}
+
+
+def raised(test: int, reply: Mapping[str, Any], given: ProgramInput | None) -> Failure | None:
+    """The failure of a test whose reply tells of an exception or of a program that does not compile."""
+    if "syntax_error" in reply:
+        return Failure(index=test, verdict="syntax_error", detail=str(reply["syntax_error"])[:_DETAIL_CHARS], input=given)
+    if "raised" not in reply:
+        return None
+    verdict: VerdictName = "memory_limit" if reply["raised"] == "MemoryError" else "runtime_error"
+    line = reply.get("line")
+    detail = f"{str(reply['raised'])[:80]}: {str(reply.get('message'))[:_DETAIL_CHARS]}" + (f" (line {line})" if isinstance(line, int) else "")
+    return Failure(index=test, verdict=verdict, detail=detail, input=given)
+
+
+def ended(test: int, outcome: Outcome, limits: Limits, given: ProgramInput | None) -> Failure:
+    """The failure of a test during which the process ended."""
+    verdict: VerdictName = "runtime_error"
+    match outcome.ending:
+        case "time_limit":
+            verdict, detail = "time_limit", f"{outcome.cpu_s:.1f} s of CPU in {outcome.wall_s:.1f} s, allowed are {limits.cpu_s:g} and {limits.wall_s:g}"
+        case "memory_limit":
+            verdict, detail = "memory_limit", f"more than {limits.memory_mb} MB"
+        case "output_limit":
+            verdict, detail = "output_limit", f"more than {limits.output_kb} kB of output"
+        case "fault":
+            verdict, detail = "sandbox_fault", outcome.detail
+        case "signal":
+            names = {member.value: member.name for member in signal.Signals}
+            detail = f"killed by {names.get(outcome.exit_code, outcome.exit_code)}"
+        case _:
+            detail = f"the process ended with code {outcome.exit_code} before the result was there"
+    return Failure(index=test, verdict=verdict, detail=detail, input=given)
+
+
+def _stdout_end(reply: Mapping[str, Any] | None) -> int:
+    end = reply.get("stdout") if reply else 0
+    return end if isinstance(end, int) and end >= 0 else 0
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 120 else text[:117] + "...")
+
+
+def _source(value: Any) -> str:
+    try:
+        text = values.to_source(value)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        text = "a malformed value"
+    return text if len(text) <= 120 else text[:117] + "..."
