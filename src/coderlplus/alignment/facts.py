@@ -103,10 +103,12 @@ def _assignments(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
     """(target, value) of an assignment; each target of an unpacking with its own value, or with the whole where that reads the input."""
     pairs: list[tuple[ast.expr, ast.expr]]
     match node:
-        case ast.Assign(targets, value):
-            pairs = [(target, value) for target in targets]
-        case ast.AnnAssign(target, _, ast.expr() as value) | ast.NamedExpr(target, value):
-            pairs = [(target, value)]
+        case ast.Assign(targets, assigned):
+            pairs = [(target, assigned) for target in targets]
+        case ast.AnnAssign(annotated, _, ast.expr() as assigned):
+            pairs = [(annotated, assigned)]
+        case ast.NamedExpr(name, assigned):
+            pairs = [(name, assigned)]
         case _:
             return
     while pairs:
