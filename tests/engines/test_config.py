@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coderlplus.engines.config import load_config, make_config
+from coderlplus.errors import ConfigError
+
+TEXT = """\
+model: some/model
+problems: problems.jsonl
+output: runs/a
+alignment:
+  alpha: 0.5
+trl:
+  learning_rate: 1e-6
+  max_steps: 10
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "run.yaml"
+    path.write_text(TEXT)
+    return path
+
+
+def test_a_file_becomes_a_configuration(file: Path) -> None:
+    config = load_config(file)
+    assert config.problems == (Path("problems.jsonl"),)
+    assert config.alignment is not None
+    assert config.alignment.alpha == 0.5
+    assert config.trl == {"learning_rate": 1e-6, "max_steps": 10}
+
+
+def test_overrides_have_dotted_keys_and_yaml_values(file: Path) -> None:
+    config = load_config(file, ["trl.learning_rate=2e-5", "seed=7", "problems=[a.jsonl, b.jsonl]", "sandbox.workers=2"])
+    assert config.trl["learning_rate"] == 2e-5
+    assert config.seed == 7
+    assert config.problems == (Path("a.jsonl"), Path("b.jsonl"))
+    assert config.sandbox.workers == 2
+
+
+@pytest.mark.parametrize("override", ["alignment=off", "alignment=null", "alignment.alpha=1.0"])
+def test_alignment_can_be_off(file: Path, override: str) -> None:
+    assert load_config(file, [override]).alignment is None
+
+
+def test_a_saved_configuration_reads_back_as_itself(file: Path, tmp_path: Path) -> None:
+    for overrides in ([], ["alignment=off"]):
+        config = load_config(file, overrides)
+        saved = tmp_path / "config.yaml"
+        saved.write_text(config.to_yaml())
+        assert load_config(saved) == config
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("sede=1", "unknown setting 'sede'; did you mean 'seed'?"),
+        ("alpha=0.5", "unknown setting 'alpha'; did you mean 'alignment.alpha'?"),
+        ("learning_rate=1", "unknown setting 'learning_rate'; it is TRL's: did you mean 'trl.learning_rate'?"),
+        ("alignment.alhpa=0.5", "unknown setting 'alignment.alhpa'; did you mean 'alignment.alpha'?"),
+        ("trl.learning_rat=0.5", "unknown setting 'trl.learning_rat'; did you mean 'trl.learning_rate'?"),
+        ("trl.output_dir=x", "'trl.output_dir' follows from the run; set 'output' at the top level instead"),
+        ("sandbox.workers=0", "sandbox.workers: should be greater than or equal to 1, not 0"),
+        ("seed=many", "seed: should be a valid integer, unable to parse string as an integer, not 'many'"),
+        ("alignment.alpha=2", "alpha must be in [0, 1), not 2"),
+        ("prompt_template='{statment}'", "unknown field {statment}"),
+        ("seed", "'seed' is not an override; write key=value"),
+        ("seed.x=1", "seed: should be a valid integer, not {'x': 1}"),
+        ("model.x=1", "override 'model.x=1': 'model' is 'some/model', which has no settings inside"),
+        ("seed=[1", "not valid YAML"),
+    ],
+)
+def test_a_wrong_setting_is_one_clear_sentence(file: Path, override: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(file, [override])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_misspelt_key_in_the_file_is_named_with_its_line(file: Path) -> None:
+    file.write_text(TEXT.replace("alpha", "alhpa"))
+    with pytest.raises(ConfigError, match=r"run\.yaml:5: unknown setting 'alignment\.alhpa'; did you mean 'alignment\.alpha'\?"):
+        load_config(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "found nothing"),
+        ("- a\n- b\n", "found list"),
+        ("model: [\n", r"run\.yaml:2: not valid YAML"),
+        ("model: m\nproblems: p\n", "the setting 'output' is missing"),
+    ],
+)
+def test_a_file_that_is_no_configuration(file: Path, text: str, message: str) -> None:
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_config(file)
+
+
+def test_a_file_that_is_not_there() -> None:
+    with pytest.raises(ConfigError, match=r"cannot read the configuration absent\.yaml: No such file"):
+        load_config("absent.yaml")
+
+
+def test_every_recipe_is_a_valid_configuration() -> None:
+    recipes = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+    assert recipes
+    for recipe in recipes:
+        load_config(recipe)
+
+
+def test_defaults_are_the_papers() -> None:
+    minimal: dict[str, Any] = {"model": "m", "problems": "p", "output": "o"}
+    alignment = make_config(minimal).alignment
+    assert alignment is not None
+    assert (alignment.alpha, alignment.buffer_size, alignment.policy, alignment.max_variables) == (0.6, 20_000, "recent", 3)

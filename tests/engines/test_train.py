@@ -1,0 +1,183 @@
+"""Whole runs of the trainer, with the real judge, tracer and sandbox, on a model made on the spot."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coderlplus.engines.config import make_config
+from coderlplus.engines.run_folder import RunFolder
+from coderlplus.engines.train import train
+from coderlplus.records import AlignmentTask, Problem, Reward
+
+STEPS = 6
+
+
+def config_of(settings: dict[str, Any], output: Path, **changes: Any) -> Any:
+    trl = settings["trl"] | changes.pop("trl", {})
+    return make_config(settings | {"output": str(output), "trl": trl} | changes)
+
+
+def metrics(run: RunFolder) -> list[dict[str, Any]]:
+    """metrics.jsonl without times."""
+    lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if not name.startswith("seconds/")} for line in lines]
+
+
+def samples(run: RunFolder) -> list[dict[str, Any]]:
+    """samples.jsonl without times."""
+    groups = [json.loads(line) for line in (run.path / "samples.jsonl").read_text().splitlines()]
+    for sample in (sample for group in groups for sample in group["samples"]):
+        for name in ("cpu_s", "wall_s", "peak_mb"):
+            (sample["reward"]["verdict"] or {}).pop(name, None)
+    return groups
+
+
+def weights(run: RunFolder) -> bytes:
+    return (run.final / "model.safetensors").read_bytes()
+
+
+def nothing(model: Any) -> dict[str, float]:
+    return {}
+
+
+@pytest.fixture(scope="module")
+def run(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run of six steps that nothing disturbs."""
+    return train(config_of(settings, tmp_path_factory.mktemp("runs") / "whole"), evaluate=nothing, eval_every=1)
+
+
+def test_a_run_leaves_its_files(run: RunFolder) -> None:
+    names = {"config.yaml", "environment.json", "metrics.jsonl", "samples.jsonl", "checkpoints", "final"}
+    assert names <= {path.name for path in run.path.iterdir()}
+    assert {path.name for path in run.checkpoints.glob("checkpoint-*")} == {"checkpoint-4", "checkpoint-6"}
+    assert (run.final / "tokenizer.json").exists()
+
+
+def test_the_mix_is_exact_from_the_first_step_that_the_buffer_can_fill(run: RunFolder) -> None:
+    shares = [line["mix/alignment_share"] for line in metrics(run) if line["step"] > 0]
+    assert shares[0] == 0
+    assert set(shares[1:]) == {0.5}
+
+
+def test_every_step_has_its_metrics(run: RunFolder) -> None:
+    lines = [line for line in metrics(run) if line["step"] > 0]
+    assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
+    assert [line["samples"] for line in lines] == [16 * step for step in range(1, STEPS + 1)]
+    always = {"loss", "grad_norm", "entropy", "learning_rate", "mined", "buffer/size", "pass_rate", "reward/generation", "zero_variance/generation"}
+    mixed = {"reward/alignment", "zero_variance/alignment", "length/alignment", "clipped/alignment", "task_age"}
+    assert all(always <= set(line) for line in lines)
+    assert all(mixed <= set(line) for line in lines[1:])
+    timed = json.loads((run.path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert {f"seconds/{part}" for part in ("generation", "judging", "tracing", "update", "step")} <= set(timed)
+
+
+def test_a_task_leads_back_to_the_failed_sample_that_it_was_made_from(run: RunFolder) -> None:
+    groups = samples(run)
+    by_id = {sample["rollout_id"]: (group, sample) for group in groups for sample in group["samples"]}
+    tasks = [AlignmentTask.from_json(group["task"]) for group in groups if group["task"] and group["step"] == 2]
+    assert tasks
+    for task in tasks:
+        group, sample = by_id[task.rollout_id]
+        reward = Reward.from_json(sample["reward"])
+        assert Problem.from_json(group["problem"]).problem_id == task.problem_id
+        assert reward.verdict is not None
+        assert not reward.verdict.passed
+        assert reward.verdict.verdict == task.verdict
+
+
+def test_tasks_come_from_earlier_steps_and_never_twice_in_a_batch(run: RunFolder) -> None:
+    tasks = [(group["step"], group["task"]) for group in samples(run) if group["task"]]
+    assert all(task["step"] < step for step, task in tasks)
+    assert len({(step, task["task_id"]) for step, task in tasks}) == len(tasks)
+
+
+def test_advantages_are_grpo_advantages(run: RunFolder) -> None:
+    for group in samples(run):
+        rewards = [sample["reward"]["value"] for sample in group["samples"]]
+        mean = sum(rewards) / len(rewards)
+        deviation = (sum((reward - mean) ** 2 for reward in rewards) / (len(rewards) - 1)) ** 0.5
+        expected = [(reward - mean) / (deviation + 1e-4) for reward in rewards]
+        assert [sample["advantage"] for sample in group["samples"]] == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_same_seed_gives_the_same_run(run: RunFolder, settings: dict[str, Any], tmp_path: Path) -> None:
+    again = train(config_of(settings, tmp_path / "again"), evaluate=nothing, eval_every=3)  # however often it is evaluated
+    assert metrics(again) == metrics(run)
+    assert samples(again) == samples(run)
+    assert weights(again) == weights(run)
+
+
+def test_another_seed_gives_another_run(run: RunFolder, settings: dict[str, Any], tmp_path: Path) -> None:
+    other = train(config_of(settings, tmp_path / "other", seed=1, trl={"max_steps": 1, "save_strategy": "no"}))
+    assert metrics(other)[0] != metrics(run)[1]
+
+
+KILLED = """
+import os, signal, sys
+from coderlplus.engines.config import load_config
+from coderlplus.engines.train import train
+calls = iter(range(100))
+def evaluate(model):
+    if next(calls) == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+train(load_config(sys.argv[1]), evaluate=evaluate, eval_every=1)
+"""
+
+
+@pytest.mark.parametrize(("seed", "changes"), [(0, {}), (1, {"per_device_train_batch_size": 8, "steps_per_generation": 2, "save_steps": 1})])
+def test_a_run_that_is_killed_and_resumed_is_the_run_that_was_not(
+    seed: int, changes: dict[str, Any], run: RunFolder, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """The second case takes two optimisation steps a generation batch, and resumes in the middle of one."""
+    whole = run if not changes else train(config_of(settings, tmp_path / "whole", trl=changes), evaluate=nothing, eval_every=1)
+    step = random.Random(seed).randint(2, STEPS - 1)
+    config = config_of(settings, tmp_path / "killed", trl=changes)
+    (tmp_path / "config.yaml").write_text(config.to_yaml())
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "config.yaml"), str(step)], capture_output=True, text=True, check=False)
+    assert killed.returncode == -9, killed.stderr[-2000:]
+    assert not (tmp_path / "killed" / "final").exists()
+    resumed = train(config, resume=True, evaluate=nothing, eval_every=1)
+    assert metrics(resumed) == metrics(whole)
+    assert samples(resumed) == samples(whole)
+    assert weights(resumed) == weights(whole)
+
+
+def test_evaluations_stand_in_the_lines_of_their_steps(settings: dict[str, Any], tmp_path: Path) -> None:
+    calls = iter(range(10))
+    done = train(
+        config_of(settings, tmp_path / "run", trl={"max_steps": 3, "save_strategy": "no"}),
+        evaluate=lambda model: {"calls": float(next(calls)), "training": float(model.training)},
+        eval_every=2,
+    )
+    assert {line["step"]: line["eval/calls"] for line in metrics(done) if "eval/calls" in line} == {0: 0, 2: 1, 3: 2}
+    assert {line["eval/training"] for line in metrics(done) if "eval/training" in line} == {0}
+
+
+def test_plain_rlvr_has_no_tasks(settings: dict[str, Any], tmp_path: Path) -> None:
+    done = train(config_of(settings, tmp_path / "run", alignment=False, trl={"max_steps": 2, "save_strategy": "no"}))
+    assert all("mined" not in line and line["mix/alignment_share"] == 0 for line in metrics(done))
+
+
+def test_ctrl_c_saves_the_step_and_the_run_can_go_on(
+    run: RunFolder, settings: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import signal
+
+    def interrupt(model: Any) -> dict[str, float]:
+        signal.raise_signal(signal.SIGINT)
+        return {}
+
+    config = config_of(settings, tmp_path / "run", trl={"save_steps": 100})
+    with pytest.raises(KeyboardInterrupt):
+        train(config, evaluate=interrupt, eval_every=100)
+    assert "saved at step 1 of 6; continue with --resume" in capsys.readouterr().err
+    resumed = train(config, resume=True)
+    assert weights(resumed) == weights(run)
