@@ -130,9 +130,11 @@ def _constants(notes: recorder.Recorder) -> dict[str, Any]:
 
 
 def _call(namespace: JSON, call: JSON) -> Any:
-    name = call["entry_point"]
-    method = name.removeprefix("Solution().")
-    function = namespace[name] if method == name else getattr(namespace["Solution"](), method)
+    method = call["entry_point"].removeprefix("Solution().")
+    name = method if method == call["entry_point"] else "Solution"
+    if name not in namespace:
+        raise NameError(f"name {name!r} is not defined")
+    function = namespace[name] if name == method else getattr(namespace[name](), method)
     return function(*map(values.decode, call["args"]), **{key: values.decode(value) for key, value in call["kwargs"].items()})
 
 

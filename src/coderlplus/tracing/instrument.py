@@ -10,9 +10,10 @@ body) bound it last, and calls the recorder when an activation ends that the rec
                                                     LAST[x] = $f
                                                     return x
                                                 finally:
-                                                    if $f in WANTED[f]:
-                                                        try: close(f)
-                                                        except RecursionError: pass
+                                                    try:
+                                                        if $f in WANTED[f]: close(f)
+                                                    except RecursionError:
+                                                        pass
 
 and module code stays as it is: its variables are read when the program ends. Under `binding` every binding of a variable counts, in every scope, and
 calls the recorder when the recorder wants that count. Under `official` nothing is rewritten.
@@ -252,13 +253,11 @@ class _Final(_Rewriter):
         if scope.kind == "function":
             targets.append(ast.Name(scope.token, ast.Store(), **place))
         call = ast.Expr(ast.Call(_constant(CLOSE, place), [_constant(scope.index, place)], [], **place), **place)
-        no_room = ast.ExceptHandler(_constant(TOO_DEEP, place), None, [ast.Pass(**place)], **place)
-        close = ast.Try([call], [no_room], [], [], **place)
         is_wanted = ast.Compare(_token(scope, place), [ast.In()], [_constant(wanted(scope.index), place)], **place)
+        no_room = ast.ExceptHandler(_constant(TOO_DEEP, place), None, [ast.Pass(**place)], **place)
+        close = ast.Try([ast.If(is_wanted, [call], [], **place)], [no_room], [], [], **place)
         start = ast.Assign(targets, number, **place)
-        if not body:
-            return [start, ast.If(is_wanted, [close], [], **place)]
-        return [start, ast.Try(body, [], [], [ast.If(is_wanted, [close], [], **place)], **place)]
+        return [start, ast.Try(body, [], [], [close], **place) if body else close]
 
     def notes(self, name: str, scope: Scope) -> Iterator[tuple[int, Scope]]:
         """Which entries of LAST a binding sets, and the scope whose activation goes there.

@@ -14,6 +14,7 @@ import functools
 import gc
 import hashlib
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ _NOT_VARIABLES = (
     types.MemberDescriptorType,
     types.GenericAlias,
     functools.partial,
+    threading.Thread,
     type(functools.lru_cache(int)),
     staticmethod,
     classmethod,
@@ -46,7 +48,7 @@ _NOT_VARIABLES = (
 
 
 def is_variable(value: object) -> bool:
-    """Whether a name with this value counts as a variable: functions, classes, modules and their kin do not."""
+    """Whether a name with this value counts as a variable: functions, classes, modules and their kin do not, and threads, which are all different."""
     return not issubclass(type(value), _NOT_VARIABLES)
 
 
@@ -64,6 +66,10 @@ class Recorder:
         self.wanted = {index: {*range(1, EARLY + 1), *wanted.get(index, ())} for index in places}
         self.captured: dict[int, tuple[int, int, Any]] = {}
         self.seen: dict[int, int] = {}
+        self.borrowers: dict[int, list[int]] = {}
+        for scope in program.scopes:
+            for key, _, owners_key in scope.borrowed.values():
+                self.borrowers.setdefault(owners_key, []).append(key)
         self.captures = 0
 
     def close(self, index: int) -> None:
@@ -127,7 +133,7 @@ class Recorder:
             names = found.setdefault(scope.qualname, {})
             for name, key in scope.variables.items():
                 mark, order, value = self.captured.get(key, (0, 0, _ABSENT))
-                if mark and mark == self.marks[key] and (name not in names or names[name][0] < order):
+                if mark and not self._stale(key) and (name not in names or names[name][0] < order):
                     names[name] = (order, value)
         present = {scope: {name: value for name, (_, value) in names.items() if value is not _ABSENT} for scope, names in found.items()}
         return {scope: names for scope, names in present.items() if names}
@@ -137,7 +143,7 @@ class Recorder:
         wanted: dict[int, set[int]] = {}
         for scope in self.scopes:
             for key in scope.variables.values():
-                if self.marks[key] and self.captured.get(key, (0,))[0] != self.marks[key]:
+                if self.captured.get(key, (0,))[0] != self.marks[key]:
                     wanted.setdefault(key if self.binding else scope.index, set()).add(self.marks[key])
             for key, _, _ in scope.borrowed.values():
                 if self.marks[key] != self.seen.get(key, 0):
@@ -147,6 +153,12 @@ class Recorder:
     def fingerprint(self) -> str:
         """Equal for two runs that bound the same variables in the same activations."""
         return hashlib.sha256(repr((self.marks, self.calls)).encode()).hexdigest()[:16]
+
+    def _stale(self, key: int) -> bool:
+        """Whether the variable was bound again after it was captured, by its owner or by a function that borrows it."""
+        if self.captured[key][0] != self.marks[key]:
+            return True
+        return any(self.marks[borrower] != self.seen.get(borrower, 0) for borrower in self.borrowers.get(key, ()))
 
     def _mark_parameters(self, scope: Scope) -> None:
         """A parameter that nothing binds again was bound last by the activation that began last."""
@@ -164,6 +176,7 @@ class Recorder:
         for name, key in scope.variables.items():
             if self.marks[key] == active and not (only_missing and self.captured.get(key, (0,))[0] == active):
                 self._capture(key, active, _look_up(names, scope.mangled(name)))
+                self.seen.update((borrower, self.marks[borrower]) for borrower in self.borrowers.get(key, ()))
         for name, (key, owner, owners_key) in scope.borrowed.items():
             if self.marks[key] == active:
                 self.seen[key] = active
