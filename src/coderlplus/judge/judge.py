@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from coderlplus.errors import DataError
-from coderlplus.judge.runs import CallRuns, Runs, StdioRuns
+from coderlplus.judge.runs import CallRuns, CheckRuns, Runs, StdioRuns
 from coderlplus.programs import extract_program
 from coderlplus.records import Failure, Problem, Rollout, Verdict
 from coderlplus.sandbox import Job, Outcome, Sandbox
 
-_RUNS: dict[str, Callable[[Problem, str], Runs]] = {"stdio": StdioRuns, "call": CallRuns}
+_RUNS: dict[str, Callable[[Problem, str], Runs]] = {"stdio": StdioRuns, "call": CallRuns, "check": CheckRuns}
+IN_PROCESS = "in_process_check"
+"""Stands among the layers of a verdict whose test code ran in the process of the program: a program could have forged it."""
 _IN_FLIGHT = 64
 """Programs handed to each worker ahead of time."""
 
@@ -105,6 +107,7 @@ class _Tally:
     wall_s: float = 0.0
     peak_mb: float = 0.0
     isolation: tuple[str, ...] = ()
+    weaker: tuple[str, ...] = ()
     passed: int = 0
 
     def run(self, job: Job) -> Outcome:
@@ -139,7 +142,7 @@ def judge_program(execute: Callable[[Job], Outcome], problem: Problem, program: 
         cpu_s=round(tally.cpu_s, 6),
         wall_s=round(tally.wall_s, 6),
         peak_mb=tally.peak_mb,
-        isolation=tally.isolation,
+        isolation=tally.isolation + tally.weaker,
     )
 
 
@@ -149,6 +152,9 @@ def _run_tests(tally: _Tally, runs: Runs, tests: list[int]) -> Failure | None:
     while tests:
         batch = tests[:1] if alone else tests
         outcome = tally.run(runs.job(batch))
+        if isinstance(runs, CheckRuns) and runs.needs_program(outcome):
+            runs, tally.weaker = replace(runs, in_process=True), (IN_PROCESS,)
+            continue
         if len(batch) > 1 and outcome.ending in ("memory_limit", "output_limit"):
             alone = True  # nobody knows which of them it was
             continue

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from coderlplus.judge import compare
-from coderlplus.records import CallInput, CallTest, Failure, Limits, Problem, ProgramInput, StdioInput, StdioTest, VerdictName
+from coderlplus.records import CallInput, CallTest, CheckTest, Failure, Limits, Problem, ProgramInput, StdioInput, StdioTest, VerdictName
 from coderlplus.sandbox import Job, Outcome, values
 
 _DETAIL_CHARS = 300
@@ -93,6 +93,59 @@ class CallRuns:
         test = self.problem.tests[index]
         assert isinstance(test, CallTest)
         return test
+
+
+@dataclass(frozen=True)
+class CheckRuns:
+    """Tests that are code. `in_process` is the weaker way, for tests that use more of the program than the entry point and plain data."""
+
+    problem: Problem
+    program: str
+    in_process: bool = False
+
+    def job(self, tests: Sequence[int]) -> Job:
+        problem = self.problem
+        of_program = {"setup_code": problem.setup_code, "program": self.program, "entry_point": problem.entry_point}
+        of_tests = {"tests": [test.code for test in map(self._test, tests)]}
+        if self.in_process:
+            return Job(guest="coderlplus.judge.guest:check_in_process", payload=of_program | of_tests, limits=problem.limits)
+        served = Job(guest="coderlplus.judge.guest:serve", payload=of_program, limits=problem.limits)
+        payload = of_tests | {"setup_code": problem.setup_code, "entry_point": problem.entry_point}
+        return Job(guest="coderlplus.judge.examiner:examine", payload=payload, limits=problem.limits, peer=served)
+
+    def needs_program(self, outcome: Outcome) -> bool:
+        """Whether the examiner met a test that only the weaker way can run; it depends on the test's code, not on what the program does."""
+        return any(isinstance(reply, dict) and reply.get("end") == "in_process" for reply in outcome.replies)
+
+    def read(self, test: int, position: int, outcome: Outcome) -> Failure | None:
+        reply = reply_at(outcome, position)
+        if reply is None:
+            return ended(test, outcome, self.problem.limits, None)
+        call = reply.get("call")
+        given = None
+        if isinstance(call, dict):
+            given = CallInput(self.problem.entry_point or "", tuple(call.get("args", ())), dict(call.get("kwargs", {})))
+        if reply.get("end") == "passed":
+            return None
+        if reply.get("end") == "gone":
+            return ended(test, outcome.peer or outcome, self.problem.limits, given)
+        if reply.get("end") == "raised":
+            return raised(test, reply, given) or Failure(index=test, verdict="runtime_error", detail="the program failed", input=given)
+        words = {"assertion": "the assertion does not hold", "error": "the test could not use the result", "not_data": "the result is not plain data"}
+        what = f"{reply['raised']}: " if reply.get("end") == "error" and "raised" in reply else ""
+        message = f" ({what}{reply['message']})" if reply.get("message") or what else ""
+        detail = f"{words.get(str(reply.get('end')), 'no result')}: {_code(self._test(test).code)}{message}"
+        return Failure(index=test, verdict="wrong_answer", detail=detail[:_DETAIL_CHARS], input=given)
+
+    def _test(self, index: int) -> CheckTest:
+        test = self.problem.tests[index]
+        assert isinstance(test, CheckTest)
+        return test
+
+
+def _code(code: str) -> str:
+    """The last line of test code that is short enough to be shown."""
+    return code.strip().rpartition("\n")[2].strip()[:160]
 
 
 def reply_at(outcome: Outcome, position: int) -> Mapping[str, Any] | None:

@@ -35,7 +35,8 @@ class Job:
     hash_seed: int = 0
     """Seed of `hash(str)` and of the module `random` (a job with a seed not used before starts another zygote)."""
     peer: Job | None = None
-    """A second job that runs at the same time in a second sandboxed process, joined to the first by a socket."""
+    """A second job that runs at the same time in a second sandboxed process, joined to the first by a socket; it is killed when the first has ended
+    (and then counts as `returned`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -184,12 +184,14 @@ class Child:
             os.close(fd)
         code = os.waitstatus_to_exitcode(self.status)
         peak_mb = max(0, self.peak_kb - BASE_KB) / 1024
-        if self.killed or code == -signal.SIGXCPU or self.cpu_s > self.cpu_limit_s:
+        if self.killed == "time" or code == -signal.SIGXCPU or self.cpu_s > self.cpu_limit_s:
             ending = "time_limit"
         elif max(stdout_size, stderr_size) > output_bytes or replies_size > reply_bytes:
             ending = "output_limit"
         elif replies.endswith(OUT_OF_MEMORY) or peak_mb > int(header["memory_bytes"]) / 2**20:  # type: ignore[call-overload]
             ending = "memory_limit"
+        elif self.killed:
+            ending, code = "returned", 0
         elif code < 0:
             ending, code = "signal", -code
         else:
@@ -227,7 +229,7 @@ def _receive(connection: socket.socket, size: int) -> bytes:
 
 
 def supervise(children: list[Child], connection: socket.socket) -> None:
-    """Wait for all children; kill those that are beyond their limits, and all of them when the other end of the connection is gone."""
+    """Wait for all children; kill those that are beyond their limits, the second one when the first has ended, and all of them when the other end of the connection is gone."""
     poll = select.poll()
     poll.register(connection.fileno(), 0)
     running = {child.pidfd: child for child in children}
@@ -247,7 +249,11 @@ def supervise(children: list[Child], connection: socket.socket) -> None:
                     child.kill("gone")
                 os._exit(0)
             poll.unregister(fd)
-            running.pop(fd).reap()
+            child = running.pop(fd)
+            child.reap()
+            if child is children[0]:
+                for peer in running.values():
+                    peer.kill("done")
 
 
 def serve(connection: socket.socket, confinement: object, guests: _Guests) -> None:
