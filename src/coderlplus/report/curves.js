@@ -30,8 +30,9 @@ const extent = (runs, beyond = 0) => [Math.min(...runs.map((run) => run.curves.s
 // The level of the warm start: the evaluation before the first step, else that on the test problems.
 function warmStart(runs, key, name) {
   const values = runs.map((run) => (run.curves.step[0] === 0 && run.curves[key] ? run.curves[key][0] : null));
-  const value = values.find(isNumber) ?? data.start[name];
-  return isNumber(value) ? { label: values.some(isNumber) ? "warm start" : "start, test", value } : null;
+  const first = values.find(isNumber);
+  if (isNumber(first)) return { label: runs.length > 1 ? "warm start" : "at the start", value: first };
+  return isNumber(data.start[name]) ? { label: "start, test", value: data.start[name] } : null;
 }
 
 // One chart with a line for each run and key that has values; `null` when none has.
@@ -46,7 +47,7 @@ function lineChart(runs, { title, note, keys, share, smooth, most, start }) {
     const part = keys.length === 1 ? "" : key.endsWith("/alignment") ? "tasks" : "problems";
     const name = runs.length > 1 ? run.label : "";
     lines.push({
-      label: [name, part].filter(Boolean).join(" ") || "value", short: part || name, color: runColor(run, index),
+      label: [name, part].filter(Boolean).join(" "), short: part || name, color: runColor(run, index),
       x, y: smoothed, faint: smoothed === raw ? null : raw, dashed: part === "tasks", dots: sparse && !smooth,
     });
   }));

@@ -70,7 +70,7 @@ function chart(spec) {
   const figure = h("figure", { class: spec.wide ? "chart wide" : "chart" }, caption, readout, svg);
   const entries = (spec.lines || spec.layers).map((one) => {
     const value = h("b", {});
-    readout.append(h("span", { class: "entry" }, h("i", { class: `swatch ${one.color}${one.dashed ? " dashed" : ""}` }), one.label, " ", value));
+    readout.append(h("span", { class: "entry" }, h("i", { class: `swatch ${one.color}${one.dashed ? " dashed" : ""}` }), one.label && `${one.label} `, value));
     return { ...one, x: one.x || spec.x, value };
   });
   const where = h("span", { class: "where" });
@@ -110,7 +110,7 @@ function chart(spec) {
 function describe(spec) {
   const parts = (spec.lines || spec.layers).map((one) => {
     const values = one.y.filter(isNumber);
-    return values.length ? `${one.label} from ${spec.format(values[0])} to ${spec.format(values[values.length - 1])}` : `${one.label}: nothing`;
+    return values.length ? `${one.label || "value"} from ${spec.format(values[0])} to ${spec.format(values[values.length - 1])}` : `${one.label || "value"}: nothing`;
   });
   return `${spec.title}: ${[...parts, ...(spec.references || []).map((one) => `${one.label} ${spec.format(one.value)}`)].join("; ")}`;
 }
@@ -177,7 +177,7 @@ function drawLines(spec, entries, px, py, right, bottom) {
       const dot = (value, i) => isNumber(value) && s("circle", { class: `dot ${entry.color}`, cx: px(entry.x[i]), cy: py(value), r: 2.4 });
       nodes.push(entry.y.map(dot).filter(Boolean));
     }
-    labels.push({ y: py(entry.y[end]), text: entry.short || entry.label, color: entry.color });
+    labels.push({ y: py(entry.y[end]), text: entry.short, color: entry.color });
   }
   nodes.push(drawLabels(labels, right, bottom));
   return { nodes, heads: entries.map((entry) => s("circle", { class: `head ${entry.color}`, r: 3.5, visibility: "hidden" })) };
