@@ -91,6 +91,7 @@ def test_values_without_json_are_written_as_python() -> None:
         ('def f():\n    """Doc."""\n    return 1', "def f():\n    return 1"),
         ('def f():\n    """Doc."""', 'def f():\n    """Doc."""'),
         ('def f(): "doc"; return 1', 'def f(): "doc"; return 1'),
+        ('def f():\n    """Doc."""\n\n    x = 1\n\n    return x', "def f():\n    x = 1\n\n    return x"),
         ('"""Doc\nof two lines."""  # and a comment\nx = 1', "x = 1"),
         ("if 1:\n    pass\nelse:\n    'note'\n    x = 1", "if 1:\n    pass\nelse:\n    x = 1"),
         ("x = 1\r\ny = 2  # two\r\n", "x = 1\ny = 2"),

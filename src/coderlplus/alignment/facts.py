@@ -20,6 +20,14 @@ READERS = frozenset({"input", "stdin", "read", "readline", "readlines"})
 """Names whose presence on the right of an assignment says that it reads the standard input."""
 
 
+HANDING_ON = READERS | {"print", "write", "int", "str", "float", "list", "map", "split", "strip", "rstrip"}
+"""Functions and methods that bring values in and out without computing anything."""
+COMPUTING = (
+    ast.BinOp, ast.BoolOp, ast.Compare, ast.Subscript, ast.AugAssign, ast.JoinedStr, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp,
+    ast.If, ast.IfExp, ast.For, ast.While, ast.Match, ast.Try, ast.With, ast.Lambda, ast.Yield, ast.YieldFrom, ast.Await,
+)  # fmt: skip
+
+
 @dataclass(slots=True)
 class Bindings:
     """How one variable of one scope is bound anywhere in the program."""
@@ -135,6 +143,24 @@ def _reads(value: ast.expr) -> bool:
 def literals(program: str) -> set[str]:
     """The `canonical` values of all literals in the program, those inside other literals included."""
     return {canonical(value) for node in ast.walk(parse(program)) if isinstance(node, ast.expr) for value in _literal(node)}
+
+
+def computes(program: str) -> bool:
+    """Whether the program does anything but hand on constants and input: an operator, a branch, a loop, a call of a function that is not its own.
+
+    >>> computes("def f(a):\n    b = a\n    return b"), computes("def f(a):\n    return a + 1")
+    (False, True)
+    """
+    nodes = list(ast.walk(parse(program)))
+    own = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    return any(isinstance(node, COMPUTING) or (isinstance(node, ast.Call) and _called(node) not in own | HANDING_ON) for node in nodes)
+
+
+def _called(call: ast.Call) -> str | None:
+    match call.func:
+        case ast.Name(name) | ast.Attribute(attr=name):
+            return name
+    return None
 
 
 def input_values(given: ProgramInput) -> set[str]:

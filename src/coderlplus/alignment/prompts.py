@@ -106,7 +106,7 @@ def _only_imports(code: str) -> bool:
 
 
 def shown_program(program: str) -> str:
-    """The program without comments and docstrings, otherwise with its layout; lines that held nothing else are gone.
+    """The program without comments and docstrings, otherwise with its layout; lines that held nothing else, and blank ones after a docstring, are gone.
 
     >>> print(shown_program('def f(a):\\n    "Sorts."\\n    # [1, 2, 3]\\n    return sorted(a)  # done'))
     def f(a):
@@ -145,8 +145,12 @@ def _docstring_lines(tree: ast.Module, lines: Sequence[str]) -> set[int]:
                 assert string.end_col_offset is not None
                 before = lines[string.lineno - 1].encode()[: string.col_offset]
                 after = lines[string.end_lineno - 1].encode()[string.end_col_offset :].strip()
-                if not before.strip() and (not after or after.startswith(b"#")):
-                    gone.update(range(string.lineno, string.end_lineno + 1))
+                if before.strip() or (after and not after.startswith(b"#")):
+                    continue
+                last = string.end_lineno
+                while last < len(lines) and not lines[last].strip():
+                    last += 1
+                gone.update(range(string.lineno, last + 1))
     return gone
 
 

@@ -9,8 +9,8 @@ values, chosen by this rule, seeded by the program and its input:
    source, input as it was read. *Informative* is one whose value stands neither in the source nor in the input. All others are *plain*.
 3. Informative ones are drawn first, then plain ones. A given one, the last defined, is asked for only where there is nothing else.
 
-Nothing is asked (reason `trivial`) where only given variables are left and the output too can be copied: it is part of the input, or a constant of a
-program without branches. A variable whose name occurs in several scopes is labelled `scope.name`.
+Nothing is asked (reason `trivial`) where only given variables are left and the program computes nothing: no operator, no branch, no call of a function
+that is not its own. A variable whose name occurs in several scopes is labelled `scope.name`.
 
 Departure from the paper: it approximates a run by all variables and its code takes any three of the module's; the order of preference is ours.
 """
@@ -23,10 +23,9 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from coderlplus.alignment.facts import Bindings, canonical, input_values, literals, variable_bindings
+from coderlplus.alignment.facts import Bindings, canonical, computes, input_values, literals, variable_bindings
 from coderlplus.alignment.prompts import OUTPUT, write_prompt
 from coderlplus.alignment.settings import AlignmentSettings
-from coderlplus.programs import cyclomatic_complexity
 from coderlplus.records import AlignmentTask, CallInput, StdioInput, TaggedValue, Target, Trace, VerdictName
 from coderlplus.sandbox.values import to_source
 
@@ -61,7 +60,7 @@ def make_task(trace: Trace, lineage: Lineage, *, settings: AlignmentSettings, se
     if not is_fit(output, settings.max_value_chars):
         return "output_unfit"
     variables = choose_variables(trace, settings, seed) if settings.kind == "final_values" else []
-    if all(given for _, given in variables) and _output_can_be_copied(trace, output):
+    if all(given for _, given in variables) and not computes(trace.program):
         return "trivial"
     targets = (*(target for target, _ in variables), Target(label=OUTPUT, value=output))
     prompt = write_prompt(trace.program, trace.input, targets, kind=settings.kind, style=settings.prompt_style, setup_code=setup_code)
@@ -115,12 +114,6 @@ def _is_given(value: str, binding: Bindings, shown_input: set[str]) -> bool:
     if binding.parameter or binding.reads:
         return not binding.constants and value in shown_input
     return len(binding.constants) == 1 and value == binding.constants[0]
-
-
-def _output_can_be_copied(trace: Trace, output: TaggedValue) -> bool:
-    if canonical(output) in input_values(trace.input):
-        return True
-    return cyclomatic_complexity(trace.program) <= 1 and (output is None or canonical(output) in literals(trace.program))
 
 
 def _has_unwritable(value: TaggedValue) -> bool:
