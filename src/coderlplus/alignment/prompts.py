@@ -106,7 +106,7 @@ def _only_imports(code: str) -> bool:
 
 
 def shown_program(program: str) -> str:
-    """The program without comments and docstrings, otherwise with its layout; lines that held nothing else, and blank ones after a docstring, are gone.
+    """The program without comments and docstrings, otherwise with its layout; lines that held nothing else are gone, and blank ones after those.
 
     >>> print(shown_program('def f(a):\\n    "Sorts."\\n    # [1, 2, 3]\\n    return sorted(a)  # done'))
     def f(a):

@@ -9,8 +9,8 @@ values, chosen by this rule, seeded by the program and its input:
    source, input as it was read. *Informative* is one whose value stands neither in the source nor in the input. All others are *plain*.
 3. Informative ones are drawn first, then plain ones. A given one, the last defined, is asked for only where there is nothing else.
 
-Nothing is asked (reason `trivial`) where only given variables are left and the program computes nothing: no operator, no branch, no call of a function
-that is not its own. A variable whose name occurs in several scopes is labelled `scope.name`.
+Nothing is asked (reason `trivial`) where only given variables are left and the program computes nothing: no operator, no branch, no call of a
+function that is not its own. A variable whose name occurs in several scopes is labelled `scope.name`.
 
 Departure from the paper: it approximates a run by all variables and its code takes any three of the module's; the order of preference is ours.
 """

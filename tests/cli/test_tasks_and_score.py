@@ -1,0 +1,105 @@
+"""`coderlplus tasks` and `coderlplus score`: from files to files, with a summary."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from coderlplus.alignment import write_answer
+from coderlplus.cli import app
+from coderlplus.errors import CodeRLPlusError
+from coderlplus.records import AlignmentTask, CallTest, Problem, Rollout, StdioTest, read_jsonl, write_jsonl
+
+PROBLEMS = [
+    Problem(problem_id="c", statement="Sum.", entry_point="f", tests=(CallTest(([1, 2],), 3), CallTest(([4, 5],), 9))),
+    Problem(problem_id="s", statement="Twice.", tests=(StdioTest("3\n", "6\n"),)),
+]
+ROLLOUTS = [
+    Rollout(rollout_id="right", problem_id="c", program="def f(a):\n    return sum(a)"),
+    Rollout(rollout_id="wrong", problem_id="c", completion="```python\ndef f(a):\n    b = len(a) * 5\n    return b\n```"),
+    Rollout(rollout_id="crash", problem_id="s", program="print(input() + 3)"),
+    Rollout(rollout_id="square", problem_id="s", program="n = int(input())\nm = n * n\nprint(m)"),
+]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+    write_jsonl(tmp_path / "problems.jsonl", PROBLEMS)
+    write_jsonl(tmp_path / "programs.jsonl", ROLLOUTS)
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments: str) -> Result:
+        result = CliRunner().invoke(app, arguments)
+        if isinstance(result.exception, CodeRLPlusError):
+            raise result.exception
+        assert result.exit_code == 0, result.output
+        return result
+
+    return invoke
+
+
+def test_tasks_of_the_failing_programs_and_scores_of_answers(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    summary = json.loads(run("tasks", "problems.jsonl", "programs.jsonl", "-o", "tasks.jsonl", "--json").stdout)
+    assert summary == {
+        "programs": 4,
+        "failed": 3,
+        "tasks": 2,
+        "share_with_variable": 1.0,
+        "tasks_by_variables": {"1": 2},
+        "verdicts": {"wrong_answer": 2, "passed": 1, "runtime_error": 1},
+        "rejects": {"passed": 1, "exception": 1},
+    }
+    made = list(read_jsonl(tmp_path / "tasks.jsonl", AlignmentTask))
+    assert [task.rollout_id for task in made] == ["wrong", "square"]
+
+    answers = [write_answer(made[0].targets), '{"m": 9, "output": 8}', "no idea"]
+    lines = [{"task_id": made[min(index, 1)].task_id, "answer": answer} for index, answer in enumerate(answers)]
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    summary = json.loads(run("score", "tasks.jsonl", "answers.jsonl", "-o", "scores.jsonl", "--json").stdout)
+    assert summary == {
+        "tasks": 2,
+        "answered": 2,
+        "answers": 3,
+        "mean_reward": 0.5167,
+        "usable_form": 0.6667,
+        "output_accuracy": 0.3333,
+        "all_variables_accuracy": 0.6667,
+    }
+    scores = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert [item["reward"] for item in scores] == [1.0, pytest.approx(0.55), 0.0]
+    assert scores[1]["correct"] == {"m": True, "output": False}
+
+
+def test_the_summary_can_be_read(run) -> None:  # type: ignore[no-untyped-def]
+    output = run("tasks", "problems.jsonl", "programs.jsonl", "-o", "tasks.jsonl").stdout
+    for part in ("2, 100.0% with at least one variable", "no task: exception", "written to tasks.jsonl"):
+        assert part in output
+
+
+def test_the_same_seed_writes_the_same_file(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    for name in ("one.jsonl", "two.jsonl"):
+        run("tasks", "problems.jsonl", "programs.jsonl", "-o", name, "--seed", "5", "--max-variables", "1")
+    assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("tasks", "nowhere.jsonl", "programs.jsonl", "-o", "t.jsonl"), "cannot read nowhere.jsonl: No such file"),
+        (("tasks", "problems.jsonl", "stray.jsonl", "-o", "t.jsonl"), "rollout 'r' answers problem 'x', which the problems file does not have"),
+        (("tasks", "problems.jsonl", "programs.jsonl", "-o", "no/t.jsonl"), "its folder does not exist"),
+        (("tasks", "problems.jsonl", "programs.jsonl", "-o", "t.jsonl", "--kind", "all"), "kind must be one of final_values, output, not 'all'"),
+        (("score", "empty.jsonl", "answers.jsonl", "-o", "s.jsonl"), "task 't' is not in empty.jsonl"),
+        (("score", "empty.jsonl", "stray.jsonl", "-o", "s.jsonl"), "stray.jsonl:1: an answer needs 'task_id' as a string"),
+        (("score", "empty.jsonl", "answers.jsonl", "-o", "s.jsonl", "--format-weight", "1"), "format_weight must be in"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(run, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:  # type: ignore[no-untyped-def]
+    write_jsonl(tmp_path / "stray.jsonl", [Rollout(rollout_id="r", problem_id="x", program="x = 1")])
+    (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "answers.jsonl").write_text('{"task_id": "t", "answer": ""}\n')
+    with pytest.raises(CodeRLPlusError, match=message):
+        run(*arguments)
