@@ -8,7 +8,7 @@ const both = (name) => [`${name}/generation`, `${name}/alignment`];
 
 const LEARNING = [
   { title: "Training problems", note: "rollouts that pass", keys: ["pass_rate"], share: true, smooth: true },
-  { title: "Validation problems", note: "pass@1, sampled", keys: ["eval/pass_at_1"], share: true, start: "pass_at_1_sampled" },
+  { title: "Validation problems", note: "pass@1, sampled", keys: ["eval/pass_at_1_sampled"], share: true, start: "pass_at_1_sampled" },
   { title: "Output prediction", note: "validation, right outputs", keys: ["eval/output_accuracy"], share: true, start: "output_accuracy" },
   { title: "All variables right", note: "validation tasks", keys: ["eval/all_variables_accuracy"], share: true, start: "all_variables_accuracy" },
   { title: "Reward of alignment tasks", note: "mean over answers", keys: ["reward/alignment"], smooth: true, most: 1 },
@@ -88,11 +88,11 @@ function timeChart(run, several) {
   const step = run.curves[`${SECONDS}step`];
   if (step) {
     const known = totals(layers, step.length);
-    layers.push({ label: "other", y: step.map((value, i) => isNumber(value) ? Math.max(0, value - known[i]) : null), color: "c-6" });
+    layers.push({ label: "other", y: step.map((value, i) => (isNumber(value) && value - known[i] > 0.001 ? value - known[i] : null)), color: "c-6" });
   }
   const evaluation = (run.curves[`${SECONDS}evaluation`] || []).reduce((sum, value) => sum + (value || 0), 0);
-  const note = `${several ? `${run.label}, ` : ""}seconds by part${evaluation ? `; evaluations: ${compact(evaluation)}\u202fs in all` : ""}`;
-  return stackChart(run, "Time of a step", note, layers, (value) => `${compact(value)}\u202fs`);
+  const note = `${several ? `${run.label}, ` : ""}seconds by part${evaluation ? `; evaluations: ${duration(evaluation)} in all` : ""}`;
+  return stackChart(run, "Time of a step", note, layers, duration);
 }
 
 function showCurves(runs) {

@@ -26,6 +26,8 @@ const signed = (value, digits) => (value < 0 ? "\u2212" : "+") + Math.abs(value)
 // A number on an axis.
 const plain = (value) => (Math.abs(value) >= 10000 ? thousands(value) : String(Number(value.toPrecision(6))));
 
+const duration = (seconds) => (seconds && seconds < 0.1 ? `${compact(1000 * seconds)}\u202fms` : `${compact(seconds)}\u202fs`);
+
 // A number with about three digits, whatever its size.
 function compact(value) {
   const size = Math.abs(value);
