@@ -1,0 +1,98 @@
+"""Bad input is one clear sentence; good input of every kind is a run. Through the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from coderlplus.cli import main
+from coderlplus.engines.config import make_config
+from coderlplus.engines.train import train
+from coderlplus.errors import ConfigError
+
+
+@pytest.fixture
+def command(settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """`coderlplus train CONFIG` with the given overrides: exit status, standard output, standard error."""
+    monkeypatch.setenv("COLUMNS", "1000")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings | {"output": str(tmp_path / "run")}))
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["coderlplus", "train", str(tmp_path / "run.yaml"), "trl.max_steps=2", *arguments])
+        try:
+            main()
+            status = 0
+        except SystemExit as exit:
+            status = exit.code if isinstance(exit.code, int) else int(exit.code is not None)
+        shown = capsys.readouterr()
+        return status, shown.out, shown.err
+
+    return call
+
+
+def test_a_run_from_the_command_line(command: Any, tmp_path: Path) -> None:
+    status, out, err = command()
+    assert status == 0, err
+    assert f"coderlplus report {tmp_path / 'run'}" in out
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 2
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["trl"]["max_steps"] == 2
+    again, _, err = command()
+    assert again == 2
+    assert "already holds a run; add --resume" in err
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("trl.lerning_rate=1", "unknown setting 'trl.lerning_rate'; did you mean 'trl.learning_rate'?"),
+        ("trl.num_generations=5", "trl: generation_batch_size (16) must be divisible by num_generations (5)."),
+        ("model=./no/such/folder", "model './no/such/folder' is not a folder; give the folder of a model"),
+        ("model=nobody/no-such-model", "model 'nobody/no-such-model' is no folder here, and the Hugging Face hub gave none"),
+        ("problems=absent.jsonl", "cannot read absent.jsonl"),
+        ("max_prompt_tokens=1", "all 12 prompts are longer than max_prompt_tokens = 1"),
+        ("trl.per_device_train_batch_size=64", "12 problems cannot fill a batch of 16"),
+        ("skip_zero_advantage=true trl.beta=0.1", "skip_zero_advantage needs loss_type grpo, dapo or cispo"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_a_status_of_2(argument: str, message: str, command: Any) -> None:
+    status, _, err = command(*argument.split())
+    lines = [line for line in err.splitlines() if line.strip()]
+    assert status == 2
+    assert message in lines[-1]
+    assert len(lines) == 1
+
+
+def test_a_broken_line_of_problems_is_named(command: Any, problems_file: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text(problems_file.read_text() + '{"problem_id": "x", "sta\n')
+    status, _, err = command(f"problems={broken}")
+    assert status == 2
+    assert f"{broken}:13: not valid JSON" in err
+
+
+def test_a_tokenizer_without_chat_template(settings: dict[str, Any], tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for file in tiny_model.iterdir():
+        if file.name != "chat_template.jinja":
+            (folder / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(ConfigError, match="has no chat template"):
+        train(make_config(settings | {"model": str(folder), "output": str(tmp_path / "run")}))
+
+
+def test_a_run_on_mbpp(settings: dict[str, Any], shared: Path, tmp_path: Path) -> None:
+    """The path holds on real statements and tests; a random model solves none of them."""
+    trl = settings["trl"] | {"max_steps": 2, "max_completion_length": 16, "save_strategy": "no"}
+    problems = shared / "data" / "mbpp" / "sanitized-mbpp.json"
+    run = train(make_config(settings | {"problems": str(problems), "prompt_template": None, "output": str(tmp_path / "run"), "trl": trl}))
+    lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2]
+    assert {line["pass_rate"] for line in lines} == {0}
+    prompts = [json.loads(line)["prompt"] for line in (run.path / "samples.jsonl").read_text().splitlines()]
+    assert all("Answer with one Python program" in prompt for prompt in prompts)
