@@ -1,7 +1,7 @@
 """Test code, run in a process of its own with a proxy for the candidate. Standard library only; no code of the program runs here.
 
-Arguments go to the program's process as plain data and come back changed in place if the program changed them; results and exceptions come back as plain
-data. What the program sends is never taken for more than a value or an exception.
+Arguments go to the program's process as plain data and come back changed in place if the program changed them; results and exceptions come back as
+plain data. What the program sends is never taken for more than a value or an exception.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class Candidate:
         self.error: BaseException | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        sent = {"args": [encode(arg) for arg in args], "kwargs": {key: encode(value) for key, value in kwargs.items()}}
-        if not is_plain(sent["args"]) or not is_plain(list(sent["kwargs"].values())):
+        sent_args, sent_kwargs = [encode(arg) for arg in args], {key: encode(value) for key, value in kwargs.items()}
+        if not all(map(is_plain, [*sent_args, *sent_kwargs.values()])):
             self.error = NotData("arguments")
             raise self.error
-        self.last_call = sent
-        self._connection.send(sent)
+        self.last_call = {"args": sent_args, "kwargs": sent_kwargs}
+        self._connection.send(self.last_call)
         answer = self._connection.receive()
         if type(answer) is not dict:
             raise PeerGone("not an answer")

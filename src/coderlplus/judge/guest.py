@@ -203,5 +203,3 @@ def describe(error: BaseException) -> dict[str, Any]:
     except BaseException:
         message = ""
     return {"raised": type.__dict__["__name__"].__get__(type(error)), "message": message, "line": line}
-
-

@@ -1,7 +1,7 @@
 """Programs → verdicts. The decision is made here, outside the sandbox; a program may claim values, never a verdict.
 
-All tests of a program run in one process where they are of one kind, one after the other. A test that fails there is run again, first in a fresh process
-with limits of its own, before its failure counts; what passes in company is passed. Judging stops at the first failure.
+All tests of a program run in one process where they are of one kind, one after the other. A test that fails there is run again, first in a fresh
+process with limits of its own, before its failure counts; what passes in company is passed. Judging stops at the first failure.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class Judge:
         return self.judge_many([(problem, rollout)])[0]
 
     def judge_many(self, pairs: Iterable[tuple[Problem, Rollout]]) -> list[Verdict]:
-        """The verdicts, in order. Raises `DataError` for a rollout that is not of its problem, `SandboxError` if the sandbox is closed or cannot start."""
+        """The verdicts, in order.
+
+        Raises `DataError` for a rollout that is not of its problem and `SandboxError` if the sandbox is closed or cannot start."""
         verdicts = dict(self.judge_as_completed(pairs))
         return [verdicts[index] for index in range(len(verdicts))]
 
@@ -64,7 +66,9 @@ class Judge:
                 future.cancel()
 
 
-def _collect(waiting: dict[Future[Verdict], list[tuple[int, str]]], running: dict[int, Future[Verdict]], known: dict[int, Verdict]) -> Iterator[tuple[int, Verdict]]:
+def _collect(
+    waiting: dict[Future[Verdict], list[tuple[int, str]]], running: dict[int, Future[Verdict]], known: dict[int, Verdict]
+) -> Iterator[tuple[int, Verdict]]:
     done, _ = wait(waiting, return_when=FIRST_COMPLETED)
     for key in [key for key, future in running.items() if future in done]:
         known[key] = running.pop(key).result()

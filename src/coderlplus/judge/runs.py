@@ -1,7 +1,7 @@
 """The tests of one kind of one problem: which job runs them, and what became of each.
 
-A *batch* of tests runs in one process (check tests: in two), and every test leaves one reply. `read` takes the reply of a test, or the way the process
-ended where there is none, and says whether the test is passed. The expected values stay here.
+A *batch* of tests runs in one process (check tests: in two), and every test leaves one reply. `read` takes the reply of a test, or the way the
+process ended where there is none, and says whether the test is passed. The expected values stay here.
 """
 
 from __future__ import annotations
@@ -173,7 +173,8 @@ def ended(test: int, outcome: Outcome, limits: Limits, given: ProgramInput | Non
     verdict: VerdictName = "runtime_error"
     match outcome.ending:
         case "time_limit":
-            verdict, detail = "time_limit", f"{outcome.cpu_s:.1f} s of CPU in {outcome.wall_s:.1f} s, allowed are {limits.cpu_s:g} and {limits.wall_s:g}"
+            used = f"{outcome.cpu_s:.1f} s of CPU in {outcome.wall_s:.1f} s"
+            verdict, detail = "time_limit", f"{used}, allowed are {limits.cpu_s:g} and {limits.wall_s:g}"
         case "memory_limit":
             verdict, detail = "memory_limit", f"more than {limits.memory_mb} MB"
         case "output_limit":

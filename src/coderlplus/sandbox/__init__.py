@@ -1,12 +1,13 @@
 """Runs untrusted programs: isolation layers, the fork server, the pool; and plain data for the values that come out.
 
     with Sandbox() as sandbox:
-        outcome, = sandbox.run([Job(guest="coderlplus.judge.guest:run", payload=...)])
+        outcome, = sandbox.run([Job(guest="coderlplus.judge.guest:echo", payload=...)])
 
 `docs/sandbox.md` says what is guaranteed and what is not.
 """
 
+from coderlplus.sandbox.confine import LAYERS
 from coderlplus.sandbox.jobs import Job, Outcome
-from coderlplus.sandbox.pool import LAYERS, Sandbox
+from coderlplus.sandbox.pool import Sandbox
 
 __all__ = ["LAYERS", "Job", "Outcome", "Sandbox"]

@@ -19,7 +19,7 @@ import errno
 import os
 import resource
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from coderlplus.sandbox import syscalls
 
@@ -62,7 +62,7 @@ def _machine(table: dict[str, int]) -> int:
 
 
 class Confinement:
-    """The layers asked for, prepared once; `apply` puts the calling process under them for good. Raises `OSError` where the kernel refuses a layer."""
+    """The layers asked for, prepared once; `apply` puts the calling process under them for good. `OSError` where the kernel refuses a layer."""
 
     def __init__(self, layers: Sequence[str], read_roots: Sequence[str]) -> None:
         self.layers = frozenset(layers)
@@ -87,7 +87,7 @@ class Confinement:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
     def apply(self, *, cpu_s: float, memory_bytes: int, file_bytes: int) -> None:
-        """In the child: `memory_bytes` of address space are on top of what the process has mapped now; `file_bytes` is the size of any file."""
+        """In the child: `memory_bytes` of address space come on top of what is mapped now; `file_bytes` is the most that any file may hold."""
         if "death_signal" in self.layers:
             _check(_prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0))
             if os.getppid() != self.zygote:
@@ -176,9 +176,9 @@ def probe(layer: str, read_roots: Sequence[str], outside: str) -> str | None:
     return reason or (None if status == 0 else f"the probe ended with status {status}")
 
 
-def _refused(action: str, call: object) -> str:
+def _refused(action: str, call: Callable[[], object]) -> str:
     try:
-        call()  # type: ignore[operator]
+        call()
     except OSError as error:
         return "" if error.errno in (errno.EPERM, errno.EACCES) else f"{action}: {error}"
     return f"{action} was not refused"
@@ -190,7 +190,7 @@ def _capabilities_left(_: str) -> str:
     return "" if int(effective, 16) == 0 else f"capabilities {effective.decode()} are left"
 
 
-_EFFECTS = {
+_EFFECTS: dict[str, Callable[[str], str]] = {
     "rlimits": lambda outside: "" if resource.getrlimit(resource.RLIMIT_FSIZE)[0] == 1 << 20 else "limits are not in force",
     "no_new_privs": lambda outside: "" if _prctl(39, 0, 0, 0, 0) == 1 else "not in force",
     "death_signal": lambda outside: "",

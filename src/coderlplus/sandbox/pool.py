@@ -32,7 +32,7 @@ class Sandbox:
     """Runs jobs in sandboxed processes, on `workers` fork servers (default: one per core). Safe to share between threads; not across a `fork`.
 
     `layers` are the layers of isolation asked for (`LAYERS`, all of them, by default). A layer that this machine does not offer is a `SandboxError`
-    unless `allow_missing` names it; `isolation` says which are in force.
+    unless `allow_missing` names it; `isolation` says which are in force, `missing` which are not, and why.
 
     >>> with Sandbox(workers=1) as sandbox:
     ...     outcome, = sandbox.run([Job(guest="coderlplus.judge.guest:echo", payload=[1, 2])])
@@ -54,10 +54,12 @@ class Sandbox:
         self._pid = os.getpid()
         self._closed = False
         try:
-            self.isolation: tuple[str, ...] = self._threads.submit(lambda: self._zygote(0).isolation).result()
+            first = self._threads.submit(self._zygote, 0).result()
         except BaseException:
             self.close()
             raise
+        self.isolation = first.isolation
+        self.missing = first.missing
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
         """The outcomes of the jobs, in order."""

@@ -1,7 +1,7 @@
 """The system calls that a program may make, and the seccomp filter that says so. Standard library only; runs in the zygote.
 
-An allow-list: whatever is not named here fails with EPERM, so a program can neither make processes (`fork`, `execve`), nor sockets, nor change files, nor
-look into other processes. Threads, timers, reading files (what Landlock leaves to be read) and changing its own stack limit are allowed.
+An allow-list: whatever is not named here fails with EPERM, so a program can neither make processes (`fork`, `execve`), nor sockets, nor change files,
+nor look into other processes. Threads, timers, reading files (what Landlock leaves to be read) and changing its own stack limit are allowed.
 """
 
 from __future__ import annotations
@@ -12,29 +12,36 @@ import platform
 import struct
 from collections.abc import Sequence
 
-X86_64 = dict(
-    read=0, write=1, close=3, stat=4, fstat=5, lstat=6, poll=7, lseek=8, mmap=9, mprotect=10, munmap=11, brk=12, rt_sigaction=13, rt_sigprocmask=14,
-    rt_sigreturn=15, pread64=17, pwrite64=18, readv=19, writev=20, access=21, pipe=22, select=23, sched_yield=24, mremap=25, madvise=28, dup=32, dup2=33,
-    pause=34, nanosleep=35, getitimer=36, alarm=37, setitimer=38, getpid=39, exit=60, uname=63, fsync=74, ftruncate=77, getdents=78, getcwd=79,
-    readlink=89, gettimeofday=96, getrlimit=97, getrusage=98, sysinfo=99, times=100, getuid=102, getgid=104, geteuid=107, getegid=108, getppid=110,
-    getpgrp=111, getgroups=115, sigaltstack=131, statfs=137, fstatfs=138, sched_getparam=143, sched_getscheduler=145, gettid=186, time=201, futex=202,
-    sched_getaffinity=204, getdents64=217, set_tid_address=218, restart_syscall=219, clock_gettime=228, clock_getres=229, clock_nanosleep=230,
-    exit_group=231, epoll_wait=232, epoll_ctl=233, newfstatat=262, readlinkat=267, faccessat=269, pselect6=270, ppoll=271, set_robust_list=273,
-    get_robust_list=274, eventfd2=290, epoll_create1=291, dup3=292, pipe2=293, getrandom=318, membarrier=324, statx=332, rseq=334, close_range=436,
-    faccessat2=439,
-    open=2, openat=257, ioctl=16, fcntl=72, clone=56, clone3=435, openat2=437, kill=62, tgkill=234, prctl=157, setrlimit=160, prlimit64=302,
-)  # fmt: skip
-ARM64 = dict(
-    getcwd=17, eventfd2=19, epoll_create1=20, epoll_ctl=21, epoll_pwait=22, dup=23, dup3=24, statfs=43, fstatfs=44, ftruncate=46, faccessat=48, close=57,
-    pipe2=59, getdents64=61, lseek=62, read=63, write=64, readv=65, writev=66, pread64=67, pwrite64=68, pselect6=72, ppoll=73, readlinkat=78,
-    newfstatat=79, fstat=80, fsync=82, exit=93, exit_group=94, set_tid_address=96, futex=98, set_robust_list=99, get_robust_list=100, nanosleep=101,
-    getitimer=102, setitimer=103, clock_gettime=113, clock_getres=114, clock_nanosleep=115, sched_getscheduler=120, sched_getparam=121,
-    sched_getaffinity=123, sched_yield=124, restart_syscall=128, sigaltstack=132, rt_sigaction=134, rt_sigprocmask=135, rt_sigreturn=139, times=153,
-    getpgid=155, getgroups=158, uname=160, getrlimit=163, getrusage=165, gettimeofday=169, getpid=172, getppid=173, getuid=174, geteuid=175, getgid=176,
-    getegid=177, gettid=178, sysinfo=179, brk=214, munmap=215, mremap=216, mmap=222, mprotect=226, madvise=233, getrandom=278, membarrier=283, statx=291,
-    rseq=293, close_range=436, faccessat2=439,
-    openat=56, ioctl=29, fcntl=25, clone=220, clone3=435, openat2=437, kill=129, tgkill=131, prctl=167, setrlimit=164, prlimit64=261,
-)  # fmt: skip
+
+def _numbers(table: str) -> dict[str, int]:
+    return {name: int(number) for name, _, number in (item.partition("=") for item in table.split())}
+
+
+X86_64 = _numbers(
+    """
+    read=0 write=1 close=3 stat=4 fstat=5 lstat=6 poll=7 lseek=8 mmap=9 mprotect=10 munmap=11 brk=12 rt_sigaction=13 rt_sigprocmask=14
+    rt_sigreturn=15 pread64=17 pwrite64=18 readv=19 writev=20 access=21 pipe=22 select=23 sched_yield=24 mremap=25 madvise=28 dup=32 dup2=33
+    pause=34 nanosleep=35 getitimer=36 alarm=37 setitimer=38 getpid=39 exit=60 uname=63 fsync=74 ftruncate=77 getdents=78 getcwd=79 readlink=89
+    gettimeofday=96 getrlimit=97 getrusage=98 sysinfo=99 times=100 getuid=102 getgid=104 geteuid=107 getegid=108 getppid=110 getpgrp=111
+    getgroups=115 sigaltstack=131 statfs=137 fstatfs=138 sched_getparam=143 sched_getscheduler=145 gettid=186 time=201 futex=202
+    sched_getaffinity=204 getdents64=217 set_tid_address=218 restart_syscall=219 clock_gettime=228 clock_getres=229 clock_nanosleep=230
+    exit_group=231 epoll_wait=232 epoll_ctl=233 newfstatat=262 readlinkat=267 faccessat=269 pselect6=270 ppoll=271 set_robust_list=273
+    get_robust_list=274 eventfd2=290 epoll_create1=291 dup3=292 pipe2=293 getrandom=318 membarrier=324 statx=332 rseq=334 close_range=436
+    faccessat2=439 open=2 openat=257 ioctl=16 fcntl=72 clone=56 clone3=435 openat2=437 kill=62 tgkill=234 prctl=157 setrlimit=160 prlimit64=302
+    """
+)
+ARM64 = _numbers(
+    """
+    getcwd=17 eventfd2=19 epoll_create1=20 epoll_ctl=21 epoll_pwait=22 dup=23 dup3=24 statfs=43 fstatfs=44 ftruncate=46 faccessat=48 close=57
+    pipe2=59 getdents64=61 lseek=62 read=63 write=64 readv=65 writev=66 pread64=67 pwrite64=68 pselect6=72 ppoll=73 readlinkat=78 newfstatat=79
+    fstat=80 fsync=82 exit=93 exit_group=94 set_tid_address=96 futex=98 set_robust_list=99 get_robust_list=100 nanosleep=101 getitimer=102
+    setitimer=103 clock_gettime=113 clock_getres=114 clock_nanosleep=115 sched_getscheduler=120 sched_getparam=121 sched_getaffinity=123
+    sched_yield=124 restart_syscall=128 sigaltstack=132 rt_sigaction=134 rt_sigprocmask=135 rt_sigreturn=139 times=153 getpgid=155 getgroups=158
+    uname=160 getrlimit=163 getrusage=165 gettimeofday=169 getpid=172 getppid=173 getuid=174 geteuid=175 getgid=176 getegid=177 gettid=178
+    sysinfo=179 brk=214 munmap=215 mremap=216 mmap=222 mprotect=226 madvise=233 getrandom=278 membarrier=283 statx=291 rseq=293 close_range=436
+    faccessat2=439 openat=56 ioctl=29 fcntl=25 clone=220 clone3=435 openat2=437 kill=129 tgkill=131 prctl=167 setrlimit=164 prlimit64=261
+    """
+)
 _MACHINES = {"x86_64": (0xC000003E, X86_64), "aarch64": (0xC00000B7, ARM64)}
 
 _LOAD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06

@@ -12,8 +12,8 @@ JSON where JSON says the same; otherwise an object with one tag:
 
 `defaultdict`, `OrderedDict` and `Counter` are taken as the dict that they equal. The same value gives the same text on every run and every Python.
 
-Encoding goes by exact types and calls no method of the program: no `__repr__`, `__eq__`, `__reduce__`, property or `__getattribute__`. It shows no memory
-addresses. Standard library only: this file also runs inside the sandbox.
+Encoding goes by exact types and calls no method of the program: no `__repr__`, `__eq__`, `__reduce__`, property or `__getattribute__`. It shows no
+memory addresses. Standard library only: this file also runs inside the sandbox.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BUDGET = 1_000_000
 """Default size of an encoded value: one for each item of a container, each character of a string, each byte."""
 
 _DICTS = (dict, defaultdict, OrderedDict, Counter)
-_SEQUENCES = {list: None, tuple: "$tuple", set: "$set", frozenset: "$frozenset", deque: "$deque"}
+_SEQUENCES: dict[type, str | None] = {list: None, tuple: "$tuple", set: "$set", frozenset: "$frozenset", deque: "$deque"}
 _INT_BITS = 14_000
 """Longest integer written as JSON does: CPython converts at most 4,300 digits."""
 _name_of = type.__dict__["__name__"].__get__
@@ -258,8 +258,8 @@ def equal(a: Tagged, b: Tagged, *, float_tolerance: float = 0.0, tuples_as_lists
     """Whether two tagged values are the same value; what was cut equals nothing.
 
     Types count: `True` is not `1`, `"1"` is not `1`, a tuple is a list only with `tuples_as_lists`; sets compare without order, and equal frozensets.
-    Numbers compare by value, `1 == 1.0`; where one of them is a float they may differ by `float_tolerance`, absolute or relative, whichever is more. `nan`
-    equals `nan`.
+    Numbers compare by value, `1 == 1.0`; where one of them is a float they may differ by `float_tolerance`, absolute or relative, whichever is more.
+    `nan` equals `nan`.
 
     >>> equal([1, {"$set": [2, 1]}], [1.0, {"$set": [1, 2]}]), equal(True, 1), equal(0.1 + 0.2, 0.3, float_tolerance=1e-9)
     (True, False, True)

@@ -1,18 +1,18 @@
 """The fork server: a clean interpreter that forks one sandboxed child per job. Standard library only; run as a script by `pool.py`.
 
-    python -s -P -B zygote.py SOCKET '{"package": ..., "layers": [...], "roots": [...], "preload": [...], "hash_seed": 0}'
+    python -s -P -B zygote.py SOCKET SETTINGS        (what `pool.Zygote` passes; `-s -P` and an environment of our own are `-I` with a hash seed)
 
-It reads jobs from the socket and answers each with what came of it; no program runs in it. Request and answer are a length (4 bytes), a JSON header and
-the bytes that the header tells the lengths of. When the other end of the socket closes, it kills its children and ends.
+It reads jobs from the socket and answers each with what came of it; no program runs in it. Request and answer are a length (4 bytes), a JSON header
+and the bytes that the header tells the lengths of. When the other end of the socket closes, it kills its children and ends.
 """
 
 from __future__ import annotations
 
 import builtins
+import contextlib
 import gc
 import importlib.machinery
 import importlib.util
-import io
 import json
 import os
 import random
@@ -24,11 +24,14 @@ import struct
 import sys
 import time
 import types
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 PRELOADED = (
     "abc array bisect calendar cmath collections collections.abc contextlib copy dataclasses datetime decimal encodings.ascii encodings.latin_1 "
-    "encodings.utf_8 enum fractions functools heapq io itertools json linecache math numbers operator queue random re statistics string struct textwrap "
-    "threading time traceback types typing"
+    "encodings.utf_8 enum fractions functools heapq io itertools json linecache math numbers operator queue random re statistics string struct "
+    "textwrap threading time traceback types typing"
 )
 STDERR_BYTES = 4000
 END, OUT_OF_MEMORY = b"end\n", b"memory\n"
@@ -49,25 +52,28 @@ class _Guests:
         self.modules: dict[str, types.ModuleType] = {}
         self.package = package
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> importlib.machinery.ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
         root, *parts = name.split(".")
         if root != "coderlplus":
             return None
-        file = os.path.join(self.package, *parts)
-        if os.path.isdir(file):
+        place = Path(self.package, *parts)
+        if place.is_dir():
             spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
-            spec.submodule_search_locations = [file]
+            spec.submodule_search_locations = [str(place)]
             return spec
-        return importlib.util.spec_from_file_location(name, file + ".py", loader=_Loader(name, file + ".py"))
+        file = str(place.with_suffix(".py"))
+        return importlib.util.spec_from_file_location(name, file, loader=_Loader(name, file))
 
     def load(self, name: str) -> types.ModuleType:
         if name not in self.modules:
             sys.modules.update(self.modules)
-            sys.meta_path.insert(0, self)  # type: ignore[arg-type]
+            sys.meta_path.insert(0, self)
             try:
                 importlib.import_module(name)
             finally:
-                sys.meta_path.remove(self)  # type: ignore[arg-type]
+                sys.meta_path.remove(self)
                 for loaded in [key for key in sys.modules if key.partition(".")[0] == "coderlplus"]:
                     self.modules[loaded] = sys.modules.pop(loaded)
         return self.modules[name]
@@ -90,7 +96,8 @@ class Host:
     def open_streams(self) -> None:
         """Put fresh text streams on the descriptors 0, 1 and 2 into `sys`."""
         for name, fd, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
-            stream = io.open(fd, mode, encoding="utf-8", errors="backslashreplace" if fd == 2 else "surrogateescape", closefd=False)
+            errors = "backslashreplace" if fd == 2 else "surrogateescape"
+            stream = open(fd, mode, encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
 
@@ -98,20 +105,20 @@ class Host:
 class Child:
     """One running job: its process, and the files that it writes."""
 
-    def __init__(self, header: dict[str, object], payload: bytes, stdin: bytes) -> None:
+    def __init__(self, header: dict[str, Any], payload: bytes, stdin: bytes) -> None:
         self.header = header
         self.payload = payload
         self.stdin = _memory_file(stdin)
         self.stdout, self.stderr, self.replies = _memory_file(), _memory_file(), _memory_file()
-        self.cpu_limit_s = float(header["cpu_s"])  # type: ignore[arg-type]
-        self.wall_limit_s = float(header["wall_s"])  # type: ignore[arg-type]
+        self.cpu_limit_s = float(header["cpu_s"])
+        self.wall_limit_s = float(header["wall_s"])
         self.killed = ""
         self.status = 0
         self.cpu_s = self.wall_s = 0.0
         self.peak_kb = 0
         self.pid = self.pidfd = -1
 
-    def start(self, confinement: object, ready: int, peer: int) -> None:
+    def start(self, confinement: Any, ready: int, peer: int) -> None:
         self.started = time.monotonic()
         self.pid = os.fork()
         if self.pid == 0:
@@ -119,7 +126,7 @@ class Child:
         self.pidfd = os.pidfd_open(self.pid)
         self.cpu_clock = (~self.pid << 3) | 2
 
-    def _run(self, confinement, ready: int, peer: int) -> None:  # type: ignore[no-untyped-def]
+    def _run(self, confinement: Any, ready: int, peer: int) -> None:
         """In the child, to its end."""
         status = 1
         try:
@@ -140,10 +147,8 @@ class Child:
             gc.enable()
             FUNCTIONS[header["guest"]](json.loads(self.payload), host)
             for stream in (sys.stdout, sys.stderr):
-                try:
+                with contextlib.suppress(Exception):
                     stream.flush()
-                except Exception:
-                    pass
             os.write(self.replies, END)
             status = 0
         except MemoryError:
@@ -173,9 +178,9 @@ class Child:
         self.peak_kb = usage.ru_maxrss
         os.close(self.pidfd)
 
-    def result(self) -> tuple[dict[str, object], list[bytes]]:
+    def result(self) -> tuple[dict[str, Any], list[bytes]]:
         header = self.header
-        output_bytes, reply_bytes = int(header["output_bytes"]), int(header["reply_bytes"])  # type: ignore[call-overload]
+        output_bytes, reply_bytes = header["output_bytes"], header["reply_bytes"]
         stdout, stdout_size = _head(self.stdout, output_bytes)
         replies, replies_size = _head(self.replies, reply_bytes)
         stderr_size = os.fstat(self.stderr).st_size
@@ -188,7 +193,7 @@ class Child:
             ending = "time_limit"
         elif max(stdout_size, stderr_size) > output_bytes or replies_size > reply_bytes:
             ending = "output_limit"
-        elif replies.endswith(OUT_OF_MEMORY) or peak_mb > int(header["memory_bytes"]) / 2**20:  # type: ignore[call-overload]
+        elif replies.endswith(OUT_OF_MEMORY) or peak_mb > header["memory_bytes"] / 2**20:
             ending = "memory_limit"
         elif self.killed:
             ending, code = "returned", 0
@@ -197,8 +202,8 @@ class Child:
         else:
             ending = "returned" if code == 0 and replies.endswith(END) else "exited"
         parts = [stdout, stderr, replies]
-        answer = {"ending": ending, "exit_code": code, "cpu_s": round(self.cpu_s, 6), "wall_s": round(self.wall_s, 6), "peak_mb": round(peak_mb, 2)}
-        return answer | {"lengths": [len(part) for part in parts]}, parts
+        used = {"cpu_s": round(self.cpu_s, 6), "wall_s": round(self.wall_s, 6), "peak_mb": round(peak_mb, 2)}
+        return {"ending": ending, "exit_code": code, "lengths": [len(part) for part in parts]} | used, parts
 
 
 def _memory_file(data: bytes = b"") -> int:
@@ -229,7 +234,10 @@ def _receive(connection: socket.socket, size: int) -> bytes:
 
 
 def supervise(children: list[Child], connection: socket.socket) -> None:
-    """Wait for all children; kill those that are beyond their limits, the second one when the first has ended, and all of them when the other end of the connection is gone."""
+    """Wait for all children.
+
+    Those beyond their limits are killed, the second one when the first has ended, and all of them when the other end of the connection is gone.
+    """
     poll = select.poll()
     poll.register(connection.fileno(), 0)
     running = {child.pidfd: child for child in children}
@@ -256,7 +264,7 @@ def supervise(children: list[Child], connection: socket.socket) -> None:
                     peer.kill("done")
 
 
-def serve(connection: socket.socket, confinement: object, guests: _Guests) -> None:
+def serve(connection: socket.socket, confinement: Any, guests: _Guests) -> None:
     ready = os.eventfd(0, os.EFD_NONBLOCK)
     while True:
         (size,) = struct.unpack("I", _receive(connection, 4))
@@ -279,15 +287,13 @@ def serve(connection: socket.socket, confinement: object, guests: _Guests) -> No
             in_force = os.eventfd_read(ready) == len(children)
         except BlockingIOError:
             in_force = False
-        answers, parts = zip(*(child.result() for child in children), strict=True)
-        if not in_force:
-            answers = [answer | {"ending": "fault"} for answer in answers]
-        head = json.dumps(answers).encode()
-        connection.sendall(b"".join([struct.pack("I", len(head)), head, *(part for three in parts for part in three)]))
+        results = [child.result() for child in children]
+        head = json.dumps([answer if in_force else answer | {"ending": "fault"} for answer, _ in results]).encode()
+        connection.sendall(b"".join([struct.pack("I", len(head)), head, *(part for _, parts in results for part in parts)]))
 
 
 _BUILTINS = dict(vars(builtins))
-FUNCTIONS: dict[str, object] = {}
+FUNCTIONS: dict[str, Callable[[Any, Host], object]] = {}
 OPEN_FD_BOUND = 256
 BASE_KB = 0
 

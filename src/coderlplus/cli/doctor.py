@@ -1,0 +1,71 @@
+"""`coderlplus doctor`: what the sandbox enforces here, versions, devices."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from coderlplus import __version__
+from coderlplus.sandbox import LAYERS, Sandbox
+
+_LIBRARIES = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "pydantic", "radon", "rich", "typer")
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON on stdout.")] = False) -> None:
+    """Show what the sandbox enforces on this machine, versions and devices. Ends with 1 if a layer of isolation is missing."""
+    with Sandbox(workers=1, allow_missing=LAYERS) as sandbox:
+        missing = dict(sandbox.missing)
+    facts = {
+        "coderlplus": __version__,
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "user": "root" if os.geteuid() == 0 else "ordinary",
+        "cores": len(os.sched_getaffinity(0)),
+        "sandbox": {layer: missing.get(layer, "in force") for layer in LAYERS},
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "devices": _devices(),
+    }
+    if as_json:
+        print(json.dumps(facts, indent=2))
+    else:
+        _print(facts)
+    if missing:
+        raise typer.Exit(1)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _devices() -> list[str]:
+    if importlib.util.find_spec("torch") is None:
+        return ["cpu"]
+    import torch
+
+    return ["cpu"] + [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+
+
+def _print(facts: dict[str, Any]) -> None:
+    table = Table(show_header=False)
+    for name in ("coderlplus", "python", "system", "user", "cores"):
+        table.add_row(name, str(facts[name]))
+    table.add_row("devices", ", ".join(facts["devices"]))
+    table.add_section()
+    for layer, state in facts["sandbox"].items():
+        table.add_row(f"sandbox: {layer}", "[green]in force[/]" if state == "in force" else f"[red]missing[/]: {state}")
+    table.add_section()
+    for name, version in facts["libraries"].items():
+        table.add_row(name, version or "[dim]not installed[/]")
+    Console().print(table)
