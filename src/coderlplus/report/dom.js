@@ -20,6 +20,7 @@ const byId = (id) => document.getElementById(id);
 
 const isNumber = (value) => typeof value === "number";
 const thousands = (value) => Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, "\u202f");
+const counted = (count, noun) => `${thousands(count)} ${noun}${count === 1 ? "" : "s"}`;
 const percent = (value, digits = 1) => `${(100 * value).toFixed(digits)}\u202f%`;
 const signed = (value, digits) => (value < 0 ? "\u2212" : "+") + Math.abs(value).toFixed(digits);
 

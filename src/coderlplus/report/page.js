@@ -3,9 +3,9 @@
 const data = JSON.parse(byId("data").textContent);
 
 const state = (run) => {
-  const steps = thousands(run.steps);
-  if (run.finished) return `finished, ${steps} steps`;
-  return run.planned > run.steps ? `at step ${steps} of ${thousands(run.planned)}, not finished` : `${steps} steps, not finished`;
+  if (run.finished) return `finished, ${counted(run.steps, "step")}`;
+  const done = run.planned > run.steps ? `at step ${thousands(run.steps)} of ${thousands(run.planned)}` : counted(run.steps, "step");
+  return `${done}, not finished`;
 };
 const swatch = (color) => h("i", { class: `swatch ${color}` });
 const rowColor = (row) => RUN_COLORS[row.name] || "c-4";

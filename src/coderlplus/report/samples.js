@@ -86,7 +86,7 @@ function moveInList(event) {
 function showGroups() {
   const found = browser.groups.filter(matches);
   browser.links = new Map(found.map((group) => [group, groupLink(group)]));
-  const count = h("p", { class: "note", role: "status" }, found.length === 1 ? "1 group" : `${thousands(found.length)} groups`);
+  const count = h("p", { class: "note", role: "status" }, counted(found.length, "group"));
   byId("groups").replaceChildren(count, ...browser.links.values());
   markOpen();
 }
@@ -145,7 +145,7 @@ function showSamples() {
     note.textContent = "No samples were recorded yet.";
     return;
   }
-  const count = recorded > shown ? `${thousands(shown)} of ${thousands(recorded)} recorded groups` : `${thousands(shown)} groups`;
+  const count = recorded > shown ? `${thousands(shown)} of ${counted(recorded, "recorded group")}` : counted(shown, "group");
   note.textContent = `${count}, each a prompt with all its samples. Coloured marks show which samples are right.`;
   showFilters();
   showGroups();

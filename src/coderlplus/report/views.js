@@ -38,13 +38,13 @@ function valueTable(heads, rows) {
 function problemView(id) {
   const problem = data.samples.problems[id];
   if (!problem) return h("p", { class: "note" }, `Problem ${id} is not among the samples on this page.`);
-  const rows = problem.tests.map(([given, expected]) =>
-    h("tr", {}, h("td", {}, code(given)), h("td", {}, expected === undefined ? "" : code(expected))));
-  const table = (part) => valueTable(["Given", "Expected"], part);
+  const rows = problem.tests.map((columns) => h("tr", {}, columns.map((text) => h("td", {}, code(text)))));
+  const heads = problem.tests.some((columns) => columns.length > 1) ? ["Given", "Expected"] : ["Test code"];
+  const table = (part) => valueTable(heads, part);
   return [
     h("p", { class: "statement" }, problem.statement),
     table(rows.slice(0, 3)),
-    rows.length > 3 && details(`${problem.total - 3} more tests`, table(rows.slice(3))),
+    rows.length > 3 && details(counted(problem.total - 3, "more test"), table(rows.slice(3))),
     problem.reference && details("Reference solution", listing(problem.reference)),
   ];
 }
@@ -83,7 +83,7 @@ function tracedValues(task, program) {
     const at = place.get(line);
     if (!at) continue;
     if (!margin.has(at)) margin.set(at, h("span", { class: "trace" }));
-    margin.get(at).append(h("span", {}, `${label} = ${value}`));
+    margin.get(at).append(h("span", { title: value }, `${label} = ${value}`));
   }
   return margin;
 }
@@ -105,7 +105,7 @@ function generationView(group, sample, name) {
   return [
     problemView(group.problem),
     details("Prompt as the model read it", pre(group.prompt)),
-    h("h4", {}, `${group.samples.length} rollouts`),
+    h("h4", {}, counted(group.samples.length, "rollout")),
     chips(group, sample),
     facts(
       ["verdict", badge(name)],
@@ -149,7 +149,7 @@ function taskView(group, sample, name) {
     listing(task.program, tracedValues(task, task.program)),
     details("Prompt as the model read it", pre(group.prompt)),
     details("The problem that the program was written for", problemView(task.problem)),
-    h("h4", {}, `${group.samples.length} answers`),
+    h("h4", {}, counted(group.samples.length, "answer")),
     chips(group, sample),
     facts(["answer", badge(name)], ...earned(sample)),
     valueTable(["Asked", "True", "Predicted", ""], rows),
