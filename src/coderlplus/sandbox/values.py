@@ -352,10 +352,10 @@ def _split(tagged: Tagged) -> tuple[str, Any]:
 
 
 def _text(tagged: Tagged) -> str:
-    """One text for each value, `1` and `1.0` the same."""
+    """One text for each value, `1` and `1.0` the same, `"1"` another."""
     if type(tagged) is float and tagged.is_integer():
         tagged = int(tagged)
-    return tagged if type(tagged) is str else json.dumps(tagged, sort_keys=True)
+    return json.dumps(tagged, sort_keys=True)
 
 
 def to_source(tagged: Tagged) -> str:
