@@ -112,6 +112,12 @@ def test_recorded_programs_bring_their_problems(tmp_path: Path) -> None:
     assert [item.is_solved for item in read_recorded(path)] == [False, True]
 
 
+def test_the_entry_point_is_what_the_tests_call(tmp_path: Path) -> None:
+    solution = "def side(x):\n    return x\ndef area(m,n):\n    return side(m) * n"
+    (problem,) = read_problems(jsonl(tmp_path / "r.jsonl", RECORDED_ROW | {"entry_point": "side", "canonical_solution": solution}))
+    assert problem.entry_point == "area"
+
+
 def test_coderlplus_records_are_read_too(tmp_path: Path) -> None:
     problem = Problem(problem_id="p", statement="Say hi.", tests=(StdioTest("", "hi\n"),))
     rollout = Rollout(rollout_id="r", problem_id="p", completion="print('hi')")

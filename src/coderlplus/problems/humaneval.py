@@ -1,7 +1,8 @@
 """HumanEval (Chen et al. 2021), and problems of other sets written in its form: `prompt`, `entry_point`, `test` with `check(candidate)`.
 
 The statement is the docstring of the function to write; the prompt, which has the signature, is the starter code. What the prompt defines before that
-function (imports, helpers) is set-up code. A `check` whose body is nothing but asserts becomes one test for each of them.
+function (imports, helpers) is set-up code. A `check` whose body is nothing but asserts becomes one test for each of them. Where the tests call not
+the named function but another one of the reference, as in some MBPP rows in this form, that one is the entry point.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
+from coderlplus.problems.mbpp import defined_functions
 from coderlplus.programs import parse, syntax_error
 from coderlplus.records import CheckTest, Problem
 
@@ -17,13 +19,14 @@ from coderlplus.records import CheckTest, Problem
 def problem(row: Mapping[str, Any]) -> Problem:
     """The problem of one row."""
     prompt, name = row["prompt"], row["entry_point"]
+    tests = _tests(row["test"], name)
     return Problem(
         problem_id=str(row["task_id"]),
         source=str(row["task_id"]).partition("/")[0].lower(),
         statement=_statement(prompt, name),
         starter_code=prompt,
-        entry_point=name,
-        tests=tuple(CheckTest(code) for code in _tests(row["test"], name)),
+        entry_point=_called(tests, row.get("canonical_solution") or "", name),
+        tests=tuple(CheckTest(code) for code in tests),
         reference=_reference(prompt, row.get("canonical_solution"), name),
         setup_code=_before_function(prompt, name),
     )
@@ -39,6 +42,14 @@ def _tests(code: str, name: str) -> list[str]:
                 sources = [ast.get_source_segment(code, node, padded=False) or "" for node in asserts]
                 return [f"{candidate} = {name}\n{source}" if candidate in _names(source) and candidate != name else source for source in sources]
     return [code]
+
+
+def _called(tests: list[str], reference: str, name: str) -> str:
+    """The entry point that the tests call."""
+    names = set().union(*map(_names, tests))
+    if name in names or any("def check(" in test for test in tests) or syntax_error(reference) is not None:
+        return name
+    return next((function for function in defined_functions(reference) if function in names), name)
 
 
 def _names(source: str) -> set[str]:
