@@ -24,7 +24,7 @@ from collections.abc import Callable
 from typing import Any
 
 from coderlplus.sandbox import values
-from coderlplus.tracing import chance, instrument, recorder
+from coderlplus.tracing import chance, instrument, instrumented, recorder
 
 JSON = dict[str, Any]
 
@@ -47,7 +47,7 @@ def run(payload: JSON, host: Any) -> None:
     wanted = {int(index): marks for index, marks in payload["wanted"].items()}
     encode = functools.partial(values.encode, budget=VALUE_BUDGET)
     notes = recorder.Recorder(program, encode, wanted, binding=semantics == "binding")
-    code = instrument.with_constants(program.code, _constants(notes))
+    code = instrumented.filled(program, _objects(notes))
     main = types.ModuleType("__main__")
     main.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = main
@@ -113,20 +113,20 @@ def _reply_when_cut_short(reply: Callable[[JSON], None], cpu_s: float) -> None:
     signal.setitimer(signal.ITIMER_PROF, cpu_s)
 
 
-def _constants(notes: recorder.Recorder) -> dict[str, Any]:
-    """The objects that the placeholders of an instrumented program stand for."""
+def _objects(notes: recorder.Recorder) -> dict[str, Any]:
+    """What fills the slots of an instrumented program."""
     named = {
-        instrument.LAST: notes.marks,
-        instrument.COUNT: notes.marks,
-        instrument.CALLS: notes.calls,
-        instrument.CLOSE: notes.close,
-        instrument.SET_LAST: notes.marks.__setitem__,
-        instrument.RECORD: notes.record,
-        instrument.RECORD_WALRUS: notes.record_walrus,
-        instrument.VISIBLE: notes.visible,
-        instrument.TOO_DEEP: RecursionError,
+        instrumented.LAST: notes.marks,
+        instrumented.COUNT: notes.marks,
+        instrumented.CALLS: notes.calls,
+        instrumented.CLOSE: notes.close,
+        instrumented.SET_LAST: notes.marks.__setitem__,
+        instrumented.RECORD: notes.record,
+        instrumented.RECORD_WALRUS: notes.record_walrus,
+        instrumented.VISIBLE: notes.visible,
+        instrumented.TOO_DEEP: RecursionError,
     }
-    return named | {instrument.wanted(index): marks for index, marks in notes.wanted.items()}
+    return named | {instrumented.wanted(index): marks for index, marks in notes.wanted.items()}
 
 
 def _call(namespace: JSON, call: JSON) -> Any:
@@ -143,7 +143,7 @@ def _exception(error: BaseException) -> JSON:
     line = None
     traceback = error.__traceback__
     while traceback is not None:
-        if traceback.tb_frame.f_code.co_filename == instrument.FILENAME:
+        if traceback.tb_frame.f_code.co_filename == instrumented.FILENAME:
             line = traceback.tb_lineno
         traceback = traceback.tb_next
     return {"kind": kind, "type": type(error).__name__, "message": _message(error), "line": line}

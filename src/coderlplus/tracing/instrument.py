@@ -30,66 +30,27 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from types import CodeType
 from typing import Any, Literal
 
+from coderlplus.tracing.instrumented import (
+    CALLS,
+    CLOSE,
+    COUNT,
+    FILENAME,
+    LAST,
+    MODULE,
+    RECORD,
+    RECORD_WALRUS,
+    SET_LAST,
+    TOO_DEEP,
+    VISIBLE,
+    Instrumented,
+    Scope,
+    wanted,
+)
+from coderlplus.tracing.names import Definition, Function, assigned, binds, captures, declarations, is_dunder, parameters
+
 Semantics = Literal["final", "binding", "official"]
-
-FILENAME = "<program>"
-MODULE = "<module>"
-
-# One private-use character each, to be replaced by the recorder's objects: a list subscripted from 1 on, a list, a function, ...
-LAST, CALLS, COUNT, CLOSE, SET_LAST, RECORD, RECORD_WALRUS, VISIBLE, TOO_DEEP = (chr(0xF0001 + i) for i in range(9))
-_WANTED = 0xF1000
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-Definition = Function | ast.ClassDef
-
-
-def wanted(index: int) -> str:
-    """The placeholder of the set of activations of scope `index` (`final`), or of counts of variable `index` (`binding`), that are to be recorded."""
-    return chr(_WANTED + index)
-
-
-@dataclass
-class Scope:
-    """A module, class body or function: where it is in the list of scopes, its `__qualname__`, and the keys of its variables by name."""
-
-    index: int
-    qualname: str
-    kind: Literal["module", "class", "function"]
-    parent: Scope | None = None
-    node: ast.AST | None = None
-    class_name: str | None = None
-    variables: dict[str, int] = field(default_factory=dict)
-    rebound: set[str] = field(default_factory=set)
-    constant_parameters: list[int] = field(default_factory=list)
-    borrowed: dict[str, tuple[int, Scope, int]] = field(default_factory=dict)
-    globals: frozenset[str] = frozenset()
-    nonlocals: frozenset[str] = frozenset()
-
-    @property
-    def token(self) -> str:
-        """The local variable that holds the number of the activation."""
-        return f"${self.index}"
-
-    def mangled(self, name: str) -> str:
-        """The name under which the scope's namespace holds the variable: private names of a class are mangled."""
-        if self.class_name and name.startswith("__") and not name.endswith("__"):
-            return f"_{self.class_name.lstrip('_')}{name}"
-        return name
-
-
-@dataclass(frozen=True, slots=True)
-class Instrumented:
-    """An instrumented program: `code` with placeholders among its constants (see `with_constants`), `scopes` (the first is the module), the number of
-    `keys`, and `suspends`, whether there may be generators or coroutines."""
-
-    code: CodeType
-    scopes: list[Scope]
-    keys: int
-    suspends: bool
 
 
 def instrument(source: str, semantics: Semantics = "final") -> Instrumented:
@@ -102,20 +63,9 @@ def instrument(source: str, semantics: Semantics = "final") -> Instrumented:
         rewriter = (_Binding if semantics == "binding" else _Final)(source)
         body = rewriter.body(tree.body, rewriter.open(Scope(0, MODULE, "module", node=tree)))
         if original is not None:
-            return Instrumented(original, rewriter.scopes[:1], rewriter.keys, False)
+            return Instrumented(original, {}, rewriter.scopes[:1], rewriter.keys, False)
         tree.body = body
-        return Instrumented(compile(tree, FILENAME, "exec", dont_inherit=True), rewriter.scopes, rewriter.keys, suspends)
-
-
-def with_constants(code: CodeType, constants: Mapping[str, Any]) -> CodeType:
-    """The code object, and all inside it, with placeholders among the constants replaced by the objects that they stand for."""
-
-    def replaced(constant: Any) -> Any:
-        if isinstance(constant, CodeType):
-            return with_constants(constant, constants)
-        return constants.get(constant, constant) if type(constant) is str else constant
-
-    return code.replace(co_consts=tuple(map(replaced, code.co_consts)))
+        return Instrumented(compile(tree, FILENAME, "exec", dont_inherit=True), rewriter.slots, rewriter.scopes, rewriter.keys, suspends)
 
 
 class _Rewriter:
@@ -124,6 +74,7 @@ class _Rewriter:
     def __init__(self, source: str) -> None:
         self.scopes: list[Scope] = []
         self.keys = 0
+        self.slots: dict[str, float] = {}
         self.looks_inside = any(word in source for word in (":=", "locals", "vars", "dir"))
 
     def bound(self, names: Iterable[str], scope: Scope, at: ast.AST) -> list[ast.stmt]:
@@ -159,18 +110,18 @@ class _Rewriter:
             return [node]
         after: list[ast.stmt] = []
         if isinstance(node, ast.Assign):
-            after = self.bound(_names(node.targets), scope, node)
+            after = self.bound(assigned(node.targets), scope, node)
         elif isinstance(node, ast.AugAssign) or (isinstance(node, ast.AnnAssign) and node.value is not None):
-            after = self.bound(_names([node.target]), scope, node)
+            after = self.bound(assigned([node.target]), scope, node)
         elif isinstance(node, ast.For | ast.AsyncFor):
-            node.body = self.bound(_names([node.target]), scope, node) + self.body(node.body, scope)
+            node.body = self.bound(assigned([node.target]), scope, node) + self.body(node.body, scope)
             node.orelse = self.body(node.orelse, scope)
         elif isinstance(node, ast.While | ast.If):
             node.body = self.body(node.body, scope)
             node.orelse = self.body(node.orelse, scope)
         elif isinstance(node, ast.With | ast.AsyncWith):
             targets = [item.optional_vars for item in node.items if item.optional_vars is not None]
-            node.body = self.bound(_names(targets), scope, node) + self.body(node.body, scope)
+            node.body = self.bound(assigned(targets), scope, node) + self.body(node.body, scope)
         elif isinstance(node, ast.Try | ast.TryStar):
             node.body = self.body(node.body, scope)
             for handler in node.handlers:
@@ -179,7 +130,7 @@ class _Rewriter:
             node.finalbody = self.body(node.finalbody, scope)
         elif isinstance(node, ast.Match):
             for case in node.cases:
-                case.body = self.bound(_captures(case.pattern), scope, case.pattern) + self.body(case.body, scope)
+                case.body = self.bound(captures(case.pattern), scope, case.pattern) + self.body(case.body, scope)
         return [node, *after]
 
     def definition(self, node: Definition, parent: Scope) -> None:
@@ -187,7 +138,7 @@ class _Rewriter:
             qualname = node.name
         else:
             qualname = parent.qualname + (".<locals>." if parent.kind == "function" else ".") + node.name
-        declared = list(_declarations(node.body))
+        declared = list(declarations(node.body))
         scope = self.open(
             Scope(
                 index=len(self.scopes),
@@ -200,13 +151,13 @@ class _Rewriter:
                 nonlocals=frozenset(name for d in declared if isinstance(d, ast.Nonlocal) for name in d.names),
             )
         )
-        parameters = [] if isinstance(node, ast.ClassDef) else _parameters(node.args)
-        for name in parameters:
+        arguments = [] if isinstance(node, ast.ClassDef) else parameters(node.args)
+        for name in arguments:
             self.key(name, scope)
         first = node.body[0]
         has_docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
         docstring, rest = node.body[:has_docstring], node.body[has_docstring:]
-        node.body = docstring + self.activation(self.body(rest, scope), parameters, scope, first)
+        node.body = docstring + self.activation(self.body(rest, scope), arguments, scope, first)
 
     def owner(self, name: str, scope: Scope) -> Scope | None:
         """The scope whose variable a binding of `name` in `scope` binds."""
@@ -215,9 +166,27 @@ class _Rewriter:
         if name not in scope.nonlocals:
             return scope
         outer = scope.parent
-        while outer is not None and not (outer.kind == "function" and _owns(outer, name)):
+        while outer is not None and not (outer.kind == "function" and self.is_owner(outer, name)):
             outer = outer.parent
         return outer
+
+    def is_owner(self, scope: Scope, name: str) -> bool:
+        if name in scope.globals or name in scope.nonlocals:
+            return False
+        return name in scope.variables or (isinstance(scope.node, Function) and binds(scope.node, name))
+
+    def slot(self, name: str, place: Mapping[str, Any]) -> ast.Constant:
+        """A constant to be replaced by one of the recorder's objects."""
+        return ast.Constant(self.slots.setdefault(name, float("nan")), **place)
+
+    def item(self, name: str, index: int, context: ast.expr_context, place: Mapping[str, Any]) -> ast.Subscript:
+        return ast.Subscript(self.slot(name, place), ast.Constant(index, **place), context, **place)
+
+    def token(self, scope: Scope, place: Mapping[str, Any]) -> ast.expr:
+        """The number of the running activation: a local variable in functions; class bodies have none, so that no class gets an attribute."""
+        if scope.kind == "class":
+            return self.item(CALLS, scope.index, ast.Load(), place)
+        return ast.Name(scope.token, ast.Load(), **place)
 
 
 class _Final(_Rewriter):
@@ -226,35 +195,35 @@ class _Final(_Rewriter):
         notes: dict[int, tuple[Scope, list[ast.expr]]] = {}
         for name in names:
             for key, active in self.notes(name, scope):
-                notes.setdefault(active.index, (active, []))[1].append(_item(LAST, key, ast.Store(), place))
-        return [ast.Assign(targets, _token(active, place), **place) for active, targets in notes.values()]
+                notes.setdefault(active.index, (active, []))[1].append(self.item(LAST, key, ast.Store(), place))
+        return [ast.Assign(targets, self.token(active, place), **place) for active, targets in notes.values()]
 
     def walrus(self, node: ast.NamedExpr, scope: Scope) -> ast.expr:
         place = _place(node)
         calls: list[ast.expr] = [
-            ast.Call(_constant(SET_LAST, place), [_constant(key, place), _token(active, place)], [], **place)
+            ast.Call(self.slot(SET_LAST, place), [ast.Constant(key, **place), self.token(active, place)], [], **place)
             for key, active in self.notes(node.target.id, scope)
         ]
         if not calls:
             return node
-        return ast.Subscript(ast.Tuple([node, *calls], ast.Load(), **place), _constant(0, place), ast.Load(), **place)
+        return ast.Subscript(ast.Tuple([node, *calls], ast.Load(), **place), ast.Constant(0, **place), ast.Load(), **place)
 
     def activation(self, body: list[ast.stmt], parameters: list[str], scope: Scope, at: ast.AST) -> list[ast.stmt]:
         if not (scope.variables or scope.borrowed):
             return body
         place = _place(at)
-        number = ast.BinOp(_item(CALLS, scope.index + 1, ast.Load(), place), ast.Add(), _constant(1, place), **place)
-        targets: list[ast.expr] = [_item(CALLS, scope.index + 1, ast.Store(), place)]
+        number = ast.BinOp(self.item(CALLS, scope.index, ast.Load(), place), ast.Add(), ast.Constant(1, **place), **place)
+        targets: list[ast.expr] = [self.item(CALLS, scope.index, ast.Store(), place)]
         for name in parameters:
             if name in scope.rebound:
-                targets.append(_item(LAST, scope.variables[name], ast.Store(), place))
+                targets.append(self.item(LAST, scope.variables[name], ast.Store(), place))
             else:
                 scope.constant_parameters.append(scope.variables[name])
         if scope.kind == "function":
             targets.append(ast.Name(scope.token, ast.Store(), **place))
-        call = ast.Expr(ast.Call(_constant(CLOSE, place), [_constant(scope.index, place)], [], **place), **place)
-        is_wanted = ast.Compare(_token(scope, place), [ast.In()], [_constant(wanted(scope.index), place)], **place)
-        no_room = ast.ExceptHandler(_constant(TOO_DEEP, place), None, [ast.Pass(**place)], **place)
+        call = ast.Expr(ast.Call(self.slot(CLOSE, place), [ast.Constant(scope.index, **place)], [], **place), **place)
+        is_wanted = ast.Compare(self.token(scope, place), [ast.In()], [self.slot(wanted(scope.index), place)], **place)
+        no_room = ast.ExceptHandler(self.slot(TOO_DEEP, place), None, [ast.Pass(**place)], **place)
         close = ast.Try([ast.If(is_wanted, [call], [], **place)], [no_room], [], [], **place)
         start = ast.Assign(targets, number, **place)
         return [start, ast.Try(body, [], [], [close], **place) if body else close]
@@ -266,7 +235,7 @@ class _Final(_Rewriter):
         final value.
         """
         owner = self.owner(name, scope)
-        if owner is None or _is_dunder(name):
+        if owner is None or is_dunder(name):
             return
         key = self.key(name, owner)
         owner.rebound.add(name)
@@ -285,12 +254,12 @@ class _Binding(_Rewriter):
         noted: list[ast.stmt] = []
         for name in names:
             owner = self.owner(name, scope)
-            if owner is None or _is_dunder(name):
+            if owner is None or is_dunder(name):
                 continue
             key = self.key(name, owner)
-            noted.append(ast.AugAssign(_item(COUNT, key, ast.Store(), place), ast.Add(), _constant(1, place), **place))
-            is_wanted = ast.Compare(_item(COUNT, key, ast.Load(), place), [ast.In()], [_constant(wanted(key), place)], **place)
-            record = ast.Call(_constant(RECORD, place), [_constant(key, place), ast.Name(name, ast.Load(), **place)], [], **place)
+            noted.append(ast.AugAssign(self.item(COUNT, key, ast.Store(), place), ast.Add(), ast.Constant(1, **place), **place))
+            is_wanted = ast.Compare(self.item(COUNT, key, ast.Load(), place), [ast.In()], [self.slot(wanted(key), place)], **place)
+            record = ast.Call(self.slot(RECORD, place), [ast.Constant(key, **place), ast.Name(name, ast.Load(), **place)], [], **place)
             noted.append(ast.If(is_wanted, [ast.Expr(record, **place)], [], **place))
         return noted
 
@@ -299,7 +268,7 @@ class _Binding(_Rewriter):
         if owner is None:
             return node
         place = _place(node)
-        return ast.Call(_constant(RECORD_WALRUS, place), [_constant(self.key(node.target.id, owner), place), node], [], **place)
+        return ast.Call(self.slot(RECORD_WALRUS, place), [ast.Constant(self.key(node.target.id, owner), **place), node], [], **place)
 
     def activation(self, body: list[ast.stmt], parameters: list[str], scope: Scope, at: ast.AST) -> list[ast.stmt]:
         return self.bound(parameters, scope, at) + body
@@ -337,102 +306,9 @@ class _Expressions(ast.NodeTransformer):
         self.generic_visit(node)
         shows_locals = isinstance(node.func, ast.Name) and node.func.id in ("locals", "vars", "dir") and not (node.args or node.keywords)
         if shows_locals and self.scope.kind == "function":
-            return ast.Call(_constant(VISIBLE, _place(node)), [node], [], **_place(node))
+            return ast.Call(self.rewriter.slot(VISIBLE, _place(node)), [node], [], **_place(node))
         return node
 
 
 def _place(node: ast.AST) -> dict[str, Any]:
     return {name: getattr(node, name) for name in ("lineno", "col_offset", "end_lineno", "end_col_offset")}
-
-
-def _constant(value: str | int, place: Mapping[str, Any]) -> ast.Constant:
-    return ast.Constant(value, **place)
-
-
-def _item(placeholder: str, index: int, context: ast.expr_context, place: Mapping[str, Any]) -> ast.Subscript:
-    return ast.Subscript(_constant(placeholder, place), _constant(index, place), context, **place)
-
-
-def _token(scope: Scope, place: Mapping[str, Any]) -> ast.expr:
-    """The number of the running activation: a local variable in functions; class bodies have none, so that no class gets an attribute."""
-    if scope.kind == "class":
-        return _item(CALLS, scope.index + 1, ast.Load(), place)
-    return ast.Name(scope.token, ast.Load(), **place)
-
-
-def _is_dunder(name: str) -> bool:
-    return name.startswith("__") and name.endswith("__")
-
-
-def _names(targets: Iterable[ast.expr]) -> list[str]:
-    """The names that assignment targets bind, each once, in order."""
-    found: dict[str, None] = {}
-    todo = list(targets)[::-1]
-    while todo:
-        target = todo.pop()
-        if isinstance(target, ast.Name):
-            found[target.id] = None
-        elif isinstance(target, ast.Tuple | ast.List):
-            todo += target.elts[::-1]
-        elif isinstance(target, ast.Starred):
-            todo.append(target.value)
-    return list(found)
-
-
-def _captures(pattern: ast.pattern) -> list[str]:
-    found: dict[str, None] = {}
-    for node in ast.walk(pattern):
-        name = node.name if isinstance(node, ast.MatchAs | ast.MatchStar) else node.rest if isinstance(node, ast.MatchMapping) else None
-        if name:
-            found[name] = None
-    return list(found)
-
-
-def _parameters(arguments: ast.arguments) -> list[str]:
-    positional = [*arguments.posonlyargs, *arguments.args]
-    starred = [arguments.vararg] if arguments.vararg else []
-    named = [*arguments.kwonlyargs, *([arguments.kwarg] if arguments.kwarg else [])]
-    return [argument.arg for argument in [*positional, *starred, *named]]
-
-
-def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
-    """All statements of a scope, without those of the scopes inside it."""
-    todo = list(body)
-    while todo:
-        node = todo.pop()
-        yield node
-        if not isinstance(node, Definition):
-            for _, value in ast.iter_fields(node):
-                for item in value if isinstance(value, list) else ():
-                    if isinstance(item, ast.stmt):
-                        todo.append(item)
-                    elif isinstance(item, ast.ExceptHandler | ast.match_case):
-                        todo += item.body
-
-
-def _declarations(body: Iterable[ast.stmt]) -> Iterator[ast.Global | ast.Nonlocal]:
-    return (node for node in _statements(body) if isinstance(node, ast.Global | ast.Nonlocal))
-
-
-def _owns(scope: Scope, name: str) -> bool:
-    """Whether a function's variable is its own: bound in it in any way, and declared neither global nor nonlocal."""
-    node = scope.node
-    assert isinstance(node, Function)
-    if name in scope.globals or name in scope.nonlocals:
-        return False
-    if name in scope.variables or name in _parameters(node.args):
-        return True
-    for statement in _statements(node.body):
-        if isinstance(statement, Definition) and statement.name == name:
-            return True
-        if isinstance(statement, ast.Import | ast.ImportFrom) and any((a.asname or a.name.split(".")[0]) == name for a in statement.names):
-            return True
-        if isinstance(statement, ast.Try | ast.TryStar) and any(handler.name == name for handler in statement.handlers):
-            return True
-        if isinstance(statement, ast.Match) and any(name in _captures(case.pattern) for case in statement.cases):
-            return True
-        if not isinstance(statement, Definition) and any(
-            isinstance(inner, ast.Name) and inner.id == name and isinstance(inner.ctx, ast.Store) for inner in ast.walk(statement)
-        ):
-            return True
-    return False

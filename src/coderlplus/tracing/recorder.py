@@ -17,10 +17,9 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from coderlplus.tracing.instrument import Instrumented, Scope
+from coderlplus.tracing.instrumented import Instrumented, Scope
 
 EARLY = 4
 
@@ -61,7 +60,7 @@ class Recorder:
         self.encode = encode
         self.binding = binding
         self.marks = [0] * (program.keys + 1)
-        self.calls = [0] * (len(program.scopes) + 1)
+        self.calls = [0] * len(program.scopes)
         places = range(program.keys + 1) if binding else range(len(program.scopes))
         self.wanted = {index: {*range(1, EARLY + 1), *wanted.get(index, ())} for index in places}
         self.captured: dict[int, tuple[int, int, Any]] = {}
@@ -77,7 +76,9 @@ class Recorder:
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(limit + 200)
         try:
-            self._take(self.scopes[index], sys._getframe(1).f_locals)
+            names = sys._getframe(1).f_locals
+            self._take(self.scopes[index], names)
+            _hide(names)
         finally:
             with contextlib.suppress(RecursionError):
                 sys.setrecursionlimit(limit)
@@ -95,12 +96,11 @@ class Recorder:
 
     @staticmethod
     def visible(names: Any) -> Any:
-        """What `locals()`, `vars()` or `dir()` returned, without the hidden variable."""
+        """What `locals()`, `vars()` or `dir()` returned to the caller, without the hidden variables."""
+        _hide(sys._getframe(1).f_locals)
         if type(names) is list:
-            return [name for name in names if not (type(name) is str and name.startswith("$"))]
-        if type(names) is dict:
-            for name in [name for name in names if type(name) is str and name.startswith("$")]:
-                del names[name]
+            return [name for name in names if not _is_hidden(name)]
+        _hide(names)
         return names
 
     def finish(self, namespace: dict[str, Any], error: BaseException | None = None) -> None:
@@ -163,16 +163,16 @@ class Recorder:
     def _mark_parameters(self, scope: Scope) -> None:
         """A parameter that nothing binds again was bound last by the activation that began last."""
         for key in scope.constant_parameters:
-            self.marks[key] = self.calls[scope.index + 1]
+            self.marks[key] = self.calls[scope.index]
 
     def _scope_of(self, frame: types.FrameType) -> Scope | None:
         """The function that a frame runs, known by its own hidden variable (one of an enclosing function would be a free variable)."""
-        hidden = [name for name in frame.f_code.co_varnames + frame.f_code.co_cellvars if name.startswith("$")]
-        return self.scopes[int(hidden[0][1:])] if hidden and hidden[0][1:].isdigit() else None
+        hidden = [name for name in frame.f_code.co_varnames + frame.f_code.co_cellvars if _is_hidden(name)]
+        return self.scopes[int(hidden[0][1:])] if hidden else None
 
     def _take(self, scope: Scope, names: Any, only_missing: bool = False) -> None:
         self._mark_parameters(scope)
-        active = self.calls[scope.index + 1] if scope.kind == "class" else _look_up(names, scope.token)
+        active = self.calls[scope.index] if scope.kind == "class" else _look_up(names, scope.token)
         for name, key in scope.variables.items():
             if self.marks[key] == active and not (only_missing and self.captured.get(key, (0,))[0] == active):
                 self._capture(key, active, _look_up(names, scope.mangled(name)))
@@ -192,6 +192,17 @@ class Recorder:
             except (MemoryError, RecursionError):
                 return
         self.captured[key] = (mark, self.captures, value)
+
+
+def _is_hidden(name: object) -> bool:
+    return type(name) is str and name.startswith("$") and name[1:].isdigit()
+
+
+def _hide(names: object) -> None:
+    """Take the hidden variables out of a function's namespace, which until Python 3.12 is one dict for all who ask, the program included."""
+    if type(names) is dict:
+        for name in [name for name in names if _is_hidden(name)]:
+            del names[name]
 
 
 def _look_up(names: Any, name: str) -> Any:

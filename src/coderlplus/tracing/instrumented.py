@@ -1,0 +1,94 @@
+"""An instrumented program: its scopes, and the slots in its code for the recorder's objects. Standard library only; runs inside the sandbox."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import CodeType
+from typing import Any, Literal
+
+FILENAME = "<program>"
+MODULE = "<module>"
+
+# Names of the slots
+LAST = "last"
+CALLS = "calls"
+COUNT = "count"
+CLOSE = "close"
+SET_LAST = "set_last"
+RECORD = "record"
+RECORD_WALRUS = "record_walrus"
+VISIBLE = "visible"
+TOO_DEEP = "too_deep"
+
+
+def wanted(index: int) -> str:
+    """The slot of the set of activations of scope `index` (`final`), or of counts of variable `index` (`binding`), that are to be recorded."""
+    return f"wanted {index}"
+
+
+@dataclass
+class Scope:
+    """A module, class body or function. A *key* is the number of a variable, the same for all its bindings."""
+
+    index: int
+    """Place in the list of scopes, which is that of the source text."""
+    qualname: str
+    kind: Literal["module", "class", "function"]
+    parent: Scope | None = None
+    node: ast.AST | None = None
+    class_name: str | None = None
+    """The innermost class around, after which private names are mangled."""
+    variables: dict[str, int] = field(default_factory=dict)
+    """Name → key of what the scope owns."""
+    rebound: set[str] = field(default_factory=set)
+    """Names bound otherwise than as a parameter."""
+    constant_parameters: list[int] = field(default_factory=list)
+    """Keys of the parameters that nothing else binds: each activation binds them once, so they need no note."""
+    borrowed: dict[str, tuple[int, Scope, int]] = field(default_factory=dict)
+    """Nonlocal name → a key for the bindings made here, the owner, and the owner's key."""
+    globals: frozenset[str] = frozenset()
+    nonlocals: frozenset[str] = frozenset()
+
+    @property
+    def token(self) -> str:
+        """The local variable that holds the number of the activation."""
+        return f"${self.index}"
+
+    def mangled(self, name: str) -> str:
+        """The name under which the scope's namespace holds the variable: private names of a class are mangled."""
+        if self.class_name and name.startswith("__") and not name.endswith("__"):
+            return f"_{self.class_name.lstrip('_')}{name}"
+        return name
+
+
+@dataclass(frozen=True, slots=True)
+class Instrumented:
+    """A program ready to run once its slots are `filled`."""
+
+    code: CodeType
+    slots: dict[str, float]
+    """Slot name → the constant in `code` that stands for it."""
+    scopes: list[Scope]
+    """The first is the module."""
+    keys: int
+    """Keys are 1 to this number."""
+    suspends: bool
+    """Whether there may be generators or coroutines."""
+
+
+def filled(program: Instrumented, objects: Mapping[str, Any]) -> CodeType:
+    """The code with its slots replaced by `objects` (by slot name).
+
+    A slot is a NaN of its own: equal to no constant of the program, not to be folded with others, and found again by identity.
+    """
+    by_identity = {id(slot): objects[name] for name, slot in program.slots.items()}
+
+    def replaced(constant: Any) -> Any:
+        if isinstance(constant, CodeType):
+            return constant.replace(co_consts=tuple(map(replaced, constant.co_consts)))
+        return by_identity.get(id(constant), constant) if type(constant) is float else constant
+
+    filled_code: CodeType = replaced(program.code)
+    return filled_code
