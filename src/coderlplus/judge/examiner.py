@@ -7,6 +7,7 @@ plain data. What the program sends is never taken for more than a value or an ex
 from __future__ import annotations
 
 import builtins
+import sys
 import types
 from collections.abc import Mapping
 from typing import Any
@@ -171,6 +172,16 @@ def run_test(test: str, candidate: Any, entry_point: str, names: dict[str, Any])
     names["candidate"] = candidate
     owner, dot, method = entry_point.rpartition("().")
     names[owner if dot else entry_point] = (lambda: types.SimpleNamespace(**{method: candidate})) if dot else candidate
-    exec(compile(test, FILENAME, "exec", dont_inherit=True), names)
+    code = compile(test, FILENAME, "exec", dont_inherit=True)
+    for name in _global_names(code) - names.keys():
+        if name in sys.stdlib_module_names and name in sys.modules:
+            names[name] = sys.modules[name]  # test code that counts on the imports of the reference
+    exec(code, names)
     if "check" in names and entry_point != "check":
         names["check"](candidate)
+
+
+def _global_names(code: types.CodeType) -> set[str]:
+    """Names that code looks up as globals or attributes."""
+    inner = [_global_names(part) for part in code.co_consts if isinstance(part, types.CodeType)]
+    return set(code.co_names).union(*inner)
