@@ -2,9 +2,10 @@
 
 `run(payload, host)` runs one instrumented program on one input and sends one reply:
 
-    {"ending": {...}, "value": tagged, "variables": {scope: {name: tagged}}, "missing": {...}, "fingerprint": "...", "suspect": bool}
+    {"token", "ending": {...}, "value": tagged, "variables": {scope: {name: tagged}}, "missing": {...}, "fingerprint": "...", "suspect": bool}
 
-`payload` is `{"program", "setup_code", "input", "semantics", "wanted", "cpu_s"}`. What a program prints goes to its standard output, which is not
+`payload` is `{"program", "setup_code", "input", "semantics", "wanted", "cpu_s", "token"}`; the reply repeats the token, which a program that merely
+writes to whatever descriptors it finds does not know. What a program prints goes to its standard output, which is not
 where the reply goes. A program that is cut short by `os._exit` or by the time limit still replies with the values that it had, as far as the
 interpreter gets to run.
 """
@@ -37,12 +38,14 @@ CUT_SHORT_AT = 0.9
 
 def run(payload: JSON, host: Any) -> None:
     """Run a program and reply with what it did; see the module docstring."""
-    semantics = payload["semantics"]
+    semantics, token = payload["semantics"], payload.pop("token")
+    ending: JSON
     try:
         program = instrument.instrument(payload["program"], semantics)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         line = error.lineno if isinstance(error, SyntaxError) else None
-        host.reply({"ending": {"kind": "syntax_error", "type": type(error).__name__, "message": _message(error), "line": line}})
+        ending = {"kind": "syntax_error", "type": type(error).__name__, "message": _message(error), "line": line}
+        host.reply({"token": token, "ending": ending})
         return
     wanted = {int(index): marks for index, marks in payload["wanted"].items()}
     encode = functools.partial(values.encode, budget=VALUE_BUDGET)
@@ -62,6 +65,7 @@ def run(payload: JSON, host: Any) -> None:
         missing = notes.missing()
         host.reply(
             {
+                "token": token,
                 "ending": ending,
                 "value": value,
                 "variables": {} if semantics == "official" and ending["kind"] != "finished" else notes.variables(),
@@ -72,7 +76,7 @@ def run(payload: JSON, host: Any) -> None:
         )
 
     _reply_when_cut_short(reply, payload["cpu_s"] * CUT_SHORT_AT)
-    ending: JSON = {"kind": "finished"}
+    ending = {"kind": "finished"}
     value = failure = None
     try:
         exec(compile(payload["setup_code"], "<setup>", "exec", dont_inherit=True), main.__dict__)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -64,9 +65,9 @@ def trace_many(sandbox: Sandbox, requests: Iterable[TraceRequest]) -> list[Trace
     runs = [_Run(request) for request in requests]
     for seed in SEEDS:
         unfinished = [run for run in runs if run.needs_another()]
-        outcomes = sandbox.run([_job(run.request, seed, run.missing) for run in unfinished])
-        for run, outcome in zip(unfinished, outcomes, strict=True):
-            run.add(_Report.of(outcome))
+        jobs = [_job(run.request, seed, run.missing) for run in unfinished]
+        for run, job, outcome in zip(unfinished, jobs, sandbox.run(jobs), strict=True):
+            run.add(_Report.of(outcome, job.payload["token"]))
     return [run.trace() for run in runs]
 
 
@@ -83,10 +84,11 @@ class _Report:
     suspect: bool
 
     @classmethod
-    def of(cls, outcome: Outcome) -> _Report:
+    def of(cls, outcome: Outcome, token: str) -> _Report:
         if outcome.ending == "fault":
             raise SandboxError(f"the sandbox failed while it traced a program ({outcome.detail}); `coderlplus doctor` tells what it needs")
-        reply = outcome.replies[0] if len(outcome.replies) == 1 and isinstance(outcome.replies[0], dict) else {}
+        replies = [reply for reply in outcome.replies if isinstance(reply, dict) and reply.get("token") == token]
+        reply = replies[0] if len(replies) == 1 else {}
         return cls(
             ending=_ending(outcome, reply.get("ending")),
             output=outcome.stdout.decode("utf-8", "replace"),
@@ -148,6 +150,7 @@ def _job(request: TraceRequest, seed: int, wanted: Mapping[str, list[int]]) -> J
         "semantics": request.semantics,
         "wanted": wanted,
         "cpu_s": request.limits.cpu_s,
+        "token": secrets.token_hex(8),
     }
     return Job(
         guest="coderlplus.tracing.guest:run",
