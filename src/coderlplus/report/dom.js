@@ -22,7 +22,11 @@ const isNumber = (value) => typeof value === "number";
 const thousands = (value) => Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, "\u202f");
 const counted = (count, noun) => `${thousands(count)} ${noun}${count === 1 ? "" : "s"}`;
 const percent = (value, digits = 1) => `${(100 * value).toFixed(digits)}\u202f%`;
-const signed = (value, digits) => (value < 0 ? "\u2212" : "+") + Math.abs(value).toFixed(digits);
+
+function signed(value, digits) {
+  const size = Math.abs(value).toFixed(digits);
+  return Number(size) ? (value < 0 ? "\u2212" : "+") + size : size;
+}
 
 // A number on an axis.
 const plain = (value) => (Math.abs(value) >= 10000 ? thousands(value) : String(Number(value.toPrecision(6))));

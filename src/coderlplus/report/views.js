@@ -89,8 +89,9 @@ function tracedValues(task, program) {
 }
 
 function failureView({ index, verdict, input, detail }) {
+  const ran = verdict !== "no_program" && verdict !== "syntax_error";
   return [
-    h("h4", {}, `First failing test: number ${index + 1}`),
+    h("h4", {}, ran ? `First failing test: number ${index + 1}` : "Not run"),
     h("dl", { class: "failure" },
       input && [h("dt", {}, "given"), h("dd", {}, code(input))],
       h("dt", {}, named(verdict)), h("dd", {}, code(detail || "–"))),
@@ -102,6 +103,15 @@ function generationView(group, sample, name) {
   const tasks = browser.tasks.get(`${group.run}/${sample.id}`) || [];
   const links = tasks.map((task, i) => [i ? ", " : "", h("a", { href: address(task) }, `asked at step ${task.step}`)]);
   const said = (text) => text && h("p", { class: "said" }, text);
+  const answer = program
+    ? [
+      said(before.replace(/`{3}\w*\s*$/, "").trim()),
+      tasks.length > 0 && h("p", { class: "note" }, "In the margin: values traced on ", code(tasks[0].task.input)),
+      listing(program, tasks.length ? tracedValues(tasks[0].task, program) : undefined),
+      said(after.replace(/^\s*`{3}/, "").trim()),
+    ]
+    : pre(before || "(empty)");
+  const fate = tasks.length ? ["This program became a task: ", links, "."] : "No task on this page was made from this program.";
   return [
     problemView(group.problem),
     details("Prompt as the model read it", pre(group.prompt)),
@@ -113,16 +123,9 @@ function generationView(group, sample, name) {
       ...earned(sample),
       isNumber(sample.cpu_ms) && ["CPU", `${sample.cpu_ms}\u202fms`],
     ),
-    said(before.replace(/`{3}\w*\s*$/, "").trim()),
-    tasks.length > 0 && h("p", { class: "note" }, "In the margin: values traced on ", code(tasks[0].task.input)),
-    program
-      ? listing(program, tasks.length ? tracedValues(tasks[0].task, program) : undefined)
-      : h("p", { class: "note" }, "No program in this completion."),
-    said(after.replace(/^\s*`{3}/, "").trim()),
+    answer,
     sample.failure && failureView(sample.failure),
-    !good(name) && h("p", { class: "lineage" }, tasks.length
-      ? ["This program became a task: ", links, "."]
-      : "No task on this page was made from this program."),
+    program && !good(name) && h("p", { class: "lineage" }, fate),
   ];
 }
 
