@@ -111,6 +111,16 @@ def test_hostile_answers_are_bounded(name: str) -> None:
     assert score_answer(task(target("a", 1, "f"), target("output", 2)), HOSTILE[name])[0] == 0.0
 
 
+pieces = st.sampled_from(['{"a": ', '"output": ', "```", "a = ", "set(", "true", "None", "1", *"{}[](),-'\"\\\n"])
+
+
+@given(st.lists(pieces | st.text(max_size=3), max_size=30).map("".join))
+@settings(max_examples=300, deadline=None)
+def test_no_text_breaks_the_reader(text: str) -> None:
+    reward, correct = score_answer(task(target("a", 1, "f"), target("output", 2)), text)
+    assert (reward == 0.0) == (not correct)
+
+
 @pytest.mark.parametrize(
     ("true", "answer", "right"),
     [

@@ -10,7 +10,7 @@ import pytest
 from coderlplus.alignment import AlignmentSettings, JudgedRollout, Mined, mine, score_answer, write_answer
 from coderlplus.judge import Judge
 from coderlplus.problems import read_recorded
-from coderlplus.records import CallInput, CallTest, Failure, Problem, Rollout, StdioInput, StdioTest, Verdict
+from coderlplus.records import CallInput, CallTest, CheckTest, Failure, Problem, Rollout, StdioInput, StdioTest, Verdict
 from coderlplus.sandbox import Sandbox
 
 CALLS = Problem(problem_id="c", statement="Sum.", entry_point="f", tests=(CallTest(([1, 2],), 3), CallTest(([4, 5],), 9)), setup_code="import math")
@@ -99,6 +99,12 @@ def test_the_source_decides_which_programs_count(sandbox: Sandbox) -> None:
     assert [task.rollout_id for task in mined(sandbox, CALLS, *programs, source="random").tasks] == ["r0", "r1"]
 
 
+def test_a_program_that_passes_check_tests_is_asked_about_their_first_literal_call(sandbox: Sandbox) -> None:
+    problem = Problem(problem_id="k", statement="Sum.", entry_point="f", tests=(CheckTest("x = [1]\nassert f(x) == 1 and f([2, 3]) == 5"),))
+    (task,) = mined(sandbox, problem, "def f(a):\n    b = sum(a)\n    return b", source="passed").tasks
+    assert task.input == CallInput("f", ([2, 3],))
+
+
 PROGRAMS = [f"def f(a):\n    b = len(a) * 5\n    c = b + {number}\n    d = c * 2\n    e = d - c\n    return e" for number in range(40, 52)]
 
 
@@ -119,7 +125,7 @@ def test_the_same_program_makes_the_same_task_at_any_step(sandbox: Sandbox) -> N
 @pytest.mark.filterwarnings("ignore:invalid escape sequence")
 @pytest.mark.parametrize("name", ["seed_mbpp_starcoder", "seed_mbpp_codellama", "seed_humaneval_starcoder"])
 def test_most_recorded_programs_that_fail_but_run_become_tasks_with_variables(sandbox: Sandbox, shared: Path, name: str) -> None:
-    programs = read_recorded(shared / "data" / "llm_runs" / f"{name}.jsonl.gz")[::3]
+    programs = [item for item in read_recorded(shared / "data" / "llm_runs" / f"{name}.jsonl.gz") if not item.is_solved][::4]
     verdicts = Judge(sandbox).judge_many((item.problem, item.rollout) for item in programs)
     items = [
         JudgedRollout(item.problem, item.rollout, item.rollout.program, verdict)

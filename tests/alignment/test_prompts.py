@@ -31,7 +31,7 @@ def test_the_full_prompt_of_a_call_says_all() -> None:
         "```python\nf([2, 1])\n```",
         "- `b`: the final value of the variable `b` in `f`",
         "- `output`: the value that the call returns",
-        "The final value of a variable is",
+        "The final value of a variable: find the last assignment",
     ):
         assert part in prompt
     assert prompt.endswith("Labels: b, output")

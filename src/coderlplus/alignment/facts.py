@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -145,10 +145,26 @@ def literals(program: str) -> set[str]:
     return {canonical(value) for node in ast.walk(parse(program)) if isinstance(node, ast.expr) for value in _literal(node)}
 
 
+def literal_calls(code: str, names: Set[str]) -> Iterator[tuple[tuple[TaggedValue, ...], dict[str, TaggedValue]]]:
+    """The arguments, tagged, of the calls of `names` that are given literals only.
+
+    >>> next(literal_calls("assert set(f((1, 2), n=3)) == {1}", {"f"}))
+    (({'$tuple': [1, 2]},), {'n': 3})
+    """
+    for node in ast.walk(parse(code)):
+        match node:
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if name in names:
+                try:
+                    positional = tuple(encode(ast.literal_eval(arg)) for arg in args)
+                    yield positional, {keyword.arg or "": encode(ast.literal_eval(keyword.value)) for keyword in keywords}
+                except (ValueError, TypeError, RecursionError):
+                    continue
+
+
 def computes(program: str) -> bool:
     """Whether the program does anything but hand on constants and input: an operator, a branch, a loop, a call of a function that is not its own.
 
-    >>> computes("def f(a):\n    b = a\n    return b"), computes("def f(a):\n    return a + 1")
+    >>> computes("def f(a):\\n    b = a\\n    return b"), computes("def f(a):\\n    return a + 1")
     (False, True)
     """
     nodes = list(ast.walk(parse(program)))

@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from coderlplus.alignment.facts import canonical
+from coderlplus.alignment.facts import canonical, literal_calls
 from coderlplus.alignment.prompts import shown_program
 from coderlplus.alignment.settings import AlignmentSettings
 from coderlplus.alignment.tasks import Lineage, make_task
 from coderlplus.programs import cyclomatic_complexity, normalized
-from coderlplus.records import AlignmentTask, CallInput, CallTest, Problem, ProgramInput, Rollout, StdioInput, StdioTest, Verdict
+from coderlplus.records import AlignmentTask, CallInput, CallTest, CheckTest, Problem, ProgramInput, Rollout, StdioInput, StdioTest, Verdict
 from coderlplus.sandbox import Sandbox
 from coderlplus.tracing import TraceRequest, trace_many
 
@@ -71,7 +71,7 @@ def mine(
         if isinstance(candidate, str):
             rejects[candidate] += 1
             continue
-        key = canonical([normalized(candidate.program), candidate.input.to_json()])
+        key = same_question(candidate.program, candidate.input)
         if key in candidates:
             rejects["duplicate"] += 1
         else:
@@ -123,14 +123,22 @@ def _candidate(judged: JudgedRollout, settings: AlignmentSettings) -> _Candidate
     return _Candidate(judged, program, given)
 
 
+def same_question(program: str, given: ProgramInput) -> str:
+    """A text that is the same for the same program (comments and format aside) on the same input."""
+    return canonical([normalized(program), given.to_json()])
+
+
 def _request(candidate: _Candidate) -> TraceRequest:
     problem = candidate.judged.problem
     return TraceRequest(program=candidate.program, input=candidate.input, setup_code=problem.setup_code, limits=problem.limits)
 
 
 def _first_input(problem: Problem) -> ProgramInput | None:
-    """The input of the first test, for programs that failed none; check tests do not say theirs."""
+    """The input of the first test, for programs that failed none; of a check test its first call with literal arguments."""
     match problem.tests[0]:
+        case CheckTest(code=code) if problem.entry_point is not None:
+            calls = literal_calls(code, {problem.entry_point, "candidate"})
+            return next((CallInput(problem.entry_point, args, kwargs) for args, kwargs in calls), None)
         case StdioTest(stdin=stdin):
             return StdioInput(stdin)
         case CallTest(args=args, kwargs=kwargs) if problem.entry_point is not None:

@@ -37,8 +37,8 @@ writes it, such as (1, 2) for a tuple and {{1, 2}} for a set, and floats with at
 Labels: {labels}"""
 
 _DEFINITION = """
-The final value of a variable is the value it has when the last call of the function that assigned it ends or, for a variable outside all \
-functions, when the program ends. Changes made in place count.
+The final value of a variable: find the last assignment to it in the whole run (a parameter is assigned when its function is called) and take the \
+value that it has when that call of its function ends or, outside all functions, when the program ends. Changes made in place count.
 """
 
 _COMPACT = """\

@@ -13,6 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from coderlplus.alignment import AlignmentSettings, JudgedRollout, mine
+from coderlplus.alignment.mining import same_question
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.judge import Judge
 from coderlplus.problems import read_problems, read_rollouts
@@ -54,8 +55,10 @@ def tasks(
             verdicts.update(item.verdict.verdict for item in judged)
             mined = mine(sandbox, judged, settings=settings, seed=seed)
             rejects.update(mined.rejects)
-            rejects["duplicate"] += sum(task.task_id in made for task in mined.tasks)
-            made |= {task.task_id: task for task in mined.tasks if task.task_id not in made}
+            before = len(made)
+            for task in mined.tasks:
+                made.setdefault(same_question(task.program, task.input), task)
+            rejects["duplicate"] += len(mined.tasks) - (len(made) - before)
     write_jsonl(output, made.values())
     _print_summary(_summary(list(made.values()), verdicts, rejects), output, as_json=as_json)
 
