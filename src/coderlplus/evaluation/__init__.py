@@ -1,0 +1,1 @@
+"""Evaluation: generation with a Hugging Face model, pass@k with intervals, and output prediction."""

@@ -1,0 +1,80 @@
+"""Text from a Hugging Face causal language model, in batches of prompts of similar length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Message = dict[str, str]
+
+
+def generate(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    conversations: Sequence[Sequence[Message]],
+    *,
+    samples: int = 1,
+    greedy: bool = False,
+    temperature: float = 1.0,
+    max_new_tokens: int = 512,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> list[list[str]]:
+    """Complete every conversation `samples` times; returns texts without special tokens, in the order of the conversations.
+
+    `batch_size` counts completions. The random state of torch is left as it was found, and so is the model's mode: the same seed, model and
+    conversations give the same texts, whatever ran before. The whole distribution is sampled (no top-k, no top-p).
+    """
+    import torch
+    from transformers import GenerationConfig
+
+    if greedy and samples != 1:
+        raise ValueError(f"greedy decoding gives one completion, not {samples}")
+    prompts = [_token_ids(tokenizer, conversation) for conversation in conversations]
+    order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
+    sampling: dict[str, Any] = {"do_sample": False} if greedy else {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+    config = GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        num_return_sequences=samples,
+        **sampling,
+    )
+    per_batch = max(1, batch_size // samples)
+    texts: dict[int, list[str]] = {}
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(seed)
+            for start in range(0, len(order), per_batch):
+                chosen = order[start : start + per_batch]
+                ids_BT, mask_BT = _left_padded([prompts[index] for index in chosen], tokenizer.pad_token_id)
+                output_ST = model.generate(  # type: ignore[operator]
+                    input_ids=ids_BT.to(model.device), attention_mask=mask_BT.to(model.device), generation_config=config
+                )
+                decoded = tokenizer.batch_decode(output_ST[:, ids_BT.shape[1] :], skip_special_tokens=True)
+                for place, index in enumerate(chosen):
+                    texts[index] = decoded[place * samples : (place + 1) * samples]
+    finally:
+        model.train(was_training)
+    return [texts[index] for index in range(len(prompts))]
+
+
+def _token_ids(tokenizer: PreTrainedTokenizerBase, conversation: Sequence[Message]) -> list[int]:
+    text = tokenizer.apply_chat_template(list(conversation), tokenize=False, add_generation_prompt=True)
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def _left_padded(prompts: Sequence[Sequence[int]], pad: int) -> tuple[Any, Any]:
+    """Token ids and mask, both (B, T), padded on the left."""
+    import torch
+
+    longest = max(len(prompt) for prompt in prompts)
+    ids = [[pad] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
+    mask = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+    return torch.tensor(ids), torch.tensor(mask)

@@ -1,0 +1,91 @@
+"""What a model can do: write programs that pass, and predict what programs compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from coderlplus.evaluation.generate import Message, generate
+from coderlplus.evaluation.metrics import Estimate, bootstrap, mean, pass_at_k
+from coderlplus.judge import Judge
+from coderlplus.records import AlignmentTask, Problem
+from coderlplus.rewards import reward_rows
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Row = Problem | AlignmentTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """Shares in [0, 1], each a mean over problems or tasks with a 95 % interval from a bootstrap over them.
+
+    `pass_at_1_sampled` and `pass_at_k` come from the same `samples` completions at temperature 1; everything else is decoded greedily.
+    `output_accuracy`: the program's output is predicted rightly. `all_variables_accuracy`: output and all variables asked for are.
+    """
+
+    pass_at_1_sampled: Estimate
+    pass_at_1_greedy: Estimate
+    pass_at_k: Estimate
+    k: int
+    output_accuracy: Estimate
+    all_variables_accuracy: Estimate
+    problems: int
+    tasks: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Means under their names, `pass_at_<k>` spelt out, and the intervals under `intervals`."""
+        named = {name: value for name, value in asdict(self).items() if isinstance(getattr(self, name), Estimate)}
+        named = {f"pass_at_{self.k}" if name == "pass_at_k" else name: value for name, value in named.items()}
+        means = {name: value["mean"] for name, value in named.items()}
+        intervals = {name: [value["low"], value["high"]] for name, value in named.items()}
+        return means | {"problems": self.problems, "tasks": self.tasks, "intervals": intervals}
+
+
+def measure(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    judge: Judge,
+    problems: Sequence[Problem],
+    tasks: Sequence[AlignmentTask],
+    *,
+    messages: Callable[[Row], Sequence[Message]],
+    samples: int = 8,
+    max_new_tokens: int = 512,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> Measurement:
+    """Measure a model on problems and tasks; `messages` makes the conversation of a row, as in training."""
+
+    def complete(rows: Sequence[Row], count: int, greedy: bool) -> list[list[str]]:
+        return generate(
+            model,
+            tokenizer,
+            [messages(row) for row in rows],
+            samples=count,
+            greedy=greedy,
+            max_new_tokens=max_new_tokens,
+            batch_size=batch_size,
+            seed=seed,
+        )
+
+    greedy = [texts[0] for texts in complete(problems, 1, True)]
+    sampled = complete(problems, samples, False)
+    answers = [texts[0] for texts in complete(tasks, 1, True)]
+    rows: list[Row] = [problem for problem in problems for _ in range(samples + 1)]
+    texts = [text for first, others in zip(greedy, sampled, strict=True) for text in (first, *others)]
+    passed = [reward.value == 1.0 for reward in reward_rows(judge, rows, texts)]
+    groups = [passed[start : start + samples + 1] for start in range(0, len(passed), samples + 1)]
+    scores = reward_rows(judge, tasks, answers)
+    return Measurement(
+        pass_at_1_sampled=bootstrap([mean([float(one) for one in group[1:]]) for group in groups], seed=seed),
+        pass_at_1_greedy=bootstrap([float(group[0]) for group in groups], seed=seed),
+        pass_at_k=bootstrap([pass_at_k(samples, sum(group[1:]), samples) for group in groups], seed=seed),
+        k=samples,
+        output_accuracy=bootstrap([float(score.correct.get("output", False)) for score in scores], seed=seed),
+        all_variables_accuracy=bootstrap([float(bool(score.correct) and all(score.correct.values())) for score in scores], seed=seed),
+        problems=len(problems),
+        tasks=len(tasks),
+    )

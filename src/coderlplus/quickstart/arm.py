@@ -1,0 +1,38 @@
+"""One process of the quick start: `python -m coderlplus.quickstart.arm FOLDER NAME` trains an arm where there is one to train, and evaluates it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from coderlplus.errors import CodeRLPlusError
+
+
+def main(folder: str, name: str) -> int:
+    """Train and evaluate; 2 for an error made on purpose, 130 after Ctrl-C."""
+    import torch
+
+    from coderlplus.quickstart.settings import WARM_START, Layout, read_settings
+    from coderlplus.quickstart.stages import evaluate_model, train_arm
+
+    torch.set_num_threads(1)
+    layout = Layout(Path(folder))
+    settings = read_settings(layout)
+    try:
+        if name != WARM_START and not (layout.model(name) / "config.json").exists():
+            train_arm(layout, settings, name)
+        if not layout.evaluation(name).exists():
+            evaluate_model(layout, settings, name)
+    except CodeRLPlusError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    sys.exit(main(*sys.argv[1:]))

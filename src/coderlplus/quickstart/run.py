@@ -1,0 +1,126 @@
+"""The quick start from nothing to the page: problems → warm start → GRPO and CodeRL+ side by side → evaluation → summary.
+
+The parent process makes problems and warm start (with two threads); each arm is a process with one thread that trains through `coderlplus.engines` and then
+evaluates itself. Interrupted at any point, the same command goes on: complete artefacts are kept, arms resume from their last checkpoint.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from coderlplus.errors import DataError
+from coderlplus.quickstart.progress import Progress
+from coderlplus.quickstart.settings import ARMS, WARM_START, Layout, QuickstartSettings, claim
+from coderlplus.quickstart.stages import make_problems, make_warm_start, summarise
+
+PLANNED_S = {"problems": 10.0, "warm start": 180.0, "training": 300.0}
+EVALUATION_SHARE = 0.1
+"""Of an arm's time, what its evaluation takes."""
+SLOTS = 2
+"""Arms that run at the same time."""
+POLL_S = 0.5
+
+
+def quickstart(root: Path, settings: QuickstartSettings, *, arms: Sequence[str] = ARMS) -> dict[str, dict[str, Any]]:
+    """Run or continue a quick start in `root`; returns (and writes) the summary. Raises `ConfigError` if the folder belongs to other settings."""
+    layout = Layout(root)
+    claim(layout, settings)
+    with Progress(PLANNED_S) as progress:
+        progress.begin("problems")
+        make_problems(layout, settings)
+        progress.end()
+
+        progress.begin("warm start")
+        done = layout.warm_start.exists()
+        if not done:
+            total = settings.warm_start.steps
+            make_warm_start(layout, settings, lambda step, loss: progress.update(step / total, f"step {step}/{total}, loss {loss:.2f}"), threads=2)
+        progress.end(skipped=done)
+
+        progress.begin("training")
+        names = (*arms, WARM_START)
+        done = all(layout.evaluation(name).exists() for name in names)
+        if not done:
+            run_arms(layout, settings, names, progress)
+        progress.end(skipped=done)
+    return summarise(layout, tuple(arms))
+
+
+def run_arms(layout: Layout, settings: QuickstartSettings, names: Sequence[str], progress: Progress) -> None:
+    """Train and evaluate in processes, `SLOTS` at a time. On Ctrl-C every process saves a checkpoint first."""
+    waiting = [name for name in names if not layout.evaluation(name).exists()]
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < SLOTS:
+                name = waiting.pop(0)
+                running[name] = start(layout, name)
+            time.sleep(POLL_S)
+            for name, process in list(running.items()):
+                code = process.poll()
+                if code is None:
+                    continue
+                del running[name]
+                if code != 0 or not layout.evaluation(name).exists():
+                    raise DataError(f"{name} ended with exit code {code}: {last_line(layout.log(name))}; all it said is in {layout.log(name)}")
+            shares = {name: share_done(layout, settings, name) for name in names}
+            weights = {name: EVALUATION_SHARE if name == WARM_START else 1.0 for name in names}
+            share = sum(shares[name] * weights[name] for name in names) / sum(weights.values())
+            progress.update(share, ", ".join(f"{name} {steps_done(layout, name)}/{settings.steps}" for name in names if name != WARM_START))
+    except BaseException:
+        stop(list(running.values()))
+        raise
+
+
+def start(layout: Layout, name: str) -> subprocess.Popen[bytes]:
+    """The process of an arm, in a session of its own so that Ctrl-C reaches it once, through us."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    with layout.log(name).open("ab") as log:
+        command = [sys.executable, "-m", "coderlplus.quickstart.arm", str(layout.root), name]
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment, start_new_session=True)
+
+
+def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Ask the processes to save and end; a second Ctrl-C ends them at once."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+    try:
+        for process in processes:
+            process.wait()
+    except KeyboardInterrupt:
+        for process in processes:
+            process.kill()
+
+
+def steps_done(layout: Layout, name: str) -> int:
+    """Optimisation steps of an arm that are in its metrics."""
+    path = layout.arm(name) / "metrics.jsonl"
+    last = path.read_text(encoding="utf-8").rstrip("\n").rpartition("\n")[2] if path.exists() else ""
+    with contextlib.suppress(json.JSONDecodeError):
+        return int(json.loads(last)["step"]) if last else 0
+    return 0
+
+
+def share_done(layout: Layout, settings: QuickstartSettings, name: str) -> float:
+    """How much of an arm is done, training and evaluation."""
+    if layout.evaluation(name).exists():
+        return 1.0
+    if name == WARM_START:
+        return 0.0
+    return (1 - EVALUATION_SHARE) * steps_done(layout, name) / settings.steps
+
+
+def last_line(path: Path) -> str:
+    """The last line that is not empty."""
+    lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"

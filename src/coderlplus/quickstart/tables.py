@@ -1,0 +1,56 @@
+"""The numbers of a quick start, or of several seeds, as Markdown tables. Shares are printed in percent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from coderlplus.evaluation.metrics import mean
+from coderlplus.report.folders import label_of
+
+COLUMNS = {
+    "pass_at_1_sampled": "pass@1 sampled",
+    "pass_at_8": "pass@8",
+    "pass_at_1_greedy": "pass@1 greedy",
+    "output_accuracy": "output predicted",
+    "all_variables_accuracy": "all variables",
+}
+BASELINE, OURS = "grpo", "coderlplus"
+
+Summary = Mapping[str, Mapping[str, Any]]
+
+
+def summary_table(summary: Summary) -> str:
+    """One row a model, with 95 % intervals over problems and tasks."""
+    rows = [
+        [label_of(name), *(_with_interval(values, key) for key in COLUMNS), f"{values['samples']:,}", f"{values['seconds']:.0f}"]
+        for name, values in summary.items()
+    ]
+    return markdown(["", *COLUMNS.values(), "samples", "seconds"], rows)
+
+
+def seeds_table(summaries: Sequence[Summary]) -> str:
+    """One row a model: mean over seeds, then the value of every seed; and the differences of CodeRL+ to GRPO and to the warm start, seed by seed."""
+    rows = [[label_of(name), *(_spread([summary[name][key] for summary in summaries]) for key in COLUMNS)] for name in summaries[0]]
+    for other in (BASELINE, "warm_start"):
+        differences = [_spread([summary[OURS][key] - summary[other][key] for summary in summaries], signed=True) for key in COLUMNS]
+        rows.append([f"{label_of(OURS)} − {label_of(other)}", *differences])
+    return markdown(["", *COLUMNS.values()], rows)
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table with columns of even width."""
+    lines = [list(header), *map(list, rows)]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(header))]
+    texts = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines]
+    return "\n".join([texts[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *texts[1:]])
+
+
+def _with_interval(values: Mapping[str, Any], key: str) -> str:
+    low, high = values["intervals"][key]
+    return f"{100 * values[key]:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _spread(values: Sequence[float], *, signed: bool = False) -> str:
+    form = "{:+.1f}" if signed else "{:.1f}"
+    return f"{form.format(100 * mean(values))} ({' '.join(form.format(100 * value) for value in values)})"
