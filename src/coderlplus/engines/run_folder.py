@@ -39,8 +39,8 @@ class RunFolder:
         if self._metrics.exists() and not resume:
             raise ConfigError(f"{self.path} already holds a run; add --resume to continue it, or choose another output")
 
-    def begin(self, config: str, isolation: Sequence[str]) -> Path | None:
-        """Write what describes the run, cut its files back to the newest whole checkpoint, and return that, if any.
+    def begin(self, config: str, isolation: Sequence[str]) -> None:
+        """Write what describes the run, and cut its files back to the newest whole checkpoint, or to nothing where there is none.
 
         Raises `ConfigError` when the folder cannot be written.
         """
@@ -52,7 +52,6 @@ class RunFolder:
             (self.path / "environment.json").write_text(json.dumps(environment(isolation), indent=2) + "\n", encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"cannot write the run folder {self.path}: {error.strerror}; choose another output") from error
-        return checkpoint
 
     def latest_checkpoint(self) -> Path | None:
         """The newest checkpoint that is whole: a run may have been killed while it wrote one."""

@@ -85,7 +85,10 @@ def train(
         )
         trainer.remove_callback(PrinterCallback)
         record.trainer = trainer
-        checkpoint = run.begin(config.model_copy(update={"trl": settings}).to_yaml(), sandbox.isolation)
+        with trainer.accelerator.main_process_first():
+            if trainer.accelerator.is_main_process:
+                run.begin(config.model_copy(update={"trl": settings}).to_yaml(), sandbox.isolation)
+            checkpoint = run.latest_checkpoint()
         with stop.listening():
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
