@@ -48,6 +48,9 @@ def test_informative_variables_come_before_plain_ones() -> None:
 def test_constants_unchanged_parameters_and_input_as_read_are_not_asked_for_beside_others() -> None:
     program = "def f(a, n):\n    k = 10\n    b = n * k\n    return b"
     assert labels(trace(program, {"f": {"a": [3, 1, 2], "n": 7, "k": 10, "b": 70}})) == ["b", "output"]
+    lines = "s = [input() for _ in range(2)]\nt = sorted(s)\nprint(t)"
+    variables = {"<module>": {"s": ["b a", "a"], "t": ["a", "b a"]}}
+    assert labels(trace(lines, variables, given=StdioInput("b a\na\n"), output="x\n")) == ["t", "output"]
     stdin = "n = int(input())\na = list(map(int, input().split()))\ns = sum(a) + n\nprint(s)"
     variables = {"<module>": {"n": 2, "a": [4, 5], "s": 11}}
     assert labels(trace(stdin, variables, given=StdioInput("2\n4 5\n"), output="11\n")) == ["s", "output"]

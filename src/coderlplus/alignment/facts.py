@@ -191,6 +191,16 @@ def input_values(given: ProgramInput) -> set[str]:
     return {canonical(value) for value in shown}
 
 
+def is_stretch_of(value: TaggedValue, stdin: str) -> bool:
+    """Whether the value's parts are tokens or lines of the input as they follow one another there.
+
+    >>> is_stretch_of([[1, 2], [3]], "0 1 2\\n3\\n"), is_stretch_of([2, 1], "0 1 2\\n")
+    (True, False)
+    """
+    parts = "\0".join(str(part) for part in _parts(value) if not isinstance(part, list | dict))
+    return bool(parts) and any(f"\0{parts}\0" in f"\0{whole}\0" for whole in ("\0".join(stdin.split()), stdin.replace("\n", "\0")))
+
+
 def _number(token: str) -> int | float | None:
     for kind in (int, float):
         try:

@@ -23,10 +23,10 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from coderlplus.alignment.facts import Bindings, canonical, computes, input_values, literals, variable_bindings
+from coderlplus.alignment.facts import Bindings, canonical, computes, input_values, is_stretch_of, literals, variable_bindings
 from coderlplus.alignment.prompts import OUTPUT, write_prompt
 from coderlplus.alignment.settings import AlignmentSettings
-from coderlplus.records import AlignmentTask, CallInput, StdioInput, TaggedValue, Target, Trace, VerdictName
+from coderlplus.records import AlignmentTask, CallInput, ProgramInput, StdioInput, TaggedValue, Target, Trace, VerdictName
 from coderlplus.sandbox.values import to_source
 
 
@@ -93,7 +93,7 @@ def choose_variables(trace: Trace, settings: AlignmentSettings, seed: int) -> li
                 continue
             label = f"{scope}.{name}" if scopes_of[name] > 1 or name == OUTPUT else name
             binding = bindings.get((scope, name), Bindings(computed=True))
-            rank = "given" if _is_given(canonical(value), binding, shown_input) else "plain" if canonical(value) in shown else "informative"
+            rank = "given" if _is_given(value, binding, shown_input, trace.input) else "plain" if canonical(value) in shown else "informative"
             fit.append((Target(label=label, value=value, scope=scope), rank))
     rng = random.Random(f"{seed}/variables/{_digest(trace.program, trace.input.to_json())}")
     chosen: list[int] = []
@@ -108,12 +108,15 @@ def is_fit(value: TaggedValue, max_chars: int) -> bool:
     return not _has_unwritable(value) and len(to_source(value)) <= max_chars
 
 
-def _is_given(value: str, binding: Bindings, shown_input: set[str]) -> bool:
+def _is_given(value: TaggedValue, binding: Bindings, shown_input: set[str], given: ProgramInput) -> bool:
+    text = canonical(value)
     if binding.computed:
         return False
-    if binding.parameter or binding.reads:
-        return not binding.constants and value in shown_input
-    return len(binding.constants) == 1 and value == binding.constants[0]
+    if binding.parameter:
+        return not binding.constants and text in shown_input
+    if binding.reads:
+        return not binding.constants and isinstance(given, StdioInput) and (text in shown_input or is_stretch_of(value, given.stdin))
+    return len(binding.constants) == 1 and text == binding.constants[0]
 
 
 def _has_unwritable(value: TaggedValue) -> bool:
