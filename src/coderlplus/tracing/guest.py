@@ -165,3 +165,6 @@ def _message(error: BaseException) -> str | None:
         if all(type(argument) in (int, str, float, bool, type(None)) for argument in error.args):
             return BaseException.__str__(error)[:MESSAGE_CHARS]
     return None
+
+
+instrument.instrument("def f(a): return a")  # the first parse of an interpreter is slow: it happens once here, before the sandbox forks
