@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from coderlplus.alignment import AlignmentSettings, JudgedRollout, Mined, mine, score_answer, write_answer
+from coderlplus.errors import SandboxError
 from coderlplus.judge import Judge
 from coderlplus.problems import read_recorded
-from coderlplus.records import CallInput, CallTest, CheckTest, Failure, Problem, Rollout, StdioInput, StdioTest, Verdict
+from coderlplus.records import CallInput, CallTest, CheckTest, Failure, Problem, Rollout, StdioInput, StdioTest, Trace, Verdict
 from coderlplus.sandbox import Sandbox
+from coderlplus.tracing import TraceRequest, trace_many
 
 CALLS = Problem(problem_id="c", statement="Sum.", entry_point="f", tests=(CallTest(([1, 2],), 3), CallTest(([4, 5],), 9)), setup_code="import math")
 STDIN = Problem(problem_id="s", statement="Twice.", tests=(StdioTest("0\n", "0\n"), StdioTest("3\n", "6\n")))
@@ -103,6 +105,20 @@ def test_a_program_that_passes_check_tests_is_asked_about_their_first_literal_ca
     problem = Problem(problem_id="k", statement="Sum.", entry_point="f", tests=(CheckTest("x = [1]\nassert f(x) == 1 and f([2, 3]) == 5"),))
     (task,) = mined(sandbox, problem, "def f(a):\n    b = sum(a)\n    return b", source="passed").tasks
     assert task.input == CallInput("f", ([2, 3],))
+
+
+def test_a_fault_of_our_sandbox_costs_one_task_or_is_an_error(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(sandbox: Sandbox, requests: Sequence[TraceRequest]) -> list[Trace]:
+        if any("* 5" in request.program for request in requests):
+            raise SandboxError("out of order")
+        return trace_many(sandbox, requests)
+
+    monkeypatch.setattr("coderlplus.alignment.mining.trace_many", faulty)
+    programs = ["def f(a):\n    b = len(a) * 5\n    return b", "def f(a):\n    b = len(a) * 6\n    return b"]
+    result = mined(sandbox, CALLS, *programs)
+    assert (len(result.tasks), result.rejects) == (1, {"trace_fault": 1})
+    with pytest.raises(SandboxError, match="out of order"):
+        mined(sandbox, CALLS, programs[0])
 
 
 PROGRAMS = [f"def f(a):\n    b = len(a) * 5\n    c = b + {number}\n    d = c * 2\n    e = d - c\n    return e" for number in range(40, 52)]

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from coderlplus.alignment import write_answer
 from coderlplus.cli import app
 from coderlplus.errors import CodeRLPlusError
-from coderlplus.records import AlignmentTask, CallTest, Problem, Rollout, StdioTest, read_jsonl, write_jsonl
+from coderlplus.records import AlignmentTask, CallInput, CallTest, Problem, Rollout, StdioTest, read_jsonl, write_jsonl
 
 PROBLEMS = [
     Problem(problem_id="c", statement="Sum.", entry_point="f", tests=(CallTest(([1, 2],), 3), CallTest(([4, 5],), 9))),
@@ -71,6 +71,22 @@ def test_tasks_of_the_failing_programs_and_scores_of_answers(run, tmp_path: Path
     scores = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
     assert [item["reward"] for item in scores] == [1.0, pytest.approx(0.55), 0.0]
     assert scores[1]["correct"] == {"m": True, "output": False}
+
+
+def test_a_recorded_file_brings_problems_and_programs(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    row = {
+        "task_id": "MBPP/76",
+        "prompt": 'def area(m, n):\n    """Area."""\n',
+        "entry_point": "area",
+        "test": "\ndef check(candidate):\n    assert area(4, 3) == 12\n    assert area(2, 2) == 4\ncheck(area)\n",
+        "solution": 'def area(m, n):\n    """Area."""\n    s = m + n  # 7\n    return s\n',
+        "is_solved": False,
+    }
+    (tmp_path / "runs.jsonl").write_text(json.dumps(row) + "\n")
+    run("tasks", "runs.jsonl", "runs.jsonl", "-o", "tasks.jsonl")
+    (task,) = read_jsonl(tmp_path / "tasks.jsonl", AlignmentTask)
+    assert (task.rollout_id, task.input) == ("runs/MBPP/76", CallInput("area", (4, 3)))
+    assert write_answer(task.targets) == '{"s": 7, "output": 7}'
 
 
 def test_the_summary_can_be_read(run) -> None:  # type: ignore[no-untyped-def]

@@ -16,8 +16,9 @@ from coderlplus.alignment.facts import canonical, literal_calls
 from coderlplus.alignment.prompts import shown_program
 from coderlplus.alignment.settings import AlignmentSettings
 from coderlplus.alignment.tasks import Lineage, make_task
+from coderlplus.errors import SandboxError
 from coderlplus.programs import cyclomatic_complexity, normalized
-from coderlplus.records import AlignmentTask, CallInput, CallTest, CheckTest, Problem, ProgramInput, Rollout, StdioInput, StdioTest, Verdict
+from coderlplus.records import AlignmentTask, CallInput, CallTest, CheckTest, Problem, ProgramInput, Rollout, StdioInput, StdioTest, Trace, Verdict
 from coderlplus.sandbox import Sandbox
 from coderlplus.tracing import TraceRequest, trace_many
 
@@ -62,7 +63,7 @@ def mine(
     `prompt_fits` is an engine's own filter, by tokens. Reasons of rejection beside those of `make_task`: `passed` and `failed` (not asked for by
     the source), `sandbox_fault`, `no_program`, `syntax_error`, `exception`, `time_limit`, `memory_limit`, `output_limit` (as judged), `no_input` (it
     failed before it was given one), `too_long`, `too_complex`, `duplicate` (the same program and input before, comments and format aside),
-    `over_budget` (more than `mine_per_step`). Raises `SandboxError` if our sandbox fails.
+    `over_budget` (more than `mine_per_step`), `trace_fault` (our sandbox failed on it). Raises `SandboxError` if our sandbox fails on all.
     """
     rejects: Counter[str] = Counter()
     candidates: dict[str, _Candidate] = {}
@@ -83,7 +84,10 @@ def mine(
         chosen = [chosen[index] for index in picked]
     requests = [_request(candidate) for candidate in chosen]
     tasks: list[AlignmentTask] = []
-    for source, trace in zip((candidate.judged for candidate in chosen), trace_many(sandbox, requests), strict=True):
+    for source, trace in zip((candidate.judged for candidate in chosen), _traces(sandbox, requests), strict=True):
+        if trace is None:
+            rejects["trace_fault"] += 1
+            continue
         problem = source.problem
         lineage = Lineage(problem_id=problem.problem_id, rollout_id=source.rollout.rollout_id, step=step, verdict=source.verdict.verdict)
         task = make_task(trace, lineage, settings=settings, seed=seed, setup_code=problem.setup_code)
@@ -121,6 +125,22 @@ def _candidate(judged: JudgedRollout, settings: AlignmentSettings) -> _Candidate
     if cyclomatic_complexity(program) > settings.max_complexity:
         return "too_complex"
     return _Candidate(judged, program, given)
+
+
+def _traces(sandbox: Sandbox, requests: Sequence[TraceRequest]) -> list[Trace | None]:
+    """The traces; if the sandbox fails on some program, those of the others."""
+    try:
+        return [*trace_many(sandbox, requests)]
+    except SandboxError:
+        traces: list[Trace | None] = []
+        for request in requests:
+            try:
+                traces += trace_many(sandbox, [request])
+            except SandboxError:
+                traces.append(None)
+        if not any(traces):
+            raise
+        return traces
 
 
 def same_question(program: str, given: ProgramInput) -> str:
