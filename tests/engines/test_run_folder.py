@@ -82,3 +82,8 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot write the run folder"):
         RunFolder(tmp_path / "file" / "run").begin("", ())
+
+
+def test_settings_that_changed_between_two_beginnings_are_told(run: RunFolder) -> None:
+    assert run.begin("seed: 0\ntrl: {max_steps: 5}\n", ()) == []
+    assert run.begin("seed: 0\ntrl: {max_steps: 9}\n", ()) == ["trl.max_steps: 5 → 9"]

@@ -16,6 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from coderlplus import __version__
 from coderlplus.errors import ConfigError, DataError
 
@@ -39,19 +41,22 @@ class RunFolder:
         if self._metrics.exists() and not resume:
             raise ConfigError(f"{self.path} already holds a run; add --resume to continue it, or choose another output")
 
-    def begin(self, config: str, isolation: Sequence[str]) -> None:
+    def begin(self, config: str, isolation: Sequence[str]) -> list[str]:
         """Write what describes the run, and cut its files back to the newest whole checkpoint, or to nothing where there is none.
 
-        Raises `ConfigError` when the folder cannot be written.
+        Returns the settings that differ from those the run had before, as `key: before → now`. Raises `ConfigError` when it cannot be written.
         """
+        saved = self.path / "config.yaml"
         try:
+            changes = differences(saved.read_text(encoding="utf-8"), config) if saved.exists() else []
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             checkpoint = self.latest_checkpoint()
             self._cut(0 if checkpoint is None else checkpoint_step(checkpoint))
-            (self.path / "config.yaml").write_text(config, encoding="utf-8")
+            saved.write_text(config, encoding="utf-8")
             (self.path / "environment.json").write_text(json.dumps(environment(isolation), indent=2) + "\n", encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"cannot write the run folder {self.path}: {error.strerror}; choose another output") from error
+        return changes
 
     def latest_checkpoint(self) -> Path | None:
         """The newest checkpoint that is whole: a run may have been killed while it wrote one."""
@@ -101,6 +106,23 @@ def checkpoint_step(path: Path) -> int:
     """
     number = path.name.rpartition("-")[2]
     return int(number) if number.isdigit() else 0
+
+
+def differences(before: str, now: str) -> list[str]:
+    """The settings of two configurations in YAML that differ.
+
+    >>> differences("seed: 0\\ntrl: {max_steps: 5}", "seed: 0\\ntrl: {max_steps: 9, beta: 0.1}")
+    ['trl.beta: None → 0.1', 'trl.max_steps: 5 → 9']
+    """
+    one, other = _flat(yaml.safe_load(before)), _flat(yaml.safe_load(now))
+    return [f"{key}: {one.get(key)} → {other.get(key)}" for key in sorted(one.keys() | other.keys()) if one.get(key) != other.get(key)]
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested settings with dotted keys."""
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {key: leaf for name, inner in value.items() for key, leaf in _flat(inner, f"{prefix}.{name}" if prefix else str(name)).items()}
 
 
 def environment(isolation: Sequence[str]) -> dict[str, Any]:

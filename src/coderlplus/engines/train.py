@@ -87,7 +87,8 @@ def train(
         record.trainer = trainer
         with trainer.accelerator.main_process_first():
             if trainer.accelerator.is_main_process:
-                run.begin(config.model_copy(update={"trl": settings}).to_yaml(), sandbox.isolation)
+                for change in run.begin(config.model_copy(update={"trl": settings}).to_yaml(), sandbox.isolation):
+                    print(f"resuming with another setting: {change}", file=sys.stderr)
             checkpoint = run.latest_checkpoint()
         with stop.listening():
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
