@@ -53,9 +53,7 @@ def generate(
             for start in range(0, len(order), per_batch):
                 chosen = order[start : start + per_batch]
                 ids_BT, mask_BT = _left_padded([prompts[index] for index in chosen], tokenizer.pad_token_id)
-                output_ST = model.generate(  # type: ignore[operator]
-                    input_ids=ids_BT.to(model.device), attention_mask=mask_BT.to(model.device), generation_config=config
-                )
+                output_ST = model.generate(input_ids=ids_BT.to(model.device), attention_mask=mask_BT.to(model.device), generation_config=config)
                 decoded = tokenizer.batch_decode(output_ST[:, ids_BT.shape[1] :], skip_special_tokens=True)
                 for place, index in enumerate(chosen):
                     texts[index] = decoded[place * samples : (place + 1) * samples]

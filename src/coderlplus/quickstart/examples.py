@@ -1,7 +1,8 @@
 """What the warm start learns from: problems with programs, and alignment tasks with answers, worded exactly as the library words them later.
 
-Each is a pair of user text and assistant text. The facts of an alignment task come from the world's own definition of its operations rather than from the
-sandboxed tracer, which would be too slow for a hundred thousand examples; task and prompt are made by `coderlplus.alignment` (a test compares both ways).
+Each is a pair of user text and assistant text. The facts of an alignment task come from the world's own definition of its operations rather than from
+the sandboxed tracer, which would be too slow for fifty thousand examples; task and prompt are made by `coderlplus.alignment`. A test compares
+both ways.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ SETTINGS = AlignmentSettings(prompt_style="compact")
 LINEAGE = Lineage(problem_id="world", rollout_id="world")
 
 
-def program_example(rng: random.Random, *, counts: Sequence[int], vague: float) -> tuple[str, str]:
-    """A training problem and its program."""
-    sample = world.draw_problem(rng, "train", counts=counts, vague=vague)
-    values = world.run(sample.steps, sample.inputs[0])
-    return sample.statement, world.program_text(sample.steps, values)
+def program_example(rng: random.Random, *, counts: Sequence[int], faulty: float = 0.0) -> tuple[str, str]:
+    """A training problem and its program; a share of the programs is `faulty`: one operation is another, and the comments say what it does."""
+    while True:
+        sample = world.draw_problem(rng, "train", counts=counts)
+        steps = world.mutate(rng, sample.steps, "train") if rng.random() < faulty else sample.steps
+        values = world.run(steps, sample.inputs[0])
+        if values is not None:
+            return sample.statement, world.program_text(steps, values)
 
 
 def prediction_example(rng: random.Random, *, counts: Sequence[int], mutated: float) -> tuple[str, str]:

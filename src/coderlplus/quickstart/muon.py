@@ -16,7 +16,7 @@ EPSILON = 1e-7
 
 def orthogonalised(matrices_NRC: torch.Tensor, steps: int = 4) -> torch.Tensor:
     """Matrices with the same row and column spaces whose singular values are all near 1, by Newton–Schulz iteration. Shape (N, R, C), R ≤ C."""
-    x = matrices_NRC / (matrices_NRC.norm(dim=(1, 2), keepdim=True) + EPSILON)
+    x: torch.Tensor = matrices_NRC / (matrices_NRC.norm(dim=(1, 2), keepdim=True) + EPSILON)
     a, b, c = COEFFICIENTS
     for _ in range(steps):
         gram = x @ x.transpose(1, 2)

@@ -1,7 +1,7 @@
 """The quick start from nothing to the page: problems → warm start → GRPO and CodeRL+ side by side → evaluation → summary.
 
-The parent process makes problems and warm start (with two threads); each arm is a process with one thread that trains through `coderlplus.engines` and then
-evaluates itself. Interrupted at any point, the same command goes on: complete artefacts are kept, arms resume from their last checkpoint.
+The parent process makes problems and warm start; each arm is a process with one thread that trains through `coderlplus.engines` and then evaluates
+itself. Interrupted at any point, the same command goes on: complete artefacts are kept, arms resume from their last checkpoint.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def quickstart(root: Path, settings: QuickstartSettings, *, arms: Sequence[str] 
         done = layout.warm_start.exists()
         if not done:
             total = settings.warm_start.steps
-            make_warm_start(layout, settings, lambda step, loss: progress.update(step / total, f"step {step}/{total}, loss {loss:.2f}"), threads=2)
+            make_warm_start(layout, settings, lambda step, loss: progress.update(step / total, f"step {step}/{total}, loss {loss:.2f}"))
         progress.end(skipped=done)
 
         progress.begin("training")

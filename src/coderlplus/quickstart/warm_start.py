@@ -1,8 +1,8 @@
 """The warm start: supervised training from nothing, so that reinforcement learning starts from a model that sometimes succeeds.
 
-Alignment tasks come early and plentifully, on programs of one operation first: a model that cannot execute one operation never learns to from the reward of
-a whole answer. Muon for the matrices of the layers, AdamW for the rest. The examples of a step depend on the seed and the number of the step alone,
-so a warm start that was interrupted goes on from its last checkpoint to the same weights.
+Alignment tasks come early and plentifully, on programs of one operation first: a model that cannot execute one operation never learns to from the
+reward of a whole answer. Muon for the matrices of the layers, AdamW for the rest. The examples of a step depend on the seed and the number of the
+step alone, so a warm start that was interrupted goes on from its last checkpoint to the same weights.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ class WarmStartSettings:
     lr_muon: float = 0.02
     lr_adam: float = 3e-3
     early_prediction_share: float = 0.9
-    late_prediction_share: float = 0.8
+    late_prediction_share: float = 0.7
     early_until: float = 0.35
     single_operations_until: float = 0.15
     mutated: float = 0.3
     """Share of predicted programs in which one operation was replaced."""
-    vague: float = 0.0
-    """Share of operations that a statement does not tell."""
+    faulty: float = 0.4
+    """Share of the programs learnt from that are wrong, as programs found in the world are."""
 
 
 class Examples(IterableDataset[Batch]):
-    """The batches of the steps from `first` on."""
+    """The batches of the steps from `first`, a multiple of `POOL`, on."""
 
     def __init__(self, settings: WarmStartSettings, tokenizer: PreTrainedTokenizerFast, first: int) -> None:
         self.settings, self.tokenizer, self.first = settings, tokenizer, first
@@ -71,7 +71,7 @@ def examples(settings: WarmStartSettings, step: int) -> list[tuple[str, str]]:
     counts = (1, 1, 2) if place < settings.single_operations_until else (1, 2, 2, 3) if early else (2, 2, 3)
     predictions = round(settings.batch_size * (settings.early_prediction_share if early else settings.late_prediction_share))
     return [prediction_example(rng, counts=counts, mutated=settings.mutated) for _ in range(predictions)] + [
-        program_example(rng, counts=(2, 2, 3), vague=settings.vague) for _ in range(settings.batch_size - predictions)
+        program_example(rng, counts=(2, 2, 3), faulty=settings.faulty) for _ in range(settings.batch_size - predictions)
     ]
 
 

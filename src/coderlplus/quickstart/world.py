@@ -37,7 +37,6 @@ LENGTH = 4
 """How many digits an input has."""
 MAX_DIGITS = 6
 LIMITS = Limits(cpu_s=1.0, wall_s=5.0, memory_mb=128, output_kb=16)
-VAGUE = ("change it in some way", "do something to it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +179,8 @@ def mutate(rng: random.Random, steps: Sequence[Step], split: Split) -> tuple[Ste
             return result
 
 
-def draw_problem(rng: random.Random, split: Split, *, counts: Sequence[int] = (2, 2, 3), vague: float = 0.0) -> Sample:
-    """A problem of a split whose every step matters on the visible examples and whose outputs differ. `vague` is the share of steps not told."""
+def draw_problem(rng: random.Random, split: Split, *, counts: Sequence[int] = (2, 2, 3)) -> Sample:
+    """A problem of a split whose every step matters on the visible examples and whose outputs differ."""
     while True:
         steps = draw_steps(rng, rng.choice(counts), split)
         if all(len(OPERATIONS[name].numbers) == 1 for name, _ in steps):
@@ -202,7 +201,7 @@ def draw_problem(rng: random.Random, split: Split, *, counts: Sequence[int] = (2
         outputs = [history[-1] for history in histories]
         if min(changes) < 2 or len({tuple(output) for output in outputs}) < 4:
             continue
-        phrases = [rng.choice(VAGUE if rng.random() < vague else OPERATIONS[name].phrases) for name, _ in steps]
+        phrases = [rng.choice(OPERATIONS[name].phrases) for name, _ in steps]
         statement = f"Write {ENTRY_POINT}(x): {', then '.join(phrases)}."
         statement += "".join(f"\n{ENTRY_POINT}({x}) == {y}" for x, y in zip(inputs[:VISIBLE], outputs[:VISIBLE], strict=True))
         return Sample(steps, tuple(inputs), tuple(outputs), statement)
@@ -222,10 +221,10 @@ def problem(sample: Sample, problem_id: str) -> Problem:
     )
 
 
-def draw_problems(split: Split, count: int, seed: int, *, vague: float = 0.0) -> list[Problem]:
+def draw_problems(split: Split, count: int, seed: int) -> list[Problem]:
     """`count` problems of a split; the same seed gives the same problems."""
     rng = random.Random(f"{split}:{seed}")
-    return [problem(draw_problem(rng, split, vague=vague), f"{split}-{number}") for number in range(count)]
+    return [problem(draw_problem(rng, split), f"{split}-{number}") for number in range(count)]
 
 
 def call(x: Digits) -> CallInput:
@@ -245,7 +244,6 @@ def text_pieces() -> list[str]:
         "  # ",
     ]
     pieces += [phrase for operation in OPERATIONS.values() for phrase in operation.phrases]
-    pieces += VAGUE
     for operation in OPERATIONS.values():
         indented = "    " + operation.code.replace("\n", "\n    ")
         pieces += [piece for piece in re.split(r"\{\w+\}", indented) if len(piece) > 1]

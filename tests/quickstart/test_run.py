@@ -1,0 +1,61 @@
+"""The whole loop in miniature: every part is the real one, only the numbers of steps are small."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from coderlplus.errors import ConfigError
+from coderlplus.quickstart.run import quickstart
+from coderlplus.quickstart.settings import TINY, Layout
+
+NUMBERS = {"pass_at_1_sampled", "pass_at_1_greedy", "pass_at_8", "output_accuracy", "all_variables_accuracy", "samples", "seconds"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("quickstart")
+    quickstart(root, TINY)
+    return root
+
+
+def metrics(folder: Path, arm: str) -> list[dict[str, float]]:
+    """All that does not depend on time."""
+    lines = [json.loads(line) for line in (folder / arm / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if not name.startswith("seconds/")} for line in lines]
+
+
+def test_it_ends_with_a_summary_of_all_three_models(folder: Path) -> None:
+    summary = json.loads((folder / "summary.json").read_text())
+    assert set(summary) == {"warm_start", "grpo", "coderlplus"}
+    assert all(set(values) >= NUMBERS for values in summary.values())
+    assert summary["grpo"]["samples"] == summary["coderlplus"]["samples"] == TINY.steps * TINY.prompts_per_step * TINY.samples_per_prompt
+
+
+def test_both_arms_measured_the_same_warm_start_before_they_learnt(folder: Path) -> None:
+    first, second = ({name: value for name, value in metrics(folder, arm)[0].items() if name.startswith("eval/")} for arm in ("grpo", "coderlplus"))
+    assert first == second != {}
+
+
+def test_the_same_command_again_changes_nothing(folder: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
+    quickstart(folder, TINY)
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
+
+
+def test_another_setting_needs_another_folder(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="other settings"):
+        quickstart(folder, dataclasses.replace(TINY, seed=1))
+
+
+def test_the_same_seed_gives_the_same_numbers_in_another_folder(folder: Path, tmp_path: Path) -> None:
+    quickstart(tmp_path, TINY)
+    for arm in ("grpo", "coderlplus"):
+        assert metrics(tmp_path, arm) == metrics(folder, arm)
+    names = ("warm_start", "grpo", "coderlplus")
+    first, second = ([json.loads(Layout(root).evaluation(name).read_text()) for name in names] for root in (folder, tmp_path))
+    for one, other in zip(first, second, strict=True):
+        assert {name: value for name, value in one.items() if "seconds" not in name} == {name: value for name, value in other.items() if "seconds" not in name}
