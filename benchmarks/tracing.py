@@ -31,7 +31,7 @@ for i in range(600_000):
         total -= state % 5
 print(total)
 """,
-    "calls": """
+    "recursive calls": """
 def fib(n):
     if n < 2:
         return n

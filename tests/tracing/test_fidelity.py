@@ -292,7 +292,7 @@ def test_recorded_stdin_programs_behave_the_same(sandbox: Sandbox, shared: Path)
 
 def assert_same_behaviour(sandbox: Sandbox, programs: list[str], stdins: list[str], at_least: float) -> None:
     """Equal behaviour of every program that behaves the same twice, which most must do."""
-    limits = Limits(cpu_s=2)
+    limits = Limits(cpu_s=1)
     given = list(zip(programs, map(StdioInput, stdins), strict=True))
     runs = [
         trace_many(sandbox, [TraceRequest(program=program, input=stdin, limits=limits, semantics=semantics) for program, stdin in given])

@@ -182,6 +182,10 @@ class _Rewriter:
     def item(self, name: str, index: int, context: ast.expr_context, place: Mapping[str, Any]) -> ast.Subscript:
         return ast.Subscript(self.slot(name, place), ast.Constant(index, **place), context, **place)
 
+    def unless_too_deep(self, statement: ast.stmt, place: Mapping[str, Any]) -> ast.stmt:
+        """The statement, which does nothing where there is no room left on the stack."""
+        return ast.Try([statement], [ast.ExceptHandler(self.slot(TOO_DEEP, place), None, [ast.Pass(**place)], **place)], [], [], **place)
+
     def token(self, scope: Scope, place: Mapping[str, Any]) -> ast.expr:
         """The number of the running activation: a local variable in functions; class bodies have none, so that no class gets an attribute."""
         if scope.kind == "class":
@@ -223,8 +227,7 @@ class _Final(_Rewriter):
             targets.append(ast.Name(scope.token, ast.Store(), **place))
         call = ast.Expr(ast.Call(self.slot(CLOSE, place), [ast.Constant(scope.index, **place)], [], **place), **place)
         is_wanted = ast.Compare(self.token(scope, place), [ast.In()], [self.slot(wanted(scope.index), place)], **place)
-        no_room = ast.ExceptHandler(self.slot(TOO_DEEP, place), None, [ast.Pass(**place)], **place)
-        close = ast.Try([ast.If(is_wanted, [call], [], **place)], [no_room], [], [], **place)
+        close = self.unless_too_deep(ast.If(is_wanted, [call], [], **place), place)
         start = ast.Assign(targets, number, **place)
         return [start, ast.Try(body, [], [], [close], **place) if body else close]
 
@@ -259,8 +262,8 @@ class _Binding(_Rewriter):
             key = self.key(name, owner)
             noted.append(ast.AugAssign(self.item(COUNT, key, ast.Store(), place), ast.Add(), ast.Constant(1, **place), **place))
             is_wanted = ast.Compare(self.item(COUNT, key, ast.Load(), place), [ast.In()], [self.slot(wanted(key), place)], **place)
-            record = ast.Call(self.slot(RECORD, place), [ast.Constant(key, **place), ast.Name(name, ast.Load(), **place)], [], **place)
-            noted.append(ast.If(is_wanted, [ast.Expr(record, **place)], [], **place))
+            call = ast.Call(self.slot(RECORD, place), [ast.Constant(key, **place), ast.Name(name, ast.Load(), **place)], [], **place)
+            noted.append(self.unless_too_deep(ast.If(is_wanted, [ast.Expr(call, **place)], [], **place), place))
         return noted
 
     def walrus(self, node: ast.NamedExpr, scope: Scope) -> ast.expr:
