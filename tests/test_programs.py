@@ -79,7 +79,8 @@ def test_a_fenced_program_comes_back_and_extracting_twice_changes_nothing(progra
         assert again == extracted
 
 
-REPEATED = "-|not |lambda:|2**|1+|(|[|{|1 if 1 else |a.|a<|a and |a=|yield |f(|{a:|'''|f'{|async ".split("|")
+REPEATED = ["-", "not ", "lambda:", "2**", "1+", "(", "[", "{", "1 if 1 else ", "a.", "a<", "a and ", "a=", "yield "]
+REPEATED += ["f(", "{a:", "'''", "f'{", "async "]
 REPEATED += ["\\\n", "if 1:\n ", "@a\n", "elif 1:\n  x\n"]
 
 
