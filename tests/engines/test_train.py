@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -148,6 +149,25 @@ def test_a_run_that_is_killed_and_resumed_is_the_run_that_was_not(
     assert metrics(resumed) == metrics(whole)
     assert samples(resumed) == samples(whole)
     assert weights(resumed) == weights(whole)
+
+
+@pytest.mark.parametrize("killed_before_the_final_model", [True, False])
+def test_a_finished_run_is_left_as_it_is(killed_before_the_final_model: bool, settings: dict[str, Any], tmp_path: Path) -> None:
+    config = config_of(settings, tmp_path / "run", trl={"max_steps": 2})
+    done = train(config)
+    before = metrics(done), weights(done)
+    if killed_before_the_final_model:
+        shutil.rmtree(done.final)
+    assert train(config, resume=True).final == done.final
+    assert (metrics(done), weights(done)) == before
+    assert not list(done.final.glob("optimizer*"))
+
+
+def test_a_finished_run_can_be_made_longer(settings: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(config_of(settings, tmp_path / "run", trl={"max_steps": 2}))
+    longer = train(config_of(settings, tmp_path / "run", trl={"max_steps": 3}), resume=True)
+    assert [line["step"] for line in metrics(longer)] == [1, 2, 3]
+    assert "resuming with another setting: trl.max_steps: 2 → 3" in capsys.readouterr().err
 
 
 def test_evaluations_stand_in_the_lines_of_their_steps(settings: dict[str, Any], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import json
 import math
 import platform
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
@@ -25,6 +26,9 @@ LIBRARIES = ("torch", "trl", "transformers", "accelerate", "datasets", "numpy")
 STATE_FILE = "coderlplus.json"
 """Our part of a checkpoint. The trainer writes `trainer_state.json` last: a checkpoint is whole when both can be read."""
 
+NOT_THE_MODEL = (STATE_FILE, "trainer_state.json", "optimizer*", "scheduler*", "scaler*", "rng_state*", "generation_*.pt", "global_step*")
+"""Files of a checkpoint that only a trainer needs."""
+
 
 class RunFolder:
     """Paths and files of the run at `path`; nothing is written before `begin`."""
@@ -33,6 +37,7 @@ class RunFolder:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.final = path / "final"
+        self.unfinished = path / "final.partial"
         self._metrics = path / "metrics.jsonl"
         self._samples = path / "samples.jsonl"
 
@@ -66,6 +71,18 @@ class RunFolder:
                     json.loads((path / name).read_text(encoding="utf-8"))
                 return path
         return None
+
+    def finish_from(self, checkpoint: Path) -> None:
+        """Make the model of a checkpoint the final one, where a run was killed between the two."""
+        if not self.final.exists():
+            shutil.copytree(checkpoint, self.unfinished, ignore=shutil.ignore_patterns(*NOT_THE_MODEL), dirs_exist_ok=True)
+            self.finish()
+
+    def finish(self) -> None:
+        """What is in `unfinished` becomes the final model."""
+        if self.final.exists():
+            shutil.rmtree(self.final)
+        self.unfinished.replace(self.final)
 
     def write_metrics(self, step: int, values: Mapping[str, Any]) -> None:
         """Append the metrics of a step; values that are absent or not finite are left out."""

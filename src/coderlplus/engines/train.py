@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import warnings
@@ -34,7 +35,7 @@ def train(
 
     `evaluate` gets the model in evaluation mode and returns numbers, written as `eval/<name>` at step 0, every `eval_every` optimisation steps
     (0: never) and the last one. With `resume`, a run that the folder holds continues exactly from its newest whole checkpoint; where there is none
-    it starts anew.
+    it starts anew, and a finished one is left as it is.
 
     Raises `ConfigError` or `DataError` for bad input, `SandboxError` when the sandbox is broken, and `KeyboardInterrupt` after Ctrl-C, once the
     checkpoint is saved.
@@ -90,12 +91,18 @@ def train(
                 for change in run.begin(config.model_copy(update={"trl": settings}).to_yaml(), sandbox.isolation):
                     print(f"resuming with another setting: {change}", file=sys.stderr)
             checkpoint = run.latest_checkpoint()
+        if checkpoint is not None and is_done(checkpoint, arguments):  # the trainer would take a step more
+            if trainer.accelerator.is_main_process:
+                run.finish_from(checkpoint)
+            return run
         with stop.listening():
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
         print(f"saved at step {trainer.state.global_step} of {trainer.state.max_steps}; continue with --resume", file=sys.stderr)
         raise KeyboardInterrupt
-    trainer.save_model(str(run.final))  # with the tokenizer
+    trainer.save_model(str(run.unfinished))  # with the tokenizer
+    if trainer.accelerator.is_main_process:
+        run.finish()
     return run
 
 
@@ -150,6 +157,14 @@ def trl_arguments(settings: dict[str, Any], config: RunConfig, run: RunFolder) -
     if config.skip_zero_advantage and not _zero_advantage_is_idle(arguments):
         raise ConfigError("skip_zero_advantage needs loss_type grpo, dapo or cispo, and neither beta nor an entropy or vLLM correction; turn it off")
     return arguments
+
+
+def is_done(checkpoint: Path, arguments: Any) -> bool:
+    """Whether a checkpoint is of the last step of the run that the arguments describe."""
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    if arguments.max_steps > 0:
+        return bool(state["global_step"] >= arguments.max_steps)
+    return bool(state["global_step"] >= state["max_steps"] and state["num_train_epochs"] >= arguments.num_train_epochs)
 
 
 def _zero_advantage_is_idle(arguments: Any) -> bool:
