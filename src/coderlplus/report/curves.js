@@ -79,7 +79,7 @@ function rejectChart(run, several) {
   }
   if (run.curves.mined) layers.unshift({ label: "made tasks", y: run.curves.mined });
   layers.forEach((layer, index) => { layer.color = `c-${index}`; });
-  return stackChart(run, "Tasks made, and rejects by reason", several ? `${run.label}, rollouts a step` : "rollouts a step", layers, compact, true);
+  return stackChart(run, "Tasks made, and rejects by reason", several ? `${run.label}, rollouts a batch` : "rollouts a batch", layers, compact, true);
 }
 
 function timeChart(run, several) {

@@ -186,11 +186,13 @@ function drawLines(spec, entries, px, py, right, bottom) {
 // Bars of at most BARS bins: {from, to, parts: [mean value by layer], total}. A bin holds whole generation batches, which may span several
 // steps; steps without any value do not count.
 function stack(entries, x) {
-  const period = Math.round(x.length / Math.max(1, entries[0].y.filter(isNumber).length));
+  const valued = (i) => entries.some((entry) => isNumber(entry.y[i]));
+  const first = x.findIndex((_, i) => valued(i)); // an evaluation before the first step has no bar
+  const period = Math.round((x.length - first) / Math.max(1, entries[0].y.filter(isNumber).length));
   const width = Math.max(1, Math.ceil(x.length / BARS / period)) * period;
   const bars = [];
-  for (let start = 0; start < x.length; start += width) {
-    const bin = x.map((_, i) => i).slice(start, start + width).filter((i) => entries.some((entry) => isNumber(entry.y[i])));
+  for (let start = first; start < x.length; start += width) {
+    const bin = x.map((_, i) => i).slice(start, start + width).filter(valued);
     const parts = entries.map((entry) => bin.reduce((sum, i) => sum + (entry.y[i] || 0), 0) / Math.max(1, bin.length));
     bars.push({ from: x[start], to: (x[start + width] ?? x[x.length - 1] + 1), parts, total: parts.reduce((sum, part) => sum + part, 0) });
   }
