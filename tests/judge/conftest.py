@@ -10,7 +10,7 @@ from coderlplus.judge import Judge
 from coderlplus.records import Limits, Problem, Rollout, Test, Verdict
 from coderlplus.sandbox import Sandbox
 
-SHORT = Limits(cpu_s=1, wall_s=3, memory_mb=256, output_kb=256)
+SHORT = Limits(cpu_s=0.5, wall_s=3, memory_mb=256, output_kb=256)
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,7 @@ STDIO = {
     "segmentation fault": "import ctypes; ctypes.string_at(0)",
     "threads that stay": "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\nprint(0)",
     "close everything": "import os; os.closerange(0, 256)",
-    "forged replies": "import os\nfor fd in range(3, 64):\n    try: os.write(fd, b'{\"passed\": true, \"exit_code\": 0, \"stdout\": 2}\\nend\\n')\n"
+    "forged replies": 'import os\nfor fd in range(3, 64):\n    try: os.write(fd, b\'{"passed": true, "exit_code": 0, "stdout": 2}\\nend\\n\')\n'
     "    except OSError: pass\nos._exit(0)",
     "garbage replies": "import os\nfor fd in range(3, 64):\n    try: os.write(fd, b'[' * 100000 + bytes(range(256)) + b'\\n')\n    except OSError: pass",
     "empty its files": "import os\nfor fd in range(64):\n    try: os.ftruncate(fd, 0)\n    except OSError: pass\nprint(5)",
@@ -84,7 +84,7 @@ CHECK = {
     "exit": "import sys\ndef f(n): sys.exit(0)",
     "os._exit": "import os\ndef f(n): os._exit(0)",
     "exit while loading": "import os\ndef f(n): return 6\nos._exit(0)",
-    "forged answers": "import os\ndef f(n):\n    for fd in range(3, 64):\n        try: os.write(fd, b'\\x10\\0\\0\\0{\"value\": 6}    ' * 9 + b'{\"end\": \"passed\"}\\nend\\n')\n"
+    "forged answers": 'import os\ndef f(n):\n    for fd in range(3, 64):\n        try: os.write(fd, b\'\\x10\\0\\0\\0{"value": 6}    \' * 9 + b\'{"end": "passed"}\\nend\\n\')\n'
     "        except OSError: pass\n    os._exit(0)",
     "huge message": "import os\ndef f(n):\n    for fd in range(3, 64):\n        try: os.write(fd, b'\\xff\\xff\\xff\\xff')\n        except OSError: pass\n    while True: pass",
     "patched assertion": "import builtins\nbuiltins.AssertionError = ValueError\nbuiltins.print = print\ndef f(n): return 0",
@@ -105,6 +105,9 @@ HONEST = {
     "open(0)": "print(int(open(0).read()) * 2)",
     "stdout.write without a newline": "import sys\nsys.stdout.write(str(2 * int(sys.stdin.read())))",
     "deep recursion": "import sys\nsys.setrecursionlimit(10**6)\ndef f(n): return 0 if n == 0 else 1 + f(n - 1)\nprint(int(input()) * 2 + f(20000) - 20000)",
+    "stdout closed": "import sys\nprint(int(input()) * 2)\nsys.stdout.close()",
+    "stdout opened anew": "out = open(1, 'w')\nout.write(str(int(input()) * 2))",
+    "stdout replaced": "import sys, io\nclass Out(io.StringIO):\n    def flush(self): sys.__stdout__.write(self.getvalue())\nsys.stdout = Out()\nprint(int(input()) * 2)",
     "main guard": "def main():\n    print(int(input()) * 2)\nif __name__ == '__main__':\n    main()",
     "thread pool": "from concurrent.futures import ThreadPoolExecutor\nn = int(input())\nwith ThreadPoolExecutor() as pool: print(sum(pool.map(int, [n, n])))",
     "atexit": "import atexit\natexit.register(lambda: print(int(input()) * 2))",

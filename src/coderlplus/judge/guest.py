@@ -39,6 +39,7 @@ def run_stdio(payload: Mapping[str, Any], host: Any) -> None:
     """
     code = compile_program(payload, host)
     recursion_limit = sys.getrecursionlimit()
+    spare = [(os.dup(fd), fd) for fd in range(3)]
     for index, stdin in enumerate(payload["stdins"]):
         _fill_stdin(stdin.encode("utf-8", "surrogateescape"))
         if index:
@@ -47,6 +48,8 @@ def run_stdio(payload: Mapping[str, Any], host: Any) -> None:
         module = new_module("__main__")
         ending = _run_script(code, module)
         sys.setrecursionlimit(recursion_limit)
+        for copy, fd in spare:  # the program may have closed them
+            os.dup2(copy, fd)
         host.reply(ending | {"stdout": os.fstat(1).st_size})
         if threading.active_count() > 1:
             return
@@ -61,7 +64,7 @@ def _fill_stdin(data: bytes) -> None:
 
 
 def _run_script(code: list[types.CodeType], module: types.ModuleType) -> dict[str, Any]:
-    """As the interpreter does: run, wait for threads, run exit functions, flush."""
+    """As the interpreter does: run, wait for threads, run exit functions, let go of everything, flush."""
     ending: dict[str, Any] = {"exit_code": 0}
     try:
         for part in code:
@@ -75,10 +78,17 @@ def _run_script(code: list[types.CodeType], module: types.ModuleType) -> dict[st
             thread.join()
     atexit._run_exitfuncs()
     try:
-        sys.stdout.flush()
-    except (OSError, ValueError) as error:
+        _flush(sys.stdout)
+        module.__dict__.clear()  # closes, and so flushes, files that the program opened on stdout
+        _flush(sys.__stdout__)
+    except Exception as error:
         ending = {"exit_code": 1} | describe(error)
     return ending
+
+
+def _flush(stream: Any) -> None:
+    if stream is not None and not stream.closed:
+        stream.flush()
 
 
 def run_calls(payload: Mapping[str, Any], host: Any) -> None:

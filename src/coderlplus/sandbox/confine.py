@@ -77,7 +77,8 @@ class Confinement:
             os.close(self.ruleset)
 
     def apply_to_zygote(self) -> None:
-        """What children inherit, or what a zygote can do without."""
+        """What children inherit, or what a zygote can do without; it dies with the thread of the pool that started it."""
+        _check(_prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0))
         _check(_prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
         if "no_new_privs" in self.layers or self.layers & {"landlock", "seccomp"}:
             _check(_prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))

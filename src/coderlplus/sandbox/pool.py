@@ -114,6 +114,11 @@ class Sandbox:
         self._check_usable()
         return self._threads.submit(function, self._run, *arguments)
 
+    def processes(self) -> list[int]:
+        """The process ids of the fork servers."""
+        with self._lock:
+            return [zygote.process.pid for zygote in self._zygotes]
+
     def close(self) -> None:
         """End all processes; running jobs end with a fault. The sandbox cannot be used any more."""
         self._closed = True
@@ -121,12 +126,11 @@ class Sandbox:
             return
         self._threads.shutdown(wait=False, cancel_futures=True)
         with self._lock:
-            zygotes, self._zygotes = self._zygotes, set()
-        for zygote in zygotes:
-            zygote.interrupt()
+            for zygote in self._zygotes:
+                zygote.interrupt()
         self._threads.shutdown(wait=True)
-        for zygote in zygotes:
-            zygote.close()
+        while self._zygotes:
+            self._zygotes.pop().close()
 
     def __enter__(self) -> Self:
         return self
@@ -147,6 +151,8 @@ class Sandbox:
                 return Outcome(ending="fault", detail="the sandbox was closed", isolation=self.isolation)
             zygote = self._zygote(job.hash_seed)
             try:
+                if self._closed:
+                    zygote.interrupt()
                 outcome = zygote.run(job)
                 if outcome.ending != "fault":
                     return outcome

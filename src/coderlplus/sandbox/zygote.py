@@ -145,6 +145,7 @@ class Child:
             os.write(ready, struct.pack("Q", 1))
             os.close(ready)
             gc.enable()
+            random.seed(HASH_SEED)  # the module seeds itself anew after a fork
             FUNCTIONS[header["guest"]](json.loads(self.payload), host)
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(Exception):
@@ -188,12 +189,11 @@ class Child:
         for fd in (self.stdin, self.stdout, self.stderr, self.replies):
             os.close(fd)
         code = os.waitstatus_to_exitcode(self.status)
-        peak_mb = max(0, self.peak_kb - BASE_KB) / 1024
         if self.killed == "time" or code == -signal.SIGXCPU or self.cpu_s > self.cpu_limit_s:
             ending = "time_limit"
         elif max(stdout_size, stderr_size) > output_bytes or replies_size > reply_bytes:
             ending = "output_limit"
-        elif replies.endswith(OUT_OF_MEMORY) or peak_mb > header["memory_bytes"] / 2**20:
+        elif replies.endswith(OUT_OF_MEMORY) or (self.peak_kb - BASE_KB) << 10 > header["memory_bytes"]:
             ending = "memory_limit"
         elif self.killed:
             ending, code = "returned", 0
@@ -202,7 +202,7 @@ class Child:
         else:
             ending = "returned" if code == 0 and replies.endswith(END) else "exited"
         parts = [stdout, stderr, replies]
-        used = {"cpu_s": round(self.cpu_s, 6), "wall_s": round(self.wall_s, 6), "peak_mb": round(peak_mb, 2)}
+        used = {"cpu_s": round(self.cpu_s, 6), "wall_s": round(self.wall_s, 6), "peak_mb": round(self.peak_kb / 1024, 1)}
         return {"ending": ending, "exit_code": code, "lengths": [len(part) for part in parts]} | used, parts
 
 
@@ -295,11 +295,11 @@ def serve(connection: socket.socket, confinement: Any, guests: _Guests) -> None:
 _BUILTINS = dict(vars(builtins))
 FUNCTIONS: dict[str, Callable[[Any, Host], object]] = {}
 OPEN_FD_BOUND = 256
-BASE_KB = 0
+BASE_KB = HASH_SEED = 0
 
 
 def main() -> None:
-    global BASE_KB
+    global BASE_KB, HASH_SEED
     connection = socket.socket(fileno=int(sys.argv[1]))
     settings = json.loads(sys.argv[2])
     os.chdir("/")
@@ -313,7 +313,7 @@ def main() -> None:
     in_force = [layer for layer in settings["layers"] if layer not in missing]
     confinement = confine.Confinement(in_force, settings["roots"])
     confinement.apply_to_zygote()
-    random.seed(settings["hash_seed"])
+    HASH_SEED = settings["hash_seed"]
     sys.argv[:] = ["program.py"]
     gc.disable()
     gc.collect()

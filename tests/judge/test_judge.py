@@ -1,0 +1,245 @@
+"""What the judge says of programs, test kind by test kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from coderlplus.errors import DataError, SandboxError
+from coderlplus.judge import Judge
+from coderlplus.records import CallInput, CallTest, CheckTest, Limits, Problem, Rollout, StdioInput, StdioTest, Test, Verdict
+from coderlplus.sandbox import Job, Outcome, Sandbox
+from coderlplus.sandbox.pool import Zygote
+
+VerdictOn = Callable[..., Verdict]
+DOUBLE = tuple(CallTest((n,), 2 * n) for n in range(4))
+
+
+def stdio(verdict_on: VerdictOn, program: str, stdin: str, stdout: str, **fields: str) -> str:
+    return verdict_on(program, StdioTest(stdin, stdout), entry_point=None, **fields).verdict
+
+
+@pytest.mark.parametrize(
+    ("program", "verdict"),
+    [
+        ("print(int(input()) * 2)", "passed"),
+        ("print('6 ')", "passed"),
+        ("print(7)", "wrong_answer"),
+        ("", "no_program"),
+        ("print(6", "syntax_error"),
+        ("return 6", "syntax_error"),
+        ("print(6); 1 / 0", "runtime_error"),
+        ("print(6); exit(1)", "runtime_error"),
+        ("print(6); exit('no')", "runtime_error"),
+        ("input(); input()", "runtime_error"),
+        ("import sys; sys.stdout.close()", "wrong_answer"),
+        ("while True: pass", "time_limit"),
+        ("x = bytearray(10**10)", "memory_limit"),
+        ("print('6' * 10**7)", "output_limit"),
+    ],
+)
+def test_verdict_on_a_script(verdict_on: VerdictOn, program: str, verdict: str) -> None:
+    assert stdio(verdict_on, program, "3\n", "6\n") == verdict
+
+
+@pytest.mark.parametrize(
+    ("program", "verdict"),
+    [
+        ("def f(n): return 2 * n", "passed"),
+        ("f = lambda n: 2 * n", "passed"),
+        ("print('noise')\ndef f(n):\n    print(n)\n    return 2 * n", "passed"),
+        ("def g(n): return 2 * n", "runtime_error"),
+        ("def f(n): return str(2 * n)", "wrong_answer"),
+        ("def f(n): yield 2 * n", "wrong_answer"),
+        ("def f(n): return 2 * n\n1 / 0", "runtime_error"),
+        ("def f(n): return f(n)", "runtime_error"),
+        ("def f(n): return 2 * n\ninput()", "runtime_error"),
+        ("def f(n: int -> int): return 2 * n", "syntax_error"),
+        ("if __name__ == '__main__': 1 / 0\ndef f(n): return 2 * n", "passed"),
+    ],
+)
+def test_verdict_on_a_function(verdict_on: VerdictOn, program: str, verdict: str) -> None:
+    assert verdict_on(program, *DOUBLE).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "verdict"),
+    [
+        ("def f(n): return 2 * n", "assert f(3) == 6", "passed"),
+        ("def f(n): return 2 * n", "def check(candidate):\n    assert candidate(3) == 6", "passed"),
+        ("def f(n): return 2 * n", "def check(candidate):\n    assert candidate(3) == f(3) == 6", "passed"),
+        ("def f(n): return 2 * n", "assert f(3) == 7", "wrong_answer"),
+        ("def f(n): return 2 * n", "def check(candidate):\n    assert candidate(3) == 7", "wrong_answer"),
+        ("def f(n): pass", "assert f(3) + 1 == 7", "wrong_answer"),
+        ("def f(n): return 1 / 0", "assert f(3) == 6", "runtime_error"),
+        ("def f(n): raise ValueError('no')", "try: f(3)\nexcept ValueError as e: assert str(e) == 'no'\nelse: assert False", "passed"),
+        ("class E(Exception): pass\ndef f(n): raise E('no')", "try: f(3)\nexcept Exception: pass\nelse: assert False", "passed"),
+        ("def f(x): x.append(4); x[0][0] = 9", "a = [[1]]\nf(a)\nassert a == [[9], 4]", "passed"),
+        ("def f(x): x.update(b=2); x.pop('a')", "a = {'a': 1}\nf(x=a)\nassert a == {'b': 2}", "passed"),
+        ("def f(x): return (1, {2}, {3: b'4'}, 1j)", "assert f(0) == (1, {2}, {3: b'4'}, 1j)", "passed"),
+        ("def f(x): return (n for n in x)", "assert list(f([1, 2])) == [1, 2]", "passed"),
+        ("import re\ndef f(x): return re.match('a', x)", "assert f('a')\nassert not f('b')", "passed"),
+        ("def f(n): return 6", "import math\nassert math.isclose(f(3), 6)", "passed"),
+        ("def f(n): return 6", "assert math.isclose(f(3), 6)", "passed"),
+        ("def f(n):\n    while True: pass", "assert f(3) == 6", "time_limit"),
+        ("def f(n): return bytearray(10**10)", "assert f(3)", "memory_limit"),
+        ("def f(n): return", "while True: f(3)", "time_limit"),
+        ("def f(n) return 6", "assert f(3) == 6", "syntax_error"),
+    ],
+)
+def test_verdict_on_a_check(verdict_on: VerdictOn, program: str, code: str, verdict: str) -> None:
+    result = verdict_on(program, CheckTest(code))
+    assert (result.verdict, result.first_failure) == (verdict, result.first_failure)
+    assert "in_process_check" not in result.isolation
+
+
+def test_check_code_has_the_helpers_of_the_set_up_code(verdict_on: VerdictOn) -> None:
+    set_up = "import math\ndef helper(x): return x + 1"
+    assert verdict_on("def f(n): return helper(n)", CheckTest("assert f(1) == helper(1) == math.ceil(1.5)"), setup_code=set_up).passed
+
+
+def test_methods_are_called_on_a_new_instance(verdict_on: VerdictOn) -> None:
+    program = "class Solution:\n    seen = None\n    def __init__(self): self.seen = []\n    def f(self, n):\n        self.seen.append(n)\n        return self.seen"
+    tests = (CallTest((1,), [1]), CallTest((2,), [2]), CheckTest("assert candidate(3) == [3] and Solution().f(4) == [4]"))
+    assert verdict_on(program, *tests, entry_point="Solution().f").passed
+
+
+@pytest.mark.parametrize("code", ["assert type(f(1)) is Node", "assert f(lambda: 1)"])
+def test_a_check_that_needs_the_process_of_the_program_says_so(verdict_on: VerdictOn, code: str) -> None:
+    program = "class Node: pass\ndef f(x): return Node()"
+    assert verdict_on(program, CheckTest(code)).verdict == "passed"
+    assert "in_process_check" in verdict_on(program, CheckTest(code)).isolation
+    assert verdict_on("def f(x): return 0\nNode = str", CheckTest(code)).verdict == "wrong_answer"
+
+
+def test_a_program_cannot_choose_the_weaker_way(verdict_on: VerdictOn) -> None:
+    program = "class T:\n    __eq__ = lambda s, o: True\ndef f(n): return T()"
+    verdict = verdict_on(program, CheckTest("assert f(3) == 6"))
+    assert verdict.verdict == "wrong_answer"
+    assert "in_process_check" not in verdict.isolation
+
+
+@pytest.mark.parametrize(
+    ("tests", "program", "expected"),
+    [
+        ((StdioTest("1\n", "1"), StdioTest("2\n", "9")), "print(input())", StdioInput("2\n")),
+        ((CallTest((1,), 1), CallTest((2,), 9, {"y": [3]})), "def f(x, y=0): return x", CallInput("f", (2,), {"y": [3]})),
+        ((CheckTest("assert f(1) == 1"), CheckTest("f(5)\nassert f({'$tuple': 2}, y=(3,)) == 9")), "def f(x, y=0): return x", None),
+    ],
+)
+def test_the_first_failure_names_the_test_and_its_input(verdict_on: VerdictOn, tests: tuple[Test, ...], program: str, expected: object) -> None:
+    verdict = verdict_on(program, *tests)
+    assert (verdict.tests_passed, verdict.tests_total) == (1, 2)
+    assert verdict.first_failure is not None
+    assert verdict.first_failure.index == 1
+    assert verdict.first_failure.input == (expected or CallInput("f", ({"$dict": [["$tuple", 2]]},), {"y": {"$tuple": [3]}}))
+
+
+def test_a_program_that_remembers_is_run_again_in_a_fresh_process(verdict_on: VerdictOn) -> None:
+    assert verdict_on("seen = []\ndef f(n):\n    seen.append(n)\n    return 2 * n if len(seen) == 1 else None", *DOUBLE).passed
+    assert verdict_on("import os\nprint(2 * int(input()), flush=True)\nos._exit(0)", *(StdioTest(f"{n}", f"{2 * n}") for n in range(3))).passed
+
+
+def test_the_time_limit_is_for_each_test(verdict_on: VerdictOn) -> None:
+    work = "import time\ndef f(n):\n    end = time.process_time() + 0.3\n    while time.process_time() < end: pass\n    return 2 * n"
+    assert verdict_on(work, *DOUBLE, limits=Limits(cpu_s=0.7)).passed
+
+
+def test_tests_of_several_kinds(verdict_on: VerdictOn) -> None:
+    program = "def f(n): return 2 * n\nif __name__ == '__main__': print(f(int(input())))"
+    tests = (StdioTest("1", "2"), *DOUBLE, CheckTest("assert f(1) == 2"), StdioTest("2", "4"))
+    assert verdict_on(program, *tests).tests_passed == 7
+
+
+@pytest.mark.parametrize(
+    ("checker", "printed", "expected", "verdict"),
+    [
+        ("tokens", "1  0.3333333", "1\n0.33333334", "passed"),
+        ("tokens", "1.0", "1", "wrong_answer"),
+        ("tokens", "yes", "YES", "wrong_answer"),
+        ("case_insensitive", "yes", "YES", "passed"),
+        ("exact", "a  b", "a b", "wrong_answer"),
+        ("exact", "a b  ", "a b\n", "passed"),
+    ],
+)
+def test_comparators_of_stdout(verdict_on: VerdictOn, checker: str, printed: str, expected: str, verdict: str) -> None:
+    assert stdio(verdict_on, f"print({printed!r})", "", expected, checker=checker) == verdict
+
+
+def test_comparators_of_values(verdict_on: VerdictOn) -> None:
+    test = CallTest((), [[1, 2.0], [3]])
+    assert verdict_on("def f(): return ((1, 2.0000000001), [3])", test).passed
+    assert not verdict_on("def f(): return [[3], [1, 2]]", test).passed
+    assert verdict_on("def f(): return [[3], [1, 2]]", test, checker="unordered").passed
+
+
+def test_an_unknown_checker_is_an_error(verdict_on: VerdictOn) -> None:
+    with pytest.raises(DataError, match="has the checker 'fuzzy'; known here are"):
+        verdict_on("print(1)", StdioTest("", "1"), entry_point=None, checker="fuzzy")
+
+
+def test_completions_are_judged_by_their_program(judge: Judge) -> None:
+    problem = Problem(problem_id="p", statement="", tests=DOUBLE, entry_point="f")
+    good = Rollout(rollout_id="a", problem_id="p", completion="Here:\n```python\ndef f(n):\n    return 2 * n\n```")
+    bad = Rollout(rollout_id="b", problem_id="p", completion="I cannot.")
+    assert [verdict.verdict for verdict in judge.judge_many([(problem, good), (problem, bad)])] == ["passed", "no_program"]
+
+
+def test_verdicts_are_in_order_and_the_same_program_runs_once(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = Problem(problem_id="p", statement="", tests=DOUBLE, entry_point="f")
+    runs = []
+    execute = Sandbox._run
+    monkeypatch.setattr(Sandbox, "_run", lambda self, job: runs.append(job) or execute(self, job))
+    programs = ["def f(n): return 2 * n", "def f(n): return 1", "def f(n): return 2 * n"] * 3
+    verdicts = judge.judge_many((problem, Rollout(rollout_id=str(i), problem_id="p", program=program)) for i, program in enumerate(programs))
+    assert [verdict.rollout_id for verdict in verdicts] == [str(i) for i in range(9)]
+    assert [verdict.passed for verdict in verdicts] == [True, False, True] * 3
+    assert len(runs) == 2
+
+
+def test_pairs_are_taken_no_faster_than_they_are_judged(judge: Judge) -> None:
+    problem = Problem(problem_id="p", statement="", tests=DOUBLE, entry_point="f")
+    taken = []
+
+    def pairs() -> Iterator[tuple[Problem, Rollout]]:
+        for index in range(400):
+            taken.append(index)
+            yield problem, Rollout(rollout_id=str(index), problem_id="p", program=f"def f(n): return {index}")
+
+    verdicts = judge.judge_as_completed(pairs())
+    next(verdicts)
+    assert len(taken) < 200
+    assert sum(1 for _ in verdicts) == 399
+
+
+def test_a_rollout_of_another_problem_is_an_error(judge: Judge) -> None:
+    problem = Problem(problem_id="p", statement="", tests=DOUBLE, entry_point="f")
+    with pytest.raises(DataError, match="rollout 'r' is of problem 'q', not of 'p'"):
+        judge.judge(problem, Rollout(rollout_id="r", problem_id="q", program="x"))
+
+
+def test_a_fault_of_the_sandbox_is_no_verdict_on_the_program(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = Problem(problem_id="p", statement="", tests=DOUBLE, entry_point="f")
+
+    def broken(self: Zygote, job: Job) -> Outcome:
+        raise EOFError("gone")
+
+    monkeypatch.setattr(Zygote, "run", broken)
+    verdict = judge.judge(problem, Rollout(rollout_id="r", problem_id="p", program="def f(n): return n"))
+    assert verdict.verdict == "sandbox_fault"
+
+
+def test_a_closed_sandbox_is_an_error() -> None:
+    with Sandbox(workers=1) as sandbox:
+        pass
+    problem = Problem(problem_id="p", statement="", tests=DOUBLE, entry_point="f")
+    with pytest.raises(SandboxError, match="closed"):
+        Judge(sandbox).judge(problem, Rollout(rollout_id="r", problem_id="p", program="def f(n): return n"))
+
+
+def test_verdicts_name_isolation_and_cost(verdict_on: VerdictOn) -> None:
+    verdict = verdict_on("def f(n): return 2 * n", *DOUBLE)
+    assert {"seccomp", "landlock", "rlimits"} <= set(verdict.isolation)
+    assert 0 < verdict.cpu_s < 1
+    assert 5 < verdict.peak_mb < 100
