@@ -151,6 +151,20 @@ def test_a_run_that_is_killed_and_resumed_is_the_run_that_was_not(
     assert weights(resumed) == weights(whole)
 
 
+def test_a_run_of_a_local_model_reaches_for_no_network(settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def refuse(*address: Any, **_: Any) -> None:
+        asked.append(address)
+        raise OSError("no network in this test")
+
+    monkeypatch.delenv("CI", raising=False)  # TRL is silent under CI
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    monkeypatch.setattr("socket.create_connection", refuse)
+    train(config_of(settings, tmp_path / "run", trl={"max_steps": 1}))
+    assert asked == []
+
+
 @pytest.mark.parametrize("killed_before_the_final_model", [True, False])
 def test_a_finished_run_is_left_as_it_is(killed_before_the_final_model: bool, settings: dict[str, Any], tmp_path: Path) -> None:
     config = config_of(settings, tmp_path / "run", trl={"max_steps": 2})

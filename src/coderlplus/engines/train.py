@@ -21,8 +21,6 @@ from coderlplus.problems import read_problems
 from coderlplus.records import AlignmentTask, Problem
 from coderlplus.sandbox import Sandbox
 
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # takes effect when huggingface_hub is first imported, which is below
-
 
 def train(
     config: RunConfig,
@@ -174,9 +172,11 @@ def _zero_advantage_is_idle(arguments: Any) -> bool:
 
 
 def _quiet() -> None:
-    """Leave stderr to our own progress: no bars for a file of weights, no notes on what TRL and transformers will rename one day."""
+    """Send no telemetry, and leave stderr to our own progress: no bars for a file of weights, no notes on what libraries will rename one day."""
+    from huggingface_hub import constants
     from transformers.utils import logging
 
+    constants.HF_HUB_DISABLE_TELEMETRY = True
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(trl|transformers)\.")
