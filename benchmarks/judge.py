@@ -3,8 +3,8 @@
     python benchmarks/judge.py [--programs 200] [--rounds 3]
 
 All ways take turns in one run; the median of the rounds is shown. CPU time counts everything: this process, the fork servers and the programs. It is
-steadier than wall time on a machine that does other things too. *Floor* is fork, exit and wait of an interpreter with the same modules loaded; *confined
-floor* adds the layers of isolation and one reply.
+steadier than wall time on a machine that does other things too. *Floor* is fork, exit and wait of an interpreter with the same modules loaded;
+*confined floor* adds the layers of isolation and one reply.
 """
 
 from __future__ import annotations

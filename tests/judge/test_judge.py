@@ -100,7 +100,7 @@ def test_check_code_has_the_helpers_of_the_set_up_code(verdict_on: VerdictOn) ->
 
 
 def test_methods_are_called_on_a_new_instance(verdict_on: VerdictOn) -> None:
-    program = "class Solution:\n    seen = None\n    def __init__(self): self.seen = []\n    def f(self, n):\n        self.seen.append(n)\n        return self.seen"
+    program = "class Solution:\n    def __init__(self): self.seen = []\n    def f(self, n):\n        self.seen.append(n)\n        return self.seen"
     tests = (CallTest((1,), [1]), CallTest((2,), [2]), CheckTest("assert candidate(3) == [3] and Solution().f(4) == [4]"))
     assert verdict_on(program, *tests, entry_point="Solution().f").passed
 

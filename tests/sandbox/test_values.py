@@ -35,15 +35,15 @@ plain = st.recursive(
     ),
     max_leaves=20,
 )
+TAGS = ["$tuple", "$set", "$frozenset", "$deque", "$dict", "$float", "$int", "$complex", "$bytes", "$bytearray", "$range", "$decimal", "$fraction"]
+TAGS += ["$object", "fields", "$cycle", "$cut", "$x"]
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(st.text(max_size=5), inner, max_size=4)
         | st.dictionaries(
-            st.sampled_from(
-                "$tuple $set $frozenset $deque $dict $float $int $complex $bytes $bytearray $range $decimal $fraction $object fields $cycle $cut $x".split()
-            ),
+            st.sampled_from(TAGS),
             inner,
             min_size=1,
             max_size=2,

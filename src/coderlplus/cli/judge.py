@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from io import FileIO
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -16,7 +19,7 @@ from rich.table import Table
 from coderlplus.errors import DataError
 from coderlplus.judge import Judge
 from coderlplus.problems import read_problems, read_rollouts
-from coderlplus.records import VERDICTS, Problem, Rollout, Verdict, read_jsonl
+from coderlplus.records import VERDICTS, Problem, Rollout, Verdict, read_jsonl, write_jsonl
 from coderlplus.sandbox import Sandbox
 
 
@@ -73,23 +76,22 @@ def _verdicts_to_keep(path: Path) -> dict[str, Verdict]:
     return {verdict.rollout_id: verdict for verdict in read_jsonl(path, Verdict) if verdict.verdict != "sandbox_fault"}
 
 
-def _open(path: Path, keep: Iterable[Verdict]) -> IO[str]:
+def _open(path: Path, keep: Iterable[Verdict]) -> FileIO:
     try:
-        file = path.open("w", encoding="utf-8")
-        for verdict in keep:
-            file.write(json.dumps(verdict.to_json()) + "\n")
-        file.flush()
+        if path.is_file() or not path.exists():
+            write_jsonl(path, keep)
+        return FileIO(path, "a")
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror}") from error
-    return file
 
 
-def _append(file: IO[str], verdict: Verdict, path: Path) -> None:
+def _append(file: FileIO, verdict: Verdict, path: Path) -> None:
+    line = (json.dumps(verdict.to_json()) + "\n").encode()
     try:
-        file.write(json.dumps(verdict.to_json()) + "\n")
-        file.flush()
+        if file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror}; the verdicts before are there, free some space and go on with --resume") from error
+        raise DataError(f"cannot write {path}: {error.strerror}; the verdicts before are kept, make room and go on with --resume") from error
 
 
 def _with_progress(verdicts: Iterator[tuple[int, Verdict]], total: int) -> Iterator[Verdict]:

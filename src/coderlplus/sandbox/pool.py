@@ -52,7 +52,7 @@ class Sandbox:
         self._lock = threading.Lock()
         self._zygotes: set[Zygote] = set()
         self._pid = os.getpid()
-        self._closed = False
+        self.closed = False
         try:
             first = self._threads.submit(self._zygote, 0).result()
         except BaseException:
@@ -121,11 +121,11 @@ class Sandbox:
 
     def close(self) -> None:
         """End all processes; running jobs end with a fault. The sandbox cannot be used any more."""
-        self._closed = True
         if os.getpid() != self._pid:
             return
         self._threads.shutdown(wait=False, cancel_futures=True)
         with self._lock:
+            self.closed = True
             for zygote in self._zygotes:
                 zygote.interrupt()
         self._threads.shutdown(wait=True)
@@ -139,7 +139,7 @@ class Sandbox:
         self.close()
 
     def _check_usable(self) -> None:
-        if self._closed:
+        if self.closed:
             raise SandboxError("the sandbox is closed; make a new one")
         if os.getpid() != self._pid:
             raise SandboxError("a sandbox does not survive a fork; make one in each process")
@@ -147,12 +147,10 @@ class Sandbox:
     def _run(self, job: Job) -> Outcome:
         reason = ""
         for _ in range(2):
-            if self._closed:
+            if self.closed:
                 return Outcome(ending="fault", detail="the sandbox was closed", isolation=self.isolation)
             zygote = self._zygote(job.hash_seed)
             try:
-                if self._closed:
-                    zygote.interrupt()
                 outcome = zygote.run(job)
                 if outcome.ending != "fault":
                     return outcome
@@ -169,6 +167,8 @@ class Sandbox:
             zygote = Zygote(self.layers, hash_seed)
             with self._lock:
                 self._zygotes.add(zygote)
+                if self.closed:
+                    zygote.interrupt()
             lacking = {layer: reason for layer, reason in zygote.missing.items() if layer not in self._allow_missing}
             if lacking:
                 named = ", ".join(f"{layer} ({reason})" for layer, reason in lacking.items())
