@@ -113,6 +113,13 @@ def test_a_check_that_needs_the_process_of_the_program_says_so(verdict_on: Verdi
     assert verdict_on("def f(x): return 0\nNode = str", CheckTest(code)).verdict == "wrong_answer"
 
 
+@pytest.mark.parametrize("code", ["def check(candidate):\n    assert candidate(3) == 6", "def check(candidate):\n    assert candidate(3) == 6 and Node"])
+@pytest.mark.parametrize("entry_point", ["f", "check"])
+def test_a_check_of_the_program_does_not_stand_in_for_the_check_of_the_test(verdict_on: VerdictOn, code: str, entry_point: str) -> None:
+    program = "class Node: pass\ndef f(n): return 0\ndef check(candidate): return 0"
+    assert verdict_on(program, CheckTest(code), entry_point=entry_point).verdict == "wrong_answer"
+
+
 def test_a_program_cannot_choose_the_weaker_way(verdict_on: VerdictOn) -> None:
     program = "class T:\n    __eq__ = lambda s, o: True\ndef f(n): return T()"
     verdict = verdict_on(program, CheckTest("assert f(3) == 6"))

@@ -177,7 +177,7 @@ def run_test(test: str, candidate: Any, entry_point: str, names: dict[str, Any])
         if name in sys.stdlib_module_names and name in sys.modules:
             names[name] = sys.modules[name]  # test code that counts on the imports of the reference
     exec(code, names)
-    if "check" in names and entry_point != "check":
+    if names.get("check", candidate) is not candidate:
         names["check"](candidate)
 
 

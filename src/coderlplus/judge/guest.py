@@ -147,10 +147,12 @@ def check_in_process(payload: Mapping[str, Any], host: Any) -> None:
         return
     for test in payload["tests"]:
         names = dict(module.__dict__)
+        if payload["entry_point"] != "check":
+            names.pop("check", None)
         try:
-            candidate = entry_point(module, payload["entry_point"])
+            names["candidate"] = candidate = entry_point(module, payload["entry_point"])
             exec(compile(test, "<test>", "exec", dont_inherit=True), names)
-            if "check" in names and "check" not in module.__dict__:
+            if names.get("check", candidate) is not candidate:
                 names["check"](candidate)
         except AssertionError as error:
             host.reply({"end": "assertion", **describe(error)})
