@@ -28,7 +28,11 @@ def test_every_operation_is_python_that_says_what_run_computes(name: str) -> Non
 
 
 def test_some_operations_have_loops_and_conditions() -> None:
-    assert {name for name, operation in world.OPERATIONS.items() if "for i in" in operation.code and "if i" in operation.code} == {"cap", "keep", "odd"}
+    assert {name for name, operation in world.OPERATIONS.items() if "for i in" in operation.code and "if i" in operation.code} == {
+        "cap",
+        "keep",
+        "odd",
+    }
 
 
 def test_references_pass_the_judge() -> None:

@@ -32,9 +32,11 @@ class QuickstartSettings:
     """Optimisation steps of each arm; one generation batch each."""
     prompts_per_step: int = 24
     samples_per_prompt: int = 8
-    learning_rate: float = 4e-4
+    learning_rate: float = 7e-4
     alpha: float = 0.6
     """Share of problems in a CodeRL+ batch."""
+    mined_per_step: int = 24
+    """Failed programs traced after each step, at most; a batch takes ten tasks."""
     kl: float = 0.01
     """Weight of the KL term of the control arm."""
     max_new_tokens: int = 48

@@ -83,7 +83,9 @@ def make_warm_start(layout: Layout, settings: QuickstartSettings, on_step: Calla
 def arm_config(layout: Layout, settings: QuickstartSettings, name: str) -> dict[str, Any]:
     """The configuration of an arm, as `coderlplus train` would read it: the arms differ in `alignment` (and the control in `beta`) alone."""
     batch = settings.prompts_per_step * settings.samples_per_prompt
-    alignment = {"alpha": settings.alpha, "prompt_style": SETTINGS.prompt_style} if name == "coderlplus" else False
+    alignment = (
+        {"alpha": settings.alpha, "prompt_style": SETTINGS.prompt_style, "mine_per_step": settings.mined_per_step} if name == "coderlplus" else False
+    )
     beta = settings.kl if name == KL_ARM else 0.0
     return {
         "model": str(layout.warm_start),
@@ -103,7 +105,7 @@ def arm_config(layout: Layout, settings: QuickstartSettings, name: str) -> dict[
             "num_generations": settings.samples_per_prompt,
             "max_completion_length": settings.max_new_tokens,
             "learning_rate": settings.learning_rate,
-            "lr_scheduler_type": "constant_with_warmup",
+            "lr_scheduler_type": "linear",
             "warmup_steps": 5,
             "adam_beta2": 0.95,
             "loss_type": "dapo",
