@@ -75,7 +75,7 @@ function lineMap(from, to) {
   return map;
 }
 
-// Traced values of a task, as notes behind the lines of `program` that bound them last.
+// Traced final values of a task, as notes behind the lines of `program` that bound them last.
 function tracedValues(task, program) {
   const place = lineMap(task.program, program);
   const margin = new Map();
@@ -83,7 +83,7 @@ function tracedValues(task, program) {
     const at = place.get(line);
     if (!at) continue;
     if (!margin.has(at)) margin.set(at, h("span", { class: "trace" }));
-    margin.get(at).append(h("span", { title: value }, `${label} = ${value}`));
+    margin.get(at).append(h("span", { title: value }, `${label} ends as ${value}`));
   }
   return margin;
 }
@@ -106,7 +106,7 @@ function generationView(group, sample, name) {
   const answer = program
     ? [
       said(before.replace(/`{3}\w*\s*$/, "").trim()),
-      tasks.length > 0 && h("p", { class: "note" }, "In the margin: values traced on ", code(tasks[0].task.input)),
+      tasks.length > 0 && h("p", { class: "note" }, "In the margin: final values, traced on ", code(tasks[0].task.input)),
       listing(program, tasks.length ? tracedValues(tasks[0].task, program) : undefined),
       said(after.replace(/^\s*`{3}/, "").trim()),
     ]
