@@ -57,7 +57,4 @@ def test_the_same_seed_gives_the_same_numbers_in_another_folder(folder: Path, tm
         assert metrics(tmp_path, arm) == metrics(folder, arm)
     names = ("warm_start", "grpo", "coderlplus")
     first, second = ([json.loads(Layout(root).evaluation(name).read_text()) for name in names] for root in (folder, tmp_path))
-    for one, other in zip(first, second, strict=True):
-        assert {name: value for name, value in one.items() if "seconds" not in name} == {
-            name: value for name, value in other.items() if "seconds" not in name
-        }
+    assert [values | {"evaluation_seconds": 0} for values in first] == [values | {"evaluation_seconds": 0} for values in second]

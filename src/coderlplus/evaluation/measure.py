@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from coderlplus.errors import SandboxError
 from coderlplus.evaluation.generate import Message, generate
 from coderlplus.evaluation.metrics import Estimate, bootstrap, mean, pass_at_k
 from coderlplus.judge import Judge
@@ -57,7 +58,7 @@ def measure(
     batch_size: int = 64,
     seed: int = 0,
 ) -> Measurement:
-    """Measure a model on problems and tasks; `messages` makes the conversation of a row, as in training."""
+    """Measure a model on problems and tasks; `messages` makes the conversation of a row, as in training. Raises `SandboxError` if our sandbox fails."""
 
     def complete(rows: Sequence[Row], count: int, greedy: bool) -> list[list[str]]:
         return generate(
@@ -76,7 +77,10 @@ def measure(
     answers = [texts[0] for texts in complete(tasks, 1, True)]
     rows: list[Row] = [problem for problem in problems for _ in range(samples + 1)]
     texts = [text for first, others in zip(greedy, sampled, strict=True) for text in (first, *others)]
-    passed = [reward.value == 1.0 for reward in reward_rows(judge, rows, texts)]
+    rewards = reward_rows(judge, rows, texts)
+    if any(reward.value is None for reward in rewards):
+        raise SandboxError("the sandbox failed on a program of the evaluation; run coderlplus doctor, then evaluate again")
+    passed = [reward.value == 1.0 for reward in rewards]
     groups = [passed[start : start + samples + 1] for start in range(0, len(passed), samples + 1)]
     scores = reward_rows(judge, tasks, answers)
     return Measurement(

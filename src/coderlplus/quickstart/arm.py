@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 from pathlib import Path
 
 from coderlplus.errors import CodeRLPlusError
@@ -17,6 +19,7 @@ def main(folder: str, name: str) -> int:
     from coderlplus.quickstart.stages import evaluate_model, train_arm
 
     torch.set_num_threads(1)
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     layout = Layout(Path(folder))
     settings = read_settings(layout)
     try:
@@ -30,6 +33,13 @@ def main(folder: str, name: str) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent is gone, so that a quick start that was killed can be continued without two processes writing one run."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 if __name__ == "__main__":

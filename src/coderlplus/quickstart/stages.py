@@ -83,9 +83,7 @@ def make_warm_start(layout: Layout, settings: QuickstartSettings, on_step: Calla
 def arm_config(layout: Layout, settings: QuickstartSettings, name: str) -> dict[str, Any]:
     """The configuration of an arm, as `coderlplus train` would read it: the arms differ in `alignment` (and the control in `beta`) alone."""
     batch = settings.prompts_per_step * settings.samples_per_prompt
-    alignment = (
-        {"alpha": settings.alpha, "prompt_style": SETTINGS.prompt_style, "mine_per_step": settings.mined_per_step} if name == "coderlplus" else False
-    )
+    alignment = {"alpha": settings.alpha, "prompt_style": SETTINGS.prompt_style, "mine_per_step": settings.mined_per_step}
     beta = settings.kl if name == KL_ARM else 0.0
     return {
         "model": str(layout.warm_start),
@@ -97,7 +95,7 @@ def arm_config(layout: Layout, settings: QuickstartSettings, name: str) -> dict[
         "max_prompt_tokens": 96,
         "samples_every": settings.samples_every,
         "skip_zero_advantage": beta == 0.0,
-        "alignment": alignment,
+        "alignment": alignment if name == "coderlplus" else False,
         "sandbox": {"workers": 1},
         "trl": {
             "max_steps": settings.steps,
