@@ -13,7 +13,7 @@ from itertools import groupby
 
 from coderlplus.errors import DataError
 from coderlplus.judge.runs import CallRuns, CheckRuns, Runs, StdioRuns
-from coderlplus.programs import extract_program
+from coderlplus.programs import extract_program, normalized
 from coderlplus.records import Failure, Problem, Rollout, Verdict
 from coderlplus.sandbox import Job, Outcome, Sandbox
 
@@ -42,7 +42,8 @@ class Judge:
         return [verdicts[index] for index in range(len(verdicts))]
 
     def judge_as_completed(self, pairs: Iterable[tuple[Problem, Rollout]]) -> Iterator[tuple[int, Verdict]]:
-        """Pairs (index, verdict) as they come. The same program for the same problem is run once; pairs are taken no faster than they are judged."""
+        """Pairs (index, verdict) as they come. The same program for the same problem, comments and layout aside, is run
+        once; pairs are taken no faster than they are judged."""
         same = _Distinct()
         waiting: dict[Future[Verdict], list[tuple[int, str]]] = {}
         running: dict[int, Future[Verdict]] = {}
@@ -93,7 +94,8 @@ class _Distinct:
         if version == len(versions):
             versions.append(problem)
         program = rollout.program if rollout.completion is None else extract_program(rollout.completion)
-        key = self._keys.setdefault((problem.problem_id, version, program), len(self._keys))
+        form = None if program is None else normalized(program)
+        key = self._keys.setdefault((problem.problem_id, version, form), len(self._keys))
         if key == len(self._programs):
             self._programs.append(program)
         return key
