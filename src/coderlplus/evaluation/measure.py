@@ -58,7 +58,7 @@ def measure(
     batch_size: int = 64,
     seed: int = 0,
 ) -> Measurement:
-    """Measure a model on problems and tasks; `messages` makes the conversation of a row, as in training. Raises `SandboxError` if our sandbox fails."""
+    """Measure a model on problems and tasks; `messages` makes the conversation of a row, as in training. Raises `SandboxError` if ours fails."""
 
     def complete(rows: Sequence[Row], count: int, greedy: bool) -> list[list[str]]:
         return generate(
