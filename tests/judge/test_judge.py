@@ -10,7 +10,7 @@ from coderlplus.errors import DataError, SandboxError
 from coderlplus.judge import Judge
 from coderlplus.records import CallInput, CallTest, CheckTest, Limits, Problem, Rollout, StdioInput, StdioTest, Test, Verdict
 from coderlplus.sandbox import Job, Outcome, Sandbox
-from coderlplus.sandbox.pool import Zygote
+from coderlplus.sandbox.forkserver import ForkServer
 
 VerdictOn = Callable[..., Verdict]
 DOUBLE = tuple(CallTest((n,), 2 * n) for n in range(4))
@@ -113,7 +113,7 @@ def test_a_check_that_needs_the_process_of_the_program_says_so(verdict_on: Verdi
     assert verdict_on("def f(x): return 0\nNode = str", CheckTest(code)).verdict == "wrong_answer"
 
 
-@pytest.mark.parametrize("code", ["def check(candidate):\n    assert candidate(3) == 6", "def check(candidate):\n    assert candidate(3) == 6 and Node"])
+@pytest.mark.parametrize("code", ["def check(c):\n    assert c(3) == 6", "def check(c):\n    assert c(3) == 6 and Node"])
 @pytest.mark.parametrize("entry_point", ["f", "check"])
 def test_a_check_of_the_program_does_not_stand_in_for_the_check_of_the_test(verdict_on: VerdictOn, code: str, entry_point: str) -> None:
     program = "class Node: pass\ndef f(n): return 0\ndef check(candidate): return 0"
@@ -198,7 +198,7 @@ def test_verdicts_are_in_order_and_the_same_program_runs_once(judge: Judge, monk
     runs = []
     execute = Sandbox._run
     monkeypatch.setattr(Sandbox, "_run", lambda self, job: runs.append(job) or execute(self, job))
-    programs = ["def f(n): return 2 * n", "def f(n): return 1", "def f(n): return 2 * n"] * 3
+    programs = ["def f(n): return 2 * n", "def f(n): return 1", "def f(n):\n    return 2 * n  # twice"] * 3
     verdicts = judge.judge_many((problem, Rollout(rollout_id=str(i), problem_id="p", program=program)) for i, program in enumerate(programs))
     assert [verdict.rollout_id for verdict in verdicts] == [str(i) for i in range(9)]
     assert [verdict.passed for verdict in verdicts] == [True, False, True] * 3
@@ -229,10 +229,10 @@ def test_a_rollout_of_another_problem_is_an_error(judge: Judge) -> None:
 def test_a_fault_of_the_sandbox_is_no_verdict_on_the_program(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
     problem = Problem(problem_id="p", statement="", tests=DOUBLE, entry_point="f")
 
-    def broken(self: Zygote, job: Job) -> Outcome:
+    def broken(self: ForkServer, job: Job) -> Outcome:
         raise EOFError("gone")
 
-    monkeypatch.setattr(Zygote, "run", broken)
+    monkeypatch.setattr(ForkServer, "run", broken)
     verdict = judge.judge(problem, Rollout(rollout_id="r", problem_id="p", program="def f(n): return n"))
     assert verdict.verdict == "sandbox_fault"
 

@@ -16,7 +16,7 @@ import pytest
 from coderlplus.errors import SandboxError
 from coderlplus.records import Limits
 from coderlplus.sandbox import LAYERS, Job, Outcome, Sandbox
-from coderlplus.sandbox.pool import Zygote
+from coderlplus.sandbox.forkserver import ForkServer
 
 STDIO = "coderlplus.judge.guest:run_stdio"
 SHORT = Limits(cpu_s=1, wall_s=3, memory_mb=128, output_kb=64)
@@ -114,10 +114,10 @@ def test_a_fork_server_killed_during_a_job_is_replaced() -> None:
 
 
 def test_a_lasting_fault_is_an_outcome_of_its_own(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: Zygote, job: Job) -> Outcome:
+    def broken(self: ForkServer, job: Job) -> Outcome:
         raise EOFError("gone")
 
-    monkeypatch.setattr(Zygote, "run", broken)
+    monkeypatch.setattr(ForkServer, "run", broken)
     outcome = run(sandbox, "print(1)")
     assert (outcome.ending, outcome.detail) == ("fault", "EOFError: gone")
 
@@ -176,13 +176,13 @@ def test_an_unknown_layer_is_an_error() -> None:
 
 
 def test_a_missing_layer_is_an_error_unless_allowed_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    start = Zygote.__init__
+    start = ForkServer.__init__
 
-    def without_landlock(self: Zygote, layers: list[str], hash_seed: int) -> None:
+    def without_landlock(self: ForkServer, layers: list[str], hash_seed: int) -> None:
         start(self, [layer for layer in layers if layer != "landlock"], hash_seed)
         self.missing = {"landlock": "Function not implemented"}
 
-    monkeypatch.setattr(Zygote, "__init__", without_landlock)
+    monkeypatch.setattr(ForkServer, "__init__", without_landlock)
     with pytest.raises(SandboxError, match="landlock \\(Function not implemented\\); pass allow_missing=\\('landlock',\\)"):
         Sandbox(workers=1)
     with Sandbox(workers=1, allow_missing=["landlock"]) as sandbox:

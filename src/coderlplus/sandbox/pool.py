@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import socket
-import struct
-import subprocess
-import sys
-import sysconfig
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Self
 
 from coderlplus.errors import SandboxError
 from coderlplus.sandbox.confine import LAYERS
+from coderlplus.sandbox.forkserver import ForkServer
 from coderlplus.sandbox.jobs import Job, Outcome
-
-_ZYGOTE = Path(__file__).with_name("zygote.py")
-_PACKAGE = Path(__file__).parents[1]
-_START_S = 60.0
-_SLACK_S = 30.0
-"""How long beyond the wall limits of a job its fork server may be silent before it counts as broken."""
-_MAX_HEADER = 1 << 20
 
 
 class Sandbox:
@@ -50,11 +36,11 @@ class Sandbox:
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="coderlplus-sandbox")
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._zygotes: set[Zygote] = set()
+        self._servers: set[ForkServer] = set()
         self._pid = os.getpid()
         self.closed = False
         try:
-            first = self._threads.submit(self._zygote, 0).result()
+            first = self._threads.submit(self._server, 0).result()
         except BaseException:
             self.close()
             raise
@@ -117,7 +103,7 @@ class Sandbox:
     def processes(self) -> list[int]:
         """The process ids of the fork servers."""
         with self._lock:
-            return [zygote.process.pid for zygote in self._zygotes]
+            return [server.process.pid for server in self._servers]
 
     def close(self) -> None:
         """End all processes; running jobs end with a fault. The sandbox cannot be used any more."""
@@ -126,11 +112,11 @@ class Sandbox:
         self._threads.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             self.closed = True
-            for zygote in self._zygotes:
-                zygote.interrupt()
+            for server in self._servers:
+                server.interrupt()
         self._threads.shutdown(wait=True)
-        while self._zygotes:
-            self._zygotes.pop().close()
+        while self._servers:
+            self._servers.pop().close()
 
     def __enter__(self) -> Self:
         return self
@@ -149,179 +135,36 @@ class Sandbox:
         for _ in range(2):
             if self.closed:
                 return Outcome(ending="fault", detail="the sandbox was closed", isolation=self.isolation)
-            zygote = self._zygote(job.hash_seed)
+            server = self._server(job.hash_seed)
             try:
-                outcome = zygote.run(job)
+                outcome = server.run(job)
                 if outcome.ending != "fault":
                     return outcome
                 reason = outcome.stderr or "the layers of isolation could not be put in force"
             except (OSError, ValueError, EOFError) as error:
                 reason = f"{type(error).__name__}: {error}"
-            self._discard(zygote, job.hash_seed)
+            self._discard(server, job.hash_seed)
         return Outcome(ending="fault", detail=reason, isolation=self.isolation)
 
-    def _zygote(self, hash_seed: int) -> Zygote:
+    def _server(self, hash_seed: int) -> ForkServer:
         """The fork server of the calling worker thread: its death signal is tied to the thread that started it."""
-        mine: dict[int, Zygote] = self._local.__dict__.setdefault("zygotes", {})
+        mine: dict[int, ForkServer] = self._local.__dict__.setdefault("servers", {})
         if hash_seed not in mine:
-            zygote = Zygote(self.layers, hash_seed)
+            server = ForkServer(self.layers, hash_seed)
             with self._lock:
-                self._zygotes.add(zygote)
+                self._servers.add(server)
                 if self.closed:
-                    zygote.interrupt()
-            lacking = {layer: reason for layer, reason in zygote.missing.items() if layer not in self._allow_missing}
+                    server.interrupt()
+            lacking = {layer: reason for layer, reason in server.missing.items() if layer not in self._allow_missing}
             if lacking:
                 named = ", ".join(f"{layer} ({reason})" for layer, reason in lacking.items())
                 names = ", ".join(map(repr, lacking))
                 raise SandboxError(f"this machine does not offer the isolation asked for: {named}; pass allow_missing=({names},) to run without it")
-            mine[hash_seed] = zygote
+            mine[hash_seed] = server
         return mine[hash_seed]
 
-    def _discard(self, zygote: Zygote, hash_seed: int) -> None:
-        del self._local.zygotes[hash_seed]
+    def _discard(self, server: ForkServer, hash_seed: int) -> None:
+        del self._local.servers[hash_seed]
         with self._lock:
-            self._zygotes.discard(zygote)
-        zygote.close()
-
-
-class Zygote:
-    """The near end of one fork server. Used by one thread at a time."""
-
-    def __init__(self, layers: Sequence[str], hash_seed: int) -> None:
-        self.connection, far = socket.socketpair()
-        settings = {
-            "package": str(_PACKAGE),
-            "layers": list(layers),
-            "roots": read_roots(),
-            "paths": import_paths(),
-            "outside": "/proc/self/status",
-            "hash_seed": hash_seed,
-        }
-        environment = {
-            "PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LANG": "C.UTF-8", "PYTHONHASHSEED": str(hash_seed), "MALLOC_ARENA_MAX": "1",
-            "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
-        }  # fmt: skip
-        command = [sys.executable, "-s", "-P", "-B", "-X", "utf8", str(_ZYGOTE), str(far.fileno()), json.dumps(settings)]
-        try:
-            with far:
-                self.process = subprocess.Popen(
-                    command,
-                    pass_fds=(far.fileno(),),
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    start_new_session=True,
-                )
-        except OSError as error:
-            self.connection.close()
-            raise SandboxError(f"cannot start the sandbox with {sys.executable}: {error}") from error
-        try:
-            hello = json.loads(self._receive_block(_START_S))
-        except (OSError, EOFError, ValueError) as error:
-            stderr = self.close().strip()
-            raise SandboxError(f"the sandbox did not start: {stderr.splitlines()[-1] if stderr else error!r}") from error
-        self.isolation = tuple(hello["in_force"])
-        self.missing: dict[str, str] = hello["missing"]
-
-    def run(self, job: Job) -> Outcome:
-        """Run one job. Raises `OSError`, `EOFError` or `ValueError` when the fork server is gone, silent or talks nonsense."""
-        jobs = [job] if job.peer is None else [job, job.peer]
-        payloads = [json.dumps(each.payload).encode("utf-8", "surrogatepass") for each in jobs]
-        head = json.dumps([_header(each, len(payload)) for each, payload in zip(jobs, payloads, strict=True)]).encode()
-        parts = [part for each, payload in zip(jobs, payloads, strict=True) for part in (payload, each.stdin)]
-        wall_s = max(each.limits.wall_s for each in jobs)
-        self.connection.settimeout(wall_s + _SLACK_S)
-        self.connection.sendall(b"".join([struct.pack("I", len(head)), head, *parts]))
-        answers = json.loads(self._receive_block(wall_s + _SLACK_S))
-        outcomes = []
-        for each, answer in zip(jobs, answers, strict=True):
-            stdout, stderr, replies = (self._receive(length) for length in answer.pop("lengths"))
-            outcomes.append((each, answer, stdout, stderr, replies))
-        peer = None if len(outcomes) == 1 else self._outcome(*outcomes[1], peer=None)
-        return self._outcome(*outcomes[0], peer=peer)
-
-    def _outcome(self, job: Job, answer: dict[str, Any], stdout: bytes, stderr: bytes, replies: bytes, peer: Outcome | None) -> Outcome:
-        return Outcome(
-            replies=tuple(_parse(replies)),
-            stdout=stdout,
-            stderr=stderr.decode("utf-8", "replace"),
-            isolation=self.isolation,
-            peer=peer,
-            **answer,
-        )
-
-    def _receive_block(self, timeout_s: float) -> bytes:
-        self.connection.settimeout(timeout_s)
-        (size,) = struct.unpack("I", self._receive(4))
-        if size > _MAX_HEADER:
-            raise ValueError(f"a header of {size} bytes")
-        return self._receive(size)
-
-    def _receive(self, size: int) -> bytes:
-        chunks = []
-        while size:
-            chunk = self.connection.recv(min(size, 1 << 20))
-            if not chunk:
-                raise EOFError("the fork server ended")
-            chunks.append(chunk)
-            size -= len(chunk)
-        return b"".join(chunks)
-
-    def interrupt(self) -> None:
-        """Make whoever waits for this fork server stop waiting; the fork server kills its children and ends."""
-        with contextlib.suppress(OSError):
-            self.connection.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> str:
-        """End the process and return what it wrote to stderr."""
-        self.interrupt()
-        self.connection.close()
-        try:
-            _, stderr = self.process.communicate(timeout=2)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            _, stderr = self.process.communicate()
-        return stderr.decode("utf-8", "replace")
-
-
-def _header(job: Job, payload_bytes: int) -> dict[str, Any]:
-    limits = job.limits
-    output, reply = limits.output_kb << 10, job.reply_kb << 10
-    return {
-        "guest": job.guest,
-        "payload": payload_bytes,
-        "stdin": len(job.stdin),
-        "cpu_s": limits.cpu_s,
-        "wall_s": limits.wall_s,
-        "memory_bytes": limits.memory_mb << 20,
-        "output_bytes": output,
-        "reply_bytes": reply,
-        "file_bytes": max(output, reply, len(job.stdin), payload_bytes) + 1,
-    }
-
-
-def _parse(replies: bytes) -> Iterator[Any]:
-    """The JSON values of the lines that are whole and well-formed, up to the first that is not."""
-    for line in replies.split(b"\n")[:-1]:
-        if line in (b"end", b"memory"):
-            return
-        try:
-            yield json.loads(line.decode("utf-8", "surrogatepass"))
-        except (ValueError, RecursionError):
-            return
-
-
-def import_paths() -> list[str]:
-    """`sys.path` in the sandbox: the standard library and the installed packages of this interpreter, nothing of the current folder."""
-    stdlib, platform_stdlib = sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")
-    paths = [stdlib, platform_stdlib, str(Path(stdlib) / "lib-dynload"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
-    return list(dict.fromkeys(path for path in paths if Path(path).is_dir()))
-
-
-def read_roots() -> list[str]:
-    """What a program may read: where it imports from, shared libraries, time zones, and three devices."""
-    libraries = [sysconfig.get_config_var("LIBDIR") or "", "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"]
-    system = ["/usr/share/zoneinfo", "/etc/localtime", "/etc/ld.so.cache", "/dev/null", "/dev/zero", "/dev/urandom"]
-    real = [str(Path(path).resolve()) for path in (*import_paths(), *libraries, *system) if path and Path(path).exists()]
-    return list(dict.fromkeys(real))
+            self._servers.discard(server)
+        server.close()

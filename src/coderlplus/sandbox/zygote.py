@@ -1,9 +1,10 @@
-"""The fork server: a clean interpreter that forks one sandboxed child per job. Standard library only; run as a script by `pool.py`.
+"""The fork server: a clean interpreter that forks one sandboxed child per job. Standard library only; run as a script by `forkserver.py`.
 
-    python -s -P -B zygote.py SOCKET SETTINGS        (what `pool.Zygote` passes; `-s -P` and an environment of our own are `-I` with a hash seed)
+    python -s -P -B zygote.py SOCKET SETTINGS        (`-s -P` and an environment of our own are `-I` with a hash seed)
 
-It reads jobs from the socket and answers each with what came of it; no program runs in it. Request and answer are a length (4 bytes), a JSON header
-and the bytes that the header tells the lengths of. When the other end of the socket closes, it kills its children and ends.
+A request on the socket is a JSON list of jobs, with five memory files for each job sent along: payload, stdin, stdout, stderr, replies. The answer is
+a JSON list of how the children ended. The fork server never reads what is in the files, so its memory, which every child inherits, holds nothing
+of any job: no input, no test, no output of another program. When the other end of the socket closes, it kills its children and ends.
 """
 
 from __future__ import annotations
@@ -33,7 +34,6 @@ PRELOADED = (
     "encodings.utf_8 enum fractions functools heapq io itertools json linecache math numbers operator queue random re statistics string struct "
     "textwrap threading time traceback types typing"
 )
-STDERR_BYTES = 4000
 END, OUT_OF_MEMORY = b"end\n", b"memory\n"
 
 
@@ -103,13 +103,11 @@ class Host:
 
 
 class Child:
-    """One running job: its process, and the files that it writes."""
+    """One running job: its process, and the files that it reads and writes."""
 
-    def __init__(self, header: dict[str, Any], payload: bytes, stdin: bytes) -> None:
+    def __init__(self, header: dict[str, Any], files: Sequence[int]) -> None:
         self.header = header
-        self.payload = payload
-        self.stdin = _memory_file(stdin)
-        self.stdout, self.stderr, self.replies = _memory_file(), _memory_file(), _memory_file()
+        self.files = files
         self.cpu_limit_s = float(header["cpu_s"])
         self.wall_limit_s = float(header["wall_s"])
         self.killed = ""
@@ -130,9 +128,10 @@ class Child:
         """In the child, to its end."""
         status = 1
         try:
-            for fd, target in ((self.stdin, 0), (self.stdout, 1), (self.stderr, 2)):
+            payload, *streams, replies = self.files
+            for target, fd in enumerate(streams):
                 os.dup2(fd, target)
-            keep = [fd for fd in (self.replies, peer, ready, confinement.ruleset) if fd >= 0]
+            keep = [fd for fd in (payload, replies, peer, ready, confinement.ruleset) if fd >= 0]
             low = 3
             for fd in sorted(keep):
                 os.closerange(low, fd)
@@ -140,20 +139,20 @@ class Child:
             os.closerange(low, OPEN_FD_BOUND)
             header = self.header
             confinement.apply(cpu_s=self.cpu_limit_s, memory_bytes=header["memory_bytes"], file_bytes=header["file_bytes"])
-            host = Host(self.replies, peer if peer >= 0 else None)
+            host = Host(replies, peer if peer >= 0 else None)
             host.open_streams()
             os.write(ready, struct.pack("Q", 1))
             os.close(ready)
             gc.enable()
             random.seed(HASH_SEED)  # the module seeds itself anew after a fork
-            FUNCTIONS[header["guest"]](json.loads(self.payload), host)
+            FUNCTIONS[header["guest"]](_read_json(payload), host)
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(Exception):
                     stream.flush()
-            os.write(self.replies, END)
+            os.write(replies, END)
             status = 0
         except MemoryError:
-            os.write(self.replies, OUT_OF_MEMORY)
+            os.write(replies, OUT_OF_MEMORY)
         except BaseException as error:
             os.write(2, f"\n{type(error).__name__} in the guest".encode())
         finally:
@@ -179,58 +178,14 @@ class Child:
         self.peak_kb = usage.ru_maxrss
         os.close(self.pidfd)
 
-    def result(self) -> tuple[dict[str, Any], list[bytes]]:
-        header = self.header
-        output_bytes, reply_bytes = header["output_bytes"], header["reply_bytes"]
-        stdout, stdout_size = _head(self.stdout, output_bytes)
-        replies, replies_size = _head(self.replies, reply_bytes)
-        stderr_size = os.fstat(self.stderr).st_size
-        stderr = os.pread(self.stderr, STDERR_BYTES, max(0, stderr_size - STDERR_BYTES))
-        for fd in (self.stdin, self.stdout, self.stderr, self.replies):
-            os.close(fd)
+    def answer(self) -> dict[str, Any]:
         code = os.waitstatus_to_exitcode(self.status)
-        if self.killed == "time" or code == -signal.SIGXCPU or self.cpu_s > self.cpu_limit_s:
-            ending = "time_limit"
-        elif max(stdout_size, stderr_size) > output_bytes or replies_size > reply_bytes:
-            ending = "output_limit"
-        elif replies.endswith(OUT_OF_MEMORY) or (self.peak_kb - BASE_KB) << 10 > header["memory_bytes"]:
-            ending = "memory_limit"
-        elif self.killed:
-            ending, code = "returned", 0
-        elif code < 0:
-            ending, code = "signal", -code
-        else:
-            ending = "returned" if code == 0 and replies.endswith(END) else "exited"
-        parts = [stdout, stderr, replies]
-        used = {"cpu_s": round(self.cpu_s, 6), "wall_s": round(self.wall_s, 6), "peak_mb": round(self.peak_kb / 1024, 1)}
-        return {"ending": ending, "exit_code": code, "lengths": [len(part) for part in parts]} | used, parts
+        return {"exit_code": code, "killed": self.killed, "cpu_s": self.cpu_s, "wall_s": self.wall_s, "peak_kb": self.peak_kb}
 
 
-def _memory_file(data: bytes = b"") -> int:
-    fd = os.memfd_create("job")
-    if data:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
-        os.lseek(fd, 0, os.SEEK_SET)
-    return fd
-
-
-def _head(fd: int, size: int) -> tuple[bytes, int]:
-    """The first `size` bytes of a memory file, and how many it has."""
-    actual = os.fstat(fd).st_size
-    return (os.pread(fd, min(size, actual), 0) if actual else b""), actual
-
-
-def _receive(connection: socket.socket, size: int) -> bytes:
-    chunks = []
-    while size:
-        chunk = connection.recv(min(size, 1 << 20))
-        if not chunk:
-            os._exit(0)
-        chunks.append(chunk)
-        size -= len(chunk)
-    return b"".join(chunks)
+def _read_json(fd: int) -> Any:
+    with open(fd, "rb") as file:
+        return json.loads(file.read())
 
 
 def supervise(children: list[Child], connection: socket.socket) -> None:
@@ -267,8 +222,10 @@ def supervise(children: list[Child], connection: socket.socket) -> None:
 def serve(connection: socket.socket, confinement: Any, guests: _Guests) -> None:
     ready = os.eventfd(0, os.EFD_NONBLOCK)
     while True:
-        (size,) = struct.unpack("I", _receive(connection, 4))
-        headers = json.loads(_receive(connection, size))
+        request, files, _, _ = socket.recv_fds(connection, MAX_REQUEST, MAX_FILES)
+        if not request:
+            os._exit(0)
+        headers = json.loads(request)
         for header in headers:
             name = header["guest"]
             if name not in FUNCTIONS:
@@ -276,30 +233,32 @@ def serve(connection: socket.socket, confinement: Any, guests: _Guests) -> None:
                 FUNCTIONS[name] = getattr(guests.load(module), function)
                 gc.collect()
                 gc.freeze()
-        children = [Child(header, _receive(connection, header["payload"]), _receive(connection, header["stdin"])) for header in headers]
+        children = [Child(header, files[5 * index : 5 * index + 5]) for index, header in enumerate(headers)]
         pair = socket.socketpair() if len(children) == 2 else ()
         for index, child in enumerate(children):
             child.start(confinement, ready, pair[index].fileno() if pair else -1)
         for end in pair:
             end.close()
+        for fd in files:
+            os.close(fd)
         supervise(children, connection)
         try:
             in_force = os.eventfd_read(ready) == len(children)
         except BlockingIOError:
             in_force = False
-        results = [child.result() for child in children]
-        head = json.dumps([answer if in_force else answer | {"ending": "fault"} for answer, _ in results]).encode()
-        connection.sendall(b"".join([struct.pack("I", len(head)), head, *(part for _, parts in results for part in parts)]))
+        connection.send(json.dumps([child.answer() | {"in_force": in_force} for child in children]).encode())
 
 
 _BUILTINS = dict(vars(builtins))
 FUNCTIONS: dict[str, Callable[[Any, Host], object]] = {}
+HASH_SEED = 0
 OPEN_FD_BOUND = 256
-BASE_KB = HASH_SEED = 0
+MAX_REQUEST = 1 << 16
+MAX_FILES = 10
 
 
 def main() -> None:
-    global BASE_KB, HASH_SEED
+    global HASH_SEED
     connection = socket.socket(fileno=int(sys.argv[1]))
     settings = json.loads(sys.argv[2])
     os.chdir("/")
@@ -318,9 +277,8 @@ def main() -> None:
     gc.disable()
     gc.collect()
     gc.freeze()
-    BASE_KB = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    head = json.dumps({"in_force": in_force, "missing": missing}).encode()
-    connection.sendall(struct.pack("I", len(head)) + head)
+    base_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    connection.send(json.dumps({"in_force": in_force, "missing": missing, "base_kb": base_kb}).encode())
     serve(connection, confinement, guests)
 
 

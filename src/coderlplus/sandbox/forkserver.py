@@ -1,0 +1,195 @@
+"""The near end of a fork server: starts it, hands it one job after the other, and reads what came of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from coderlplus.errors import SandboxError
+from coderlplus.sandbox.jobs import EndingName, Job, Outcome
+from coderlplus.sandbox.zygote import END, OUT_OF_MEMORY
+
+_ZYGOTE = Path(__file__).with_name("zygote.py")
+_PACKAGE = Path(__file__).parents[1]
+_START_S = 60.0
+_SLACK_S = 30.0
+"""How long beyond the wall limits of a job its fork server may be silent before it counts as broken."""
+_STDERR_BYTES = 4000
+_MAX_ANSWER = 1 << 16
+
+
+class ForkServer:
+    """The near end of one fork server. Used by one thread at a time."""
+
+    def __init__(self, layers: Sequence[str], hash_seed: int) -> None:
+        self.connection, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        settings = {
+            "package": str(_PACKAGE),
+            "layers": list(layers),
+            "roots": read_roots(),
+            "paths": import_paths(),
+            "outside": "/proc/self/status",
+            "hash_seed": hash_seed,
+        }
+        environment = {
+            "PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LANG": "C.UTF-8", "PYTHONHASHSEED": str(hash_seed), "MALLOC_ARENA_MAX": "1",
+            "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
+        }  # fmt: skip
+        command = [sys.executable, "-s", "-P", "-B", "-X", "utf8", str(_ZYGOTE), str(far.fileno()), json.dumps(settings)]
+        try:
+            with far:
+                self.process = subprocess.Popen(
+                    command,
+                    pass_fds=(far.fileno(),),
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            self.connection.close()
+            raise SandboxError(f"cannot start the sandbox with {sys.executable}: {error}") from error
+        try:
+            self.connection.settimeout(_START_S)
+            hello = self._receive()
+        except (OSError, EOFError, ValueError) as error:
+            stderr = self.close().strip()
+            raise SandboxError(f"the sandbox did not start: {stderr.splitlines()[-1] if stderr else error!r}") from error
+        self.isolation = tuple(hello["in_force"])
+        self.missing: dict[str, str] = hello["missing"]
+        self._base_kb: int = hello["base_kb"]
+
+    def run(self, job: Job) -> Outcome:
+        """Run one job. Raises `OSError`, `EOFError` or `ValueError` when the fork server is gone, silent or talks nonsense."""
+        jobs = [job] if job.peer is None else [job, job.peer]
+        files: list[int] = []
+        try:
+            headers = []
+            for each in jobs:
+                payload = json.dumps(each.payload).encode("utf-8", "surrogatepass")
+                headers.append(_header(each, len(payload)))
+                files += [_memory_file(data) for data in (payload, each.stdin, b"", b"", b"")]
+            self.connection.settimeout(max(each.limits.wall_s for each in jobs) + _SLACK_S)
+            socket.send_fds(self.connection, [json.dumps(headers).encode()], files)
+            answers = self._receive()
+            peer = None if job.peer is None else self._outcome(job.peer, answers[1], files[5:], None)
+            return self._outcome(job, answers[0], files[:5], peer)
+        finally:
+            for fd in files:
+                os.close(fd)
+
+    def _outcome(self, job: Job, answer: dict[str, Any], files: Sequence[int], peer: Outcome | None) -> Outcome:
+        output_bytes, reply_bytes = job.limits.output_kb << 10, job.reply_kb << 10
+        _, _, stdout_fd, stderr_fd, replies_fd = files
+        stdout, replies = os.pread(stdout_fd, output_bytes, 0), os.pread(replies_fd, reply_bytes, 0)
+        written = max(os.fstat(stdout_fd).st_size, os.fstat(stderr_fd).st_size)
+        over_output = written > output_bytes or os.fstat(replies_fd).st_size > reply_bytes
+        code = answer["exit_code"]
+        ending: EndingName
+        if not answer["in_force"]:
+            ending = "fault"
+        elif answer["killed"] == "time" or code == -signal.SIGXCPU or answer["cpu_s"] > job.limits.cpu_s:
+            ending = "time_limit"
+        elif over_output:
+            ending = "output_limit"
+        elif replies.endswith(OUT_OF_MEMORY) or (answer["peak_kb"] - self._base_kb) >> 10 >= job.limits.memory_mb:
+            ending = "memory_limit"
+        elif answer["killed"] or (code == 0 and replies.endswith(END)):
+            ending, code = "returned", 0
+        else:
+            ending, code = ("signal", -code) if code < 0 else ("exited", code)
+        return Outcome(
+            ending=ending,
+            exit_code=code,
+            replies=tuple(_parse(replies)),
+            stdout=stdout,
+            stderr=os.pread(stderr_fd, _STDERR_BYTES, max(0, os.fstat(stderr_fd).st_size - _STDERR_BYTES)).decode("utf-8", "replace"),
+            cpu_s=round(answer["cpu_s"], 6),
+            wall_s=round(answer["wall_s"], 6),
+            peak_mb=round(answer["peak_kb"] / 1024, 1),
+            isolation=self.isolation,
+            peer=peer,
+        )
+
+    def _receive(self) -> Any:
+        message = self.connection.recv(_MAX_ANSWER)
+        if not message:
+            raise EOFError("the fork server ended")
+        return json.loads(message)
+
+    def interrupt(self) -> None:
+        """Make whoever waits for this fork server stop waiting; the fork server kills its children and ends."""
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> str:
+        """End the process and return what it wrote to stderr."""
+        self.interrupt()
+        self.connection.close()
+        try:
+            _, stderr = self.process.communicate(timeout=2)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            _, stderr = self.process.communicate()
+        return stderr.decode("utf-8", "replace")
+
+
+def _header(job: Job, payload_bytes: int) -> dict[str, Any]:
+    limits = job.limits
+    output, reply = limits.output_kb << 10, job.reply_kb << 10
+    return {
+        "guest": job.guest,
+        "cpu_s": limits.cpu_s,
+        "wall_s": limits.wall_s,
+        "memory_bytes": limits.memory_mb << 20,
+        "file_bytes": max(output, reply, len(job.stdin), payload_bytes) + 1,
+    }
+
+
+def _memory_file(data: bytes) -> int:
+    fd = os.memfd_create("job")
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        os.lseek(fd, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _parse(replies: bytes) -> Iterator[Any]:
+    """The JSON values of the lines that are whole and well-formed, up to the first that is not."""
+    for line in replies.split(b"\n")[:-1]:
+        if line + b"\n" in (END, OUT_OF_MEMORY):
+            return
+        try:
+            yield json.loads(line.decode("utf-8", "surrogatepass"))
+        except (ValueError, RecursionError):
+            return
+
+
+def import_paths() -> list[str]:
+    """`sys.path` in the sandbox: the standard library and the installed packages of this interpreter, nothing of the current folder."""
+    stdlib, platform_stdlib = sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")
+    paths = [stdlib, platform_stdlib, str(Path(stdlib) / "lib-dynload"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    return list(dict.fromkeys(path for path in paths if Path(path).is_dir()))
+
+
+def read_roots() -> list[str]:
+    """What a program may read: where it imports from, shared libraries, time zones, and three devices."""
+    libraries = [sysconfig.get_config_var("LIBDIR") or "", "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"]
+    system = ["/usr/share/zoneinfo", "/etc/localtime", "/etc/ld.so.cache", "/dev/null", "/dev/zero", "/dev/urandom"]
+    real = [str(Path(path).resolve()) for path in (*import_paths(), *libraries, *system) if path and Path(path).exists()]
+    return list(dict.fromkeys(real))
