@@ -25,8 +25,6 @@ from coderlplus.quickstart.stages import make_problems, make_warm_start, summari
 PLANNED_S = {"problems": 10.0, "warm start": 180.0, "training": 300.0}
 EVALUATION_SHARE = 0.1
 """Of an arm's time, what its evaluation takes."""
-SLOTS = 2
-"""Arms that run at the same time."""
 POLL_S = 0.5
 
 
@@ -56,14 +54,13 @@ def quickstart(root: Path, settings: QuickstartSettings, *, arms: Sequence[str] 
 
 
 def run_arms(layout: Layout, settings: QuickstartSettings, names: Sequence[str], progress: Progress) -> None:
-    """Train and evaluate in processes, `SLOTS` at a time. On Ctrl-C every process saves a checkpoint first."""
-    waiting = [name for name in names if not layout.evaluation(name).exists()]
+    """Train and evaluate in one process each, side by side. On Ctrl-C every process saves a checkpoint first."""
     running: dict[str, subprocess.Popen[bytes]] = {}
     try:
-        while waiting or running:
-            while waiting and len(running) < SLOTS:
-                name = waiting.pop(0)
+        for name in names:
+            if not layout.evaluation(name).exists():
                 running[name] = start(layout, name)
+        while running:
             time.sleep(POLL_S)
             for name, process in list(running.items()):
                 code = process.poll()

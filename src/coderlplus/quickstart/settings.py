@@ -41,7 +41,7 @@ class QuickstartSettings:
     """Weight of the KL term of the control arm."""
     max_new_tokens: int = 48
     evaluate_every: int = 26
-    checkpoint_every: int = 26
+    checkpoint_every: int = 13
     samples_every: int = 20
 
     def to_json(self) -> dict[str, Any]:

@@ -28,9 +28,9 @@ def make_problems(layout: Layout, settings: QuickstartSettings) -> None:
     """Problems of the three splits; alignment tasks on the references of held-out compositions with inputs that their problems do not show."""
     counts = {"train": settings.train_problems, "validation": settings.validation_problems, "test": settings.test_problems}
     task_counts = {"validation": settings.validation_problems, "test": settings.test_tasks}
-    with Sandbox(workers=1) as sandbox:
-        for split, count in task_counts.items():
-            if not layout.tasks(split).exists():
+    for split, count in task_counts.items():
+        if not layout.tasks(split).exists():
+            with Sandbox(workers=1) as sandbox:
                 write_jsonl(layout.tasks(split), held_out_tasks(sandbox, split, count, settings.seed))  # type: ignore[arg-type]
     for split, count in counts.items():
         if not layout.problems(split).exists():
@@ -103,7 +103,7 @@ def arm_config(layout: Layout, settings: QuickstartSettings, name: str) -> dict[
             "num_generations": settings.samples_per_prompt,
             "max_completion_length": settings.max_new_tokens,
             "learning_rate": settings.learning_rate,
-            "lr_scheduler_type": "linear",
+            "lr_scheduler_type": "constant_with_warmup",
             "warmup_steps": 5,
             "adam_beta2": 0.95,
             "loss_type": "dapo",
