@@ -31,7 +31,7 @@ def test_table_shows_values_output_and_ending(tmp_path: Path) -> None:
     assert "(7, {1: 2})" in shown
     assert "[1]" in shown
     assert "hi" in shown
-    assert "ended exception, ZeroDivisionError, division by zero, line 6" in shown
+    assert "ended exception: ZeroDivisionError: division by zero (line 6)" in shown
 
 
 def test_json_is_a_trace_record(tmp_path: Path) -> None:

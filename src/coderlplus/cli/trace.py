@@ -88,7 +88,7 @@ def _print(result: Trace, console: Console) -> None:
     ending = result.ending
     if ending.kind == "finished" and isinstance(result.input, CallInput):
         console.print(Text.assemble(("\nreturned ", "bold"), values.to_source(result.value)))
-    told = [ending.type, ending.message, f"line {ending.line}" if ending.line else None]
-    console.print(Text.assemble(("\nended ", "bold"), ending.kind, *(f", {part}" for part in told if part)))
+    told = ": ".join(part for part in (ending.kind.replace("_", " "), ending.type, ending.message) if part)
+    console.print(Text.assemble(("\nended ", "bold"), told, f" (line {ending.line})" if ending.line else ""))
     if not result.deterministic:
         console.print(Text("two runs differ: chance or time plays a part, so no task would be made of this program", "yellow"))

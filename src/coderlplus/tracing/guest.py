@@ -159,7 +159,7 @@ def _message(error: BaseException) -> str | None:
         return "maximum recursion depth exceeded"
     if isinstance(error, SyntaxError):
         return error.msg[:MESSAGE_CHARS] if type(error.msg) is str else None
-    if type(error).__str__ in (BaseException.__str__, OSError.__str__, KeyError.__str__, ImportError.__str__):
+    if type(type(error).__str__) is types.WrapperDescriptorType:  # written in C
         if len(error.args) == 1 and type(error.args[0]) is str:
             return error.args[0][:MESSAGE_CHARS]
         if all(type(argument) in (int, str, float, bool, type(None)) for argument in error.args):
