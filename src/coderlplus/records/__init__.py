@@ -1,0 +1,54 @@
+"""The records that flow through the house, and their JSONL form.
+
+    Problem → Rollout → Verdict → Trace → AlignmentTask → Reward
+
+All records are frozen. Every record has `to_json()` (a dict of plain JSON) and `from_json()`; `read_jsonl` and `write_jsonl` move them to and from
+files, one object a line. Python values inside records (arguments, expected values, variables) are *tagged values*: plain JSON where JSON says the
+same, a tagged object otherwise (`{"$tuple": [...]}`), made and read by `coderlplus.sandbox.values`. Records hold them as they are.
+"""
+
+from coderlplus.records.jsonl import Record, read_jsonl, write_jsonl
+from coderlplus.records.problem import (
+    CallInput,
+    CallTest,
+    CheckTest,
+    Limits,
+    Problem,
+    ProgramInput,
+    StdioInput,
+    StdioTest,
+    TaggedValue,
+    Test,
+    input_from_json,
+    test_from_json,
+)
+from coderlplus.records.run import VERDICTS, Ending, Failure, Rollout, Trace, Verdict, VerdictName
+from coderlplus.records.task import AlignmentTask, Reward, Target
+
+__all__ = [
+    "VERDICTS",
+    "AlignmentTask",
+    "CallInput",
+    "CallTest",
+    "CheckTest",
+    "Ending",
+    "Failure",
+    "Limits",
+    "Problem",
+    "ProgramInput",
+    "Record",
+    "Reward",
+    "Rollout",
+    "StdioInput",
+    "StdioTest",
+    "TaggedValue",
+    "Target",
+    "Test",
+    "Trace",
+    "Verdict",
+    "VerdictName",
+    "input_from_json",
+    "read_jsonl",
+    "test_from_json",
+    "write_jsonl",
+]

@@ -1,0 +1,97 @@
+"""What is learnt from: alignment tasks and rewards."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from coderlplus.errors import DataError
+from coderlplus.records.jsonl import get
+from coderlplus.records.problem import ProgramInput, TaggedValue, input_from_json
+from coderlplus.records.run import Verdict, VerdictName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One thing that an alignment task asks for: `label` is its name in the prompt, `value` the true tagged value; `scope` is `None` for output."""
+
+    label: str
+    value: TaggedValue
+    scope: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        if "value" not in data:
+            raise DataError("a target needs 'value'")
+        return cls(label=get(data, "label", str), value=data["value"], scope=data.get("scope"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlignmentTask:
+    """A question about an execution whose answer is known, with its lineage: the rollout that it was made from, at which `step`, and its verdict."""
+
+    task_id: str
+    kind: str
+    prompt: str
+    program: str
+    input: ProgramInput
+    targets: tuple[Target, ...]
+    problem_id: str
+    rollout_id: str
+    step: int = 0
+    verdict: VerdictName = "wrong_answer"
+
+    def to_json(self) -> dict[str, Any]:
+        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return data | {"input": self.input.to_json(), "targets": [target.to_json() for target in self.targets]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        return cls(
+            task_id=get(data, "task_id", str),
+            kind=get(data, "kind", str),
+            prompt=get(data, "prompt", str),
+            program=get(data, "program", str),
+            input=input_from_json(get(data, "input", dict)),
+            targets=tuple(Target.from_json(target) for target in get(data, "targets", list)),
+            problem_id=get(data, "problem_id", str),
+            rollout_id=get(data, "rollout_id", str),
+            step=data.get("step", 0),
+            verdict=data.get("verdict", "wrong_answer"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reward:
+    """The reward of one completion: R_gen or R_sem (paper, section 3).
+
+    `value` is `None` when our own sandbox failed: the completion is left out of its group and never counts as 0. `kind` is `"generation"` or the
+    kind of the alignment task. `program` and `verdict` (generation) or `correct` (alignment: target label → right or not; empty when the answer had
+    no usable form) say how it came about.
+    """
+
+    kind: str
+    value: float | None
+    program: str | None = None
+    verdict: Verdict | None = None
+    correct: Mapping[str, bool] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        verdict = None if self.verdict is None else self.verdict.to_json()
+        return {"kind": self.kind, "value": self.value, "program": self.program, "verdict": verdict, "correct": dict(self.correct)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        verdict = data.get("verdict")
+        return cls(
+            kind=get(data, "kind", str),
+            value=data.get("value"),
+            program=data.get("program"),
+            verdict=None if verdict is None else Verdict.from_json(verdict),
+            correct=data.get("correct", {}),
+        )
