@@ -83,7 +83,9 @@ def judged(sandbox: Sandbox, judge: Judge, program: str, tests: list[Test], coun
     problem = Problem(problem_id="p", statement="", tests=tuple(tests), entry_point="f")
 
     def way() -> float:
-        pairs = [(problem, Rollout(rollout_id=str(i), problem_id="p", program=f"{program}\n# {time.perf_counter_ns()} {i}")) for i in range(count)]
+        pairs = [
+            (problem, Rollout(rollout_id=str(i), problem_id="p", program=f"{program}\nserial = {time.perf_counter_ns() + i}")) for i in range(count)
+        ]
         return own_cpu_s(sandbox, lambda: _all_pass(judge, pairs))
 
     return way
