@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -51,7 +54,14 @@ def test_another_setting_needs_another_folder(folder: Path) -> None:
         quickstart(folder, dataclasses.replace(TINY, seed=1))
 
 
-def test_the_same_seed_gives_the_same_numbers_in_another_folder(folder: Path, tmp_path: Path) -> None:
+def test_killed_and_continued_it_gives_the_same_numbers(folder: Path, tmp_path: Path) -> None:
+    imports = "from pathlib import Path; from coderlplus.quickstart.run import quickstart; from coderlplus.quickstart.settings import TINY"
+    code = f"{imports}; quickstart(Path({str(tmp_path)!r}), TINY)"
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not (tmp_path / "grpo" / "checkpoints" / "checkpoint-2" / "trainer_state.json").exists():
+            time.sleep(0.05)
+        process.kill()
+    assert not (tmp_path / "summary.json").exists()
     quickstart(tmp_path, TINY)
     for arm in ("grpo", "coderlplus"):
         assert metrics(tmp_path, arm) == metrics(folder, arm)
