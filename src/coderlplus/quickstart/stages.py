@@ -83,7 +83,7 @@ def make_warm_start(layout: Layout, settings: QuickstartSettings, on_step: Calla
 def arm_config(layout: Layout, settings: QuickstartSettings, name: str) -> dict[str, Any]:
     """The configuration of an arm, as `coderlplus train` would read it: the arms differ in `alignment` (and the control in `beta`) alone."""
     batch = settings.prompts_per_step * settings.samples_per_prompt
-    alignment = {"alpha": settings.alpha, "prompt_style": SETTINGS.prompt_style, "mine_per_step": settings.mined_per_step}
+    alignment = {"alpha": settings.alpha, "prompt_style": SETTINGS.prompt_style, "mine_per_step": settings.mined_per_step, "policy": "uniform"}
     beta = settings.kl if name == KL_ARM else 0.0
     return {
         "model": str(layout.warm_start),
