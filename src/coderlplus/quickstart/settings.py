@@ -32,7 +32,7 @@ class QuickstartSettings:
     """Optimisation steps of each arm; one generation batch each."""
     prompts_per_step: int = 24
     samples_per_prompt: int = 8
-    learning_rate: float = 5e-4
+    learning_rate: float = 5.5e-4
     alpha: float = 0.6
     """Share of problems in a CodeRL+ batch."""
     mined_per_step: int = 24
