@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def quickstart(root: Path, settings: QuickstartSettings, *, arms: Sequence[str] 
     """Run or continue a quick start in `root`; returns (and writes) the summary. Raises `ConfigError` if the folder belongs to other settings."""
     layout = Layout(root)
     claim(layout, settings)
-    with Progress(PLANNED_S) as progress:
+    with Progress(PLANNED_S) as progress, told_how_to_continue(root):
         progress.begin("problems")
         make_problems(layout, settings)
         progress.end()
@@ -60,6 +60,16 @@ def quickstart(root: Path, settings: QuickstartSettings, *, arms: Sequence[str] 
             run_arms(layout, settings, names, progress)
         progress.end(skipped=done)
     return summarise(layout, tuple(arms))
+
+
+@contextlib.contextmanager
+def told_how_to_continue(root: Path) -> Iterator[None]:
+    """After Ctrl-C say that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"stopped; the same command continues what is in {root}", file=sys.stderr)
+        raise
 
 
 def run_arms(layout: Layout, settings: QuickstartSettings, names: Sequence[str], progress: Progress) -> None:

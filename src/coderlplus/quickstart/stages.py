@@ -55,12 +55,14 @@ def held_out_tasks(sandbox: Sandbox, split: world.Split, count: int, seed: int) 
 def make_warm_start(layout: Layout, settings: QuickstartSettings, on_step: Callable[[int, float], None]) -> None:
     """Tokenizer, model and supervised training; the folder appears when it is complete."""
     import torch
+    from transformers.utils import logging
 
     from coderlplus.quickstart.model import make_model
     from coderlplus.quickstart.tokenizer import make_tokenizer
     from coderlplus.quickstart.warm_start import warm_start
 
     torch.set_num_threads(1)  # two are a third faster on an idle machine and twenty times slower on a busy one
+    logging.disable_progress_bar()
     tokenizer = make_tokenizer()
     model = make_model(tokenizer, seed=settings.seed)
     seconds = layout.root / "warm_start_seconds.json"
