@@ -28,20 +28,20 @@ class QuickstartSettings:
     test_tasks: int = 400
     validation_problems: int = 64
     """Held-out problems (and as many alignment tasks) for the curve during training."""
-    steps: int = 130
+    steps: int = 100
     """Optimisation steps of each arm; one generation batch each."""
     prompts_per_step: int = 24
     samples_per_prompt: int = 8
-    learning_rate: float = 5.5e-4
+    learning_rate: float = 6.5e-4
     alpha: float = 0.6
     """Share of problems in a CodeRL+ batch."""
-    mined_per_step: int = 24
+    mined_per_step: int = 16
     """Failed programs traced after each step, at most; a batch takes ten tasks."""
     kl: float = 0.01
     """Weight of the KL term of the control arm."""
     max_new_tokens: int = 48
-    evaluate_every: int = 26
-    checkpoint_every: int = 13
+    evaluate_every: int = 25
+    checkpoint_every: int = 10
     samples_every: int = 20
 
     def to_json(self) -> dict[str, Any]:
@@ -77,6 +77,10 @@ class Layout:
     @property
     def warm_start(self) -> Path:
         return self.root / WARM_START
+
+    @property
+    def warm_start_progress(self) -> Path:
+        return self.root / "warm_start_progress.json"
 
     @property
     def summary(self) -> Path:
