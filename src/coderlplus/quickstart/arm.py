@@ -1,4 +1,8 @@
-"""One process of the quick start: `python -m coderlplus.quickstart.arm FOLDER NAME` trains an arm where there is one to train, and evaluates it."""
+"""One process of the quick start: `python -m coderlplus.quickstart.arm FOLDER NAME`.
+
+With the name of an arm it trains it, or goes on training it, and evaluates it. With `warm_start` it makes the warm start, which the arms need first;
+called again, it evaluates it.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +16,20 @@ from coderlplus.errors import CodeRLPlusError
 
 
 def main(folder: str, name: str) -> int:
-    """Train and evaluate; 2 for an error made on purpose, 130 after Ctrl-C."""
+    """Do what is next for NAME; returns 0, 2 for an error made on purpose, 130 after Ctrl-C."""
     import torch
 
     from coderlplus.quickstart.settings import WARM_START, Layout, read_settings
-    from coderlplus.quickstart.stages import evaluate_model, train_arm
+    from coderlplus.quickstart.stages import evaluate_model, make_warm_start, train_arm
 
     torch.set_num_threads(1)
     threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     layout = Layout(Path(folder))
     settings = read_settings(layout)
     try:
+        if name == WARM_START and not layout.warm_start.exists():
+            make_warm_start(layout, settings)
+            return 0
         if name != WARM_START and not (layout.model(name) / "config.json").exists():
             train_arm(layout, settings, name)
         if not layout.evaluation(name).exists():

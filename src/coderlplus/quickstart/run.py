@@ -1,7 +1,7 @@
 """The quick start from nothing to the page: problems → warm start → GRPO and CodeRL+ side by side → evaluation → summary.
 
-The parent process makes problems and warm start; each arm is a process with one thread that trains through `coderlplus.engines` and then evaluates
-itself. Interrupted at any point, the same command goes on: complete artefacts are kept, arms resume from their last checkpoint.
+The warm start is a process; so is each arm, with one thread, which trains through `coderlplus.engines` and then evaluates itself; the parent makes
+the problems and watches. Interrupted at any point, the same command goes on: complete artefacts are kept, arms resume from their last checkpoint.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from coderlplus.errors import DataError
 from coderlplus.quickstart.progress import Progress
 from coderlplus.quickstart.settings import ARMS, WARM_START, Layout, QuickstartSettings, claim
-from coderlplus.quickstart.stages import make_problems, make_warm_start, summarise
+from coderlplus.quickstart.stages import make_problems, read_json, summarise
 
 PLANNED_S = {"problems": 8.0, "warm start": 165.0, "training": 330.0}
 EVALUATION_SHARE = 0.1
@@ -32,8 +32,8 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
     # glibc: keep freed tensors instead of giving them back to the kernel at every step; a fifth of an update is saved
-    "MALLOC_MMAP_THRESHOLD_": str(2**30),
-    "MALLOC_TRIM_THRESHOLD_": str(2**30),
+    "MALLOC_MMAP_THRESHOLD_": str(2**28),
+    "MALLOC_TRIM_THRESHOLD_": str(2**28),
 }
 
 
@@ -49,8 +49,7 @@ def quickstart(root: Path, settings: QuickstartSettings, *, arms: Sequence[str] 
         progress.begin("warm start")
         done = layout.warm_start.exists()
         if not done:
-            total = settings.warm_start.steps
-            make_warm_start(layout, settings, lambda step, loss: progress.update(step / total, f"step {step}/{total}, loss {loss:.2f}"))
+            run_warm_start(layout, settings, progress)
         progress.end(skipped=done)
 
         progress.begin("training")
@@ -72,6 +71,21 @@ def told_how_to_continue(root: Path) -> Iterator[None]:
         raise
 
 
+def run_warm_start(layout: Layout, settings: QuickstartSettings, progress: Progress) -> None:
+    """Make the warm start in a process, so that its memory is free again when the arms start."""
+    process = start(layout, WARM_START)
+    try:
+        while process.poll() is None:
+            time.sleep(POLL_S)
+            done = read_json(layout.warm_start_progress)
+            if done:
+                progress.update(done["step"] / settings.warm_start.steps, f"step {done['step']}/{settings.warm_start.steps}, loss {done['loss']:.2f}")
+    except BaseException:
+        stop([process])
+        raise
+    check(layout, WARM_START, process.returncode, layout.warm_start)
+
+
 def run_arms(layout: Layout, settings: QuickstartSettings, names: Sequence[str], progress: Progress) -> None:
     """Train and evaluate in one process each, side by side. On Ctrl-C every process saves a checkpoint first."""
     running: dict[str, subprocess.Popen[bytes]] = {}
@@ -86,8 +100,7 @@ def run_arms(layout: Layout, settings: QuickstartSettings, names: Sequence[str],
                 if code is None:
                     continue
                 del running[name]
-                if code != 0 or not layout.evaluation(name).exists():
-                    raise DataError(f"{name} ended with exit code {code}: {last_line(layout.log(name))}; all it said is in {layout.log(name)}")
+                check(layout, name, code, layout.evaluation(name))
             shares = {name: share_done(layout, settings, name) for name in names}
             weights = {name: EVALUATION_SHARE if name == WARM_START else 1.0 for name in names}
             share = sum(shares[name] * weights[name] for name in names) / sum(weights.values())
@@ -95,6 +108,12 @@ def run_arms(layout: Layout, settings: QuickstartSettings, names: Sequence[str],
     except BaseException:
         stop(list(running.values()))
         raise
+
+
+def check(layout: Layout, name: str, code: int, artefact: Path) -> None:
+    """Raises `DataError` for a process that failed or left nothing."""
+    if code != 0 or not artefact.exists():
+        raise DataError(f"{name} ended with exit code {code}: {last_line(layout.log(name))}; all it said is in {layout.log(name)}")
 
 
 def start(layout: Layout, name: str) -> subprocess.Popen[bytes]:

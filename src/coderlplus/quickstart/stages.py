@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,12 @@ from coderlplus.records import AlignmentTask, Problem, read_jsonl, write_jsonl
 from coderlplus.sandbox import Sandbox
 from coderlplus.tracing import TraceRequest, trace_many
 
-GENERATION_BATCH = 256
+GENERATION_BATCH = 192
+"""Completions generated together in an evaluation."""
+UPDATE_PARTS = 2
+"""Parts that an update is computed in, to save memory."""
+PROGRESS_EVERY = 10
+"""Steps of the warm start between two notes of its progress."""
 
 
 def make_problems(layout: Layout, settings: QuickstartSettings) -> None:
@@ -52,8 +56,8 @@ def held_out_tasks(sandbox: Sandbox, split: world.Split, count: int, seed: int) 
     return tasks
 
 
-def make_warm_start(layout: Layout, settings: QuickstartSettings, on_step: Callable[[int, float], None]) -> None:
-    """Tokenizer, model and supervised training; the folder appears when it is complete."""
+def make_warm_start(layout: Layout, settings: QuickstartSettings) -> None:
+    """Tokenizer, model and supervised training; the folder appears when it is complete, and says how long it took."""
     import torch
     from transformers.utils import logging
 
@@ -65,21 +69,20 @@ def make_warm_start(layout: Layout, settings: QuickstartSettings, on_step: Calla
     logging.disable_progress_bar()
     tokenizer = make_tokenizer()
     model = make_model(tokenizer, seed=settings.seed)
-    seconds = layout.root / "warm_start_seconds.json"
-    began = time.monotonic() - (json.loads(seconds.read_text()) if seconds.exists() else 0.0)
+    checkpoint = layout.root / "warm_start.pt"
+    before = read_json(layout.warm_start_progress).get("seconds", 0.0) if checkpoint.exists() else 0.0
+    began = time.monotonic() - before
 
     def told(step: int, loss: float) -> None:
-        if step % 100 == 0:
-            seconds.write_text(json.dumps(round(time.monotonic() - began, 1)))
-        on_step(step, loss)
+        if step % PROGRESS_EVERY == 0:
+            write_json(layout.warm_start_progress, {"step": step, "loss": round(loss, 3), "seconds": round(time.monotonic() - began, 1)})
 
-    warm_start(model, tokenizer, replace(settings.warm_start, seed=settings.seed), checkpoint=layout.root / "warm_start.pt", on_step=told)
+    warm_start(model, tokenizer, replace(settings.warm_start, seed=settings.seed), checkpoint=checkpoint, on_step=told)
     partial = layout.root / "warm_start.partial"
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
-    (partial / "seconds.json").write_text(json.dumps(round(time.monotonic() - began, 1)))
+    write_json(partial / "quickstart.json", {"seconds": round(time.monotonic() - began, 1)})
     partial.replace(layout.warm_start)
-    seconds.unlink(missing_ok=True)
 
 
 def arm_config(layout: Layout, settings: QuickstartSettings, name: str) -> dict[str, Any]:
@@ -101,7 +104,9 @@ def arm_config(layout: Layout, settings: QuickstartSettings, name: str) -> dict[
         "sandbox": {"workers": 1},
         "trl": {
             "max_steps": settings.steps,
-            "per_device_train_batch_size": batch,
+            "generation_batch_size": batch,
+            "per_device_train_batch_size": batch // UPDATE_PARTS,
+            "gradient_accumulation_steps": UPDATE_PARTS,
             "num_generations": settings.samples_per_prompt,
             "max_completion_length": settings.max_new_tokens,
             "learning_rate": settings.learning_rate,
@@ -182,7 +187,7 @@ def summarise(layout: Layout, arms: tuple[str, ...]) -> dict[str, dict[str, Any]
     for name in (WARM_START, *arms):
         values = json.loads(layout.evaluation(name).read_text(encoding="utf-8"))
         if name == WARM_START:
-            cost = {"samples": 0, "seconds": json.loads((layout.warm_start / "seconds.json").read_text(encoding="utf-8"))}
+            cost = {"samples": 0, **read_json(layout.warm_start / "quickstart.json")}
         else:
             steps = [json.loads(line) for line in (layout.arm(name) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
             seconds = sum(step.get("seconds/step", 0.0) for step in steps)
@@ -190,6 +195,12 @@ def summarise(layout: Layout, arms: tuple[str, ...]) -> dict[str, dict[str, Any]
         summary[name] = values | cost
     write_json(layout.summary, summary)
     return summary
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a file; empty when there is none."""
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return data
 
 
 def write_json(path: Path, data: Any) -> None:
