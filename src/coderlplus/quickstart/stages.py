@@ -20,10 +20,8 @@ from coderlplus.records import AlignmentTask, Problem, read_jsonl, write_jsonl
 from coderlplus.sandbox import Sandbox
 from coderlplus.tracing import TraceRequest, trace_many
 
-GENERATION_BATCH = 192
+GENERATION_BATCH = 256
 """Completions generated together in an evaluation."""
-UPDATE_PARTS = 2
-"""Parts that an update is computed in, to save memory."""
 PROGRESS_EVERY = 10
 """Steps of the warm start between two notes of its progress."""
 
@@ -104,9 +102,7 @@ def arm_config(layout: Layout, settings: QuickstartSettings, name: str) -> dict[
         "sandbox": {"workers": 1},
         "trl": {
             "max_steps": settings.steps,
-            "generation_batch_size": batch,
-            "per_device_train_batch_size": batch // UPDATE_PARTS,
-            "gradient_accumulation_steps": UPDATE_PARTS,
+            "per_device_train_batch_size": batch,
             "num_generations": settings.samples_per_prompt,
             "max_completion_length": settings.max_new_tokens,
             "learning_rate": settings.learning_rate,
