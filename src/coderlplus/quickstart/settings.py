@@ -18,7 +18,7 @@ WARM_START = "warm_start"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuickstartSettings:
-    """Everything that the numbers depend on. All choices were made on the validation split."""
+    """Everything that the numbers depend on; `docs/quickstart.md` says how the values were chosen."""
 
     seed: int = 0
     """Of everything random: weights, problems, sampling."""
