@@ -12,7 +12,8 @@ import torch
 from coderlplus.quickstart import warm_start as module
 from coderlplus.quickstart.model import make_model
 from coderlplus.quickstart.muon import orthogonalised
-from coderlplus.quickstart.warm_start import POOL, WarmStartSettings, batches, examples, warm_start
+from coderlplus.quickstart.settings import WarmStartSettings
+from coderlplus.quickstart.warm_start import POOL, batches, examples, warm_start
 
 SETTINGS = WarmStartSettings(steps=16, batch_size=8)
 

@@ -9,11 +9,29 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import ConfigError
-from coderlplus.quickstart.warm_start import WarmStartSettings
 
 ARMS = ("grpo", "coderlplus")
 KL_ARM = "grpo_kl"
 WARM_START = "warm_start"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmStartSettings:
+    """How the warm start trains; shares are of `batch_size`, places in time are shares of `steps`."""
+
+    steps: int = 1500
+    batch_size: int = 32
+    seed: int = 0
+    lr_muon: float = 0.02
+    lr_adam: float = 3e-3
+    early_prediction_share: float = 0.9
+    late_prediction_share: float = 0.7
+    early_until: float = 0.35
+    single_operations_until: float = 0.15
+    mutated: float = 0.3
+    """Share of predicted programs in which one operation was replaced."""
+    faulty: float = 0.4
+    """Share of the programs learnt from that are wrong, as programs found in the world are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from coderlplus.quickstart.examples import prediction_example, program_example
 from coderlplus.quickstart.muon import Muon
+from coderlplus.quickstart.settings import WarmStartSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -30,25 +30,6 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 POOL = 4
 """Steps whose examples are drawn together."""
 CHECKPOINT_EVERY = 50 * POOL
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WarmStartSettings:
-    """How the warm start trains; shares are of `batch_size`, places in time are shares of `steps`."""
-
-    steps: int = 1500
-    batch_size: int = 32
-    seed: int = 0
-    lr_muon: float = 0.02
-    lr_adam: float = 3e-3
-    early_prediction_share: float = 0.9
-    late_prediction_share: float = 0.7
-    early_until: float = 0.35
-    single_operations_until: float = 0.15
-    mutated: float = 0.3
-    """Share of predicted programs in which one operation was replaced."""
-    faulty: float = 0.4
-    """Share of the programs learnt from that are wrong, as programs found in the world are."""
 
 
 class Examples(IterableDataset[Batch]):
