@@ -57,6 +57,13 @@ def test_ending(sandbox: Sandbox, program: str, ending: str) -> None:
     assert run(sandbox, program).ending == ending
 
 
+def test_the_memory_limit_holds_for_an_owner_with_much_memory() -> None:
+    mine = bytearray(1024 << 20)
+    with Sandbox(workers=1) as sandbox:
+        assert run(sandbox, "x = []\nwhile True:\n    try: x.append(bytearray(10**6))\n    except MemoryError: break").ending == "memory_limit"
+    assert len(mine) == 1024 << 20
+
+
 def test_outcomes_are_in_the_order_of_the_jobs(sandbox: Sandbox) -> None:
     outcomes = sandbox.run([script(f"print({index})") for index in range(20)])
     assert [outcome.stdout for outcome in outcomes] == [b"%d\n" % index for index in range(20)]
