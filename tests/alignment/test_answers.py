@@ -23,9 +23,7 @@ LABELS = ["a", "output"]
 
 def task(*targets: Target, stdin: str | None = None) -> AlignmentTask:
     given_input = CallInput("f", (1,)) if stdin is None else StdioInput(stdin)
-    return AlignmentTask(
-        task_id="t", kind="final_values", prompt="", program="", input=given_input, targets=targets, problem_id="p", rollout_id="r"
-    )
+    return AlignmentTask(task_id="t", kind="final_values", prompt="", program="", input=given_input, targets=targets, problem_id="p", rollout_id="r")
 
 
 def values(completion: str, labels: list[str] = LABELS) -> Any:

@@ -77,7 +77,7 @@ def test_a_fence_in_the_program_does_not_end_the_block() -> None:
 
 
 def test_values_without_json_are_written_as_python() -> None:
-    assert call_expression(CallInput("Solution().f", ({"$tuple": [1, True]}, "it's"), {"k": None})) == '''Solution().f((1, True), "it's", k=None)'''
+    assert call_expression(CallInput("Solution().f", ({"$tuple": [1, True]}, "it's"), {"k": None})) == """Solution().f((1, True), "it's", k=None)"""
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def _message(error: BaseException) -> str | None:
         if len(error.args) == 1 and type(error.args[0]) is str:
             return error.args[0][:MESSAGE_CHARS]
         if all(type(argument) in (int, str, float, bool, type(None)) for argument in error.args):
-            return BaseException.__str__(error)[:MESSAGE_CHARS]
+            return BaseException.__str__(error)[:MESSAGE_CHARS] or None
     return None
 
 
