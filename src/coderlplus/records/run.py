@@ -5,23 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from coderlplus.errors import DataError
 from coderlplus.records.jsonl import get
 from coderlplus.records.problem import ProgramInput, TaggedValue, input_from_json
 
-VERDICTS = (
-    "passed",
-    "wrong_answer",
-    "runtime_error",
-    "time_limit",
-    "memory_limit",
-    "output_limit",
-    "syntax_error",
-    "no_program",
-    "sandbox_fault",
-)
 VerdictName = Literal[
     "passed",
     "wrong_answer",
@@ -33,6 +22,7 @@ VerdictName = Literal[
     "no_program",
     "sandbox_fault",
 ]
+VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
