@@ -22,7 +22,7 @@ from coderlplus.records.problem import (
     input_from_json,
     test_from_json,
 )
-from coderlplus.records.run import VERDICTS, Ending, Failure, Rollout, Trace, Verdict, VerdictName
+from coderlplus.records.run import VERDICTS, Change, Ending, Failure, Rollout, Step, Trace, Verdict, VerdictName
 from coderlplus.records.task import AlignmentTask, Reward, Target
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "AlignmentTask",
     "CallInput",
     "CallTest",
+    "Change",
     "CheckTest",
     "Ending",
     "Failure",
@@ -39,6 +40,7 @@ __all__ = [
     "Record",
     "Reward",
     "Rollout",
+    "Step",
     "StdioInput",
     "StdioTest",
     "TaggedValue",

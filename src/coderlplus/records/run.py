@@ -138,11 +138,73 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One variable that a step changed: `value` is its new tagged value, `None` with `deleted` where the name is gone.
+
+    `scope` and `activation` are those of the variable's owner, which need not be the step's: a function may change a global or its caller's list.
+    """
+
+    name: str
+    value: TaggedValue
+    scope: str
+    activation: int
+    deleted: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        data = {"name": self.name, "value": self.value, "scope": self.scope, "activation": self.activation}
+        return data | {"deleted": True} if self.deleted else data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        return cls(
+            name=get(data, "name", str),
+            value=data.get("value"),
+            scope=get(data, "scope", str),
+            activation=get(data, "activation", int),
+            deleted=data.get("deleted", False),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One statement run, the test of a loop, one turn of a `for`, or the entry of a function, which binds its parameters (its line is that of `def`).
+
+    `line` is the first line of the statement in the source. `activation` numbers the calls of functions and executions of class bodies in order of
+    their beginning, the module is 0; `depth` is how many of them are open around it. `changes` and `output_chars`, how much of `Trace.output` is
+    printed, are as the step leaves them. A statement that calls functions of the program comes a second time, after their steps, if it changed
+    something then.
+    """
+
+    line: int
+    scope: str
+    activation: int
+    depth: int
+    output_chars: int
+    changes: tuple[Change, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return data | {"changes": [change.to_json() for change in self.changes]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        return cls(
+            line=get(data, "line", int),
+            scope=get(data, "scope", str),
+            activation=get(data, "activation", int),
+            depth=get(data, "depth", int),
+            output_chars=get(data, "output_chars", int),
+            changes=tuple(Change.from_json(change) for change in data.get("changes", ())),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """What a program did on one input.
 
     `output` is what it printed; `value` the tagged value that a `CallInput` returned (`None` also when it returned `None`: see `ending`).
     `variables` maps a scope (`<module>` or a function's `__qualname__`) to the tagged final values of its variables, both in order of definition.
+    `steps`, on request, are what it did one after the other; `steps_cut` says which budget ended them before the program ended.
     """
 
     program: str
@@ -152,11 +214,15 @@ class Trace:
     value: TaggedValue = None
     deterministic: bool = True
     variables: Mapping[str, Mapping[str, TaggedValue]] = field(default_factory=dict)
+    steps: tuple[Step, ...] | None = None
+    steps_cut: Literal["steps", "bytes", "time"] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        variables = {scope: dict(names) for scope, names in self.variables.items()}
-        return data | {"input": self.input.to_json(), "ending": self.ending.to_json(), "variables": variables}
+        """`steps` and `steps_cut` are there only if steps were asked for."""
+        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if not f.name.startswith("steps")}
+        data |= {"input": self.input.to_json(), "ending": self.ending.to_json()}
+        data["variables"] = {scope: dict(names) for scope, names in self.variables.items()}
+        return data if self.steps is None else data | {"steps": [step.to_json() for step in self.steps], "steps_cut": self.steps_cut}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -168,4 +234,6 @@ class Trace:
             value=data.get("value"),
             deterministic=data.get("deterministic", True),
             variables=data.get("variables", {}),
+            steps=tuple(Step.from_json(step) for step in data["steps"]) if data.get("steps") is not None else None,
+            steps_cut=data.get("steps_cut"),
         )
