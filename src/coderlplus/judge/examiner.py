@@ -69,6 +69,7 @@ class Candidate:
                 return iter(decode(answer["items"]))
             if "truth" in answer:
                 return Opaque(answer["truth"] is True)
+            self.last_call["value"] = answer.get("value")
             return decode(answer.get("value"))
         except NotPlain as error:
             self.error = NotData(f"the program returned what is not plain data: {error}")
@@ -117,7 +118,7 @@ def _exception(answer: Mapping[str, Any]) -> BaseException:
 
 
 def examine(payload: Mapping[str, Any], host: Any) -> None:
-    """Run each of `tests`; replies for each `{"end": ..., "call": last call}`, where `end` is
+    """Run each of `tests`; replies for each `{"end": ..., "call": last call}` (`args`, `kwargs`, and `value` if it returned plain data), where `end` is
 
     - `passed`, `assertion` (of the test code), `raised` (by the program, with `raised`, `message`, `line`),
     - `error` (of the test code: what the program gave does not fit), `not_data` (what the program gave cannot travel), `gone` (its process ended),

@@ -6,16 +6,18 @@ process ended where there is none, and says whether the test is passed. The expe
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from coderlplus.judge import compare
-from coderlplus.records import CallInput, CallTest, CheckTest, Failure, Limits, Problem, ProgramInput, StdioInput, StdioTest, VerdictName
+from coderlplus.records import Actual, CallInput, CallTest, CheckTest, Failure, Limits, Problem, ProgramInput, StdioInput, StdioTest, VerdictName
 from coderlplus.sandbox import Job, Outcome, values
 
 _DETAIL_CHARS = 300
+_ACTUAL_CHARS = 2_000
 
 
 class Runs(Protocol):
@@ -56,7 +58,8 @@ class StdioRuns:
         expected = self._test(test).stdout
         if compare.stdout_comparator(self.problem)(actual, expected):
             return None
-        return Failure(index=test, verdict="wrong_answer", detail=f"printed {_short(actual)}, expected {_short(expected)}", input=given)
+        detail = f"printed {_short(actual)}, expected {_short(expected)}"
+        return Failure(index=test, verdict="wrong_answer", detail=detail, input=given, actual=_actual(actual))
 
     def _test(self, index: int) -> StdioTest:
         test = self.problem.tests[index]
@@ -87,7 +90,7 @@ class CallRuns:
         if "value" in reply and compare.value_comparator(self.problem)(reply["value"], wanted.expected):
             return None
         detail = f"returned {_source(reply.get('value'))}, expected {_source(wanted.expected)}"
-        return Failure(index=test, verdict="wrong_answer", detail=detail, input=given)
+        return Failure(index=test, verdict="wrong_answer", detail=detail, input=given, actual=_actual(reply.get("value")))
 
     def _test(self, index: int) -> CallTest:
         test = self.problem.tests[index]
@@ -135,7 +138,8 @@ class CheckRuns:
         what = f"{reply['raised']}: " if reply.get("end") == "error" and "raised" in reply else ""
         message = f" ({what}{reply['message']})" if reply.get("message") or what else ""
         detail = f"{words.get(str(reply.get('end')), 'no result')}: {_code(self._test(test).code)}{message}"
-        return Failure(index=test, verdict="wrong_answer", detail=detail[:_DETAIL_CHARS], input=given)
+        actual = _actual(call["value"]) if isinstance(call, dict) and "value" in call else None
+        return Failure(index=test, verdict="wrong_answer", detail=detail[:_DETAIL_CHARS], input=given, actual=actual)
 
     def _test(self, index: int) -> CheckTest:
         test = self.problem.tests[index]
@@ -165,7 +169,12 @@ def raised(test: int, reply: Mapping[str, Any], given: ProgramInput | None) -> F
     verdict: VerdictName = "memory_limit" if reply["raised"] == "MemoryError" else "runtime_error"
     line = reply.get("line")
     detail = f"{str(reply['raised'])[:80]}: {str(reply.get('message'))[:_DETAIL_CHARS]}" + (f" (line {line})" if isinstance(line, int) else "")
-    return Failure(index=test, verdict=verdict, detail=detail, input=given)
+    return Failure(index=test, verdict=verdict, detail=detail, input=given, actual=Actual(raised=str(reply["raised"])[:80]))
+
+
+def _actual(value: Any) -> Actual | None:
+    """What the program gave, where it is short enough to be kept; of anything longer no alignment task is made."""
+    return Actual(value=value) if len(json.dumps(value)) <= _ACTUAL_CHARS else None
 
 
 def ended(test: int, outcome: Outcome, limits: Limits, given: ProgramInput | None) -> Failure:

@@ -22,11 +22,12 @@ from coderlplus.records.problem import (
     input_from_json,
     test_from_json,
 )
-from coderlplus.records.run import VERDICTS, Change, Ending, Failure, Rollout, Step, Trace, Verdict, VerdictName
+from coderlplus.records.run import VERDICTS, Actual, Change, Ending, Failure, Rollout, Step, Trace, Verdict, VerdictName
 from coderlplus.records.task import AlignmentTask, Reward, Target
 
 __all__ = [
     "VERDICTS",
+    "Actual",
     "AlignmentTask",
     "CallInput",
     "CallTest",

@@ -52,13 +52,30 @@ class Rollout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Actual:
+    """What a program gave on one input: the text that it printed or the tagged value that it returned, or the class of the exception that ended it."""
+
+    value: TaggedValue = None
+    raised: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"value": self.value} if self.raised is None else {"raised": self.raised}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        return cls(value=data.get("value"), raised=data.get("raised"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """The first test that a program failed. `input` is what the program was given, where it is known: it is what an alignment task will ask about."""
+    """The first test that a program failed. `input` is what the program was given and `actual` what it gave, where they are known (and `actual` is
+    short): an alignment task will ask about that input, and its trace is compared with that result."""
 
     index: int
     verdict: VerdictName
     detail: str = ""
     input: ProgramInput | None = None
+    actual: Actual | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -66,16 +83,18 @@ class Failure:
             "verdict": self.verdict,
             "detail": self.detail,
             "input": None if self.input is None else self.input.to_json(),
+            "actual": None if self.actual is None else self.actual.to_json(),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        given = data.get("input")
+        given, actual = data.get("input"), data.get("actual")
         return cls(
             index=get(data, "index", int),
             verdict=get(data, "verdict", str),
             detail=data.get("detail", ""),
             input=None if given is None else input_from_json(given),
+            actual=None if actual is None else Actual.from_json(actual),
         )
 
 

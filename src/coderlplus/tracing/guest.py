@@ -4,7 +4,7 @@
 
     {"token", "ending": {...}, "value": tagged, "variables": {scope: {name: tagged}}, "missing": {...}, "fingerprint": "...", "suspect": bool}
 
-`payload` is `{"program", "setup_code", "input", "semantics", "wanted", "cpu_s", "token"}`; the reply repeats the token, which a program that merely
+`payload` is `{"program", "setup_code", "input", "semantics", "wanted", "seen", "cpu_s", "token"}`; the reply repeats the token, which a program that merely
 writes to whatever descriptors it finds does not know. What a program prints goes to its standard output, which is not
 where the reply goes. A program that is cut short by `os._exit` or by the time limit still replies with the values that it had, as far as the
 interpreter gets to run.
@@ -71,7 +71,7 @@ def run(payload: JSON, host: Any) -> None:
                 "variables": {} if semantics == "official" and ending["kind"] != "finished" else notes.variables(),
                 "missing": {str(index): marks for index, marks in missing.items()},
                 "fingerprint": notes.fingerprint(),
-                "suspect": bool(missing) and chance.may_play(payload["program"]),
+                "suspect": (bool(missing) or payload["seen"]) and chance.may_play(payload["program"]),
             }
         )
 
