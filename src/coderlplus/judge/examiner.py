@@ -118,7 +118,7 @@ def _exception(answer: Mapping[str, Any]) -> BaseException:
 
 
 def examine(payload: Mapping[str, Any], host: Any) -> None:
-    """Run each of `tests`; replies for each `{"end": ..., "call": last call}` (`args`, `kwargs`, and `value` if it returned plain data), where `end` is
+    """Run each of `tests`; replies for each `{"end": ..., "call": last call}` (with its `value` where it has one), where `end` is
 
     - `passed`, `assertion` (of the test code), `raised` (by the program, with `raised`, `message`, `line`),
     - `error` (of the test code: what the program gave does not fit), `not_data` (what the program gave cannot travel), `gone` (its process ended),

@@ -53,7 +53,7 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actual:
-    """What a program gave on one input: the text that it printed or the tagged value that it returned, or the class of the exception that ended it."""
+    """What a program gave on one input: the text that it printed, the tagged value that it returned, or the class of the exception that ended it."""
 
     value: TaggedValue = None
     raised: str | None = None

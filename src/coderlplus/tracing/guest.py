@@ -4,8 +4,8 @@
 
     {"token", "ending": {...}, "value": tagged, "variables": {scope: {name: tagged}}, "missing": {...}, "fingerprint": "...", "suspect": bool}
 
-`payload` is `{"program", "setup_code", "input", "semantics", "wanted", "seen", "cpu_s", "token"}`; the reply repeats the token, which a program that merely
-writes to whatever descriptors it finds does not know. What a program prints goes to its standard output, which is not
+`payload` is `{"program", "setup_code", "input", "semantics", "wanted", "seen", "cpu_s", "token"}`; the reply repeats the token, which a program that
+merely writes to whatever descriptors it finds does not know. What a program prints goes to its standard output, which is not
 where the reply goes. A program that is cut short by `os._exit` or by the time limit still replies with the values that it had, as far as the
 interpreter gets to run.
 """
