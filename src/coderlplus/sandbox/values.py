@@ -7,6 +7,7 @@ JSON where JSON says the same; otherwise an object with one tag:
     {"$float": "nan" | "inf" | "-inf"}    {"$int": "0x..."} beyond 4,200 digits        {"$complex": [re, im]}
     {"$bytes": hex}  {"$bytearray": hex}  {"$range": [start, stop, step]}             {"$decimal": "1.50"}  {"$fraction": [n, d]}
     {"$object": "Point", "fields": {...}} an instance of any other class, by its attributes; what has none (functions, files) has no fields
+    {"$list_node": [1, 2]}  {"$tree_node": [1, None, 2]}                              LeetCode's nodes, see `nodes.py`
     {"$cycle": depth}                     the container `depth` levels below the outermost one, met again inside itself
     {"$cut": "list of 2000000"}           what was beyond the budget
 
@@ -22,9 +23,12 @@ import json
 import math
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
+
+from coderlplus.sandbox import nodes
 
 Tagged = Any
 """A tagged value: plain JSON or an object with one of the tags above."""
@@ -40,6 +44,7 @@ _INT_BITS = 14_000
 """Longest integer written as JSON does: CPython converts at most 4,300 digits."""
 _name_of = type.__dict__["__name__"].__get__
 _mro_of = type.__dict__["__mro__"].__get__
+_module_of = type.__dict__["__module__"].__get__
 _dict_of = type.__dict__["__dict__"].__get__
 _args_of = BaseException.__dict__["args"].__get__
 
@@ -48,10 +53,12 @@ class NotPlain(ValueError):
     """A tagged value cannot become a Python value: it holds an object, a cycle or a cut, is nested too deeply, or is not a tagged value at all."""
 
 
-def encode(value: object, budget: int = BUDGET) -> Tagged:
+def encode(value: object, budget: int = BUDGET, *, by_value: bool = False) -> Tagged:
     """The tagged form of any Python value; never raises for a value, whatever it is.
 
-    `budget` bounds the size of the result (see `BUDGET`): what does not fit is cut as a whole and leaves a `{"$cut": ...}`.
+    `budget` bounds the size of the result (see `BUDGET`): what does not fit is cut as a whole and leaves a `{"$cut": ...}`. With `by_value`, an
+    object that stands for plain data is that data: a `ListNode` or `TreeNode`, a named tuple and any other instance of a subclass of int, float, str,
+    tuple, list, dict, set; a number of numpy.
 
     >>> encode([1, (2.5, None), {3, 1}, {"a": b"x"}, {1: float("inf")}])
     [1, {'$tuple': [2.5, None]}, {'$set': [1, 3]}, {'a': {'$bytes': '78'}}, {'$dict': [[1, {'$float': 'inf'}]]}]
@@ -62,12 +69,13 @@ def encode(value: object, budget: int = BUDGET) -> Tagged:
     >>> encode("long" * 100, budget=50)
     {'$cut': 'str of 400'}
     """
-    return _Encoder(budget).encode(value, 0)
+    return _Encoder(budget, by_value).encode(value, 0)
 
 
 class _Encoder:
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, by_value: bool) -> None:
         self.left = budget
+        self.by_value = by_value
         self.open: dict[int, int] = {}
 
     def encode(self, value: Any, depth: int) -> Tagged:
@@ -132,6 +140,12 @@ class _Encoder:
             return {"$cycle": self.open[id(value)]}
         if kind in _OPAQUE or any(base is type for base in _mro_of(kind)):
             return {"$object": name, "fields": {}}
+        if self.by_value:
+            if name in nodes.FIELDS:
+                return self._nodes(value, name, depth)
+            plain = _base_value(value, kind)
+            if plain is not None:
+                return self.encode(plain, depth) if self._take(1) else {"$cut": name}
         fields = _fields(value, kind)
         if depth >= MAX_DEPTH or not self._take(1 + len(fields)):
             return {"$cut": name}
@@ -140,6 +154,42 @@ class _Encoder:
             return {"$object": name, "fields": {key: self.encode(item, depth + 1) for key, item in fields.items()}}
         finally:
             del self.open[id(value)]
+
+    def _nodes(self, root: Any, name: str, depth: int) -> Tagged:
+        items = nodes.values_of(name, root, lambda node: _fields(node, type(node)), self.left)
+        if items is None or depth >= MAX_DEPTH or not self._take(len(items)):
+            return {"$cut": name}
+        self.open[id(root)] = depth
+        try:
+            return {nodes.TAGS[name]: [self.encode(item, depth + 1) for item in items]}
+        finally:
+            del self.open[id(root)]
+
+
+_BASES: dict[type, Any] = {
+    int: int.__int__,
+    float: float.__float__,
+    str: str.__str__,
+    tuple: lambda value: tuple(tuple.__iter__(value)),
+    list: lambda value: list(list.__iter__(value)),
+    dict: lambda value: dict(dict.items(value)),
+    set: lambda value: set(set.__iter__(value)),
+    frozenset: lambda value: frozenset(frozenset.__iter__(value)),
+}
+
+
+def _base_value(value: Any, kind: type) -> Any:
+    """The value of an instance of a subclass of a builtin type or of a numpy number; `None` for anything else."""
+    for base in _mro_of(kind):
+        if base in _BASES:
+            return _BASES[base](value)
+        if _name_of(base) == "generic" and _module_of(base) == "numpy":
+            try:
+                plain = value.item()
+            except BaseException:  # a class of the program that only looks like it
+                return None
+            return plain if type(plain) in (bool, int, float, complex, str) else None
+    return None
 
 
 _OPAQUE = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, types.GeneratorType)
@@ -183,23 +233,26 @@ def is_plain(tagged: Tagged) -> bool:
     return True
 
 
-def decode(tagged: Tagged) -> Any:
+def decode(tagged: Tagged, classes: Mapping[str, Any] = nodes.CLASSES) -> Any:
     """The Python value of a tagged value, made anew on each call. Raises `NotPlain` (a `ValueError`), and nothing else, where there is none.
+
+    Nodes are made of the classes `ListNode` and `TreeNode` among `classes`, or of our own. With a function `$object` among them, objects of other
+    classes are what it returns for their class name and their fields.
 
     >>> decode({"$dict": [[1, {"$tuple": [2, {"$float": "-inf"}]}]]})
     {1: (2, -inf)}
     """
-    return _decode(tagged, 0, False)
+    return _decode(tagged, 0, False, classes)
 
 
-def _decode(tagged: Tagged, depth: int, hashed: bool) -> Any:
+def _decode(tagged: Tagged, depth: int, hashed: bool, classes: Mapping[str, Any]) -> Any:
     if depth > MAX_DEPTH + 1:
         raise NotPlain("nested too deeply")
     kind = type(tagged)
     if kind is list:
         if hashed:
             raise NotPlain("a list cannot be a key")
-        return [_decode(item, depth + 1, False) for item in tagged]
+        return [_decode(item, depth + 1, False, classes) for item in tagged]
     if kind is not dict:
         if tagged is None or kind in (bool, int, float, str):
             return tagged
@@ -208,11 +261,13 @@ def _decode(tagged: Tagged, depth: int, hashed: bool) -> Any:
     if type(tag) is not str or not tag.startswith("$"):
         if hashed:
             raise NotPlain("a dict cannot be a key")
-        return {_string(key): _decode(item, depth + 1, False) for key, item in tagged.items()}
+        return {_string(key): _decode(item, depth + 1, False, classes) for key, item in tagged.items()}
+    if tag == "$object" and "$object" in classes and type(tagged.get("fields")) is dict:
+        return classes["$object"](str(tagged["$object"]), _decode(tagged["fields"], depth + 1, False, classes))
     if len(tagged) != 1 or tag not in _DECODERS:
         raise NotPlain(f"a value tagged {tag[:20]!r} is not plain data")
     try:
-        return _DECODERS[tag](tagged[tag], depth + 1, hashed)
+        return _DECODERS[tag](tagged[tag], depth + 1, hashed, classes)
     except NotPlain:
         raise
     except (ValueError, TypeError, AttributeError, KeyError, OverflowError, ZeroDivisionError, InvalidOperation, RecursionError) as error:
@@ -225,10 +280,14 @@ def _string(key: Any) -> str:
     return key
 
 
-def _items(items: Any, depth: int, hashed: bool) -> list[Any]:
+def _items(items: Any, depth: int, hashed: bool, classes: Mapping[str, Any] = nodes.CLASSES) -> list[Any]:
     if type(items) is not list:
         raise NotPlain("expected a list")
-    return [_decode(item, depth, hashed) for item in items]
+    return [_decode(item, depth, hashed, classes) for item in items]
+
+
+def _node(name: str, body: Any, depth: int, hashed: bool, classes: Mapping[str, Any]) -> Any:
+    return nodes.build(name, _items(body, depth, hashed, classes), classes.get(name) or nodes.CLASSES[name])
 
 
 def _unhashable(hashed: bool, value: Any) -> Any:
@@ -238,19 +297,23 @@ def _unhashable(hashed: bool, value: Any) -> Any:
 
 
 _DECODERS: dict[str, Any] = {
-    "$tuple": lambda body, depth, hashed: tuple(_items(body, depth, hashed)),
-    "$set": lambda body, depth, hashed: frozenset(_items(body, depth, True)) if hashed else set(_items(body, depth, True)),
-    "$frozenset": lambda body, depth, hashed: frozenset(_items(body, depth, True)),
-    "$deque": lambda body, depth, hashed: _unhashable(hashed, deque(_items(body, depth, False))),
-    "$dict": lambda body, depth, hashed: _unhashable(hashed, {_decode(k, depth, True): _decode(v, depth, False) for k, v in body}),
-    "$float": lambda body, depth, hashed: {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[body],
-    "$int": lambda body, depth, hashed: int(body, 16),
-    "$complex": lambda body, depth, hashed: complex(*_items(body, depth, True)),
-    "$bytes": lambda body, depth, hashed: bytes.fromhex(body),
-    "$bytearray": lambda body, depth, hashed: _unhashable(hashed, bytearray.fromhex(body)),
-    "$range": lambda body, depth, hashed: range(*_items(body, depth, True)),
-    "$decimal": lambda body, depth, hashed: Decimal(body),
-    "$fraction": lambda body, depth, hashed: Fraction(*_items(body, depth, True)),
+    "$tuple": lambda body, depth, hashed, classes: tuple(_items(body, depth, hashed, classes)),
+    "$set": lambda body, depth, hashed, classes: (frozenset if hashed else set)(_items(body, depth, True, classes)),
+    "$frozenset": lambda body, depth, hashed, classes: frozenset(_items(body, depth, True, classes)),
+    "$deque": lambda body, depth, hashed, classes: _unhashable(hashed, deque(_items(body, depth, False, classes))),
+    "$dict": lambda body, depth, hashed, classes: _unhashable(
+        hashed, {_decode(key, depth, True, classes): _decode(value, depth, False, classes) for key, value in body}
+    ),
+    "$list_node": lambda body, depth, hashed, classes: _node("ListNode", body, depth, hashed, classes),
+    "$tree_node": lambda body, depth, hashed, classes: _node("TreeNode", body, depth, hashed, classes),
+    "$float": lambda body, depth, hashed, classes: {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[body],
+    "$int": lambda body, depth, hashed, classes: int(body, 16),
+    "$complex": lambda body, depth, hashed, classes: complex(*_items(body, depth, True)),
+    "$bytes": lambda body, depth, hashed, classes: bytes.fromhex(body),
+    "$bytearray": lambda body, depth, hashed, classes: _unhashable(hashed, bytearray.fromhex(body)),
+    "$range": lambda body, depth, hashed, classes: range(*_items(body, depth, True)),
+    "$decimal": lambda body, depth, hashed, classes: Decimal(body),
+    "$fraction": lambda body, depth, hashed, classes: Fraction(*_items(body, depth, True)),
 }
 
 
@@ -283,7 +346,7 @@ class _Equality:
             return self._numbers(body, counterpart)
         if tag != other or tag == "$cut":
             return False
-        if tag in ("$list", "$tuple", "$deque", "$complex"):
+        if tag in ("$list", "$tuple", "$deque", "$complex", "$list_node", "$tree_node"):
             return len(body) == len(counterpart) and all(self.equal(x, y, depth + 1) for x, y in zip(body, counterpart, strict=True))
         if tag == "$set":
             return len(body) == len(counterpart) and self._matched([(item, None) for item in body], [(item, None) for item in counterpart], depth)
@@ -342,13 +405,24 @@ def _split(tagged: Tagged) -> tuple[str, Any]:
         return "$cut", None
     if tag in ("$float", "$int"):
         try:
-            return "$number", _decode(tagged, 0, False)
+            return "$number", decode(tagged)
         except NotPlain:
             return "$cut", None
+    if tag in nodes.TAGS.values():
+        return _split_nodes(tag, body)
     if tag in ("$tuple", "$set", "$frozenset", "$deque", "$complex", "$range", "$fraction", "$dict"):
         pairs = tag != "$dict" or (type(body) is list and all(type(pair) is list and len(pair) == 2 for pair in body))
         return (tag.replace("frozen", ""), body) if type(body) is list and pairs else ("$cut", None)
     return tag, body
+
+
+def _split_nodes(tag: str, body: Any) -> tuple[str, Any]:
+    """No nodes are `None`; trailing `None` of a tree say nothing."""
+    if type(body) is not list:
+        return "$cut", None
+    if tag == "$tree_node":
+        body = body[: next((size for size in range(len(body), 0, -1) if body[size - 1] is not None), 0)]
+    return (tag, body) if body else ("$NoneType", None)
 
 
 def _text(tagged: Tagged) -> str:
@@ -401,6 +475,8 @@ def to_source(tagged: Tagged) -> str:
             return f"Decimal({body!r})"
         case "$fraction":
             return f"Fraction({_joined(body)})"
+        case "$list_node" | "$tree_node":
+            return f"{tag[1:]}([{_joined(body)}])"
         case "$object":
             return f"{body}({', '.join(f'{key}={to_source(item)}' for key, item in tagged['fields'].items())})"
         case _:
