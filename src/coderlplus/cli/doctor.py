@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.table import Table
 
 from coderlplus import __version__
-from coderlplus.sandbox import LAYERS, Sandbox
+from coderlplus.sandbox import EXTRA_LAYERS, LAYERS, Sandbox
 
 _LIBRARIES = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "pydantic", "radon", "rich", "typer")
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON on stdout.")] = False) -> None:
-    """Show what the sandbox enforces on this machine, versions and devices. Ends with 1 if a layer of isolation is missing."""
+    """Show what the sandbox enforces on this machine, versions and devices. Ends with 1 if a layer of the base is missing; the namespaces are an extra."""
     with Sandbox(workers=1, allow_missing=LAYERS) as sandbox:
         missing = dict(sandbox.missing)
     facts = {
@@ -30,7 +30,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print everythin
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "user": "root" if os.geteuid() == 0 else "ordinary",
         "cores": len(os.sched_getaffinity(0)),
-        "sandbox": {layer: missing.get(layer, "in force") for layer in LAYERS},
+        "sandbox": {layer: missing.get(layer, "in force") for layer in (*LAYERS, *EXTRA_LAYERS)},
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "devices": _devices(),
     }
@@ -38,7 +38,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print everythin
         print(json.dumps(facts, indent=2))
     else:
         _print(facts)
-    if missing:
+    if missing.keys() & set(LAYERS):
         raise typer.Exit(1)
 
 
@@ -64,7 +64,8 @@ def _print(facts: dict[str, Any]) -> None:
     table.add_row("devices", ", ".join(facts["devices"]))
     table.add_section()
     for layer, state in facts["sandbox"].items():
-        table.add_row(f"sandbox: {layer}", "[green]in force[/]" if state == "in force" else f"[red]missing[/]: {state}")
+        missing = "[yellow]missing (an extra)[/]" if layer in EXTRA_LAYERS else "[red]missing[/]"
+        table.add_row(f"sandbox: {layer}", "[green]in force[/]" if state == "in force" else f"{missing}: {state}")
     table.add_section()
     for name, version in facts["libraries"].items():
         table.add_row(name, version or "[dim]not installed[/]")

@@ -6,8 +6,8 @@
 `docs/sandbox.md` says what is guaranteed and what is not.
 """
 
-from coderlplus.sandbox.confine import LAYERS
+from coderlplus.sandbox.confine import EXTRA_LAYERS, LAYERS
 from coderlplus.sandbox.jobs import Job, Outcome
 from coderlplus.sandbox.pool import Sandbox
 
-__all__ = ["LAYERS", "Job", "Outcome", "Sandbox"]
+__all__ = ["EXTRA_LAYERS", "LAYERS", "Job", "Outcome", "Sandbox"]

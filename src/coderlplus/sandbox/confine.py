@@ -1,14 +1,16 @@
-"""The layers of isolation: probed once in the zygote, applied in each child before it sees a program. Standard library only.
+"""The layers of isolation: probed once in a fork server, applied in each child before it sees a program. Standard library only.
 
     rlimits        CPU time, address space (on top of what is mapped already), size of any file written, open files, no core dumps
     no_new_privs   set-uid programs give nothing
     death_signal   the child dies with the zygote
     capabilities   root's privileges are given up (an ordinary user has none)
-    landlock       of the file system only the standard library, installed packages and shared libraries can be read, nothing written; no signals and
-                   no abstract sockets to the outside where the kernel knows how
+    landlock       of the file system only the standard library, installed packages and shared libraries can be read, nothing but `/dev/null` written;
+                   no signals and no abstract sockets to the outside where the kernel knows how
     seccomp        the allow-list of `syscalls.py`
 
-None of them needs a privilege or a user namespace, so they hold for root, for an ordinary user and in an unprivileged container alike.
+None of these needs a privilege or a user namespace, so they hold for root, for an ordinary user and in an unprivileged container alike.
+
+    namespaces     processes, network, System V IPC and a file tree of its own for the fork server, see `namespaces.py`: an extra where it works
 """
 
 from __future__ import annotations
@@ -21,9 +23,13 @@ import resource
 import struct
 from collections.abc import Callable, Sequence
 
-from coderlplus.sandbox import syscalls
+from coderlplus.sandbox import namespaces, syscalls
+from coderlplus.sandbox.kernel import check, machine_number, prctl, prepared, syscall
 
 LAYERS = ("rlimits", "no_new_privs", "death_signal", "capabilities", "landlock", "seccomp")
+"""The base, which every supported machine offers."""
+EXTRA_LAYERS = ("namespaces",)
+"""Taken where they are to be had; an error where they are not only if they were asked for by name."""
 
 STACK_BYTES = 128 << 20
 """Soft limit of the main thread's stack, for deep recursion."""
@@ -31,34 +37,15 @@ THREAD_STACKS_BYTES = 256 << 20
 """Address space beyond the memory limit, so that a program may ask for large stacks that it does not fill; what it fills is counted outside."""
 OPEN_FILES = 64
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.syscall.restype = ctypes.c_long
-_prctl = _libc.prctl
-_prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_CAPBSET_DROP = 1, 4, 38, 24
 _SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
 _SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}
+_SYS_PRCTL = {"x86_64": 157, "aarch64": 167}
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
-_READ_FILE, _READ_DIR = 4, 8
-
-
-def _check(result: int) -> int:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result
-
-
-def _syscall(number: int, *arguments: int | bytes | None) -> int:
-    """A system call that has no function in the C library; integers are passed in full width."""
-    return _check(_libc.syscall(ctypes.c_long(number), *(ctypes.c_long(part) if isinstance(part, int) else part for part in arguments)))
-
-
-def _machine(table: dict[str, int]) -> int:
-    machine = os.uname().machine
-    if machine not in table:
-        raise OSError(errno.ENOSYS, f"not known for {machine}")
-    return table[machine]
+_WRITE_FILE, _READ_FILE, _READ_DIR, _TRUNCATE = 2, 4, 8, 1 << 14
+_WRITABLE = "/dev/null"
+_NO_AUDIT_RECORDS = 1
+"""LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF: a program must not fill the logs of the host."""
 
 
 class Confinement:
@@ -66,56 +53,68 @@ class Confinement:
 
     def __init__(self, layers: Sequence[str], read_roots: Sequence[str]) -> None:
         self.layers = frozenset(layers)
-        self.ruleset = _landlock_ruleset(read_roots) if "landlock" in self.layers else -1
+        self.ruleset = -1
+        if "landlock" in self.layers:
+            abi = syscall(_LANDLOCK_CREATE, None, 0, 1)
+            self.ruleset = _landlock_ruleset(abi, read_roots)
+            self.landlock_flags = _NO_AUDIT_RECORDS if abi >= 7 else 0
         if "seccomp" in self.layers:
-            self.template = syscalls.filter_template()
-            self.pid_offsets = syscalls.pid_offsets(self.template)
+            template = syscalls.filter_template(os.uname().machine, writes="landlock" in self.layers)
+            self._pid_offsets = syscalls.pid_offsets(template)
+            self._filter = ctypes.create_string_buffer(template, len(template))
+            program = struct.pack("HxxxxxxQ", len(template) // 8, ctypes.addressof(self._filter))
+            self._install_filter = prepared(machine_number(_SYS_SECCOMP), 1, 0, program)
+        self._die_with_zygote = prepared(machine_number(_SYS_PRCTL), _PR_SET_PDEATHSIG, 9, 0, 0, 0)
+        _, self._stack_bytes = resource.getrlimit(resource.RLIMIT_STACK)
+        self._stack_soft_bytes = STACK_BYTES if self._stack_bytes == resource.RLIM_INFINITY else min(self._stack_bytes, STACK_BYTES)
         self.zygote = os.getpid()
 
-    def close(self) -> None:
+    def move_ruleset(self, fd: int) -> None:
+        """Keep the Landlock ruleset, if there is one, at this file descriptor."""
         if self.ruleset >= 0:
+            os.dup2(self.ruleset, fd)
             os.close(self.ruleset)
+            self.ruleset = fd
 
     def apply_to_zygote(self) -> None:
         """What children inherit, or what a zygote can do without; it dies with the thread of the pool that started it."""
-        _check(_prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0))
-        _check(_prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
+        check(prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0))
+        check(prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
         if "no_new_privs" in self.layers or self.layers & {"landlock", "seccomp"}:
-            _check(_prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+            check(prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         if "capabilities" in self.layers:
             _drop_capabilities()
         if "rlimits" in self.layers:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if "landlock" in self.layers:
+            self._restrict_files = prepared(_LANDLOCK_RESTRICT, self.ruleset, self.landlock_flags)
+        self._mapped_bytes = _mapped_bytes()
 
     def apply(self, *, cpu_s: float, memory_bytes: int, file_bytes: int) -> None:
-        """In the child: `memory_bytes` of address space come on top of what is mapped now; `file_bytes` is the most that any file may hold."""
+        """In the child: `memory_bytes` of address space come on top of what the zygote has mapped; `file_bytes` is the most that any file may hold.
+
+        Whatever can be is prepared in the zygote: what a child costs is the pages that it touches.
+        """
         if "death_signal" in self.layers:
-            _check(_prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0))
+            self._die_with_zygote()
             if os.getppid() != self.zygote:
                 os._exit(1)
         if "rlimits" in self.layers:
             seconds = int(cpu_s) + 2  # the zygote decides at cpu_s; this is for when it cannot
             resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-            size = memory_bytes + THREAD_STACKS_BYTES + _mapped_bytes()
+            size = memory_bytes + THREAD_STACKS_BYTES + self._mapped_bytes
             resource.setrlimit(resource.RLIMIT_AS, (size, size))
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
             resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
-            _, hard = resource.getrlimit(resource.RLIMIT_STACK)
-            resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES if hard == resource.RLIM_INFINITY else min(hard, STACK_BYTES), hard))
+            resource.setrlimit(resource.RLIMIT_STACK, (self._stack_soft_bytes, self._stack_bytes))
         if "landlock" in self.layers:
-            _syscall(_LANDLOCK_RESTRICT, self.ruleset, 0)
+            self._restrict_files()
             os.close(self.ruleset)
         if "seccomp" in self.layers:
+            pid = os.getpid()
+            for offset in self._pid_offsets:
+                struct.pack_into("I", self._filter, offset, pid)
             self._install_filter()
-
-    def _install_filter(self) -> None:
-        code = bytearray(self.template)
-        pid = struct.pack("I", os.getpid())
-        for offset in self.pid_offsets:
-            code[offset : offset + 4] = pid
-        buffer = (ctypes.c_char * len(code)).from_buffer(code)
-        program = struct.pack("HxxxxxxQ", len(code) // 8, ctypes.addressof(buffer))
-        _syscall(_machine(_SYS_SECCOMP), 1, 0, program)
 
 
 def _mapped_bytes() -> int:
@@ -126,28 +125,29 @@ def _mapped_bytes() -> int:
 def _drop_capabilities() -> None:
     for capability in range(64):
         with contextlib.suppress(OSError):  # without CAP_SETPCAP, or beyond the last capability
-            _check(_prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0))
+            check(prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0))
     header = struct.pack("Ii", 0x20080522, 0)
-    _syscall(_machine(_SYS_CAPSET), header, bytes(24))
+    syscall(machine_number(_SYS_CAPSET), header, bytes(24))
 
 
-def _landlock_ruleset(read_roots: Sequence[str]) -> int:
-    """A ruleset that handles all that the kernel's Landlock can, and allows to read below the roots."""
-    abi = _syscall(_LANDLOCK_CREATE, None, 0, 1)
+def _landlock_ruleset(abi: int, read_roots: Sequence[str]) -> int:
+    """A ruleset that handles all that the kernel's Landlock can, and allows to read below the roots and to write to `/dev/null`."""
     access = (1 << 13) - 1
     for version, bit in ((2, 13), (3, 14), (5, 15)):
         access |= (1 << bit) if abi >= version else 0
     attributes = struct.pack("<QQQ", access, 3 if abi >= 4 else 0, 3 if abi >= 6 else 0)
     size = 8 if abi < 4 else 16 if abi < 6 else 24
-    ruleset = _syscall(_LANDLOCK_CREATE, attributes, size, 0)
+    ruleset = syscall(_LANDLOCK_CREATE, attributes, size, 0)
     for root in read_roots:
         try:
             fd = os.open(root, os.O_PATH | os.O_CLOEXEC)
         except OSError:
             continue
         allowed = _READ_FILE | _READ_DIR if os.path.isdir(root) else _READ_FILE  # noqa: PTH112
+        if root == _WRITABLE:
+            allowed |= (_WRITE_FILE | _TRUNCATE) & access
         rule = struct.pack("<Qi", allowed, fd)
-        _syscall(_LANDLOCK_ADD, ruleset, 1, rule, 0)
+        syscall(_LANDLOCK_ADD, ruleset, 1, rule, 0)
         os.close(fd)
     return ruleset
 
@@ -159,6 +159,8 @@ def probe(layer: str, read_roots: Sequence[str], outside: str) -> str | None:
     if pid == 0:
         reason = ""
         try:
+            if layer == "namespaces":
+                namespaces.enter(read_roots)
             confinement = Confinement([layer], read_roots)
             confinement.zygote = os.getppid()
             confinement.apply_to_zygote()
@@ -193,9 +195,10 @@ def _capabilities_left(_: str) -> str:
 
 _EFFECTS: dict[str, Callable[[str], str]] = {
     "rlimits": lambda outside: "" if resource.getrlimit(resource.RLIMIT_FSIZE)[0] == 1 << 20 else "limits are not in force",
-    "no_new_privs": lambda outside: "" if _prctl(39, 0, 0, 0, 0) == 1 else "not in force",
+    "no_new_privs": lambda outside: "" if prctl(39, 0, 0, 0, 0) == 1 else "not in force",
     "death_signal": lambda outside: "",
     "capabilities": _capabilities_left,
     "landlock": lambda outside: _refused("reading a file outside", lambda: os.close(os.open(outside, os.O_RDONLY))),
+    "namespaces": lambda outside: namespaces.effect(),
     "seccomp": lambda outside: _refused("creating a file", lambda: os.open(outside + ".new", os.O_CREAT | os.O_WRONLY)) or _refused("fork", os.fork),
 }

@@ -28,13 +28,14 @@ _MAX_ANSWER = 1 << 16
 
 
 class ForkServer:
-    """The near end of one fork server. Used by one thread at a time."""
+    """The near end of one fork server. Used by one thread at a time. `probe` says whether each layer is tried out first; those that fail are `missing`."""
 
-    def __init__(self, layers: Sequence[str], hash_seed: int) -> None:
+    def __init__(self, layers: Sequence[str], hash_seed: int, probe: bool = True) -> None:
         self.connection, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         settings = {
             "package": str(_PACKAGE),
             "layers": list(layers),
+            "probe": probe,
             "roots": read_roots(),
             "paths": import_paths(),
             "outside": "/proc/self/status",
@@ -96,14 +97,18 @@ class ForkServer:
         over_output = written > output_bytes or os.fstat(replies_fd).st_size > reply_bytes
         code = answer["exit_code"]
         ending: EndingName
+        stderr = os.pread(stderr_fd, _STDERR_BYTES, max(0, os.fstat(stderr_fd).st_size - _STDERR_BYTES)).decode("utf-8", "replace")
+        detail = ""
         if not answer["in_force"]:
-            ending = "fault"
+            ending, detail = "fault", stderr.strip() or "the layers of isolation could not be put in force"
         elif answer["killed"] == "time" or code == -signal.SIGXCPU or answer["cpu_s"] > job.limits.cpu_s:
             ending = "time_limit"
         elif over_output:
             ending = "output_limit"
-        elif replies.endswith(OUT_OF_MEMORY) or (answer["peak_kb"] - self._base_kb) >> 10 >= job.limits.memory_mb:
+        elif answer["killed"] == "memory" or replies.endswith(OUT_OF_MEMORY) or (answer["peak_kb"] - self._base_kb) >> 10 >= job.limits.memory_mb:
             ending = "memory_limit"
+        elif code == -signal.SIGKILL and not answer["killed"] and "seccomp" in self.isolation:
+            ending, detail = "fault", "the program was killed from outside: is this machine short of memory?"
         elif answer["killed"] or (code == 0 and replies.endswith(END)):
             ending, code = "returned", 0
         else:
@@ -113,10 +118,11 @@ class ForkServer:
             exit_code=code,
             replies=tuple(_parse(replies)),
             stdout=stdout,
-            stderr=os.pread(stderr_fd, _STDERR_BYTES, max(0, os.fstat(stderr_fd).st_size - _STDERR_BYTES)).decode("utf-8", "replace"),
+            stderr=stderr,
             cpu_s=round(answer["cpu_s"], 6),
             wall_s=round(answer["wall_s"], 6),
             peak_mb=round(answer["peak_kb"] / 1024, 1),
+            detail=detail,
             isolation=self.isolation,
             peer=peer,
         )
@@ -188,8 +194,7 @@ def import_paths() -> list[str]:
 
 
 def read_roots() -> list[str]:
-    """What a program may read: where it imports from, shared libraries, time zones, and three devices."""
+    """What a program may read: where it imports from, shared libraries, time zones, and three devices. Paths as they are looked up, links included."""
     libraries = [sysconfig.get_config_var("LIBDIR") or "", "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"]
     system = ["/usr/share/zoneinfo", "/etc/localtime", "/etc/ld.so.cache", "/dev/null", "/dev/zero", "/dev/urandom"]
-    real = [str(Path(path).resolve()) for path in (*import_paths(), *libraries, *system) if path and Path(path).exists()]
-    return list(dict.fromkeys(real))
+    return list(dict.fromkeys(path for path in (*import_paths(), *libraries, *system) if path and Path(path).exists()))

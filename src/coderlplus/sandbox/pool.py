@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
 from coderlplus.errors import SandboxError
-from coderlplus.sandbox.confine import LAYERS
+from coderlplus.sandbox.confine import EXTRA_LAYERS, LAYERS
 from coderlplus.sandbox.forkserver import ForkServer
 from coderlplus.sandbox.jobs import Job, Outcome
 
@@ -17,8 +17,8 @@ from coderlplus.sandbox.jobs import Job, Outcome
 class Sandbox:
     """Runs jobs in sandboxed processes, on `workers` fork servers (default: one per core). Safe to share between threads; not across a `fork`.
 
-    `layers` are the layers of isolation asked for (`LAYERS`, all of them, by default). A layer that this machine does not offer is a `SandboxError`
-    unless `allow_missing` names it; `isolation` says which are in force, `missing` which are not, and why.
+    `layers` are the layers of isolation asked for: by default `LAYERS`, and of `EXTRA_LAYERS` those that work here. A layer that was asked for and is
+    not to be had is a `SandboxError` unless `allow_missing` names it; `isolation` says which are in force, `missing` which are not, and why.
 
     >>> with Sandbox(workers=1) as sandbox:
     ...     outcome, = sandbox.run([Job(guest="coderlplus.judge.guest:echo", payload=[1, 2])])
@@ -26,25 +26,27 @@ class Sandbox:
     ('returned', ([1, 2],))
     """
 
-    def __init__(self, workers: int | None = None, *, layers: Sequence[str] = LAYERS, allow_missing: Sequence[str] = ()) -> None:
-        for name in (*layers, *allow_missing):
-            if name not in LAYERS:
-                raise SandboxError(f"unknown layer of isolation {name!r}; the layers are {', '.join(LAYERS)}")
+    def __init__(self, workers: int | None = None, *, layers: Sequence[str] | None = None, allow_missing: Sequence[str] = ()) -> None:
+        known = (*LAYERS, *EXTRA_LAYERS)
+        for name in (*(layers or ()), *allow_missing):
+            if name not in known:
+                raise SandboxError(f"unknown layer of isolation {name!r}; the layers are {', '.join(known)}")
         self.workers = workers or len(os.sched_getaffinity(0))
-        self.layers = tuple(layer for layer in LAYERS if layer in layers)
-        self._allow_missing = frozenset(allow_missing)
+        self.layers = tuple(layer for layer in known if layers is None or layer in layers)
+        self._allow_missing = frozenset(allow_missing) | (frozenset(EXTRA_LAYERS) if layers is None else frozenset())
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="coderlplus-sandbox")
         self._local = threading.local()
         self._lock = threading.Lock()
         self._servers: set[ForkServer] = set()
         self._pid = os.getpid()
         self.closed = False
+        self._probed: tuple[str, ...] | None = None
         try:
             first = self._threads.submit(self._server, 0).result()
         except BaseException:
             self.close()
             raise
-        self.isolation = first.isolation
+        self.isolation = self._probed = first.isolation
         self.missing = first.missing
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
@@ -138,9 +140,10 @@ class Sandbox:
             server = self._server(job.hash_seed)
             try:
                 outcome = server.run(job)
-                if outcome.ending != "fault":
+                faults = [each.detail for each in (outcome, outcome.peer) if each is not None and each.ending == "fault"]
+                if not faults:
                     return outcome
-                reason = outcome.stderr or "the layers of isolation could not be put in force"
+                reason = faults[0]
             except (OSError, ValueError, EOFError) as error:
                 reason = f"{type(error).__name__}: {error}"
             self._discard(server, job.hash_seed)
@@ -150,7 +153,7 @@ class Sandbox:
         """The fork server of the calling worker thread: its death signal is tied to the thread that started it."""
         mine: dict[int, ForkServer] = self._local.__dict__.setdefault("servers", {})
         if hash_seed not in mine:
-            server = ForkServer(self.layers, hash_seed)
+            server = ForkServer(self.layers if self._probed is None else self._probed, hash_seed, probe=self._probed is None)
             with self._lock:
                 self._servers.add(server)
                 if self.closed:

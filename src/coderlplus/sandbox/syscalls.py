@@ -1,14 +1,13 @@
 """The system calls that a program may make, and the seccomp filter that says so. Standard library only; runs in the zygote.
 
-An allow-list: whatever is not named here fails with EPERM, so a program can neither make processes (`fork`, `execve`), nor sockets, nor change files,
-nor look into other processes. Threads, timers, reading files (what Landlock leaves to be read) and changing its own stack limit are allowed.
+An allow-list: whatever is not named here fails with EPERM, so a program can neither make processes (`fork`, `execve`), nor reach anybody through a socket,
+nor change files, nor look into other processes. Threads, timers, pipes and pairs of sockets to itself (event loops need them), reading files (what
+Landlock leaves to be read) and changing its own stack limit are allowed.
 """
 
 from __future__ import annotations
 
 import errno
-import os
-import platform
 import struct
 from collections.abc import Sequence
 
@@ -19,39 +18,45 @@ def _numbers(table: str) -> dict[str, int]:
 
 X86_64 = _numbers(
     """
-    read=0 write=1 close=3 stat=4 fstat=5 lstat=6 poll=7 lseek=8 mmap=9 mprotect=10 munmap=11 brk=12 rt_sigaction=13 rt_sigprocmask=14
-    rt_sigreturn=15 pread64=17 pwrite64=18 readv=19 writev=20 access=21 pipe=22 select=23 sched_yield=24 mremap=25 madvise=28 dup=32 dup2=33
-    pause=34 nanosleep=35 getitimer=36 alarm=37 setitimer=38 getpid=39 exit=60 uname=63 fsync=74 ftruncate=77 getdents=78 getcwd=79 readlink=89
-    gettimeofday=96 getrlimit=97 getrusage=98 sysinfo=99 times=100 getuid=102 getgid=104 geteuid=107 getegid=108 getppid=110 getpgrp=111
-    getgroups=115 sigaltstack=131 statfs=137 fstatfs=138 sched_getparam=143 sched_getscheduler=145 gettid=186 time=201 futex=202
-    sched_getaffinity=204 getdents64=217 set_tid_address=218 restart_syscall=219 clock_gettime=228 clock_getres=229 clock_nanosleep=230
-    exit_group=231 epoll_wait=232 epoll_ctl=233 newfstatat=262 readlinkat=267 faccessat=269 pselect6=270 ppoll=271 set_robust_list=273
-    get_robust_list=274 eventfd2=290 epoll_create1=291 dup3=292 pipe2=293 getrandom=318 membarrier=324 statx=332 rseq=334 close_range=436
-    faccessat2=439 open=2 openat=257 ioctl=16 fcntl=72 clone=56 clone3=435 openat2=437 kill=62 tgkill=234 prctl=157 setrlimit=160 prlimit64=302
+    read=0 write=1 open=2 close=3 stat=4 fstat=5 lstat=6 poll=7 lseek=8 mmap=9 mprotect=10 munmap=11 brk=12 rt_sigaction=13 rt_sigprocmask=14
+    rt_sigreturn=15 ioctl=16 pread64=17 pwrite64=18 readv=19 writev=20 access=21 pipe=22 select=23 sched_yield=24 mremap=25 madvise=28 dup=32 dup2=33
+    pause=34 nanosleep=35 getitimer=36 alarm=37 setitimer=38 getpid=39 sendto=44 recvfrom=45 shutdown=48 getsockname=51 getpeername=52 socketpair=53
+    clone=56 exit=60 kill=62 uname=63 fcntl=72 fsync=74 ftruncate=77 getdents=78 getcwd=79 readlink=89 gettimeofday=96 getrlimit=97 getrusage=98
+    sysinfo=99 times=100 getuid=102 getgid=104 geteuid=107 getegid=108 getppid=110 getpgrp=111 getgroups=115 getresuid=118 getresgid=120
+    rt_sigpending=127 rt_sigtimedwait=128 rt_sigsuspend=130 sigaltstack=131 statfs=137 fstatfs=138 sched_getparam=143 sched_getscheduler=145
+    prctl=157 setrlimit=160 gettid=186 time=201 futex=202 sched_getaffinity=204 getdents64=217 set_tid_address=218 restart_syscall=219
+    clock_gettime=228 clock_getres=229 clock_nanosleep=230 exit_group=231 epoll_wait=232 epoll_ctl=233 tgkill=234 openat=257 newfstatat=262
+    readlinkat=267 faccessat=269 pselect6=270 ppoll=271 set_robust_list=273 get_robust_list=274 epoll_pwait=281 eventfd2=290 epoll_create1=291
+    dup3=292 pipe2=293 prlimit64=302 getcpu=309 getrandom=318 membarrier=324 statx=332 rseq=334 clone3=435 close_range=436 openat2=437
+    faccessat2=439
     """
 )
 ARM64 = _numbers(
     """
-    getcwd=17 eventfd2=19 epoll_create1=20 epoll_ctl=21 epoll_pwait=22 dup=23 dup3=24 statfs=43 fstatfs=44 ftruncate=46 faccessat=48 close=57
-    pipe2=59 getdents64=61 lseek=62 read=63 write=64 readv=65 writev=66 pread64=67 pwrite64=68 pselect6=72 ppoll=73 readlinkat=78 newfstatat=79
-    fstat=80 fsync=82 exit=93 exit_group=94 set_tid_address=96 futex=98 set_robust_list=99 get_robust_list=100 nanosleep=101 getitimer=102
-    setitimer=103 clock_gettime=113 clock_getres=114 clock_nanosleep=115 sched_getscheduler=120 sched_getparam=121 sched_getaffinity=123
-    sched_yield=124 restart_syscall=128 sigaltstack=132 rt_sigaction=134 rt_sigprocmask=135 rt_sigreturn=139 times=153 getpgid=155 getgroups=158
-    uname=160 getrlimit=163 getrusage=165 gettimeofday=169 getpid=172 getppid=173 getuid=174 geteuid=175 getgid=176 getegid=177 gettid=178
-    sysinfo=179 brk=214 munmap=215 mremap=216 mmap=222 mprotect=226 madvise=233 getrandom=278 membarrier=283 statx=291 rseq=293 close_range=436
-    faccessat2=439 openat=56 ioctl=29 fcntl=25 clone=220 clone3=435 openat2=437 kill=129 tgkill=131 prctl=167 setrlimit=164 prlimit64=261
+    getcwd=17 eventfd2=19 epoll_create1=20 epoll_ctl=21 epoll_pwait=22 dup=23 dup3=24 fcntl=25 ioctl=29 statfs=43 fstatfs=44 ftruncate=46 faccessat=48
+    openat=56 close=57 pipe2=59 getdents64=61 lseek=62 read=63 write=64 readv=65 writev=66 pread64=67 pwrite64=68 pselect6=72 ppoll=73 readlinkat=78
+    newfstatat=79 fstat=80 fsync=82 exit=93 exit_group=94 set_tid_address=96 futex=98 set_robust_list=99 get_robust_list=100 nanosleep=101
+    getitimer=102 setitimer=103 clock_gettime=113 clock_getres=114 clock_nanosleep=115 sched_getscheduler=120 sched_getparam=121
+    sched_getaffinity=123 sched_yield=124 restart_syscall=128 kill=129 tgkill=131 sigaltstack=132 rt_sigsuspend=133 rt_sigaction=134
+    rt_sigprocmask=135 rt_sigpending=136 rt_sigtimedwait=137 rt_sigreturn=139 getresuid=148 getresgid=150 times=153 getpgid=155 getgroups=158
+    uname=160 getrlimit=163 setrlimit=164 getrusage=165 prctl=167 getcpu=168 gettimeofday=169 getpid=172 getppid=173 getuid=174 geteuid=175
+    getgid=176 getegid=177 gettid=178 sysinfo=179 socketpair=199 getsockname=204 getpeername=205 sendto=206 recvfrom=207 shutdown=210 brk=214
+    munmap=215 mremap=216 clone=220 mmap=222 mprotect=226 madvise=233 prlimit64=261 getrandom=278 membarrier=283 statx=291 rseq=293 clone3=435
+    close_range=436 openat2=437 faccessat2=439
     """
 )
 _MACHINES = {"x86_64": (0xC000003E, X86_64), "aarch64": (0xC00000B7, ARM64)}
 
 _LOAD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_O_WRONLY, _O_RDWR, _O_CREAT, _O_TRUNC, _O_APPEND, _O_TMPFILE = 0o1, 0o2, 0o100, 0o1000, 0o2000, 0o20000000  # the same on both machines
 _CLONE_NEW = 0x7E020000
-_IOCTLS = (0x5401, 0x5413, 0x541B, 0x5450, 0x5451)  # TCGETS, TIOCGWINSZ, FIONREAD, FIONCLEX, FIOCLEX
+_IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
 _FCNTLS = (0, 1, 2, 3, 4, 1030, 1032, 1034)  # F_DUPFD … F_SETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS; not F_SETOWN, which sends signals
 _PRCTLS = (15, 16, 0x53564D41)  # PR_SET_NAME, PR_GET_NAME, PR_SET_VMA
 _RLIMIT_STACK = 3
+_AF_UNIX = 1
+_SIGKILL = 9
 _PID = 0x5EEDFACE
 """Stands in the template for the process that the filter is for."""
 
@@ -79,15 +84,34 @@ def _one_of(argument: int, values: Sequence[int]) -> Program:
     return [_load_argument(argument), *jumps, _deny, _allow]
 
 
-def _read_only(flags: int) -> Program:
-    return [_load_argument(flags), _instruction(_JSET, 0, 1, _WRITE_FLAGS), _ret(_ERRNO | errno.EACCES), _allow]
+def _opening(flags: int, writes: bool) -> Program:
+    """Opening for reading; for writing too if `writes`, but no file without a name, and nothing that would change a file opened for reading."""
+    changes = _O_CREAT | _O_TRUNC | _O_APPEND | _O_TMPFILE
+    refuse = _ret(_ERRNO | errno.EACCES)
+    if not writes:
+        return [_load_argument(flags), _instruction(_JSET, 0, 1, _O_WRONLY | _O_RDWR | changes), refuse, _allow]
+    return [
+        _load_argument(flags),
+        _instruction(_JSET, 5, 0, _O_TMPFILE),
+        _instruction(_JSET, 0, 1, _O_WRONLY),
+        _instruction(_JSET, 3, 2, _O_RDWR),  # both at once would be neither reading nor writing, and yet truncate
+        _instruction(_JSET, 1, 0, _O_RDWR),
+        _instruction(_JSET, 1, 0, changes),
+        _allow,
+        refuse,
+    ]
 
 
-def _checked() -> dict[str, Program]:
+def _signal(number: int) -> Program:
+    """Signals to itself, but SIGKILL: so a process that died of it was killed by somebody else, or for want of memory."""
+    return [_load_argument(0), _instruction(_JEQ, 0, 3, _PID), _load_argument(number), _instruction(_JEQ, 1, 0, _SIGKILL), _allow, _deny]
+
+
+def _checked(writes: bool) -> dict[str, Program]:
     """System calls that are allowed with some arguments only."""
     return {
-        "open": _read_only(1),
-        "openat": _read_only(2),
+        "open": _opening(1, writes),
+        "openat": _opening(2, writes),
         "openat2": [_ret(_ERRNO | errno.ENOSYS)],
         "clone3": [_ret(_ERRNO | errno.ENOSYS)],  # its flags lie in memory, where a filter cannot look: libraries fall back to clone
         "clone": [
@@ -98,11 +122,20 @@ def _checked() -> dict[str, Program]:
             _allow,
             _deny,
         ],
-        "kill": _one_of(0, (_PID,)),
-        "tgkill": _one_of(0, (_PID,)),
+        "kill": _signal(1),
+        "tgkill": _signal(2),
         "ioctl": _one_of(1, _IOCTLS),
         "fcntl": _one_of(1, _FCNTLS),
         "prctl": _one_of(0, _PRCTLS),
+        "socketpair": _one_of(0, (_AF_UNIX,)),
+        "sendto": [  # to the other end only: no address
+            _load_argument(4),
+            _instruction(_JEQ, 0, 3, 0),
+            _load_argument(4, high=True),
+            _instruction(_JEQ, 0, 1, 0),
+            _allow,
+            _deny,
+        ],
         "setrlimit": _one_of(0, (_RLIMIT_STACK,)),
         "prlimit64": [  # own limits: all may be read, the stack changed
             _load_argument(0),
@@ -121,15 +154,16 @@ def _checked() -> dict[str, Program]:
     }
 
 
-def filter_template() -> bytes:
-    """The filter for this machine, with a mark where the process id goes. Raises `OSError` (ENOSYS) for a machine without a table.
+def filter_template(machine: str, *, writes: bool) -> bytes:
+    """The filter for a machine (`x86_64`, `aarch64`), with a mark where the process id goes. Raises `OSError` (ENOSYS) for a machine without a table.
 
+    `writes` leaves it to Landlock what may be opened for writing; without it nothing is.
     The kernel runs the filter once for each system call there is when it is installed, so it is a binary search over ranges of numbers.
     """
-    if platform.machine() not in _MACHINES:
-        raise OSError(errno.ENOSYS, f"no system call table for {platform.machine()}")
-    architecture, numbers = _MACHINES[platform.machine()]
-    checked = _checked()
+    if machine not in _MACHINES:
+        raise OSError(errno.ENOSYS, f"no system call table for {machine}")
+    architecture, numbers = _MACHINES[machine]
+    checked = _checked(writes)
     ranges: list[tuple[int, int, Program]] = []
     for number, name in sorted((number, name) for name, number in numbers.items()):
         body = checked.get(name, [_allow])

@@ -16,7 +16,6 @@ import importlib.machinery
 import importlib.util
 import json
 import os
-import random
 import resource
 import select
 import signal
@@ -28,6 +27,9 @@ import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+_register_at_fork, os.register_at_fork = os.register_at_fork, lambda **hooks: None
+import random  # noqa: E402
 
 PRELOADED = (
     "abc array bisect calendar cmath collections collections.abc contextlib copy dataclasses datetime decimal encodings.ascii encodings.latin_1 "
@@ -164,6 +166,13 @@ class Child:
         except OSError:  # ended, not yet waited for
             return 0.0
 
+    def over_memory(self) -> bool:
+        """Whether it fills more than its limit now, with what the kernel needs for its threads."""
+        with open(f"/proc/{self.pid}/stat", "rb") as file:  # noqa: PTH123
+            fields = file.read().rpartition(b")")[2].split()
+        threads, pages = int(fields[17]), int(fields[21])
+        return pages * PAGE_BYTES - BASE_BYTES + (threads - 1) * THREAD_BYTES > self.header["memory_bytes"]
+
     def time_left_s(self, now: float) -> float:
         return min(self.cpu_limit_s - self.used_cpu_s(), self.wall_limit_s - (now - self.started))
 
@@ -191,20 +200,26 @@ def _read_json(fd: int) -> Any:
 def supervise(children: list[Child], connection: socket.socket) -> None:
     """Wait for all children.
 
-    Those beyond their limits are killed, the second one when the first has ended, and all of them when the other end of the connection is gone.
+    Those beyond their limits are killed (memory is looked at ten times a second: what is shorter than that is bounded by address space), the second one when the first has ended, and all of them when the other end of the connection is gone.
     """
     poll = select.poll()
     poll.register(connection.fileno(), 0)
     running = {child.pidfd: child for child in children}
     for pidfd in running:
         poll.register(pidfd, select.POLLIN)
+    next_check = time.monotonic() + MEMORY_CHECK_S
     while running:
         now = time.monotonic()
-        left = []
+        check = now >= next_check
+        if check:
+            next_check = now + MEMORY_CHECK_S
+        left = [next_check - now]
         for child in running.values():
             seconds = child.time_left_s(now)
             if seconds <= 0 and not child.killed:
                 child.kill("time")
+            elif check and not child.killed and child.over_memory():
+                child.kill("memory")
             left.append(max(seconds, 0.002))
         for fd, _ in poll.poll(min(left) * 1000 + 1):
             if fd == connection.fileno():
@@ -252,24 +267,34 @@ def serve(connection: socket.socket, confinement: Any, guests: _Guests) -> None:
 _BUILTINS = dict(vars(builtins))
 FUNCTIONS: dict[str, Callable[[Any, Host], object]] = {}
 HASH_SEED = 0
+BASE_BYTES = 0
+PAGE_BYTES = resource.getpagesize()
+THREAD_BYTES = 256 << 10
+"""What a thread counts as memory: it takes some 40 kB of the kernel's, and a place in the table of processes."""
+MEMORY_CHECK_S = 0.1
 OPEN_FD_BOUND = 256
 MAX_REQUEST = 1 << 16
 MAX_FILES = 10
 
 
 def main() -> None:
-    global HASH_SEED
+    global HASH_SEED, BASE_BYTES
     connection = socket.socket(fileno=int(sys.argv[1]))
     settings = json.loads(sys.argv[2])
     os.chdir("/")
-    for name in PRELOADED.split():
-        importlib.import_module(name)
     sys.meta_path[:] = [finder for finder in sys.meta_path if finder.__module__.startswith("_frozen_importlib")]  # no editable installs
     sys.path[:] = settings["paths"]
     guests = _Guests(settings["package"])
     confine = guests.load("coderlplus.sandbox.confine")
-    missing = {layer: reason for layer in settings["layers"] if (reason := confine.probe(layer, settings["roots"], settings["outside"]))}
+    missing = {}
+    if settings["probe"]:
+        missing = {layer: reason for layer in settings["layers"] if (reason := confine.probe(layer, settings["roots"], settings["outside"]))}
     in_force = [layer for layer in settings["layers"] if layer not in missing]
+    if "namespaces" in in_force:
+        confine.namespaces.enter([*settings["roots"], settings["package"]])
+    for name in PRELOADED.split():
+        importlib.import_module(name)
+    os.register_at_fork = _register_at_fork
     confinement = confine.Confinement(in_force, settings["roots"])
     confinement.apply_to_zygote()
     HASH_SEED = settings["hash_seed"]
@@ -278,8 +303,8 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     with open("/proc/self/statm", "rb") as file:  # noqa: PTH123  # not ru_maxrss: that survives exec, and would be the memory of our owner
-        base_kb = int(file.read().split()[1]) * resource.getpagesize() >> 10
-    connection.send(json.dumps({"in_force": in_force, "missing": missing, "base_kb": base_kb}).encode())
+        BASE_BYTES = int(file.read().split()[1]) * PAGE_BYTES
+    connection.send(json.dumps({"in_force": in_force, "missing": missing, "base_kb": BASE_BYTES >> 10}).encode())
     serve(connection, confinement, guests)
 
 

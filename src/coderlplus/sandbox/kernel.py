@@ -1,0 +1,40 @@
+"""Calls into the kernel that Python's library does not offer. Standard library only."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Callable
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+prctl = libc.prctl
+prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+
+
+def check(result: int) -> int:
+    """The result of a call of the C library. Raises `OSError` if it says that the call failed."""
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def syscall(number: int, *arguments: int | bytes | None) -> int:
+    """A system call that has no function in the C library; integers are passed in full width. Raises `OSError`."""
+    return check(libc.syscall(ctypes.c_long(number), *(ctypes.c_long(part) if isinstance(part, int) else part for part in arguments)))
+
+
+def prepared(number: int, *arguments: int | bytes) -> Callable[[], int]:
+    """The same call, with all that it needs made beforehand."""
+    converted = tuple(ctypes.c_long(part) if isinstance(part, int) else part for part in (number, *arguments))
+    return lambda: check(libc.syscall(*converted))
+
+
+def machine_number(numbers: dict[str, int]) -> int:
+    """The number for this machine (`x86_64`, `aarch64`). Raises `OSError` (ENOSYS) for any other."""
+    machine = os.uname().machine
+    if machine not in numbers:
+        raise OSError(errno.ENOSYS, f"not known for {machine}")
+    return numbers[machine]
