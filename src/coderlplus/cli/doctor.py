@@ -21,7 +21,7 @@ _LIBRARIES = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", 
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON on stdout.")] = False) -> None:
-    """Show what the sandbox enforces on this machine, versions and devices. Ends with 1 if a layer of the base is missing; the namespaces are an extra."""
+    """Show what the sandbox enforces on this machine, versions and devices. Ends with 1 if a layer of the base (all but namespaces) is missing."""
     with Sandbox(workers=1, allow_missing=LAYERS) as sandbox:
         missing = dict(sandbox.missing)
     facts = {

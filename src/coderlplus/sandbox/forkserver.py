@@ -28,7 +28,7 @@ _MAX_ANSWER = 1 << 16
 
 
 class ForkServer:
-    """The near end of one fork server. Used by one thread at a time. `probe` says whether each layer is tried out first; those that fail are `missing`."""
+    """The near end of one fork server. Used by one thread at a time. With `probe` each layer is tried out first; those that fail are `missing`."""
 
     def __init__(self, layers: Sequence[str], hash_seed: int, probe: bool = True) -> None:
         self.connection, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -79,7 +79,7 @@ class ForkServer:
             for each in jobs:
                 payload = json.dumps(each.payload).encode("utf-8", "surrogatepass")
                 headers.append(_header(each, len(payload)))
-                files += [_memory_file(data) for data in (payload, each.stdin, b"", b"", b"")]
+                files += [_memory_file(data) for data in (each.stdin, b"", b"", payload, b"")]
             self.connection.settimeout(max(each.limits.wall_s for each in jobs) + _SLACK_S)
             socket.send_fds(self.connection, [json.dumps(headers).encode()], files)
             answers = self._receive()
@@ -91,7 +91,7 @@ class ForkServer:
 
     def _outcome(self, job: Job, answer: dict[str, Any], files: Sequence[int], peer: Outcome | None) -> Outcome:
         output_bytes, reply_bytes = job.limits.output_kb << 10, job.reply_kb << 10
-        _, _, stdout_fd, stderr_fd, replies_fd = files
+        _, stdout_fd, stderr_fd, _, replies_fd = files
         stdout, replies = os.pread(stdout_fd, output_bytes, 0), os.pread(replies_fd, reply_bytes, 0)
         written = max(os.fstat(stdout_fd).st_size, os.fstat(stderr_fd).st_size)
         over_output = written > output_bytes or os.fstat(replies_fd).st_size > reply_bytes
@@ -157,6 +157,7 @@ def _header(job: Job, payload_bytes: int) -> dict[str, Any]:
         "guest": job.guest,
         "cpu_s": limits.cpu_s,
         "wall_s": limits.wall_s,
+        "payload_bytes": payload_bytes,
         "memory_bytes": limits.memory_mb << 20,
         "file_bytes": max(output, reply, len(job.stdin), payload_bytes) + 1,
     }
@@ -194,7 +195,7 @@ def import_paths() -> list[str]:
 
 
 def read_roots() -> list[str]:
-    """What a program may read: where it imports from, shared libraries, time zones, and three devices. Paths as they are looked up, links included."""
+    """What a program may read: where it imports from, shared libraries, time zones, and three devices; paths as they are looked up, through links."""
     libraries = [sysconfig.get_config_var("LIBDIR") or "", "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"]
     system = ["/usr/share/zoneinfo", "/etc/localtime", "/etc/ld.so.cache", "/dev/null", "/dev/zero", "/dev/urandom"]
     return list(dict.fromkeys(path for path in (*import_paths(), *libraries, *system) if path and Path(path).exists()))

@@ -1,13 +1,12 @@
 """Namespaces of its own for a fork server: an extra layer of isolation where they are to be had. Standard library only.
 
 A fork server enters them once, before it loads anything, so they cost its children nothing. Inside there are no other processes, no network, no
-System V IPC of the host, and a file tree that holds nothing but what a program may read, mounted read-only, with a `/proc` of its own. Root makes them
-directly, an ordinary user in a user namespace; default containers allow neither.
+System V IPC of the host, and a file tree that holds nothing but what a program may read, mounted read-only, with a `/proc` of its own. Root makes
+them directly, an ordinary user in a user namespace; default containers allow neither.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import signal
@@ -54,10 +53,9 @@ def effect() -> str:
     """Why the namespaces are not in force, seen from inside; empty if they are."""
     if os.getpid() != 1:
         return "not the first process"
-    with open("/proc/net/dev", "rb") as file:  # noqa: PTH123
-        if len(file.readlines()) > 3:  # two lines of headings, and `lo`
-            return "there are network devices"
-    if any(os.path.exists(path) for path in ("/home", "/root/.bashrc", "/etc/passwd", "/bin/sh")):  # noqa: PTH110
+    if len(Path("/proc/net/dev").read_text().splitlines()) > 3:  # two lines of headings, and `lo`
+        return "there are network devices"
+    if any(Path(path).exists() for path in ("/home", "/etc/passwd", "/bin/sh")):
         return "files of the host are left"
     return "" if os.statvfs("/").f_flag & os.ST_RDONLY else "the file tree can be written"
 
@@ -73,24 +71,25 @@ def _build_root(places: Sequence[str]) -> None:
     _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
     links = dict(link for place in places for link in _links(place))
     trees = {path: _detached_copy(path) for path in _outermost(places)}
-    root = "/tmp"  # any folder will do: it is covered, and then let go of with all the rest
-    _mount("tmpfs", root, "tmpfs", _NOSUID | _NODEV, "mode=755,size=1m")
-    os.chdir(root)
+    root = Path("/tmp")  # any folder will do: it is covered, and then let go of with all the rest
+    _mount("tmpfs", str(root), "tmpfs", _NOSUID | _NODEV, "mode=755,size=1m")
     for path, tree in trees.items():
-        target = path.lstrip("/")
-        if os.path.isdir(f"/proc/self/fd/{tree}"):  # noqa: PTH112
-            os.makedirs(target, exist_ok=True)  # noqa: PTH103
+        target = root / path.lstrip("/")
+        if Path(f"/proc/self/fd/{tree}").is_dir():
+            target.mkdir(parents=True, exist_ok=True)
         else:
-            os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
-            os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o444))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.touch(0o444)
         syscall(_MOVE_MOUNT, tree, b"", _AT_FDCWD, os.fsencode(target), _MOVE_EMPTY_PATH)
         os.close(tree)
     for link, text in links.items():
-        os.makedirs(os.path.dirname(link).lstrip("/") or ".", exist_ok=True)  # noqa: PTH103, PTH120
-        with contextlib.suppress(FileExistsError):  # a link inside a tree
-            os.symlink(text, link.lstrip("/"))
-    os.makedirs("proc", exist_ok=True)  # noqa: PTH103
-    _mount("proc", "proc", "proc", _NOSUID | _NODEV | _NOEXEC)
+        place = root / link.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not place.is_symlink():  # a link inside a tree is there already
+            place.symlink_to(text)
+    (root / "proc").mkdir()
+    _mount("proc", str(root / "proc"), "proc", _NOSUID | _NODEV | _NOEXEC)
+    os.chdir(root)
     syscall(machine_number(_PIVOT_ROOT), b".", b".")
     check(libc.umount2(b".", _MNT_DETACH))
     os.chdir("/")
@@ -100,7 +99,7 @@ def _build_root(places: Sequence[str]) -> None:
 def _outermost(places: Sequence[str]) -> list[str]:
     """The real paths of the places without those that lie inside another."""
     found: list[str] = []
-    for path in sorted({os.path.realpath(place) for place in places if os.path.exists(place)}):  # noqa: PTH110
+    for path in sorted({str(Path(place).resolve()) for place in places if Path(place).exists()}):
         if not any(path.startswith(other + "/") for other in found):
             found.append(path)
     return found
@@ -108,20 +107,20 @@ def _outermost(places: Sequence[str]) -> list[str]:
 
 def _links(path: str) -> Iterator[tuple[str, str]]:
     """The symbolic links on the way to `path`, with what they say."""
-    here, rest = "/", path.split("/")
+    here, rest = Path("/"), path.split("/")
     while rest:
         part = rest.pop(0)
-        if part in ("", ".", ".."):
-            here = os.path.dirname(here) if part == ".." else here  # noqa: PTH120
-            continue
-        step = os.path.join(here, part)  # noqa: PTH118
-        if os.path.islink(step):  # noqa: PTH114
-            text = os.readlink(step)  # noqa: PTH115
-            yield step, text
-            here = "/" if text.startswith("/") else here
-            rest = text.split("/") + rest
-        else:
-            here = step
+        if part == "..":
+            here = here.parent
+        elif part not in ("", "."):
+            step = here / part
+            if step.is_symlink():
+                text = str(step.readlink())
+                yield str(step), text
+                here = Path("/") if text.startswith("/") else here
+                rest = text.split("/") + rest
+            else:
+                here = step
 
 
 def _detached_copy(path: str) -> int:

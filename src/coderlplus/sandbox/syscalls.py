@@ -1,8 +1,8 @@
 """The system calls that a program may make, and the seccomp filter that says so. Standard library only; runs in the zygote.
 
-An allow-list: whatever is not named here fails with EPERM, so a program can neither make processes (`fork`, `execve`), nor reach anybody through a socket,
-nor change files, nor look into other processes. Threads, timers, pipes and pairs of sockets to itself (event loops need them), reading files (what
-Landlock leaves to be read) and changing its own stack limit are allowed.
+An allow-list: whatever is not named here fails with EPERM, so a program can neither make processes (`fork`, `execve`), nor reach anybody through a
+socket, nor change files, nor look into other processes. Threads, timers, pipes and pairs of sockets to itself (event loops need them), reading files
+(what Landlock leaves to be read) and changing its own stack limit are allowed.
 """
 
 from __future__ import annotations

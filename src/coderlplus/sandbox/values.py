@@ -183,10 +183,10 @@ def _base_value(value: Any, kind: type) -> Any:
     for base in _mro_of(kind):
         if base in _BASES:
             return _BASES[base](value)
-        if _name_of(base) == "generic" and _module_of(base) == "numpy":
+        if _name_of(base) == "generic":
             try:
-                plain = value.item()
-            except BaseException:  # a class of the program that only looks like it
+                plain = value.item() if _module_of(base) == "numpy" else None
+            except BaseException:  # a class of the program that only looks like numpy's
                 return None
             return plain if type(plain) in (bool, int, float, complex, str) else None
     return None

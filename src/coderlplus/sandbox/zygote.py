@@ -2,8 +2,8 @@
 
     python -s -P -B zygote.py SOCKET SETTINGS        (`-s -P` and an environment of our own are `-I` with a hash seed)
 
-A request on the socket is a JSON list of jobs, with five memory files for each job sent along: payload, stdin, stdout, stderr, replies. The answer is
-a JSON list of how the children ended. The fork server never reads what is in the files, so its memory, which every child inherits, holds nothing
+A request on the socket is a JSON list of jobs, with five memory files for each job sent along: stdin, stdout, stderr, payload, replies. The answer is
+a JSON list of how the children ended; a job that waits instead of working is said to do so before (`WAITING`). The fork server never reads what is in the files, so its memory, which every child inherits, holds nothing
 of any job: no input, no test, no output of another program. When the other end of the socket closes, it kills its children and ends.
 """
 
@@ -14,6 +14,7 @@ import contextlib
 import gc
 import importlib.machinery
 import importlib.util
+import io
 import json
 import os
 import resource
@@ -28,7 +29,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+# What a child costs is the pages that it touches. Those that the hooks of `random` and `threading` touch are a third of all: the generator is seeded
+# by us, and there is one thread.
 _register_at_fork, os.register_at_fork = os.register_at_fork, lambda **hooks: None
+sys.modules.pop("random", None)
 import random  # noqa: E402
 
 PRELOADED = (
@@ -37,6 +41,7 @@ PRELOADED = (
     "textwrap threading time traceback types typing"
 )
 END, OUT_OF_MEMORY = b"end\n", b"memory\n"
+WAITING = b'"waiting"'
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
@@ -84,24 +89,23 @@ class _Guests:
 class Host:
     """What a guest function gets as its second argument; see `Job`."""
 
-    def __init__(self, reply_fd: int, peer: int | None) -> None:
-        self.peer = peer
-        self._fd = reply_fd
-        self._dumps = json.JSONEncoder(separators=(",", ":")).encode
+    def __init__(self) -> None:
+        self.peer: int | None = None
+        self._encode = json.JSONEncoder(separators=(",", ":")).encode
         self._write = os.write
+        self._file, self._reader, self._writer, self._text = io.FileIO, io.BufferedReader, io.BufferedWriter, io.TextIOWrapper
 
     def reply(self, value: object) -> None:
-        data = memoryview(self._dumps(value).encode("utf-8", "surrogatepass") + b"\n")
+        data = memoryview(self._encode(value).encode("utf-8", "surrogatepass") + b"\n")
         while data:
-            data = data[self._write(self._fd, data) :]
+            data = data[self._write(REPLIES, data) :]
 
     def open_streams(self) -> None:
         """Put fresh text streams on the descriptors 0, 1 and 2 into `sys`."""
-        for name, fd, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
-            errors = "backslashreplace" if fd == 2 else "surrogateescape"
-            stream = open(fd, mode, encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
-            setattr(sys, name, stream)
-            setattr(sys, f"__{name}__", stream)
+        stdin = self._text(self._reader(self._file(0, "r", closefd=False)), "utf-8", "surrogateescape")
+        stdout = self._text(self._writer(self._file(1, "w", closefd=False)), "utf-8", "surrogateescape")
+        stderr = self._text(self._writer(self._file(2, "w", closefd=False)), "utf-8", "backslashreplace")
+        sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__ = stdin, stdout, stderr  # type: ignore[misc]
 
 
 class Child:
@@ -118,43 +122,39 @@ class Child:
         self.peak_kb = 0
         self.pid = self.pidfd = -1
 
-    def start(self, confinement: Any, ready: int, peer: int) -> None:
+    def start(self, confinement: Any, peer: int) -> None:
         self.started = time.monotonic()
         self.pid = os.fork()
         if self.pid == 0:
-            self._run(confinement, ready, peer)
+            self._run(confinement, peer)
         self.pidfd = os.pidfd_open(self.pid)
         self.cpu_clock = (~self.pid << 3) | 2
 
-    def _run(self, confinement: Any, ready: int, peer: int) -> None:
+    def _run(self, confinement: Any, peer: int) -> None:
         """In the child, to its end."""
         status = 1
         try:
-            payload, *streams, replies = self.files
-            for target, fd in enumerate(streams):
+            for target, fd in enumerate(self.files):
                 os.dup2(fd, target)
-            keep = [fd for fd in (payload, replies, peer, ready, confinement.ruleset) if fd >= 0]
-            low = 3
-            for fd in sorted(keep):
-                os.closerange(low, fd)
-                low = fd + 1
-            os.closerange(low, OPEN_FD_BOUND)
+            if peer >= 0:
+                os.dup2(peer, PEER)
+                HOST.peer = PEER
+            os.closerange(PEER if peer < 0 else PEER + 1, OPEN_FD_BOUND)
             header = self.header
             confinement.apply(cpu_s=self.cpu_limit_s, memory_bytes=header["memory_bytes"], file_bytes=header["file_bytes"])
-            host = Host(replies, peer if peer >= 0 else None)
-            host.open_streams()
-            os.write(ready, struct.pack("Q", 1))
-            os.close(ready)
+            os.write(READY, ONE)
+            os.close(READY)
             gc.enable()
-            random.seed(HASH_SEED)  # the module seeds itself anew after a fork
-            FUNCTIONS[header["guest"]](_read_json(payload), host)
+            payload = os.read(PAYLOAD, header["payload_bytes"])
+            os.close(PAYLOAD)
+            FUNCTIONS[header["guest"]](DECODE(payload.decode())[0], HOST)
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(Exception):
                     stream.flush()
-            os.write(replies, END)
+            os.write(REPLIES, END)
             status = 0
         except MemoryError:
-            os.write(replies, OUT_OF_MEMORY)
+            os.write(REPLIES, OUT_OF_MEMORY)
         except BaseException as error:
             os.write(2, f"\n{type(error).__name__} in the guest".encode())
         finally:
@@ -192,23 +192,32 @@ class Child:
         return {"exit_code": code, "killed": self.killed, "cpu_s": self.cpu_s, "wall_s": self.wall_s, "peak_kb": self.peak_kb}
 
 
-def _read_json(fd: int) -> Any:
-    with open(fd, "rb") as file:
-        return json.loads(file.read())
-
-
-def supervise(children: list[Child], connection: socket.socket) -> None:
+def supervise(children: list[Child], connection: socket.socket, poll: select.poll) -> None:
     """Wait for all children.
 
-    Those beyond their limits are killed (memory is looked at ten times a second: what is shorter than that is bounded by address space), the second one when the first has ended, and all of them when the other end of the connection is gone.
+    Those beyond their limits are killed (memory is looked at ten times a second: what is shorter than that is bounded by address space), the second one
+    when the first has ended, and all of them when the other end of the connection is gone.
     """
-    poll = select.poll()
-    poll.register(connection.fileno(), 0)
     running = {child.pidfd: child for child in children}
     for pidfd in running:
         poll.register(pidfd, select.POLLIN)
-    next_check = time.monotonic() + MEMORY_CHECK_S
-    while running:
+    next_check = children[0].started + MEMORY_CHECK_S
+    waits = False
+    timeout_s = min(MEMORY_CHECK_S, *(min(child.cpu_limit_s, child.wall_limit_s) for child in children))
+    while True:
+        for fd, _ in poll.poll(timeout_s * 1000 + 1):
+            if fd == connection.fileno():
+                for child in running.values():
+                    child.kill("gone")
+                os._exit(0)
+            poll.unregister(fd)
+            child = running.pop(fd)
+            child.reap()
+            if child is children[0]:
+                for peer in running.values():
+                    peer.kill("done")
+        if not running:
+            return
         now = time.monotonic()
         check = now >= next_check
         if check:
@@ -221,21 +230,16 @@ def supervise(children: list[Child], connection: socket.socket) -> None:
             elif check and not child.killed and child.over_memory():
                 child.kill("memory")
             left.append(max(seconds, 0.002))
-        for fd, _ in poll.poll(min(left) * 1000 + 1):
-            if fd == connection.fileno():
-                for child in running.values():
-                    child.kill("gone")
-                os._exit(0)
-            poll.unregister(fd)
-            child = running.pop(fd)
-            child.reap()
-            if child is children[0]:
-                for peer in running.values():
-                    peer.kill("done")
+        timeout_s = min(left)
+        wall_s = now - children[0].started
+        if not waits and wall_s > WAITS_AFTER_S and sum(child.used_cpu_s() for child in running.values()) < WAITS_SHARE * wall_s:
+            waits = True
+            connection.send(WAITING)
 
 
 def serve(connection: socket.socket, confinement: Any, guests: _Guests) -> None:
-    ready = os.eventfd(0, os.EFD_NONBLOCK)
+    poll = select.poll()
+    poll.register(connection.fileno(), 0)
     while True:
         request, files, _, _ = socket.recv_fds(connection, MAX_REQUEST, MAX_FILES)
         if not request:
@@ -251,35 +255,66 @@ def serve(connection: socket.socket, confinement: Any, guests: _Guests) -> None:
         children = [Child(header, files[5 * index : 5 * index + 5]) for index, header in enumerate(headers)]
         pair = socket.socketpair() if len(children) == 2 else ()
         for index, child in enumerate(children):
-            child.start(confinement, ready, pair[index].fileno() if pair else -1)
+            child.start(confinement, pair[index].fileno() if pair else -1)
         for end in pair:
             end.close()
         for fd in files:
             os.close(fd)
-        supervise(children, connection)
+        supervise(children, connection, poll)
         try:
-            in_force = os.eventfd_read(ready) == len(children)
+            in_force = os.eventfd_read(READY) == len(children)
         except BlockingIOError:
             in_force = False
         connection.send(json.dumps([child.answer() | {"in_force": in_force} for child in children]).encode())
 
 
+def _arrange_descriptors(connection_fd: int) -> socket.socket:
+    """Keep the low descriptors for what children have there, so that a child needs no more than to copy its files on to them."""
+    if connection_fd != FIRST_FREE:
+        os.dup2(connection_fd, FIRST_FREE, inheritable=False)
+        os.close(connection_fd)
+    for fd in range(3, FIRST_FREE):
+        os.dup2(0, fd)
+    ready = os.eventfd(0, os.EFD_NONBLOCK)
+    os.dup2(ready, READY)
+    os.close(ready)
+    return socket.socket(fileno=FIRST_FREE)
+
+
+def _open_streams() -> None:
+    """Make the standard streams of the children, on files of the kind that they will have."""
+    stderr = os.dup(2)
+    for fd in range(3):
+        file = os.memfd_create("stream")
+        os.dup2(file, fd)
+        os.close(file)
+    HOST.open_streams()
+    os.dup2(stderr, 2)
+    os.close(stderr)
+
+
 _BUILTINS = dict(vars(builtins))
 FUNCTIONS: dict[str, Callable[[Any, Host], object]] = {}
-HASH_SEED = 0
+HOST = Host()
+DECODE = json.JSONDecoder().raw_decode
+ONE = struct.pack("Q", 1)
+PAYLOAD, REPLIES, READY, RULESET, PEER, FIRST_FREE = 3, 4, 5, 6, 7, 8
+"""File descriptors in a child, after the standard ones."""
 BASE_BYTES = 0
 PAGE_BYTES = resource.getpagesize()
 THREAD_BYTES = 256 << 10
 """What a thread counts as memory: it takes some 40 kB of the kernel's, and a place in the table of processes."""
 MEMORY_CHECK_S = 0.1
+WAITS_AFTER_S, WAITS_SHARE = 0.5, 0.1
+"""A job has used less than this share of the time after this time: it waits, and another may run instead."""
 OPEN_FD_BOUND = 256
 MAX_REQUEST = 1 << 16
 MAX_FILES = 10
 
 
 def main() -> None:
-    global HASH_SEED, BASE_BYTES
-    connection = socket.socket(fileno=int(sys.argv[1]))
+    global BASE_BYTES
+    connection = _arrange_descriptors(int(sys.argv[1]))
     settings = json.loads(sys.argv[2])
     os.chdir("/")
     sys.meta_path[:] = [finder for finder in sys.meta_path if finder.__module__.startswith("_frozen_importlib")]  # no editable installs
@@ -296,8 +331,10 @@ def main() -> None:
         importlib.import_module(name)
     os.register_at_fork = _register_at_fork
     confinement = confine.Confinement(in_force, settings["roots"])
+    confinement.move_ruleset(RULESET)
     confinement.apply_to_zygote()
-    HASH_SEED = settings["hash_seed"]
+    random.seed(settings["hash_seed"])
+    _open_streams()
     sys.argv[:] = ["program.py"]
     gc.disable()
     gc.collect()
