@@ -196,8 +196,8 @@ def test_completions_are_judged_by_their_program(judge: Judge) -> None:
 def test_verdicts_are_in_order_and_the_same_program_runs_once(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
     problem = Problem(problem_id="p", statement="", tests=DOUBLE, entry_point="f")
     runs = []
-    execute = Sandbox._run
-    monkeypatch.setattr(Sandbox, "_run", lambda self, job: runs.append(job) or execute(self, job))
+    execute = ForkServer.run
+    monkeypatch.setattr(ForkServer, "run", lambda self, job, on_waiting: runs.append(job) or execute(self, job, on_waiting))
     programs = ["def f(n): return 2 * n", "def f(n): return 1", "def f(n):\n    return 2 * n  # twice"] * 3
     verdicts = judge.judge_many((problem, Rollout(rollout_id=str(i), problem_id="p", program=program)) for i, program in enumerate(programs))
     assert [verdict.rollout_id for verdict in verdicts] == [str(i) for i in range(9)]
@@ -229,7 +229,7 @@ def test_a_rollout_of_another_problem_is_an_error(judge: Judge) -> None:
 def test_a_fault_of_the_sandbox_is_no_verdict_on_the_program(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
     problem = Problem(problem_id="p", statement="", tests=DOUBLE, entry_point="f")
 
-    def broken(self: ForkServer, job: Job) -> Outcome:
+    def broken(self: ForkServer, job: Job, on_waiting: object) -> Outcome:
         raise EOFError("gone")
 
     monkeypatch.setattr(ForkServer, "run", broken)
@@ -250,3 +250,93 @@ def test_verdicts_name_isolation_and_cost(verdict_on: VerdictOn) -> None:
     assert {"seccomp", "landlock", "rlimits"} <= set(verdict.isolation)
     assert 0 < verdict.cpu_s < 1
     assert 5 < verdict.peak_mb < 100
+
+
+LIST = {"$list_node": [2, 4, 3]}
+ADD_ONE = """class Solution:
+    def f(self, head):
+        node = head
+        while node:
+            node.val += 1
+            node = node.next
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "test"),
+    [
+        ("        return head", CallTest((LIST,), {"$list_node": [3, 5, 4]})),
+        ("        return head and head.next", CallTest((None,), None)),
+        ("        return ListNode(0, head)", CallTest((LIST,), {"$list_node": [0, 3, 5, 4]})),
+        ("        return head", CheckTest("assert candidate(ListNode(1, ListNode(2))).next.val == 3")),
+        ("        return None", CheckTest("a = ListNode(1)\ncandidate(a)\nassert a.val == 2 and Solution().f(head=a) is None and a.val == 3")),
+        ("        return head", CheckTest("a = ListNode(1)\nassert candidate(a) is a")),
+        ("        head.next = head", CheckTest("assert candidate(ListNode(1)) is None")),
+    ],
+)
+def test_linked_lists_travel(verdict_on: VerdictOn, body: str, test: Test) -> None:
+    if "head.next = head" in body:
+        body = body.replace("        ", "        while head.next: head = head.next\n        ", 1)
+    verdict = verdict_on(ADD_ONE + body, test, entry_point="Solution().f")
+    assert (verdict.verdict, verdict.first_failure) == ("passed", None)
+    assert "in_process_check" not in verdict.isolation
+
+
+OWN_CLASS = "class TreeNode:\n    def __init__(self, x): self.val, self.left, self.right = x, None, None\n"
+MIRROR = "class Solution:\n    def f(self, t):\n        if t: t.left, t.right = self.f(t.right), self.f(t.left)\n        return t"
+
+
+@pytest.mark.parametrize("own_class", ["", OWN_CLASS])
+def test_trees_travel_also_into_a_class_of_the_program(verdict_on: VerdictOn, own_class: str) -> None:
+    tests = (CallTest(({"$tree_node": [1, 2, 3, None, 4]},), {"$tree_node": [1, 3, 2, None, None, 4]}), CallTest((None,), None))
+    assert verdict_on(own_class + MIRROR, *tests, entry_point="Solution().f").passed
+    assert verdict_on(own_class + MIRROR.replace("return t", "return None"), *tests, entry_point="Solution().f").verdict == "wrong_answer"
+
+
+def test_nodes_that_two_arguments_share_need_the_process_of_the_program(verdict_on: VerdictOn) -> None:
+    program = "class Solution:\n    def f(self, a, b):\n        while a is not b: a, b = a.next, b.next\n        return a"
+    check = CheckTest("t = ListNode(9)\nassert candidate(ListNode(1, t), ListNode(2, t)) is t")
+    set_up = "class ListNode:\n    def __init__(self, val=0, next=None): self.val, self.next = val, next"
+    verdict = verdict_on(program, check, entry_point="Solution().f", setup_code=set_up)
+    assert verdict.passed
+    assert "in_process_check" in verdict.isolation
+
+
+@pytest.mark.parametrize(
+    ("program", "code"),
+    [
+        ("class P:\n    def __init__(self): self.x, self.y = 1, [2]\ndef f(n): return P()", "p = f(0)\nassert p.x == 1 and p.y == [2] and p != 1"),
+        ("class P:\n    def __init__(self): self.x = 1\ndef f(n): return [P(), P()]", "assert [p.x for p in f(0)] == [1, 1]"),
+        ("from collections import namedtuple\ndef f(n): return namedtuple('P', 'x')(n)", "assert f(3) == (3,)"),
+        ("def f(n): return {1: 2}.keys()", "assert f(0) == {1} and len(f(0)) == 1"),
+        ("import itertools\ndef f(n): return itertools.permutations([1, 2])", "assert list(f(0)) == [(1, 2), (2, 1)]"),
+        ("def f(n):\n    while True:\n        yield n", "assert next(f(5)) == 5"),
+        ("def f(x):\n    x.append(1)\n    return x", "a = []\nassert f(a) is a and a == [1]"),
+        ("def f(x):\n    x.append(f)\n    return 1", "assert f([]) == 1"),
+    ],
+)
+def test_what_comes_back_to_a_check_without_being_plain_data(verdict_on: VerdictOn, program: str, code: str) -> None:
+    verdict = verdict_on(program, CheckTest(code))
+    assert (verdict.verdict, verdict.first_failure) == ("passed", None)
+    assert "in_process_check" not in verdict.isolation
+
+
+def test_numbers_of_numpy_count_as_numbers(verdict_on: VerdictOn) -> None:
+    pytest.importorskip("numpy")
+    program = "import numpy\ndef f(n): return [numpy.int64(n), numpy.float64(0.5)]"
+    assert verdict_on(program, CallTest((1,), [1, 0.5]), CheckTest("assert f(1) == [1, 0.5]"), limits=Limits(cpu_s=5, memory_mb=1024)).passed
+
+
+def test_the_failed_assertion_is_shown_not_the_last_line(verdict_on: VerdictOn) -> None:
+    code = "def check(c):\n    assert c(1) == 2\n    assert c(2) == [\n        5,\n        6,\n    ]\n    assert c(3) == 6\n"
+    failure = verdict_on("def f(n): return 2 * n", CheckTest(code)).first_failure
+    assert failure is not None
+    assert "assert c(2) == [ 5, 6, ]" in failure.detail
+
+
+@pytest.mark.parametrize("code", ["assert f(3) ==", "def check(c): return\nreturn"])
+def test_test_code_that_does_not_compile_is_no_verdict_on_the_program(verdict_on: VerdictOn, code: str) -> None:
+    verdict = verdict_on("def f(n): return 1", CheckTest(code))
+    assert verdict.verdict == "sandbox_fault"
+    assert verdict.first_failure is not None
+    assert "the test code of problem 'p' is broken: SyntaxError" in verdict.first_failure.detail

@@ -7,16 +7,15 @@ plain data. What the program sends is never taken for more than a value or an ex
 from __future__ import annotations
 
 import builtins
-import sys
+import contextlib
 import types
 from collections.abc import Mapping
 from typing import Any
 
-from coderlplus.judge.guest import describe
+from coderlplus.judge.guest import MESSAGE_CHARS, TEST_FILENAME, bind_modules, describe
 from coderlplus.judge.wire import Connection, PeerGone
+from coderlplus.sandbox.nodes import CLASSES, FIELDS, are_shared
 from coderlplus.sandbox.values import NotPlain, decode, encode, is_plain
-
-FILENAME = "<test>"
 
 
 class CandidateError(Exception):
@@ -32,31 +31,34 @@ class NotData(BaseException):
 
 
 class Opaque:
-    """Stands for a result that is not plain data, such as a match object: it is true or false, and equals nothing."""
+    """Stands for a result of another class, such as a match object: it has the attributes that travelled, is true or false, and equals nothing."""
 
-    def __init__(self, truth: bool) -> None:
-        self._truth = truth
+    def __init__(self, fields: Mapping[str, Any], truth: bool = True) -> None:
+        self.__dict__.update(fields)
+        self.__dict__["__truth"] = truth
 
     def __bool__(self) -> bool:
-        return self._truth
+        return bool(self.__dict__["__truth"])
 
 
 class Candidate:
-    """What test code calls in place of the program's function; remembers the last call."""
+    """What test code calls in place of the program's function; remembers the last call. `names` is the namespace of the test code: nodes that arrive
+    are made of its `ListNode` and `TreeNode`."""
 
-    def __init__(self, connection: Connection, name: str) -> None:
+    def __init__(self, connection: Connection, name: str, names: Mapping[str, Any]) -> None:
         self._connection = connection
+        self._names = names
         self.__name__ = name.rpartition(".")[2]
         self.last_call: dict[str, Any] | None = None
         self.error: BaseException | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        sent_args, sent_kwargs = [encode(arg) for arg in args], {key: encode(value) for key, value in kwargs.items()}
-        if not all(map(is_plain, [*sent_args, *sent_kwargs.values()])):
+        sent = {"args": [encode(arg, by_value=True) for arg in args], "kwargs": {key: encode(value, by_value=True) for key, value in kwargs.items()}}
+        if not all(map(is_plain, [*sent["args"], *sent["kwargs"].values()])) or are_shared([*args, *kwargs.values()]):
             self.error = NotData("arguments")
             raise self.error
-        self.last_call = {"args": sent_args, "kwargs": sent_kwargs}
-        self._connection.send(self.last_call)
+        self.last_call = dict(sent)
+        self._connection.send(sent)
         answer = self._connection.receive()
         if type(answer) is not dict:
             raise PeerGone("not an answer")
@@ -66,40 +68,78 @@ class Candidate:
                 self.error = _exception(answer)
                 raise self.error
             if "items" in answer:
-                return iter(decode(answer["items"]))
+                return _iterable(answer.get("view"), self._decode(answer["items"]))
             if "truth" in answer:
-                return Opaque(answer["truth"] is True)
+                return self._opaque(answer.get("value"), answer["truth"] is True)
             self.last_call["value"] = answer.get("value")
-            return decode(answer.get("value"))
+            value = self._decode(answer.get("value"))
         except NotPlain as error:
             self.error = NotData(f"the program returned what is not plain data: {error}")
             raise self.error from None
+        same = answer.get("same")
+        known = dict(enumerate(args)) | kwargs if type(same) in (int, str) else {}
+        return known.get(same, value)
+
+    def _decode(self, tagged: Any) -> Any:
+        return decode(tagged, {**self._nodes(), "$object": lambda name, fields: Opaque(fields)})
+
+    def _nodes(self) -> dict[str, Any]:
+        return {name: self._names.get(name) or kind for name, kind in CLASSES.items()}
+
+    def _opaque(self, tagged: Any, truth: bool) -> Any:
+        """What stands for an object, with as many of its fields as can travel, or for a container of objects."""
+        fields: dict[str, Any] = {}
+        if type(tagged) is dict and "$object" in tagged and type(tagged.get("fields")) is dict:
+            for name, value in tagged["fields"].items():
+                with contextlib.suppress(NotPlain):
+                    fields[name] = self._decode(value)
+        else:
+            with contextlib.suppress(NotPlain):
+                return self._decode(tagged)
+        return Opaque(fields, truth)
 
     def _update(self, args: tuple[Any, ...], kwargs: dict[str, Any], answer: Mapping[str, Any]) -> None:
-        """Change arguments in place as the program did."""
+        """Change arguments in place as the program did. What it changed into something that cannot travel stays as it was."""
         changed = answer.get("args"), answer.get("kwargs")
         if type(changed[0]) is list and type(changed[1]) is dict:
-            for old, new in zip(args, changed[0], strict=False):
-                _assign(old, decode(new))
-            for key, new in changed[1].items():
-                _assign(kwargs.get(key), decode(new))
+            for old, new in [*zip(args, changed[0], strict=False), *((kwargs.get(key), new) for key, new in changed[1].items())]:
+                with contextlib.suppress(NotPlain):
+                    _assign(old, decode(new, self._nodes()))
 
 
 def _assign(old: Any, new: Any) -> None:
-    if type(old) is not type(new):
+    kind = type(old)
+    if kind is not type(new):
         return
-    if type(old) is list:
+    if kind is list:
         if len(old) == len(new):
             for index, (before, after) in enumerate(zip(old, new, strict=True)):
-                if type(before) is type(after) and type(after) in (list, dict, set):
+                if type(before) is type(after) and (type(after) in (list, dict, set) or type(after).__name__ in FIELDS):
                     _assign(before, after)
                 else:
                     old[index] = after
         else:
             old[:] = new
-    elif type(old) in (dict, set):
+    elif kind in (dict, set):
         old.clear()
         old.update(new)
+    elif kind.__name__ in FIELDS:
+        for name in FIELDS[kind.__name__]:
+            setattr(old, name, getattr(new, name))
+
+
+def _iterable(view: Any, items: Any) -> Any:
+    """What stands for an iterator, or a view of a dict, with these items."""
+    try:
+        if view == "keys":
+            return dict.fromkeys(items).keys()
+        if view == "values":
+            return dict(enumerate(items)).values()
+        if view == "items":
+            return dict(items).items()
+        return iter(items)
+    except (TypeError, ValueError) as error:
+        raise NotPlain(str(error)) from None
 
 
 def _exception(answer: Mapping[str, Any]) -> BaseException:
@@ -120,8 +160,9 @@ def _exception(answer: Mapping[str, Any]) -> BaseException:
 def examine(payload: Mapping[str, Any], host: Any) -> None:
     """Run each of `tests`; replies for each `{"end": ..., "call": last call}` (with its `value` where it has one), where `end` is
 
-    - `passed`, `assertion` (of the test code), `raised` (by the program, with `raised`, `message`, `line`),
+    - `passed`, `assertion` (of the test code, with `test_line`), `raised` (by the program, with `raised`, `message`, `line`),
     - `error` (of the test code: what the program gave does not fit), `not_data` (what the program gave cannot travel), `gone` (its process ended),
+    - `broken`: the test code or the set-up code does not even compile or run, which is its author's fault,
     - `in_process`: the test code uses a name of the program, or passes something that cannot travel: it needs the weaker way.
     """
     connection = Connection(host.peer)
@@ -133,26 +174,52 @@ def examine(payload: Mapping[str, Any], host: Any) -> None:
     if loaded != {"loaded": True}:
         host.reply({"end": "raised", **loaded} if type(loaded) is dict else {"end": "gone"})
         return
-    helpers: dict[str, Any] = {}
+    helpers: dict[str, Any] = dict(CLASSES) if payload["entry_point"].startswith("Solution()") else {}
     if payload["setup_code"]:
         try:
             exec(compile(payload["setup_code"], "<set-up>", "exec", dont_inherit=True), helpers)
         except Exception as error:
-            host.reply({"end": "error", **describe(error)})
+            host.reply({"end": "broken", **describe(error)})
             return
     for test in payload["tests"]:
-        candidate = Candidate(connection, payload["entry_point"])
-        result = _run(test, candidate, payload["entry_point"], dict(helpers))
+        names = dict(helpers)
+        candidate = Candidate(connection, payload["entry_point"], names)
+        try:
+            code = compile(test, TEST_FILENAME, "exec", dont_inherit=True)
+        except (SyntaxError, ValueError) as error:
+            host.reply({"end": "broken", **describe(error)})
+            return
+        result = _run(code, candidate, payload["entry_point"], names)
         host.reply(result | {"call": candidate.last_call})
         if result["end"] == "gone":
             return
 
 
-def _run(test: str, candidate: Candidate, entry_point: str, names: dict[str, Any]) -> dict[str, Any]:
+def check_answer(payload: Mapping[str, Any], host: Any) -> None:
+    """Run a checker program (`code`) on `given`, `answer`, `expected`. Replies `{"accepted", "reason"}` or `{"fault": why}`."""
+    names: dict[str, Any] = {"__name__": "checker", "__builtins__": builtins} | CLASSES
+    try:
+        exec(compile(payload["code"], TEST_FILENAME, "exec", dont_inherit=True), names)
+        if payload["kind"] == "call":
+            given: Any = dict(enumerate(decode(payload["given"]["args"], names))) | decode(payload["given"]["kwargs"], names)
+        else:
+            given = payload["given"]
+        result = names["check"](given, decode(payload["answer"], names), decode(payload["expected"], names))
+    except BaseException as error:
+        said = describe(error)
+        host.reply({"fault": f"raised {said['raised']}: {said['message']} (line {said.get('test_line')})"})
+    else:
+        if type(result) is bool or type(result) is str:
+            host.reply({"accepted": result is True, "reason": result[:MESSAGE_CHARS] if type(result) is str else ""})
+        else:
+            host.reply({"fault": f"returned a {type(result).__name__}, not True, False or a reason for refusing"})
+
+
+def _run(code: types.CodeType, candidate: Candidate, entry_point: str, names: dict[str, Any]) -> dict[str, Any]:
     names["__name__"] = "test"
     names["__builtins__"] = builtins
     try:
-        run_test(test, candidate, entry_point, names)
+        run_test(code, candidate, entry_point, names)
     except PeerGone:
         return {"end": "gone"}
     except NotData as error:
@@ -167,22 +234,13 @@ def _run(test: str, candidate: Candidate, entry_point: str, names: dict[str, Any
     return {"end": "passed"}
 
 
-def run_test(test: str, candidate: Any, entry_point: str, names: dict[str, Any]) -> None:
+def run_test(code: types.CodeType, candidate: Any, entry_point: str, names: dict[str, Any]) -> None:
     """Run test code in the namespace `names`, with the candidate bound as `candidate` and under its own name; call `check` if it defines one."""
     names.pop("check", None)
     names["candidate"] = candidate
     owner, dot, method = entry_point.rpartition("().")
     names[owner if dot else entry_point] = (lambda: types.SimpleNamespace(**{method: candidate})) if dot else candidate
-    code = compile(test, FILENAME, "exec", dont_inherit=True)
-    for name in _global_names(code) - names.keys():
-        if name in sys.stdlib_module_names and name in sys.modules:
-            names[name] = sys.modules[name]  # test code that counts on the imports of the reference
+    bind_modules(code, names)
     exec(code, names)
     if names.get("check", candidate) is not candidate:
         names["check"](candidate)
-
-
-def _global_names(code: types.CodeType) -> set[str]:
-    """Names that code looks up as globals or attributes."""
-    inner = [_global_names(part) for part in code.co_consts if isinstance(part, types.CodeType)]
-    return set(code.co_names).union(*inner)

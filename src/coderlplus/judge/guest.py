@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import atexit
 import builtins
+import itertools
 import os
 import sys
 import threading
 import types
 from collections.abc import Mapping
-from itertools import islice
 from typing import Any
 
 from coderlplus.judge.wire import Connection, PeerGone
+from coderlplus.sandbox import nodes
 from coderlplus.sandbox.values import decode, encode, is_plain
 
-FILENAME = "<program>"
+FILENAME, TEST_FILENAME = "<program>", "<test>"
 MESSAGE_CHARS = 300
 _MAX_ITEMS = 100_000
 _ITERATORS = (map, filter, zip, enumerate, reversed, types.GeneratorType, *(type(iter(kind())) for kind in (list, tuple, dict, set, str)))
-_ITERATORS += (type({}.keys()), type({}.values()), type({}.items()), type(iter(range(0))), type(islice((), 0)))
-"""Returned iterators and views travel as their items."""
+_ITERATORS += (type(iter(range(0))), *(kind for kind in vars(itertools).values() if isinstance(kind, type)))
+"""Returned iterators travel as their items."""
+_VIEWS = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
+"""So do views of dicts, and become such a view again."""
 
 
 def echo(payload: Any, host: Any) -> None:
@@ -99,12 +102,12 @@ def run_calls(payload: Mapping[str, Any], host: Any) -> None:
         return
     for call in payload["calls"]:
         try:
-            args, kwargs = decode(call["args"]), decode(call["kwargs"])
+            args, kwargs = decode(call["args"], module.__dict__), decode(call["kwargs"], module.__dict__)
             value = entry_point(module, payload["entry_point"])(*args, **kwargs)
         except BaseException as error:
             host.reply(describe(error))
         else:
-            host.reply({"value": encode(value)})
+            host.reply({"value": encode(value, by_value=True)})
 
 
 def serve(payload: Mapping[str, Any], host: Any) -> None:
@@ -121,18 +124,23 @@ def serve(payload: Mapping[str, Any], host: Any) -> None:
 
 
 def _answer(module: types.ModuleType, name: str, call: Mapping[str, Any]) -> dict[str, Any]:
-    args, kwargs = decode(call["args"]), decode(call["kwargs"])
+    """`value`, or `items` of an iterator (with `view`, if it is one); `truth` of what is not plain data; `same` if it is the argument of that place.
+    Or `raised`. And `args`, `kwargs` as they are now, if they changed."""
+    args, kwargs = decode(call["args"], module.__dict__), decode(call["kwargs"], module.__dict__)
     try:
         value = entry_point(module, name)(*args, **kwargs)
-        if type(value) in _ITERATORS:
-            answer: dict[str, Any] = {"items": encode(list(islice(value, _MAX_ITEMS)))}
+        if type(value) in _ITERATORS or type(value) in _VIEWS:
+            answer: dict[str, Any] = {"items": encode(list(itertools.islice(value, _MAX_ITEMS)), by_value=True), "view": _VIEWS.get(type(value))}
         else:
-            answer = {"value": encode(value)}
+            answer = {"value": encode(value, by_value=True)}
             if not is_plain(answer["value"]):
                 answer["truth"] = bool(value)
+            places = [place for place, argument in [*enumerate(args), *kwargs.items()] if argument is value]
+            if places:
+                answer["same"] = places[0]
     except BaseException as error:
         answer = describe(error)
-    after = {"args": [encode(arg) for arg in args], "kwargs": {key: encode(value) for key, value in kwargs.items()}}
+    after = {"args": [encode(arg, by_value=True) for arg in args], "kwargs": {key: encode(value, by_value=True) for key, value in kwargs.items()}}
     if after["args"] != call["args"] or after["kwargs"] != call["kwargs"]:
         answer |= after
     return answer
@@ -146,12 +154,14 @@ def check_in_process(payload: Mapping[str, Any], host: Any) -> None:
         host.reply({"end": "raised", **said[0]})
         return
     for test in payload["tests"]:
+        code = compile(test, TEST_FILENAME, "exec", dont_inherit=True)  # it did in the examiner
         names = dict(module.__dict__)
         if payload["entry_point"] != "check":
             names.pop("check", None)
         try:
             names["candidate"] = candidate = entry_point(module, payload["entry_point"])
-            exec(compile(test, "<test>", "exec", dont_inherit=True), names)
+            bind_modules(code, names)
+            exec(code, names)
             if names.get("check", candidate) is not candidate:
                 names["check"](candidate)
         except AssertionError as error:
@@ -176,6 +186,8 @@ def compile_program(payload: Mapping[str, Any], host: Any) -> list[types.CodeTyp
 def load(payload: Mapping[str, Any], host: Any) -> types.ModuleType | None:
     """The program as an imported module, or `None` if it failed, which has been said."""
     module = new_module("program")
+    if payload["entry_point"].startswith("Solution()"):
+        module.__dict__.update(nodes.CLASSES)  # as on LeetCode
     code = compile_program(payload, host)
     try:
         for part in code:
@@ -202,16 +214,29 @@ def entry_point(module: types.ModuleType, name: str) -> Any:
     return getattr(found(), method) if dot else found
 
 
+def bind_modules(code: types.CodeType, names: dict[str, Any]) -> None:
+    """Bind the modules of the standard library that test code uses without an import: it counts on the imports of the reference."""
+    for name in _global_names(code) - names.keys():
+        if name in sys.stdlib_module_names and name in sys.modules:
+            names[name] = sys.modules[name]
+
+
+def _global_names(code: types.CodeType) -> set[str]:
+    """Names that code looks up as globals or attributes."""
+    inner = [_global_names(part) for part in code.co_consts if isinstance(part, types.CodeType)]
+    return set(code.co_names).union(*inner)
+
+
 def describe(error: BaseException) -> dict[str, Any]:
-    """An exception as plain data; `line` is the last line of the program that it passed."""
-    line, traceback = None, error.__traceback__
+    """An exception as plain data; `line` is the last line of the program that it passed, `test_line` that of the test code."""
+    lines, traceback = {}, error.__traceback__
     while traceback is not None:
-        if traceback.tb_frame.f_code.co_filename == FILENAME:
-            line = traceback.tb_lineno
+        lines[traceback.tb_frame.f_code.co_filename] = traceback.tb_lineno
         traceback = traceback.tb_next
     try:
         message = str(error)
         message = message[:MESSAGE_CHARS] if type(message) is str else ""
     except BaseException:
         message = ""
-    return {"raised": type.__dict__["__name__"].__get__(type(error)), "message": message, "line": line}
+    said = {"raised": type.__dict__["__name__"].__get__(type(error)), "message": message, "line": lines.get(FILENAME)}
+    return said | {"test_line": lines[TEST_FILENAME]} if TEST_FILENAME in lines else said

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from coderlplus.errors import DataError
+from coderlplus.judge.checkers import Acceptance
 from coderlplus.judge.runs import CallRuns, CheckRuns, Runs, StdioRuns
 from coderlplus.programs import extract_program, normalized
 from coderlplus.records import Failure, Problem, Rollout, Verdict
 from coderlplus.sandbox import Job, Outcome, Sandbox
 
-_RUNS: dict[str, Callable[[Problem, str], Runs]] = {"stdio": StdioRuns, "call": CallRuns, "check": CheckRuns}
 IN_PROCESS = "in_process_check"
 """Stands among the layers of a verdict whose test code ran in the process of the program: a program could have forged it."""
 _IN_FLIGHT = 64
@@ -135,7 +135,7 @@ def judge_program(execute: Callable[[Job], Outcome], problem: Problem, program: 
         failure = Failure(index=0, verdict="no_program", detail="no program was found in the completion")
     else:
         for kind, group in groupby(range(len(problem.tests)), key=lambda index: problem.tests[index].kind):
-            failure = _run_tests(tally, _RUNS[kind](problem, program), list(group))
+            failure = _run_tests(tally, _runs(kind, problem, program, Acceptance(problem, execute)), list(group))
             if failure:
                 break
     return Verdict(
@@ -150,6 +150,12 @@ def judge_program(execute: Callable[[Job], Outcome], problem: Problem, program: 
         peak_mb=tally.peak_mb,
         isolation=tally.isolation + tally.weaker,
     )
+
+
+def _runs(kind: str, problem: Problem, program: str, acceptance: Acceptance) -> Runs:
+    if kind == "check":
+        return CheckRuns(problem, program)
+    return (StdioRuns if kind == "stdio" else CallRuns)(problem, program, acceptance)
 
 
 def _run_tests(tally: _Tally, runs: Runs, tests: list[int]) -> Failure | None:

@@ -6,13 +6,15 @@ process ended where there is none, and says whether the test is passed. The expe
 
 from __future__ import annotations
 
+import ast
 import json
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from coderlplus.judge import compare
+from coderlplus.judge.checkers import Acceptance, Refusal
+from coderlplus.programs import parse
 from coderlplus.records import Actual, CallInput, CallTest, CheckTest, Failure, Limits, Problem, ProgramInput, StdioInput, StdioTest, VerdictName
 from coderlplus.sandbox import Job, Outcome, values
 
@@ -34,6 +36,7 @@ class Runs(Protocol):
 class StdioRuns:
     problem: Problem
     program: str
+    acceptance: Acceptance
 
     def job(self, tests: Sequence[int]) -> Job:
         stdins = [self._test(index).stdin for index in tests]
@@ -55,11 +58,10 @@ class StdioRuns:
                 return Failure(index=test, verdict="runtime_error", detail=f"exited with code {reply.get('exit_code')}", input=given)
             start, end = _stdout_end(reply_at(outcome, position - 1)), _stdout_end(reply)
         actual = outcome.stdout[start:end].decode("utf-8", "surrogateescape")
-        expected = self._test(test).stdout
-        if compare.stdout_comparator(self.problem)(actual, expected):
+        refusal = self.acceptance.stdout(self._test(test), actual)
+        if refusal is None:
             return None
-        detail = f"printed {_short(actual)}, expected {_short(expected)}"
-        return Failure(index=test, verdict="wrong_answer", detail=detail, input=given, actual=_actual(actual))
+        return refused(test, refusal, f"printed {_short(actual)}", _short(self._test(test).stdout), given, _actual(actual))
 
     def _test(self, index: int) -> StdioTest:
         test = self.problem.tests[index]
@@ -71,6 +73,7 @@ class StdioRuns:
 class CallRuns:
     problem: Problem
     program: str
+    acceptance: Acceptance
 
     def job(self, tests: Sequence[int]) -> Job:
         calls = [{"args": list(test.args), "kwargs": dict(test.kwargs)} for test in map(self._test, tests)]
@@ -87,10 +90,10 @@ class CallRuns:
         failure = raised(test, reply, given)
         if failure:
             return failure
-        if "value" in reply and compare.value_comparator(self.problem)(reply["value"], wanted.expected):
+        refusal = self.acceptance.value(wanted, reply["value"]) if "value" in reply else Refusal()
+        if refusal is None:
             return None
-        detail = f"returned {_source(reply.get('value'))}, expected {_source(wanted.expected)}"
-        return Failure(index=test, verdict="wrong_answer", detail=detail, input=given, actual=_actual(reply.get("value")))
+        return refused(test, refusal, f"returned {_source(reply.get('value'))}", _source(wanted.expected), given, _actual(reply.get("value")))
 
     def _test(self, index: int) -> CallTest:
         test = self.problem.tests[index]
@@ -130,6 +133,9 @@ class CheckRuns:
             given = CallInput(self.problem.entry_point or "", tuple(call.get("args", ())), dict(call.get("kwargs", {})))
         if reply.get("end") == "passed":
             return None
+        if reply.get("end") == "broken" and not self.in_process:
+            what = f"the test code of problem {self.problem.problem_id!r} is broken: {reply.get('raised')}: {reply.get('message')}"
+            return Failure(index=test, verdict="sandbox_fault", detail=what[:_DETAIL_CHARS], input=given)
         if reply.get("end") == "gone":
             return ended(test, outcome.peer or outcome, self.problem.limits, given)
         if reply.get("end") == "raised":
@@ -137,7 +143,7 @@ class CheckRuns:
         words = {"assertion": "the assertion does not hold", "error": "the test could not use the result", "not_data": "the result is not plain data"}
         what = f"{reply['raised']}: " if reply.get("end") == "error" and "raised" in reply else ""
         message = f" ({what}{reply['message']})" if reply.get("message") or what else ""
-        detail = f"{words.get(str(reply.get('end')), 'no result')}: {_code(self._test(test).code)}{message}"
+        detail = f"{words.get(str(reply.get('end')), 'no result')}: {_statement(self._test(test).code, reply.get('test_line'))}{message}"
         actual = _actual(call["value"]) if isinstance(call, dict) and "value" in call else None
         return Failure(index=test, verdict="wrong_answer", detail=detail[:_DETAIL_CHARS], input=given, actual=actual)
 
@@ -147,9 +153,26 @@ class CheckRuns:
         return test
 
 
-def _code(code: str) -> str:
-    """The last line of test code that is short enough to be shown."""
-    return code.strip().rpartition("\n")[2].strip()[:160]
+def refused(test: int, refusal: Refusal, gave: str, expected: str, given: ProgramInput, actual: Actual | None) -> Failure:
+    """The failure of a test whose answer was not accepted."""
+    if refusal.verdict == "sandbox_fault":
+        return Failure(index=test, verdict=refusal.verdict, detail=refusal.reason, input=given)
+    detail = f"{gave}: {refusal.reason}" if refusal.reason else f"{gave}, expected {expected}"
+    return Failure(index=test, verdict=refusal.verdict, detail=detail[:_DETAIL_CHARS], input=given, actual=actual)
+
+
+def _statement(code: str, line: Any) -> str:
+    """The innermost statement of test code at this line, in one line and short enough to be shown; without a line, the last one."""
+    statements = [node for node in ast.walk(parse(code)) if isinstance(node, ast.stmt)]
+    last = max((node.end_lineno or 0 for node in statements), default=0)
+    place = line if isinstance(line, int) else last
+    around = [node for node in statements if node.lineno <= place <= (node.end_lineno or 0)]
+    text = " ".join((ast.get_source_segment(code, min(around, key=_lines)) or "").split()) if around else ""
+    return text if len(text) <= 160 else text[:157] + "..."
+
+
+def _lines(node: ast.stmt) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno
 
 
 def reply_at(outcome: Outcome, position: int) -> Mapping[str, Any] | None:

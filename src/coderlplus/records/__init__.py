@@ -11,6 +11,7 @@ from coderlplus.records.jsonl import Record, read_jsonl, write_jsonl
 from coderlplus.records.problem import (
     CallInput,
     CallTest,
+    CheckerProgram,
     CheckTest,
     Limits,
     Problem,
@@ -23,9 +24,10 @@ from coderlplus.records.problem import (
     test_from_json,
 )
 from coderlplus.records.run import VERDICTS, Actual, Change, Ending, Failure, Rollout, Step, Trace, Verdict, VerdictName
-from coderlplus.records.task import AlignmentTask, Reward, Target
+from coderlplus.records.task import OUTPUT, AlignmentTask, Reward, Target
 
 __all__ = [
+    "OUTPUT",
     "VERDICTS",
     "Actual",
     "AlignmentTask",
@@ -33,6 +35,7 @@ __all__ = [
     "CallTest",
     "Change",
     "CheckTest",
+    "CheckerProgram",
     "Ending",
     "Failure",
     "Limits",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,8 +33,9 @@ class Limits:
         for name, value in data.items():
             if name not in names:
                 raise DataError(f"unknown limit {name!r}; the limits are {', '.join(sorted(names))}")
-            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-                raise DataError(f"limit {name} must be a number above 0, not {value!r}")
+            whole = name in ("memory_mb", "output_kb")
+            if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not 0 < value < float("inf"):
+                raise DataError(f"limit {name} must be a {'whole ' if whole else ''}number above 0, not {value!r}")
         return cls(**data)
 
 
@@ -115,19 +117,57 @@ Test = StdioTest | CallTest | CheckTest
 
 def test_from_json(data: Mapping[str, Any]) -> Test:
     """Read a `Test` from its JSON form; an unknown `kind` is a `DataError`."""
+    if not isinstance(data, dict):
+        raise DataError(f"a test must be an object, not {str(data)[:60]!r}")
     kind = data.get("kind")
     if kind == "stdio":
         return StdioTest(get(data, "stdin", str), get(data, "stdout", str))
     if kind == "call":
         if "expected" not in data:
             raise DataError("a call test needs 'expected'")
-        return CallTest(tuple(get(data, "args", list)), data["expected"], dict(data.get("kwargs", {})))
+        return CallTest(tuple(_optional(data, "args", list)), data["expected"], dict(_optional(data, "kwargs", dict)))
     if kind == "check":
         return CheckTest(get(data, "code", str))
     raise DataError(f"unknown test kind {kind!r}; use 'stdio', 'call' or 'check'")
 
 
+def _optional(data: Mapping[str, Any], name: str, kind: type) -> Any:
+    """The field `name` of type `kind`; an empty one where there is none."""
+    return kind() if data.get(name) is None else get(data, name, kind)
+
+
 test_from_json.__test__ = False  # type: ignore[attr-defined]  # its name makes pytest take it for a test
+
+
+@dataclass(frozen=True, slots=True)
+class CheckerProgram:
+    """A program that says whether an answer is right, for problems with several right answers.
+
+    It defines `check(given, answer, expected)`, which returns True, False or a text that says why not; see `coderlplus.judge.checkers`.
+    """
+
+    name: str
+    code: str
+
+    def __post_init__(self) -> None:
+        try:
+            body = ast.parse(self.code).body
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise DataError(f"the checker {self.name!r} does not parse: {error}") from error
+        if not any(isinstance(node, ast.FunctionDef) and node.name == "check" and len(node.args.args) == 3 for node in body):
+            raise DataError(f"the checker {self.name!r} does not define check(given, answer, expected)")
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "code": self.code}
+
+
+def checker_from_json(data: Any) -> str | CheckerProgram | None:
+    """Read the `checker` of a problem: nothing, the name of a comparator, or `{"name", "code"}`."""
+    if data is None or isinstance(data, str):
+        return data
+    if isinstance(data, dict):
+        return CheckerProgram(get(data, "name", str), get(data, "code", str))
+    raise DataError(f"'checker' must be a name or an object with 'name' and 'code', not {str(data)[:60]!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +175,7 @@ class Problem:
     """A programming problem with tests.
 
     `entry_point` is `None` (a stdin program), `"name"` or `"Solution().name"`. `setup_code` is code that the statement takes for granted (imports,
-    helpers) and runs before the program; `checker` names a special checker for problems with several right answers.
+    helpers) and runs before the program; `checker` names a comparator (see `coderlplus.judge.compare`), or is a checker program.
     """
 
     problem_id: str
@@ -146,7 +186,7 @@ class Problem:
     entry_point: str | None = None
     reference: str | None = None
     setup_code: str = ""
-    checker: str | None = None
+    checker: str | CheckerProgram | None = None
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
@@ -157,7 +197,8 @@ class Problem:
 
     def to_json(self) -> dict[str, Any]:
         data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return data | {"tests": [test.to_json() for test in self.tests], "limits": self.limits.to_json()}
+        checker = self.checker.to_json() if isinstance(self.checker, CheckerProgram) else self.checker
+        return data | {"tests": [test.to_json() for test in self.tests], "checker": checker, "limits": self.limits.to_json()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -165,11 +206,11 @@ class Problem:
             problem_id=get(data, "problem_id", str),
             statement=get(data, "statement", str),
             tests=tuple(test_from_json(test) for test in get(data, "tests", list)),
-            source=data.get("source") or "",
-            starter_code=data.get("starter_code") or "",
-            entry_point=data.get("entry_point"),
-            reference=data.get("reference"),
-            setup_code=data.get("setup_code") or "",
-            checker=data.get("checker"),
-            limits=Limits.from_json(data.get("limits") or {}),
+            source=_optional(data, "source", str),
+            starter_code=_optional(data, "starter_code", str),
+            entry_point=_optional(data, "entry_point", str) or None,
+            reference=_optional(data, "reference", str) or None,
+            setup_code=_optional(data, "setup_code", str),
+            checker=checker_from_json(data.get("checker")),
+            limits=Limits.from_json(_optional(data, "limits", dict)),
         )

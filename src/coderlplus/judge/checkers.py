@@ -1,0 +1,65 @@
+"""Whether an answer is accepted: by a comparator (`compare.py`) or, where a problem has several right answers, by its checker program.
+
+A checker program (`records.CheckerProgram`) defines
+
+    def check(given, answer, expected):         # -> True, False, or a text that says why not
+
+with `given` the standard input, or for call tests a dict from place or name to argument; `answer` what the program printed or returned; `expected`
+what the test expects, which may be whatever the checker makes use of. It runs in a sandboxed process of its own for each answer. An answer that is
+not plain data is refused without it. A checker that raises, returns something else or runs into a limit says nothing about the program: that is a
+`sandbox_fault`, no wrong answer. So a checker should return False on what it cannot read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from coderlplus.judge import compare
+from coderlplus.records import CallTest, CheckerProgram, Problem, StdioTest, TaggedValue, VerdictName
+from coderlplus.sandbox import Job, Outcome, values
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an answer is not accepted; `verdict` is `sandbox_fault` where the checker failed."""
+
+    verdict: VerdictName = "wrong_answer"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Says of the answers to one problem whether they are right; `execute` runs a job of the checker."""
+
+    problem: Problem
+    execute: Callable[[Job], Outcome]
+
+    def stdout(self, test: StdioTest, printed: str) -> Refusal | None:
+        """`None` if this output is right. Raises `DataError` if the problem names no known checker."""
+        if isinstance(self.problem.checker, CheckerProgram):
+            return self._check(self.problem.checker, "stdio", test.stdin, printed, test.stdout)
+        return None if compare.stdout_comparator(self.problem)(printed, test.stdout) else Refusal()
+
+    def value(self, test: CallTest, returned: TaggedValue) -> Refusal | None:
+        """`None` if this returned value is right. Raises `DataError` if the problem names no known checker."""
+        if isinstance(self.problem.checker, CheckerProgram):
+            if not values.is_plain(returned):
+                return Refusal(reason="not plain data")
+            return self._check(self.problem.checker, "call", {"args": list(test.args), "kwargs": dict(test.kwargs)}, returned, test.expected)
+        return None if compare.value_comparator(self.problem)(returned, test.expected) else Refusal()
+
+    def _check(self, checker: CheckerProgram, kind: str, given: Any, answer: TaggedValue, expected: TaggedValue) -> Refusal | None:
+        payload = {"code": checker.code, "kind": kind, "given": given, "answer": answer, "expected": expected}
+        outcome = self.execute(Job(guest="coderlplus.judge.examiner:check_answer", payload=payload, limits=self.problem.limits))
+        reply = outcome.replies[0] if outcome.ending == "returned" and outcome.replies else {}
+        if reply.get("accepted") is True:
+            return None
+        if reply.get("accepted") is False:
+            return Refusal(reason=str(reply.get("reason", "")))
+        if outcome.ending == "fault":
+            return Refusal("sandbox_fault", outcome.detail)
+        why = reply.get("fault") or f"ended by {outcome.ending.replace('_', ' ')}"
+        who = f"the checker {checker.name!r} of problem {self.problem.problem_id!r}"
+        return Refusal("sandbox_fault", f"{who} {why}; it should refuse what it cannot read")
