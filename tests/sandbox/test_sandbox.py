@@ -69,19 +69,16 @@ def test_outcomes_are_in_the_order_of_the_jobs(sandbox: Sandbox) -> None:
     assert [outcome.stdout for outcome in outcomes] == [b"%d\n" % index for index in range(20)]
 
 
-def test_outcomes_as_completed_come_once_each_and_jobs_are_taken_as_needed(sandbox: Sandbox) -> None:
-    taken = []
-
-    def jobs() -> Iterator[Job]:
-        for index in range(30):
-            taken.append(index)
-            yield script(f"print({index})")
-
-    completed = sandbox.run_as_completed(jobs())
-    first = next(completed)
-    assert len(taken) <= 6
-    assert {index: outcome.stdout for index, outcome in [first, *completed]} == {index: b"%d\n" % index for index in range(30)}
-    assert len(taken) == 30
+def test_jobs_that_wait_hold_up_nobody_and_the_workers_in_their_place_go_again() -> None:
+    with Sandbox(workers=1) as sandbox:
+        waiting = [sandbox.submit(script("import time; time.sleep(60)", Limits(wall_s=6))) for _ in range(2)]
+        assert sandbox.submit(script("print(1)")).result().stdout == b"1\n"
+        assert not any(future.done() for future in waiting)
+        assert {future.result().ending for future in waiting} == {"time_limit"}
+        deadline = time.monotonic() + 20
+        while len(sandbox.processes()) > 1:
+            assert time.monotonic() < deadline
+            assert run(sandbox, "print(1)").stdout == b"1\n"
 
 
 def test_threads_share_a_sandbox(sandbox: Sandbox) -> None:
@@ -121,7 +118,7 @@ def test_a_fork_server_killed_during_a_job_is_replaced() -> None:
 
 
 def test_a_lasting_fault_is_an_outcome_of_its_own(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: ForkServer, job: Job) -> Outcome:
+    def broken(self: ForkServer, job: Job, on_waiting: object) -> Outcome:
         raise EOFError("gone")
 
     monkeypatch.setattr(ForkServer, "run", broken)

@@ -10,13 +10,13 @@ import socket
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import SandboxError
 from coderlplus.sandbox.jobs import EndingName, Job, Outcome
-from coderlplus.sandbox.zygote import END, OUT_OF_MEMORY
+from coderlplus.sandbox.zygote import END, OUT_OF_MEMORY, WAITING
 
 _ZYGOTE = Path(__file__).with_name("zygote.py")
 _PACKAGE = Path(__file__).parents[1]
@@ -62,7 +62,7 @@ class ForkServer:
             raise SandboxError(f"cannot start the sandbox with {sys.executable}: {error}") from error
         try:
             self.connection.settimeout(_START_S)
-            hello = self._receive()
+            hello = json.loads(self._message())
         except (OSError, EOFError, ValueError) as error:
             stderr = self.close().strip()
             raise SandboxError(f"the sandbox did not start: {stderr.splitlines()[-1] if stderr else error!r}") from error
@@ -70,8 +70,10 @@ class ForkServer:
         self.missing: dict[str, str] = hello["missing"]
         self._base_kb: int = hello["base_kb"]
 
-    def run(self, job: Job) -> Outcome:
-        """Run one job. Raises `OSError`, `EOFError` or `ValueError` when the fork server is gone, silent or talks nonsense."""
+    def run(self, job: Job, on_waiting: Callable[[], None] = lambda: None) -> Outcome:
+        """Run one job; `on_waiting` is called if it waits instead of working.
+
+        Raises `OSError`, `EOFError` or `ValueError` when the fork server is gone, silent or talks nonsense."""
         jobs = [job] if job.peer is None else [job, job.peer]
         files: list[int] = []
         try:
@@ -82,7 +84,11 @@ class ForkServer:
                 files += [_memory_file(data) for data in (each.stdin, b"", b"", payload, b"")]
             self.connection.settimeout(max(each.limits.wall_s for each in jobs) + _SLACK_S)
             socket.send_fds(self.connection, [json.dumps(headers).encode()], files)
-            answers = self._receive()
+            message = self._message()
+            if message == WAITING:
+                on_waiting()
+                message = self._message()
+            answers = json.loads(message)
             peer = None if job.peer is None else self._outcome(job.peer, answers[1], files[5:], None)
             return self._outcome(job, answers[0], files[:5], peer)
         finally:
@@ -92,12 +98,13 @@ class ForkServer:
     def _outcome(self, job: Job, answer: dict[str, Any], files: Sequence[int], peer: Outcome | None) -> Outcome:
         output_bytes, reply_bytes = job.limits.output_kb << 10, job.reply_kb << 10
         _, stdout_fd, stderr_fd, _, replies_fd = files
-        stdout, replies = os.pread(stdout_fd, output_bytes, 0), os.pread(replies_fd, reply_bytes, 0)
-        written = max(os.fstat(stdout_fd).st_size, os.fstat(stderr_fd).st_size)
-        over_output = written > output_bytes or os.fstat(replies_fd).st_size > reply_bytes
+        stdout_size, stderr_size, replies_size = (os.fstat(fd).st_size for fd in (stdout_fd, stderr_fd, replies_fd))
+        stdout = os.pread(stdout_fd, output_bytes, 0) if stdout_size else b""
+        replies = os.pread(replies_fd, reply_bytes, 0)
+        over_output = stdout_size > output_bytes or stderr_size > output_bytes or replies_size > reply_bytes
         code = answer["exit_code"]
         ending: EndingName
-        stderr = os.pread(stderr_fd, _STDERR_BYTES, max(0, os.fstat(stderr_fd).st_size - _STDERR_BYTES)).decode("utf-8", "replace")
+        stderr = os.pread(stderr_fd, _STDERR_BYTES, max(0, stderr_size - _STDERR_BYTES)).decode("utf-8", "replace") if stderr_size else ""
         detail = ""
         if not answer["in_force"]:
             ending, detail = "fault", stderr.strip() or "the layers of isolation could not be put in force"
@@ -127,11 +134,11 @@ class ForkServer:
             peer=peer,
         )
 
-    def _receive(self) -> Any:
+    def _message(self) -> bytes:
         message = self.connection.recv(_MAX_ANSWER)
         if not message:
             raise EOFError("the fork server ended")
-        return json.loads(message)
+        return message
 
     def interrupt(self) -> None:
         """Make whoever waits for this fork server stop waiting; the fork server kills its children and ends."""
@@ -164,12 +171,12 @@ def _header(job: Job, payload_bytes: int) -> dict[str, Any]:
 
 
 def _memory_file(data: bytes) -> int:
+    """A file with these contents, read from its start."""
     fd = os.memfd_create("job")
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
-        os.lseek(fd, 0, os.SEEK_SET)
+        written = 0
+        while written < len(data):
+            written += os.pwrite(fd, data[written:] if written else data, written)
     except BaseException:
         os.close(fd)
         raise

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import queue
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any, Self
 
 from coderlplus.errors import SandboxError
@@ -13,9 +14,14 @@ from coderlplus.sandbox.confine import EXTRA_LAYERS, LAYERS
 from coderlplus.sandbox.forkserver import ForkServer
 from coderlplus.sandbox.jobs import Job, Outcome
 
+_MOST_WAITING = 3
+"""For each worker so many jobs may wait (sleep, or read what never comes) while others run in their place."""
+
 
 class Sandbox:
     """Runs jobs in sandboxed processes, on `workers` fork servers (default: one per core). Safe to share between threads; not across a `fork`.
+
+    A job that waits instead of working gives its place to another, so `workers` counts those that work; up to three times as many may wait.
 
     `layers` are the layers of isolation asked for: by default `LAYERS`, and of `EXTRA_LAYERS` those that work here. A layer that was asked for and is
     not to be had is a `SandboxError` unless `allow_missing` names it; `isolation` says which are in force, `missing` which are not, and why.
@@ -33,21 +39,24 @@ class Sandbox:
                 raise SandboxError(f"unknown layer of isolation {name!r}; the layers are {', '.join(known)}")
         self.workers = workers or len(os.sched_getaffinity(0))
         self.layers = tuple(layer for layer in known if layers is None or layer in layers)
-        self._allow_missing = frozenset(allow_missing) | (frozenset(EXTRA_LAYERS) if layers is None else frozenset())
-        self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="coderlplus-sandbox")
-        self._local = threading.local()
-        self._lock = threading.Lock()
-        self._servers: set[ForkServer] = set()
-        self._pid = os.getpid()
+        self.allow_missing = frozenset(allow_missing) | (frozenset(EXTRA_LAYERS) if layers is None else frozenset())
+        self.isolation: tuple[str, ...] | None = None
+        self.missing: dict[str, str] = {}
         self.closed = False
-        self._probed: tuple[str, ...] | None = None
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._workers: set[_Worker] = set()
+        self._waiting = 0
+        self._pid = os.getpid()
         try:
-            first = self._threads.submit(self._server, 0).result()
+            self._add_worker()
+            first = self._put(lambda worker: worker.server(0)).result()
+            self.isolation, self.missing = first.isolation, first.missing
+            for _ in range(self.workers - 1):
+                self._add_worker()
         except BaseException:
             self.close()
             raise
-        self.isolation = self._probed = first.isolation
-        self.missing = first.missing
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
         """The outcomes of the jobs, in order."""
@@ -59,66 +68,35 @@ class Sandbox:
                 future.cancel()
             raise
 
-    def run_as_completed(self, jobs: Iterable[Job]) -> Iterator[tuple[int, Outcome]]:
-        """Pairs (index of the job, outcome) as they come; takes jobs from the iterable no faster than they are run."""
-        free = threading.Semaphore(2 * self.workers)
-        done: list[tuple[int, Future[Outcome]]] = []
-        pending = 0
-        changed = threading.Condition()
-
-        def finished(index: int, future: Future[Outcome]) -> None:
-            with changed:
-                done.append((index, future))
-                changed.notify()
-            free.release()
-
-        def completed(block: bool) -> Iterator[tuple[int, Outcome]]:
-            with changed:
-                while block and not done:
-                    changed.wait()
-                ready, done[:] = list(done), []
-            for index, future in ready:
-                yield index, future.result()
-
-        for index, job in enumerate(jobs):
-            while not free.acquire(blocking=False):
-                for item in completed(block=True):
-                    pending -= 1
-                    yield item
-            pending += 1
-            self.submit(job).add_done_callback(lambda future, index=index: finished(index, future))  # type: ignore[misc]
-        while pending:
-            for item in completed(block=True):
-                pending -= 1
-                yield item
-
     def submit(self, job: Job) -> Future[Outcome]:
         """Start one job; its outcome comes through a future. Raises `SandboxError` if the sandbox is closed or was inherited by a fork."""
-        self._check_usable()
-        return self._threads.submit(self._run, job)
+        return self._put(lambda worker: worker.run(job))
 
-    def call(self, function: Any, *arguments: Any) -> Future[Any]:
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Run `function(execute, *arguments)` on a worker; it may call `execute(job)` as often as it needs, one job after the other."""
-        self._check_usable()
-        return self._threads.submit(function, self._run, *arguments)
+        return self._put(lambda worker: function(worker.run, *arguments))
 
     def processes(self) -> list[int]:
         """The process ids of the fork servers."""
         with self._lock:
-            return [server.process.pid for server in self._servers]
+            return [server.process.pid for worker in self._workers for server in list(worker.servers.values())]
 
     def close(self) -> None:
-        """End all processes; running jobs end with a fault. The sandbox cannot be used any more."""
+        """End all processes; running jobs end with a fault, those not started are cancelled. The sandbox cannot be used any more."""
         if os.getpid() != self._pid:
             return
-        self._threads.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             self.closed = True
-            for server in self._servers:
-                server.interrupt()
-        self._threads.shutdown(wait=True)
-        while self._servers:
-            self._servers.pop().close()
+            workers = list(self._workers)
+            for worker in workers:
+                for server in list(worker.servers.values()):
+                    server.interrupt()
+        self._cancel_tasks()
+        for _ in workers:
+            self._tasks.put(None)
+        for worker in workers:
+            worker.thread.join()
+        self._cancel_tasks()
 
     def __enter__(self) -> Self:
         return self
@@ -126,48 +104,136 @@ class Sandbox:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _check_usable(self) -> None:
+    def _put(self, function: Callable[[_Worker], Any]) -> Future[Any]:
         if self.closed:
             raise SandboxError("the sandbox is closed; make a new one")
         if os.getpid() != self._pid:
             raise SandboxError("a sandbox does not survive a fork; make one in each process")
+        task = _Task(function)
+        self._tasks.put(task)
+        if self.closed:
+            self._cancel_tasks()
+        return task.future
 
-    def _run(self, job: Job) -> Outcome:
-        reason = ""
-        for _ in range(2):
-            if self.closed:
-                return Outcome(ending="fault", detail="the sandbox was closed", isolation=self.isolation)
-            server = self._server(job.hash_seed)
+    def _cancel_tasks(self) -> None:
+        while True:
             try:
-                outcome = server.run(job)
+                task = self._tasks.get_nowait()
+            except queue.Empty:
+                return
+            if task is not None:
+                task.future.cancel()
+
+    def _add_worker(self) -> None:
+        worker = _Worker(self)
+        with self._lock:
+            self._workers.add(worker)
+        worker.thread.start()
+
+    def waits(self, starts: bool) -> None:
+        """A job has begun to wait, or a job that waited has ended. For workers."""
+        with self._lock:
+            self._waiting += 1 if starts else -1
+            short = not self.closed and len(self._workers) < self.workers + min(self._waiting, _MOST_WAITING * self.workers)
+        if starts and short:
+            self._add_worker()
+
+    def leave(self, worker: _Worker, *, only_if_spare: bool) -> bool:
+        """Whether a worker may go now; it counts no more then. For workers."""
+        with self._lock:
+            if only_if_spare and len(self._workers) <= self.workers + self._waiting:
+                return False
+            self._workers.discard(worker)
+            return True
+
+    def register(self, worker: _Worker, hash_seed: int, server: ForkServer) -> None:
+        """A worker has a new fork server. For workers."""
+        with self._lock:
+            worker.servers[hash_seed] = server
+            if self.closed:
+                server.interrupt()
+
+
+class _Task:
+    """Something for a worker to do."""
+
+    __slots__ = ("function", "future")
+
+    def __init__(self, function: Callable[[_Worker], Any]) -> None:
+        self.function = function
+        self.future: Future[Any] = Future()
+
+    def run(self, worker: _Worker) -> None:
+        if not self.future.set_running_or_notify_cancel():
+            return
+        try:
+            result = self.function(worker)
+        except BaseException as error:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(result)
+
+
+class _Worker:
+    """A thread with fork servers of its own, one for each hash seed: they die with the thread that started them."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.servers: dict[int, ForkServer] = {}
+        self.thread = threading.Thread(target=self._work, name="coderlplus-sandbox", daemon=True)
+
+    def _work(self) -> None:
+        try:
+            while (task := self.sandbox._tasks.get()) is not None:
+                task.run(self)
+                task = None
+                if self.sandbox.leave(self, only_if_spare=True):
+                    break
+        finally:
+            for server in list(self.servers.values()):
+                server.close()
+            self.sandbox.leave(self, only_if_spare=False)
+
+    def run(self, job: Job) -> Outcome:
+        """The outcome of a job. A fork server that fails is replaced, and the job run once more; a second failure is a `fault`."""
+        reason = ""
+        isolation = self.sandbox.isolation or ()
+        for _ in range(2):
+            if self.sandbox.closed:
+                return Outcome(ending="fault", detail="the sandbox was closed", isolation=isolation)
+            server = self.server(job.hash_seed)
+            waits = False
+
+            def on_waiting() -> None:
+                nonlocal waits
+                waits = True
+                self.sandbox.waits(True)
+
+            try:
+                outcome = server.run(job, on_waiting)
                 faults = [each.detail for each in (outcome, outcome.peer) if each is not None and each.ending == "fault"]
                 if not faults:
                     return outcome
                 reason = faults[0]
             except (OSError, ValueError, EOFError) as error:
                 reason = f"{type(error).__name__}: {error}"
-            self._discard(server, job.hash_seed)
-        return Outcome(ending="fault", detail=reason, isolation=self.isolation)
+            finally:
+                if waits:
+                    self.sandbox.waits(False)
+            del self.servers[job.hash_seed]
+            server.close()
+        return Outcome(ending="fault", detail=reason, isolation=isolation)
 
-    def _server(self, hash_seed: int) -> ForkServer:
-        """The fork server of the calling worker thread: its death signal is tied to the thread that started it."""
-        mine: dict[int, ForkServer] = self._local.__dict__.setdefault("servers", {})
-        if hash_seed not in mine:
-            server = ForkServer(self.layers if self._probed is None else self._probed, hash_seed, probe=self._probed is None)
-            with self._lock:
-                self._servers.add(server)
-                if self.closed:
-                    server.interrupt()
-            lacking = {layer: reason for layer, reason in server.missing.items() if layer not in self._allow_missing}
+    def server(self, hash_seed: int) -> ForkServer:
+        """The fork server of this worker for a seed, started when it is needed. Raises `SandboxError`."""
+        if hash_seed not in self.servers:
+            sandbox = self.sandbox
+            probed = sandbox.isolation
+            server = ForkServer(sandbox.layers if probed is None else probed, hash_seed, probe=probed is None)
+            sandbox.register(self, hash_seed, server)
+            lacking = {layer: reason for layer, reason in server.missing.items() if layer not in sandbox.allow_missing}
             if lacking:
                 named = ", ".join(f"{layer} ({reason})" for layer, reason in lacking.items())
                 names = ", ".join(map(repr, lacking))
                 raise SandboxError(f"this machine does not offer the isolation asked for: {named}; pass allow_missing=({names},) to run without it")
-            mine[hash_seed] = server
-        return mine[hash_seed]
-
-    def _discard(self, server: ForkServer, hash_seed: int) -> None:
-        del self._local.servers[hash_seed]
-        with self._lock:
-            self._servers.discard(server)
-        server.close()
+        return self.servers[hash_seed]
