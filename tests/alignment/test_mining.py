@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -130,6 +132,14 @@ def test_no_more_than_the_budget_is_traced_and_the_choice_is_seeded(sandbox: San
     assert first.rejects == {"over_budget": 8}
     assert first == again
     assert [task.rollout_id for task in first.tasks] != [task.rollout_id for task in other.tasks]
+
+
+def test_the_budget_is_spread_over_the_problems(sandbox: Sandbox) -> None:
+    few = replace(CALLS, problem_id="few", tests=(CallTest(([7, 7, 7],), 0),))
+    many = judged(sandbox, CALLS, PROGRAMS) + judged(sandbox, few, PROGRAMS[:2])
+    for seed in range(5):
+        tasks = mine(sandbox, many, settings=AlignmentSettings(mine_per_step=4), seed=seed).tasks
+        assert Counter(task.problem_id for task in tasks) == {"c": 2, "few": 2}
 
 
 def test_the_same_program_makes_the_same_task_at_any_step(sandbox: Sandbox) -> None:

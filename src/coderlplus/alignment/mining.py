@@ -80,8 +80,7 @@ def mine(
     chosen = list(candidates.values())
     if len(chosen) > settings.mine_per_step:
         rejects["over_budget"] = len(chosen) - settings.mine_per_step
-        picked = sorted(random.Random(f"{seed}/mine/{step}").sample(range(len(chosen)), settings.mine_per_step))
-        chosen = [chosen[index] for index in picked]
+        chosen = _spread(chosen, settings.mine_per_step, random.Random(f"{seed}/mine/{step}"))
     requests = [_request(candidate) for candidate in chosen]
     tasks: list[AlignmentTask] = []
     for source, trace in zip((candidate.judged for candidate in chosen), _traces(sandbox, requests), strict=True):
@@ -98,6 +97,18 @@ def mine(
         else:
             tasks.append(task)
     return Mined(tasks, dict(sorted(rejects.items())), len(chosen))
+
+
+def _spread(candidates: Sequence[_Candidate], count: int, rng: random.Random) -> list[_Candidate]:
+    """`count` of the candidates at random, in their order: one of every problem first, then a second of each, …, because failures of one problem are
+    much alike."""
+    turns: dict[int, int] = {}
+    taken: Counter[str] = Counter()
+    for index in rng.sample(range(len(candidates)), len(candidates)):
+        problem_id = candidates[index].judged.problem.problem_id
+        turns[index] = taken[problem_id]
+        taken[problem_id] += 1
+    return [candidates[index] for index in sorted(sorted(turns, key=turns.__getitem__)[:count])]
 
 
 def _candidate(judged: JudgedRollout, settings: AlignmentSettings) -> _Candidate | str:

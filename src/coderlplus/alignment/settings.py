@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from coderlplus.errors import ConfigError
 
-Kind = Literal["final_values", "output"]
-Policy = Literal["recent", "uniform"]
+Kind = Literal["final_values", "output", "official", "exception", "state_at", "branch"]
+Policy = Literal["recent", "uniform", "solvable"]
 Source = Literal["failed", "passed", "random"]
 PromptStyle = Literal["full", "compact"]
 
@@ -18,14 +20,16 @@ PromptStyle = Literal["full", "compact"]
 class AlignmentSettings:
     """Raises `ConfigError` for a value out of range.
 
-    >>> AlignmentSettings(alpha=0.5, policy="uniform").alpha
-    0.5
+    >>> AlignmentSettings(kinds={"final_values": 0.75, "exception": 0.25}).shares
+    {'final_values': 0.75, 'exception': 0.25}
     """
 
     alpha: float = 0.6
     """Share of code problems in a batch, in [0, 1) (paper, section 3: B = α·B_code + (1−α)·B_align). 0 is alignment alone, when there are tasks."""
-    kind: Kind = "final_values"
-    """`final_values`: the output and variables. `output`: the output alone (the paper's ablation)."""
+    kinds: Kind | Mapping[Kind, float] = "final_values"
+    """One kind of task, or several with their shares of the tasks in a batch, which add up to 1. `final_values`: the output and variables. `output`: the
+    output alone (the paper's ablation). `official`: as the published code asks and scores. `exception`: the type and the line of the exception that
+    ended the run. `state_at`: variables in the middle of the run. `branch`: which branches were taken, how many turns loops made."""
     format_weight: float = 0.1
     """w of R_sem = w + (1 − w) · fraction, in [0, 1); 0 is the paper's formula, 0.1 the published code's."""
     max_variables: int = 3
@@ -37,9 +41,14 @@ class AlignmentSettings:
     buffer_size: int = 20_000
     """Tasks kept; the oldest go first."""
     policy: Policy = "recent"
-    """`recent`: the tasks of the latest steps first, at random within a step. `uniform`: at random from the whole buffer."""
+    """`recent`: the tasks of the latest steps first, at random within a step. `uniform`: at random from the whole buffer. `solvable`: tasks that were
+    not drawn yet first, at random, then at random by how much the rewards of their last group varied, those without any variance last."""
+    max_task_age: int | None = None
+    """Most steps between the rollout and the batch that asks about it; older tasks leave the buffer. `None`: any number."""
+    task_file: str | None = None
+    """Fixed tasks (JSONL, as `coderlplus tasks` writes them): nothing is mined, the tasks are off-policy (an ablation of the paper)."""
     mine_per_step: int = 1024
-    """Programs traced per step, at most; of more candidates a seeded choice is traced."""
+    """Programs traced per step, at most; of more candidates a seeded choice is traced, spread over as many problems as possible."""
     prompt_style: PromptStyle = "full"
     """`full` explains the question in words; `compact` asks the same in one line, for models too small to read instructions."""
     max_program_chars: int = 4_000
@@ -54,9 +63,9 @@ class AlignmentSettings:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.type in ("int", "float"):
-                kinds = (int, float) if field.type == "float" else int
-                if isinstance(value, bool) or not isinstance(value, kinds):
+            if field.type in ("int", "float") or (field.type == "int | None" and value is not None):
+                numbers = (int, float) if field.type == "float" else int
+                if isinstance(value, bool) or not isinstance(value, numbers):
                     raise ConfigError(f"{field.name} must be {'a number' if field.type == 'float' else 'a whole number'}, not {value!r}")
         if not 0 <= self.alpha < 1:
             raise ConfigError(f"alpha must be in [0, 1), not {self.alpha}: it is the share of code problems; for plain RLVR leave alignment out")
@@ -68,6 +77,31 @@ class AlignmentSettings:
         for name in ("max_program_chars", "max_prompt_chars", "max_value_chars", "max_complexity"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name, choices in {"kind": Kind, "policy": Policy, "source": Source, "prompt_style": PromptStyle}.items():
+        if self.max_task_age is not None and self.max_task_age < 1:
+            raise ConfigError(f"max_task_age must be at least 1, not {self.max_task_age}: tasks come from failures up to the step before")
+        if self.task_file is not None and not isinstance(self.task_file, str):
+            raise ConfigError(f"task_file must be the path of a file, not {self.task_file!r}")
+        if self.task_file is not None and self.max_task_age is not None:
+            raise ConfigError("task_file and max_task_age exclude each other: the tasks of a fixed file have no age")
+        self._check_kinds()
+        for name, choices in {"policy": Policy, "source": Source, "prompt_style": PromptStyle}.items():
             if getattr(self, name) not in get_args(choices):
                 raise ConfigError(f"{name} must be one of {', '.join(get_args(choices))}, not {getattr(self, name)!r}")
+
+    @property
+    def shares(self) -> dict[Kind, float]:
+        """The share of each kind, in the order given."""
+        return {cast(Kind, self.kinds): 1.0} if isinstance(self.kinds, str) else dict(self.kinds)
+
+    def _check_kinds(self) -> None:
+        names = ", ".join(get_args(Kind))
+        if not isinstance(self.kinds, str | Mapping) or not self.kinds:
+            raise ConfigError(f"kinds must be one of {names}, or several of them with their shares, not {self.kinds!r}")
+        for name, share in self.shares.items():
+            if name not in get_args(Kind):
+                raise ConfigError(f"kinds must be one of {names}, or several of them with their shares, not {name!r}")
+            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+                raise ConfigError(f"the share of {name} in kinds must be in (0, 1], not {share!r}")
+        total = math.fsum(self.shares.values())
+        if abs(total - 1) > 1e-6:
+            raise ConfigError(f"the shares in kinds must add up to 1, not {total:g}")
