@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import math
 import random
-import re
-import shutil
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from coderlplus.alignment.prompts import shown_program
-from coderlplus.records import AlignmentTask, CallInput, CallTest, Failure, Problem, Reward, Target, Verdict
+from coderlplus.records import AlignmentTask, CallInput, CallTest, Failure, Limits, Problem, Reward, StdioInput, Target, Trace, Verdict
+from coderlplus.sandbox import Sandbox
+from coderlplus.tracing import trace
+
+from .browser import Browser, chromium
 
 OPERATIONS = {
     "reverse it": "{v}[::-1]",
@@ -246,23 +247,46 @@ def run_folder(tmp_path: Path) -> Callable[..., Path]:
     return lambda **settings: write_run(tmp_path / "run", **settings)
 
 
-CHROMIUM_FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
-    "--disable-component-update", "--virtual-time-budget=5000", "--enable-logging=stderr", "--dump-dom",
-)  # fmt: skip
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(workers=1) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture
-def browse(tmp_path: Path) -> Callable[..., str]:
-    """Open a page in a real browser: `browse(page, "#fragment")` returns its document after its scripts ran; an error in a script fails the test."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
+def traced(sandbox: Sandbox) -> Callable[..., Trace]:
+    """Trace a program with its steps: `traced(program, input, max_steps=5000)`; a string is standard input."""
+
+    def run(program: str, given: str | CallInput = "", max_steps: int = 5000) -> Trace:
+        limits = Limits(cpu_s=1.0)
+        return trace(sandbox, program, StdioInput(given) if isinstance(given, str) else given, limits=limits, max_steps=max_steps)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def chromium_process() -> Iterator[Browser]:
+    executable = chromium()
+    if executable is None:
         pytest.skip("no Chromium here to open the page with")
+    with Browser(executable) as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(chromium_process: Browser) -> Iterator[Browser]:
+    """A real browser, one for all tests; an error in a script of a page, or a load that its policy refused, fails the test."""
+    chromium_process.size(1280, 800)
+    yield chromium_process
+    assert chromium_process.problems == []
+
+
+@pytest.fixture
+def browse(browser: Browser) -> Callable[..., str]:
+    """Open a page: `browse(page, "#fragment")` returns its document after its scripts ran."""
 
     def open_page(page: Path, fragment: str = "") -> str:
-        command = [chromium, *CHROMIUM_FLAGS, f"--user-data-dir={tmp_path / 'profile'}", page.resolve().as_uri() + fragment]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-        assert not re.findall(r"CONSOLE.*", result.stderr)
-        return result.stdout
+        browser.open(page, fragment)
+        return str(browser.run("document.documentElement.outerHTML"))
 
     return open_page

@@ -11,7 +11,8 @@ import pytest
 from coderlplus.errors import DataError
 from coderlplus.report import write_report
 from coderlplus.report.folders import read_folder
-from coderlplus.report.page import embed, page_data
+from coderlplus.report.html import embed
+from coderlplus.report.run_page import page_data
 
 
 def embedded(page: Path) -> dict[str, Any]:

@@ -1,12 +1,15 @@
-"""The run page: one self-contained HTML file about a run or a quick start.
+"""Pages about runs and executions, each one self-contained HTML file.
 
-* `folders.py`: run folder, quick-start folder → Folder (runs, metrics, headline numbers)
-* `samples.py`: `samples.jsonl` → the groups that fit the page, with their lineage
-* `headline.py`: `summary.json` → the table and the sentences above it
-* `bindings.py`: program and variable → the line that its traced value stands beside
-* `page.py`: all of it → HTML, with `page.html`, `page.css` and the scripts embedded
+* `html.py`: template, styles, scripts and data → one file
+* the run page: `run_page.py`
+    * `folders.py`: run folder, quick-start folder → Folder (runs, metrics, headline numbers)
+    * `samples.py`: `samples.jsonl` → the groups that fit the page, with their lineage
+    * `headline.py`: `summary.json` → the table and the sentences above it
+    * `bindings.py`: program and variable → the line that its traced value stands beside
+* the trace viewer: `trace_page.py`
 """
 
-from coderlplus.report.page import write_report
+from coderlplus.report.run_page import write_report
+from coderlplus.report.trace_page import write_trace
 
-__all__ = ["write_report"]
+__all__ = ["write_report", "write_trace"]

@@ -230,6 +230,6 @@ def input_text(given: ProgramInput) -> str:
     return cut(given.stdin if isinstance(given, StdioInput) else call_expression(given))
 
 
-def cut(text: str) -> str:
-    """A text of at most `TEXT_LIMIT` characters, with a note of what is missing."""
-    return text if len(text) <= TEXT_LIMIT else f"{text[:TEXT_LIMIT]}\n… ({len(text) - TEXT_LIMIT} more characters)"
+def cut(text: str, limit: int = TEXT_LIMIT) -> str:
+    """A text of at most `limit` characters, with a note of what is missing."""
+    return text if len(text) <= limit else f"{text[:limit]}\n… ({len(text) - limit} more characters)"

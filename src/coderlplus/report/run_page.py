@@ -1,24 +1,17 @@
-"""Assemble the run page from its template, style and scripts, with the data embedded as JSON.
-
-The page asks nothing of the network, and its content security policy forbids it to: only its own style and script run, known by their hashes. Text of
-the run (statements, completions, errors) is data in a JSON block and reaches the screen through `textContent` only.
-"""
+"""The run page: what a run folder holds, in the form that the page's scripts draw."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
-from coderlplus.errors import DataError
+from coderlplus.report import html
 from coderlplus.report.folders import Folder, Run, read_folder
 from coderlplus.report.headline import COLUMNS, sentences, table
 from coderlplus.report.samples import read_samples
 
-HERE = Path(__file__).parent
-SCRIPTS = ("dom.js", "python.js", "plot.js", "curves.js", "views.js", "samples.js", "page.js")
+STYLES = ("base.css", "run_page.css")
+SCRIPTS = ("dom.js", "python.js", "plot.js", "curves.js", "views.js", "samples.js", "run_page.js")
 SAMPLE_BYTES = 3_500_000
 """How much of the page samples may take; with curves and code the page stays under 5 MB."""
 CURVE_POINTS = 1000
@@ -31,29 +24,12 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     Raises `DataError` when the folder is not a run, a file in it is broken, or the page cannot be written.
     """
     folder = Path(folder)
-    html = render(read_folder(folder))
+    page = html.assemble("run_page.html", styles=STYLES, scripts=SCRIPTS, data=page_data(read_folder(folder)))
     out = Path(out) if out is not None else folder / "index.html"
     if out.is_dir():
         out = out / "index.html"
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = out.with_name(out.name + ".partial")
-        partial.write_text(html, encoding="utf-8")
-        partial.replace(out)
-    except OSError as error:
-        raise DataError(f"cannot write {out}: {error.strerror}; name another file with -o") from error
+    html.write(out, page, "-o")
     return out
-
-
-def render(folder: Folder) -> str:
-    """The page as text."""
-    style = (HERE / "page.css").read_text(encoding="utf-8")
-    script = '"use strict";\n' + "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    policy = f"default-src 'none'; style-src '{digest(style)}'; script-src '{digest(script)}'; base-uri 'none'; form-action 'none'"
-    page = (HERE / "page.html").read_text(encoding="utf-8")
-    for name, text in (("policy", policy), ("style", style), ("script", script), ("data", embed(page_data(folder)))):
-        page = page.replace(f"{{{{{name}}}}}", text, 1)
-    return page
 
 
 def page_data(folder: Folder) -> dict[str, Any]:
@@ -108,13 +84,3 @@ def short(value: float) -> float:
     """Six significant digits: what a curve needs."""
     rounded = float(f"{value:.6g}")
     return int(rounded) if rounded.is_integer() else rounded
-
-
-def embed(data: Any) -> str:
-    """JSON that can stand inside a script element: ASCII only, and no `<` that could end it or open a comment."""
-    return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-
-
-def digest(text: str) -> str:
-    """The name of an inline style or script in a content security policy."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

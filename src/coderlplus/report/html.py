@@ -1,0 +1,60 @@
+"""A page as one HTML file: template, styles and scripts of this package, with the data embedded as JSON.
+
+A page asks nothing of the network, and its content security policy forbids it to: only its own style and script run, known by their hashes. Whatever
+programs, models and problems wrote is data in a JSON block and reaches the screen through text nodes only.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from coderlplus.errors import DataError
+
+HERE = Path(__file__).parent
+
+
+def assemble(template: str, *, styles: Sequence[str], scripts: Sequence[str], data: Any) -> str:
+    """The page as text; `template`, `styles` and `scripts` name files of this package."""
+    style = "\n".join(_read(name) for name in styles)
+    script = '"use strict";\n' + "\n".join(_read(name) for name in scripts)
+    policy = f"default-src 'none'; style-src '{digest(style)}'; script-src '{digest(script)}'; base-uri 'none'; form-action 'none'"
+    page = _read(template)
+    for name, text in (("policy", policy), ("style", style), ("script", script), ("data", embed(data))):
+        page = page.replace(f"{{{{{name}}}}}", text, 1)
+    return page
+
+
+def embed(data: Any) -> str:
+    """JSON that can stand inside a script element: ASCII only, and no `<` that could end it or open a comment."""
+    return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def digest(text: str) -> str:
+    """The name of an inline style or script in a content security policy."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def write(out: Path, page: str, option: str) -> None:
+    """Write a page, complete or not at all. Raises `DataError`, which names the command-line `option` to change, when that cannot be."""
+    partial = out.with_name(out.name + ".partial")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.exists() and not out.is_file():  # a folder, which fails, or a device, which must stay one
+            out.write_text(page, encoding="utf-8")
+            return
+        partial.write_text(page, encoding="utf-8")
+        partial.replace(out)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise DataError(f"cannot write {out}: {error.strerror}; name another file with {option}") from error
+
+
+def _read(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")

@@ -1,0 +1,155 @@
+"""A trace as text for a terminal: the table of variables, the list of steps, an answer beside the truth.
+
+Text of the program is shown without control characters, so that it cannot steer the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from coderlplus.alignment.answers import parse_answer, score_answer
+from coderlplus.records import AlignmentTask, CallInput, Ending, Step, Trace
+from coderlplus.report.trace_page import shown
+
+VALUE_LINES = 3
+"""Lines of the table that one value may take."""
+OUTPUT_LINES = 30
+"""Lines of the output that are shown: those at its end, with what comes before counted."""
+
+
+def print_variables(trace: Trace, console: Console) -> None:
+    """A row for each variable, then what was printed or returned and how the run ended."""
+    if trace.variables:
+        table = _table("scope", "variable", "value")
+        room = _room(console, *(len(name) for names in trace.variables.values() for name in names))
+        for scope, names in trace.variables.items():
+            for position, (name, value) in enumerate(names.items()):
+                table.add_row(Text("" if position else visible(scope), "dim"), Text(visible(name), "cyan"), Text(shortened(shown(value), room)))
+        console.print(table)
+    else:
+        console.print(Text("no variables", "dim"))
+    print_ending(trace, console)
+
+
+def print_steps(trace: Trace, console: Console) -> None:
+    """A line for each step: number, source line, the statement (indented by the depth of calls) and what it changed or printed."""
+    source = ["", *visible(trace.program.replace("\r\n", "\n").replace("\r", "\n"), keep="\n").split("\n")]
+    steps = trace.steps or ()
+    statements = [f"{'  ' * step.depth}{source[step.line].strip() if 0 < step.line < len(source) else ''}" for step in steps]
+    most = max(12, (console.width - 13) * 3 // 5)
+    wide = min(most, max(map(len, statements), default=0))
+    console.print(Text(f" step  line  {'statement'.ljust(wide)}  changes", "bold"), no_wrap=True, overflow="ellipsis")
+    printed = 0
+    for number, (step, statement) in enumerate(zip(steps, statements, strict=True), 1):
+        effects = [*changes(step), *([f"prints {trace.output[printed : step.output_chars]!r}"] if step.output_chars > printed else [])]
+        printed = step.output_chars
+        line = Text.assemble((f"{number:5}  {step.line:4}  ", "dim"), _clipped(statement, wide).ljust(wide), "  ", ("; ".join(effects), "cyan"))
+        console.print(line, no_wrap=True, overflow="ellipsis", crop=console.is_terminal, soft_wrap=not console.is_terminal)
+    if trace.steps_cut is not None:
+        console.print(Text(f"only the first {len(steps):,} steps are kept (limit: {trace.steps_cut}); what follows is of the whole run", "yellow"))
+    print_ending(trace, console)
+
+
+def print_answer(task: AlignmentTask, answer: str | None, console: Console) -> None:
+    """The values that a task asks for and, given an answer, what it says of them and which are right."""
+    answered = None if answer is None else parse_answer(answer, [target.label for target in task.targets])
+    reward, correct = (0.0, {}) if answer is None else score_answer(task, answer)
+    table = _table("asked", "true", *(("predicted", "") if answer is not None else ()))
+    room = _room(console, *(len(target.label) for target in task.targets)) // (1 if answer is None else 2)
+    for target in task.targets:
+        row = [Text(visible(target.label), "cyan"), Text(shortened(shown(target.value), room))]
+        if answer is not None:
+            given = answered is not None and target.label in answered.values
+            right = correct.get(target.label, False)
+            row.append(Text(shortened(shown(answered.values[target.label]), room)) if answered and given else Text("not given", "dim"))
+            row.append(Text("right" if right else "wrong", "green" if right else "red"))
+        table.add_row(*row)
+    console.print(table)
+    if answer is not None:
+        console.print(f"{sum(correct.values())} of {len(task.targets)} right, reward {reward:.2f}", highlight=False)
+    console.print()
+
+
+def print_ending(trace: Trace, console: Console) -> None:
+    """What was printed or returned, how the run ended, and whether it can be trusted to end so again."""
+    lines = visible(trace.output, keep="\n\t").rstrip("\n").split("\n")
+    if trace.output:
+        console.print(Text("\noutput", "bold"))
+        if len(lines) > OUTPUT_LINES:
+            console.print(Text(f"… {len(lines) - OUTPUT_LINES:,} lines before", "dim"))
+        console.print(Text("\n".join(shortened(line, 10 * console.width) for line in lines[-OUTPUT_LINES:])))
+    console.print()
+    if trace.ending.kind == "finished" and isinstance(trace.input, CallInput):
+        console.print(Text.assemble(("returned ", "bold"), shortened(shown(trace.value), VALUE_LINES * console.width)))
+    console.print(Text(ended(trace.ending), "bold" if trace.ending.kind in ("finished", "exit") else "bold red"))
+    source = trace.program.splitlines()
+    if trace.ending.line is not None and 0 < trace.ending.line <= len(source):
+        console.print(Text.assemble((f"line {trace.ending.line}: ", "dim"), visible(source[trace.ending.line - 1].strip())))
+    if not trace.deterministic and trace.ending.kind not in ("time_limit", "memory_limit", "output_limit"):
+        console.print(Text("two runs differ: chance or time plays a part, so no task would be made of this program", "yellow"))
+
+
+def ended(ending: Ending) -> str:
+    """How a run ended, in words.
+
+    >>> ended(Ending(kind="exception", type="KeyError", message="7", line=3)), ended(Ending(kind="time_limit"))
+    ('ended by KeyError: 7', 'stopped at the time limit')
+    """
+    told = visible(": ".join(part for part in (ending.type, ending.message) if part))
+    match ending.kind:
+        case "finished":
+            return "finished"
+        case "exit":
+            return f"ended by exit{f' ({told})' if told else ''}"
+        case "exception":
+            return f"ended by {told}"
+        case limit:
+            return f"stopped at the {limit.replace('_', ' ')}"
+
+
+def changes(step: Step) -> Iterator[str]:
+    """What a step changed, one text a variable; of a variable of another scope that scope's name too."""
+    for change in step.changes:
+        owner = "" if change.activation == step.activation else f" (of {change.scope.strip('<>')})"
+        yield f"del {change.name}{owner}" if change.deleted else f"{change.name} = {shortened(shown(change.value), 200)}{owner}"
+
+
+def visible(text: str, keep: str = "") -> str:
+    """The same text with escapes for characters that do not print, except those to `keep`.
+
+    >>> visible("a\\x1b[2J\\tb\\n", keep="\\n")
+    'a\\\\x1b[2J\\\\tb\\n'
+    """
+    return text if text.isprintable() else "".join(one if one.isprintable() or one in keep else repr(one)[1:-1] for one in text)
+
+
+def shortened(text: str, room: int) -> str:
+    """A text of at most about `room` characters, with the count of all.
+
+    >>> shortened("[" + "1, " * 100 + "1]", 24)
+    '[1, 1,… (303 characters)'
+    """
+    if len(text) <= room:
+        return text
+    note = f"… ({len(text):,} characters)"
+    return text[: max(0, room - len(note))] + note
+
+
+def _clipped(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _room(console: Console, *names: int) -> int:
+    """Characters that a value may take, beside names of these lengths."""
+    return VALUE_LINES * max(20, console.width - max(names, default=0) - 20)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
