@@ -14,6 +14,7 @@ of the samples, gathers the tasks in rank order, and calls `add` with all of the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from coderlplus.alignment.buffer import TaskBuffer
@@ -21,7 +22,7 @@ from coderlplus.alignment.mining import JudgedRollout, Mined, mine
 from coderlplus.alignment.settings import AlignmentSettings
 from coderlplus.errors import DataError
 from coderlplus.judge import Judge
-from coderlplus.records import AlignmentTask, Problem, Reward, Rollout
+from coderlplus.records import AlignmentTask, Problem, Reward, Rollout, read_jsonl
 from coderlplus.rewards import reward_rows
 from coderlplus.sandbox import Sandbox
 
@@ -39,10 +40,12 @@ class AlignmentLoop:
     ) -> None:
         self.settings = settings
         self.seed = seed
-        self.buffer = TaskBuffer(settings.buffer_size, settings.policy)
         self._sandbox = sandbox
         self._judge = judge
         self._prompt_fits = prompt_fits
+        fixed = [] if settings.task_file is None else read_tasks(settings.task_file, prompt_fits)
+        self.buffer = TaskBuffer(max(settings.buffer_size, len(fixed)), settings.policy, settings.shares)
+        self.buffer.add(fixed)
 
     def alignment_groups(self, groups: int) -> tuple[int, ...]:
         """The places of the alignment groups in a batch once there are tasks enough: `round((1−α)·groups)`, spread evenly, the same in every step."""
@@ -52,6 +55,8 @@ class AlignmentLoop:
     def compose(self, step: int, groups: int) -> list[AlignmentTask | None]:
         """One entry per prompt group of the batch of `step`: its alignment task, or `None` where the group stays a code problem."""
         places = self.alignment_groups(groups)
+        if self.settings.max_task_age is not None:
+            self.buffer.drop_before(step - self.settings.max_task_age)
         batch: list[AlignmentTask | None] = [None] * groups
         if step > self.settings.warmup_steps and self.buffer.can_fill(len(places)):
             for place, task in zip(places, self.buffer.draw(len(places), seed=self.seed, step=step), strict=True):
@@ -63,23 +68,38 @@ class AlignmentLoop:
         return reward_rows(self._judge, rows, completions, format_weight=self.settings.format_weight, rollout_ids=rollout_ids)
 
     def mine(self, step: int, rows: Sequence[Row], completions: Sequence[str], rewards: Sequence[Reward]) -> Mined:
-        """The first half of `observe`: tasks from the samples of `step` on code problems. The buffer is not touched."""
+        """The first half of `observe`: tasks from the samples of `step` on code problems (none with `task_file`), and what samples of its alignment
+        tasks earned. The buffer is not touched."""
+        earned: dict[str, tuple[float, ...]] = {}
+        for row, reward in zip(rows, rewards, strict=True):
+            if isinstance(row, AlignmentTask) and reward.value is not None:
+                earned[row.task_id] = (*earned.get(row.task_id, ()), reward.value)
+        if self.settings.task_file is not None:
+            return Mined(outcomes=earned)
         judged: list[JudgedRollout] = []
         for row, completion, reward in zip(rows, completions, rewards, strict=True):
             if isinstance(row, Problem) and reward.verdict is not None:
                 rollout = Rollout(rollout_id=reward.verdict.rollout_id, problem_id=row.problem_id, completion=completion)
                 judged.append(JudgedRollout(row, rollout, reward.program, reward.verdict))
-        return mine(self._sandbox, judged, settings=self.settings, seed=self.seed, step=step, prompt_fits=self._prompt_fits)
+        mined = mine(self._sandbox, judged, settings=self.settings, seed=self.seed, step=step, prompt_fits=self._prompt_fits)
+        return replace(mined, outcomes=earned)
 
-    def add(self, tasks: Iterable[AlignmentTask]) -> None:
-        """The second half of `observe`: put tasks into the buffer. Every process must add the same tasks in the same order."""
+    def add(self, tasks: Iterable[AlignmentTask], outcomes: Iterable[Mapping[str, Sequence[float]]] = ()) -> None:
+        """The second half of `observe`: put tasks into the buffer, and tell it what samples earned (`Mined.outcomes` of each process; only the policy
+        `solvable` asks for them). Every process must add the same in the same order."""
+        together: dict[str, list[float]] = {}
+        if self.settings.policy == "solvable":
+            for part in outcomes:
+                for task_id, rewards in part.items():
+                    together.setdefault(task_id, []).extend(rewards)
+        self.buffer.note(together)
         self.buffer.add(tasks)
 
     def observe(self, step: int, rows: Sequence[Row], completions: Sequence[str], rewards: Sequence[Reward]) -> dict[str, float]:
         """Mine the samples of `step`, keep the tasks, and return metrics: `mined`, `traced`, `rejects/<reason>`, `buffer/size`,
         `mix/alignment_share`, and `task_age` (mean, in steps) where there were tasks in the batch."""
         mined = self.mine(step, rows, completions, rewards)
-        self.add(mined.tasks)
+        self.add(mined.tasks, [mined.outcomes])
         return mining_metrics(mined) | batch_metrics(step, rows) | {"buffer/size": float(len(self.buffer))}
 
     def state_dict(self) -> dict[str, Any]:
@@ -93,6 +113,17 @@ class AlignmentLoop:
         if state.get("seed") != self.seed:
             raise DataError(f"the checkpoint was made with seed {state.get('seed')}, this run has seed {self.seed}; resume with the same seed")
         self.buffer.load_state_dict(state["buffer"])
+
+
+def read_tasks(path: str, prompt_fits: Callable[[str], bool] | None = None) -> list[AlignmentTask]:
+    """The tasks of a fixed file, without those whose prompts an engine cannot use. Raises `DataError` naming file and line, and where none is
+    left."""
+    tasks = list(read_jsonl(path, AlignmentTask))
+    fitting = [task for task in tasks if prompt_fits is None or prompt_fits(task.prompt)]
+    if not fitting:
+        reason = f"the prompts of all its {len(tasks)} tasks are too long" if tasks else "it is empty"
+        raise DataError(f"{path} holds no alignment task that can be used: {reason}; make tasks with `coderlplus tasks`")
+    return fitting
 
 
 def mining_metrics(mined: Mined) -> dict[str, float]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from coderlplus.alignment import AlignmentSettings, Lineage, make_task, score_answer, write_answer
+from coderlplus.alignment.settings import Kind
 from coderlplus.records import AlignmentTask, CallInput, Ending, ProgramInput, StdioInput, Trace
 
 LINEAGE = Lineage(problem_id="p", rollout_id="r", step=3, verdict="wrong_answer")
@@ -19,8 +20,8 @@ def trace(program: str, variables: Mapping[str, Mapping[str, Any]], *, given: Pr
     return Trace(program=program, input=given, ending=ending, variables=variables, **({"value": 13} | known))
 
 
-def made(one: Trace, seed: int = 0, **settings: Any) -> AlignmentTask | str:
-    return make_task(one, LINEAGE, settings=AlignmentSettings(**settings), seed=seed)
+def made(one: Trace, seed: int = 0, kind: Kind = "final_values", **settings: Any) -> AlignmentTask | str:
+    return make_task(one, LINEAGE, settings=AlignmentSettings(**settings), kind=kind, seed=seed)
 
 
 def labels(one: Trace, seed: int = 0, **settings: Any) -> list[str]:

@@ -1,9 +1,9 @@
 """Execution semantics alignment: from failed rollouts to questions about their execution whose right answers are known.
 
-`mine` makes tasks, `TaskBuffer` keeps them, `score_answer` scores what a model says; `coderlplus.loop` joins them to a training run.
-"""
+`mine` makes tasks, `TaskBuffer` keeps them, `score_answer` scores what a model says (`reference_answer` is the right answer); `coderlplus.loop`
+joins them to a training run."""
 
-from coderlplus.alignment.answers import Answer, parse_answer, score_answer, write_answer
+from coderlplus.alignment.answers import Answer, parse_answer, reference_answer, score_answer, write_answer
 from coderlplus.alignment.buffer import TaskBuffer
 from coderlplus.alignment.mining import JudgedRollout, Mined, mine
 from coderlplus.alignment.settings import AlignmentSettings
@@ -19,6 +19,7 @@ __all__ = [
     "make_task",
     "mine",
     "parse_answer",
+    "reference_answer",
     "score_answer",
     "write_answer",
 ]

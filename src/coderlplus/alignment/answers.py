@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from coderlplus.alignment import official
 from coderlplus.programs import parse
 from coderlplus.records import AlignmentTask, StdioInput, TaggedValue, Target
 from coderlplus.sandbox.values import encode, equal, to_source
@@ -46,7 +47,7 @@ class Answer:
 
 
 def write_answer(targets: Iterable[Target]) -> str:
-    """The right answer to a task as one line, in the form that its prompt asks for.
+    """The right values as one line, in the form that the prompts of this library ask for.
 
     >>> write_answer([Target(label="a", value=[3, 1, 2]), Target(label="output", value={"$tuple": [1, True]})])
     '{"a": [3, 1, 2], "output": (1, True)}'
@@ -79,11 +80,18 @@ def parse_answer(completion: str, labels: Sequence[str]) -> Answer | None:
     return _last_object(text, labels) or _last_lines(text, labels) or (_last_literal(text, labels[0]) if len(labels) == 1 else None)
 
 
+def reference_answer(task: AlignmentTask) -> str:
+    """The right answer to a task, in the form that its prompt asks for."""
+    return official.write_answer(task.targets) if task.kind == "official" else write_answer(task.targets)
+
+
 def score_answer(task: AlignmentTask, completion: str, *, format_weight: float = 0.1) -> tuple[float, dict[str, bool]]:
     """`R_sem` of a completion and which targets it has right (empty if the answer has no usable form, which scores 0).
 
-    `R_sem = w + (1 − w) · (right targets / targets)`, w = `format_weight`; with w = 0 the paper's `(1/|V|) Σ 1[v̂ = v]`.
-    """
+    `R_sem = w + (1 − w) · (right targets / targets)`, w = `format_weight`; with w = 0 the paper's `(1/|V|) Σ 1[v̂ = v]`. Tasks of the kind
+    `official` have the published scoring, whose weight is 0.1."""
+    if task.kind == "official":
+        return official.score(task, completion)
     answer = parse_answer(completion, [target.label for target in task.targets])
     if answer is None:
         return 0.0, {}
@@ -97,11 +105,11 @@ def is_right(target: Target, answer: Answer, *, printed: bool = False) -> bool:
     """Whether the answer's value for the target is its true value.
 
     Numbers are equal as numbers, floats up to `FLOAT_TOLERANCE`; `True` is neither `"true"` nor 1; order matters in lists, not in sets. A JSON answer
-    may write a tuple or a set as a list and a key of another type as a string. Printed output (`printed`, a target without scope) is compared as
+    may write a tuple or a set as a list and a key of another type as a string. Printed output (`printed`) is compared as
     text, white space at the ends of lines and of the text ignored, and a number stands for its own text.
     """
     value = answer.values[target.label]
-    if printed and target.scope is None:
+    if printed and target.is_output:
         if isinstance(value, int | float) and not isinstance(value, bool):
             value = repr(value)
         return isinstance(value, str) and _lines(value) == _lines(target.value)
@@ -112,6 +120,15 @@ def is_right(target: Target, answer: Answer, *, printed: bool = False) -> bool:
 
 def _lines(text: str) -> list[str]:
     return [line.rstrip() for line in text.rstrip().split("\n")]
+
+
+def as_json(value: TaggedValue) -> str | None:
+    """The value as JSON, if JSON has it.
+
+    >>> as_json({"a": [True, None]}), as_json({"$tuple": [1]})
+    ('{"a": [true, null]}', None)
+    """
+    return json.dumps(value) if _is_plain_json(value) else None
 
 
 def _is_plain_json(value: TaggedValue) -> bool:

@@ -1,8 +1,12 @@
 """From judged rollouts to alignment tasks.
 
-The input of a task is the one on which the judge saw the program fail, so mining adds one traced execution and no other. A program that ended by
-exception or at a limit there makes no task. Everything that is left out is counted by reason, and the same rollouts, step and seed always give
-the same tasks.
+The input of a task is the one on which the judge saw the program fail, and what the judge saw it give there counts as one of the two runs that must
+agree, so mining adds one traced execution; a second one only for programs whose functions are called more than a few times or in which chance may
+play a part, and for those whose result the judge did not keep (passed, or too long to be asked for). Tasks of the kind `official` are about the
+first test of the problem instead, as in the published code.
+
+A program that ended by exception makes tasks of the kinds that ask about such runs, one that ended at a limit makes none. Everything that is left out
+is counted by reason, and the same rollouts, step and seed always give the same tasks.
 """
 
 from __future__ import annotations
@@ -14,11 +18,24 @@ from dataclasses import dataclass, field
 
 from coderlplus.alignment.facts import canonical, literal_calls
 from coderlplus.alignment.prompts import shown_program
-from coderlplus.alignment.settings import AlignmentSettings
-from coderlplus.alignment.tasks import Lineage, make_task
+from coderlplus.alignment.settings import AlignmentSettings, Kind
+from coderlplus.alignment.tasks import NEEDS, Lineage, make_task
 from coderlplus.errors import SandboxError
 from coderlplus.programs import cyclomatic_complexity, normalized
-from coderlplus.records import AlignmentTask, CallInput, CallTest, CheckTest, Problem, ProgramInput, Rollout, StdioInput, StdioTest, Trace, Verdict
+from coderlplus.records import (
+    Actual,
+    AlignmentTask,
+    CallInput,
+    CallTest,
+    CheckTest,
+    Problem,
+    ProgramInput,
+    Rollout,
+    StdioInput,
+    StdioTest,
+    Trace,
+    Verdict,
+)
 from coderlplus.sandbox import Sandbox
 from coderlplus.tracing import TraceRequest, trace_many
 
@@ -40,6 +57,8 @@ class Mined:
     tasks: list[AlignmentTask] = field(default_factory=list)
     rejects: Mapping[str, int] = field(default_factory=dict)
     traced: int = 0
+    outcomes: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Task id → rewards that samples of the batch earned on it (`AlignmentLoop.mine`; for the policy `solvable`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +66,8 @@ class _Candidate:
     judged: JudgedRollout
     program: str
     input: ProgramInput
+    kind: Kind
+    seen: Actual | None
 
 
 def mine(
@@ -61,14 +82,15 @@ def mine(
     """Make alignment tasks of the rollouts that `settings.source` asks for.
 
     `prompt_fits` is an engine's own filter, by tokens. Reasons of rejection beside those of `make_task`: `passed` and `failed` (not asked for by
-    the source), `sandbox_fault`, `no_program`, `syntax_error`, `exception`, `time_limit`, `memory_limit`, `output_limit` (as judged), `no_input` (it
-    failed before it was given one), `too_long`, `too_complex`, `duplicate` (the same program and input before, comments and format aside),
-    `over_budget` (more than `mine_per_step`), `trace_fault` (our sandbox failed on it). Raises `SandboxError` if our sandbox fails on all.
+    the source), `sandbox_fault`, `no_program`, `syntax_error`, `time_limit`, `memory_limit`, `output_limit` (as judged), `exception` and
+    `no_exception` (no kind in `settings.kinds` asks about a run that ended, or did not end, by one), `no_input` (it failed before it was given one),
+    `too_long`, `too_complex`, `duplicate` (the same program and input before, comments and format aside), `over_budget` (more than `mine_per_step`),
+    `trace_fault` (our sandbox failed on it). Raises `SandboxError` if our sandbox fails on all.
     """
     rejects: Counter[str] = Counter()
     candidates: dict[str, _Candidate] = {}
     for item in judged:
-        candidate = _candidate(item, settings)
+        candidate = _candidate(item, settings, seed)
         if isinstance(candidate, str):
             rejects[candidate] += 1
             continue
@@ -83,13 +105,13 @@ def mine(
         chosen = _spread(chosen, settings.mine_per_step, random.Random(f"{seed}/mine/{step}"))
     requests = [_request(candidate) for candidate in chosen]
     tasks: list[AlignmentTask] = []
-    for source, trace in zip((candidate.judged for candidate in chosen), _traces(sandbox, requests), strict=True):
+    for candidate, trace in zip(chosen, _traces(sandbox, requests), strict=True):
         if trace is None:
             rejects["trace_fault"] += 1
             continue
-        problem = source.problem
-        lineage = Lineage(problem_id=problem.problem_id, rollout_id=source.rollout.rollout_id, step=step, verdict=source.verdict.verdict)
-        task = make_task(trace, lineage, settings=settings, seed=seed, setup_code=problem.setup_code)
+        problem, rollout, verdict = candidate.judged.problem, candidate.judged.rollout, candidate.judged.verdict.verdict
+        lineage = Lineage(problem_id=problem.problem_id, rollout_id=rollout.rollout_id, step=step, verdict=verdict)
+        task = make_task(trace, lineage, settings=settings, kind=candidate.kind, seed=seed, setup_code=problem.setup_code)
         if isinstance(task, str):
             rejects[task] += 1
         elif prompt_fits is not None and not prompt_fits(task.prompt):
@@ -111,9 +133,9 @@ def _spread(candidates: Sequence[_Candidate], count: int, rng: random.Random) ->
     return [candidates[index] for index in sorted(sorted(turns, key=turns.__getitem__)[:count])]
 
 
-def _candidate(judged: JudgedRollout, settings: AlignmentSettings) -> _Candidate | str:
-    """The program and input to trace, or why there is none."""
-    verdict = judged.verdict
+def _candidate(judged: JudgedRollout, settings: AlignmentSettings, seed: int) -> _Candidate | str:
+    """The program and input to trace and the kind to ask, or why there is none."""
+    verdict, problem = judged.verdict, judged.problem
     if verdict.verdict in ("sandbox_fault", "no_program", "syntax_error"):
         return verdict.verdict
     if settings.source == "failed" and verdict.passed:
@@ -121,11 +143,13 @@ def _candidate(judged: JudgedRollout, settings: AlignmentSettings) -> _Candidate
     if settings.source == "passed" and not verdict.passed:
         return "failed"
     failure = verdict.first_failure
-    if failure is not None and failure.verdict == "runtime_error":
-        return "exception"
-    if failure is not None and failure.verdict != "wrong_answer":
+    crashed = failure is not None and failure.verdict == "runtime_error"
+    if failure is not None and failure.verdict not in ("wrong_answer", "runtime_error"):
         return failure.verdict
-    given = _first_input(judged.problem) if failure is None else failure.input
+    kinds = {kind: share for kind, share in settings.shares.items() if (NEEDS[kind].crashed if crashed else NEEDS[kind].finished)}
+    if not kinds:
+        return "exception" if crashed else "no_exception"
+    given = _first_input(problem) if failure is None or (crashed and failure.input is None) else failure.input
     if given is None:
         return "no_input"
     if judged.program is None:
@@ -135,7 +159,16 @@ def _candidate(judged: JudgedRollout, settings: AlignmentSettings) -> _Candidate
         return "too_long"
     if cyclomatic_complexity(program) > settings.max_complexity:
         return "too_complex"
-    return _Candidate(judged, program, given)
+    kind = next(iter(kinds)) if len(kinds) == 1 else _draw(kinds, f"{seed}/kind/{same_question(program, given)}")
+    seen = None if failure is None or failure.input is None else failure.actual
+    if kind == "official" and (first := _first_input(problem)) is not None:
+        program = judged.program.strip()
+        seen, given = (seen, given) if first == given else (None, first)
+    return _Candidate(judged, program, given, kind, seen)
+
+
+def _draw(shares: Mapping[Kind, float], seed: str) -> Kind:
+    return random.Random(seed).choices(list(shares), list(shares.values()))[0]
 
 
 def _traces(sandbox: Sandbox, requests: Sequence[TraceRequest]) -> list[Trace | None]:
@@ -161,12 +194,21 @@ def same_question(program: str, given: ProgramInput) -> str:
 
 def _request(candidate: _Candidate) -> TraceRequest:
     problem = candidate.judged.problem
-    return TraceRequest(program=candidate.program, input=candidate.input, setup_code=problem.setup_code, limits=problem.limits)
+    needs = NEEDS[candidate.kind]
+    return TraceRequest(
+        program=candidate.program,
+        input=candidate.input,
+        setup_code=problem.setup_code,
+        limits=problem.limits,
+        semantics=needs.semantics,
+        seen=candidate.seen,
+        **({"max_steps": needs.max_steps} if needs.max_steps else {}),
+    )
 
 
 def _first_input(problem: Problem) -> ProgramInput | None:
     """The input of the first test, for programs that failed none; of a check test its first call with literal arguments."""
-    match problem.tests[0]:
+    match problem.tests[0] if problem.tests else None:
         case CheckTest(code=code) if problem.entry_point is not None:
             calls = literal_calls(code, {problem.entry_point, "candidate"})
             return next((CallInput(problem.entry_point, args, kwargs) for args, kwargs in calls), None)

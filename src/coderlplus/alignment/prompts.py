@@ -1,7 +1,7 @@
-"""The text of an alignment task: what the program is, how it is run, and exactly which values are asked for.
+"""The text of an alignment task: what the program is, how it is run, and what is asked (worded in `questions`).
 
 The program is shown without comments and docstrings, because they may state values: what remains has the same syntax tree and the layout of the
-sample. Nothing in a prompt is taken from the trace but names.
+sample.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ import io
 import tokenize
 from collections.abc import Sequence
 
-from coderlplus.alignment.settings import Kind, PromptStyle
+from coderlplus.alignment.questions import Question
+from coderlplus.alignment.settings import PromptStyle
 from coderlplus.programs import normalized, parse, syntax_error
-from coderlplus.records import CallInput, ProgramInput, Target
+from coderlplus.records import CallInput, ProgramInput
 from coderlplus.sandbox.values import to_source
-
-OUTPUT = "output"
-MODULE = "<module>"
 
 _FULL = """\
 Below is a Python program and how it is run. Work out by reading what it computes.
@@ -31,15 +29,11 @@ Give the value of each of these:
 {targets}
 {definition}
 You may reason first. End with the answer on one line: a JSON object that has these labels as keys. Write a value that JSON does not have as Python \
-writes it, such as (1, 2) for a tuple and {{1, 2}} for a set, and floats with at least 7 significant digits. For labels `n` and `words`, an answer is:
-{{"n": -7, "words": ["ab", "c"]}}
+writes it, such as (1, 2) for a tuple and {{1, 2}} for a set, and floats with at least 7 significant digits. For labels \
+{example_labels}, an answer is:
+{example}
 
 Labels: {labels}"""
-
-_DEFINITION = """
-The final value of a variable: find the last assignment to it in the whole run (a parameter is assigned when its function is called) and take the \
-value that it has when that call of its function ends or, outside all functions, when the program ends. Changes made in place count.
-"""
 
 _COMPACT = """\
 {program}
@@ -57,22 +51,32 @@ def call_expression(call: CallInput) -> str:
     return f"{call.entry_point}({', '.join(arguments)})"
 
 
-def write_prompt(program: str, given: ProgramInput, targets: Sequence[Target], *, kind: Kind, style: PromptStyle, setup_code: str = "") -> str:
+def write_prompt(program: str, given: ProgramInput, question: Question, *, style: PromptStyle, setup_code: str = "") -> str:
     """The prompt of a task. `program` is shown as it is: see `shown_program`. `setup_code` is shown above it unless it only imports."""
+    if question.numbered:
+        program = _with_numbers(program)
     if not _only_imports(setup_code):
         program = f"{shown_program(setup_code).strip()}\n\n{program}"
-    labels = ", ".join(target.label for target in targets)
+    labels = ", ".join(target.label for target in question.targets)
     if style == "compact":
         run = call_expression(given) if isinstance(given, CallInput) else f"stdin = {given.stdin!r}"
-        question = "Final values" if kind == "final_values" else "Result"
-        return _COMPACT.format(program=program, run=run, question=question, labels=labels)
+        return _COMPACT.format(program=program, run=run, question=question.compact, labels=labels)
+    quoted = [f"`{label}`" for label in question.example_labels]
     return _FULL.format(
         program=_fenced(program, "python"),
         run=_run(given),
-        targets="\n".join(f"- `{target.label}`: {_description(target, given)}" for target in targets),
-        definition=_DEFINITION if kind == "final_values" else "",
+        targets="\n".join(f"- `{target.label}`: {words}" for target, words in zip(question.targets, question.words, strict=True)),
+        definition=question.definition,
+        example_labels=f"{', '.join(quoted[:-1])} and {quoted[-1]}",
+        example=question.example,
         labels=labels,
     )
+
+
+def _with_numbers(program: str) -> str:
+    lines = program.split("\n")
+    width = len(str(len(lines)))
+    return "\n".join(f"{number:>{width}}  {line}".rstrip() for number, line in enumerate(lines, 1))
 
 
 def _run(given: ProgramInput) -> str:
@@ -81,14 +85,6 @@ def _run(given: ProgramInput) -> str:
     if not given.stdin:
         return "It is run with an empty standard input."
     return f"It is run with this standard input:\n\n{_fenced(given.stdin.rstrip(chr(10)), 'text')}"
-
-
-def _description(target: Target, given: ProgramInput) -> str:
-    if target.scope is None:
-        return "the value that the call returns" if isinstance(given, CallInput) else "all that the program prints, as one string"
-    name = target.label.removeprefix(f"{target.scope}.")
-    place = "outside all functions" if target.scope == MODULE else f"in `{target.scope.replace('.<locals>', '')}`"
-    return f"the final value of the variable `{name}` {place}"
 
 
 def _fenced(text: str, language: str) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from coderlplus.errors import ConfigError
 
@@ -27,9 +27,9 @@ class AlignmentSettings:
     alpha: float = 0.6
     """Share of code problems in a batch, in [0, 1) (paper, section 3: B = α·B_code + (1−α)·B_align). 0 is alignment alone, when there are tasks."""
     kinds: Kind | Mapping[Kind, float] = "final_values"
-    """One kind of task, or several with their shares of the tasks in a batch, which add up to 1. `final_values`: the output and variables. `output`: the
-    output alone (the paper's ablation). `official`: as the published code asks and scores. `exception`: the type and the line of the exception that
-    ended the run. `state_at`: variables in the middle of the run. `branch`: which branches were taken, how many turns loops made."""
+    """One kind of task, or several with their shares of the tasks in a batch, which add up to 1. `final_values`: the output and variables. `output`:
+    the output alone (the paper's ablation). `official`: as the published code asks and scores. `exception`: the type and the line of the exception
+    that ended the run. `state_at`: variables in the middle of the run. `branch`: which branches were taken, how many turns loops made."""
     format_weight: float = 0.1
     """w of R_sem = w + (1 − w) · fraction, in [0, 1); 0 is the paper's formula, 0.1 the published code's."""
     max_variables: int = 3
@@ -91,7 +91,7 @@ class AlignmentSettings:
     @property
     def shares(self) -> dict[Kind, float]:
         """The share of each kind, in the order given."""
-        return {cast(Kind, self.kinds): 1.0} if isinstance(self.kinds, str) else dict(self.kinds)
+        return {self.kinds: 1.0} if isinstance(self.kinds, str) else dict(self.kinds)
 
     def _check_kinds(self) -> None:
         names = ", ".join(get_args(Kind))

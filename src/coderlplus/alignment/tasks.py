@@ -1,33 +1,31 @@
-"""From a trace to an alignment task: which values are asked for.
+"""From a trace to an alignment task: what is asked, and the reasons why nothing is.
 
-The output is always asked for: what a stdin program prints, what a call returns. Beside it stand at most `max_variables` variables with their final
-values, chosen by this rule, seeded by the program and its input:
+Each kind is one function from a trace to a `Question` (see `questions`), or to the reason why there is none:
 
-1. A variable is fit if its value is plain data that a reader can write: no object, cycle or cut, at most `max_value_chars` long, and its name
-   does not begin with `_`.
-2. *Given* is a variable that only hands on what can be read off: a parameter that still has the value of an argument, a constant copied from the
-   source, input as it was read. *Informative* is one whose value stands neither in the source nor in the input. All others are *plain*.
-3. Informative ones are drawn first, then plain ones. A given one, the last defined, is asked for only where there is nothing else.
+- `final_values`: the output (what a stdin program prints, what a call returns) and variables chosen as `variables` says. An output that stands in
+  the prompt (see `visible`) is left out where there are variables.
+- `output`: the output alone.
+- `exception`: the class and line of the exception that ended the run, and variables that have to be worked out.
+- `state_at`, `branch`: see `points`. `official`: see there.
 
-Nothing is asked (reason `trivial`) where only given variables are left and the program computes nothing: no operator, no branch, no call of a
-function that is not its own. A variable whose name occurs in several scopes is labelled `scope.name`.
-
-Departure from the paper: it approximates a run by all variables and its code takes any three of the module's; the order of preference is ours.
-"""
+Nothing is asked (reason `trivial`) where no variable is left that must be worked out and the program computes nothing: no operator, no branch, no
+call of a function that is not its own."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import random
-from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from coderlplus.alignment.facts import Bindings, canonical, computes, input_values, is_stretch_of, literals, variable_bindings
-from coderlplus.alignment.prompts import OUTPUT, write_prompt
-from coderlplus.alignment.settings import AlignmentSettings
-from coderlplus.records import AlignmentTask, CallInput, ProgramInput, StdioInput, TaggedValue, Target, Trace, VerdictName
-from coderlplus.sandbox.values import to_source
+from coderlplus.alignment import official
+from coderlplus.alignment.facts import computes
+from coderlplus.alignment.points import MAX_STEPS, ask_branches, ask_state, statement_line
+from coderlplus.alignment.prompts import call_expression, write_prompt
+from coderlplus.alignment.questions import EXCEPTION, LINE, Question, about_exception, about_output, about_values
+from coderlplus.alignment.settings import AlignmentSettings, Kind
+from coderlplus.alignment.variables import choose_variables, digest
+from coderlplus.alignment.visible import Visible, is_fit, shows_address
+from coderlplus.records import OUTPUT, AlignmentTask, CallInput, StdioInput, Target, Trace, VerdictName
+from coderlplus.tracing import Semantics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,39 +38,76 @@ class Lineage:
     verdict: VerdictName = "wrong_answer"
 
 
-def make_task(trace: Trace, lineage: Lineage, *, settings: AlignmentSettings, seed: int = 0, setup_code: str = "") -> AlignmentTask | str:
-    """The task that a trace makes, or the reason why it makes none.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a kind of task needs: runs that ended by themselves, by an exception, or both; how they are traced."""
 
-    Reasons: `exception`, `exit`, `time_limit`, `memory_limit`, `output_limit`, `syntax_error` (how the run ended), `nondeterministic`, `no_output` (a
-    stdin program that prints nothing), `output_unfit` (too long, or no plain data), `trivial`, `prompt_too_long`.
+    finished: bool = True
+    crashed: bool = False
+    semantics: Semantics = "final"
+    max_steps: int = 0
+
+
+NEEDS: dict[Kind, Needs] = {
+    "final_values": Needs(),
+    "output": Needs(),
+    "official": Needs(semantics="official"),
+    "exception": Needs(finished=False, crashed=True),
+    "state_at": Needs(crashed=True, max_steps=MAX_STEPS),
+    "branch": Needs(crashed=True, max_steps=MAX_STEPS),
+}
+
+
+def make_task(
+    trace: Trace, lineage: Lineage, *, settings: AlignmentSettings, kind: Kind = "final_values", seed: int = 0, setup_code: str = ""
+) -> AlignmentTask | str:
+    """The task of a kind that a trace makes, or the reason why it makes none.
+
+    Reasons: `exception`, `exit`, `time_limit`, `memory_limit`, `output_limit`, `syntax_error` (how the run ended), `no_exception` (it should have
+    ended with one), `nondeterministic`, `no_output` (a stdin program that prints nothing), `output_unfit` (too long, or no plain data), `trivial`,
+    `answer_in_prompt` and `address_in_prompt` (see `visible`), `prompt_too_long`, and those of the kinds: `recursion_limit`, `no_line` (exception),
+    `no_state`, `no_branch`, `too_many_steps` (see `points`), `official_call`, `official_unfit` (see `official`).
 
     The task is the same whenever the same program is traced on the same input with the same seed and settings; `task_id` is a hash of its question
     and answer.
     """
-    finished = trace.ending.kind == "finished" or (trace.ending.kind == "exit" and isinstance(trace.input, StdioInput))
-    if not finished:
-        return trace.ending.kind
+    needs = NEEDS[kind]
+    ending = trace.ending.kind
+    finished = ending == "finished" or (ending == "exit" and isinstance(trace.input, StdioInput))
+    if finished and not needs.finished:
+        return "no_exception"
+    if not finished and not (ending == "exception" and needs.crashed):
+        return ending
     if not trace.deterministic:
         return "nondeterministic"
-    output = trace.value if isinstance(trace.input, CallInput) else trace.output.rstrip()
-    if isinstance(trace.input, StdioInput) and not output:
-        return "no_output"
-    if not is_fit(output, settings.max_value_chars):
-        return "output_unfit"
-    variables = choose_variables(trace, settings, seed) if settings.kind == "final_values" else []
-    if all(given for _, given in variables) and not computes(trace.program):
-        return "trivial"
-    targets = (*(target for target, _ in variables), Target(label=OUTPUT, value=output))
-    prompt = write_prompt(trace.program, trace.input, targets, kind=settings.kind, style=settings.prompt_style, setup_code=setup_code)
+    call = call_expression(trace.input) if isinstance(trace.input, CallInput) else ""
+    visible = Visible(trace.program, trace.input, call, setup_code)
+    if kind == "official":
+        asked = official.ask(trace)
+        if isinstance(asked, str):
+            return asked
+        if all(visible.stands(target.value) for target in asked):
+            return "answer_in_prompt"
+        assert isinstance(trace.input, StdioInput)
+        targets, prompt = asked, official.write_prompt(trace.program, trace.input.stdin, asked)
+    else:
+        question = _ASK[kind](trace, visible, settings, seed)
+        if isinstance(question, str):
+            return question
+        targets = question.targets
+        prompt = write_prompt(trace.program, trace.input, question, style=settings.prompt_style, setup_code=setup_code)
+    if shows_address(prompt):
+        return "address_in_prompt"
     if len(prompt) > settings.max_prompt_chars:
         return "prompt_too_long"
     return AlignmentTask(
-        task_id=_digest(settings.kind, prompt, [target.to_json() for target in targets]),
-        kind=settings.kind,
+        task_id=digest(kind, prompt, [target.to_json() for target in targets]),
+        kind=kind,
         prompt=prompt,
         program=trace.program,
         input=trace.input,
         targets=targets,
+        setup_code=setup_code,
         problem_id=lineage.problem_id,
         rollout_id=lineage.rollout_id,
         step=lineage.step,
@@ -80,50 +115,53 @@ def make_task(trace: Trace, lineage: Lineage, *, settings: AlignmentSettings, se
     )
 
 
-def choose_variables(trace: Trace, settings: AlignmentSettings, seed: int) -> list[tuple[Target, bool]]:
-    """The variables to ask for, in order of definition, each with whether it is *given* (see the rule at the top of this file)."""
-    scopes_of = Counter(name for names in trace.variables.values() for name in names)
-    bindings = variable_bindings(trace.program)
-    shown_input = input_values(trace.input)
-    shown = literals(trace.program) | shown_input
-    fit: list[tuple[Target, str]] = []
-    for scope, names in trace.variables.items():
-        for name, value in names.items():
-            if name.startswith("_") or not is_fit(value, settings.max_value_chars):
-                continue
-            label = f"{scope}.{name}" if scopes_of[name] > 1 or name == OUTPUT else name
-            binding = bindings.get((scope, name), Bindings(computed=True))
-            rank = "given" if _is_given(value, binding, shown_input, trace.input) else "plain" if canonical(value) in shown else "informative"
-            fit.append((Target(label=label, value=value, scope=scope), rank))
-    rng = random.Random(f"{seed}/variables/{_digest(trace.program, trace.input.to_json())}")
-    chosen: list[int] = []
-    for rank in ("informative", "plain"):
-        candidates = [index for index, item in enumerate(fit) if item[1] == rank]
-        chosen += rng.sample(candidates, min(len(candidates), settings.max_variables - len(chosen)))
-    return [(fit[index][0], False) for index in sorted(chosen)] if chosen else [(target, True) for target, _ in fit[-1:]]
+def _final_values(trace: Trace, visible: Visible, settings: AlignmentSettings, seed: int) -> Question | str:
+    output = _output(trace, settings)
+    if isinstance(output, str):
+        return output
+    variables = choose_variables(trace, visible, settings, seed)
+    if all(given for _, given in variables) and not computes(trace.program):
+        return "trivial"
+    targets = [target for target, _ in variables]
+    if not visible.shows_result(output.value):
+        targets.append(output)
+    return about_values(targets, trace.input) if targets else "answer_in_prompt"
 
 
-def is_fit(value: TaggedValue, max_chars: int) -> bool:
-    """Whether a reader can write the value down: plain data, at most `max_chars` long as a Python literal."""
-    return not _has_unwritable(value) and len(to_source(value)) <= max_chars
+def _only_output(trace: Trace, visible: Visible, settings: AlignmentSettings, seed: int) -> Question | str:
+    output = _output(trace, settings)
+    if isinstance(output, str):
+        return output
+    if not computes(trace.program):
+        return "trivial"
+    return "answer_in_prompt" if visible.shows_result(output.value) else about_output(output, trace.input)
 
 
-def _is_given(value: TaggedValue, binding: Bindings, shown_input: set[str], given: ProgramInput) -> bool:
-    text = canonical(value)
-    if binding.computed:
-        return False
-    if binding.parameter:
-        return not binding.constants and text in shown_input
-    if binding.reads:
-        return not binding.constants and isinstance(given, StdioInput) and (text in shown_input or is_stretch_of(value, given.stdin))
-    return len(binding.constants) == 1 and text == binding.constants[0]
+def _output(trace: Trace, settings: AlignmentSettings) -> Target | str:
+    """The output as a target, or why it is none."""
+    value = trace.value if isinstance(trace.input, CallInput) else trace.output.rstrip()
+    if isinstance(trace.input, StdioInput) and not value:
+        return "no_output"
+    return Target(label=OUTPUT, value=value) if is_fit(value, settings.max_value_chars) else "output_unfit"
 
 
-def _has_unwritable(value: TaggedValue) -> bool:
-    if isinstance(value, dict):
-        return any(tag in value for tag in ("$object", "$cycle", "$cut")) or any(_has_unwritable(item) for item in value.values())
-    return isinstance(value, list) and any(_has_unwritable(item) for item in value)
+def _exception(trace: Trace, visible: Visible, settings: AlignmentSettings, seed: int) -> Question | str:
+    ending = trace.ending
+    if ending.type == "RecursionError":
+        return "recursion_limit"  # where it strikes depends on the interpreter, and so do the values
+    line = None if ending.line is None else statement_line(trace.program, ending.line)
+    if line is None or ending.type is None:
+        return "no_line"
+    variables = [target for target, given in choose_variables(trace, visible, settings, seed) if not given]
+    if not variables and not computes(trace.program):
+        return "trivial"
+    return about_exception([*variables, Target(label=EXCEPTION, value=ending.type), Target(label=LINE, value=line)])
 
 
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+_ASK: dict[Kind, Callable[[Trace, Visible, AlignmentSettings, int], Question | str]] = {
+    "final_values": _final_values,
+    "output": _only_output,
+    "exception": _exception,
+    "state_at": ask_state,
+    "branch": ask_branches,
+}

@@ -11,9 +11,8 @@ from typing import Annotated, Any, Self
 import typer
 
 from coderlplus.alignment import AlignmentSettings, score_answer
-from coderlplus.alignment.prompts import OUTPUT
 from coderlplus.errors import DataError
-from coderlplus.records import AlignmentTask, read_jsonl, write_jsonl
+from coderlplus.records import OUTPUT, AlignmentTask, read_jsonl, write_jsonl
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def tasks(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Make alignment tasks of the programs that fail their tests."""
-    settings = AlignmentSettings(kind=kind, max_variables=max_variables, prompt_style=prompt_style)  # type: ignore[arg-type]
+    settings = AlignmentSettings(kinds=kind, max_variables=max_variables, prompt_style=prompt_style)  # type: ignore[arg-type]
     pairs = with_problems(read_problems(problems), read_rollouts(programs), programs)
     if not output.resolve().parent.is_dir():
         raise ConfigError(f"cannot write {output}: its folder does not exist; make it first")

@@ -171,7 +171,7 @@ class AlignmentMixin(_Trainer):  # type: ignore[misc]
         """Mine this rank's samples; every rank adds the tasks of all ranks in the same order."""
         mined = loop.mine(self.state.global_step + 1, self._rows, texts, self._rewards)
         everyone: list[Mined] = gather_object([mined])
-        loop.add(task for one in everyone for task in one.tasks)
+        loop.add((task for one in everyone for task in one.tasks), [one.outcomes for one in everyone])
         rejects = sum((Counter(one.rejects) for one in everyone), Counter())
         tasks = [task for one in everyone for task in one.tasks]
         together = Mined(tasks=tasks, rejects=rejects, traced=sum(one.traced for one in everyone))

@@ -12,14 +12,22 @@ from coderlplus.records.jsonl import get
 from coderlplus.records.problem import ProgramInput, TaggedValue, input_from_json
 from coderlplus.records.run import Verdict, VerdictName
 
+OUTPUT = "output"
+"""The label of what the program prints or returns; a variable of that name is labelled with its scope."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One thing that an alignment task asks for: `label` is its name in the prompt, `value` the true tagged value; `scope` is `None` for output."""
+    """One thing that an alignment task asks for: `label` is its name in the prompt, `value` the true tagged value. `scope` is that of a variable,
+    and `None` for anything else: the output, an exception and its line, what a branch or loop did."""
 
     label: str
     value: TaggedValue
     scope: str | None = None
+
+    @property
+    def is_output(self) -> bool:
+        return self.label == OUTPUT and self.scope is None
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -41,6 +49,8 @@ class AlignmentTask:
     program: str
     input: ProgramInput
     targets: tuple[Target, ...]
+    setup_code: str = ""
+    """Runs before the program, as in its problem."""
     problem_id: str
     rollout_id: str
     step: int = 0
@@ -59,6 +69,7 @@ class AlignmentTask:
             program=get(data, "program", str),
             input=input_from_json(get(data, "input", dict)),
             targets=tuple(Target.from_json(target) for target in get(data, "targets", list)),
+            setup_code=data.get("setup_code", ""),
             problem_id=get(data, "problem_id", str),
             rollout_id=get(data, "rollout_id", str),
             step=data.get("step", 0),

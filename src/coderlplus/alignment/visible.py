@@ -1,0 +1,109 @@
+"""What a reader of a prompt sees without working anything out, and which values are therefore worth asking for.
+
+No task asks for a value that stands in its own prompt. A value *stands* there if its text does, white space and the kind of quotes aside, as a Python
+literal, as JSON or, for a string, bare; and if that text is longer than `SHORT` characters. A short one (`0`, `"yes"`, `[2, 1]`) is somewhere in most
+programs by accident and gives nothing away, but for one case: however short, the result of the task's own call stands in the prompt if the program
+shows it next to that call, as asserts, doctests and tables of examples do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+from coderlplus.alignment.answers import as_json
+from coderlplus.alignment.facts import Bindings, canonical, input_values, is_stretch_of, literals, variable_bindings
+from coderlplus.records import CallInput, ProgramInput, StdioInput, TaggedValue
+from coderlplus.sandbox.values import to_source
+
+Rank = Literal["informative", "plain", "given"]
+
+SHORT = 20
+"""Longest text, white space not counted, that may stand in a prompt by accident."""
+_NEXT_TO = 20
+"""Characters, white space not counted, between a call and its result where the program shows both."""
+_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
+
+
+class Visible:
+    """What a program (as shown), its input and its set-up code show."""
+
+    def __init__(self, program: str, given: ProgramInput, call: str, setup_code: str = "") -> None:
+        self.input = given
+        self.bindings = variable_bindings(program)
+        self.input_values = input_values(given)
+        self.values = literals(program) | self.input_values
+        self._program = squeezed(setup_code + program)
+        self._call = squeezed(call) if isinstance(given, CallInput) else ""
+        self._text = self._program + " " + (squeezed(given.stdin) if isinstance(given, StdioInput) else self._call)
+
+    def rank(self, scope: str, name: str, value: TaggedValue) -> Rank:
+        """How much there is to work out in a value of a variable: *given* only hands on what can be read off (an unchanged argument, a constant of
+        the source, input as it was read), *informative* stands neither in the source nor in the input, *plain* is all else."""
+        text = canonical(value)
+        if self._is_given(text, value, self.bindings.get((scope, name), Bindings(computed=True))):
+            return "given"
+        return "plain" if text in self.values else "informative"
+
+    def stands(self, value: TaggedValue) -> bool:
+        """Whether a value stands in the prompt: see the top of this file."""
+        return any(len(form) > SHORT and form in self._text for form in _forms(value))
+
+    def shows_result(self, value: TaggedValue) -> bool:
+        """Whether the output stands in the prompt, or the program shows it next to the task's own call."""
+        if self.stands(value):
+            return True
+        places = [found.end() for found in re.finditer(re.escape(self._call), self._program)] if self._call else []
+        return any(form in self._program[place : place + _NEXT_TO + len(form)] for place in places for form in _forms(value))
+
+    def _is_given(self, text: str, value: TaggedValue, binding: Bindings) -> bool:
+        if binding.computed:
+            return False
+        if binding.parameter:
+            return not binding.constants and text in self.input_values
+        if binding.reads:
+            is_as_read = isinstance(self.input, StdioInput) and (text in self.input_values or is_stretch_of(value, self.input.stdin))
+            return not binding.constants and is_as_read
+        return len(binding.constants) == 1 and text == binding.constants[0]
+
+
+def is_fit(value: TaggedValue, max_chars: int) -> bool:
+    """Whether a reader can write the value down: plain data, at most `max_chars` long as a Python literal."""
+    return not _has_unwritable(value) and len(to_source(value)) <= max_chars
+
+
+def shows_address(prompt: str) -> bool:
+    """Whether a text holds the address of an object, as its default `repr` shows it.
+
+    >>> shows_address("<A object at 0x7f2b8c0d1e50>"), shows_address("mask = 0x5f3759df")
+    (True, False)
+    """
+    return _ADDRESS.search(prompt) is not None
+
+
+def squeezed(text: str) -> str:
+    """A text without white space and with one kind of quotes.
+
+    >>> squeezed('f([1, "a"])')
+    "f([1,'a'])"
+    """
+    return "".join(text.split()).replace('"', "'")
+
+
+def _forms(value: TaggedValue) -> Iterator[str]:
+    """The texts, squeezed, by which a value may stand in a prompt."""
+    if isinstance(value, str):
+        yield squeezed(value)
+        yield squeezed(repr(value)[1:-1])
+    else:
+        yield squeezed(to_source(value))
+        written = as_json(value)
+        if written is not None:
+            yield squeezed(written)
+
+
+def _has_unwritable(value: TaggedValue) -> bool:
+    if isinstance(value, dict):
+        return any(tag in value for tag in ("$object", "$cycle", "$cut")) or any(_has_unwritable(item) for item in value.values())
+    return isinstance(value, list) and any(_has_unwritable(item) for item in value)
