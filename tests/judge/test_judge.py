@@ -198,10 +198,10 @@ def test_verdicts_are_in_order_and_the_same_program_runs_once(judge: Judge, monk
     runs = []
     execute = ForkServer.run
     monkeypatch.setattr(ForkServer, "run", lambda self, job, on_waiting: runs.append(job) or execute(self, job, on_waiting))
-    programs = ["def f(n): return 2 * n", "def f(n): return 1", "def f(n):\n    return 2 * n  # twice"] * 3
+    programs = ["def f(n): return 2 * n", "def f(n): return 1"] * 4
     verdicts = judge.judge_many((problem, Rollout(rollout_id=str(i), problem_id="p", program=program)) for i, program in enumerate(programs))
-    assert [verdict.rollout_id for verdict in verdicts] == [str(i) for i in range(9)]
-    assert [verdict.passed for verdict in verdicts] == [True, False, True] * 3
+    assert [verdict.rollout_id for verdict in verdicts] == [str(i) for i in range(8)]
+    assert [verdict.passed for verdict in verdicts] == [True, False] * 4
     assert len(runs) == 2
 
 

@@ -30,6 +30,7 @@ def judge(
     workers: Annotated[int | None, typer.Option(min=1, help="Programs judged at the same time. [default: one per core]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Keep the verdicts that OUTPUT has and judge the rest.")] = False,
     allow_missing: Annotated[list[str] | None, typer.Option(help="A layer of isolation to do without where this machine has none.")] = None,
+    all_tests: Annotated[bool, typer.Option("--all-tests", help="Run every test, also after a failure: tests_passed counts all that pass.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
 ) -> None:
     """Judge programs on the tests of their problems.
@@ -44,7 +45,7 @@ def judge(
     verdicts = list(done.values())
     with Sandbox(workers, allow_missing=allow_missing or ()) as sandbox, _open(output, done.values()) as file:
         left = [pair for pair in pairs if pair[1].rollout_id not in done]
-        for verdict in _with_progress(Judge(sandbox).judge_as_completed(left), len(left)):
+        for verdict in _with_progress(Judge(sandbox).judge_as_completed(left, all_tests=all_tests), len(left)):
             _append(file, verdict, output)
             verdicts.append(verdict)
     if as_json:

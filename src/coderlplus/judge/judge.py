@@ -1,188 +1,183 @@
-"""Programs → verdicts. The decision is made here, outside the sandbox; a program may claim values, never a verdict.
-
-All tests of a program run in one process where they are of one kind, one after the other. A test that fails there is run again, first in a fresh
-process with limits of its own, before its failure counts; what passes in company is passed. Judging stops at the first failure.
-"""
+"""Programs → verdicts. The decision is made here, outside the sandbox; a program may claim values, never a verdict."""
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import queue
+import threading
+import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, replace
-from itertools import groupby
+from concurrent.futures import CancelledError, Future
+from dataclasses import replace
+from typing import Any, Protocol
 
-from coderlplus.errors import DataError
-from coderlplus.judge.checkers import Acceptance
-from coderlplus.judge.runs import CallRuns, CheckRuns, Runs, StdioRuns
-from coderlplus.programs import extract_program, normalized
-from coderlplus.records import Failure, Problem, Rollout, Verdict
-from coderlplus.sandbox import Job, Outcome, Sandbox
+from coderlplus.errors import DataError, SandboxError
+from coderlplus.judge.program import judge_program
+from coderlplus.programs import extract_program
+from coderlplus.records import Problem, Rollout, Verdict
 
-IN_PROCESS = "in_process_check"
-"""Stands among the layers of a verdict whose test code ran in the process of the program: a program could have forged it."""
 _IN_FLIGHT = 64
-"""Programs handed to each worker ahead of time."""
+"""Programs taken ahead for each worker: among them the longest is run first."""
+_REMEMBERED = 4096
+"""Verdicts kept for programs that come again, and problems whose cost is kept."""
+
+
+class BackEnd(Protocol):
+    """What runs the jobs of a judge: `coderlplus.sandbox.Sandbox` here, or a stand-in for it elsewhere."""
+
+    workers: int
+
+    def call(self, function: Callable[..., Any], *arguments: Any, weight: float = 0.0) -> Future[Any]:
+        """Run `function(execute, *arguments)` where jobs can be executed, heavier calls first."""
 
 
 class Judge:
-    """Judges programs in a sandbox. May be shared between threads."""
+    """Judges programs in a sandbox. May be shared between threads and event loops.
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self.sandbox = sandbox
+    Programs wait in one queue, longest first: by the mean CPU time of the programs of the problem so far or, before there is one, by the most that
+    its tests may take.
+    """
 
-    def judge(self, problem: Problem, rollout: Rollout) -> Verdict:
-        """The verdict on one program."""
-        return self.judge_many([(problem, rollout)])[0]
+    def __init__(self, sandbox: BackEnd) -> None:
+        self.sandbox: Any = sandbox
+        self._costs = _Costs()
+        self._places: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = weakref.WeakKeyDictionary()
 
-    def judge_many(self, pairs: Iterable[tuple[Problem, Rollout]]) -> list[Verdict]:
-        """The verdicts, in order.
+    def judge(self, problem: Problem, rollout: Rollout, *, all_tests: bool = False) -> Verdict:
+        """The verdict on one program. It stops at the first failure; with `all_tests` every test is run, and `tests_passed` counts all that pass.
 
-        Raises `DataError` for a rollout that is not of its problem and `SandboxError` if the sandbox is closed or cannot start."""
-        verdicts = dict(self.judge_as_completed(pairs))
+        Raises `DataError` for a rollout that is not of its problem, or a problem that names an unknown checker, and `SandboxError` if the sandbox is
+        closed or cannot start.
+        """
+        return replace(_result(self._start(problem, _program(problem, rollout), all_tests)), rollout_id=rollout.rollout_id)
+
+    async def judge_async(self, problem: Problem, rollout: Rollout, *, all_tests: bool = False) -> Verdict:
+        """`judge` for an event loop, for as many programs at once as you like: those beyond what is taken ahead wait here."""
+        program = _program(problem, rollout)
+        loop = asyncio.get_running_loop()
+        if loop not in self._places:
+            self._places[loop] = asyncio.Semaphore(_IN_FLIGHT * self.sandbox.workers)
+        async with self._places[loop]:
+            future = self._start(problem, program, all_tests)
+            try:
+                verdict: Verdict = await asyncio.wrap_future(future)
+            except asyncio.CancelledError:
+                if future.cancelled() and not asyncio.current_task().cancelling():  # type: ignore[union-attr]
+                    raise SandboxError(_CLOSED) from None
+                raise
+        return replace(verdict, rollout_id=rollout.rollout_id)
+
+    def judge_many(self, pairs: Iterable[tuple[Problem, Rollout]], *, all_tests: bool = False) -> list[Verdict]:
+        """The verdicts, in order. Raises as `judge` does."""
+        verdicts = dict(self.judge_as_completed(pairs, all_tests=all_tests))
         return [verdicts[index] for index in range(len(verdicts))]
 
-    def judge_as_completed(self, pairs: Iterable[tuple[Problem, Rollout]]) -> Iterator[tuple[int, Verdict]]:
-        """Pairs (index, verdict) as they come. The same program for the same problem, comments and layout aside, is run
-        once; pairs are taken no faster than they are judged."""
-        same = _Distinct()
-        waiting: dict[Future[Verdict], list[tuple[int, str]]] = {}
-        running: dict[int, Future[Verdict]] = {}
-        known: dict[int, Verdict] = {}
+    def judge_as_completed(self, pairs: Iterable[tuple[Problem, Rollout]], *, all_tests: bool = False) -> Iterator[tuple[int, Verdict]]:
+        """Pairs (index, verdict) as they come. Pairs are taken no faster than they are judged. A program that came before for the same problem, among
+        the last few thousand, is not run again. Raises as `judge` does."""
+        done: queue.SimpleQueue[_Key] = queue.SimpleQueue()
+        running: dict[_Key, _Running] = {}
+        known: OrderedDict[_Key, tuple[Problem, Verdict]] = OrderedDict()
+        pending = 0
+
+        def finished() -> Iterator[tuple[int, Verdict]]:
+            nonlocal pending
+            key = done.get()
+            run = running.pop(key)
+            verdict = _result(run.future)
+            if verdict.verdict != "sandbox_fault":
+                known[key] = run.problem, verdict
+            if len(known) > _REMEMBERED:
+                known.popitem(last=False)
+            pending -= len(run.waiting)
+            for index, rollout_id in run.waiting:
+                yield index, replace(verdict, rollout_id=rollout_id)
+
         try:
             for index, (problem, rollout) in enumerate(pairs):
-                key = same.key(problem, rollout)
-                if key in known:
-                    yield index, replace(known[key], rollout_id=rollout.rollout_id)
+                program = _program(problem, rollout)
+                key = _key(problem, program)
+                if key in known and _same(known[key][0], problem):
+                    yield index, replace(known[key][1], rollout_id=rollout.rollout_id)
                     continue
+                if key in running and not _same(running[key].problem, problem):
+                    key = (*key, str(index))
                 if key not in running:
-                    running[key] = self.sandbox.call(judge_program, problem, same.program(key))
-                    waiting[running[key]] = []
-                waiting[running[key]].append((index, rollout.rollout_id))
-                while len(running) >= _IN_FLIGHT * self.sandbox.workers:
-                    yield from _collect(waiting, running, known)
-            while waiting:
-                yield from _collect(waiting, running, known)
+                    running[key] = _Running(problem, self._start(problem, program, all_tests))
+                    running[key].future.add_done_callback(lambda _, key=key: done.put(key))  # type: ignore[misc]
+                running[key].waiting.append((index, rollout.rollout_id))
+                pending += 1
+                while pending >= _IN_FLIGHT * self.sandbox.workers or not done.empty():
+                    yield from finished()
+            while running:
+                yield from finished()
         finally:
-            for future in waiting:
-                future.cancel()
+            for run in running.values():
+                run.future.cancel()
+
+    def _start(self, problem: Problem, program: str | None, all_tests: bool) -> Future[Verdict]:
+        future: Future[Verdict] = self.sandbox.call(judge_program, problem, program, all_tests, weight=self._costs.expected_cpu_s(problem))
+        future.add_done_callback(self._costs.learn)
+        return future
 
 
-def _collect(
-    waiting: dict[Future[Verdict], list[tuple[int, str]]], running: dict[int, Future[Verdict]], known: dict[int, Verdict]
-) -> Iterator[tuple[int, Verdict]]:
-    done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-    for key in [key for key, future in running.items() if future in done]:
-        known[key] = running.pop(key).result()
-    for future in done:
-        for index, rollout_id in waiting.pop(future):
-            yield index, replace(future.result(), rollout_id=rollout_id)
+_Key = tuple[str, ...]
+_CLOSED = "the sandbox was closed before the program was judged; make a new one"
 
 
-class _Distinct:
-    """Numbers for distinct pairs of problem and program."""
+class _Running:
+    """A program that is being judged, and what waits for its verdict: pairs (index, rollout id)."""
+
+    __slots__ = ("future", "problem", "waiting")
+
+    def __init__(self, problem: Problem, future: Future[Verdict]) -> None:
+        self.problem = problem
+        self.future = future
+        self.waiting: list[tuple[int, str]] = []
+
+
+class _Costs:
+    """CPU seconds that the programs of a problem took, as a running mean. Safe to share between threads."""
 
     def __init__(self) -> None:
-        self._problems: dict[str, list[Problem]] = {}
-        self._keys: dict[tuple[str, int, str | None], int] = {}
-        self._programs: list[str | None] = []
+        self._lock = threading.Lock()
+        self._cpu_s: OrderedDict[str, float] = OrderedDict()
 
-    def key(self, problem: Problem, rollout: Rollout) -> int:
-        if rollout.problem_id != problem.problem_id:
-            raise DataError(f"rollout {rollout.rollout_id!r} is of problem {rollout.problem_id!r}, not of {problem.problem_id!r}")
-        versions = self._problems.setdefault(problem.problem_id, [])
-        version = next((index for index, other in enumerate(versions) if other is problem or other == problem), len(versions))
-        if version == len(versions):
-            versions.append(problem)
-        program = rollout.program if rollout.completion is None else extract_program(rollout.completion)
-        form = None if program is None else normalized(program)
-        key = self._keys.setdefault((problem.problem_id, version, form), len(self._keys))
-        if key == len(self._programs):
-            self._programs.append(program)
-        return key
+    def expected_cpu_s(self, problem: Problem) -> float:
+        known = self._cpu_s.get(problem.problem_id)
+        return problem.limits.cpu_s * len(problem.tests) if known is None else known
 
-    def program(self, key: int) -> str | None:
-        return self._programs[key]
+    def learn(self, future: Future[Verdict]) -> None:
+        if future.cancelled() or future.exception() is not None:
+            return
+        verdict = future.result()
+        with self._lock:
+            before = self._cpu_s.pop(verdict.problem_id, verdict.cpu_s)
+            self._cpu_s[verdict.problem_id] = before + (verdict.cpu_s - before) / 4
+            if len(self._cpu_s) > _REMEMBERED:
+                self._cpu_s.popitem(last=False)
 
 
-@dataclass
-class _Tally:
-    """Sums over the processes of one program."""
-
-    execute: Callable[[Job], Outcome]
-    cpu_s: float = 0.0
-    wall_s: float = 0.0
-    peak_mb: float = 0.0
-    isolation: tuple[str, ...] = ()
-    weaker: tuple[str, ...] = ()
-    passed: int = 0
-
-    def run(self, job: Job) -> Outcome:
-        outcome = self.execute(job)
-        for each in (outcome, outcome.peer):
-            if each is not None:
-                self.cpu_s += each.cpu_s
-                self.peak_mb = max(self.peak_mb, each.peak_mb)
-        self.wall_s += outcome.wall_s
-        self.isolation = outcome.isolation
-        return outcome
+def _program(problem: Problem, rollout: Rollout) -> str | None:
+    if rollout.problem_id != problem.problem_id:
+        raise DataError(f"rollout {rollout.rollout_id!r} is of problem {rollout.problem_id!r}, not of {problem.problem_id!r}")
+    return rollout.program if rollout.completion is None else extract_program(rollout.completion)
 
 
-def judge_program(execute: Callable[[Job], Outcome], problem: Problem, program: str | None) -> Verdict:
-    """The verdict on one program, running one job after the other; its `rollout_id` is empty."""
-    tally = _Tally(execute)
-    failure = None
-    if program is None or not program.strip():
-        failure = Failure(index=0, verdict="no_program", detail="no program was found in the completion")
-    else:
-        for kind, group in groupby(range(len(problem.tests)), key=lambda index: problem.tests[index].kind):
-            failure = _run_tests(tally, _runs(kind, problem, program, Acceptance(problem, execute)), list(group))
-            if failure:
-                break
-    return Verdict(
-        rollout_id="",
-        problem_id=problem.problem_id,
-        verdict=failure.verdict if failure else "passed",
-        tests_passed=tally.passed,
-        tests_total=len(problem.tests),
-        first_failure=failure,
-        cpu_s=round(tally.cpu_s, 6),
-        wall_s=round(tally.wall_s, 6),
-        peak_mb=tally.peak_mb,
-        isolation=tally.isolation + tally.weaker,
-    )
+def _key(problem: Problem, program: str | None) -> _Key:
+    if program is None:
+        return (problem.problem_id,)
+    return problem.problem_id, hashlib.blake2b(program.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def _runs(kind: str, problem: Problem, program: str, acceptance: Acceptance) -> Runs:
-    if kind == "check":
-        return CheckRuns(problem, program)
-    return (StdioRuns if kind == "stdio" else CallRuns)(problem, program, acceptance)
+def _same(a: Problem, b: Problem) -> bool:
+    return a is b or a == b
 
 
-def _run_tests(tally: _Tally, runs: Runs, tests: list[int]) -> Failure | None:
-    """Run tests of one kind to the first failure. The first test of a job has a fresh process and the whole limits, so what it comes to counts."""
-    alone = False
-    while tests:
-        batch = tests[:1] if alone else tests
-        outcome = tally.run(runs.job(batch))
-        if isinstance(runs, CheckRuns) and runs.needs_program(outcome):
-            runs, tally.weaker = replace(runs, in_process=True), (IN_PROCESS,)
-            continue
-        if len(batch) > 1 and outcome.ending in ("memory_limit", "output_limit"):
-            alone = True  # nobody knows which of them it was
-            continue
-        if len(batch) == 1 and outcome.ending in ("time_limit", "memory_limit", "output_limit"):
-            return runs.read(tests[0], len(outcome.replies), outcome)
-        passed = 0
-        for position, test in enumerate(batch):
-            if position > 0 and position >= len(outcome.replies):
-                break
-            failure = runs.read(test, position, outcome)
-            if failure and position == 0:
-                return failure
-            if failure:
-                break
-            passed += 1
-        alone = passed < len(batch) and len(batch) > 1
-        tally.passed += passed
-        tests = tests[passed:]
-    return None
+def _result(future: Future[Verdict]) -> Verdict:
+    try:
+        return future.result()
+    except CancelledError:
+        raise SandboxError(_CLOSED) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import os
 import queue
 import threading
@@ -16,6 +18,8 @@ from coderlplus.sandbox.jobs import Job, Outcome
 
 _MOST_WAITING = 3
 """For each worker so many jobs may wait (sleep, or read what never comes) while others run in their place."""
+_GENERATION = 64
+"""Calls for each worker that may overtake one another by their weight; so nothing waits for ever."""
 
 
 class Sandbox:
@@ -40,10 +44,13 @@ class Sandbox:
         self.workers = workers or len(os.sched_getaffinity(0))
         self.layers = tuple(layer for layer in known if layers is None or layer in layers)
         self.allow_missing = frozenset(allow_missing) | (frozenset(EXTRA_LAYERS) if layers is None else frozenset())
-        self.isolation: tuple[str, ...] | None = None
+        self.isolation: tuple[str, ...] = ()
+        self.probed = False
         self.missing: dict[str, str] = {}
         self.closed = False
-        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._tasks: list[tuple[int, float, int, _Task]] = []
+        self._signals: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._serials = itertools.count()
         self._lock = threading.Lock()
         self._workers: set[_Worker] = set()
         self._waiting = 0
@@ -51,7 +58,7 @@ class Sandbox:
         try:
             self._add_worker()
             first = self._put(lambda worker: worker.server(0)).result()
-            self.isolation, self.missing = first.isolation, first.missing
+            self.isolation, self.missing, self.probed = first.isolation, first.missing, True
             for _ in range(self.workers - 1):
                 self._add_worker()
         except BaseException:
@@ -72,9 +79,12 @@ class Sandbox:
         """Start one job; its outcome comes through a future. Raises `SandboxError` if the sandbox is closed or was inherited by a fork."""
         return self._put(lambda worker: worker.run(job))
 
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Run `function(execute, *arguments)` on a worker; it may call `execute(job)` as often as it needs, one job after the other."""
-        return self._put(lambda worker: function(worker.run, *arguments))
+    def call(self, function: Callable[..., Any], *arguments: Any, weight: float = 0.0) -> Future[Any]:
+        """Run `function(execute, *arguments)` on a worker; it may call `execute(job)` as often as it needs, one job after the other.
+
+        Of the calls that wait, the heaviest goes first, so that no long one is left to the end; give the seconds that you expect.
+        """
+        return self._put(lambda worker: function(worker.run, *arguments), weight)
 
     def processes(self) -> list[int]:
         """The process ids of the fork servers."""
@@ -87,16 +97,17 @@ class Sandbox:
             return
         with self._lock:
             self.closed = True
+            tasks, self._tasks = self._tasks, []
             workers = list(self._workers)
             for worker in workers:
                 for server in list(worker.servers.values()):
                     server.interrupt()
-        self._cancel_tasks()
+        for *_, task in tasks:
+            task.future.cancel()
         for _ in workers:
-            self._tasks.put(None)
+            self._signals.put(False)
         for worker in workers:
             worker.thread.join()
-        self._cancel_tasks()
 
     def __enter__(self) -> Self:
         return self
@@ -104,25 +115,25 @@ class Sandbox:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _put(self, function: Callable[[_Worker], Any]) -> Future[Any]:
-        if self.closed:
-            raise SandboxError("the sandbox is closed; make a new one")
+    def _put(self, function: Callable[[_Worker], Any], weight: float = 0.0) -> Future[Any]:
         if os.getpid() != self._pid:
             raise SandboxError("a sandbox does not survive a fork; make one in each process")
         task = _Task(function)
-        self._tasks.put(task)
-        if self.closed:
-            self._cancel_tasks()
+        with self._lock:
+            if self.closed:
+                raise SandboxError("the sandbox is closed; make a new one")
+            serial = next(self._serials)
+            heapq.heappush(self._tasks, (serial // (_GENERATION * self.workers), -weight, serial, task))
+        self._signals.put(True)
         return task.future
 
-    def _cancel_tasks(self) -> None:
-        while True:
-            try:
-                task = self._tasks.get_nowait()
-            except queue.Empty:
-                return
-            if task is not None:
-                task.future.cancel()
+    def next_task(self) -> _Task | None:
+        """What to do next, once there is something; `None` at the end. For workers."""
+        while self._signals.get():
+            with self._lock:
+                if self._tasks:
+                    return heapq.heappop(self._tasks)[3]
+        return None
 
     def _add_worker(self) -> None:
         worker = _Worker(self)
@@ -184,7 +195,7 @@ class _Worker:
 
     def _work(self) -> None:
         try:
-            while (task := self.sandbox._tasks.get()) is not None:
+            while (task := self.sandbox.next_task()) is not None:
                 task.run(self)
                 task = None
                 if self.sandbox.leave(self, only_if_spare=True):
@@ -197,7 +208,7 @@ class _Worker:
     def run(self, job: Job) -> Outcome:
         """The outcome of a job. A fork server that fails is replaced, and the job run once more; a second failure is a `fault`."""
         reason = ""
-        isolation = self.sandbox.isolation or ()
+        isolation = self.sandbox.isolation
         for _ in range(2):
             if self.sandbox.closed:
                 return Outcome(ending="fault", detail="the sandbox was closed", isolation=isolation)
@@ -228,8 +239,7 @@ class _Worker:
         """The fork server of this worker for a seed, started when it is needed. Raises `SandboxError`."""
         if hash_seed not in self.servers:
             sandbox = self.sandbox
-            probed = sandbox.isolation
-            server = ForkServer(sandbox.layers if probed is None else probed, hash_seed, probe=probed is None)
+            server = ForkServer(sandbox.isolation if sandbox.probed else sandbox.layers, hash_seed, probe=not sandbox.probed)
             sandbox.register(self, hash_seed, server)
             lacking = {layer: reason for layer, reason in server.missing.items() if layer not in sandbox.allow_missing}
             if lacking:
