@@ -3,8 +3,9 @@
     python -s -P -B zygote.py SOCKET SETTINGS        (`-s -P` and an environment of our own are `-I` with a hash seed)
 
 A request on the socket is a JSON list of jobs, with five memory files for each job sent along: stdin, stdout, stderr, payload, replies. The answer is
-a JSON list of how the children ended; a job that waits instead of working is said to do so before (`WAITING`). The fork server never reads what is in the files, so its memory, which every child inherits, holds nothing
-of any job: no input, no test, no output of another program. When the other end of the socket closes, it kills its children and ends.
+a JSON list of how the children ended; a job that waits instead of working is said to do so before (`WAITING`). The fork server never reads what is in
+the files, so its memory, which every child inherits, holds nothing of any job: no input, no test, no output of another program. When the other end of
+the socket closes, it kills its children and ends.
 """
 
 from __future__ import annotations
@@ -195,8 +196,8 @@ class Child:
 def supervise(children: list[Child], connection: socket.socket, poll: select.poll) -> None:
     """Wait for all children.
 
-    Those beyond their limits are killed (memory is looked at ten times a second: what is shorter than that is bounded by address space), the second one
-    when the first has ended, and all of them when the other end of the connection is gone.
+    Those beyond their limits are killed (memory is looked at ten times a second: what is shorter than that is bounded by address space), the second
+    one when the first has ended, and all of them when the other end of the connection is gone.
     """
     running = {child.pidfd: child for child in children}
     for pidfd in running:
