@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import Any
 
 import pytest
@@ -100,6 +101,11 @@ HOSTILE = {
     "digits": '{"a": ' + "9" * 5_000 + "}",
     "nul": '{"a": "\x00"\x00}',
     "surrogate": '{"a": "\ud800"',
+    "a long range": '{"a": set(range(10**10))}',
+    "many bytes": '{"a": bytearray(10**10)}',
+    "a large fraction": '{"a": Fraction("1e9999999")}',
+    "a division by zero": '{"a": Fraction(1, 0)}',
+    "no decimal": '{"a": Decimal("one")}',
     "backslashes": '{"a": "' + "\\" * 9_000,
 }
 
@@ -172,6 +178,11 @@ def test_no_text_breaks_the_reader(text: str) -> None:
         (2**100, str(2**100), True),
         (2**100, str(2**100 + 1), False),
         (1 + 2j, "(1+2j)", True),
+        (deque([1, (2,)]), "deque([1, (2,)])", True),
+        (deque([1, 2]), "[1, 2]", True),
+        (deque([1, 2]), "deque([2, 1])", False),
+        (range(3), "range(0, 3)", True),
+        (range(3), "range(0, 4)", False),
     ],
 )
 def test_values_are_compared_not_text(true: object, answer: str, right: bool) -> None:
@@ -209,12 +220,20 @@ def test_the_reward_is_the_formula() -> None:
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+others = (
+    st.complex_numbers()
+    | st.decimals()
+    | st.fractions()
+    | st.builds(range, st.integers(), st.integers(), st.integers(1))
+    | st.binary(max_size=4).map(bytearray)
+)
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | texts | st.binary(max_size=4)
 hashable = st.recursive(scalars, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3), max_leaves=4)
 python_values = st.recursive(
-    scalars,
+    scalars | others,
     lambda inner: (
         st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=4).map(deque)
         | st.tuples(inner, inner)
         | st.sets(hashable, max_size=3)
         | st.dictionaries(hashable, inner, max_size=3)

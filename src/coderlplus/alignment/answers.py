@@ -14,8 +14,11 @@ import ast
 import json
 import math
 import re
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from coderlplus.alignment import official
@@ -147,11 +150,12 @@ def _as_written_in_json(value: TaggedValue, target: TaggedValue) -> TaggedValue:
     if isinstance(target, list):
         same_length = isinstance(value, list) and len(value) == len(target)
         return [_as_written_in_json(*pair) for pair in zip(value, target, strict=True)] if same_length else value
-    if "$tuple" in target and isinstance(value, list):
-        return {"$tuple": _as_written_in_json(value, target["$tuple"])}
-    if "$set" in target and isinstance(value, list):
-        members = target["$set"]
-        return {"$set": members} if len(value) == len(members) and all(_among(member, value) for member in members) else value
+    tag = next(iter(target), "")
+    if tag in ("$tuple", "$deque") and isinstance(value, list):
+        return {tag: _as_written_in_json(value, target[tag])}
+    if tag in ("$set", "$frozenset") and isinstance(value, list):
+        members = target[tag]
+        return {tag: members} if len(value) == len(members) and all(_among(member, value) for member in members) else value
     if "$dict" in target and isinstance(value, dict):
         keys = {_json_key(key): key for key, _ in target["$dict"]}
         if len(keys) == len(target["$dict"]) and keys.keys() == value.keys():
@@ -255,7 +259,7 @@ def _literal(source: str) -> tuple[Any, bool]:
             case [ast.Expr(expression)]:
                 return _evaluate(expression), False
         return _UNREADABLE, False
-    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError, OverflowError):
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError, ArithmeticError):
         return _UNREADABLE, False
 
 
@@ -263,7 +267,7 @@ _NAMES = {"true": True, "false": False, "null": None, "nan": math.nan, "NaN": ma
 
 
 def _evaluate(node: ast.expr) -> Any:
-    """The value of a literal; more than `ast.literal_eval` in that JSON's words, `float("nan")` and `frozenset({1})` are literals too."""
+    """The value of a literal; more than `ast.literal_eval` in that JSON's words, `float("nan")`, `deque([1])` and their like are literals too."""
     match node:
         case ast.Constant(value):
             return value
@@ -285,12 +289,24 @@ def _evaluate(node: ast.expr) -> Any:
             real = _evaluate(left)
             if type(real) in (int, float):
                 return real + imaginary if isinstance(sign, ast.Add) else real - imaginary
-        case ast.Call(ast.Name("set" | "frozenset"), arguments, []) if len(arguments) <= 1:
-            return frozenset(member for argument in arguments for member in _evaluate(argument))
+        case ast.Call(ast.Name("set" | "frozenset"), [], []):
+            return frozenset()
+        case ast.Call(ast.Name("set" | "frozenset"), [ast.List(items) | ast.Tuple(items) | ast.Set(items)], []):
+            return frozenset(_evaluate(item) for item in items)
         case ast.Call(ast.Name("complex"), [real_part, imaginary_part], []):
             return complex(_evaluate(real_part), _evaluate(imaginary_part))
         case ast.Call(ast.Name("float"), [ast.Constant(str() as text)], []):
             return float(text)
+        case ast.Call(ast.Name("Decimal"), [ast.Constant(str() as text)], []):
+            return Decimal(text)
+        case ast.Call(ast.Name("deque"), [ast.List(items)], []):
+            return deque(_evaluate(item) for item in items)
+        case ast.Call(ast.Name("bytearray"), [ast.Constant(bytes() as data)], []):
+            return bytearray(data)
+        case ast.Call(ast.Name("range" | "Fraction" as name), [_, *_] as arguments, []):
+            numbers = [_evaluate(argument) for argument in arguments]
+            if all(type(number) is int for number in numbers):
+                return range(*numbers) if name == "range" else Fraction(*numbers)
     raise ValueError("not a literal")
 
 

@@ -23,6 +23,9 @@ SHORT = 20
 """Longest text, white space not counted, that may stand in a prompt by accident."""
 _NEXT_TO = 20
 """Characters, white space not counted, between a call and its result where the program shows both."""
+_WRITABLE = frozenset(
+    {"$tuple", "$set", "$frozenset", "$deque", "$dict", "$float", "$int", "$complex", "$bytes", "$bytearray", "$range", "$decimal", "$fraction"}
+)
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
 
 
@@ -105,5 +108,6 @@ def _forms(value: TaggedValue) -> Iterator[str]:
 
 def _has_unwritable(value: TaggedValue) -> bool:
     if isinstance(value, dict):
-        return any(tag in value for tag in ("$object", "$cycle", "$cut")) or any(_has_unwritable(item) for item in value.values())
+        tag = next(iter(value), "")
+        return (tag.startswith("$") and tag not in _WRITABLE) or any(_has_unwritable(item) for item in value.values())
     return isinstance(value, list) and any(_has_unwritable(item) for item in value)
