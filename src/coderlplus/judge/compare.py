@@ -6,6 +6,7 @@ Standard output, by the name in `Problem.checker`:
   `1e-3`), any number within `FLOAT_TOLERANCE` of it, absolute or relative. Line breaks do not count; case does.
 - `exact`: the same text, but for white space at the end.
 - `case_insensitive`: as `tokens`, in lower case.
+- `unordered`: the lines as `tokens`, in any order; empty lines do not count.
 
 Returned values:
 
@@ -15,17 +16,19 @@ Returned values:
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from coderlplus.errors import DataError
 from coderlplus.records import Problem, TaggedValue
 from coderlplus.sandbox import values
 
 FLOAT_TOLERANCE = 1e-6
+_UNORDERED = 1000
 
 Comparator = TypeVar("Comparator")
 
@@ -61,6 +64,15 @@ def same_tokens_in_any_case(actual: str, expected: str) -> bool:
     return same_tokens(actual.lower(), expected.lower())
 
 
+def same_lines_in_any_order(actual: str, expected: str) -> bool:
+    """
+    >>> same_lines_in_any_order("b 1\\na\\n", "a\\n\\nb 1.0"), same_lines_in_any_order("a\\na", "a\\nb")
+    (True, False)
+    """
+    given, wanted = ([line for line in text.split("\n") if line.strip()] for text in (actual, expected))
+    return _same_in_any_order(given, wanted, same_tokens)
+
+
 same_value = partial(values.equal, float_tolerance=FLOAT_TOLERANCE, tuples_as_lists=True)
 
 
@@ -70,18 +82,41 @@ def same_items(actual: TaggedValue, expected: TaggedValue) -> bool:
     (True, False)
     """
     given, wanted = (value.get("$tuple") if isinstance(value, dict) else value for value in (actual, expected))
-    if not isinstance(given, list) or not isinstance(wanted, list) or len(given) != len(wanted):
+    return isinstance(given, list) and isinstance(wanted, list) and _same_in_any_order(given, wanted, same_value)
+
+
+def _same_in_any_order(given: list[Any], wanted: list[Any], same: Callable[[Any, Any], bool]) -> bool:
+    """Whether the items match in some order: first those that are the same in text, then each of the rest against each, at most `_UNORDERED` of
+    them."""
+    if len(given) != len(wanted):
         return False
-    left = list(wanted)
+    left: dict[str, list[Any]] = {}
+    for item in wanted:
+        left.setdefault(json.dumps(item, sort_keys=True), []).append(item)
+    rest = []
     for item in given:
-        found = next((index for index, other in enumerate(left) if same_value(item, other)), None)
+        same_text_left = left.get(json.dumps(item, sort_keys=True))
+        if same_text_left:
+            same_text_left.pop()
+        else:
+            rest.append(item)
+    others = [item for items in left.values() for item in items]
+    if len(rest) > _UNORDERED:
+        return False
+    for item in rest:
+        found = next((index for index, other in enumerate(others) if same(item, other)), None)
         if found is None:
             return False
-        del left[found]
+        del others[found]
     return True
 
 
-STDOUT: dict[str, Callable[[str, str], bool]] = {"tokens": same_tokens, "exact": same_text, "case_insensitive": same_tokens_in_any_case}
+STDOUT: dict[str, Callable[[str, str], bool]] = {
+    "tokens": same_tokens,
+    "exact": same_text,
+    "case_insensitive": same_tokens_in_any_case,
+    "unordered": same_lines_in_any_order,
+}
 VALUES: dict[str, Callable[[TaggedValue, TaggedValue], bool]] = {"values": same_value, "unordered": same_items}
 
 
@@ -95,8 +130,20 @@ def value_comparator(problem: Problem) -> Callable[[TaggedValue, TaggedValue], b
     return _named(problem, VALUES, "values")
 
 
+def check_name(problem: Problem) -> None:
+    """Raise `DataError` if `checker` names a comparator that the tests of the problem cannot use."""
+    kinds = {test.kind for test in problem.tests}
+    if isinstance(problem.checker, str):
+        if "stdio" in kinds:
+            stdout_comparator(problem)
+        if "call" in kinds:
+            value_comparator(problem)
+    if problem.checker is not None and not kinds & {"stdio", "call"}:
+        raise DataError(f"problem {problem.problem_id!r} has a checker, but only check tests, which decide themselves")
+
+
 def _named(problem: Problem, comparators: dict[str, Comparator], default: str) -> Comparator:
     name = problem.checker or default
-    if name not in comparators:
+    if not isinstance(name, str) or name not in comparators:
         raise DataError(f"problem {problem.problem_id!r} has the checker {name!r}; known here are {', '.join(comparators)}")
     return comparators[name]

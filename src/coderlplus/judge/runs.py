@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from coderlplus.judge.checkers import Acceptance, Refusal
-from coderlplus.programs import parse
 from coderlplus.records import Actual, CallInput, CallTest, CheckTest, Failure, Limits, Problem, ProgramInput, StdioInput, StdioTest, VerdictName
 from coderlplus.sandbox import Job, Outcome, values
 
@@ -163,7 +162,7 @@ def refused(test: int, refusal: Refusal, gave: str, expected: str, given: Progra
 
 def _statement(code: str, line: Any) -> str:
     """The innermost statement of test code at this line, in one line and short enough to be shown; without a line, the last one."""
-    statements = [node for node in ast.walk(parse(code)) if isinstance(node, ast.stmt)]
+    statements = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.stmt)]
     last = max((node.end_lineno or 0 for node in statements), default=0)
     place = line if isinstance(line, int) else last
     around = [node for node in statements if node.lineno <= place <= (node.end_lineno or 0)]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import DataError
-from coderlplus.problems import humaneval, mbpp
+from coderlplus.judge import compare
+from coderlplus.problems import code_contests, humaneval, leetcode, livecodebench, mbpp
 from coderlplus.problems.files import Row, read_rows
 from coderlplus.problems.recorded import RecordedProgram, recorded
 from coderlplus.records import Problem, Rollout
@@ -17,14 +19,18 @@ __all__ = ["RecordedProgram", "read_problems", "read_recorded", "read_rollouts"]
 _PROBLEM_FORMATS = {
     "coderlplus problems": ({"problem_id", "statement", "tests"}, Problem.from_json),
     "MBPP": ({"task_id", "code", "test_list"}, mbpp.problem),
+    "LeetCodeDataset": ({"task_id", "prompt", "completion", "entry_point", "test"}, leetcode.problem),
     "HumanEval": ({"task_id", "prompt", "entry_point", "test"}, humaneval.problem),
+    "LiveCodeBench": ({"question_id", "question_content", "starter_code"}, livecodebench.problem),
+    "CodeContests": ({"problem", "tests"}, code_contests.problem),
 }
-_RECORDED = {"task_id", "prompt", "entry_point", "test", "solution"}
+_RECORDED = ({"task_id", "prompt", "entry_point", "test", "solution"}, {"question_id", "question_content", "starter_code"})
 _ROLLOUT = {"rollout_id", "problem_id"}
 
 
 def read_problems(path: str | Path) -> list[Problem]:
-    """The problems of a file: coderlplus JSONL, MBPP (sanitized or full), HumanEval, or recorded programs, which bring their problems along.
+    """The problems of a file: coderlplus JSONL, MBPP (sanitized or full), HumanEval, LeetCodeDataset, LiveCodeBench, CodeContests, or recorded
+    programs, which bring their problems along.
 
     Raises `DataError` naming file and line where a row cannot be used, where the format is none of these, and where two rows give one `problem_id`
     to different problems; rows that repeat a problem count once.
@@ -33,7 +39,7 @@ def read_problems(path: str | Path) -> list[Problem]:
     rows = read_rows(path)
     convert = _problem_format(rows[0])
     for row in rows:
-        problem = row.read(convert)
+        problem = row.read(lambda data: _known(convert(data)))
         if problems.setdefault(problem.problem_id, problem) != problem:
             raise DataError(f"{row.place}: another problem has the id {problem.problem_id!r}; ids must be unique")
     return list(problems.values())
@@ -42,7 +48,7 @@ def read_problems(path: str | Path) -> list[Problem]:
 def read_rollouts(path: str | Path) -> list[Rollout]:
     """The programs of a file: coderlplus JSONL, or recorded programs. Raises `DataError` as `read_problems` does."""
     rows = read_rows(path)
-    if rows[0].data.keys() >= _RECORDED:
+    if any(rows[0].data.keys() >= fields for fields in _RECORDED):
         return [item.rollout for item in read_recorded(path)]
     if not rows[0].data.keys() & _ROLLOUT:
         raise DataError(f"{rows[0].place}: neither a coderlplus program (rollout_id, problem_id, program or completion) nor a recorded one")
@@ -56,16 +62,22 @@ def read_rollouts(path: str | Path) -> list[Rollout]:
 
 
 def read_recorded(path: str | Path) -> list[RecordedProgram]:
-    """Recorded programs with their problems and recorded verdicts. Rollouts are named `<file>/<task>`, and `<file>/<task>/<n>` from the second on."""
+    """Recorded programs with their problems and recorded verdicts. The second program of one name gets `/2` at its end, and so on."""
     stem = Path(path).name.partition(".")[0]
     seen: Counter[str] = Counter()
     programs: list[RecordedProgram] = []
     for row in read_rows(path):
-        task = str(row.data.get("task_id"))
-        seen[task] += 1
-        rollout_id = f"{stem}/{task}" if seen[task] == 1 else f"{stem}/{task}/{seen[task]}"
-        programs.append(row.read(lambda data, rollout_id=rollout_id: recorded(data, rollout_id)))  # type: ignore[misc]
+        for item in row.read(lambda data: recorded(data, stem)):
+            name = item.rollout.rollout_id
+            seen[name] += 1
+            programs.append(item if seen[name] == 1 else replace(item, rollout=replace(item.rollout, rollout_id=f"{name}/{seen[name]}")))
     return programs
+
+
+def _known(problem: Problem) -> Problem:
+    """The problem, if it names a comparator that its tests can use."""
+    compare.check_name(problem)
+    return problem
 
 
 def _problem_format(first: Row) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import pickle
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any, TypeVar
 from coderlplus.errors import DataError
 
 T = TypeVar("T")
+_UNFIT = (TypeError, ValueError, SyntaxError, AttributeError, IndexError, RecursionError, EOFError, zlib.error, pickle.PickleError)
+"""What a conversion may raise on a row of another shape (`DataError` is a `ValueError`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Row:
             return convert(self.data)
         except KeyError as error:
             raise DataError(f"{self.place}: field {error} is missing") from error
-        except (DataError, TypeError, SyntaxError, AttributeError) as error:
+        except _UNFIT as error:
             raise DataError(f"{self.place}: {error}") from error
 
 
@@ -64,6 +67,8 @@ def _lines(path: Path, text: str) -> Iterator[Row]:
                 data = json.loads(line)
             except json.JSONDecodeError as error:
                 raise DataError(f"{place}: not valid JSON ({error.msg} at column {error.colno}); fix or remove the line") from error
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{place}: not JSON that can be read ({error})") from error
             yield _row(data, place)
 
 
@@ -72,6 +77,8 @@ def _listed(path: Path, text: str) -> Iterator[Row]:
         data = json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno}: not valid JSON ({error.msg} at column {error.colno})") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not JSON that can be read ({error})") from error
     for number, item in enumerate(data, 1):
         yield _row(item, f"{path}: row {number}")
 

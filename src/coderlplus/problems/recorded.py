@@ -1,6 +1,7 @@
-"""Recorded programs: rows in HumanEval's form with the program that a model wrote (`solution`) and the verdict of its recorder (`is_solved`).
+"""Recorded programs: what models and people wrote, with the verdict of whoever recorded it.
 
-Recorders' verdicts are kept for comparison only; some are wrong, because the recorder's process had modules imported that the program had not.
+Rows in HumanEval's form with the program (`solution`) and the verdict (`is_solved`), or rows of LiveCodeBench with programs. Recorders' verdicts are
+kept for comparison only; some are wrong, because the recorder's process had modules imported that the program had not.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from coderlplus.problems import humaneval
+from coderlplus.problems import humaneval, livecodebench
 from coderlplus.records import Problem, Rollout
 
 
@@ -22,8 +23,15 @@ class RecordedProgram:
     is_solved: bool | None
 
 
-def recorded(row: Mapping[str, Any], rollout_id: str) -> RecordedProgram:
-    """Read one row; the caller names the rollout."""
-    problem = humaneval.problem(row)
-    rollout = Rollout(rollout_id=rollout_id, problem_id=problem.problem_id, program=row["solution"])
-    return RecordedProgram(problem, rollout, row.get("is_solved"))
+def recorded(row: Mapping[str, Any], file: str) -> list[RecordedProgram]:
+    """The programs of one row. Rollouts are named `<file>/<task>`, of LiveCodeBench `<file>/<question>/<author>`."""
+    if "question_id" in row:
+        problem = livecodebench.problem(row)
+        found = [(f"{file}/{row['question_id']}/{name}", program, is_right) for name, program, is_right in livecodebench.programs(row)]
+    else:
+        problem = humaneval.problem(row)
+        found = [(f"{file}/{problem.problem_id}", row["solution"], row.get("is_solved"))]
+    return [
+        RecordedProgram(problem, Rollout(rollout_id=rollout_id, problem_id=problem.problem_id, program=program), is_solved)
+        for rollout_id, program, is_solved in found
+    ]
