@@ -26,6 +26,7 @@ _OPEN_TREE_CLONE, _MOVE_EMPTY_PATH = 1, 4
 _RDONLY, _NOSUID, _NODEV, _NOEXEC = 1, 2, 4, 8  # the same for mount(2) and mount_setattr(2)
 _MS_REC, _MS_PRIVATE, _MNT_DETACH = 0x4000, 1 << 18, 2
 _PR_SET_PDEATHSIG = 1
+_STREAMS = {"/dev/fd": "/proc/self/fd"} | {f"/dev/{name}": f"/proc/self/fd/{fd}" for fd, name in enumerate(("stdin", "stdout", "stderr"))}
 
 
 def enter(places: Sequence[str]) -> None:
@@ -69,7 +70,7 @@ def _stand_for(pid: int) -> NoReturn:
 
 def _build_root(places: Sequence[str]) -> None:
     _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
-    links = dict(link for place in places for link in _links(place))
+    links = dict(link for place in places for link in _links(place)) | _STREAMS
     trees = {path: _detached_copy(path) for path in _outermost(places)}
     root = Path("/tmp")  # any folder will do: it is covered, and then let go of with all the rest
     _mount("tmpfs", str(root), "tmpfs", _NOSUID | _NODEV, "mode=755,size=1m")

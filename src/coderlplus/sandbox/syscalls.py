@@ -27,7 +27,7 @@ X86_64 = _numbers(
     prctl=157 setrlimit=160 gettid=186 time=201 futex=202 sched_getaffinity=204 getdents64=217 set_tid_address=218 restart_syscall=219
     clock_gettime=228 clock_getres=229 clock_nanosleep=230 exit_group=231 epoll_wait=232 epoll_ctl=233 tgkill=234 openat=257 newfstatat=262
     readlinkat=267 faccessat=269 pselect6=270 ppoll=271 set_robust_list=273 get_robust_list=274 epoll_pwait=281 eventfd2=290 epoll_create1=291
-    dup3=292 pipe2=293 prlimit64=302 getcpu=309 getrandom=318 membarrier=324 statx=332 rseq=334 clone3=435 close_range=436 openat2=437
+    dup3=292 pipe2=293 prlimit64=302 getcpu=309 getrandom=318 statx=332 rseq=334 clone3=435 close_range=436 openat2=437
     faccessat2=439
     """
 )
@@ -41,7 +41,7 @@ ARM64 = _numbers(
     rt_sigprocmask=135 rt_sigpending=136 rt_sigtimedwait=137 rt_sigreturn=139 getresuid=148 getresgid=150 times=153 getpgid=155 getgroups=158
     uname=160 getrlimit=163 setrlimit=164 getrusage=165 prctl=167 getcpu=168 gettimeofday=169 getpid=172 getppid=173 getuid=174 geteuid=175
     getgid=176 getegid=177 gettid=178 sysinfo=179 socketpair=199 getsockname=204 getpeername=205 sendto=206 recvfrom=207 shutdown=210 brk=214
-    munmap=215 mremap=216 clone=220 mmap=222 mprotect=226 madvise=233 prlimit64=261 getrandom=278 membarrier=283 statx=291 rseq=293 clone3=435
+    munmap=215 mremap=216 clone=220 mmap=222 mprotect=226 madvise=233 prlimit64=261 getrandom=278 statx=291 rseq=293 clone3=435
     close_range=436 openat2=437 faccessat2=439
     """
 )
