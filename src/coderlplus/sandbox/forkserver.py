@@ -16,7 +16,7 @@ from typing import Any
 
 from coderlplus.errors import SandboxError
 from coderlplus.sandbox.jobs import EndingName, Job, Outcome
-from coderlplus.sandbox.zygote import END, OUT_OF_MEMORY, WAITING
+from coderlplus.sandbox.zygote import ANSWER, END, KILLED, OUT_OF_MEMORY, REQUEST, WAITING
 
 _ZYGOTE = Path(__file__).with_name("zygote.py")
 _PACKAGE = Path(__file__).parents[1]
@@ -43,7 +43,7 @@ class ForkServer:
         }
         environment = {
             "PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LANG": "C.UTF-8", "PYTHONHASHSEED": str(hash_seed), "MALLOC_ARENA_MAX": "1",
-            "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
+            "LD_BIND_NOW": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
         }  # fmt: skip
         command = [sys.executable, "-s", "-P", "-B", "-X", "utf8", str(_ZYGOTE), str(far.fileno()), json.dumps(settings)]
         try:
@@ -77,46 +77,49 @@ class ForkServer:
         jobs = [job] if job.peer is None else [job, job.peer]
         files: list[int] = []
         try:
-            headers = []
+            request = b""
             for each in jobs:
                 payload = json.dumps(each.payload).encode("utf-8", "surrogatepass")
-                headers.append(_header(each, len(payload)))
+                request += _request(each, len(payload))
                 files += [_memory_file(data) for data in (each.stdin, b"", b"", payload, b"")]
             self.connection.settimeout(max(each.limits.wall_s for each in jobs) + _SLACK_S)
-            socket.send_fds(self.connection, [json.dumps(headers).encode()], files)
+            socket.send_fds(self.connection, [request], files)
             message = self._message()
             if message == WAITING:
                 on_waiting()
                 message = self._message()
-            answers = json.loads(message)
+            if len(message) != len(jobs) * ANSWER.size:
+                raise ValueError(f"{len(message)} bytes are no answer of the fork server")
+            answers = [*ANSWER.iter_unpack(message)]
             peer = None if job.peer is None else self._outcome(job.peer, answers[1], files[5:], None)
             return self._outcome(job, answers[0], files[:5], peer)
         finally:
             for fd in files:
                 os.close(fd)
 
-    def _outcome(self, job: Job, answer: dict[str, Any], files: Sequence[int], peer: Outcome | None) -> Outcome:
+    def _outcome(self, job: Job, answer: tuple[Any, ...], files: Sequence[int], peer: Outcome | None) -> Outcome:
         output_bytes, reply_bytes = job.limits.output_kb << 10, job.reply_kb << 10
         _, stdout_fd, stderr_fd, _, replies_fd = files
         stdout_size, stderr_size, replies_size = (os.fstat(fd).st_size for fd in (stdout_fd, stderr_fd, replies_fd))
-        stdout = os.pread(stdout_fd, output_bytes, 0) if stdout_size else b""
-        replies = os.pread(replies_fd, reply_bytes, 0)
+        stdout = os.pread(stdout_fd, min(stdout_size, output_bytes), 0)
+        replies = os.pread(replies_fd, min(replies_size, reply_bytes), 0)
         over_output = stdout_size > output_bytes or stderr_size > output_bytes or replies_size > reply_bytes
-        code = answer["exit_code"]
+        code, killed_by, cpu_s, wall_s, peak_kb, in_force = answer
+        killed = KILLED[killed_by]
         ending: EndingName
-        stderr = os.pread(stderr_fd, _STDERR_BYTES, max(0, stderr_size - _STDERR_BYTES)).decode("utf-8", "replace") if stderr_size else ""
+        stderr = os.pread(stderr_fd, min(stderr_size, _STDERR_BYTES), max(0, stderr_size - _STDERR_BYTES)).decode("utf-8", "replace")
         detail = ""
-        if not answer["in_force"]:
+        if not in_force:
             ending, detail = "fault", stderr.strip() or "the layers of isolation could not be put in force"
-        elif answer["killed"] == "time" or code == -signal.SIGXCPU or answer["cpu_s"] > job.limits.cpu_s:
+        elif killed == "time" or code == -signal.SIGXCPU or cpu_s > job.limits.cpu_s:
             ending = "time_limit"
         elif over_output:
             ending = "output_limit"
-        elif answer["killed"] == "memory" or replies.endswith(OUT_OF_MEMORY) or (answer["peak_kb"] - self._base_kb) >> 10 >= job.limits.memory_mb:
+        elif killed == "memory" or replies.endswith(OUT_OF_MEMORY) or (peak_kb - self._base_kb) >> 10 >= job.limits.memory_mb:
             ending = "memory_limit"
-        elif code == -signal.SIGKILL and not answer["killed"] and "seccomp" in self.isolation:
+        elif code == -signal.SIGKILL and not killed and "seccomp" in self.isolation:
             ending, detail = "fault", "the program was killed from outside: is this machine short of memory?"
-        elif answer["killed"] or (code == 0 and replies.endswith(END)):
+        elif killed or (code == 0 and replies.endswith(END)):
             ending, code = "returned", 0
         else:
             ending, code = ("signal", -code) if code < 0 else ("exited", code)
@@ -126,9 +129,9 @@ class ForkServer:
             replies=tuple(_parse(replies)),
             stdout=stdout,
             stderr=stderr,
-            cpu_s=round(answer["cpu_s"], 6),
-            wall_s=round(answer["wall_s"], 6),
-            peak_mb=round(answer["peak_kb"] / 1024, 1),
+            cpu_s=round(cpu_s, 6),
+            wall_s=round(wall_s, 6),
+            peak_mb=round(peak_kb / 1024, 1),
             detail=detail,
             isolation=self.isolation,
             peer=peer,
@@ -157,17 +160,10 @@ class ForkServer:
         return stderr.decode("utf-8", "replace")
 
 
-def _header(job: Job, payload_bytes: int) -> dict[str, Any]:
+def _request(job: Job, payload_bytes: int) -> bytes:
     limits = job.limits
-    output, reply = limits.output_kb << 10, job.reply_kb << 10
-    return {
-        "guest": job.guest,
-        "cpu_s": limits.cpu_s,
-        "wall_s": limits.wall_s,
-        "payload_bytes": payload_bytes,
-        "memory_bytes": limits.memory_mb << 20,
-        "file_bytes": max(output, reply, len(job.stdin), payload_bytes) + 1,
-    }
+    file_bytes = max(limits.output_kb << 10, job.reply_kb << 10, len(job.stdin), payload_bytes) + 1
+    return REQUEST.pack(job.guest.encode(), limits.cpu_s, limits.wall_s, limits.memory_mb << 20, file_bytes, payload_bytes)
 
 
 def _memory_file(data: bytes) -> int:

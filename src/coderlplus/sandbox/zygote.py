@@ -2,10 +2,10 @@
 
     python -s -P -B zygote.py SOCKET SETTINGS        (`-s -P` and an environment of our own are `-I` with a hash seed)
 
-A request on the socket is a JSON list of jobs, with five memory files for each job sent along: stdin, stdout, stderr, payload, replies. The answer is
-a JSON list of how the children ended; a job that waits instead of working is said to do so before (`WAITING`). The fork server never reads what is in
-the files, so its memory, which every child inherits, holds nothing of any job: no input, no test, no output of another program. When the other end of
-the socket closes, it kills its children and ends.
+A request on the socket is one `REQUEST` for each of one or two jobs, with five memory files for each sent along: stdin, stdout, stderr, payload,
+replies. The answer is one `ANSWER` for each: how the children ended; a job that waits instead of working is said to do so before (`WAITING`). The fork
+server never reads what is in the files, so its memory, which every child inherits, holds nothing of any job: no input, no test, no output of another
+program. When the other end of the socket closes, it kills its children and ends.
 """
 
 from __future__ import annotations
@@ -30,19 +30,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-# What a child costs is the pages that it touches. Those that the hooks of `random` and `threading` touch are a third of all: the generator is seeded
-# by us, and there is one thread.
-_register_at_fork, os.register_at_fork = os.register_at_fork, lambda **hooks: None
-sys.modules.pop("random", None)
-import random  # noqa: E402
-
 PRELOADED = (
     "abc array bisect calendar cmath collections collections.abc contextlib copy dataclasses datetime decimal encodings.ascii encodings.latin_1 "
     "encodings.utf_8 enum fractions functools heapq io itertools json linecache math numbers operator queue random re statistics string struct "
     "textwrap threading time traceback types typing"
 )
 END, OUT_OF_MEMORY = b"end\n", b"memory\n"
-WAITING = b'"waiting"'
+WAITING = b"waiting"
+REQUEST = struct.Struct("=96sddqqq")
+"""Guest, CPU and wall limit in s, memory in bytes, most bytes of any file, bytes of the payload."""
+ANSWER = struct.Struct("=iBddq?")
+"""Exit code (negative: signal), index in `KILLED`, CPU and wall time in s, largest resident size in kB, whether all layers were in force."""
+KILLED = ("", "time", "memory", "done", "gone")
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
@@ -112,43 +111,40 @@ class Host:
 class Child:
     """One running job: its process, and the files that it reads and writes."""
 
-    def __init__(self, header: dict[str, Any], files: Sequence[int]) -> None:
-        self.header = header
+    __slots__ = (
+        "cpu_clock", "cpu_limit_s", "cpu_s", "file_bytes", "files", "guest", "killed", "memory_bytes", "payload_bytes", "peak_kb", "pid", "pidfd",
+        "started", "status", "wall_limit_s", "wall_s",
+    )  # fmt: skip
+
+    def __init__(self, header: bytes, files: Sequence[int]) -> None:
+        self.guest, self.cpu_limit_s, self.wall_limit_s, self.memory_bytes, self.file_bytes, self.payload_bytes = REQUEST.unpack(header)
         self.files = files
-        self.cpu_limit_s = float(header["cpu_s"])
-        self.wall_limit_s = float(header["wall_s"])
-        self.killed = ""
-        self.status = 0
-        self.cpu_s = self.wall_s = 0.0
-        self.peak_kb = 0
-        self.pid = self.pidfd = -1
+        self.killed = 0
 
     def start(self, confinement: Any, peer: int) -> None:
         self.started = time.monotonic()
         self.pid = os.fork()
         if self.pid == 0:
             self._run(confinement, peer)
-        self.pidfd = os.pidfd_open(self.pid)
-        self.cpu_clock = (~self.pid << 3) | 2
 
     def _run(self, confinement: Any, peer: int) -> None:
         """In the child, to its end."""
         status = 1
         try:
-            for target, fd in enumerate(self.files):
-                os.dup2(fd, target)
+            if self.files[0] != 0:
+                for target, fd in enumerate(self.files):
+                    os.dup2(fd, target)
             if peer >= 0:
                 os.dup2(peer, PEER)
                 HOST.peer = PEER
             os.closerange(PEER if peer < 0 else PEER + 1, OPEN_FD_BOUND)
-            header = self.header
-            confinement.apply(cpu_s=self.cpu_limit_s, memory_bytes=header["memory_bytes"], file_bytes=header["file_bytes"])
+            confinement.apply(cpu_s=self.cpu_limit_s, memory_bytes=self.memory_bytes, file_bytes=self.file_bytes)
             os.write(READY, ONE)
             os.close(READY)
             gc.enable()
-            payload = os.read(PAYLOAD, header["payload_bytes"])
+            payload = os.read(PAYLOAD, self.payload_bytes)
             os.close(PAYLOAD)
-            FUNCTIONS[header["guest"]](DECODE(payload.decode())[0], HOST)
+            FUNCTIONS[self.guest](DECODE(payload.decode())[0], HOST)
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(Exception):
                     stream.flush()
@@ -172,14 +168,18 @@ class Child:
         with open(f"/proc/{self.pid}/stat", "rb") as file:  # noqa: PTH123
             fields = file.read().rpartition(b")")[2].split()
         threads, pages = int(fields[17]), int(fields[21])
-        return pages * PAGE_BYTES - BASE_BYTES + (threads - 1) * THREAD_BYTES > self.header["memory_bytes"]
+        return pages * PAGE_BYTES - BASE_BYTES + (threads - 1) * THREAD_BYTES > self.memory_bytes
 
     def time_left_s(self, now: float) -> float:
         return min(self.cpu_limit_s - self.used_cpu_s(), self.wall_limit_s - (now - self.started))
 
     def kill(self, why: str) -> None:
-        self.killed = why
+        self.killed = KILLED.index(why)
         signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
+    def watch(self) -> None:
+        self.pidfd = os.pidfd_open(self.pid)
+        self.cpu_clock = (~self.pid << 3) | 2
 
     def reap(self) -> None:
         _, self.status, usage = os.wait4(self.pid, 0)
@@ -188,9 +188,8 @@ class Child:
         self.peak_kb = usage.ru_maxrss
         os.close(self.pidfd)
 
-    def answer(self) -> dict[str, Any]:
-        code = os.waitstatus_to_exitcode(self.status)
-        return {"exit_code": code, "killed": self.killed, "cpu_s": self.cpu_s, "wall_s": self.wall_s, "peak_kb": self.peak_kb}
+    def answer(self, in_force: bool) -> bytes:
+        return ANSWER.pack(os.waitstatus_to_exitcode(self.status), self.killed, self.cpu_s, self.wall_s, self.peak_kb, in_force)
 
 
 def supervise(children: list[Child], connection: socket.socket, poll: select.poll) -> None:
@@ -239,38 +238,48 @@ def supervise(children: list[Child], connection: socket.socket, poll: select.pol
 
 
 def serve(connection: socket.socket, confinement: Any, guests: _Guests) -> None:
+    """Run jobs until the other end is gone. It does little more than fork: every page that it writes in between is copied or made writable again."""
     poll = select.poll()
     poll.register(connection.fileno(), 0)
     while True:
-        request, files, _, _ = socket.recv_fds(connection, MAX_REQUEST, MAX_FILES)
+        os.closerange(0, JOB_FILES)  # the files of a job come to lie where its child needs them
+        request, ancillary, _, _ = connection.recvmsg(MAX_REQUEST, MAX_ANCILLARY)
         if not request:
             os._exit(0)
-        headers = json.loads(request)
-        for header in headers:
-            name = header["guest"]
-            if name not in FUNCTIONS:
-                module, _, function = name.partition(":")
-                FUNCTIONS[name] = getattr(guests.load(module), function)
-                gc.collect()
-                gc.freeze()
-        children = [Child(header, files[5 * index : 5 * index + 5]) for index, header in enumerate(headers)]
+        files = struct.unpack(f"{JOB_FILES * len(request) // REQUEST.size}i", ancillary[0][2])
+        headers = [request[start : start + REQUEST.size] for start in range(0, len(request), REQUEST.size)]
+        children = [Child(header, files[JOB_FILES * index :][:JOB_FILES]) for index, header in enumerate(headers)]
+        for child in children:
+            if child.guest not in FUNCTIONS:
+                FUNCTIONS[child.guest] = _load(guests, child.guest)
         pair = socket.socketpair() if len(children) == 2 else ()
         for index, child in enumerate(children):
             child.start(confinement, pair[index].fileno() if pair else -1)
         for end in pair:
             end.close()
-        for fd in files:
-            os.close(fd)
+        os.closerange(0, JOB_FILES)
+        if pair:
+            os.closerange(FIRST_FREE + 1, OPEN_FD_BOUND)
+        for child in children:
+            child.watch()
         supervise(children, connection, poll)
         try:
             in_force = os.eventfd_read(READY) == len(children)
         except BlockingIOError:
             in_force = False
-        connection.send(json.dumps([child.answer() | {"in_force": in_force} for child in children]).encode())
+        connection.send(b"".join([child.answer(in_force) for child in children]))
+
+
+def _load(guests: _Guests, guest: bytes) -> Callable[[Any, Host], object]:
+    module, _, function = guest.rstrip(b"\0").decode().partition(":")
+    loaded: Callable[[Any, Host], object] = getattr(guests.load(module), function)
+    gc.collect()
+    gc.freeze()
+    return loaded
 
 
 def _arrange_descriptors(connection_fd: int) -> socket.socket:
-    """Keep the low descriptors for what children have there, so that a child needs no more than to copy its files on to them."""
+    """Keep the low descriptors for what children have there."""
     if connection_fd != FIRST_FREE:
         os.dup2(connection_fd, FIRST_FREE, inheritable=False)
         os.close(connection_fd)
@@ -284,23 +293,21 @@ def _arrange_descriptors(connection_fd: int) -> socket.socket:
 
 def _open_streams() -> None:
     """Make the standard streams of the children, on files of the kind that they will have."""
-    stderr = os.dup(2)
     for fd in range(3):
         file = os.memfd_create("stream")
         os.dup2(file, fd)
         os.close(file)
     HOST.open_streams()
-    os.dup2(stderr, 2)
-    os.close(stderr)
 
 
 _BUILTINS = dict(vars(builtins))
-FUNCTIONS: dict[str, Callable[[Any, Host], object]] = {}
+FUNCTIONS: dict[bytes, Callable[[Any, Host], object]] = {}
 HOST = Host()
 DECODE = json.JSONDecoder().raw_decode
 ONE = struct.pack("Q", 1)
 PAYLOAD, REPLIES, READY, RULESET, PEER, FIRST_FREE = 3, 4, 5, 6, 7, 8
 """File descriptors in a child, after the standard ones."""
+JOB_FILES = 5
 BASE_BYTES = 0
 PAGE_BYTES = resource.getpagesize()
 THREAD_BYTES = 256 << 10
@@ -309,12 +316,16 @@ MEMORY_CHECK_S = 0.1
 WAITS_AFTER_S, WAITS_SHARE = 0.5, 0.1
 """A job has used less than this share of the time after this time: it waits, and another may run instead."""
 OPEN_FD_BOUND = 256
-MAX_REQUEST = 1 << 16
-MAX_FILES = 10
+MAX_REQUEST = 2 * REQUEST.size
+MAX_ANCILLARY = socket.CMSG_SPACE(2 * JOB_FILES * 4)
 
 
 def main() -> None:
     global BASE_BYTES
+    # What a child costs is the pages that it touches. Those that the hooks of `random` and `threading` touch after a fork are a third of all: but the
+    # generator is seeded by us, and there is one thread.
+    register_at_fork, os.register_at_fork = os.register_at_fork, lambda **hooks: None
+    sys.modules.pop("random", None)
     connection = _arrange_descriptors(int(sys.argv[1]))
     settings = json.loads(sys.argv[2])
     os.chdir("/")
@@ -330,12 +341,11 @@ def main() -> None:
         confine.namespaces.enter([*settings["roots"], settings["package"]])
     for name in PRELOADED.split():
         importlib.import_module(name)
-    os.register_at_fork = _register_at_fork
+    os.register_at_fork = register_at_fork
     confinement = confine.Confinement(in_force, settings["roots"])
     confinement.move_ruleset(RULESET)
     confinement.apply_to_zygote()
-    random.seed(settings["hash_seed"])
-    _open_streams()
+    sys.modules["random"].seed(settings["hash_seed"])
     sys.argv[:] = ["program.py"]
     gc.disable()
     gc.collect()
@@ -343,6 +353,7 @@ def main() -> None:
     with open("/proc/self/statm", "rb") as file:  # noqa: PTH123  # not ru_maxrss: that survives exec, and would be the memory of our owner
         BASE_BYTES = int(file.read().split()[1]) * PAGE_BYTES
     connection.send(json.dumps({"in_force": in_force, "missing": missing, "base_kb": BASE_BYTES >> 10}).encode())
+    _open_streams()
     serve(connection, confinement, guests)
 
 
