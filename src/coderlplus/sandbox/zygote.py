@@ -3,9 +3,9 @@
     python -s -P -B zygote.py SOCKET SETTINGS        (`-s -P` and an environment of our own are `-I` with a hash seed)
 
 A request on the socket is one `REQUEST` for each of one or two jobs, with five memory files for each sent along: stdin, stdout, stderr, payload,
-replies. The answer is one `ANSWER` for each: how the children ended; a job that waits instead of working is said to do so before (`WAITING`). The fork
-server never reads what is in the files, so its memory, which every child inherits, holds nothing of any job: no input, no test, no output of another
-program. When the other end of the socket closes, it kills its children and ends.
+replies. The answer is one `ANSWER` for each: how the children ended; a job that waits instead of working is said to do so before (`WAITING`). The
+fork server never reads what is in the files, so its memory, which every child inherits, holds nothing of any job: no input, no test, no output of
+another program. When the other end of the socket closes, it kills its children and ends.
 """
 
 from __future__ import annotations
