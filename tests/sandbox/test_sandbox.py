@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -71,7 +69,7 @@ def test_outcomes_are_in_the_order_of_the_jobs(sandbox: Sandbox) -> None:
 
 def test_jobs_that_wait_hold_up_nobody_and_the_workers_in_their_place_go_again() -> None:
     with Sandbox(workers=1) as sandbox:
-        waiting = [sandbox.submit(script("import time; time.sleep(60)", Limits(wall_s=6))) for _ in range(2)]
+        waiting = [sandbox.submit(script("import time; time.sleep(60)", Limits(wall_s=4))) for _ in range(2)]
         assert sandbox.submit(script("print(1)")).result().stdout == b"1\n"
         assert not any(future.done() for future in waiting)
         assert {future.result().ending for future in waiting} == {"time_limit"}
@@ -147,20 +145,6 @@ def test_closing_ends_what_runs() -> None:
     assert future.cancelled() or future.result().ending == "fault"
     with pytest.raises(SandboxError, match="closed"):
         sandbox.submit(script(""))
-
-
-def test_the_death_of_the_owner_ends_everything() -> None:
-    code = (
-        "from coderlplus.sandbox import Sandbox, Job\nimport os\n"
-        "sandbox = Sandbox(workers=1)\n"
-        f"sandbox.submit(Job(guest={STDIO!r}, payload={{'setup_code': '', 'program': 'while True: pass', 'stdins': ['']}}))\n"
-        "print(sandbox.processes()[0], flush=True)\nos.kill(os.getpid(), 9)"
-    )
-    owner = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    process = Path(f"/proc/{owner.stdout.strip()}")
-    deadline = time.monotonic() + 20
-    while process.exists() and "Z" not in (process / "stat").read_text().rpartition(")")[2][:3]:
-        assert time.monotonic() < deadline
 
 
 def test_a_sandbox_does_not_survive_a_fork(sandbox: Sandbox) -> None:

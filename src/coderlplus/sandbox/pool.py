@@ -212,7 +212,11 @@ class _Worker:
         for _ in range(2):
             if self.sandbox.closed:
                 return Outcome(ending="fault", detail="the sandbox was closed", isolation=isolation)
-            server = self.server(job.hash_seed)
+            try:
+                server = self.server(job.hash_seed)
+            except SandboxError as error:  # fork servers did start here before
+                reason = str(error)
+                continue
             waits = False
 
             def on_waiting() -> None:
