@@ -1,4 +1,4 @@
-"""`coderlplus trace`: run one program and show the values that its variables had."""
+"""`coderlplus trace`: run one program and show what it did."""
 
 from __future__ import annotations
 
@@ -10,38 +10,74 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from coderlplus.errors import ConfigError, DataError
-from coderlplus.records import CallInput, Limits, ProgramInput, StdioInput, Trace
+from coderlplus.records import AlignmentTask, CallInput, Limits, ProgramInput, StdioInput, read_jsonl
+from coderlplus.report import write_trace
+from coderlplus.report.trace_text import print_answer, print_steps, print_variables
 from coderlplus.sandbox import Sandbox, values
-from coderlplus.tracing import trace as trace_program
+from coderlplus.tracing import TraceRequest, trace_many
 
-_SEMANTICS = ("final", "binding", "official")
+SEMANTICS = ("final", "binding", "official")
+MAX_STEPS = 5000
+"""Steps of a run that are recorded for `--steps` and `--html`."""
 
 
 def trace(
-    program: Annotated[Path, typer.Argument(help="A Python program; - reads it from standard input.", show_default=False)],
-    stdin: Annotated[Path | None, typer.Option(help="File that the program gets as its standard input (default: none).", show_default=False)] = None,
+    program: Annotated[Path | None, typer.Argument(help="A Python program; - reads it from standard input.", show_default=False)] = None,
+    stdin: Annotated[Path | None, typer.Option(help="File that the program gets as its standard input; - hands on ours.", show_default=False)] = None,
     call: Annotated[str | None, typer.Option(help="Call to trace after the program has run, e.g. 'f(3)' or 'Solution().f([1, 2])'.")] = None,
+    task: Annotated[str | None, typer.Option(help="Take program and input from an alignment task: FILE, or FILE:2 for its second.")] = None,
+    answer: Annotated[str | None, typer.Option(help="A model's answer to the task, as text or a file: predicted beside true values.")] = None,
     semantics: Annotated[str, typer.Option(help="final, binding or official; see the documentation of tracing.")] = "final",
     cpu_s: Annotated[float, typer.Option(help="CPU time limit of a run, seconds.", min=0.01)] = Limits().cpu_s,
     as_json: Annotated[bool, typer.Option("--json", help="Print the trace as one JSON object.")] = False,
+    steps: Annotated[bool, typer.Option("--steps", help=f"Show what the program did step by step (the first {MAX_STEPS:,} steps).")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page in which the run is stepped through.", show_default=False)] = None,
 ) -> None:
     """Run a program in the sandbox and show the values of its variables."""
-    if semantics not in _SEMANTICS:
-        raise ConfigError(f"unknown semantics {semantics!r}; use {', '.join(_SEMANTICS)}")
-    if stdin is not None and call is not None:
-        raise ConfigError("--stdin and --call exclude each other: a program either reads its input or is called")
-    given: ProgramInput = StdioInput(_read(stdin)) if stdin is not None else StdioInput("") if call is None else parse_call(call)
-    source = sys.stdin.read() if str(program) == "-" else _read(program)
-    with Sandbox(workers=1) as sandbox:
-        result = trace_program(sandbox, source, given, limits=Limits(cpu_s=cpu_s), semantics=semantics)  # type: ignore[arg-type]
+    if semantics not in SEMANTICS:
+        raise ConfigError(f"unknown semantics {semantics!r}; use {', '.join(SEMANTICS)}")
+    if html is not None and html.is_dir():
+        raise ConfigError(f"cannot write {html}: it is a folder; name a file with --html")
+    asked = read_task(task) if task is not None else None
+    said = _answer(answer) if answer is not None else None
+    if asked is None:
+        if said is not None:
+            raise ConfigError("an answer is to a task: say with --task FILE to which")
+        if str(program) == str(stdin) == "-":
+            raise ConfigError("program and standard input cannot both be -; name a file for one of them")
+        given = _input(stdin, call)
+        source, title, setup_code = _program(program), "program" if str(program) == "-" else Path(str(program)).name, ""
+    else:
+        if program is not None or stdin is not None or call is not None:
+            raise ConfigError("a task has its own program and input: give either --task, or a program with --stdin or --call")
+        source, given, title, setup_code = asked.program, asked.input, f"task {asked.task_id}", asked.setup_code
+    request = TraceRequest(
+        program=source,
+        input=given,
+        setup_code=setup_code,
+        limits=Limits(cpu_s=cpu_s),
+        semantics=semantics,  # type: ignore[arg-type]
+        max_steps=MAX_STEPS if steps or html is not None else 0,
+    )
+    with Console(stderr=True).status("tracing"), Sandbox(workers=1) as sandbox:
+        (result,) = trace_many(sandbox, [request])
+    if result.ending.kind == "syntax_error":
+        place = f", line {result.ending.line}" if result.ending.line else ""
+        raise DataError(f"{title}{place}: {result.ending.message or 'syntax error'}; a program that is not valid Python has nothing to trace")
+    if html is not None:
+        write_trace(result, html, title=title, task=asked, answer=said)
+        print(html, file=sys.stderr if as_json or steps else sys.stdout)
     if as_json:
         print(json.dumps(result.to_json()))
-    else:
-        _print(result, Console())
+        return
+    if html is not None and not steps:
+        return
+    console = Console(highlight=False)
+    if asked is not None:
+        print_answer(asked, said, console)
+    (print_steps if steps else print_variables)(result, console)
 
 
 def parse_call(text: str) -> CallInput:
@@ -60,35 +96,60 @@ def parse_call(text: str) -> CallInput:
             raise ValueError("only a function or a method of Solution() can be called")
         if any(keyword.arg is None for keyword in node.keywords):
             raise ValueError("arguments cannot be unpacked")
-        args = tuple(values.encode(ast.literal_eval(argument)) for argument in node.args)
-        kwargs = {str(keyword.arg): values.encode(ast.literal_eval(keyword.value)) for keyword in node.keywords}
+        args = tuple(values.encode(_literal(argument)) for argument in node.args)
+        kwargs = {str(keyword.arg): values.encode(_literal(keyword.value)) for keyword in node.keywords}
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
-        raise ConfigError(f"cannot call {text!r} ({error}); write a call with literal arguments, like 'f(3)' or 'Solution().f([1, 2])'") from error
+        reason = error.msg if isinstance(error, SyntaxError) else error
+        raise ConfigError(f"cannot call {text!r} ({reason}); write a call with literal arguments, like 'f(3)' or 'Solution().f([1, 2])'") from error
     return CallInput(entry_point, args, kwargs)
 
 
-def _read(path: Path) -> str:
+def read_task(place: str) -> AlignmentTask:
+    """The task that `FILE` (its first) or `FILE:n` (its n-th, from 1) names. Raises `DataError` where there is none."""
+    name, _, number = place.rpartition(":")
+    if Path(place).exists() or not name or not number.isdecimal():
+        name, number = place, "1"
+    for count, task in enumerate(read_jsonl(Path(name), AlignmentTask), 1):
+        if count == int(number):
+            return task
+    raise DataError(f"{name} has no task number {number}; name one that it has, like {name}:1")
+
+
+def _literal(node: ast.expr) -> object:
     try:
-        return path.read_text(encoding="utf-8")
+        return ast.literal_eval(node)
+    except ValueError:
+        raise ValueError(f"{ast.unparse(node)} is no literal") from None
+
+
+def _program(path: Path | None) -> str:
+    if path is None:
+        raise ConfigError("name a program to trace, or a task with --task")
+    return _read(path).removeprefix("\ufeff")
+
+
+def _input(stdin: Path | None, call: str | None) -> ProgramInput:
+    if stdin is not None and call is not None:
+        raise ConfigError("--stdin and --call exclude each other: a program either reads its input or is called")
+    if call is not None:
+        return parse_call(call)
+    if stdin is None:
+        raise ConfigError("say what the program gets: --stdin FILE (/dev/null for nothing), or --call 'f(3)' to call a function of it")
+    return StdioInput(_read(stdin))
+
+
+def _answer(text_or_file: str) -> str:
+    try:
+        is_file = Path(text_or_file).is_file()
+    except (OSError, ValueError):  # no name that a file can have
+        is_file = False
+    return _read(Path(text_or_file)) if is_file else text_or_file
+
+
+def _read(path: Path) -> str:
+    """The text of a file, with its line ends as they are; - is our own standard input."""
+    try:
+        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        return data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {error.strerror if isinstance(error, OSError) else 'it is not UTF-8 text'}") from error
-
-
-def _print(result: Trace, console: Console) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("scope", "variable", "value"):
-        table.add_column(column, overflow="fold")
-    for scope, names in result.variables.items():
-        for position, (name, value) in enumerate(names.items()):
-            table.add_row(Text("" if position else scope, "dim"), Text(name, "cyan"), Text(values.to_source(value)))
-    console.print(table if result.variables else Text("no variables", "dim"))
-    if result.output:
-        console.print(Text("\noutput", "bold"))
-        console.print(Text(result.output.rstrip("\n")))
-    ending = result.ending
-    if ending.kind == "finished" and isinstance(result.input, CallInput):
-        console.print(Text.assemble(("\nreturned ", "bold"), values.to_source(result.value)))
-    told = ": ".join(part for part in (ending.kind.replace("_", " "), ending.type, ending.message) if part)
-    console.print(Text.assemble(("\nended ", "bold"), told, f" (line {ending.line})" if ending.line else ""))
-    if not result.deterministic:
-        console.print(Text("two runs differ: chance or time plays a part, so no task would be made of this program", "yellow"))

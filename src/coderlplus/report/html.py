@@ -53,7 +53,8 @@ def write(out: Path, page: str, option: str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink()
-        raise DataError(f"cannot write {out}: {error.strerror}; name another file with {option}") from error
+        reason = "its folder is a file" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
+        raise DataError(f"cannot write {out}: {reason}; name another file with {option}") from error
 
 
 def _read(name: str) -> str:

@@ -1,29 +1,26 @@
-// The viewer: draws where the replay stands and moves it. Only what a step changes is touched, so a step costs the same in a run of any length.
+// The viewer: moves the replay and draws where it stands, here the program and the controls. Only what a step changes is touched, so that a step
+// costs the same in a run of any length.
 
 const data = JSON.parse(byId("data").textContent);
 const replay = new Replay(data);
 const END = replay.steps.length; // the position after the last step: the end of the run
-const INNERMOST = 6; // calls of a deep stack that are shown, beside the outermost
-const PRINTED = 20_000; // characters of what was printed that are shown at once
 const COLORS = ["c-ours", "c-grpo", "c-kl", "c-0", "c-7", "c-3", "c-2", "c-5"]; // of functions
 
 const lines = []; // the elements of the source lines
 let position = null;
 let marked = []; // elements that wear a mark of the current position
-let long = []; // long values that changed: [element, the part that is new]
-const cards = new Map(); // frame → what is shown of it
 
-const last = (text, limit) => (text.length > limit ? `… ${text.slice(text.length - limit)}` : text);
 const clipped = (text, limit) => (text.length > limit ? `${text.slice(0, limit)}…` : text);
 const colorOf = (scope) => COLORS[Math.max(0, data.scopes.indexOf(scope)) % COLORS.length];
 const readable = (scope) => (scope === "<module>" ? "module" : scope.replaceAll(".<locals>", ""));
-const unseen = (text) => h("span", { class: "unseen" }, text);
 
 function ending({ kind, type, message, line }) {
   if (kind === "exception") return `${[type, message].filter(Boolean).join(": ")}${line ? ` (line ${line})` : ""}`;
   if (kind === "finished") return data.value === null ? "finished" : `returned ${clipped(data.value, 200)}`;
   return [kind.replace("_", " "), message].filter(Boolean).join(" ");
 }
+
+const wentWell = ({ kind, message }) => kind === "finished" || (kind === "exit" && ["0", "None", undefined].includes(message));
 
 function showHead() {
   const { call, text } = data.input;
@@ -32,7 +29,7 @@ function showHead() {
   const short = call || (text.trim() === text.trimEnd() && !text.trimEnd().includes("\n") && text.length < 100);
   const given = [call ? "called as " : text ? "standard input: " : "no input", text && short && h("code", { class: "given" }, clipped(text.trimEnd(), 300))];
   byId("about").append(h("p", { class: "meta" }, h("span", {}, given),
-    h("span", { class: `badge ${data.ending.kind === "finished" ? "good" : "bad"}` }, ending(data.ending))));
+    h("span", { class: `badge ${wentWell(data.ending) ? "good" : "bad"}` }, ending(data.ending))));
   if (!short) byId("about").append(h("pre", { class: "input", tabindex: "0", role: "region", "aria-label": "Standard input" }, text));
   const cut = { steps: "no more are kept", bytes: "their values fill the space", time: "recording took too long" }[data.cut];
   const notes = [
@@ -63,9 +60,8 @@ function showPicture() {
     const color = colorOf(frame.scope);
     paths.set(color, `${paths.get(color) || ""}M${number - 0.5} ${line - 0.5}h1`);
   }
-  const failed = data.ending.kind !== "finished" && data.ending.kind !== "exit";
   picture.append(...[...paths].map(([color, d]) => s("path", { d, class: color })));
-  if (failed) picture.append(s("path", { class: "failure", d: `M${END} 0v${lines.length}` }));
+  if (!wentWell(data.ending)) picture.append(s("path", { class: "failure", d: `M${END} 0v${lines.length}` }));
 }
 
 function icon(...paths) {
@@ -147,7 +143,7 @@ function drawLine(step) {
     ? step.changes.slice(0, 4).map(({ name, after }) => h("span", {}, after === undefined ? `${name} is gone` : `${name} = ${clipped(after, 60)}`))
     : kind === "exception" ? [h("span", {}, ending({ ...data.ending, line: null }))] : [];
   if (notes.length) {
-    const aside = h("span", { class: "aside" }, notes);
+    const aside = h("span", { class: "aside" }, notes.flatMap((note) => [" ", note]));
     line.lastElementChild.append(aside);
     marked.push(aside);
   }
@@ -156,117 +152,6 @@ function drawLine(step) {
   const margin = Math.min(48, box.clientHeight / 4);
   if (top - margin < box.scrollTop) box.scrollTop = top - box.clientHeight / 3;
   else if (top + line.offsetHeight + margin > box.scrollTop + box.clientHeight) box.scrollTop = top - (box.clientHeight * 2) / 3;
-}
-
-// The calls that are open, innermost first; of a deep stack the innermost and the outermost.
-function openCalls(top) {
-  const open = [];
-  for (let entry = top; entry; entry = entry.caller) open.push(entry.frame);
-  return open;
-}
-
-function drawVariables(step) {
-  const box = byId("variables");
-  if (!step) {
-    byId("variables-head").textContent = "Variables at the end";
-    box.replaceChildren(...data.variables.map(([scope, values]) => finalCard(scope, values)));
-    if (!data.variables.length) box.replaceChildren(h("p", { class: "note" }, "No variables."));
-    box.scrollTop = 0;
-    return;
-  }
-  byId("variables-head").textContent = "Variables";
-  const open = openCalls(step.stack);
-  const hidden = open.length > INNERMOST + 2 ? open.slice(INNERMOST, -1) : [];
-  const shown = hidden.length ? [...open.slice(0, INNERMOST), open.at(-1)] : open;
-  const owners = step.changes.map(({ frame }) => frame).filter((frame) => !shown.includes(frame));
-  const nodes = [...shown.slice(0, INNERMOST), ...new Set(owners)].map((frame) => card(frame, step));
-  if (hidden.length) nodes.push(h("p", { class: "note" }, `… ${counted(hidden.length, "call")} between …`));
-  nodes.push(...shown.slice(INNERMOST).map((frame) => card(frame, step)));
-  arrange(box, nodes);
-  for (const [value, part] of long) value.scrollTop = part.offsetTop - value.clientHeight / 2;
-  long = [];
-  const changed = box.querySelector(".changed");
-  const below = changed && changed.getBoundingClientRect().bottom - box.getBoundingClientRect().bottom + box.scrollTop;
-  box.scrollTop = below > 0 ? below + box.clientHeight / 3 : 0;
-}
-
-// Make `nodes` the children of `box`, moving none that is in its place.
-function arrange(box, nodes) {
-  nodes.forEach((node, index) => box.children[index] !== node && box.insertBefore(node, box.children[index] || null));
-  while (box.children.length > nodes.length) box.lastElementChild.remove();
-}
-
-const heading = (scope, where) => h("h3", {}, h("i", { class: `swatch ${colorOf(scope)}` }), readable(scope), where);
-
-function finalCard(scope, values) {
-  const rows = values.map(([name, text]) => h("tr", {}, h("th", { scope: "row" }, h("code", {}, name)), h("td", {}, h("code", {}, text))));
-  return h("div", { class: "card" }, heading(scope), h("table", { class: "values" }, h("tbody", {}, rows)));
-}
-
-// What is shown of a frame: made once, then kept up to date.
-function card(frame, step) {
-  if (!cards.has(frame)) {
-    const where = h("small", {});
-    const body = h("tbody", {});
-    const node = h("div", { class: "card" }, heading(frame.scope, where), h("table", { class: "values" }, body));
-    cards.set(frame, { node, where, body, rows: new Map() });
-    if (cards.size > 200) cards.delete(cards.keys().next().value);
-  }
-  const { node, where, body, rows } = cards.get(frame);
-  node.classList.toggle("running", frame === step.frame);
-  where.textContent = [frame.number && `call ${frame.number}`, frame !== step.frame && frame.line && `at line ${frame.line}`].filter(Boolean).join(" · ");
-  const changes = new Map(step.changes.filter((change) => change.frame === frame).map((change) => [change.name, change]));
-  for (const [name, row] of rows) {
-    if (row.text === frame.values.get(name) && !row.change && !changes.has(name)) continue;
-    fill(row, frame.values.get(name), null);
-  }
-  for (const name of frame.order) {
-    if (!frame.values.has(name)) continue;
-    if (!rows.has(name)) rows.set(name, newRow(name));
-    const row = rows.get(name);
-    if (row.text === undefined || changes.has(name)) fill(row, frame.values.get(name), changes.get(name));
-  }
-  const present = frame.order.filter((name) => frame.values.has(name));
-  arrange(body, present.map((name) => rows.get(name).node));
-  node.classList.toggle("empty", !present.length);
-  return node;
-}
-
-function newRow(name) {
-  const sign = h("td", { class: "sign" });
-  const code = h("code", {});
-  return { node: h("tr", {}, h("th", { scope: "row" }, h("code", {}, name)), sign, h("td", {}, code)), sign, code };
-}
-
-function fill(row, text, change) {
-  row.text = text;
-  row.change = change;
-  row.node.classList.toggle("changed", Boolean(change));
-  const isNew = change && change.before === undefined;
-  row.sign.replaceChildren(...(change ? [h("span", { "aria-hidden": "true" }, isNew ? "+" : "•"), unseen(isNew ? "new" : "changed")] : []));
-  if (!change || isNew || text === undefined) {
-    row.code.textContent = text ?? "";
-    return;
-  }
-  const [start, end] = difference(change.before, text);
-  const mark = h("mark", {}, text.slice(start, end));
-  row.code.replaceChildren(text.slice(0, start), mark, text.slice(end));
-  if (text.length > 200) long.push([row.code, mark]);
-}
-
-function drawPrinted(step) {
-  const box = byId("printed");
-  const until = step ? step.printed : data.output.length;
-  const from = step && step.number ? replay.steps[step.number - 1].printed : step ? 0 : until;
-  const before = last(data.output.slice(0, Math.min(from, until)), PRINTED);
-  const fresh = last(data.output.slice(Math.min(from, until), until), PRINTED);
-  const key = `${until}/${fresh.length}`;
-  if (box.dataset.shown === key) return;
-  box.dataset.shown = key;
-  box.replaceChildren(before, fresh && h("mark", {}, fresh));
-  box.classList.toggle("empty", !until);
-  if (!until) box.textContent = step ? "nothing yet" : "nothing";
-  box.scrollTop = box.scrollHeight;
 }
 
 function drawStatus(step) {
@@ -278,42 +163,8 @@ function drawStatus(step) {
   const slider = byId("slider");
   slider.value = position;
   slider.setAttribute("aria-valuetext", step ? `step ${step.number + 1} of ${END}` : "the end");
-  byId("first").disabled = byId("back").disabled = position === 0;
-  byId("last").disabled = byId("forward").disabled = position === END;
-}
-
-const settled = []; // rows of the answer: [row, the position from which its true value holds]
-
-function showAnswer() {
-  if (!data.answer) return;
-  const { targets, reward, text } = data.answer;
-  const asked = text !== null;
-  const rows = targets.map(({ label, value, predicted, right, step }) => {
-    const to = step ?? END;
-    const link = h("button", { type: "button", class: "jump", title: "Where it gets this value", onclick: () => moveTo(to) }, step === null ? "end" : `step ${step + 1}`);
-    const row = h("tr", {},
-      h("th", { scope: "row" }, h("code", {}, label)),
-      h("td", {}, h("code", {}, value)),
-      asked && h("td", {}, predicted === null ? h("span", { class: "note" }, "not given") : h("code", {}, predicted)),
-      asked && h("td", { class: right ? "mark good" : "mark bad" }, right ? "✓" : "✗", unseen(right ? "right" : "wrong")),
-      h("td", {}, link));
-    settled.push([row, to]);
-    return row;
-  });
-  const heads = ["Asked", "True", asked && "Predicted", asked && "", ""].filter((head) => head !== false);
-  const rights = targets.filter(({ right }) => right).length;
-  const result = asked && h("small", {}, `${rights} of ${targets.length} right · reward ${reward.toFixed(2)}`);
-  byId("answer").append(
-    h("h2", {}, asked ? "The model’s answer" : "The task", result),
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "True and predicted values" },
-      h("table", { class: "values" }, h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))), h("tbody", {}, rows))),
-    asked ? h("details", {}, h("summary", {}, "As the model wrote it"), h("pre", { tabindex: "0" }, text)) : "");
-  byId("answer").setAttribute("aria-label", asked ? "The model’s answer" : "The task");
-  byId("answer").hidden = false;
-}
-
-function drawAnswer() {
-  for (const [row, from] of settled) row.classList.toggle("settled", position >= from);
+  for (const id of ["first", "back"]) byId(id).ariaDisabled = position === 0; // not `disabled`, which would take the focus away
+  for (const id of ["last", "forward"]) byId(id).ariaDisabled = position === END;
 }
 
 // The address names the step, so that a link leads others to it; written when the reader rests.

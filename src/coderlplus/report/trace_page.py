@@ -1,7 +1,7 @@
 """The trace viewer: one HTML file in which an execution is stepped through, forward and back.
 
-Steps are embedded as differences: a change of a value as what was replaced in its text, so that 5,000 steps on a long list make a page of some hundred
-kilobytes. `replay.js` winds the state, `trace_page.js` draws it.
+Steps are embedded as differences: a change of a value is what was replaced in its text, so that 5,000 steps on a long list make a page of a few
+hundred kilobytes. `replay.js` winds the state, `trace_page.js` draws it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from coderlplus.report.samples import cut
 from coderlplus.sandbox.values import to_source
 
 STYLES = ("base.css", "trace_page.css")
-SCRIPTS = ("dom.js", "python.js", "replay.js", "trace_page.js")
+SCRIPTS = ("dom.js", "python.js", "replay.js", "trace_state.js", "trace_page.js")
 OUTPUT_CHARS = 200_000
 """How much of what the program printed is on the page."""
 
@@ -41,7 +41,7 @@ def page_data(trace: Trace, title: str, task: AlignmentTask | None = None, answe
     called = isinstance(given, CallInput)
     return {
         "title": title,
-        "program": trace.program.replace("\r\n", "\n").replace("\r", "\n"),
+        "program": trace.program.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n"),
         "input": {"call": called, "text": cut(given.stdin if isinstance(given, StdioInput) else call_expression(given))},
         "ending": trace.ending.to_json(),
         "output": cut(trace.output, OUTPUT_CHARS),

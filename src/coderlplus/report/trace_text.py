@@ -25,7 +25,8 @@ def print_variables(trace: Trace, console: Console) -> None:
     """A row for each variable, then what was printed or returned and how the run ended."""
     if trace.variables:
         table = _table("scope", "variable", "value")
-        room = _room(console, *(len(name) for names in trace.variables.values() for name in names))
+        names_wide = max(len(name) for names in trace.variables.values() for name in names)
+        room = _room(console, max(map(len, trace.variables)) + names_wide + 4)
         for scope, names in trace.variables.items():
             for position, (name, value) in enumerate(names.items()):
                 table.add_row(Text("" if position else visible(scope), "dim"), Text(visible(name), "cyan"), Text(shortened(shown(value), room)))
@@ -39,7 +40,7 @@ def print_steps(trace: Trace, console: Console) -> None:
     """A line for each step: number, source line, the statement (indented by the depth of calls) and what it changed or printed."""
     source = ["", *visible(trace.program.replace("\r\n", "\n").replace("\r", "\n"), keep="\n").split("\n")]
     steps = trace.steps or ()
-    statements = [f"{'  ' * step.depth}{source[step.line].strip() if 0 < step.line < len(source) else ''}" for step in steps]
+    statements = [f"{_indent(step.depth)}{source[step.line].strip() if 0 < step.line < len(source) else ''}" for step in steps]
     most = max(12, (console.width - 13) * 3 // 5)
     wide = min(most, max(map(len, statements), default=0))
     console.print(Text(f" step  line  {'statement'.ljust(wide)}  changes", "bold"), no_wrap=True, overflow="ellipsis")
@@ -59,7 +60,7 @@ def print_answer(task: AlignmentTask, answer: str | None, console: Console) -> N
     answered = None if answer is None else parse_answer(answer, [target.label for target in task.targets])
     reward, correct = (0.0, {}) if answer is None else score_answer(task, answer)
     table = _table("asked", "true", *(("predicted", "") if answer is not None else ()))
-    room = _room(console, *(len(target.label) for target in task.targets)) // (1 if answer is None else 2)
+    room = _room(console, max(len(target.label) for target in task.targets) + 4) // (1 if answer is None else 2)
     for target in task.targets:
         row = [Text(visible(target.label), "cyan"), Text(shortened(shown(target.value), room))]
         if answer is not None:
@@ -139,13 +140,17 @@ def shortened(text: str, room: int) -> str:
     return text[: max(0, room - len(note))] + note
 
 
+def _indent(depth: int) -> str:
+    return "  " * depth if depth <= 8 else f"{'  ' * 8}({depth}) "
+
+
 def _clipped(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
-def _room(console: Console, *names: int) -> int:
-    """Characters that a value may take, beside names of these lengths."""
-    return VALUE_LINES * max(20, console.width - max(names, default=0) - 20)
+def _room(console: Console, taken: int) -> int:
+    """Characters that a value may take where `taken` columns are not its own; the count of all comes within them."""
+    return VALUE_LINES * max(20, console.width - taken) - 10
 
 
 def _table(*columns: str) -> Table:
