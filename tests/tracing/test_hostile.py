@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from coderlplus.programs import syntax_error
-from coderlplus.records import CallInput, Limits, StdioInput
+from coderlplus.records import CallInput, Limits, StdioInput, Trace
 from coderlplus.sandbox import Sandbox
 from coderlplus.tracing import Semantics, TraceRequest, trace, trace_many
 
@@ -88,7 +88,141 @@ y = E()
 }
 
 
-MAY_LOSE_ITS_TRACE = ("written to every descriptor", "patched builtins", "patched json")
+# From any object of the tracer to its values: follows what can be reached, and falsifies what it finds.
+POISON = """
+def poison(*roots):
+    todo, seen = list(roots), set()
+    while todo and len(seen) < 50_000:
+        item = todo.pop()
+        if id(item) in seen: continue
+        seen.add(id(item))
+        if isinstance(item, dict):
+            if "VALUE_BUDGET" in item or "BUDGET" in item or "EARLY" in item:
+                for name in ("encode", "_fields", "_encoder", "is_variable", "look_up"):
+                    if name in item: item[name] = lambda *a, **k: 31337
+            if isinstance(item.get("captured"), dict):
+                item["captured"].update({key: (mark, order, 31337) for key, (mark, order, _) in item["captured"].items()})
+            if isinstance(item.get("__builtins__"), dict) and "len" not in item:
+                pass
+            todo += item.values()
+        elif isinstance(item, (list, tuple, set)):
+            todo += item
+        elif isinstance(item, type):
+            if item.__module__.startswith("coderlplus") or hasattr(item, "captured"):
+                for name in ("encode", "_capture", "variables", "reply"):
+                    if hasattr(item, name): setattr(item, name, lambda *a, **k: 31337)
+            todo += [vars(item).get(name) for name in vars(item)]
+        for name in ("__self__", "__func__", "__closure__", "cell_contents", "__globals__", "__dict__", "__wrapped__", "func", "args", "keywords",
+                     "f_locals", "f_globals", "f_back", "__defaults__"):
+            try: todo.append(getattr(item, name))
+            except Exception: pass
+"""
+
+SEARCHES = {
+    "its own frame": "import sys\npoison(sys._getframe())",
+    "its own frame, in a thread": "import sys, threading\nt = threading.Thread(target=lambda: poison(sys._getframe()))\nt.start(); t.join()",
+    "frames of threads": "import sys\npoison(*sys._current_frames().values())",
+    "a traceback": "try: 1 / 0\nexcept Exception as e: poison(e.__traceback__.tb_frame)",
+    "a generator": "def g(): yield\ng = g()\nnext(g)\npoison(g.gi_frame)",
+    "constants": "def f():\n    y = 1\npoison(f.__code__.co_consts)",
+    "constants, by a descriptor": "def f():\n    y = 1\npoison(type(f).__dict__['__code__'].__get__(f).co_consts)",
+    "the collector": "import gc\npoison(*gc.get_objects())",
+    "the collector, thawed": "import gc\ngc.unfreeze()\npoison(*gc.get_objects())",
+    "all classes": "poison(*object.__subclasses__(), *[k for c in object.__subclasses__() for k in type.__subclasses__(c)])",
+    "os._exit": "import os\npoison(os._exit, os._exit.__dict__)",
+    "handlers of signals": "import signal\npoison(*[signal.getsignal(n) for n in range(1, 32)], signal.signal, signal.signal.__wrapped__)",
+    "the frame of a signal": "import os, signal\nsignal.signal(10, lambda n, f: poison(f))\nos.kill(os.getpid(), 10)\nfor _ in range(99): pass",
+    "another signal module": """
+import _imp, importlib.machinery, os
+spec = importlib.machinery.ModuleSpec("_signal", importlib.machinery.BuiltinImporter)
+_imp.create_builtin(spec).signal(10, lambda n, f: poison(f))
+os.kill(os.getpid(), 10)
+for _ in range(99): pass
+""",
+    "an iterator inside the standard library": """
+import collections, sys
+collections.namedtuple("N", map(lambda f: poison(f) or "a", map(sys._getframe, [0])))
+""",
+    "a trace function": "import sys\nsys.settrace(lambda f, *a: poison(f))\nlen('')\n(lambda: 0)()",
+    "a profile function": "import sys\nsys.setprofile(lambda f, *a: poison(f))\nlen('')",
+    "a profiler": "import _lsprof\np = _lsprof.Profiler()\np.enable()\n(lambda: 0)()\np.disable()\n"
+    "poison(*[e.code.co_consts for e in p.getstats() if type(e.code) is not str])",
+    "an audit hook": "import sys\nsys.addaudithook(lambda *a: poison(a))\ndef f():\n    y = 1\nf()",
+    "an unraisable exception": "import sys\nsys.unraisablehook = lambda u: poison(u.exc_traceback.tb_frame)\n"
+    "class D:\n    def __del__(self): 1 / 0\nD()",
+    "the main module": "import sys\npoison(*[vars(m) for m in list(sys.modules.values())])",
+    "inspect": "import inspect\npoison(inspect.currentframe(), inspect.stack())",
+}
+PATCHES = {
+    "the JSON encoder": """
+import json
+real = json.JSONEncoder.iterencode
+def forge(self, o, *a, **k):
+    text = "".join(real(self, o, *a, **k))
+    return [text.replace('"x":1', '"x":31337')]
+json.JSONEncoder.iterencode = json.JSONEncoder.encode = forge
+json.dumps = lambda o, **k: forge(json.JSONEncoder(), o)[0]
+json.encoder.c_make_encoder = None
+""",
+    "frames": "import sys\nclass F: f_locals = {'x': 31337, 'y': 31337}; f_back = None\nsys._getframe = lambda n=0: F",
+    "attributes of modules": "import math, types, hashlib, gc\nmath.isfinite = lambda v: False\n"
+    "types.MemberDescriptorType = int\nhashlib.sha256 = None\ngc.get_objects = lambda: []",
+    "classes of the standard library": "import contextlib, types\n"
+    "contextlib.suppress.__exit__ = lambda *a: exec('x = 31337', globals())\ntypes.SimpleNamespace = dict",
+    "a stream that rewrites the reply": """
+import os, sys
+class Stream:
+    def write(self, text): return len(text)
+    def flush(self):
+        for fd in range(3, 64):
+            try:
+                data = os.pread(fd, 1 << 20, 0)
+                os.pwrite(fd, data.replace(b'x\\\\":1', b'x\\\\":31337').replace(b'"x":1', b'"x":31337'), 0)
+            except OSError: pass
+sys.stdout = sys.stderr = Stream()
+""",
+}
+SEARCHES |= {f"patched: {name}": source for name, source in PATCHES.items()}
+
+
+@pytest.fixture(scope="module")
+def searched(sandbox: Sandbox) -> dict[str, Trace]:
+    programs = [
+        f"x = 1\n{POISON}\ntry:\n    exec({source!r})\nexcept Exception as e: print(repr(e))\ndef late():\n    y = 1\nlate()"
+        for source in SEARCHES.values()
+    ]
+    programs += [f"x = 1\n{POISON}\n{source}\ndef late():\n    y = 1\nlate()" for source in SEARCHES.values()]
+    requests = [TraceRequest(program=program, input=StdioInput(""), limits=LIMITS) for program in programs]
+    return dict(zip([*SEARCHES, *(f"{name}, at once" for name in SEARCHES)], trace_many(sandbox, requests), strict=True))
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_who_searches_the_interpreter_finds_no_recorder(name: str, searched: dict[str, Trace]) -> None:
+    for result in (searched[name], searched[f"{name}, at once"]):
+        assert "31337" not in repr(result.variables)
+        assert result.variables.get("<module>", {}).get("x", "none") in (1, "none")
+
+
+def test_values_are_withheld_only_from_those_who_reach_for_frames_or_code(sandbox: Sandbox) -> None:
+    """And then the program runs as it would."""
+    reaching = trace(sandbox, "import sys\nx = sys._getframe().f_lineno\nprint(x)", StdioInput(""))
+    assert (reaching.withheld, reaching.variables, reaching.output) == ("sys._getframe", {}, "2\n")
+    honest = [
+        "from collections import namedtuple\nP = namedtuple('P', 'a b')\nx = P(1, 2).a",
+        "from typing import NamedTuple, TypeVar\nT = TypeVar('T')\nclass P(NamedTuple):\n    a: int\nx = P(1).a",
+        "import enum\nC = enum.Enum('C', 'A B')\nx = C.A.value",
+        "from dataclasses import dataclass, make_dataclass\n@dataclass\nclass P:\n    a: int = 1\nx = make_dataclass('Q', ['b'])(P().a).b",
+        "import inspect\ndef f(a): pass\nx = len(inspect.signature(f).parameters)",
+        "import traceback\ntry: 1 / 0\nexcept Exception: traceback.print_exc()\nx = len(traceback.format_exc()) // 1000 + 1",
+        "import functools\n@functools.singledispatch\ndef f(a): return 1\n@f.register\ndef _(a: int): return 1\nx = f(2)",
+        "import asyncio\nasync def f(): return 1\nx = asyncio.run(f())",
+        "import fractions, decimal, statistics, string, heapq, bisect, uuid, logging, argparse\nx = 1",
+    ]
+    for program, result in zip(honest, trace_many(sandbox, [TraceRequest(program=p, input=StdioInput("")) for p in honest]), strict=True):
+        assert (result.withheld, result.variables.get("<module>", {}).get("x")) == (None, 1), program
+
+
+MAY_LOSE_ITS_TRACE = ("written to every descriptor", "trace functions")
 
 
 @pytest.mark.parametrize("name", FORGERIES)

@@ -223,7 +223,8 @@ class Trace:
 
     `output` is what it printed; `value` the tagged value that a `CallInput` returned (`None` also when it returned `None`: see `ending`).
     `variables` maps a scope (`<module>` or a function's `__qualname__`) to the tagged final values of its variables, both in order of definition.
-    `steps`, on request, are what it did one after the other; `steps_cut` says which budget ended them before the program ended.
+    `steps`, on request, are what it did one after the other; `steps_cut` says which budget ended them before the program ended. `withheld` names what
+    the program reached for (a frame, a code object, …) that would have let it falsify its variables and steps; there are none then.
     """
 
     program: str
@@ -233,6 +234,7 @@ class Trace:
     value: TaggedValue = None
     deterministic: bool = True
     variables: Mapping[str, Mapping[str, TaggedValue]] = field(default_factory=dict)
+    withheld: str | None = None
     steps: tuple[Step, ...] | None = None
     steps_cut: Literal["steps", "bytes", "time"] | None = None
 
@@ -253,6 +255,7 @@ class Trace:
             value=data.get("value"),
             deterministic=data.get("deterministic", True),
             variables=data.get("variables", {}),
+            withheld=data.get("withheld"),
             steps=tuple(Step.from_json(step) for step in data["steps"]) if data.get("steps") is not None else None,
             steps_cut=data.get("steps_cut"),
         )

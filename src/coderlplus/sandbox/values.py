@@ -42,6 +42,9 @@ _DICTS = (dict, defaultdict, OrderedDict, Counter)
 _SEQUENCES: dict[type, str | None] = {list: None, tuple: "$tuple", set: "$set", frozenset: "$frozenset", deque: "$deque"}
 _INT_BITS = 14_000
 """Longest integer written as JSON does: CPython converts at most 4,300 digits."""
+# Taken here and in C, where a program that shares the process cannot patch them
+_isfinite, _Member, _GetSet = math.isfinite, types.MemberDescriptorType, types.GetSetDescriptorType
+_json_chunks = json.encoder.c_make_encoder(None, None, json.encoder.encode_basestring_ascii, None, ": ", ", ", True, False, True)  # type: ignore[attr-defined]
 _name_of = type.__dict__["__name__"].__get__
 _mro_of = type.__dict__["__mro__"].__get__
 _module_of = type.__dict__["__module__"].__get__
@@ -87,7 +90,7 @@ class _Encoder:
                 return value if value.bit_length() < 64 or self._take(value.bit_length() // 4) else {"$cut": "int"}
             return {"$int": hex(value)} if self._take(value.bit_length() // 4) else {"$cut": "int"}
         if kind is float:
-            return value if math.isfinite(value) else {"$float": str(value)}
+            return value if _isfinite(value) else {"$float": str(value)}
         if kind is str:
             return value if self._take(len(value)) else {"$cut": f"str of {len(value)}"}
         if kind in _SEQUENCES or kind in _DICTS:
@@ -208,12 +211,12 @@ def _fields(value: Any, kind: type) -> dict[str, Any]:
         elif base is BaseException:
             fields["args"] = _args_of(value)
         for key, member in space.items():
-            if type(member) is types.MemberDescriptorType and "__module__" in space and not key.startswith("__"):
+            if type(member) is _Member and "__module__" in space and not key.startswith("__"):
                 try:
                     fields[key] = member.__get__(value)
                 except AttributeError:
                     continue
-            elif key == "__dict__" and type(member) is types.GetSetDescriptorType:
+            elif key == "__dict__" and type(member) is _GetSet:
                 own = member.__get__(value)
                 if type(own) is dict:
                     fields.update({key: item for key, item in dict.items(own) if type(key) is str and not key.startswith("__")})
@@ -429,7 +432,7 @@ def _text(tagged: Tagged) -> str:
     """One text for each value, `1` and `1.0` the same, `"1"` another."""
     if type(tagged) is float and tagged.is_integer():
         tagged = int(tagged)
-    return json.dumps(tagged, sort_keys=True)
+    return "".join(_json_chunks(tagged, 0))
 
 
 def to_source(tagged: Tagged) -> str:

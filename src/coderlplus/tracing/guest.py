@@ -1,31 +1,36 @@
 """The part of the tracer that runs inside the sandbox, in the process of the program. Standard library only.
 
-`run(payload, host)` runs one instrumented program on one input and sends one reply:
+`run(payload, host)` runs one program on one input and sends one reply `{"seal", "body"}`. The body is JSON text
 
-    {"token", "ending": {...}, "value": tagged, "variables": {scope: {name: tagged}}, "missing": {...}, "fingerprint": "...", "suspect": bool}
+    {"ending": {...}, "value": tagged, "variables": {scope: {name: tagged}}, "missing": {...}, "fingerprint": "...", "suspect": bool}
+    {"steps": [...], "cut": reason or null, ...}       of a run that reports its steps
+    {"withheld": event}                                of a program that reached for its own frames or code: its run is over
 
-`payload` is `{"program", "setup_code", "input", "semantics", "wanted", "seen", "cpu_s", "token"}`; the reply repeats the token, which a program that
-merely writes to whatever descriptors it finds does not know. What a program prints goes to its standard output, which is not
-where the reply goes. A program that is cut short by `os._exit` or by the time limit still replies with the values that it had, as far as the
-interpreter gets to run.
+and the seal can be made only with the `key` of the payload, which the program cannot get at (see `monitor`).
+
+`payload` is `{"program", "setup_code", "input", "mode", "wanted", "seen", "cpu_s", "memory_mb", "max_steps", "max_bytes", "key"}`. `mode` is a
+semantics, `"steps"`, or `"plain"`: run the original unwatched and report how it ended. What a program prints goes to its standard output, not where
+the reply goes. A program that is cut short by `os._exit` or by a limit still replies with the values that it had, as far as the interpreter gets to
+run.
 """
 
 from __future__ import annotations
 
 import atexit
 import builtins
-import contextlib
-import functools
+import io
 import os
+import resource
 import signal
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable
 from typing import Any
 
-from coderlplus.sandbox import values
-from coderlplus.tracing import chance, instrument, instrumented, recorder
+from coderlplus.sandbox import nodes, values
+from coderlplus.tracing import chance, instrument, instrumented, monitor, names, recorder, rewriting, stepping, steps
 
 JSON = dict[str, Any]
 
@@ -33,93 +38,120 @@ MESSAGE_CHARS = 200
 VALUE_BUDGET = 1_000
 """Size of one variable's value, see `values.encode`: what does not fit is cut, and nobody would ask for it."""
 CUT_SHORT_AT = 0.9
-"""Share of the CPU time limit after which a running program is cut short, so that there is time left to take its values."""
+"""Share of the limits of CPU time and memory at which a running program is cut short, so that there is room left to take its values."""
+TICK_S = 0.02
+"""CPU time between two looks at these limits."""
+NODE_CLASSES = "class ListNode:\n def __init__(self, val=0, next=None): self.val, self.next = val, next\n"
+NODE_CLASSES += "class TreeNode:\n def __init__(self, val=0, left=None, right=None): self.val, self.left, self.right = val, left, right\n"
+"""For arguments of programs that do not define them, as LeetCode's do not."""
+
+# Taken here, where the program cannot patch them
+_leave, _set_timer, _Namespace = os._exit, signal.setitimer, types.SimpleNamespace
+_process_time, _getrusage = time.process_time, resource.getrusage
+_OFFICIAL_TYPES = frozenset({int, float, str, bool, list, dict, tuple, set, type(None)})
+_Wrapper = types.WrapperDescriptorType
 
 
 def run(payload: JSON, host: Any) -> None:
     """Run a program and reply with what it did; see the module docstring."""
-    semantics, token = payload["semantics"], payload.pop("token")
-    ending: JSON
+    mode, key = payload["mode"], payload.pop("key")
+    send = _sender(host, key)
     try:
-        program = instrument.instrument(payload["program"], semantics)
+        program = instrument.instrument(payload["program"], "official" if mode == "plain" else mode)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         line = error.lineno if isinstance(error, SyntaxError) else None
-        ending = {"kind": "syntax_error", "type": type(error).__name__, "message": _message(error), "line": line}
-        host.reply({"token": token, "ending": ending})
+        send({"ending": {"kind": "syntax_error", "type": type(error).__name__, "message": _message(error), "line": line}})
         return
-    wanted = {int(index): marks for index, marks in payload["wanted"].items()}
-    encode = functools.partial(values.encode, budget=VALUE_BUDGET)
-    notes = recorder.Recorder(program, encode, wanted, binding=semantics == "binding")
-    code = instrumented.filled(program, _objects(notes))
-    main = types.ModuleType("__main__")
-    main.__dict__["__builtins__"] = builtins
-    sys.modules["__main__"] = main
+    is_script = payload["input"]["kind"] != "call"
+    main = sys.modules["__main__"] = _module("__main__")
+    if not is_script:  # as in the judge
+        main = sys.modules["program"] = _module("program")
+        if payload["input"]["entry_point"].startswith("Solution()"):
+            main.__dict__.update(_node_classes())
+    encode = _encoder()
+    if mode == "steps":
+        report = _report_of_steps(payload, program, main.__dict__, encode, send)
+    else:
+        report = _report_of_variables(payload, program, main.__dict__, encode, is_bare=mode in ("official", "plain"))
+    code = instrumented.filled(program, report.objects)
 
     replied: list[bool] = []
+    used_mb = _used_mb()
 
     def reply(ending: JSON, value: Any = None, error: BaseException | None = None) -> None:
-        if replied:
-            return
-        replied.append(True)
-        notes.finish(main.__dict__, error)
-        missing = notes.missing()
-        host.reply(
-            {
-                "token": token,
-                "ending": ending,
-                "value": value,
-                "variables": {} if semantics == "official" and ending["kind"] != "finished" else notes.variables(),
-                "missing": {str(index): marks for index, marks in missing.items()},
-                "fingerprint": notes.fingerprint(),
-                "suspect": (bool(missing) or payload["seen"]) and chance.may_play(payload["program"]),
-            }
-        )
+        if not replied:
+            replied.append(True)
+            if _used_mb() - used_mb >= payload["memory_mb"]:
+                ending = {"kind": "memory_limit"}
+            send(report.take(ending, error) | {"ending": ending, "value": value})
 
-    _reply_when_cut_short(reply, payload["cpu_s"] * CUT_SHORT_AT)
-    ending = {"kind": "finished"}
+    def breach(event: str) -> None:
+        if not replied:
+            replied.append(True)
+            send({"withheld": event})
+        _leave(0)
+
+    ending: JSON = {"kind": "finished"}
     value = failure = None
+    setup = compile(payload["setup_code"], "<setup>", "exec", dont_inherit=True)
+    _reply_when_cut_short(reply, payload["cpu_s"] * CUT_SHORT_AT, payload["memory_mb"] * CUT_SHORT_AT)
+    if mode != "plain":
+        monitor.hide_frames_of_signals()
+        monitor.strip(monitor.our_classes(host))
+        monitor.watch(_OUR_CODE, breach)
     try:
-        exec(compile(payload["setup_code"], "<setup>", "exec", dont_inherit=True), main.__dict__)
+        exec(setup, main.__dict__)
         exec(code, main.__dict__)
-        if payload["input"]["kind"] == "call":
-            value = values.encode(_call(main.__dict__, payload["input"]))
+        if not is_script:
+            value = encode(_call(main.__dict__, payload["input"]), budget=values.BUDGET, by_value=True)
     except SystemExit as error:
         ending = {"kind": "exit", "message": str(error.code) if type(error.code) in (int, str) else None}
     except BaseException as error:
         failure, ending = error, _exception(error)
-    with contextlib.suppress(BaseException):
-        threading._shutdown()  # type: ignore[attr-defined]  # waits for the program's threads, as the interpreter does at its end
-    with contextlib.suppress(BaseException):
-        atexit._run_exitfuncs()
-    with contextlib.suppress(BaseException):
-        sys.stdout.flush()
+    for clean_up in (_wait_for_threads, _run_exit_functions, lambda: sys.stdout.flush()):
+        try:
+            clean_up()
+        except BaseException:
+            continue
     reply(ending, value, failure)
 
 
-def _reply_when_cut_short(reply: Callable[[JSON], None], cpu_s: float) -> None:
-    """Let `os._exit` and the end of the CPU time send what there is. A program that keeps the interpreter from running signal handlers loses it."""
-    leave = os._exit
-
-    def exit_with_reply(status: int) -> None:
-        try:
-            reply({"kind": "exit", "message": str(status) if type(status) is int else None})
-        finally:
-            leave(status)
-
-    def out_of_time(_signal: int, _frame: types.FrameType | None) -> None:
-        try:
-            reply({"kind": "time_limit"})
-        finally:
-            leave(0)
-
-    os._exit = exit_with_reply  # type: ignore[assignment]
-    signal.signal(signal.SIGPROF, out_of_time)
-    signal.setitimer(signal.ITIMER_PROF, cpu_s)
+_wait_for_threads, _run_exit_functions = threading._shutdown, atexit._run_exitfuncs  # type: ignore[attr-defined]
 
 
-def _objects(notes: recorder.Recorder) -> dict[str, Any]:
-    """What fills the slots of an instrumented program."""
-    named = {
+def _sender(host: Any, key: str) -> Callable[[JSON], None]:
+    host._encode = monitor.encode_json
+    write = monitor.equip(host, type(host)).reply
+
+    def send(reply: JSON) -> None:
+        body = monitor.encode_json(reply)
+        write({"seal": monitor.seal(key, body), "body": body})
+
+    return send
+
+
+def _encoder() -> Callable[..., Any]:
+    """`values.encode`, made to outlive its class."""
+    methods = monitor.methods_of(values._Encoder)
+    start = methods.pop("__init__")
+
+    def encode(value: object, budget: int = VALUE_BUDGET, by_value: bool = False) -> Any:
+        state = _Namespace()
+        for name, method in methods.items():
+            setattr(state, name, types.MethodType(method, state))
+        start(state, budget, by_value)
+        return state.encode(value, 0)
+
+    return encode
+
+
+def _report_of_variables(payload: JSON, program: instrumented.Instrumented, namespace: JSON, encode: Callable[..., Any], *, is_bare: bool) -> Any:
+    """What fills the slots of a program, and `take(ending, error)`, which ends the recording and gives what was recorded."""
+    wanted = {int(index): marks for index, marks in payload["wanted"].items()}
+    notes = recorder.Recorder(program, encode, wanted, binding=payload["mode"] == "binding")
+    monitor.equip(notes, recorder.Recorder)
+    suspect = chance.may_play(payload["program"])
+    objects = {
         instrumented.LAST: notes.marks,
         instrumented.COUNT: notes.marks,
         instrumented.CALLS: notes.calls,
@@ -130,7 +162,103 @@ def _objects(notes: recorder.Recorder) -> dict[str, Any]:
         instrumented.VISIBLE: notes.visible,
         instrumented.TOO_DEEP: RecursionError,
     }
-    return named | {instrumented.wanted(index): marks for index, marks in notes.wanted.items()}
+    objects |= {instrumented.wanted(index): marks for index, marks in notes.wanted.items()}
+
+    def take(ending: JSON, error: BaseException | None) -> JSON:
+        notes.finish(namespace, error)
+        missing = notes.missing()
+        return {
+            "variables": notes.variables() if not is_bare else _official(namespace, encode) if ending["kind"] == "finished" else {},
+            "missing": {str(index): marks for index, marks in missing.items()},
+            "fingerprint": notes.fingerprint(),
+            "suspect": suspect and (bool(missing) or payload["seen"]),
+        }
+
+    return _Namespace(objects=objects, take=take)
+
+
+def _official(namespace: JSON, encode: Callable[..., Any]) -> JSON:
+    """What the published code sees when the last line has run, in its order."""
+    seen = {name: encode(value) for name, value in namespace.items() if type(value) in _OFFICIAL_TYPES and not name.startswith("_")}
+    return {instrumented.MODULE: seen} if seen else {}
+
+
+def _report_of_steps(
+    payload: JSON, program: instrumented.Instrumented, namespace: JSON, encode: Callable[..., Any], send: Callable[[JSON], None]
+) -> Any:
+    """As `_report_of_variables`. When a budget is used up, the run is over."""
+
+    def cut(reason: str) -> None:
+        send({"steps": notes.report(), "cut": reason})
+        _leave(0)
+
+    def text(value: object) -> str:
+        return monitor.encode_json(encode(value))
+
+    notes = steps.StepRecorder(program, namespace, text, max_steps=payload["max_steps"], max_bytes=payload["max_bytes"], written=_written(), cut=cut)
+    monitor.equip(notes, steps.StepRecorder)
+    objects = {
+        instrumented.STEP: notes.step,
+        instrumented.LOOP: notes.loop,
+        instrumented.TURN: notes.turn,
+        instrumented.ENTER: notes.enter,
+        instrumented.LEAVE: notes.leave,
+        instrumented.VISIBLE: recorder.Recorder.visible,
+    }
+
+    def take(ending: JSON, error: BaseException | None) -> JSON:
+        notes.finish()
+        return {"steps": notes.report(), "cut": "time" if ending["kind"] in ("time_limit", "memory_limit") else None}
+
+    return _Namespace(objects=objects, take=take)
+
+
+def _written() -> Callable[[], int]:
+    """How many bytes the program has printed, what waits in a buffer included. Puts a stream onto standard output that holds no text back."""
+    buffer = io.BufferedWriter(io.FileIO(1, "w", closefd=False))
+    sys.stdout = sys.__stdout__ = io.TextIOWrapper(buffer, "utf-8", "surrogateescape", write_through=True)  # type: ignore[misc]
+    tell = buffer.tell
+    last = [0]
+
+    def written() -> int:
+        try:
+            last[0] = tell()
+        except (OSError, ValueError):  # closed by the program
+            return last[0]
+        return last[0]
+
+    return written
+
+
+def _reply_when_cut_short(reply: Callable[[JSON], None], cpu_s: float, memory_mb: float) -> None:
+    """Let `os._exit` and the end of CPU time or memory send what there is.
+
+    A program that keeps the interpreter from running signal handlers loses it.
+    """
+    started, used_mb = _process_time(), _used_mb()
+
+    def exit_with_reply(status: int) -> None:
+        try:
+            reply({"kind": "exit", "message": str(status) if type(status) is int else None})
+        finally:
+            _leave(status)
+
+    def look(_signal: int, _frame: types.FrameType | None) -> None:
+        out_of_time = _process_time() - started >= cpu_s
+        if not out_of_time and _used_mb() - used_mb < memory_mb:
+            return
+        try:
+            reply({"kind": "time_limit" if out_of_time else "memory_limit"})
+        finally:
+            _leave(0)
+
+    os._exit = monitor.opaque(exit_with_reply)  # type: ignore[assignment]
+    signal.signal(signal.SIGPROF, monitor.opaque(look))
+    _set_timer(signal.ITIMER_PROF, TICK_S, TICK_S)
+
+
+def _used_mb() -> float:
+    return _getrusage(0).ru_maxrss / 1024  # 0 is RUSAGE_SELF
 
 
 def _call(namespace: JSON, call: JSON) -> Any:
@@ -139,7 +267,21 @@ def _call(namespace: JSON, call: JSON) -> Any:
     if name not in namespace:
         raise NameError(f"name {name!r} is not defined")
     function = namespace[name] if name == method else getattr(namespace[name](), method)
-    return function(*map(values.decode, call["args"]), **{key: values.decode(value) for key, value in call["kwargs"].items()})
+    classes = _node_classes() | namespace
+    args, kwargs = values.decode(call["args"], classes), values.decode(call["kwargs"], classes)
+    return function(*args, **kwargs)
+
+
+def _module(name: str) -> types.ModuleType:
+    module = types.ModuleType(name)
+    module.__dict__["__builtins__"] = builtins
+    return module
+
+
+def _node_classes() -> dict[str, Any]:
+    namespace: dict[str, Any] = {"__builtins__": builtins, "__name__": "program"}
+    exec(NODE_CLASSES, namespace)
+    return {name: namespace[name] for name in nodes.CLASSES}
 
 
 def _exception(error: BaseException) -> JSON:
@@ -159,7 +301,7 @@ def _message(error: BaseException) -> str | None:
         return "maximum recursion depth exceeded"
     if isinstance(error, SyntaxError):
         return error.msg[:MESSAGE_CHARS] if type(error.msg) is str else None
-    if type(type(error).__str__) is types.WrapperDescriptorType:  # written in C
+    if type(type(error).__str__) is _Wrapper:  # written in C
         if len(error.args) == 1 and type(error.args[0]) is str:
             return error.args[0][:MESSAGE_CHARS]
         if all(type(argument) in (int, str, float, bool, type(None)) for argument in error.args):
@@ -167,4 +309,7 @@ def _message(error: BaseException) -> str | None:
     return None
 
 
+_OUR_CODE = monitor.codes_of(
+    [chance, instrument, instrumented, monitor, names, recorder, rewriting, stepping, steps, values, nodes, sys.modules[__name__]]
+)
 instrument.instrument("def f(a): return a")  # the first parse of an interpreter is slow: it happens once here, before the sandbox forks

@@ -21,6 +21,11 @@ RECORD = "record"
 RECORD_WALRUS = "record_walrus"
 VISIBLE = "visible"
 TOO_DEEP = "too_deep"
+STEP = "step"
+LOOP = "loop"
+TURN = "turn"
+ENTER = "enter"
+LEAVE = "leave"
 
 
 def wanted(index: int) -> str:
@@ -50,20 +55,21 @@ class Scope:
     """Nonlocal name → a key for the bindings made here, the owner, and the owner's key."""
     globals: frozenset[str] = frozenset()
     nonlocals: frozenset[str] = frozenset()
+    token: str = field(init=False)
+    """The local variable that holds the number of the activation."""
 
-    @property
-    def token(self) -> str:
-        """The local variable that holds the number of the activation."""
-        return f"${self.index}"
-
-    def mangled(self, name: str) -> str:
-        """The name under which the scope's namespace holds the variable: private names of a class are mangled."""
-        if self.class_name and name.startswith("__") and not name.endswith("__"):
-            return f"_{self.class_name.lstrip('_')}{name}"
-        return name
+    def __post_init__(self) -> None:
+        self.token = f"${self.index}"
 
 
-@dataclass(frozen=True, slots=True)
+def mangled(scope: Scope, name: str) -> str:
+    """The name under which the scope's namespace holds the variable: private names of a class are mangled."""
+    if scope.class_name and name.startswith("__") and not name.endswith("__"):
+        return f"_{scope.class_name.lstrip('_')}{name}"
+    return name
+
+
+@dataclass(frozen=True)
 class Instrumented:
     """A program ready to run once its slots are `filled`."""
 

@@ -63,17 +63,15 @@ def declarations(body: Iterable[ast.stmt]) -> Iterator[ast.Global | ast.Nonlocal
     return (node for node in statements(body) if isinstance(node, ast.Global | ast.Nonlocal))
 
 
-def binds(function: Function, name: str) -> bool:
-    """Whether a function binds the name itself, in any way that makes it a local variable."""
-    if name in parameters(function.args):
-        return True
+def bound_names(function: Function) -> set[str]:
+    """The names that a function binds itself, in any way that makes them local variables; those that it declares global or nonlocal too."""
+    found = set(parameters(function.args))
     for statement in statements(function.body):
         if isinstance(statement, Definition):
-            if statement.name == name:
-                return True
-        elif name in _bound_by(statement):
-            return True
-    return False
+            found.add(statement.name)
+        else:
+            found.update(_bound_by(statement))
+    return found
 
 
 def _bound_by(statement: ast.stmt) -> Iterator[str]:
@@ -83,4 +81,16 @@ def _bound_by(statement: ast.stmt) -> Iterator[str]:
         yield from (handler.name for handler in statement.handlers if handler.name)
     elif isinstance(statement, ast.Match):
         yield from (name for case in statement.cases for name in captures(case.pattern))
-    yield from (node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+    todo: list[ast.AST] = [statement]
+    while todo:  # a target of a comprehension or a lambda is not bound here, a `:=` in a comprehension is
+        node = todo.pop()
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+            yield node.id
+        elif isinstance(node, ast.NamedExpr):
+            todo += [node.target, node.value]
+        elif isinstance(node, ast.comprehension):
+            todo += [node.iter, *node.ifs]
+        elif isinstance(node, ast.Lambda):
+            todo.append(node.args)
+        elif node is statement or not isinstance(node, ast.stmt):
+            todo += ast.iter_child_nodes(node)

@@ -9,7 +9,6 @@ It runs no code of the program: values are encoded by exact type, names are look
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import gc
 import hashlib
@@ -19,11 +18,15 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from coderlplus.tracing.instrumented import Instrumented, Scope
+from coderlplus.tracing.instrumented import Instrumented, Scope, mangled
 
 EARLY = 4
 
-_ABSENT: Any = object()
+ABSENT: Any = object()
+# Taken here, where the program cannot patch them
+_getframe, _current_frames, _get_objects, _sha256 = sys._getframe, sys._current_frames, gc.get_objects, hashlib.sha256
+_get_recursion_limit, _set_recursion_limit = sys.getrecursionlimit, sys.setrecursionlimit
+_SUSPENDED = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
 _NOT_VARIABLES = (
     type,
     types.ModuleType,
@@ -73,15 +76,13 @@ class Recorder:
 
     def close(self, index: int) -> None:
         """An activation of scope `index` that is wanted ends; its frame is the caller's, which may be as deep as the recursion limit allows."""
-        limit = sys.getrecursionlimit()
-        sys.setrecursionlimit(limit + 200)
+        limit = raise_recursion_limit()
         try:
-            names = sys._getframe(1).f_locals
+            names = _getframe(1).f_locals
             self._take(self.scopes[index], names)
             _hide(names)
         finally:
-            with contextlib.suppress(RecursionError):
-                sys.setrecursionlimit(limit)
+            restore_recursion_limit(limit)
 
     def record(self, key: int, value: object) -> None:
         """A binding whose count is wanted."""
@@ -97,7 +98,7 @@ class Recorder:
     @staticmethod
     def visible(names: Any) -> Any:
         """What `locals()`, `vars()` or `dir()` returned to the caller, without the hidden variables."""
-        _hide(sys._getframe(1).f_locals)
+        _hide(_getframe(1).f_locals)
         if type(names) is list:
             return [name for name in names if not _is_hidden(name)]
         _hide(names)
@@ -120,11 +121,11 @@ class Recorder:
         while traceback is not None:
             frame, traceback = traceback.tb_frame, traceback.tb_next
             left = self._scope_of(frame)
-            if left is not None and _look_up(frame.f_locals, left.token) in self.wanted[left.index]:
+            if left is not None and look_up(frame.f_locals, left.token) in self.wanted[left.index]:
                 self._take(left, frame.f_locals, only_missing=True)
         for name, key in self.scopes[0].variables.items():
             self.marks[key] = 1
-            self._capture(key, 1, dict.get(namespace, name, _ABSENT))
+            self._capture(key, 1, dict.get(namespace, name, ABSENT))
 
     def variables(self) -> dict[str, dict[str, Any]]:
         """Scope → variable → encoded value, in the order of the source text; where two scopes share a name, the later capture counts."""
@@ -132,10 +133,10 @@ class Recorder:
         for scope in self.scopes:
             names = found.setdefault(scope.qualname, {})
             for name, key in scope.variables.items():
-                mark, order, value = self.captured.get(key, (0, 0, _ABSENT))
+                mark, order, value = self.captured.get(key, (0, 0, ABSENT))
                 if mark and not self._stale(key) and (name not in names or names[name][0] < order):
                     names[name] = (order, value)
-        present = {scope: {name: value for name, (_, value) in names.items() if value is not _ABSENT} for scope, names in found.items()}
+        present = {scope: {name: value for name, (_, value) in names.items() if value is not ABSENT} for scope, names in found.items()}
         return {scope: names for scope, names in present.items() if names}
 
     def missing(self) -> dict[int, list[int]]:
@@ -152,7 +153,7 @@ class Recorder:
 
     def fingerprint(self) -> str:
         """Equal for two runs that bound the same variables in the same activations."""
-        return hashlib.sha256(repr((self.marks, self.calls)).encode()).hexdigest()[:16]
+        return _sha256(repr((self.marks, self.calls)).encode()).hexdigest()[:16]
 
     def _stale(self, key: int) -> bool:
         """Whether the variable was bound again after it was captured, by its owner or by a function that borrows it."""
@@ -172,26 +173,40 @@ class Recorder:
 
     def _take(self, scope: Scope, names: Any, only_missing: bool = False) -> None:
         self._mark_parameters(scope)
-        active = self.calls[scope.index] if scope.kind == "class" else _look_up(names, scope.token)
+        active = self.calls[scope.index] if scope.kind == "class" else look_up(names, scope.token)
         for name, key in scope.variables.items():
             if self.marks[key] == active and not (only_missing and self.captured.get(key, (0,))[0] == active):
-                self._capture(key, active, _look_up(names, scope.mangled(name)))
+                self._capture(key, active, look_up(names, mangled(scope, name)))
                 self.seen.update((borrower, self.marks[borrower]) for borrower in self.borrowers.get(key, ()))
         for name, (key, owner, owners_key) in scope.borrowed.items():
             if self.marks[key] == active:
                 self.seen[key] = active
-                owners = _look_up(names, owner.token)
+                owners = look_up(names, owner.token)
                 if owners == self.marks[owners_key]:
-                    self._capture(owners_key, owners, _look_up(names, scope.mangled(name)))
+                    self._capture(owners_key, owners, look_up(names, mangled(scope, name)))
 
     def _capture(self, key: int, mark: int, value: object) -> None:
         self.captures += 1
-        if value is not _ABSENT:
+        if value is not ABSENT:
             try:
-                value = self.encode(value) if is_variable(value) else _ABSENT
+                value = self.encode(value) if is_variable(value) else ABSENT
             except (MemoryError, RecursionError):
                 return
         self.captured[key] = (mark, self.captures, value)
+
+
+def raise_recursion_limit() -> int:
+    """Make room on the stack for the recorder; returns the limit that was."""
+    limit = _get_recursion_limit()
+    _set_recursion_limit(limit + 200)
+    return limit
+
+
+def restore_recursion_limit(limit: int) -> None:
+    try:
+        _set_recursion_limit(limit)
+    except RecursionError:  # already deeper than that
+        return
 
 
 def _is_hidden(name: object) -> bool:
@@ -205,26 +220,26 @@ def _hide(names: object) -> None:
             del names[name]
 
 
-def _look_up(names: Any, name: str) -> Any:
+def look_up(names: Any, name: str) -> Any:
     """A name in a frame's namespace; a class body's may be of the program's own making, and is then not asked unless it is a dict."""
     if isinstance(names, dict):
-        return dict.get(names, name, _ABSENT)
+        return dict.get(names, name, ABSENT)
     if type(names).__name__ == "FrameLocalsProxy":
-        return names.get(name, _ABSENT)
-    return _ABSENT
+        return names.get(name, ABSENT)
+    return ABSENT
 
 
 def _open_frames(suspended_too: bool) -> Iterator[types.FrameType]:
     """Frames of all threads from the innermost outwards, and of suspended generators and coroutines."""
-    for frame in sys._current_frames().values():
+    for frame in _current_frames().values():
         current: types.FrameType | None = frame
         while current is not None:
             yield current
             current = current.f_back
     if suspended_too:
-        for item in gc.get_objects():
+        for item in _get_objects():
             kind = type(item)
-            if kind in (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType):
+            if kind in _SUSPENDED:
                 frame_of = getattr(item, "gi_frame", None) or getattr(item, "cr_frame", None) or getattr(item, "ag_frame", None)
                 if frame_of is not None:
                     yield frame_of

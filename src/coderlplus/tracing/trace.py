@@ -2,7 +2,10 @@
 
 Every program runs twice, with different hash seeds (and different addresses, and seeds of `random`). The first run finds which activation bound each
 variable last and takes the values where that is known early; the second takes the rest. Where the two differ in anything that both know, the trace is
-`deterministic=False`. A third run, with a third seed, is made when values that only the second run took could depend on chance (see `chance`).
+`deterministic=False`. A third run, with a third seed, is made when values that only the second run took could depend on chance (see `chance`). Steps,
+where they are asked for, come from one more run, which ends when their budget is used up.
+
+A program that reaches for frames, code objects and the like, with which it could falsify its trace, is run again untraced (see `monitor`).
 
 A caller that has seen the program run on the input already, untraced and with the first seed (the judge has), says what it gave: `TraceRequest.seen`.
 That run then takes the place of the first one: one traced run with another seed must give the same, and a second one is made only where the first
@@ -13,31 +16,39 @@ Departure from the paper: it traces once, at module level, after the last line. 
 
 from __future__ import annotations
 
+import codecs
+import hmac
 import json
-import re
 import secrets
 import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from coderlplus.errors import SandboxError
-from coderlplus.records import Actual, Ending, Limits, ProgramInput, StdioInput, Trace
+from coderlplus.records import Actual, Change, Ending, Limits, ProgramInput, StdioInput, Step, Trace
 from coderlplus.sandbox import Job, Outcome, Sandbox
+from coderlplus.tracing.addresses import without_addresses, without_addresses_among_numbers
 from coderlplus.tracing.instrument import Semantics
+from coderlplus.tracing.monitor import seal
 
 SEEDS = (0, 1, 2)
+STEPS_BYTES = 8 << 20
+"""Most that the values of all steps may come to, as JSON."""
+STEPS_CPU_S = 5.0
+"""CPU time that a run which reports its steps may take beyond the limit of the program."""
 
 _LIMITS = ("time_limit", "memory_limit", "output_limit")
 _KINDS = ("finished", "exception", "exit", "syntax_error", *_LIMITS)
-_ADDRESS = re.compile(r" at 0x[0-9a-f]{6,16}>")
 _MARGIN_S = 1.0
 """CPU time on top of the limit in which a program that has reached it is left with its values."""
+_MEMORY_MARGIN = 2
+"""How much memory a program may reach for a moment, as a multiple of its limit, so that it is the recorder that sees it and keeps its values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceRequest:
-    """What to trace. `setup_code` runs before the program, in its namespace and untraced."""
+    """What to trace. `setup_code` runs before the program, in its namespace and untraced. `max_steps` is how many steps to report; 0 is none."""
 
     program: str
     input: ProgramInput
@@ -46,6 +57,7 @@ class TraceRequest:
     semantics: Semantics = "final"
     seen: Actual | None = None
     """What an untraced run with hash seed `SEEDS[0]` gave."""
+    max_steps: int = 0
 
 
 def trace(
@@ -56,13 +68,14 @@ def trace(
     setup_code: str = "",
     limits: Limits = Limits(),  # noqa: B008  # frozen
     semantics: Semantics = "final",
+    max_steps: int = 0,
 ) -> Trace:
     """What `program` does on `input`: see `Trace` for the result and `docs/tracing.md` for the semantics.
 
-    Whatever the program does is data: it may crash, exit, or run into a limit, and the trace has the values until then. Raises `SandboxError` only if
-    the sandbox itself fails.
+    Whatever the program does is data: it may crash, exit, or run into a limit, and the trace has the values until then. With `max_steps`, the trace
+    has the first steps of the run as well. Raises `SandboxError` only if the sandbox itself fails.
     """
-    request = TraceRequest(program=program, input=input, setup_code=setup_code, limits=limits, semantics=semantics)
+    request = TraceRequest(program=program, input=input, setup_code=setup_code, limits=limits, semantics=semantics, max_steps=max_steps)
     return trace_many(sandbox, [request])[0]
 
 
@@ -70,40 +83,62 @@ def trace_many(sandbox: Sandbox, requests: Iterable[TraceRequest]) -> list[Trace
     """The traces of many requests, in order, using all workers of the sandbox."""
     runs = [_Run(request) for request in requests]
     for place in range(len(SEEDS)):
-        unfinished = [run for run in runs if run.needs_another()]
-        jobs = [_job(run.request, run.seeds[place], run.missing) for run in unfinished]
-        for run, job, outcome in zip(unfinished, jobs, sandbox.run(jobs), strict=True):
-            run.add(_Report.of(outcome, job.payload["token"]))
+        _run_all(sandbox, [(run, run.seeds[place], "plain" if run.withheld else run.request.semantics) for run in runs if run.needs_another()])
+    _run_all(sandbox, [(run, run.best.seed, "steps") for run in runs if run.needs_steps()])
     return [run.trace() for run in runs]
+
+
+def _run_all(sandbox: Sandbox, runs: list[tuple[_Run, int, str]]) -> None:
+    jobs = [_job(*run) for run in runs]
+    for (run, seed, _), job, outcome in zip(runs, jobs, sandbox.run(jobs), strict=True):
+        if outcome.ending == "fault":
+            raise SandboxError(f"the sandbox failed while it traced a program ({outcome.detail}); `coderlplus doctor` tells what it needs")
+        run.add(_Report.of(outcome, job.payload["key"], seed), job.payload["mode"])
 
 
 @dataclass(frozen=True, slots=True)
 class _Report:
     """What one run left."""
 
+    seed: int
     ending: Ending
-    output: str
+    output: bytes
     value: Any
     variables: Mapping[str, Mapping[str, Any]]
     missing: Mapping[str, list[int]]
     fingerprint: str
     suspect: bool
+    withheld: str | None
+    steps: Any
+    cut: Any
 
     @classmethod
-    def of(cls, outcome: Outcome, token: str) -> _Report:
-        if outcome.ending == "fault":
-            raise SandboxError(f"the sandbox failed while it traced a program ({outcome.detail}); `coderlplus doctor` tells what it needs")
-        replies = [reply for reply in outcome.replies if isinstance(reply, dict) and reply.get("token") == token]
-        reply = replies[0] if len(replies) == 1 else {}
+    def of(cls, outcome: Outcome, key: str, seed: int) -> _Report:
+        replies = [body for reply in outcome.replies if (body := _opened(reply, key)) is not None]
+        reply = replies[0] if replies else {}
         return cls(
+            seed=seed,
             ending=_ending(outcome, reply.get("ending")),
-            output=outcome.stdout.decode("utf-8", "replace"),
+            output=outcome.stdout,
             value=reply.get("value"),
-            variables=_variables(reply.get("variables")),
-            missing=_missing(reply.get("missing")),
-            fingerprint=str(reply.get("fingerprint")),
-            suspect=bool(reply.get("suspect")),
+            variables=reply.get("variables", {}),
+            missing=reply.get("missing", {}),
+            fingerprint=reply.get("fingerprint", ""),
+            suspect=reply.get("suspect", False),
+            withheld=reply.get("withheld"),
+            steps=reply.get("steps"),
+            cut=reply.get("cut"),
         )
+
+
+def _opened(reply: Any, key: str) -> dict[str, Any] | None:
+    """The body of a reply if it bears the seal of the recorder; then nobody else has written it, and it needs no further check."""
+    if not isinstance(reply, dict) or not isinstance(reply.get("body"), str) or not isinstance(reply.get("seal"), str):
+        return None
+    if not hmac.compare_digest(seal(key, reply["body"]).encode(), reply["seal"].encode("utf-8", "surrogatepass")):
+        return None
+    body: dict[str, Any] = json.loads(reply["body"])
+    return body
 
 
 class _Run:
@@ -113,8 +148,10 @@ class _Run:
         self.request = request
         self.seeds = SEEDS if request.seen is None else (SEEDS[1], SEEDS[0], SEEDS[2])
         self.reports: list[_Report] = []
+        self.of_steps: _Report | None = None
         self.deterministic = True
         self.missing: Mapping[str, list[int]] = {}
+        self.withheld: str | None = None
 
     def needs_another(self) -> bool:
         if not self.reports:
@@ -126,12 +163,36 @@ class _Run:
             return self.request.seen is None or bool(self.missing) or last.suspect
         return len(self.reports) == 2 and bool(self.missing) and self.reports[0].suspect
 
-    def add(self, report: _Report) -> None:
-        self.reports.append(report)
-        if len(self.reports) == 1:
-            self.missing = report.missing
-        limited = report.ending.kind in _LIMITS
-        self.deterministic = not limited and all(_agree(report, earlier) for earlier in self.reports[:-1]) and self._as_seen(report)
+    def needs_steps(self) -> bool:
+        return self.request.max_steps > 0 and self.withheld is None and self.reports[0].ending.kind != "syntax_error"
+
+    @property
+    def best(self) -> _Report:
+        """The run whose values are reported."""
+        return self.reports[min(len(self.reports), 2) - 1]
+
+    def add(self, report: _Report, mode: str) -> None:
+        if mode == "steps":
+            self._add_steps(report)
+        elif report.withheld is not None:
+            self.deterministic = not self.reports
+            self.withheld, self.reports, self.missing = report.withheld, [], {}
+        else:
+            self.reports.append(report)
+            if len(self.reports) == 1:
+                self.missing = report.missing
+            limited = report.ending.kind in _LIMITS
+            agree = self._as_seen(report) and all(_agree(report, earlier) for earlier in self.reports[:-1])
+            self.deterministic = self.deterministic and agree and not limited
+
+    def _add_steps(self, report: _Report) -> None:
+        if report.withheld is not None:  # only now, so chance plays a part
+            self.withheld, self.deterministic = report.withheld, False
+            return
+        self.of_steps = report
+        limited = report.cut is not None or report.ending.kind in _LIMITS or self.best.ending.kind in _LIMITS
+        if not limited and (report.ending, report.output, report.value) != (self.best.ending, self.best.output, self.best.value):
+            self.deterministic = False
 
     def _as_seen(self, report: _Report) -> bool:
         """Whether a run gave what the run that was seen before gave."""
@@ -141,41 +202,82 @@ class _Run:
         if seen.raised is not None:
             return report.ending.kind == "exception" and report.ending.type == seen.raised
         if isinstance(self.request.input, StdioInput):
-            return report.ending.kind in ("finished", "exit") and bool(report.output == seen.value)
+            return report.ending.kind in ("finished", "exit") and bool(report.output.decode("utf-8", "replace") == seen.value)
         return report.ending.kind == "finished" and bool(report.value == seen.value)
 
     def trace(self) -> Trace:
-        best = self.reports[0] if len(self.reports) == 1 else self.reports[1]
-        hidden = _without_addresses([best.variables, best.value, best.ending.message])
-        variables, value, message = hidden
+        best = self.best
+        claimed = [best.variables if self.withheld is None else {}, best.value, best.ending.message]
+        text = json.dumps(claimed)
+        shown = without_addresses(text)
+        variables, value, message = claimed if shown == text else json.loads(shown)
+        if not self.deterministic:
+            variables, value = without_addresses_among_numbers(variables), without_addresses_among_numbers(value)
         return Trace(
             program=self.request.program,
             input=self.request.input,
             ending=replace(best.ending, message=message),
-            output=best.output,
+            output=without_addresses(best.output.decode("utf-8", "replace")),
             value=value,
-            deterministic=self.deterministic and hidden == [best.variables, best.value, best.ending.message],
+            deterministic=self.deterministic and shown == text,
             variables=variables,
+            withheld=self.withheld,
+            steps=self._steps(best.output) if self.request.max_steps > 0 else None,
+            steps_cut=None if self.of_steps is None else _cut(self.of_steps),
         )
 
+    def _steps(self, output: bytes) -> tuple[Step, ...]:
+        if self.of_steps is None or self.of_steps.steps is None:
+            return ()
+        steps, decoder, done, printed = [], codecs.getincrementaldecoder("utf-8")("replace"), 0, 0
+        for line, scope, activation, depth, written, changes in self.of_steps.steps:
+            printed += len(decoder.decode(output[done : max(done, written)]))
+            done = max(done, written)
+            changed = tuple(self._change(*change) for change in changes)
+            steps.append(Step(line=line, scope=scope, activation=activation, depth=depth, output_chars=printed, changes=changed))
+        return tuple(steps)
 
-def _job(request: TraceRequest, seed: int, wanted: Mapping[str, list[int]]) -> Job:
+    def _change(self, name: str, text: str | None, scope: str, activation: int) -> Change:
+        value = None if text is None else json.loads(without_addresses(text))
+        if not self.deterministic:
+            value = without_addresses_among_numbers(value)
+        return Change(name=name, value=value, scope=scope, activation=activation, deleted=text is None)
+
+
+def _cut(report: _Report) -> Literal["steps", "bytes", "time"] | None:
+    """What ended the steps; a run that left none was ended by the sandbox."""
+    if report.steps is None:
+        return "time"
+    cut: Literal["steps", "bytes", "time"] | None = report.cut
+    return cut
+
+
+def _job(run: _Run, seed: int, mode: str) -> Job:
+    request = run.request
     given = request.input
+    cpu_s = request.limits.cpu_s + (STEPS_CPU_S if mode == "steps" else 0.0)
     payload = {
         "program": request.program,
         "setup_code": request.setup_code,
         "input": given.to_json(),
-        "semantics": request.semantics,
-        "wanted": wanted,
-        "cpu_s": request.limits.cpu_s,
+        "mode": mode,
+        "wanted": run.missing if mode == request.semantics else {},
         "seen": request.seen is not None,
-        "token": secrets.token_hex(8),
+        "cpu_s": cpu_s,
+        "memory_mb": request.limits.memory_mb,
+        "max_steps": request.max_steps,
+        "max_bytes": STEPS_BYTES,
+        "key": secrets.token_hex(16),
     }
+    limits = replace(request.limits, cpu_s=cpu_s + _MARGIN_S, memory_mb=request.limits.memory_mb * _MEMORY_MARGIN)
+    if mode == "steps":
+        limits = replace(limits, wall_s=limits.wall_s + 4 * STEPS_CPU_S)
     return Job(
         guest="coderlplus.tracing.guest:run",
         payload=payload,
         stdin=given.stdin.encode("utf-8", "surrogateescape") if isinstance(given, StdioInput) else b"",
-        limits=replace(request.limits, cpu_s=request.limits.cpu_s + _MARGIN_S),
+        limits=limits,
+        reply_kb=max(4096, 4 * STEPS_BYTES >> 10) if mode == "steps" else 4096,
         hash_seed=seed,
     )
 
@@ -210,21 +312,3 @@ def _ending(outcome: Outcome, claimed: Any) -> Ending:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _variables(claimed: Any) -> dict[str, dict[str, Any]]:
-    if not isinstance(claimed, dict):
-        return {}
-    return {scope: names for scope, names in claimed.items() if isinstance(names, dict)}
-
-
-def _missing(claimed: Any) -> dict[str, list[int]]:
-    if not isinstance(claimed, dict):
-        return {}
-    return {index: marks for index, marks in claimed.items() if isinstance(marks, list) and all(type(mark) is int for mark in marks)}
-
-
-def _without_addresses(tagged: Any) -> Any:
-    """The same with `0x...` for the addresses that the default `repr` of objects shows."""
-    text = json.dumps(tagged)
-    return json.loads(_ADDRESS.sub(" at 0x...>", text)) if " at 0x" in text else tagged

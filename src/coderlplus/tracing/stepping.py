@@ -1,0 +1,98 @@
+"""Source text → code that reports its steps. Standard library only; runs inside the sandbox.
+
+    def f(n):                       def f(n):
+        for i in range(n):              $f = enter(f, line, $enclosing …)
+            g(i)                        try:
+                                            step(line)
+                                            for i in range(n):
+                                                turn(line)
+                                                step(line)
+                                                g(i)
+                                            finally:
+                                                leave()
+
+The test of a `while` becomes `step(line) and test`. What a step changed is found by `steps.py`, which looks at the variables when the next begins.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from typing import Any
+
+from coderlplus.tracing.instrumented import ENTER, LEAVE, LOOP, STEP, TURN, Scope
+from coderlplus.tracing.names import Definition, is_dunder
+from coderlplus.tracing.rewriting import Rewriter, place_of
+
+_NO_STEP = (ast.Try, ast.TryStar, ast.Global, ast.Nonlocal)
+
+
+class Steps(Rewriter):
+    def statement(self, node: ast.stmt, scope: Scope) -> list[ast.stmt]:
+        rewritten = super().statement(node, scope)
+        place = place_of(node)
+        if isinstance(node, ast.While):
+            node.test = ast.BoolOp(ast.And(), [self._call(STEP, node.lineno, place), node.test], **place)
+        elif not (isinstance(node, _NO_STEP) or _is_constant(node) or _is_future(node)):
+            slot = LOOP if isinstance(node, ast.For | ast.AsyncFor) else STEP
+            return [ast.Expr(self._call(slot, node.lineno, place), **place), *rewritten]
+        return rewritten
+
+    def bound(self, names: Iterable[str], scope: Scope, at: ast.AST) -> list[ast.stmt]:
+        self._note(names, scope)
+        place = place_of(at)
+        if isinstance(at, ast.For | ast.AsyncFor | ast.ExceptHandler):
+            return [ast.Expr(self._call(TURN, at.lineno, place, *names), **place)]
+        return []
+
+    def walrus(self, node: ast.NamedExpr, scope: Scope) -> ast.expr:
+        self._note([node.target.id], scope)
+        return node
+
+    def activation(self, body: list[ast.stmt], parameters: list[str], scope: Scope, at: ast.AST) -> list[ast.stmt]:
+        assert isinstance(scope.node, Definition)
+        place = place_of(at)
+        owners = self._owners(scope) if scope.kind == "function" else []
+        tokens = [ast.Name(owner.token, ast.Load(), **place) for owner in owners]
+        arguments = [ast.Constant(scope.index, **place), ast.Constant(scope.node.lineno, **place), *tokens]
+        enter = ast.Call(self.slot(ENTER, place), arguments, [], **place)
+        start: ast.stmt = ast.Expr(enter, **place)
+        if scope.kind == "function":
+            start = ast.Assign([ast.Name(scope.token, ast.Store(), **place)], enter, **place)
+        leave = ast.Expr(ast.Call(self.slot(LEAVE, place), [], [], **place), **place)
+        return [start, ast.Try(body or [ast.Pass(**place)], [], [], [leave], **place)]
+
+    def _note(self, names: Iterable[str], scope: Scope) -> None:
+        for name in names:
+            owner = self.owner(name, scope)
+            if owner is not None and not is_dunder(name):
+                self.key(name, owner)
+
+    def _owners(self, scope: Scope) -> list[Scope]:
+        """The functions around that own names which this one mentions."""
+        assert scope.node is not None
+        missing = {node.id for node in ast.walk(scope.node) if isinstance(node, ast.Name)} - self._own(scope)
+        owners = []
+        outer = scope.parent
+        while outer is not None and missing:
+            if outer.kind == "function":
+                found = missing & self._own(outer)
+                missing -= found
+                if found:
+                    owners.append(outer)
+            outer = outer.parent
+        return owners
+
+    def _own(self, scope: Scope) -> set[str]:
+        return self.bound_in(scope) - scope.globals - scope.nonlocals
+
+    def _call(self, slot: str, line: int, place: dict[str, Any], *names: str) -> ast.expr:
+        return ast.Call(self.slot(slot, place), [ast.Constant(each, **place) for each in (line, *names)], [], **place)
+
+
+def _is_constant(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _is_future(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
