@@ -1,0 +1,271 @@
+"""A client for SandboxFusion (bytedance/SandboxFusion), for those who already run it: `Judge(SandboxFusion("http://host:8080"))`.
+
+Programs are sent to `POST /run_code`; what comes back is compared here. A stdio test is one request: the program as `code`, its input as `stdin`,
+and `run_result.stdout` is the answer. Tests that call functions, test code and checker programs are one request for a batch: a driver (`remote.py`)
+that runs the same guests as our own sandbox does, in processes of their own.
+
+What isolates a program is up to that service (`sandbox_fusion` stands in the verdict for all that it does): a program is not kept from attacking the
+driver, which for check tests holds the test code. For stdio tests `wall_s` is the only time limit, as the service knows no other.
+
+A service that cannot be reached, answers with an error, with `SandboxError` or with nonsense is asked again, four times in all with growing pauses;
+then the verdict is `sandbox_fault`.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import http.client
+import json
+import re
+import secrets
+import signal
+import socket
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from coderlplus.errors import ConfigError, SandboxError
+from coderlplus.judge import remote
+from coderlplus.sandbox import Job, Outcome
+from coderlplus.sandbox.jobs import EndingName
+
+_STDIO = "coderlplus.judge.guest:run_stdio"
+_MODULES = ("judge.wire", "judge.guest", "judge.examiner", "sandbox.nodes", "sandbox.values")
+_ATTEMPTS = 4
+_PAUSE_S = 0.5
+_START_S = 10.0
+"""Time beyond the wall limit for the driver to start."""
+_QUEUE_S = 120.0
+"""Time beyond the run time that a request may wait in the service."""
+_STARTED_MB = 256
+"""What an interpreter has mapped before a program uses anything: the service takes its memory limit absolutely."""
+_SERVED_BYTES = 1 << 20
+"""Output beyond this is cut by the service."""
+_FUTURE = re.compile(r"^from __future__ import .*\n", re.MULTILINE)
+
+
+class SandboxFusion:
+    """Stands in for a `Sandbox`: runs jobs on a SandboxFusion service. `workers` requests are made at the same time.
+
+    Raises `ConfigError` for a URL that is none.
+    """
+
+    def __init__(self, url: str, *, workers: int = 16) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(f"{url!r} is not the URL of a SandboxFusion service; give one such as http://localhost:8080")
+        self._path = f"{parts.path.rstrip('/')}/run_code"
+        self._host, self._is_tls = parts.netloc.rpartition("@")[2], parts.scheme == "https"
+        self._local = threading.local()
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="coderlplus-fusion")
+        self._connections: weakref.WeakSet[http.client.HTTPConnection] = weakref.WeakSet()
+        self._stopped = threading.Event()
+        self.url = url
+        self.workers = workers
+        self.isolation = ("sandbox_fusion",)
+
+    def call(self, function: Callable[..., Any], *arguments: Any, weight: float = 0.0) -> Future[Any]:
+        """Run `function(execute, *arguments)` in a thread, as `Sandbox.call` does, but in the order of the calls."""
+        if self._stopped.is_set():
+            raise SandboxError("the sandbox is closed; make a new one")
+        return self._threads.submit(function, self.execute, *arguments)
+
+    def execute(self, job: Job) -> Outcome:
+        """Run a job. What goes wrong on the way is an outcome `fault`, not an exception."""
+        try:
+            return self._scripts(job) if job.guest == _STDIO else self._driver(job)
+        except _Fault as fault:
+            return Outcome(ending="fault", detail=str(fault)[:500], isolation=self.isolation)
+
+    def close(self) -> None:
+        """Give up what is waiting and break off the requests under way, whose verdicts are faults."""
+        self._stopped.set()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for connection in list(self._connections):
+            if connection.sock is not None:
+                with contextlib.suppress(OSError):
+                    connection.sock.shutdown(socket.SHUT_RDWR)
+        self._threads.shutdown(wait=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _scripts(self, job: Job) -> Outcome:
+        """One request for each input, up to the first that does not end well."""
+        program = job.payload["program"]
+        if job.payload["setup_code"]:
+            program = "".join(_FUTURE.findall(program)) + job.payload["setup_code"] + "\n" + _FUTURE.sub("\n", program)
+        stdout, replies, wall_s, ending, code = b"", [], 0.0, "returned", 0
+        for stdin in job.payload["stdins"]:
+            body = {"code": program, "stdin": stdin, "run_timeout": job.limits.wall_s, "memory_limit_MB": job.limits.memory_mb + _STARTED_MB}
+            result = self._request(body, job.limits.wall_s)
+            printed = str(result.get("stdout") or "").encode("utf-8", "surrogateescape")
+            wall_s += float(result.get("execution_time") or 0.0)
+            ending, code = _script_ending(result, len(printed) > min(job.limits.output_kb << 10, _SERVED_BYTES - 1))
+            if ending != "returned":
+                break
+            stdout += printed
+            replies.append(_script_reply(result, str(result.get("stderr") or ""), program) | {"stdout": len(stdout)})
+            if "exit_code" not in replies[-1] or replies[-1]["exit_code"]:
+                break
+        return Outcome(
+            ending=ending,  # type: ignore[arg-type]
+            exit_code=code,
+            replies=tuple(replies),
+            stdout=stdout,
+            wall_s=round(wall_s, 6),
+            cpu_s=round(wall_s, 6),
+            isolation=self.isolation,
+        )
+
+    def _driver(self, job: Job) -> Outcome:
+        jobs = [each for each in (job, job.peer) if each is not None]
+        token = secrets.token_hex(16)
+        wall_s = max(each.limits.wall_s for each in jobs)
+        sent = {"token": token, "jobs": [_for_driver(each) for each in jobs]}
+        result = self._request({"code": _driver_code(), "stdin": json.dumps(sent), "run_timeout": wall_s + _START_S}, wall_s + _START_S)
+        lines = [line for line in str(result.get("stdout") or "").split("\n") if line.startswith(token)]
+        if not lines:
+            said = str(result.get("stderr") or "").strip().split("\n")[-1]
+            raise _Fault(f"{self.url} did not run the driver to its end ({result.get('status')}, exit code {result.get('return_code')}): {said}")
+        try:
+            ended = json.loads(lines[-1][len(token) :])
+            peer = None if job.peer is None else _outcome(job.peer, ended[1], None, self.isolation)
+            return _outcome(job, ended[0], peer, self.isolation)
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise _Fault(f"the answer of the driver at {self.url} cannot be read: {error!r}") from error
+
+    def _request(self, body: dict[str, Any], run_s: float) -> dict[str, Any]:
+        """`run_result` of one request, asked again while it fails by a fault of the service."""
+        reason = ""
+        for attempt in range(_ATTEMPTS):
+            if attempt and self._stopped.wait(_PAUSE_S * 2 ** (attempt - 1)):
+                break
+            try:
+                return _run_result(self._post(body | {"language": "python"}, run_s + _QUEUE_S))
+            except (OSError, http.client.HTTPException, ValueError, _Fault) as error:
+                self._local.__dict__.pop("connection", None)
+                reason = str(error) or repr(error)
+        raise _Fault(f"{self.url} failed {_ATTEMPTS} times, at last with: {reason}")
+
+    def _post(self, body: dict[str, Any], timeout_s: float) -> Any:
+        connection = self._local.__dict__.get("connection")
+        if connection is None:
+            kind = http.client.HTTPSConnection if self._is_tls else http.client.HTTPConnection
+            connection = self._local.connection = kind(self._host)
+            self._connections.add(connection)
+        connection.timeout = timeout_s
+        if connection.sock is not None:
+            connection.sock.settimeout(timeout_s)
+        data = json.dumps(body).encode()
+        connection.request("POST", self._path, data, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        text = response.read()
+        if response.status != 200:
+            raise _Fault(f"HTTP {response.status} {response.reason}: {text[:200].decode('utf-8', 'replace')}")
+        return json.loads(text)
+
+
+class _Fault(Exception):
+    """The service did not do what it is for."""
+
+
+def _run_result(answer: Any) -> dict[str, Any]:
+    if not isinstance(answer, dict) or answer.get("status") not in ("Success", "Failed"):
+        said = answer.get("message") or answer.get("status") if isinstance(answer, dict) else answer
+        raise _Fault(f"the service reports {str(said)[:300]}")
+    result = answer.get("run_result")
+    if not isinstance(result, dict) or result.get("status") not in ("Finished", "TimeLimitExceeded"):
+        raise _Fault(f"no result of the run in the answer: {str(answer)[:300]}")
+    return result
+
+
+def _script_ending(result: dict[str, Any], is_long: bool) -> tuple[EndingName, int]:
+    """How the process of a script ended: `returned`, if it left something to read."""
+    code = result.get("return_code")
+    if is_long:
+        return "output_limit", 0
+    if result["status"] == "TimeLimitExceeded":
+        return "time_limit", 0
+    if isinstance(code, int) and (code < 0 or 128 < code < 128 + signal.NSIG):  # the latter by way of a shell
+        return "signal", -code if code < 0 else code - 128
+    if code and _last_line(str(result.get("stderr") or "")).startswith("MemoryError"):
+        return "memory_limit", 0
+    return "returned", 0
+
+
+def _script_reply(result: dict[str, Any], stderr: str, program: str) -> dict[str, Any]:
+    """As the guest says it: the exit code, and of an exception its class, message and line."""
+    code = int(result.get("return_code") or 0)
+    name, _, message = _last_line(stderr).partition(": ")
+    if code != 1 or not re.fullmatch(r"[\w.]+", name):
+        return {"exit_code": code}
+    if name in ("SyntaxError", "IndentationError", "TabError") and "Traceback" not in stderr:
+        return {"syntax_error": f"{name}: {message}"}
+    lines = re.findall(r"^  File \"[^\"]*\", line (\d+)", stderr, re.MULTILINE)
+    raised = {"raised": name.rpartition(".")[2], "message": message, "line": int(lines[-1]) if lines else None}
+    return {"exit_code": code} | (raised if "Traceback" in stderr else {})
+
+
+def _last_line(text: str) -> str:
+    return text.rstrip().rpartition("\n")[2]
+
+
+@functools.cache
+def _driver_code() -> str:
+    package = Path(remote.__file__).parents[1]
+    sources = {f"coderlplus.{name}": (package / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8") for name in _MODULES}
+    text = Path(remote.__file__).read_text(encoding="utf-8")
+    return text.replace('MODULES: dict[str, str] = globals().get("MODULES", {})\n', f"MODULES: dict[str, str] = {sources!r}\n")
+
+
+def _for_driver(job: Job) -> dict[str, Any]:
+    size = max(job.limits.output_kb, job.reply_kb) << 10
+    limits = {"cpu_s": job.limits.cpu_s, "wall_s": job.limits.wall_s, "memory_bytes": job.limits.memory_mb << 20, "file_bytes": size + 1}
+    return {"guest": job.guest, "payload": job.payload} | limits
+
+
+def _outcome(job: Job, ended: dict[str, Any], peer: Outcome | None, isolation: tuple[str, ...]) -> Outcome:
+    code = int(ended["exit_code"])
+    ending: EndingName
+    if ended["killed"] == "time" or code == -signal.SIGXCPU or ended["cpu_s"] > job.limits.cpu_s:
+        ending = "time_limit"
+    elif ended["stdout_bytes"] > job.limits.output_kb << 10 or code == -signal.SIGXFSZ:
+        ending = "output_limit"
+    elif code == 2:
+        ending = "memory_limit"
+    elif ended["killed"] or code == 0:
+        ending, code = "returned", 0
+    else:
+        ending, code = ("signal", -code) if code < 0 else ("exited", code)
+    return Outcome(
+        ending=ending,
+        exit_code=code,
+        replies=tuple(_replies(base64.b64decode(ended["replies"]))),
+        stdout=base64.b64decode(ended["stdout"])[: job.limits.output_kb << 10],
+        cpu_s=round(float(ended["cpu_s"]), 6),
+        wall_s=round(float(ended["wall_s"]), 6),
+        peak_mb=round(float(ended["peak_kb"]) / 1024, 1),
+        isolation=isolation,
+        peer=peer,
+    )
+
+
+def _replies(data: bytes) -> list[Any]:
+    """The JSON values of the lines that are whole and well-formed, up to the first that is not."""
+    replies: list[Any] = []
+    for line in data.split(b"\n")[:-1]:
+        try:
+            replies.append(json.loads(line.decode("utf-8", "surrogatepass")))
+        except (ValueError, RecursionError):
+            break
+    return replies
