@@ -37,8 +37,8 @@ def echo(payload: Any, host: Any) -> None:
 def run_stdio(payload: Mapping[str, Any], host: Any) -> None:
     """Run the program as a script on each of `stdins`, from a fresh module each time.
 
-    Replies for each `{"stdout": end}`, the size of stdout after it, with `exit_code`, and with `raised`, `message`, `line` after an exception; or
-    `{"syntax_error"}`. Stops early when the program leaves threads behind, which might disturb the next run.
+    Replies for each `{"stdout": end}`, the size of stdout after it, with `exit_code`, and with `raised`, `message`, `line` after an exception (in
+    `thread`, of one that ended a thread); or `{"syntax_error"}`. Stops early when the program leaves threads behind: they might disturb the next run.
     """
     code = compile_program(payload, host)
     recursion_limit = sys.getrecursionlimit()
@@ -69,6 +69,14 @@ def _fill_stdin(data: bytes) -> None:
 def _run_script(code: list[types.CodeType], module: types.ModuleType) -> dict[str, Any]:
     """As the interpreter does: run, wait for threads, run exit functions, let go of everything, flush."""
     ending: dict[str, Any] = {"exit_code": 0}
+    died: list[dict[str, Any]] = []
+
+    def note(thread: threading.ExceptHookArgs) -> None:
+        if thread.exc_value is not None and thread.exc_type is not SystemExit:
+            died.append(describe(thread.exc_value))
+        threading.__excepthook__(thread)
+
+    threading.excepthook = note
     try:
         for part in code:
             exec(part, module.__dict__)
@@ -79,6 +87,8 @@ def _run_script(code: list[types.CodeType], module: types.ModuleType) -> dict[st
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join()
+    if died:
+        ending["thread"] = died[0]
     atexit._run_exitfuncs()
     try:
         _flush(sys.stdout)

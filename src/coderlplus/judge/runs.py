@@ -60,6 +60,10 @@ class StdioRuns:
         refusal = self.acceptance.stdout(self._test(test), actual)
         if refusal is None:
             return None
+        in_thread = reply.get("thread") if reply else None
+        failure = raised(test, in_thread, given) if isinstance(in_thread, dict) else None
+        if failure:  # as everywhere, an exception that ends a thread does not count where the output is right
+            return failure
         return refused(test, refusal, f"printed {_short(actual)}", _short(self._test(test).stdout), given, _actual(actual))
 
     def _test(self, index: int) -> StdioTest:

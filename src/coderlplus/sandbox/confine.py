@@ -33,8 +33,9 @@ EXTRA_LAYERS = ("namespaces",)
 
 STACK_BYTES = 128 << 20
 """Soft limit of the main thread's stack, for deep recursion."""
-THREAD_STACKS_BYTES = 256 << 20
-"""Address space beyond the memory limit, so that a program may ask for large stacks that it does not fill; what it fills is counted outside."""
+THREAD_STACKS_BYTES = 1024 << 20
+"""Address space beyond the memory limit, so that a program may have a hundred threads, or ask for large stacks that it does not fill. What it fills
+is counted outside, ten times a second."""
 OPEN_FILES = 64
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_CAPBSET_DROP = 1, 4, 38, 24
