@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from coderlplus.alignment import write_answer
+from coderlplus.alignment import reference_answer, write_answer
 from coderlplus.cli import app
-from coderlplus.errors import CodeRLPlusError
-from coderlplus.records import AlignmentTask, CallInput, CallTest, Problem, Rollout, StdioTest, read_jsonl, write_jsonl
+from coderlplus.errors import CodeRLPlusError, ConfigError
+from coderlplus.judge import Judge
+from coderlplus.records import AlignmentTask, CallInput, CallTest, Problem, Rollout, StdioTest, Verdict, read_jsonl, write_jsonl
 
 PROBLEMS = [
     Problem(problem_id="c", statement="Sum.", entry_point="f", tests=(CallTest(([1, 2],), 3), CallTest(([4, 5],), 9))),
@@ -47,6 +51,7 @@ def test_tasks_of_the_failing_programs_and_scores_of_answers(run, tmp_path: Path
         "programs": 4,
         "failed": 3,
         "tasks": 2,
+        "tasks_by_kind": {"final_values": 2},
         "share_with_variable": 1.0,
         "tasks_by_variables": {"1": 2},
         "verdicts": {"wrong_answer": 2, "passed": 1, "runtime_error": 1},
@@ -59,18 +64,68 @@ def test_tasks_of_the_failing_programs_and_scores_of_answers(run, tmp_path: Path
     lines = [{"task_id": made[min(index, 1)].task_id, "answer": answer} for index, answer in enumerate(answers)]
     (tmp_path / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     summary = json.loads(run("score", "tasks.jsonl", "answers.jsonl", "-o", "scores.jsonl", "--json").stdout)
-    assert summary == {
-        "tasks": 2,
-        "answered": 2,
+    means = {
         "answers": 3,
         "mean_reward": 0.5167,
         "usable_form": 0.6667,
+        "all_right": 0.3333,
         "output_accuracy": 0.3333,
         "all_variables_accuracy": 0.6667,
     }
+    assert summary == {"tasks": 2, "answered": 2, **means, "by_kind": {"final_values": means}}
     scores = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
     assert [item["reward"] for item in scores] == [1.0, pytest.approx(0.55), 0.0]
     assert scores[1]["correct"] == {"m": True, "output": False}
+
+
+def test_kinds_with_shares_and_a_summary_by_kind(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    arguments = ("tasks", "problems.jsonl", "programs.jsonl", "-o", "tasks.jsonl", "--kind", "output=0.5", "--kind", "exception")
+    summary = json.loads(run(*arguments, "--json").stdout)
+    assert (summary["tasks_by_kind"], summary["rejects"]) == ({"output": 2, "exception": 1}, {"passed": 1})
+    made = {task.rollout_id: task for task in read_jsonl(tmp_path / "tasks.jsonl", AlignmentTask)}
+    lines = [{"task_id": task.task_id, "answer": reference_answer(task)} for task in made.values()]
+    lines.append({"task_id": made["crash"].task_id, "answer": '{"exception": "TypeError", "line": 2}'})
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    by_kind = json.loads(run("score", "tasks.jsonl", "answers.jsonl", "-o", "scores.jsonl", "--json").stdout)["by_kind"]
+    assert {kind: (means["answers"], means["all_right"], means["output_accuracy"]) for kind, means in by_kind.items()} == {
+        "output": (2, 1.0, 1.0),
+        "exception": (2, 0.5, None),
+    }
+    table = run("score", "tasks.jsonl", "answers.jsonl", "-o", "scores.jsonl").stdout
+    assert re.search(r"mean reward .* 0.8875 .* 0.775 .* 1.0", table)
+    assert re.search(r"output accuracy .* – ", table)
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    arguments = ("tasks", "problems.jsonl", "programs.jsonl", "--json", "-o")
+    whole = json.loads(run(*arguments, "whole.jsonl").stdout)
+    monkeypatch.setattr(sys.modules["coderlplus.cli.tasks"], "CHUNK", 1)
+    judged: list[str] = []
+    judge_many = Judge.judge_many
+
+    def interrupted_at(place: int) -> None:
+        def judge(self: Judge, pairs: Sequence[tuple[Problem, Rollout]]) -> list[Verdict]:
+            if len(judged) == place:
+                raise KeyboardInterrupt
+            judged.extend(rollout.rollout_id for _, rollout in pairs)
+            return judge_many(self, pairs)
+
+        monkeypatch.setattr(Judge, "judge_many", judge)
+
+    interrupted_at(2)
+    result = CliRunner().invoke(app, [*arguments, "parts.jsonl"])
+    assert result.exit_code == 130
+    assert "stopped after 2 of 4 programs; go on with --resume" in result.stderr
+    assert not (tmp_path / "parts.jsonl").exists()
+    with (tmp_path / "parts.jsonl.unfinished").open("a") as file:
+        file.write('{"programs": 1, "ta')  # killed while it wrote
+    interrupted_at(-1)
+    with pytest.raises(ConfigError, match=r"parts.jsonl.unfinished was begun with other problems, programs or settings"):
+        run(*arguments, "parts.jsonl", "--resume", "--seed", "1")
+    assert json.loads(run(*arguments, "parts.jsonl", "--resume").stdout) == whole
+    assert judged == [rollout.rollout_id for rollout in ROLLOUTS]
+    assert (tmp_path / "parts.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert not (tmp_path / "parts.jsonl.unfinished").exists()
 
 
 def test_a_recorded_file_brings_problems_and_programs(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -105,16 +160,21 @@ def test_the_same_seed_writes_the_same_file(run, tmp_path: Path) -> None:  # typ
     ("arguments", "message"),
     [
         (("tasks", "nowhere.jsonl", "programs.jsonl", "-o", "t.jsonl"), "cannot read nowhere.jsonl: No such file"),
-        (("tasks", "problems.jsonl", "stray.jsonl", "-o", "t.jsonl"), "rollout 'r' answers problem 'x', which the problems file does not have"),
+        (("tasks", "problems.jsonl", "stray.jsonl", "-o", "t.jsonl"), "stray.jsonl:2: rollout 'r' answers problem 'x', which the problems file"),
         (("tasks", "problems.jsonl", "programs.jsonl", "-o", "no/t.jsonl"), "its folder does not exist"),
-        (("tasks", "problems.jsonl", "programs.jsonl", "-o", "t.jsonl", "--kind", "all"), "kind must be one of final_values, output, not 'all'"),
-        (("score", "empty.jsonl", "answers.jsonl", "-o", "s.jsonl"), "task 't' is not in empty.jsonl"),
+        (("tasks", "problems.jsonl", "programs.jsonl", "-o", "t.jsonl", "--kind", "all"), "kinds must be one of final_values, .*, not 'all'"),
+        (("tasks", "problems.jsonl", "programs.jsonl", "-o", "t.jsonl", "--kind", "branch=half"), "the share of branch must be a number"),
+        (("tasks", "problems.jsonl", "programs.jsonl", "-o", "t.jsonl", "--kind", "branch=0.5"), "the shares in kinds must add up to 1, not 0.5"),
+        (("score", "empty.jsonl", "answers.jsonl", "-o", "s.jsonl"), "answers.jsonl:1: task 't' is not in empty.jsonl"),
+        (("score", "empty.jsonl", "answers.jsonl", "-o", "no/s.jsonl"), "its folder does not exist"),
+        (("score", "empty.jsonl", "empty.jsonl", "-o", "s.jsonl"), "empty.jsonl holds no rows"),
+        (("score", "answers.jsonl", "answers.jsonl", "-o", "s.jsonl"), "answers.jsonl:1: field .* is missing"),
         (("score", "empty.jsonl", "stray.jsonl", "-o", "s.jsonl"), "stray.jsonl:1: an answer needs 'task_id' as a string"),
         (("score", "empty.jsonl", "answers.jsonl", "-o", "s.jsonl", "--format-weight", "1"), "format_weight must be in"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(run, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:  # type: ignore[no-untyped-def]
-    write_jsonl(tmp_path / "stray.jsonl", [Rollout(rollout_id="r", problem_id="x", program="x = 1")])
+    write_jsonl(tmp_path / "stray.jsonl", [ROLLOUTS[0], Rollout(rollout_id="r", problem_id="x", program="x = 1")])
     (tmp_path / "empty.jsonl").touch()
     (tmp_path / "answers.jsonl").write_text('{"task_id": "t", "answer": ""}\n')
     with pytest.raises(CodeRLPlusError, match=message):

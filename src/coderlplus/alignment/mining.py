@@ -201,8 +201,8 @@ def _request(candidate: _Candidate) -> TraceRequest:
         setup_code=problem.setup_code,
         limits=problem.limits,
         semantics=needs.semantics,
+        max_steps=needs.max_steps,
         seen=candidate.seen,
-        **({"max_steps": needs.max_steps} if needs.max_steps else {}),
     )
 
 

@@ -64,8 +64,8 @@ def make_task(
     """The task of a kind that a trace makes, or the reason why it makes none.
 
     Reasons: `exception`, `exit`, `time_limit`, `memory_limit`, `output_limit`, `syntax_error` (how the run ended), `no_exception` (it should have
-    ended with one), `nondeterministic`, `no_output` (a stdin program that prints nothing), `output_unfit` (too long, or no plain data), `trivial`,
-    `answer_in_prompt` and `address_in_prompt` (see `visible`), `prompt_too_long`, and those of the kinds: `recursion_limit`, `no_line` (exception),
+    ended with one), `withheld` (the program reached for what could falsify its trace), `nondeterministic`, `no_output` (a stdin program that prints
+    nothing), `output_unfit` (too long, or no plain data), `trivial`, `answer_in_prompt` and `address_in_prompt` (see `visible`), `prompt_too_long`, and those of the kinds: `recursion_limit`, `no_line` (exception),
     `no_state`, `no_branch`, `too_many_steps` (see `points`), `official_call`, `official_unfit` (see `official`).
 
     The task is the same whenever the same program is traced on the same input with the same seed and settings; `task_id` is a hash of its question
@@ -78,6 +78,8 @@ def make_task(
         return "no_exception"
     if not finished and not (ending == "exception" and needs.crashed):
         return ending
+    if trace.withheld is not None:
+        return "withheld"
     if not trace.deterministic:
         return "nondeterministic"
     call = call_expression(trace.input) if isinstance(trace.input, CallInput) else ""

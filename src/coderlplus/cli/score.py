@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
 from coderlplus.alignment import AlignmentSettings, score_answer
-from coderlplus.errors import DataError
-from coderlplus.records import OUTPUT, AlignmentTask, read_jsonl, write_jsonl
+from coderlplus.errors import ConfigError, DataError
+from coderlplus.problems.files import read_rows
+from coderlplus.records import AlignmentTask, read_jsonl, write_jsonl
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +25,6 @@ class GivenAnswer:
 
     task_id: str
     answer: str
-
-    def to_json(self) -> dict[str, Any]:
-        return {"task_id": self.task_id, "answer": self.answer}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -38,15 +39,16 @@ class Score:
     """A line of the scores file: R_sem and which targets are right (`correct` is empty for an answer of no usable form)."""
 
     task_id: str
+    kind: str
     reward: float
     correct: Mapping[str, bool]
 
     def to_json(self) -> dict[str, Any]:
-        return {"task_id": self.task_id, "reward": self.reward, "correct": dict(self.correct)}
+        return {"task_id": self.task_id, "kind": self.kind, "reward": self.reward, "correct": dict(self.correct)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        return cls(data["task_id"], data["reward"], data["correct"])
+        return cls(data["task_id"], data["kind"], data["reward"], data["correct"])
 
 
 def score(
@@ -59,37 +61,65 @@ def score(
     """Score answers to alignment tasks; a task may be answered any number of times."""
     AlignmentSettings(format_weight=format_weight)
     by_id = {task.task_id: task for task in read_jsonl(tasks, AlignmentTask)}
+    rows = read_rows(answers)
+    if not output.resolve().parent.is_dir():
+        raise ConfigError(f"cannot write {output}: its folder does not exist; make it first")
     scores: list[Score] = []
-    for given in read_jsonl(answers, GivenAnswer):
-        if given.task_id not in by_id:
-            raise DataError(f"{answers}: task {given.task_id!r} is not in {tasks}")
-        reward, correct = score_answer(by_id[given.task_id], given.answer, format_weight=format_weight)
-        scores.append(Score(given.task_id, reward, correct))
+    for row in track(rows, "scoring", console=Console(stderr=True)):
+        given = row.read(GivenAnswer.from_json)
+        task = by_id.get(given.task_id)
+        if task is None:
+            raise DataError(f"{row.place}: task {given.task_id!r} is not in {tasks}")
+        reward, correct = score_answer(task, given.answer, format_weight=format_weight)
+        scores.append(Score(given.task_id, task.kind, reward, correct))
     write_jsonl(output, scores)
-    summary = _summary(scores, len(by_id))
+    summary = summarise(scores, by_id)
     if as_json:
         print(json.dumps(summary))
     else:
-        print("\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in summary.items()))
-        print(f"written to {output}")
+        _print_summary(summary, output)
 
 
-def _summary(scores: list[Score], tasks: int) -> dict[str, float]:
-    def share(of: list[bool]) -> float:
-        return round(sum(of) / len(of), 4) if of else 0.0
-
-    with_variables = [score for score in scores if len(score.correct) != 1]
+def summarise(scores: Sequence[Score], tasks: Mapping[str, AlignmentTask]) -> dict[str, Any]:
+    """Counts and means over all answers, and `by_kind`. A share of nothing is `None`: `output_accuracy` is over answers to tasks that ask for the
+    output, `all_variables_accuracy` over those to tasks that ask for variables."""
+    kinds = sorted({score.kind for score in scores})
     return {
-        "tasks": tasks,
+        "tasks": len(tasks),
         "answered": len({score.task_id for score in scores}),
-        "answers": len(scores),
-        "mean_reward": round(sum(score.reward for score in scores) / len(scores), 4) if scores else 0.0,
-        "usable_form": share([bool(score.correct) for score in scores]),
-        "output_accuracy": share([score.correct.get(OUTPUT, False) for score in scores]),
-        "all_variables_accuracy": share([_variables_right(score) for score in with_variables]),
+        **_means(scores, tasks),
+        "by_kind": {kind: _means([score for score in scores if score.kind == kind], tasks) for kind in kinds},
     }
 
 
-def _variables_right(score: Score) -> bool:
-    variables = [right for label, right in score.correct.items() if label != OUTPUT]
-    return bool(variables) and all(variables)
+def _means(scores: Sequence[Score], tasks: Mapping[str, AlignmentTask]) -> dict[str, float | None]:
+    targets = [(score, tasks[score.task_id].targets) for score in scores]
+    outputs = [score.correct.get(target.label, False) for score, of_task in targets for target in of_task if target.is_output]
+    variables = [(score, [target.label for target in of_task if target.scope is not None]) for score, of_task in targets]
+    return {
+        "answers": len(scores),
+        "mean_reward": _mean(score.reward for score in scores),
+        "usable_form": _mean(bool(score.correct) for score in scores),
+        "all_right": _mean(len(score.correct) > 0 and all(score.correct.values()) for score in scores),
+        "output_accuracy": _mean(outputs),
+        "all_variables_accuracy": _mean(all(score.correct.get(label, False) for label in labels) for score, labels in variables if labels),
+    }
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    items = list(values)
+    return round(sum(items) / len(items), 4) if items else None
+
+
+def _print_summary(summary: Mapping[str, Any], output: Path) -> None:
+    by_kind = summary["by_kind"]
+    table = Table("", "all", *by_kind)
+    for name, value in summary.items():
+        if name != "by_kind":
+            cells = [value, *(means.get(name, "") for means in by_kind.values())]
+            table.add_row(name.replace("_", " "), *("–" if cell is None else str(cell) for cell in cells))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    console = Console(soft_wrap=True)
+    console.print(table)
+    console.print(f"written to {output}", highlight=False)
