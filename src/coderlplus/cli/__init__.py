@@ -13,6 +13,7 @@ from rich.console import Console
 
 from coderlplus import __version__
 from coderlplus.cli.doctor import doctor
+from coderlplus.cli.eval import app as eval_app
 from coderlplus.cli.judge import judge
 from coderlplus.cli.quickstart import quickstart
 from coderlplus.cli.report import report
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 for verb in (quickstart, train, judge, trace, tasks, score, report, doctor):
     app.command()(verb)
+app.add_typer(eval_app, name="eval")
 
 
 def _print_version(value: bool) -> None:

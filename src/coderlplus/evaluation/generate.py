@@ -33,7 +33,7 @@ def generate(
 
     if greedy and samples != 1:
         raise ValueError(f"greedy decoding gives one completion, not {samples}")
-    prompts = [_token_ids(tokenizer, conversation) for conversation in conversations]
+    prompts = [token_ids(tokenizer, conversation) for conversation in conversations]
     order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
     sampling: dict[str, Any] = {"do_sample": False} if greedy else {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
     config = GenerationConfig(
@@ -52,9 +52,8 @@ def generate(
             torch.manual_seed(seed)
             for start in range(0, len(order), per_batch):
                 chosen = order[start : start + per_batch]
-                ids_BT, mask_BT = _left_padded([prompts[index] for index in chosen], tokenizer.pad_token_id)
-                output_ST = model.generate(input_ids=ids_BT.to(model.device), attention_mask=mask_BT.to(model.device), generation_config=config)
-                decoded = tokenizer.batch_decode(output_ST[:, ids_BT.shape[1] :], skip_special_tokens=True)
+                output_ST = complete_batch(model, [prompts[index] for index in chosen], tokenizer.pad_token_id, config)
+                decoded = tokenizer.batch_decode(output_ST, skip_special_tokens=True)
                 for place, index in enumerate(chosen):
                     texts[index] = decoded[place * samples : (place + 1) * samples]
     finally:
@@ -62,7 +61,15 @@ def generate(
     return [texts[index] for index in range(len(prompts))]
 
 
-def _token_ids(tokenizer: PreTrainedTokenizerBase, conversation: Sequence[Message]) -> list[int]:
+def complete_batch(model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad: int, config: Any) -> Any:
+    """The new token ids of prompts (token ids) in one batch, (S, T): S is the number of prompts times `config.num_return_sequences`."""
+    ids_BT, mask_BT = _left_padded(prompts, pad)
+    output_ST = model.generate(input_ids=ids_BT.to(model.device), attention_mask=mask_BT.to(model.device), generation_config=config)
+    return output_ST[:, ids_BT.shape[1] :]
+
+
+def token_ids(tokenizer: PreTrainedTokenizerBase, conversation: Sequence[Message]) -> list[int]:
+    """The prompt of a conversation by the model's chat template, ready for the answer."""
     text = tokenizer.apply_chat_template(list(conversation), tokenize=False, add_generation_prompt=True)
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids

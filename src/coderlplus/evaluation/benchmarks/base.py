@@ -1,0 +1,96 @@
+"""What a benchmark is: questions, how an answer is taken from a completion, and which program stands for an answer before the judge.
+
+Every benchmark goes through the same judge as the reward. A question that asks for a program is a problem with tests; a question that asks for a
+value or an input becomes one too: the answer is an expression, the program returns it, and the test compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from coderlplus.evaluation.generate import Message
+from coderlplus.programs import extract_program, parse, syntax_error
+from coderlplus.records import Problem, ProgramInput
+
+Metric = Literal["pass@1", "accuracy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One thing that a benchmark asks: the conversation, and the problem that judges the answer.
+
+    `date` is the ISO date of the contest where there is one; `keys` are the names under which other tools' files know the question.
+    """
+
+    question_id: str
+    messages: tuple[Message, ...]
+    problem: Problem
+    date: str | None = None
+    keys: Mapping[str, Any] = field(default_factory=dict)
+
+
+def program_in(question: Question, completion: str) -> str | None:
+    """The program that a completion answers with: the one in it, or what the completion becomes when it goes on where the starter code ends."""
+    program = extract_program(completion)
+    name = question.problem.entry_point
+    if name is None or (program is not None and defines(program, name)):
+        return program
+    continued = question.problem.starter_code + completion
+    return continued if syntax_error(continued) is None and defines(continued, name) else program
+
+
+def defines(program: str, entry_point: str) -> bool:
+    """Whether a program binds the name of an entry point somewhere.
+
+    >>> defines("class Solution:\\n    def f(self): ...", "Solution().f"), defines("x = 1", "f")
+    (True, False)
+    """
+    name = entry_point.partition("(")[0]
+    try:
+        return f"def {name}" in program or f"class {name}" in program or any(getattr(node, "id", None) == name for node in _targets(program))
+    except SyntaxError:
+        return False
+
+
+def _targets(program: str) -> list[Any]:
+    return [target for node in parse(program).body for target in getattr(node, "targets", ())]
+
+
+def as_it_is(question: Question, answer: str) -> str | None:
+    """The program of an answer that is a program."""
+    return answer or None
+
+
+def on_failing_input(question: Question, program: str, given: ProgramInput | None) -> tuple[str, ProgramInput] | None:
+    """What to trace of a failed program: its run on the input on which it failed."""
+    return None if given is None else (program, given)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """A benchmark: where its data is and what is done with it.
+
+    `hub` and `hub_files` (patterns) name it on the hub, `files` the names of its own releases, best first. `read` makes the question of a row
+    (`None`: the row is of another split). `answer` takes the answer from a completion (`None`: there is none), `program` makes the program that is
+    judged of an answer (`None`: it cannot be read), `traced` says what the page traces of a failed one. `dated`: questions have contest dates.
+    `format`: the other tool's file of answers.
+    """
+
+    name: str
+    metric: Metric
+    read: Callable[[Mapping[str, Any]], Question | None]
+    hub: str = ""
+    hub_files: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    answer: Callable[[Question, str], str | None] = program_in
+    program: Callable[[Question, str], str | None] = as_it_is
+    traced: Callable[[Question, str, ProgramInput | None], tuple[str, ProgramInput] | None] = on_failing_input
+    dated: bool = False
+    format: Literal["evalplus", "livecodebench"] | None = None
+
+
+def user(text: str, system: str | None = None) -> tuple[Message, ...]:
+    """A conversation of one question."""
+    return (*(() if system is None else ({"role": "system", "content": system},)), {"role": "user", "content": text})

@@ -1,0 +1,66 @@
+"""CRUXEval-I (Gu et al. 2024): with which input does this function return this? 800 functions; any input that does is right.
+
+Prompt: the chain-of-thought prompt of the benchmark's repository, `facebookresearch/cruxeval` (MIT), as one user message. As in its scorer, an answer
+that does not call `f` is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
+from coderlplus.evaluation.benchmarks.expressions import calls, left_side, problem, returning
+
+PROMPT = """\
+You will be given a function f and an output in the form f(??) == output. Your task is to find any input such that executing f on the input leads to \
+the given output. There may be multiple answers, but only output one. First, think step by step. You MUST surround the answer with [ANSWER] and \
+[/ANSWER] tags. Express your answer as a passing assertion containing the input and the given output.
+
+[PYTHON]
+def f(x):
+    return x + 1
+assert f(??) == 17
+[/PYTHON]
+[THOUGHT]
+To find an input such that executing f on the input leads to the given output, we can work backwards from the given assertion. We know that \
+f(??) == 17.\x20
+
+Since the function f(x) returns x + 1, for f(??) to be equal to 17, the value of ?? should be 16.\x20
+[/THOUGHT]
+[ANSWER]
+assert f(16) == 17
+[/ANSWER]
+
+[PYTHON]
+{code}
+assert f(??) == {output}
+[/PYTHON]
+[THOUGHT]
+"""
+
+
+def read(row: Mapping[str, Any]) -> Question:
+    """The question of a row: `id`, `code`, `input`, `output`."""
+    return Question(
+        question_id=row["id"],
+        messages=user(PROMPT.format(code=row["code"], output=row["output"])),
+        problem=problem(row["id"], f"f(??) == {row['output']}", row["output"], source="cruxeval-i"),
+        keys={"code": row["code"]},
+    )
+
+
+def program(question: Question, answer: str) -> str | None:
+    return returning(question.keys["code"], answer) if calls(answer, "f") else None
+
+
+BENCHMARK = Benchmark(
+    name="cruxeval-i",
+    metric="accuracy",
+    hub="cruxeval-org/cruxeval",
+    hub_files=("*test*.jsonl", "*cruxeval*.jsonl", "*test*.parquet"),
+    files=("cruxeval.jsonl", "cruxeval.jsonl.gz"),
+    read=read,
+    answer=left_side,
+    program=program,
+)

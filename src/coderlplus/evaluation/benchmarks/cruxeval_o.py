@@ -1,0 +1,79 @@
+"""CRUXEval-O (Gu et al. 2024): what does this function return on this input? 800 functions.
+
+Prompt: the chain-of-thought prompt of the benchmark's repository, `facebookresearch/cruxeval` (MIT), as one user message. Its scorer evaluates the
+right side of the assertion beside the function; so do we, in the sandbox. An answer that uses `f` is wrong here; there, only one that repeats the
+call letter by letter is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
+from coderlplus.evaluation.benchmarks.expressions import calls, problem, returning, right_side, true_run
+from coderlplus.records import ProgramInput
+
+PROMPT = """\
+You are given a Python function and an assertion containing an input to the function. Complete the assertion with a literal (no unsimplified \
+expressions, no function calls) containing the output when executing the provided code on the given input, even if the function is incorrect or \
+incomplete. Do NOT output any extra information. Execute the program step by step before arriving at an answer, and provide the full assertion with \
+the correct output in [ANSWER] and [/ANSWER] tags, following the examples.
+
+[PYTHON]
+def {name}(s):
+    s = s + s
+    return "b" + s + "a"
+assert {name}({argument}"hi") == ??
+[/PYTHON]
+[THOUGHT]
+Let's execute the code step by step:
+
+1. The function {name} is defined, which takes a single argument s.
+2. The function is called with the argument "hi", so within the function, s is initially "hi".
+3. Inside the function, s is concatenated with itself, so s becomes "hihi".
+4. The function then returns a new string that starts with "b", followed by the value of s (which is now "hihi"), and ends with "a".
+5. The return value of the function is therefore "bhihia".
+[/THOUGHT]
+[ANSWER]
+assert {name}({argument}"hi") == "bhihia"
+[/ANSWER]
+
+[PYTHON]
+{code}
+assert {call} == ??
+[/PYTHON]
+[THOUGHT]
+"""
+
+
+def read(row: Mapping[str, Any]) -> Question:
+    """The question of a row: `id`, `code`, `input`, `output`."""
+    call = f"f({row['input']})"
+    return Question(
+        question_id=row["id"],
+        messages=user(PROMPT.format(name="f", argument="", code=row["code"], call=call)),
+        problem=problem(row["id"], call, row["output"], source="cruxeval-o"),
+        keys={"code": row["code"], "call": call},
+    )
+
+
+def program(question: Question, answer: str) -> str | None:
+    return None if calls(answer, "f") else returning(question.keys["code"], answer)
+
+
+def traced(question: Question, program: str, given: ProgramInput | None) -> tuple[str, ProgramInput] | None:
+    return true_run(question.keys["code"], question.keys["call"])
+
+
+BENCHMARK = Benchmark(
+    name="cruxeval-o",
+    metric="accuracy",
+    hub="cruxeval-org/cruxeval",
+    hub_files=("*test*.jsonl", "*cruxeval*.jsonl", "*test*.parquet"),
+    files=("cruxeval.jsonl", "cruxeval.jsonl.gz"),
+    read=read,
+    answer=right_side,
+    program=program,
+    traced=traced,
+)

@@ -1,0 +1,120 @@
+"""Answers that are expressions: what a program returns, or a call that returns something.
+
+The answer is the expression alone, whatever stands around it: tags, a fence, an assertion. The program of an answer defines `prediction()`, which
+returns it; so the judge runs what a model wrote in the sandbox only, and compares outside of it with Python's `==`, as the benchmarks' own scorers
+do.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+from coderlplus.evaluation.benchmarks.base import Question
+from coderlplus.programs import extract_program, parse
+from coderlplus.records import CallInput, CheckTest, Limits, Problem, ProgramInput
+
+ENTRY_POINT = "prediction"
+LIMITS = Limits(cpu_s=3.0, wall_s=27.0)
+"""CRUXEval and LiveCodeBench allow 3 s."""
+
+_TAGGED = re.compile(r"\[ANSWER\](.*?)(?:\[/ANSWER\]|\Z)", re.DOTALL)
+
+IMPORTS = """\
+import bisect, collections, copy, functools, heapq, itertools, math, operator, random, re, string, sys
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter, OrderedDict, defaultdict, deque
+from copy import deepcopy
+from functools import cache, lru_cache, partial, reduce
+from heapq import heapify, heappop, heappush, merge
+from itertools import accumulate, chain, combinations, count, cycle, groupby, islice, permutations, product, repeat, zip_longest
+from math import ceil, comb, floor, gcd, inf, isqrt, log, log2, log10, prod, sqrt
+from operator import iand, itemgetter, sub
+from os.path import commonprefix
+from random import randrange, shuffle
+from string import ascii_lowercase
+from typing import Any, Callable, Dict, Generator, Iterable, Iterator, List, Optional, Set, Tuple, Union"""
+"""What LeetCode programs count on: the names of LiveCodeBench's own list, but for numpy and pandas."""
+
+
+def right_side(question: Question, completion: str) -> str | None:
+    """The value that a completion claims: the right side of its assertion, or the expression that it is."""
+    return _side(completion, "right")
+
+
+def left_side(question: Question, completion: str) -> str | None:
+    """The call that a completion claims: the left side of its assertion, or the expression that it is."""
+    return _side(completion, "left")
+
+
+def _side(completion: str, side: Literal["left", "right"]) -> str | None:
+    text = completion.rpartition("</think>")[2]
+    for part in _parts(text):
+        found = _expression_in(part.strip(), side)
+        if found is not None:
+            return found
+    return None
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Where the answer may be, the likeliest place first: the last tag, the last assertion, a fence, the whole."""
+    tagged = _TAGGED.findall(text)
+    inner = tagged[-1] if tagged else text
+    yield inner
+    yield from reversed([line.strip().strip("`") for line in inner.split("\n") if line.strip().strip("`").startswith("assert ")])
+    program = extract_program(inner)
+    if program is not None:
+        yield program
+    if len(inner.strip().split("\n")) == 1 and "==" in inner:
+        left, _, right = inner.partition("==")
+        yield f"assert {left.strip().removeprefix('assert ')} == {right.strip()}"
+
+
+def _expression_in(text: str, side: Literal["left", "right"]) -> str | None:
+    try:
+        body = parse(text).body
+    except SyntaxError:
+        return None
+    match body:
+        case [*_, ast.Assert(test=ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]))]:
+            node: ast.expr = left if side == "left" else right
+        case [ast.Expr(value=ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]))]:
+            node = left if side == "left" else right
+        case [ast.Expr(value=value)]:
+            node = value
+        case _:
+            return None
+    return None if isinstance(node, ast.Constant) and node.value is ... else ast.get_source_segment(text, node)
+
+
+def returning(code: str, expression: str) -> str | None:
+    """A program that defines `prediction()` after `code`; `None` if the expression does not parse."""
+    try:
+        source = ast.unparse(ast.parse(expression.strip(), mode="eval"))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    return f"{code.rstrip()}\n\n\ndef {ENTRY_POINT}():\n    return {source}\n".lstrip()
+
+
+def calls(expression: str, name: str) -> bool:
+    """Whether an expression uses a name at all: an answer that runs the program instead of predicting it is no prediction."""
+    try:
+        return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(ast.parse(expression.strip(), mode="eval")))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+
+
+def problem(question_id: str, statement: str, expected: str, *, source: str, setup_code: str = "") -> Problem:
+    """The problem whose one test says that `prediction()` equals the expression `expected`."""
+    test = CheckTest(f"assert {ENTRY_POINT}() == {expected}")
+    return Problem(
+        problem_id=question_id, source=source, statement=statement, entry_point=ENTRY_POINT, tests=(test,), setup_code=setup_code, limits=LIMITS
+    )
+
+
+def true_run(code: str, call: str) -> tuple[str, ProgramInput] | None:
+    """The run that the question asked about."""
+    program = returning(code, call)
+    return None if program is None else (program, CallInput(ENTRY_POINT))

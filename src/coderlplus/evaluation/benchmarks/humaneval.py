@@ -1,0 +1,38 @@
+"""HumanEval (Chen et al. 2021): 164 functions to write from signature and docstring.
+
+Prompt: evalplus's chat prompt (Apache-2.0) as one user message, without its beginning of the answer, which not every endpoint can continue. Tests:
+the ones of the release. What the prompt defines before the function (imports, helpers) runs before the program; evalplus would fail a program that
+counts on it, so the samples file written for it has it in front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
+from coderlplus.evaluation.generate import Message
+from coderlplus.problems import humaneval
+
+
+def messages(prompt: str) -> tuple[Message, ...]:
+    """evalplus's way to ask for a program."""
+    asked = "Please provide a self-contained Python script that solves the following problem in a markdown code block:"
+    return user(f"{asked}\n```python\n{prompt.strip()}\n```")
+
+
+def read(row: Mapping[str, Any]) -> Question:
+    """The question of a row of the release or of the hub's `openai/openai_humaneval`."""
+    problem = humaneval.problem(row)
+    return Question(question_id=problem.problem_id, messages=messages(row["prompt"]), problem=problem)
+
+
+BENCHMARK = Benchmark(
+    name="humaneval",
+    metric="pass@1",
+    hub="openai/openai_humaneval",
+    hub_files=("*test*.parquet", "*test*.jsonl"),
+    files=("HumanEval.jsonl.gz", "HumanEval.jsonl"),
+    read=read,
+    format="evalplus",
+)

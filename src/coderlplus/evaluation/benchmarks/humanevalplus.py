@@ -1,0 +1,39 @@
+"""HumanEval+ (Liu et al. 2023): HumanEval's problems with about eighty times the tests.
+
+Prompt as for `humaneval`; tests and comparison: `plus`. The releases without extreme inputs and with few inputs (`NoExtreme`, `Mini`) are read too:
+the results name the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from coderlplus.evaluation.benchmarks.base import Benchmark, Question
+from coderlplus.evaluation.benchmarks.humaneval import messages
+from coderlplus.evaluation.benchmarks.plus import LIMITS, checks
+from coderlplus.problems import humaneval
+
+POLYNOMIAL = "return abs(sum(factor * math.pow(actual, power) for power, factor in enumerate(arguments[0]))) <= 1e-4"
+SPECIAL = {"find_zero": POLYNOMIAL}
+"""Any zero is right, within the tolerance of the task."""
+
+
+def read(row: Mapping[str, Any]) -> Question:
+    """The question of a row of a release or of the hub's `evalplus/humanevalplus`."""
+    found = checks(row, special=SPECIAL.get(row["entry_point"], ""))
+    problem = humaneval.problem({**row, "test": found[0].code})
+    problem = dataclasses.replace(problem, source="humanevalplus", entry_point=row["entry_point"], tests=found, limits=LIMITS)
+    return Question(question_id=problem.problem_id, messages=messages(row["prompt"]), problem=problem)
+
+
+BENCHMARK = Benchmark(
+    name="humanevalplus",
+    metric="pass@1",
+    hub="evalplus/humanevalplus",
+    hub_files=("*test*.parquet", "*test*.jsonl"),
+    files=tuple(f"HumanEvalPlus{kind}.jsonl{end}" for kind in ("", "-v*", "-NoExtreme*", "-Mini*") for end in (".gz", "")),
+    read=read,
+    format="evalplus",
+)

@@ -1,0 +1,35 @@
+"""MBPP (Austin et al. 2021): the 500 test problems (ids 11 to 510) of the full set.
+
+Prompt: the task in words and its first test as a docstring, asked for as evalplus asks (see `humaneval`). evalplus's own MBPP is the part of the
+sanitized set that it kept, 378 problems, and is `mbppplus` here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from coderlplus.evaluation.benchmarks.base import Benchmark, Question
+from coderlplus.evaluation.benchmarks.humaneval import messages
+from coderlplus.problems import mbpp
+
+TEST_SPLIT = range(11, 511)
+
+
+def read(row: Mapping[str, Any]) -> Question | None:
+    """The question of a row of the full set; `None` for a row of another split."""
+    if int(row["task_id"]) not in TEST_SPLIT:
+        return None
+    problem = mbpp.problem(row)
+    return Question(question_id=problem.problem_id, messages=messages(f'"""\n{row["text"].strip()}\n{row["test_list"][0]}\n"""'), problem=problem)
+
+
+BENCHMARK = Benchmark(
+    name="mbpp",
+    metric="pass@1",
+    hub="google-research-datasets/mbpp",
+    hub_files=("full/*test*.parquet", "*mbpp.jsonl"),
+    files=("mbpp.jsonl", "mbpp.jsonl.gz"),
+    read=read,
+    format="evalplus",
+)

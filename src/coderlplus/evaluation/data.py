@@ -1,0 +1,173 @@
+"""The data of benchmarks: files on this machine, or on the Hugging Face hub. No code that comes with data is run.
+
+`--data-dir` may hold the benchmarks' own releases (`HumanEval.jsonl.gz`, …) at any depth, and datasets as the hub has them: a clone or download
+(`openai_humaneval/`, `openai/openai_humaneval/`) or a cache (`datasets--openai--openai_humaneval/snapshots/…`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from coderlplus.errors import ConfigError, DataError
+from coderlplus.evaluation.benchmarks.base import Benchmark, Question
+from coderlplus.problems.files import Row, read_rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Which part of LiveCodeBench:
+
+    releases up to `release` (`release_v1` … `release_v6`), contests from `start` to `end` (ISO dates, both included).
+    """
+
+    release: str = "release_v4"
+    start: str | None = None
+    end: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.release not in RELEASES:
+            raise ConfigError(f"unknown LiveCodeBench release {self.release!r}; use one of {', '.join(RELEASES)}")
+        for name, value in (("start", self.start), ("end", self.end)):
+            if value is not None and not _is_date(value):
+                raise ConfigError(f"the {name} date {value!r} is not a date like 2024-11-01")
+        if self.start and self.end and self.start > self.end:
+            raise ConfigError(f"the window from {self.start} to {self.end} is empty: it ends before it starts")
+
+    def files(self, patterns: Sequence[str]) -> tuple[str, ...]:
+        """The patterns with `{releases}` spelt out: LiveCodeBench adds one file a release."""
+        if "{releases}" not in patterns:
+            return tuple(patterns)
+        return tuple(f"test{number if number > 1 else ''}.jsonl" for number in range(1, RELEASES.index(self.release) + 2))
+
+    def holds(self, day: str | None) -> bool:
+        return day is None or (self.start or "") <= day <= (self.end or "9999")
+
+
+RELEASES = tuple(f"release_v{number}" for number in range(1, 7))
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def load(benchmark: Benchmark, window: Window, data_dir: Path | None = None) -> tuple[list[Question], list[Path]]:
+    """The questions of a benchmark and the files that they come from.
+
+    Raises `DataError` where there are none: the folder lacks them, the hub cannot be reached, a row cannot be used, the window is empty.
+    """
+    paths = _local(benchmark, window, data_dir) if data_dir is not None else _from_hub(benchmark, window)
+    questions: dict[str, Question] = {}
+    known = 0
+    for path in paths:
+        for row in rows(path):
+            question = row.read(benchmark.read)
+            if question is None:
+                continue
+            known += 1
+            if not window.holds(question.date if benchmark.dated else None):
+                continue
+            if question.question_id in questions:
+                raise DataError(f"{row.place}: a second row has the id {question.question_id!r}; is the file there twice?")
+            questions[question.question_id] = question
+    if not questions:
+        why = (
+            f"none of its {known} questions lies between {window.start or 'the start'} and {window.end or 'the end'}" if known else "no row is of it"
+        )
+        raise DataError(f"{benchmark.name} has no questions in {paths[0]}: {why}")
+    return list(questions.values()), paths
+
+
+def rows(path: Path) -> Iterator[Row]:
+    """The rows of a JSON, JSON lines (gzipped or not) or Parquet file. Raises `DataError` naming the place of what cannot be read."""
+    if path.suffix == ".parquet":
+        yield from _parquet(path)
+    else:
+        yield from read_rows(path)
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError:
+        raise ConfigError(f"{path} is Parquet, which pyarrow reads: pip install pyarrow") from None
+    number = 0
+    try:
+        for batch in parquet.ParquetFile(path).iter_batches(batch_size=64):
+            for item in batch.to_pylist():
+                number += 1
+                yield Row(item, f"{path}: row {number}")
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path} after row {number}: {str(error).splitlines()[0]}; fetch the file again") from error
+
+
+def _local(benchmark: Benchmark, window: Window, data_dir: Path) -> list[Path]:
+    if not data_dir.is_dir():
+        raise DataError(f"the data folder {data_dir} does not exist; leave --data-dir out to load {benchmark.name} from the hub")
+    folders = [Path(folder) for folder, _, _ in os.walk(data_dir, followlinks=True)]
+    for pattern in benchmark.files:
+        found = sorted((path for folder in folders for path in folder.glob(pattern) if path.is_file()), key=lambda path: (len(path.parts), path))
+        if found:
+            return found[:1]
+    owner, _, name = benchmark.hub.partition("/")
+    for folder in folders:
+        if folder.name == name or folder.match(f"datasets--{owner}--{name}/snapshots/*"):
+            found = _matching(folder, window.files(benchmark.hub_files))
+            if found:
+                return found
+    wanted = ", ".join(pattern for pattern in benchmark.files if "*" not in pattern) or benchmark.files[0]
+    raise DataError(f"{data_dir} holds no data of {benchmark.name}: neither {wanted} nor a folder of the hub's {benchmark.hub}; put one there")
+
+
+def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    """All files of the first pattern that any file matches; of several patterns without a wildcard, all."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    exact = [pattern for pattern in patterns if "*" not in pattern]
+    groups = [[path for path in files if any(fnmatch(path.relative_to(folder).as_posix(), pattern) for pattern in exact)]] if exact else []
+    groups += [[path for path in files if fnmatch(path.relative_to(folder).as_posix(), pattern)] for pattern in patterns if "*" in pattern]
+    return next((group for group in groups if group), [])
+
+
+def _from_hub(benchmark: Benchmark, window: Window) -> list[Path]:
+    way_out = "or use --data-dir with its files"
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    except ImportError:
+        raise ConfigError(f"loading {benchmark.name} from the hub needs huggingface_hub: pip install huggingface_hub, {way_out}") from None
+    patterns = window.files(benchmark.hub_files)
+    try:
+        folder = Path(snapshot_download(benchmark.hub, repo_type="dataset", allow_patterns=list(patterns)))
+    except GatedRepoError as error:
+        raise DataError(f"{benchmark.hub} is gated: accept its terms on the hub and log in with `hf auth login`, {way_out}") from error
+    except RepositoryNotFoundError as error:
+        raise DataError(f"the hub has no dataset {benchmark.hub}, or it is private: log in with `hf auth login`, {way_out}") from error
+    except LocalEntryNotFoundError as error:
+        raise DataError(f"the hub cannot be reached for {benchmark.hub}, and it is not in the cache; check the network, {way_out}") from error
+    except (HfHubHTTPError, OSError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise DataError(f"cannot load {benchmark.hub} from the hub ({reason}); check the network, {way_out}") from error
+    found = _matching(folder, patterns)
+    if not found:
+        raise DataError(f"{benchmark.hub} on the hub has none of the files {', '.join(patterns)}; its layout has changed, so {way_out[3:]}")
+    return found
+
+
+def own_benchmark(path: Path, ask: Any) -> tuple[Benchmark, list[Question]]:
+    """A file of problems in coderlplus's own form as a benchmark, named as the file; `ask` makes the user's message of a problem."""
+    from coderlplus.evaluation.benchmarks.base import user
+    from coderlplus.problems import read_problems
+
+    def read(problem: Any) -> Question:
+        return Question(question_id=problem.problem_id, messages=user(ask(problem)), problem=problem)
+
+    benchmark = Benchmark(name=path.name.partition(".")[0], metric="pass@1", read=read, files=(str(path),))
+    return benchmark, [read(problem) for problem in read_problems(path)]

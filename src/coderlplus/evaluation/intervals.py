@@ -1,0 +1,124 @@
+"""Intervals for shares, and the paired comparison of two models, over problems: samples of one problem belong together.
+
+Formulas only, nothing is drawn at random; standard library only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from coderlplus.evaluation.metrics import Estimate, mean
+
+Z = 1.959964
+_EXACT_BITS = 200_000_000
+
+
+def clustered(values: Sequence[float], *, z: float = Z) -> Estimate:
+    """The mean of one value in [0, 1] per problem, with a 95 % Wilson interval at the effective number of trials.
+
+    With p the mean and v the variance of the values over their number (the variance of the mean, so that samples of one problem count together),
+    m = p (1 − p) / v independent trials would be as uncertain, and Wilson's interval is taken for m trials (as Korn and Graubard 1998 for surveys).
+    With one sample a problem m is the number of problems, and this is Wilson's interval; where all values are 0 or all are 1, m is that number too.
+
+    >>> clustered([1.0] * 9 + [0.0])
+    Estimate(mean=0.9, low=0.5958, high=0.9821)
+    >>> clustered([1.0] * 10)
+    Estimate(mean=1.0, low=0.7225, high=1.0)
+    """
+    share = mean(values)
+    variance = math.fsum((value - share) ** 2 for value in values) / len(values) ** 2
+    trials = share * (1 - share) / variance if variance > 1e-15 else len(values)
+    centre = share + z * z / (2 * trials)
+    spread = z * math.sqrt(max(0.0, share * (1 - share)) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    return Estimate(share, round(max(0.0, (centre - spread) / scale), 4), round(min(1.0, (centre + spread) / scale), 4))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """B minus A over the problems of both: means, difference with its 95 % interval, two-sided p-value, on how many problems which is better."""
+
+    problems: int
+    a: float
+    b: float
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    a_better: int
+    b_better: int
+
+
+def paired(a: Mapping[str, Fraction], b: Mapping[str, Fraction], *, z: float = Z) -> Difference:
+    """Compare two models on the problems in both mappings (problem → share of its samples that pass). Raises `ValueError` if there is none.
+
+    The p-value is that of the exact sign-flip permutation test: under the hypothesis that the names of the models do not matter, each problem's
+    difference is as likely with the other sign. With one sample a problem this is the exact McNemar test. (Where sample counts differ so much that
+    exact counting would take too much memory, the normal approximation of the same test is used.)
+
+    The interval is the Wald interval of the mean difference after adding two problems, one half each way (Agresti and Min 2005, who show that it
+    holds its level for paired shares where the plain one does not); it is not empty when the models agree on every problem.
+
+    >>> ours = {str(n): Fraction(n < 8) for n in range(10)}
+    >>> theirs = {str(n): Fraction(n < 3) for n in range(10)}
+    >>> result = paired(theirs, ours)
+    >>> result.difference, result.p_value, result.b_better
+    (0.5, 0.0625, 5)
+    """
+    common = [name for name in a if name in b]
+    if not common:
+        raise ValueError("no problem is in both")
+    differences = [b[name] - a[name] for name in common]
+    size = len(common) + 2
+    centre = float(sum(differences)) / size
+    variance = (math.fsum(float(value) ** 2 for value in differences) + 1) / size - centre**2
+    spread = z * math.sqrt(max(0.0, variance) / size)
+    return Difference(
+        problems=len(common),
+        a=mean([float(a[name]) for name in common]),
+        b=mean([float(b[name]) for name in common]),
+        difference=float(sum(differences)) / len(common),
+        low=round(max(-1.0, centre - spread), 4),
+        high=round(min(1.0, centre + spread), 4),
+        p_value=sign_flip(differences),
+        a_better=sum(value < 0 for value in differences),
+        b_better=sum(value > 0 for value in differences),
+    )
+
+
+def sign_flip(differences: Sequence[Fraction]) -> float:
+    """The two-sided p-value: the share of all ways to set the signs whose sum is at least as far from 0 as the one that was seen.
+
+    The sums of all 2^n ways are counted at once: multiplying out ∏ (1 + x^d) with one big integer as the polynomial, `width` bits a coefficient.
+
+    >>> sign_flip([Fraction(1)] * 5 + [Fraction(0)]), sign_flip([Fraction(1, 2), Fraction(-1, 2)])
+    (0.0625, 1.0)
+    """
+    moved = [value for value in differences if value]
+    if not moved:
+        return 1.0
+    scale = math.lcm(*(value.denominator for value in moved))
+    sizes = [int(abs(value) * scale) for value in moved]
+    seen, total, width = abs(int(sum(moved) * scale)), sum(sizes), len(moved) + 1
+    if total * width > _EXACT_BITS:
+        return math.erfc(seen / math.sqrt(2 * sum(size * size for size in sizes)))
+    counts = 1
+    for size in sizes:
+        counts += counts << (size * width)
+    tail = (total - seen) // 2 + 1  # subsets up to this sum leave the rest at least `seen` ahead
+    at_least = _sum_of_digits(counts & ((1 << (tail * width)) - 1), width)
+    return min(1.0, float(Fraction(2 * at_least, 1 << len(moved)))) if seen else 1.0
+
+
+def _sum_of_digits(number: int, width: int) -> int:
+    """The sum of the digits of a number in base 2^width."""
+    total, mask = 0, (1 << width) - 1
+    digits = number.to_bytes((number.bit_length() + 7) // 8 or 1, "little")
+    bits = len(digits) * 8
+    for start in range(0, bits, width):
+        first, last = start // 8, min(len(digits), (start + width + 7) // 8)
+        total += (int.from_bytes(digits[first:last], "little") >> (start % 8)) & mask
+    return total

@@ -1,0 +1,106 @@
+"""Judged samples → the numbers of a benchmark, `results.json` and a Markdown table."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from coderlplus.errors import DataError
+from coderlplus.evaluation.benchmarks.base import Benchmark, Question
+from coderlplus.evaluation.intervals import clustered
+from coderlplus.evaluation.metrics import Estimate, pass_at_k
+from coderlplus.evaluation.records import OUTCOMES, Judged
+from coderlplus.records import VERDICTS
+
+KS = (1, 5, 10, 50, 100)
+
+
+def shares(questions: Iterable[str], judged: Iterable[Judged]) -> dict[str, Fraction]:
+    """The share of samples that pass, by question; 0 where a question has none."""
+    passed: dict[str, list[bool]] = {question_id: [] for question_id in questions}
+    for line in judged:
+        passed[line.question_id].append(line.verdict.passed)
+    return {question_id: Fraction(sum(marks), len(marks)) if marks else Fraction(0) for question_id, marks in passed.items()}
+
+
+def score(benchmark: Benchmark, questions: Sequence[Question], judged: Sequence[Judged]) -> dict[str, Any]:
+    """The numbers of a benchmark as they stand in `results.json`.
+
+    The metric's mean stands under its name (`pass@1`, `accuracy`) and its 95 % interval under `intervals`; `pass@k` too, for every k in `KS` that all
+    questions have samples for. `outcomes` counts samples: wrong answers, answers that could not be found, and failures at the token limit apart.
+    """
+    marks: dict[str, list[bool]] = defaultdict(list)
+    for line in judged:
+        marks[line.question_id].append(line.verdict.passed)
+    groups = [marks[question.question_id] for question in questions]
+    estimates: dict[str, Estimate] = {benchmark.metric: clustered([sum(group) / len(group) if group else 0.0 for group in groups])}
+    for k in KS:
+        if benchmark.metric == "pass@1" and 1 < k <= min(len(group) for group in groups):
+            estimates[f"pass@{k}"] = clustered([pass_at_k(len(group), sum(group), k) for group in groups])
+    outcomes: Counter[str] = Counter(line.outcome for line in judged)
+    outcomes["missing"] = sum(not group for group in groups)
+    verdicts: Counter[str] = Counter(line.verdict.verdict for line in judged)
+    return {
+        "metric": benchmark.metric,
+        **{name: round(estimate.mean, 6) for name, estimate in estimates.items()},
+        "intervals": {name: [estimate.low, estimate.high] for name, estimate in estimates.items()},
+        "problems": len(questions),
+        "samples": len(judged),
+        "outcomes": {name: outcomes[name] for name in OUTCOMES},
+        "at_token_limit": sum(line.truncated for line in judged),
+        "verdicts": {name: verdicts[name] for name in VERDICTS if verdicts[name]},
+    }
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """`results.json` of a folder. Raises `DataError` where there is none."""
+    path = folder / "results.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{folder} holds no results.json: it is not the folder of a finished evaluation (coderlplus eval … -o {folder})") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not valid JSON ({error}); run the same evaluation again, it makes nothing twice") from error
+    if not isinstance(data, dict) or not isinstance(data.get("benchmarks"), dict):
+        raise DataError(f"{path} does not name benchmarks; it was not written by coderlplus eval")
+    return data
+
+
+def write_results(folder: Path, results: Mapping[str, Any]) -> None:
+    """Write `results.json` and `results.md`, complete or not at all."""
+    texts = {"results.json": json.dumps(results, indent=2) + "\n", "results.md": markdown(results)}
+    for name, text in texts.items():
+        partial = folder / f"{name}.partial"
+        try:
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(folder / name)
+        except OSError as error:
+            raise DataError(f"cannot write {folder / name}: {error.strerror}") from error
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """The results as a Markdown table, in percent.
+
+    >>> numbers = {"metric": "accuracy", "accuracy": 0.5, "intervals": {"accuracy": [0.4, 0.6]}, "problems": 90, "samples": 90}
+    >>> numbers["outcomes"] = {"passed": 45, "wrong": 40, "no_answer": 3, "truncated": 2, "missing": 0}
+    >>> print(markdown({"model": "m", "benchmarks": {"cruxeval-o": numbers}}).splitlines()[-1])
+    | cruxeval-o | accuracy | 50.0 | 40.0 – 60.0 | 90 | 90 | 40 | 3 | 2 | 0 |
+    """
+    lines = [
+        f"**{results['model']}**",
+        "",
+        "| benchmark | metric | % | 95 % interval | problems | samples | wrong | no answer found | at token limit | missing |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, numbers in results["benchmarks"].items():
+        for metric, (low, high) in numbers["intervals"].items():
+            counts = [numbers["outcomes"][key] for key in ("wrong", "no_answer", "truncated", "missing")]
+            cells = [f"{100 * numbers[metric]:.1f}", f"{100 * low:.1f} – {100 * high:.1f}", numbers["problems"], numbers["samples"], *counts]
+            lines.append(f"| {name} | {metric} | {' | '.join(map(str, cells))} |")
+    return "\n".join(lines) + "\n"

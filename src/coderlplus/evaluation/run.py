@@ -1,0 +1,275 @@
+"""An evaluation: questions → samples → verdicts → numbers, in a folder that can be gone on with at any time.
+
+DIR/results.json, results.md            the numbers of all benchmarks evaluated into DIR
+DIR/<benchmark>/settings.json           how it was asked; going on with other settings is refused
+                questions.jsonl         what was asked
+                completions.jsonl       what the model said, a line a sample, in the order in which they came
+                verdicts.jsonl          the answer taken from it, the program, the verdict
+                traces.jsonl            what failed programs did on the input on which they failed
+                samples.jsonl | custom_output.json   the answers for evalplus, for LiveCodeBench
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
+
+from coderlplus.errors import ConfigError, DataError, SandboxError
+from coderlplus.evaluation.backends import Backend, Request, Sampling
+from coderlplus.evaluation.benchmarks import Benchmark, Question
+from coderlplus.evaluation.journal import Journal, Key
+from coderlplus.evaluation.records import Judged, Sample
+from coderlplus.evaluation.results import score
+from coderlplus.evaluation.sample_files import write_samples
+from coderlplus.evaluation.traces import SampleTrace, trace_failures
+from coderlplus.judge import Judge
+from coderlplus.records import Failure, Problem, Rollout, Verdict
+
+T = TypeVar("T")
+
+
+class Track(Protocol):
+    """Shows the progress of a long iteration and hands its items on."""
+
+    def __call__(self, items: Iterable[T], label: str, total: int) -> Iterator[T]: ...
+
+
+def silent(items: Iterable[T], label: str, total: int) -> Iterator[T]:
+    """No progress."""
+    return iter(items)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A benchmark with its questions, the files that they come from, and the window that chose them."""
+
+    benchmark: Benchmark
+    questions: Sequence[Question]
+    files: Sequence[Path]
+    window: Mapping[str, Any]
+    digest: str
+    """Of what is asked and of the files: two evaluations with the same one asked the same and judged alike."""
+
+    @classmethod
+    def of(cls, benchmark: Benchmark, questions: Sequence[Question], files: Sequence[Path], window: Mapping[str, Any]) -> Self:
+        digest = hashlib.sha256()
+        for path in files:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(json.dumps([[question.question_id, question.messages] for question in questions]).encode())
+        return cls(benchmark=benchmark, questions=questions, files=files, window=window, digest=digest.hexdigest()[:16])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where samples come from: a model (`open` loads it when it is first needed), or a file that has been read (`samples`: benchmark → samples)."""
+
+    model: str
+    kind: str
+    sampling: Sampling
+    n_samples: int = 1
+    open: Callable[[], Backend] | None = None
+    samples: Mapping[str, Sequence[Sample]] | None = None
+    digest: str | None = None
+    """Of the samples file."""
+
+
+def prepare(folder: Path, source: Source, asked: Sequence[Asked]) -> None:
+    """Make the folders and write down how each benchmark is asked.
+
+    Raises `ConfigError` where a benchmark was begun there in another way, and `DataError` where nothing can be written. Nothing is changed then.
+    """
+    wanted = {one.benchmark.name: settings(source, one) for one in asked}
+    for name, now in wanted.items():
+        path = folder / name / "settings.json"
+        before = _read_json(path) if _has_lines(folder / name / "completions.jsonl") else {}
+        for field in sorted(now.keys() | before.keys()) if before else ():
+            if now.get(field) != before.get(field):
+                raise ConfigError(
+                    f"{folder / name} was begun with {field} {before.get(field)!r}, not {now.get(field)!r}; go on with the same, or name "
+                    "another folder with -o"
+                )
+    for one in asked:
+        here = folder / one.benchmark.name
+        try:
+            here.mkdir(parents=True, exist_ok=True)
+            (here / "settings.json").write_text(json.dumps(wanted[one.benchmark.name], indent=2) + "\n", encoding="utf-8")
+            lines = (json.dumps(_shown(question)) + "\n" for question in one.questions)
+            (here / "questions.jsonl").write_text("".join(lines), encoding="utf-8")
+        except OSError as error:
+            raise DataError(f"cannot write {here}: {error.strerror}; name another folder with -o") from error
+
+
+def _has_lines(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def settings(source: Source, asked: Asked) -> dict[str, Any]:
+    """What must be the same to go on with an evaluation."""
+    generated = {"n_samples": source.n_samples, **asdict(source.sampling)} if source.samples is None else {"samples_sha256": source.digest}
+    window = {} if not asked.benchmark.dated else {name: value for name, value in asked.window.items() if value}
+    return {"model": source.model, "source": source.kind, **generated, **window, "questions_sha256": asked.digest}
+
+
+def _shown(question: Question) -> dict[str, Any]:
+    problem = question.problem
+    shown = {"question_id": question.question_id, "date": question.date, "messages": list(question.messages), "tests": len(problem.tests)}
+    return shown | {"reference": problem.reference}
+
+
+def read_question_ids(folder: Path) -> list[str]:
+    """The ids of the questions of one benchmark's folder. Raises `DataError` if they are not there."""
+    path = folder / "questions.jsonl"
+    try:
+        return [json.loads(line)["question_id"] for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"cannot read the questions of the evaluation from {path} ({error}); run it again, it makes nothing twice") from error
+
+
+def evaluate(folder: Path, source: Source, asked: Asked, backend: Callable[[], Backend], judge: Judge, track: Track = silent) -> dict[str, Any]:
+    """Evaluate one benchmark, from wherever it stands, and return its numbers.
+
+    Raises `SandboxError` if the sandbox fails on a program (its verdict is made anew the next time), and what the back end raises; whatever was made
+    until then is kept.
+    """
+    name, here = asked.benchmark.name, folder / asked.benchmark.name
+    seconds: dict[str, float] = {}
+    began = time.perf_counter()
+    samples = _samples(here, source, asked, backend, track)
+    seconds["generate"] = time.perf_counter() - began
+    judged = _judged(here, asked, samples, judge, track)
+    seconds["judge"] = time.perf_counter() - began - seconds["generate"]
+    lines = [judged[key] for question in asked.questions for key in _keys(question.question_id, judged)]
+    _trace(here, asked, lines, judge, track)
+    seconds["trace"] = time.perf_counter() - began - sum(seconds.values())
+    write_samples(here, asked.benchmark, asked.questions, lines)
+    numbers = score(asked.benchmark, asked.questions, lines)
+    seconds["score"] = time.perf_counter() - began - sum(seconds.values())
+    about = {"settings": settings(source, asked), "files": [path.name for path in asked.files]}
+    faults = [line for line in lines if line.verdict.verdict == "sandbox_fault"]
+    if faults:
+        raise SandboxError(
+            f"the sandbox failed on {len(faults)} of the {len(lines)} programs of {name}; run coderlplus doctor, then the same command again: only "
+            "they are judged anew"
+        )
+    return numbers | {"seconds": {key: round(value, 3) for key, value in seconds.items()}} | about
+
+
+def _keys(question_id: str, lines: Mapping[Key, Any]) -> list[Key]:
+    keys: list[Key] = []
+    while (question_id, len(keys)) in lines:
+        keys.append((question_id, len(keys)))
+    return keys
+
+
+def _samples(here: Path, source: Source, asked: Asked, backend: Callable[[], Backend], track: Track) -> dict[Key, Sample]:
+    name = asked.benchmark.name
+    with Journal(here / "completions.jsonl", Sample) as journal:
+        if source.samples is not None:
+            for sample in source.samples[name]:
+                if (sample.question_id, sample.sample) not in journal.lines:
+                    journal.append(sample)
+            return dict(journal.lines)
+        requests = [
+            Request(question_id=question.question_id, sample=sample, messages=question.messages)
+            for question in asked.questions
+            for sample in range(source.n_samples)
+            if (question.question_id, sample) not in journal.lines
+        ]
+        if requests:
+            total = len(asked.questions) * source.n_samples
+            try:
+                for request, completion in track(backend().complete(requests, source.sampling), f"{name}: generating", len(requests)):
+                    journal.append(
+                        Sample(
+                            question_id=request.question_id,
+                            sample=request.sample,
+                            completion=completion.text,
+                            truncated=completion.truncated,
+                            tokens=completion.tokens,
+                        )
+                    )
+            except (ConfigError, DataError) as error:
+                raise type(error)(f"{error}; {len(journal.lines)} of the {total} completions of {name} are kept in {journal.path}") from error
+        return dict(journal.lines)
+
+
+def _judged(here: Path, asked: Asked, samples: Mapping[Key, Sample], judge: Judge, track: Track) -> dict[Key, Judged]:
+    by_id = {question.question_id: question for question in asked.questions}
+    with Journal(here / "verdicts.jsonl", Judged, keep=lambda line: line.verdict.verdict != "sandbox_fault") as journal:
+        left = [sample for key, sample in samples.items() if key not in journal.lines]
+        answered: dict[int, tuple[str | None, str | None]] = {}
+
+        def pairs() -> Iterator[tuple[Problem, Rollout]]:
+            for number, sample in enumerate(left):
+                question = by_id[sample.question_id]
+                answer = sample.answer if sample.completion is None else asked.benchmark.answer(question, sample.completion)
+                program = None if answer is None else asked.benchmark.program(question, answer)
+                answered[number] = answer, program
+                rollout_id = f"{sample.question_id}#{sample.sample}"
+                given = {"program": program} if program is not None else {"completion": ""}
+                yield question.problem, Rollout(rollout_id=rollout_id, problem_id=question.problem.problem_id, **given)
+
+        for number, verdict in track(judge.judge_as_completed(pairs()), f"{asked.benchmark.name}: judging", len(left)):
+            sample = left[number]
+            answer, program = answered.pop(number)
+            journal.append(
+                Judged(
+                    question_id=sample.question_id,
+                    sample=sample.sample,
+                    answer=answer,
+                    program=program,
+                    truncated=sample.truncated,
+                    verdict=_worded(verdict, answer, program),
+                )
+            )
+        return dict(journal.lines)
+
+
+def _worded(verdict: Verdict, answer: str | None, program: str | None) -> Verdict:
+    """The verdict, with the reason where an answer that was found makes no program."""
+    if program is not None or answer is None:
+        return verdict
+    failure = Failure(index=0, verdict="no_program", detail=f"the answer is none that can be judged: {answer[:120]!r}")
+    return Verdict(
+        rollout_id=verdict.rollout_id,
+        problem_id=verdict.problem_id,
+        verdict="no_program",
+        tests_passed=0,
+        tests_total=verdict.tests_total,
+        first_failure=failure,
+    )
+
+
+def _trace(here: Path, asked: Asked, lines: Sequence[Judged], judge: Judge, track: Track) -> None:
+    by_id = {question.question_id: question for question in asked.questions}
+    with Journal(here / "traces.jsonl", SampleTrace) as journal:
+        left = [line for line in lines if line.outcome != "passed" and (line.question_id, line.sample) not in journal.lines]
+        wanted = []
+        for line in left:
+            question = by_id[line.question_id]
+            failure = line.verdict.first_failure
+            run = asked.benchmark.traced(question, line.program or "", None if failure is None else failure.input)
+            if run is not None and line.verdict.verdict in ("wrong_answer", "runtime_error"):
+                wanted.append((line, question.problem, *run))
+        traces = trace_failures(judge.sandbox, wanted)
+        for trace in track(traces, f"{asked.benchmark.name}: tracing failures", len(wanted)):
+            journal.append(trace)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path} ({error}); name another folder with -o") from error
+    return data if isinstance(data, dict) else {}

@@ -1,0 +1,100 @@
+"""What failed programs did on the input on which they failed, as text, for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from coderlplus.errors import SandboxError
+from coderlplus.evaluation.records import Judged
+from coderlplus.records import Problem, ProgramInput, Trace
+from coderlplus.records.jsonl import get
+from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox.values import to_source
+from coderlplus.tracing import TraceRequest, trace_many
+
+TEXT_LIMIT = 300
+"""Characters of one value that are kept."""
+VARIABLES = 40
+OUTPUT_LIMIT = 2000
+CPU_S = 2.0
+INPUT_LIMIT = 100_000
+"""Characters of an input beyond which nothing is traced."""
+_CHUNK = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleTrace:
+    """The final values of a run: `variables` as (scope, name, Python source), `ending` in words; `program` where it is not the judged one."""
+
+    question_id: str
+    sample: int
+    variables: Sequence[Sequence[str]]
+    output: str
+    value: str | None
+    ending: str
+    line: int | None
+    program: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        data = {"question_id": self.question_id, "sample": self.sample, "variables": [list(row) for row in self.variables], "output": self.output}
+        return data | {"value": self.value, "ending": self.ending, "line": self.line, "program": self.program}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        return cls(
+            question_id=get(data, "question_id", str),
+            sample=get(data, "sample", int),
+            variables=get(data, "variables", list),
+            output=data.get("output", ""),
+            value=data.get("value"),
+            ending=data.get("ending", ""),
+            line=data.get("line"),
+            program=data.get("program"),
+        )
+
+
+def trace_failures(sandbox: Sandbox, wanted: Sequence[tuple[Judged, Problem, str, ProgramInput]]) -> Iterator[SampleTrace]:
+    """The traces of (sample, its problem, program, input), in order.
+
+    Raises nothing for what a program does; a run that the sandbox fails on is left out.
+    """
+    for start in range(0, len(wanted), _CHUNK):
+        chunk = [item for item in wanted[start : start + _CHUNK] if len(str(item[3].to_json())) <= INPUT_LIMIT]
+        requests = [
+            TraceRequest(
+                program=program,
+                input=given,
+                setup_code=problem.setup_code,
+                limits=replace(problem.limits, cpu_s=min(CPU_S, problem.limits.cpu_s)),
+            )
+            for _, problem, program, given in chunk
+        ]
+        try:
+            traces = trace_many(sandbox, requests)
+        except SandboxError:
+            continue
+        for (line, _, program, _), trace in zip(chunk, traces, strict=True):
+            yield _shown(line, trace, program)
+
+
+def _shown(line: Judged, trace: Trace, program: str) -> SampleTrace:
+    rows = [(scope, name, _cut(to_source(value), TEXT_LIMIT)) for scope, names in trace.variables.items() for name, value in names.items()]
+    ending = trace.ending
+    finished = ending.kind == "finished"
+    words = ": ".join(part for part in (ending.kind.replace("_", " "), ending.type, ending.message) if part)
+    return SampleTrace(
+        question_id=line.question_id,
+        sample=line.sample,
+        variables=rows[:VARIABLES],
+        output=_cut(trace.output, OUTPUT_LIMIT),
+        value=_cut(to_source(trace.value), TEXT_LIMIT) if finished and trace.input.kind == "call" else None,
+        ending=_cut(words, TEXT_LIMIT) + ("" if trace.deterministic else "; two runs differ"),
+        line=ending.line,
+        program=None if program == line.program else program,
+    )
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text) - limit} more characters)"

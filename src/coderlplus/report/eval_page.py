@@ -1,0 +1,121 @@
+"""The page of an evaluation: the numbers, and every sample with prompt, completion, program, verdict, first failing test and trace.
+
+What is listed of a sample is on the page as JSON; what is shown when it is opened is compressed, in parts of some questions each, which the browser
+unpacks when they are looked at. So a page of ten thousand samples stays within some megabytes and opens at once.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from coderlplus.errors import DataError
+from coderlplus.evaluation.journal import read_lines
+from coderlplus.evaluation.records import OUTCOMES, Judged, Sample
+from coderlplus.evaluation.results import read_results
+from coderlplus.evaluation.traces import SampleTrace
+from coderlplus.report import html
+from coderlplus.report.bindings import binding_line
+from coderlplus.report.folders import json_lines
+from coderlplus.report.samples import cut, input_text
+
+STYLES = ("base.css", "run_page.css", "eval_page.css")
+SCRIPTS = ("dom.js", "python.js", "eval_page.js")
+PART = 24
+"""Questions that are compressed together."""
+
+
+def write_eval_page(folder: Path) -> Path:
+    """Write `index.html` of an evaluation and return its path. Raises `DataError` where the folder is none or cannot be written."""
+    folder = Path(folder)
+    out = folder / "index.html"
+    html.write(out, html.assemble("eval_page.html", styles=STYLES, scripts=SCRIPTS, data=page_data(folder)), "-o")
+    return out
+
+
+def page_data(folder: Path) -> dict[str, Any]:
+    """All that the page shows, as JSON."""
+    results = read_results(folder)
+    benchmarks = [benchmark_data(folder / name, name, numbers) for name, numbers in results["benchmarks"].items()]
+    return {"model": results["model"], "source": results.get("source", ""), "outcomes": list(OUTCOMES), "benchmarks": benchmarks}
+
+
+def benchmark_data(folder: Path, name: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers of a benchmark, its questions as `[id, a digit a sample: the place of its outcome]`, and the parts with what is behind them."""
+    judged = read_lines(folder / "verdicts.jsonl", Judged)
+    by_question: dict[str, list[Judged]] = defaultdict(list)
+    for line in judged.values():
+        by_question[line.question_id].append(line)
+    said = read_lines(folder / "completions.jsonl", Sample)
+    traces = read_lines(folder / "traces.jsonl", SampleTrace)
+    questions, parts, part = [], [], []
+    for question in _questions(folder / "questions.jsonl"):
+        lines = sorted(by_question[question["question_id"]], key=lambda line: line.sample)
+        questions.append([question["question_id"], "".join(str(OUTCOMES.index(line.outcome)) for line in lines)])
+        samples = [sample_data(line, said.get(key), traces.get(key)) for line in lines for key in [(line.question_id, line.sample)]]
+        shown = {
+            "messages": question["messages"],
+            "date": question.get("date"),
+            "reference": question.get("reference"),
+            "tests": question.get("tests"),
+        }
+        part.append(shown | {"samples": samples})
+        if len(part) == PART:
+            parts.append(packed(part))
+            part = []
+    kept = ("metric", "intervals", "problems", "samples", "outcomes", "at_token_limit", "verdicts", "settings", "files", "seconds")
+    metrics = {metric: numbers[metric] for metric in numbers["intervals"]}
+    return {"name": name, "values": metrics, "part": PART, "questions": questions, "parts": [*parts, *([packed(part)] if part else [])]} | {
+        field: numbers[field] for field in kept if field in numbers
+    }
+
+
+def _questions(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.is_file():
+        raise DataError(f"{path} is missing; run the same evaluation again, it makes nothing twice")
+    return json_lines(path)
+
+
+def packed(value: Any) -> str:
+    """JSON, compressed (zlib), in base 64."""
+    return base64.b64encode(zlib.compress(json.dumps(value, separators=(",", ":")).encode(), 9)).decode()
+
+
+def sample_data(line: Judged, sample: Sample | None, trace: SampleTrace | None) -> dict[str, Any]:
+    verdict = line.verdict
+    shown: dict[str, Any] = {
+        "outcome": line.outcome,
+        "verdict": verdict.verdict,
+        "passed": verdict.tests_passed,
+        "tests": verdict.tests_total,
+        "cpu_ms": round(1000 * verdict.cpu_s, 1),
+        "tokens": None if sample is None else sample.tokens,
+        "truncated": line.truncated,
+        "completion": None if sample is None or sample.completion is None else cut(sample.completion),
+        "answer": None if line.answer == line.program else cut(line.answer or ""),
+        "program": None if line.program is None else cut(line.program),
+    }
+    failure = verdict.first_failure
+    if failure is not None:
+        given = None if failure.input is None else input_text(failure.input)
+        shown["failure"] = {"index": failure.index, "verdict": failure.verdict, "detail": cut(failure.detail), "input": given}
+    if trace is not None:
+        program = trace.program if trace.program is not None else line.program or ""
+        shown["trace"] = {
+            "program": None if trace.program is None else cut(trace.program),
+            "variables": [[*row, binding_line(program, row[0], row[1])] for row in _rows(trace.variables)],
+            "output": trace.output,
+            "value": trace.value,
+            "ending": trace.ending,
+            "line": trace.line,
+        }
+    return shown
+
+
+def _rows(variables: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [list(row) for row in variables]
