@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from coderlplus.cli import app
-from coderlplus.errors import DataError
+from coderlplus.errors import DataError, SandboxError
 from coderlplus.records import CallTest, Limits, Problem, Rollout, Verdict, read_jsonl, write_jsonl
 
 Run = Callable[..., Result]
@@ -71,7 +72,7 @@ def test_resume_does_not_take_the_verdicts_of_other_programs(run: Run) -> None:
 
 def test_a_program_without_a_problem(run: Run) -> None:
     write_jsonl("programs.jsonl", [Rollout(rollout_id="r", problem_id="q", program="x")])
-    with pytest.raises(DataError, match=r"programs.jsonl: rollout 'r' is of problem 'q', which the problems file does not have"):
+    with pytest.raises(DataError, match=r"programs.jsonl:1: rollout 'r' is of problem 'q', which problems.jsonl does not have"):
         run()
 
 
@@ -83,16 +84,99 @@ def test_a_broken_line_is_named_with_its_file_and_number(run: Run, name: str) ->
         run()
 
 
-def test_a_problem_without_tests(run: Run) -> None:
-    data = PROBLEM.to_json() | {"tests": []}
-    Path("problems.jsonl").write_text(json.dumps(data) + "\n")
-    with pytest.raises(DataError, match=r"problems.jsonl:1: problem 'p' has no tests"):
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("tests", [], "problem 'p' has no tests"),
+        ("tests", [{"kind": "prayer"}], "unknown test kind 'prayer'; use 'stdio', 'call' or 'check'"),
+        ("tests", [3], "a test must be an object, not '3'"),
+        ("tests", [{"kind": "call", "args": 3, "expected": 1}], "field 'args' must be list, not int '3'"),
+        ("checker", "fuzzy", "problem 'p' has the checker 'fuzzy'; known here are values, unordered"),
+        ("checker", {"name": "c", "code": "x = 1"}, "the checker 'c' does not define check"),
+        ("limits", {"memory_mb": 0.5}, "limit memory_mb must be a whole number above 0, not 0.5"),
+        ("entry_point", None, "problem 'p' has call or check tests but no entry_point"),
+    ],
+)
+def test_a_bad_problem(run: Run, field: str, value: object, message: str) -> None:
+    good = json.dumps(PROBLEM.to_json() | {"problem_id": "good"})
+    Path("problems.jsonl").write_text(good + "\n" + json.dumps(PROBLEM.to_json() | {field: value}) + "\n")
+    with pytest.raises(DataError, match=f"^problems.jsonl:2: {re.escape(message)}"):
         run()
+    assert not Path("verdicts.jsonl").exists()
+
+
+def test_a_bad_program(run: Run) -> None:
+    Path("programs.jsonl").write_text(json.dumps({"rollout_id": "r", "problem_id": "p", "program": 3}) + "\n")
+    with pytest.raises(DataError, match=r"^programs.jsonl:1: the program of rollout 'r' must be text, not int"):
+        run()
+
+
+def test_verdicts_that_are_there_are_not_overwritten(run: Run) -> None:
+    run()
+    before = Path("verdicts.jsonl").read_text()
+    with pytest.raises(DataError, match=r"verdicts.jsonl has verdicts already; go on with --resume"):
+        run()
+    with pytest.raises(DataError, match=r"programs.jsonl has verdicts already"):
+        run("-o", "programs.jsonl")
+    assert Path("verdicts.jsonl").read_text() == before
+
+
+def test_resume_with_a_broken_line_changes_nothing(run: Run) -> None:
+    Path("verdicts.jsonl").write_text('{"rollout_id": "1"\n{"rollout')
+    with pytest.raises(DataError, match=r"^verdicts.jsonl:1: not valid JSON"):
+        run("--resume")
+    assert Path("verdicts.jsonl").read_text() == '{"rollout_id": "1"\n{"rollout'
+
+
+def test_programs_without_a_verdict_end_with_an_error_and_are_judged_again(run: Run) -> None:
+    fragile = {"name": "fragile", "code": "def check(given, answer, expected): return 1 / (answer - 3) > 0"}
+    Path("problems.jsonl").write_text(json.dumps(PROBLEM.to_json() | {"checker": fragile}) + "\n")
+    with pytest.raises(SandboxError, match=r"1 programs have no verdict, the first is '3': the checker 'fragile' of problem 'p' raised Zero"):
+        run()
+    assert verdicts() == {"0": "wrong_answer", "1": "wrong_answer", "2": "wrong_answer", "3": "sandbox_fault"}
+    write_jsonl("problems.jsonl", [PROBLEM])
+    run("--resume")
+    assert verdicts() == {"0": "wrong_answer", "1": "wrong_answer", "2": "wrong_answer", "3": "wrong_answer"}
+
+
+def test_public_formats_are_read_directly(run: Run) -> None:
+    row = {"question_id": "1", "question_content": "Echo.", "starter_code": "", "public_tests": [{"input": "a", "output": "a", "testtype": "stdin"}]}
+    row["model_solutions"] = [{"model": "m", "code": "print(input())", "lcb_passed": True}]
+    Path("lcb.jsonl").write_text(json.dumps(row) + "\n")
+    CliRunner().invoke(app, ["judge", "lcb.jsonl", "lcb.jsonl", "-o", "v.jsonl", "--workers", "1"], catch_exceptions=False)
+    assert [verdict.verdict for verdict in read_jsonl("v.jsonl", Verdict)] == ["passed"]
 
 
 def test_an_output_that_cannot_be_written(run: Run) -> None:
     with pytest.raises(DataError, match=r"cannot write /nonexistent/v\.jsonl: No such file or directory"):
         run("-o", "/nonexistent/v.jsonl")
+    with pytest.raises(DataError, match=r"cannot write \.: Is a directory"):
+        run("-o", ".")
+
+
+@pytest.fixture
+def powerless(tmp_path: Path) -> Iterator[None]:
+    """May write nothing in the current folder, also where the tests run as root."""
+    tmp_path.chmod(0o555)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    yield
+    if is_root:
+        os.seteuid(0)
+    tmp_path.chmod(0o755)
+
+
+def test_no_permission_to_write(run: Run, powerless: None) -> None:
+    with pytest.raises(DataError, match=r"^cannot write verdicts.jsonl: Permission denied"):
+        run()
+
+
+def test_no_permission_to_read(run: Run, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    Path("programs.jsonl").chmod(0o000)
+    request.getfixturevalue("powerless")
+    with pytest.raises(DataError, match=r"^cannot read programs.jsonl: Permission denied"):
+        run()
 
 
 def test_a_full_disk(run: Run) -> None:

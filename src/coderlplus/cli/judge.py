@@ -6,7 +6,8 @@ import errno
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Annotated
@@ -16,15 +17,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from coderlplus.errors import DataError
+from coderlplus.errors import DataError, SandboxError
 from coderlplus.judge import Judge
-from coderlplus.problems import read_problems, read_rollouts
-from coderlplus.records import VERDICTS, Problem, Rollout, Verdict, read_jsonl, write_jsonl
+from coderlplus.problems import read_pairs
+from coderlplus.problems.files import Row, json_object
+from coderlplus.records import VERDICTS, Verdict, write_jsonl
 from coderlplus.sandbox import Sandbox
 
 
 def judge(
-    problems: Annotated[Path, typer.Argument(help="Problems: coderlplus JSONL, MBPP, HumanEval or recorded programs, gzipped or not.")],
+    problems: Annotated[Path, typer.Argument(help="Problems: coderlplus JSONL or one of the public formats (see docs), gzipped or not.")],
     programs: Annotated[Path, typer.Argument(help="Programs: coderlplus JSONL (`program` or `completion`) or recorded programs.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the verdicts go, JSONL in the order in which they come.")],
     workers: Annotated[int | None, typer.Option(min=1, help="Programs judged at the same time. [default: one per core]")] = None,
@@ -37,14 +39,14 @@ def judge(
 
     Each verdict is written as soon as it is there: after an interruption, `--resume` goes on where it stopped.
     """
-    pairs = _pairs(read_problems(problems), read_rollouts(programs), programs)
-    done = _verdicts_to_keep(output) if resume else {}
-    unknown = done.keys() - {rollout.rollout_id for _, rollout in pairs}
+    pairs = read_pairs(problems, programs)
+    kept = _Kept.read(output, resume)
+    unknown = kept.verdicts.keys() - {rollout.rollout_id for _, rollout in pairs}
     if unknown:
         raise DataError(f"{output} has a verdict on {min(unknown)!r}, which is not in {programs}; resume with the programs that it was made from")
-    verdicts = list(done.values())
-    with Sandbox(workers, allow_missing=allow_missing or ()) as sandbox, _open(output, done.values()) as file:
-        left = [pair for pair in pairs if pair[1].rollout_id not in done]
+    verdicts = list(kept.verdicts.values())
+    with kept.open() as file, Sandbox(workers, allow_missing=allow_missing or ()) as sandbox:
+        left = [pair for pair in pairs if pair[1].rollout_id not in kept.verdicts]
         for verdict in _with_progress(Judge(sandbox).judge_as_completed(left, all_tests=all_tests), len(left)):
             _append(file, verdict, output)
             verdicts.append(verdict)
@@ -52,38 +54,45 @@ def judge(
         print(json.dumps(_summary(verdicts)))
     else:
         _print_table(verdicts)
+    faults = [verdict for verdict in verdicts if verdict.verdict == "sandbox_fault"]
+    if faults:
+        detail = faults[0].first_failure.detail if faults[0].first_failure else ""
+        raise SandboxError(f"{len(faults)} programs have no verdict, the first is {faults[0].rollout_id!r}: {detail}; --resume judges them again")
 
 
-def _pairs(problems: Iterable[Problem], rollouts: Iterable[Rollout], path: Path) -> list[tuple[Problem, Rollout]]:
-    by_id = {problem.problem_id: problem for problem in problems}
-    pairs = []
-    for rollout in rollouts:
-        if rollout.problem_id not in by_id:
-            raise DataError(f"{path}: rollout {rollout.rollout_id!r} is of problem {rollout.problem_id!r}, which the problems file does not have")
-        pairs.append((by_id[rollout.problem_id], rollout))
-    return pairs
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The verdicts that an output file has: of an interrupted run those that count."""
 
+    path: Path
+    verdicts: Mapping[str, Verdict]
+    is_clean: bool
+    """Nothing is in the file but these."""
 
-def _verdicts_to_keep(path: Path) -> dict[str, Verdict]:
-    """The verdicts of an interrupted run. A last line without an end was being written when it stopped, and is dropped."""
-    if not path.exists():
-        return {}
-    try:
-        text = path.read_text(encoding="utf-8")
-        if not text.endswith("\n"):
-            path.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"cannot resume {path}: {error.strerror}") from error
-    return {verdict.rollout_id: verdict for verdict in read_jsonl(path, Verdict) if verdict.verdict != "sandbox_fault"}
+    @classmethod
+    def read(cls, path: Path, resume: bool) -> _Kept:
+        """What to keep. A last line without an end was being written when the run stopped, and is dropped; so are faults of the sandbox."""
+        if path.exists() and not path.is_file():
+            return cls(path, {}, True)
+        try:
+            *lines, rest = path.read_text(encoding="utf-8").split("\n") if path.exists() else [""]
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"cannot resume {path}: {getattr(error, 'strerror', error)}") from error
+        if not resume and (lines or rest):
+            raise DataError(f"{path} has verdicts already; go on with --resume, or give another name or remove it")
+        rows = [Row(json_object(line, f"{path}:{number}"), f"{path}:{number}") for number, line in enumerate(lines, 1) if line]
+        found = [row.read(Verdict.from_json) for row in rows]
+        verdicts = {verdict.rollout_id: verdict for verdict in found if verdict.verdict != "sandbox_fault"}
+        return cls(path, verdicts, not rest and len(verdicts) == len(found))
 
-
-def _open(path: Path, keep: Iterable[Verdict]) -> FileIO:
-    try:
-        if path.is_file() or not path.exists():
-            write_jsonl(path, keep)
-        return FileIO(path, "a")
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror}") from error
+    def open(self) -> FileIO:
+        """The file, to append to. What is dropped goes by writing the rest anew and putting that in its place, so nothing is lost if that fails."""
+        try:
+            if not self.is_clean:
+                write_jsonl(self.path, self.verdicts.values())
+            return FileIO(self.path, "a")
+        except OSError as error:
+            raise DataError(f"cannot write {self.path}: {error.strerror}") from error
 
 
 def _append(file: FileIO, verdict: Verdict, path: Path) -> None:

@@ -14,7 +14,7 @@ from coderlplus.problems.files import Row, read_rows
 from coderlplus.problems.recorded import RecordedProgram, recorded
 from coderlplus.records import Problem, Rollout
 
-__all__ = ["RecordedProgram", "read_problems", "read_recorded", "read_rollouts"]
+__all__ = ["RecordedProgram", "read_pairs", "read_problems", "read_recorded", "read_rollouts"]
 
 _PROBLEM_FORMATS = {
     "coderlplus problems": ({"problem_id", "statement", "tests"}, Problem.from_json),
@@ -47,30 +47,53 @@ def read_problems(path: str | Path) -> list[Problem]:
 
 def read_rollouts(path: str | Path) -> list[Rollout]:
     """The programs of a file: coderlplus JSONL, or recorded programs. Raises `DataError` as `read_problems` does."""
+    return [rollout for rollout, _ in _rollouts(path)]
+
+
+def read_pairs(problems: str | Path, programs: str | Path) -> list[tuple[Problem, Rollout]]:
+    """The programs of one file, each with its problem from another (or the same). Raises `DataError` as `read_problems` does, and for a program whose
+    problem is not there."""
+    by_id = {problem.problem_id: problem for problem in read_problems(problems)}
+    pairs = []
+    for rollout, place in _rollouts(programs):
+        if rollout.problem_id not in by_id:
+            raise DataError(f"{place}: rollout {rollout.rollout_id!r} is of problem {rollout.problem_id!r}, which {problems} does not have")
+        pairs.append((by_id[rollout.problem_id], rollout))
+    return pairs
+
+
+def _rollouts(path: str | Path) -> list[tuple[Rollout, str]]:
+    """Rollouts and their places."""
     rows = read_rows(path)
     if any(rows[0].data.keys() >= fields for fields in _RECORDED):
-        return [item.rollout for item in read_recorded(path)]
+        return [(item.rollout, place) for item, place in _recorded(path)]
     if not rows[0].data.keys() & _ROLLOUT:
         raise DataError(f"{rows[0].place}: neither a coderlplus program (rollout_id, problem_id, program or completion) nor a recorded one")
-    rollouts: dict[str, Rollout] = {}
+    rollouts: dict[str, tuple[Rollout, str]] = {}
     for row in rows:
         rollout = row.read(Rollout.from_json)
         if rollout.rollout_id in rollouts:
             raise DataError(f"{row.place}: a second rollout has the id {rollout.rollout_id!r}; ids must be unique")
-        rollouts[rollout.rollout_id] = rollout
+        rollouts[rollout.rollout_id] = rollout, row.place
     return list(rollouts.values())
 
 
 def read_recorded(path: str | Path) -> list[RecordedProgram]:
     """Recorded programs with their problems and recorded verdicts. The second program of one name gets `/2` at its end, and so on."""
+    return [item for item, _ in _recorded(path)]
+
+
+def _recorded(path: str | Path) -> list[tuple[RecordedProgram, str]]:
     stem = Path(path).name.partition(".")[0]
     seen: Counter[str] = Counter()
-    programs: list[RecordedProgram] = []
+    programs: list[tuple[RecordedProgram, str]] = []
     for row in read_rows(path):
         for item in row.read(lambda data: recorded(data, stem)):
             name = item.rollout.rollout_id
             seen[name] += 1
-            programs.append(item if seen[name] == 1 else replace(item, rollout=replace(item.rollout, rollout_id=f"{name}/{seen[name]}")))
+            if seen[name] > 1:
+                item = replace(item, rollout=replace(item.rollout, rollout_id=f"{name}/{seen[name]}"))
+            programs.append((item, row.place))
     return programs
 
 

@@ -63,13 +63,20 @@ def _lines(path: Path, text: str) -> Iterator[Row]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             place = f"{path}:{number}"
-            try:
-                data = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(f"{place}: not valid JSON ({error.msg} at column {error.colno}); fix or remove the line") from error
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{place}: not JSON that can be read ({error})") from error
-            yield _row(data, place)
+            yield Row(json_object(line, place), place)
+
+
+def json_object(line: str, place: str) -> dict[str, Any]:
+    """The JSON object of a line. Raises `DataError` naming its place."""
+    try:
+        data = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{place}: not valid JSON ({error.msg} at column {error.colno}); fix or remove the line") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place}: not JSON that can be read ({error})") from error
+    if not isinstance(data, dict):
+        raise DataError(f"{place}: expected a JSON object, not {type(data).__name__}")
+    return data
 
 
 def _listed(path: Path, text: str) -> Iterator[Row]:
@@ -80,10 +87,7 @@ def _listed(path: Path, text: str) -> Iterator[Row]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON that can be read ({error})") from error
     for number, item in enumerate(data, 1):
-        yield _row(item, f"{path}: row {number}")
-
-
-def _row(data: Any, place: str) -> Row:
-    if not isinstance(data, dict):
-        raise DataError(f"{place}: expected a JSON object, not {type(data).__name__}")
-    return Row(data, place)
+        place = f"{path}: row {number}"
+        if not isinstance(item, dict):
+            raise DataError(f"{place}: expected a JSON object, not {type(item).__name__}")
+        yield Row(item, place)
