@@ -58,7 +58,7 @@ def test_beyond_the_limit(judge: Judge, program: str) -> None:
         "def f(n): return 0 if n == 0 else 1 + f(n - 1)\n"
         "def main(): print(f(5000) - 5000 + int(input()) * 2)\nt = threading.Thread(target=main); t.start(); t.join()",
         pytest.param("import numpy\nx = numpy.ones(10**7)\nprint(int(x[0]) * int(input()) * 2)", marks=numpy),
-        "import threading\nbarrier = threading.Barrier(101)\nfor _ in range(100): threading.Thread(target=barrier.wait).start()\n"
+        "import threading\nbarrier = threading.Barrier(65)\nfor _ in range(64): threading.Thread(target=barrier.wait).start()\n"
         "barrier.wait(); print(int(input()) * 2)",
         "try: x = bytearray(10**10)\nexcept MemoryError: print(int(input()) * 2)",
     ],

@@ -33,8 +33,8 @@ EXTRA_LAYERS = ("namespaces",)
 
 STACK_BYTES = 128 << 20
 """Soft limit of the main thread's stack, for deep recursion."""
-THREAD_STACKS_BYTES = 1024 << 20
-"""Address space beyond the memory limit, so that a program may have a hundred threads, or ask for large stacks that it does not fill. What it fills
+THREAD_STACKS_BYTES = 512 << 20
+"""Address space beyond the memory limit, so that a program may have sixty-odd threads, or ask for large stacks that it does not fill. What it fills
 is counted outside, ten times a second."""
 OPEN_FILES = 64
 
