@@ -1,29 +1,41 @@
-"""What tracing costs: CPU time of all runs of a trace against one run of the same program untraced, in the same sandbox.
+"""What tracing costs, beside other ways to do it.
 
-    python benchmarks/tracing.py [--repeat N]
+    python benchmarks/tracing.py [--repeat N] [--cruxeval FILE]
 
-The untraced run is `semantics="official"`, which rewrites nothing. Times are CPU time of the program's process with its start, the best of N.
+Ours: CPU time of all runs of a trace, processes and their start included, as a multiple of one run of the same program untraced in the same sandbox
+(semantics `official`, which rewrites nothing). `steps` is a trace with its first 5,000 steps. Others: CPU time of the program under them as a
+multiple of its own time, in one process without a sandbox. `settrace` keeps the local variables of the running function at each line, by reference;
+PySnooper (PyPI, extra `bench`) writes each change to /dev/null. It is given a small size of each program, because it would take minutes otherwise,
+and is compared with an untraced run of that size. All take turns, and the best of N counts.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from coderlplus.records import Limits, StdioInput
+from coderlplus.records import CallInput, Limits, StdioInput
 from coderlplus.sandbox import Job, Outcome, Sandbox
-from coderlplus.tracing import Semantics, TraceRequest, trace, trace_many
+from coderlplus.tracing import Semantics, TraceRequest, trace_many
 
-PROGRAMS = {
-    "loop": """
+STEPS = 5_000
+WAYS = ("final", "binding", "steps", "settrace", "PySnooper")
+
+PROGRAMS: dict[str, tuple[str, int, int]] = {
+    "loop": (
+        """
 total = 0
 state = 1
-for i in range(600_000):
+for i in range(SIZE):
     state = (state * 69069 + 1) % 4294967296
     if state > 2147483648:
         total += i
@@ -31,16 +43,24 @@ for i in range(600_000):
         total -= state % 5
 print(total)
 """,
-    "recursive calls": """
+        600_000,
+        5_000,
+    ),
+    "recursive calls": (
+        """
 def fib(n):
     if n < 2:
         return n
     left = fib(n - 1)
     right = fib(n - 2)
     return left + right
-print(fib(25))
+print(fib(SIZE))
 """,
-    "dijkstra": """
+        25,
+        14,
+    ),
+    "dijkstra": (
+        """
 import heapq
 def edges(n, m):
     graph = {i: [] for i in range(n)}
@@ -66,9 +86,13 @@ def shortest(graph, start):
                 best[other] = candidate
                 heapq.heappush(queue, (candidate, other))
     return best
-print(sum(shortest(edges(6000, 30_000), 0).values()))
+print(sum(shortest(edges(SIZE, 5 * SIZE), 0).values()))
 """,
-    "longest common subsequence": """
+        6000,
+        100,
+    ),
+    "longest common subsequence": (
+        """
 def lcs(a, b):
     table = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]
     for i in range(len(a)):
@@ -78,9 +102,13 @@ def lcs(a, b):
             else:
                 table[i + 1][j + 1] = max(table[i][j + 1], table[i + 1][j])
     return table[-1][-1]
-print(lcs('tracing' * 90, 'trajectory' * 60))
+print(lcs('tracing' * SIZE, 'trajectory' * SIZE))
 """,
-    "flood fill of a grid": """
+        75,
+        5,
+    ),
+    "flood fill of a grid": (
+        """
 import sys
 sys.setrecursionlimit(50_000)
 def fill(grid, i, j):
@@ -92,14 +120,18 @@ def fill(grid, i, j):
         size += fill(grid, i + di, j + dj)
     return size
 best = 0
-for k in range(8):
+for k in range(SIZE):
     grid = [[int((i * j + k) % 5 > 0) for j in range(60)] for i in range(60)]
     for i in range(60):
         for j in range(60):
             best = max(best, fill(grid, i, j))
 print(best)
 """,
-    "methods": """
+        8,
+        1,
+    ),
+    "methods": (
+        """
 class Account:
     def __init__(self, balance):
         self.balance = balance
@@ -110,12 +142,48 @@ class Account:
         self.log.append(amount)
         return self.balance
 account = Account(0)
-for i in range(200_000):
+for i in range(SIZE):
     last = account.move(i % 7 - 3)
 print(last)
 """,
+        200_000,
+        2_000,
+    ),
 }
 TINY = "def f(a, b):\n    c = [a, b]\n    c.append(a + b)\n    return c\nresult = f(int(input()), 2)\nprint(result)"
+
+OTHERS = """
+import contextlib, io, json, os, sys, tempfile, time
+
+def settrace(code, namespace):
+    last = {}
+    def line(frame, event, argument):
+        last[frame.f_code.co_name] = frame.f_locals.copy()
+        return line
+    sys.settrace(line)
+    try: exec(code, namespace)
+    finally: sys.settrace(None)
+
+def snoop(code, namespace):
+    import pysnooper
+    with pysnooper.snoop(os.devnull, depth=100_000):
+        exec(code, namespace)
+
+ways = {"untraced": exec, "settrace": settrace, "PySnooper": snoop}
+with tempfile.NamedTemporaryFile("w", suffix=".py") as file, contextlib.redirect_stdout(io.StringIO()):
+    job = json.load(sys.stdin)
+    seconds = 0.0
+    for program in job["programs"]:
+        file.seek(0)
+        file.truncate()
+        file.write(program)
+        file.flush()
+        code, namespace = compile(program, file.name, "exec"), {"__name__": "__main__"}
+        started = time.process_time()
+        ways[job["way"]](code, namespace)
+        seconds += time.process_time() - started
+print(seconds)
+"""
 
 
 class Metered(Sandbox):
@@ -129,41 +197,91 @@ class Metered(Sandbox):
         return outcomes
 
 
+def traced_s(sandbox: Metered, requests: Sequence[TraceRequest]) -> float:
+    """CPU seconds of all runs of the traces."""
+    sandbox.cpu_s = 0.0
+    for result in trace_many(sandbox, requests):
+        if result.ending.kind != "finished" or not result.deterministic:
+            raise SystemExit(f"the program did not run as it should: {result.ending}")
+    return sandbox.cpu_s
+
+
+def untraced_s(sandbox: Metered, requests: Sequence[TraceRequest]) -> float:
+    """CPU seconds of one run of each program as it is: half of a trace that rewrites nothing."""
+    plain = [TraceRequest(program=each.program, input=each.input, limits=each.limits, semantics="official") for each in requests]
+    return traced_s(sandbox, plain) / 2
+
+
+def others_s(way: str, programs: Sequence[str]) -> float:
+    """CPU seconds of the programs under another tracer, or under none."""
+    job = json.dumps({"way": way, "programs": list(programs)})
+    result = subprocess.run([sys.executable, "-c", OTHERS], input=job, capture_output=True, text=True)
+    if result.returncode:
+        raise SystemExit(f"{way} failed: {result.stderr.strip().splitlines()[-1]}; `pip install -e '.[bench]'` has PySnooper")
+    return float(result.stdout)
+
+
+def factors(sandbox: Metered, requests: Sequence[TraceRequest], programs: Sequence[str], small: Sequence[str], repeat: int) -> list[float]:
+    """Untraced seconds, and how much longer each of `WAYS` takes; all take turns, the best of each counts."""
+    best: dict[str, float] = {}
+
+    def took(name: str, seconds: float) -> None:
+        best[name] = min(best.get(name, math.inf), seconds)
+
+    with_steps = [TraceRequest(program=each.program, input=each.input, limits=each.limits, max_steps=STEPS) for each in requests]
+    for _ in range(repeat):
+        took("sandboxed", untraced_s(sandbox, requests))
+        for semantics in ("final", "binding"):
+            took(semantics, traced_s(sandbox, [_with(each, semantics) for each in requests]))
+        took("steps", traced_s(sandbox, with_steps))
+        took("untraced", others_s("untraced", programs))
+        took("settrace", others_s("settrace", programs))
+        took("small", others_s("untraced", small))
+        took("PySnooper", others_s("PySnooper", small))
+    against = {"settrace": "untraced", "PySnooper": "small"}
+    return [best["sandboxed"], *(best[way] / best[against.get(way, "sandboxed")] for way in WAYS)]
+
+
+def _with(request: TraceRequest, semantics: Semantics) -> TraceRequest:
+    return TraceRequest(program=request.program, input=request.input, limits=request.limits, semantics=semantics)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=5, help="runs of each, of which the best counts")
-    repeat = parser.parse_args().repeat
-    table = Table("program", "untraced, ms", "final", "binding", title="CPU time of a trace (all its runs) as a multiple of an untraced run")
-    factors: dict[str, list[float]] = {"final": [], "binding": []}
-    with Metered(workers=1) as sandbox:
-        for name, program in PROGRAMS.items():
-            untraced = measure(sandbox, program, "official", repeat) / 2
-            row = [f"{untraced * 1e3:.1f}"]
-            for semantics in ("final", "binding"):
-                factors[semantics].append(measure(sandbox, program, semantics, repeat) / untraced)
-                row.append(f"{factors[semantics][-1]:.2f} x")
-            table.add_row(name, *row)
-        table.add_row("geometric mean", "", *(f"{math.exp(sum(map(math.log, found)) / len(found)):.2f} x" for found in factors.values()))
+    parser.add_argument("--cruxeval", type=Path, help="cruxeval.jsonl: its 800 programs count as one more")
+    arguments = parser.parse_args()
+    table = Table("program", "untraced, ms", *WAYS, title="CPU time as a multiple of an untraced run")
+    rows: list[list[float]] = []
+    console = Console(width=120)
+    with Metered(workers=1) as sandbox, console.status("measuring") as status:
+        for name, (template, full, small) in PROGRAMS.items():
+            status.update(name)
+            program = template.replace("SIZE", str(full))
+            request = TraceRequest(program=program, input=StdioInput(""), limits=Limits(cpu_s=20))
+            rows.append(factors(sandbox, [request], [program], [template.replace("SIZE", str(small))], arguments.repeat))
+            table.add_row(name, *_cells(rows[-1]))
+        if arguments.cruxeval is not None:
+            status.update("CRUXEval")
+            programs = [json.loads(line) for line in arguments.cruxeval.read_text().splitlines()]
+            called = [f"{row['code']}\nf({row['input']})" for row in programs]
+            requests = [TraceRequest(program=f"{row['code']}\ndef call(): return f({row['input']})", input=CallInput("call")) for row in programs]
+            rows.append(factors(sandbox, requests, called, called, 1))
+            table.add_row("CRUXEval, 800 programs", *_cells(rows[-1]))
+        means = [math.exp(sum(math.log(row[column]) for row in rows) / len(rows)) for column in range(1, len(WAYS) + 1)]
+        table.add_row("geometric mean", "", *(f"{mean:.1f}" for mean in means))
+        table.add_row("largest", "", *(f"{max(row[column] for row in rows):.1f}" for column in range(1, len(WAYS) + 1)))
         requests = [TraceRequest(program=TINY, input=StdioInput("1\n"))] * 300
         trace_many(sandbox, requests[:10])
-        sandbox.cpu_s, started = 0.0, time.perf_counter()
-        trace_many(sandbox, requests)
-        tiny = f"a tiny program: {sandbox.cpu_s / 300 * 1e3:.1f} ms CPU and {(time.perf_counter() - started) / 300 * 1e3:.1f} ms on one worker"
-    console = Console()
+        started = time.perf_counter()
+        cpu_s = traced_s(sandbox, requests)
+        tiny = f"a tiny program: {cpu_s / 300 * 1e3:.1f} ms CPU and {(time.perf_counter() - started) / 300 * 1e3:.1f} ms on one worker"
     console.print(table)
     console.print(tiny)
 
 
-def measure(sandbox: Metered, program: str, semantics: Semantics, repeat: int) -> float:
-    """CPU seconds of all runs of one trace, the best of `repeat`."""
-    best = math.inf
-    for _ in range(repeat):
-        sandbox.cpu_s = 0.0
-        result = trace(sandbox, program, StdioInput(""), limits=Limits(cpu_s=20), semantics=semantics)
-        if result.ending.kind != "finished" or not result.deterministic:
-            raise SystemExit(f"the program did not run as it should: {result.ending}")
-        best = min(best, sandbox.cpu_s)
-    return best
+def _cells(row: Sequence[float]) -> list[str]:
+    return [f"{row[0] * 1e3:.1f}", *(f"{factor:.1f}" for factor in row[1:])]
 
 
 if __name__ == "__main__":

@@ -636,4 +636,249 @@ CASES = [
         """,
         {"main": {"x": 45}},
     ),
+    case("targets that are no names", "class A: pass\na = A()\nd = {}\nfor d['k'] in range(3): pass\nfor a.x in 'ab': pass", {M: {"d": {"k": 2}}}),
+    case("starred loop target", "for a, *b in [(1, 2, 3), (4, 5, 6)]: pass", {M: {"a": 4, "b": [5, 6]}}),
+    case("a builtin's name", "list = [1]\nsum = len(list)\nlist.append(sum)", {M: {"list": [1, 1], "sum": 1}}, binding={M: {"list": [1]}}),
+    case("an exception's name was a variable", "e = 5\ntry: 1 / 0\nexcept ZeroDivisionError as e: pass", {M: {}}, absent=((M, "e"),)),
+    case("star import", "from math import *\nx = floor(2.5)", {M: {"x": 2}}, absent=((M, "pi"), (M, "floor"))),
+    case("a function, then a number", "f = len\ng = 1\nf = f('abc')\ng = print", {M: {"f": 3}}, absent=((M, "g"),), binding={M: {"f": 3}}),
+    case(
+        "walrus in defaults, decorators, arguments of a class",
+        """
+        def d(v): return lambda f: f
+        @d(p := 1)
+        def f(x=(q := 2), *, y=(r := 3)): pass
+        class A(metaclass=(s := type)): pass
+        g = lambda z=(t := 4): z
+        f()
+        """,
+        {M: {"p": 1, "q": 2, "r": 3, "t": 4}, "f": {"x": 2, "y": 3}},
+        absent=((M, "s"),),
+    ),
+    case(
+        "walrus in a guard, a subject, an item of with, a text",
+        """
+        import contextlib
+        match (m := 3):
+            case k if (n := k + 1) > 3: pass
+        with contextlib.nullcontext(u := 5) as v: pass
+        w = f"{(z := 7)}"
+        """,
+        {M: {"m": 3, "k": 3, "n": 4, "u": 5, "v": 5, "w": "7", "z": 7}},
+    ),
+    case("walrus twice in one expression", "b = (a := 1) + (a := a + 1)", {M: {"a": 2, "b": 3}}),
+    case(
+        "patterns",
+        """
+        class P:
+            __match_args__ = ('x', 'y')
+            def __init__(self, x, y): self.x, self.y = x, y
+        def f(v):
+            match v:
+                case P(a, y=b): pass
+                case 1 | 2 as c: pass
+                case [_, *_, d]: pass
+                case {'k': [e]}: pass
+        for v in (P(1, 2), 2, [1, 2, 3], {'k': [4]}): f(v)
+        """,
+        {"f": {"a": 1, "b": 2, "c": 2, "d": 3, "e": 4}},
+        absent=(("f", "_"),),
+    ),
+    case(
+        "property with a setter",
+        """
+        class A:
+            @property
+            def v(self):
+                got = self._v
+                return got
+            @v.setter
+            def v(self, new):
+                self._v = new
+        a = A()
+        a.v = 3
+        x = a.v
+        """,
+        {"A.v": {"got": 3, "new": 3}, M: {"x": 3}},
+    ),
+    case(
+        "global in a class body",
+        """
+        class A:
+            global z
+            z = [1]
+            w = 2
+        z.append(3)
+        """,
+        {M: {"z": [1, 3]}, "A": {"w": 2}},
+        binding={M: {"z": [1]}, "A": {"w": 2}},
+        absent=(("A", "z"),),
+    ),
+    case(
+        "an inner name hides an outer one",
+        """
+        def f(x):
+            def g(x):
+                x += 1
+                return x
+            y = g(x * 10)
+            return x
+        f(1)
+        """,
+        {"f": {"x": 1, "y": 11}, "f.<locals>.g": {"x": 11}},
+    ),
+    case(
+        "changed after return",
+        """
+        def f():
+            a = [1]
+            try: return a
+            finally: a.append(2)
+        b = f()
+        """,
+        {"f": {"a": [1, 2]}, M: {"b": [1, 2]}},
+        binding={"f": {"a": [1]}, M: {"b": [1, 2]}},
+    ),
+    case(
+        "return in finally",
+        """
+        def f():
+            try: x = 1 / 0
+            finally:
+                y = 2
+                return y
+        z = f()
+        """,
+        {"f": {"y": 2}, M: {"z": 2}},
+        absent=(("f", "x"),),
+    ),
+    case(
+        "augmented attribute and item",
+        """
+        class C: n = 0
+        c = C()
+        c.n += 2
+        d = [1]
+        d[0] += 5
+        C.n += 9
+        """,
+        {M: {"c": {"$object": "C", "fields": {"n": 2}}, "d": [6]}, "C": {"n": 0}},
+        binding={M: {"c": {"$object": "C", "fields": {}}, "d": [1]}, "C": {"n": 0}},
+    ),
+    case(
+        "nested classes",
+        """
+        class A:
+            class B:
+                k = 1
+                def m(self):
+                    v = self.k + 1
+                    return v
+        r = A.B().m()
+        """,
+        {"A.B": {"k": 1}, "A.B.m": {"v": 2}, M: {"r": 2}},
+    ),
+    case(
+        "wrapper of a decorator",
+        """
+        def d(f):
+            count = 0
+            def w(*a, **k):
+                nonlocal count
+                count += 1
+                return f(*a, **k)
+            return w
+        @d
+        def f(x): return x
+        f(1); f(x=2)
+        """,
+        {"d": {"count": 2}, "d.<locals>.w": {"a": {"$tuple": []}, "k": {"x": 2}}, "f": {"x": 2}},
+    ),
+    case(
+        "generator ended by an exception",
+        """
+        def g():
+            k = 0
+            try:
+                while True:
+                    k += 1
+                    yield k
+            except ValueError as e:
+                seen = k
+        it = g()
+        next(it)
+        next(it)
+        try: it.throw(ValueError)
+        except StopIteration: pass
+        """,
+        {"g": {"k": 2, "seen": 2}},
+        absent=(("g", "e"),),
+    ),
+    case(
+        "async comprehension",
+        """
+        import asyncio
+        async def items(n):
+            for i in range(n):
+                await asyncio.sleep(0)
+                yield i
+        async def main():
+            got = [j async for j in items(3) if j]
+            return sum(got)
+        total = asyncio.run(main())
+        """,
+        {"items": {"n": 3, "i": 2}, "main": {"got": [1, 2]}, M: {"total": 3}},
+        absent=(("main", "j"),),
+    ),
+    case(
+        "sorted with a key function",
+        """
+        def key(w):
+            n = -len(w)
+            return n
+        words = sorted(['a', 'ccc', 'bb'], key=key)
+        """,
+        {"key": {"w": "bb", "n": -2}, M: {"words": ["ccc", "bb", "a"]}},
+    ),
+    case(
+        "a name in a branch not taken",
+        """
+        def f(x):
+            if x: y = 1
+            else: z = 2
+        f(True)
+        """,
+        {"f": {"x": True, "y": 1}},
+        absent=(("f", "z"),),
+    ),
+    case("deleted in a loop", "for i in range(3):\n    t = i\n    del t", {M: {"i": 2}}, absent=((M, "t"),), binding={M: {"i": 2, "t": 2}}),
+    case("a name that Python normalizes", "\ufb01 = 1\nx = fi", {M: {"fi": 1, "x": 1}}),
+    case(
+        "annotations alone",
+        "class A:\n    x: int\n    y: list = []\nz: dict",
+        {"A": {"y": []}},
+        absent=(("A", "x"), (M, "z"), (M, "__annotations__")),
+    ),
+    case(
+        "recursion over a tree of closures",
+        """
+        def walk(tree):
+            found = []
+            def visit(node, depth):
+                for child in node:
+                    visit(child, depth + 1)
+                found.append(depth)
+            visit(tree, 0)
+            return found
+        r = walk([[], [[]]])
+        """,
+        {"walk": {"tree": [[], [[]]], "found": [1, 2, 1, 0]}, "walk.<locals>.visit": {"node": [], "depth": 2, "child": []}, M: {"r": [1, 2, 1, 0]}},
+        binding={"walk": {"found": []}, "walk.<locals>.visit": {"depth": 2}},
+    ),
+    case("while and else", "n = 0\nwhile n < 3: n += 1\nelse: done = n", {M: {"n": 3, "done": 3}}),
+    case(
+        "too deeply nested to be rewritten",
+        "def f():\n" + "".join("    " * (depth + 1) + f"for i{depth} in (1,):\n" for depth in range(19)) + "    " * 20 + "x = 1\nf()\ny = 2",
+        {M: {"y": 2}},
+    ),
 ]

@@ -130,8 +130,16 @@ def test_a_change_belongs_to_the_owner_of_the_variable(sandbox: Sandbox) -> None
 
 
 def test_output_grows_with_the_steps(sandbox: Sandbox) -> None:
-    result = traced(sandbox, "import sys\nprint('é')\nsys.stdout.write('b')\nsys.stdout.buffer.write(b'c')\nx = 1\nprint('d', end='')")
-    assert [result.output[: step.output_chars] for step in result.steps or ()] == ["", "é\n", "é\nb", "é\nbc", "é\nbc", "é\nbcd"]
+    result = traced(sandbox, "import os\nprint('é')\nx = 1\nprint('a' * 9000)\nprint('b', flush=True)\nos.write(1, b'c')\nprint('d', end='')")
+    lengths = [0, 2, 2, 9003, 9005, 9006, 9007]
+    assert [step.output_chars for step in result.steps or ()] == lengths
+    assert len(result.output) == 9007
+    assert result.deterministic
+
+
+def test_steps_leave_the_order_of_text_and_bytes_as_it_is(sandbox: Sandbox) -> None:
+    result = traced(sandbox, "import sys\nprint('text')\nsys.stdout.buffer.write(b'bytes\\n')")
+    assert (result.output, result.deterministic) == ("bytes\ntext\n", True)
 
 
 def test_the_steps_add_up_to_the_final_values(sandbox: Sandbox) -> None:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import atexit
 import builtins
-import io
 import os
 import resource
 import signal
@@ -214,15 +213,32 @@ def _report_of_steps(
 
 
 def _written() -> Callable[[], int]:
-    """How many bytes the program has printed, what waits in a buffer included. Puts a stream onto standard output that holds no text back."""
-    buffer = io.BufferedWriter(io.FileIO(1, "w", closefd=False))
-    sys.stdout = sys.__stdout__ = io.TextIOWrapper(buffer, "utf-8", "surrogateescape", write_through=True)  # type: ignore[misc]
-    tell = buffer.tell
-    last = [0]
+    """How many bytes the program has printed so far, with those that wait in the stream's two buffers."""
+    stream = sys.stdout
+    buffer = stream.buffer
+    write_text, write_bytes, tell = stream.write, buffer.write, buffer.tell
+    waiting, in_text, last = [0], [False], [0]
+
+    def text(data: str) -> int:
+        in_text[0] = True
+        try:
+            count = write_text(data)
+            waiting[0] += len(data) if data.isascii() else len(data.encode("utf-8", "surrogateescape"))
+        finally:
+            in_text[0] = False
+        return count
+
+    def raw(data: Any) -> int:
+        count = write_bytes(data)
+        if in_text[0] or len(data) == waiting[0]:  # the stream empties its buffer of text into this one
+            waiting[0] -= len(data)
+        return count
+
+    stream.write, buffer.write = monitor.opaque(text), monitor.opaque(raw)  # type: ignore[method-assign]
 
     def written() -> int:
         try:
-            last[0] = tell()
+            last[0] = tell() + max(0, waiting[0])
         except (OSError, ValueError):  # closed by the program
             return last[0]
         return last[0]

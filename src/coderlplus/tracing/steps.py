@@ -19,8 +19,8 @@ from coderlplus.tracing.recorder import ABSENT, is_variable, look_up, raise_recu
 
 _ATOMS = frozenset({int, str, float, bool, bytes, complex, type(None)})
 _SEQUENCES = frozenset({list, tuple, deque, set, frozenset})
-_MAX_ITEMS = 2_000
-"""Items that a shape follows; what is larger is encoded at each step, as far as the encoder's budget goes."""
+_MAX_ITEMS, _MAX_DEPTH = 2_000, 20
+"""Items and levels that a shape follows; what is larger is encoded at each step, as far as the encoder's budget goes."""
 _getframe, _Namespace = sys._getframe, types.SimpleNamespace
 
 Change = tuple[str, str | None, str, int]
@@ -189,7 +189,7 @@ _UNKNOWN = object()
 """The shape of a value that is encoded each time."""
 
 
-def _shape(value: Any, left: list[int]) -> Any:
+def _shape(value: Any, left: list[int], depth: int = 0) -> Any:
     """An atom is its own shape; that of a container is (kind, its atoms, shapes of its items unless they are all atoms).
 
     `left` holds how many items may still be looked at.
@@ -197,7 +197,7 @@ def _shape(value: Any, left: list[int]) -> Any:
     kind = type(value)
     if kind in _ATOMS:
         return value
-    if kind is not dict and kind not in _SEQUENCES:
+    if depth > _MAX_DEPTH or (kind is not dict and kind not in _SEQUENCES):
         return _UNKNOWN
     left[0] -= len(value) + 1
     if left[0] < 0:
@@ -205,7 +205,7 @@ def _shape(value: Any, left: list[int]) -> Any:
     items = tuple(value) if kind is not dict else (*value.keys(), *value.values())
     if _ATOMS.issuperset(map(type, items)):
         return kind, items, None
-    return kind, (None,) * len(items), tuple([_shape(item, left) for item in items])
+    return kind, (None,) * len(items), tuple([_shape(item, left, depth + 1) for item in items])
 
 
 def _is_same(value: Any, shape: Any) -> bool:
