@@ -3,14 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help install quickstart quickstart-seeds test lint docs bench clean
+.PHONY: help install quickstart quickstart-seeds test lint docs bench test-kills test-pythons clean
 
 help:
 	@echo "make quickstart        watch the whole loop learn on two CPU cores (about ten minutes)"
 	@echo "make quickstart-seeds  the same over three seeds and with a GRPO + KL control: the numbers of the README"
 	@echo "make test              all tests"
+	@echo "make test-kills        training runs killed at many random places and resumed (minutes)"
 	@echo "make lint              ruff and mypy"
 	@echo "make docs              the documentation, in site/"
+	@echo "make test-pythons PYTHONS='...'  sandbox, judge and tracing under other interpreters that have coderlplus and pytest"
 	@echo "make bench             benchmarks of judge and tracer, printed as tables"
 	@echo "make install           only the environment (.venv)"
 
@@ -21,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trl,dev,docs]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trl,ray,dev,docs]'
 	@touch $@
 
 quickstart: install
@@ -33,6 +35,9 @@ quickstart-seeds: install
 test: install
 	$(BIN)/python -m pytest
 
+test-kills: install
+	CODERLPLUS_KILLS=12 $(BIN)/python -m pytest tests/engines/test_processes.py -o timeout=3600
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -41,9 +46,14 @@ lint: install
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+test-pythons:
+	@test -n "$(PYTHONS)" || { echo "name interpreters with coderlplus, pytest and hypothesis: make test-pythons PYTHONS='python3.12 python3.13'"; exit 1; }
+	@for python in $(PYTHONS); do $$python -m pytest tests/tracing tests/sandbox tests/judge || exit 1; done
+
 bench: install
 	$(BIN)/python benchmarks/judge.py
 	$(BIN)/python benchmarks/tracing.py
+	$(BIN)/python benchmarks/step_overhead.py
 
 clean:
 	rm -rf .venv site build dist
