@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +16,7 @@ from coderlplus.alignment.buffer import question
 from coderlplus.errors import DataError
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop, Row
-from coderlplus.records import AlignmentTask, CallInput, CallTest, Problem, Target
+from coderlplus.records import AlignmentTask, CallInput, CallTest, Problem, Reward, Target, write_jsonl
 from coderlplus.sandbox import Sandbox
 
 PROBLEM = Problem(
@@ -79,6 +81,74 @@ def test_warm_up_is_all_code() -> None:
     one = loop(None, None, alpha=0.5, warmup_steps=2)
     one.add(task(number) for number in range(9))
     assert [sum(item is not None for item in one.compose(step, 4)) for step in (1, 2, 3)] == [0, 0, 2]
+
+
+def test_no_task_is_older_than_the_settings_say() -> None:
+    one = loop(None, None, alpha=0.5, max_task_age=2)
+    one.add([replace(task(number), step=1) for number in range(4)])
+    one.add([replace(task(number), step=3) for number in range(4, 6)])
+    ages = {step: [step - item.step for item in one.compose(step, 4) if item is not None] for step in range(2, 7)}
+    assert {step: len(of_step) for step, of_step in ages.items()} == {2: 2, 3: 2, 4: 2, 5: 2, 6: 0}
+    assert all(age <= 2 for of_step in ages.values() for age in of_step)
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 6)), max_size=40), st.integers(1, 12), st.integers(1, 5), st.integers(0, 9))
+@settings(max_examples=100, deadline=None)
+def test_with_any_policy_a_batch_has_no_duplicate_none_too_old_and_an_exact_mix(
+    history: list[tuple[int, int]], groups: int, age: int, seed: int
+) -> None:
+    one = loop(None, None, seed, alpha=0.5, policy="solvable", max_task_age=age, kinds={"final_values": 0.6, "exception": 0.4})
+    for number, step in sorted(history, key=lambda item: item[1]):
+        kind = "exception" if number % 2 else "final_values"
+        one.add([replace(task(number), step=step, kind=kind)], [{str(number): (0.0, number / 30)}])
+    drawn = [item for item in one.compose(7, groups) if item is not None]
+    assert len(drawn) in (0, len(one.alignment_groups(groups)))
+    assert len({question(item) for item in drawn}) == len(drawn)
+    assert all(7 - item.step <= age for item in drawn)
+
+
+def test_a_fixed_file_is_what_is_drawn_from_and_nothing_is_mined(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.jsonl"
+    write_jsonl(path, [task(number) for number in range(6)])
+    one = loop(None, None, alpha=0.5, task_file=str(path), buffer_size=1)
+    assert len(one.buffer) == 6
+    first = one.compose(1, 4)
+    assert sum(item is not None for item in first) == 2
+    rows: list[Row] = [item or PROBLEM for item in first]
+    rewards = [Reward(kind="any", value=0.0) for _ in rows]
+    metrics = one.observe(1, rows, ["?"] * 4, rewards)
+    assert (metrics["mined"], metrics["buffer/size"]) == (0.0, 6.0)
+    limited = AlignmentLoop(AlignmentSettings(task_file=str(path)), None, None, prompt_fits=lambda prompt: prompt.endswith("3"))  # type: ignore[arg-type]
+    assert [item.task_id for item in limited.buffer] == ["3"]
+
+
+def test_a_fixed_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "broken.jsonl").write_text('{"task_id": "t"}\n')
+    write_jsonl(tmp_path / "long.jsonl", [task(1)])
+    for name, message in {
+        "empty.jsonl": "empty.jsonl holds no alignment task that can be used: it is empty",
+        "broken.jsonl": r"broken.jsonl:1: field 'kind' is missing",
+        "none.jsonl": "cannot read .*none.jsonl",
+        "long.jsonl": "the prompts of all its 1 tasks are too long",
+    }.items():
+        with pytest.raises(DataError, match=message):
+            AlignmentLoop(AlignmentSettings(task_file=str(tmp_path / name)), None, None, prompt_fits=lambda prompt: False)  # type: ignore[arg-type]
+
+
+def test_what_groups_earned_decides_the_next_draw_and_survives_a_checkpoint() -> None:
+    one = loop(None, None, alpha=0.0, policy="solvable")
+    one.add(task(number) for number in range(4))
+    rows: list[Row] = [task(number // 2) for number in range(8)]  # two samples each
+    rewards = [Reward(kind="any", value=value) for value in (0.0, 1.0, 1.0, 1.0, 0.0, 0.0, None, 1.0)]
+    mined = one.mine(1, rows, [""] * 8, rewards)
+    assert mined.outcomes == {"0": (0.0, 1.0), "1": (1.0, 1.0), "2": (0.0, 0.0), "3": (1.0,)}
+    one.add([], [{"0": (0.0,), "1": (1.0,)}, {"0": (1.0,), "1": (1.0,), "2": (0.0, 0.0)}])  # of two processes
+    order = [item.task_id for item in one.compose(2, 4) if item is not None]
+    assert order[:2] == ["3", "0"]
+    resumed = loop(None, None, alpha=0.0, policy="solvable")
+    resumed.load_state_dict(json.loads(json.dumps(one.state_dict())))
+    assert resumed.compose(2, 4) == one.compose(2, 4)
 
 
 def play(one: AlignmentLoop, steps: range, seen: list[object]) -> None:

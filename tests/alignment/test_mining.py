@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -9,12 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from coderlplus.alignment import AlignmentSettings, JudgedRollout, Mined, mine, score_answer, write_answer
+from coderlplus.alignment import AlignmentSettings, JudgedRollout, Lineage, Mined, make_task, mine, reference_answer, score_answer, write_answer
+from coderlplus.alignment.facts import literal_calls
+from coderlplus.alignment.prompts import shown_program
+from coderlplus.alignment.settings import Kind
+from coderlplus.alignment.tasks import NEEDS
 from coderlplus.errors import SandboxError
 from coderlplus.judge import Judge
 from coderlplus.problems import read_recorded
-from coderlplus.records import CallInput, CallTest, CheckTest, Failure, Problem, Rollout, StdioInput, StdioTest, Trace, Verdict
-from coderlplus.sandbox import Sandbox
+from coderlplus.records import AlignmentTask, CallInput, CallTest, CheckTest, Failure, Problem, Rollout, StdioInput, StdioTest, Trace, Verdict
+from coderlplus.sandbox import Job, Outcome, Sandbox
+from coderlplus.sandbox.values import to_source
 from coderlplus.tracing import TraceRequest, trace_many
 
 CALLS = Problem(problem_id="c", statement="Sum.", entry_point="f", tests=(CallTest(([1, 2],), 3), CallTest(([4, 5],), 9)), setup_code="import math")
@@ -162,5 +170,120 @@ def test_most_recorded_programs_that_fail_but_run_become_tasks_with_variables(sa
     with_variable = sum(len(task.targets) > 1 for task in result.tasks)
     assert with_variable >= 0.9 * len(items), result.rejects
     for task in result.tasks:
-        assert score_answer(task, write_answer(task.targets))[0] == 1.0
-        assert write_answer(task.targets) not in task.prompt
+        assert_sound(task)
+
+
+def assert_sound(task: AlignmentTask) -> None:
+    """The reference answer is right; no value of more than 20 characters stands in the prompt; no address does."""
+    assert score_answer(task, reference_answer(task))[0] == 1.0
+    assert write_answer(task.targets) not in task.prompt
+    shown = "".join(task.prompt.split()).replace('"', "'")
+    for target in task.targets:
+        text = target.value if isinstance(target.value, str) else to_source(target.value)
+        text = "".join(text.split()).replace('"', "'")
+        assert len(text) <= 20 or text not in shown or task.kind == "official", target
+    assert not re.search(r"0x[0-9a-f]{8,16}>", task.prompt + json.dumps(task.to_json()))
+
+
+@pytest.mark.parametrize("kind", ["final_values", "exception", "state_at", "branch"])
+def test_tasks_of_every_kind_on_recorded_programs_are_sound(sandbox: Sandbox, shared: Path, kind: Kind) -> None:
+    rows = [json.loads(line) for line in (shared / "data" / "cruxeval" / "cruxeval.jsonl").read_text().splitlines()][::20]
+    requests = []
+    for row in rows:
+        (args, kwargs), *_ = literal_calls(f"f({row['input']})", {"f"}) or [((), {})]
+        given = CallInput("f", ({"$tuple": list(args)},) * len(args) if kind == "exception" else args, kwargs)  # of other types: most of them fail
+        requests.append(TraceRequest(program=shown_program(row["code"]), input=given, max_steps=NEEDS[kind].max_steps))
+    lineage = Lineage(problem_id="p", rollout_id="r")
+    made = [make_task(trace, lineage, settings=AlignmentSettings(), kind=kind) for trace in trace_many(sandbox, requests)]
+    tasks = [task for task in made if isinstance(task, AlignmentTask)]
+    assert len(tasks) >= 10, made
+    for task in tasks:
+        assert_sound(task)
+
+
+@pytest.mark.parametrize("kind", ["final_values", "official"])
+def test_tasks_on_stdin_programs_are_sound(sandbox: Sandbox, shared: Path, kind: Kind) -> None:
+    with gzip.open(shared / "data" / "lcb" / "lcb_dev.jsonl.gz", "rt") as file:
+        rows = [json.loads(line) for line in file]
+    rows = [row for row in rows if not row["starter_code"] and row["public_tests"] and row["model_solutions"]][::12]
+    requests = [
+        TraceRequest(
+            program=row["model_solutions"][0]["code"].strip() if kind == "official" else shown_program(row["model_solutions"][0]["code"]),
+            input=StdioInput(row["public_tests"][0]["input"]),
+            semantics=NEEDS[kind].semantics,
+        )
+        for row in rows
+    ]
+    lineage = Lineage(problem_id="p", rollout_id="r")
+    made = [make_task(trace, lineage, settings=AlignmentSettings(), kind=kind) for trace in trace_many(sandbox, requests)]
+    tasks = [task for task in made if isinstance(task, AlignmentTask)]
+    assert len(tasks) > len(rows) / 2, made
+    for task in tasks:
+        assert_sound(task)
+
+
+@pytest.mark.parametrize(
+    ("program", "runs", "made"),
+    [
+        ("def f(a):\n    b = len(a) * 50\n    return b", 1, True),
+        ("def f(a):\n    b = a[0] * 50\n    return b / 0", 1, True),  # the judge saw it raise
+        ("def g(n):\n    m = n * 7\n    return m\ndef f(a):\n    return sum(g(n) for n in range(9))", 2, True),  # the last of many calls is unknown
+        ("def f(a):\n    b = set(a)\n    c = len(b) * 50\n    return c", 2, True),  # chance may play a part
+        ("import time\ndef f(a):\n    b = time.perf_counter_ns()\n    return b", 1, False),  # not what the judge saw
+        ("def f(a, seen=[]):\n    seen.append(1)\n    b = len(seen) * 50\n    return b", 1, True),
+    ],
+)
+def test_mining_adds_one_run_and_a_second_where_it_must(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, program: str, runs: int, made: bool
+) -> None:
+    items = judged(sandbox, CALLS, [program])
+    counted: list[int] = []
+    run = Sandbox.run
+
+    def counting(self: Sandbox, jobs: Sequence[Job]) -> list[Outcome]:
+        counted.append(len(jobs))
+        return run(self, jobs)
+
+    monkeypatch.setattr(Sandbox, "run", counting)
+    result = mine(sandbox, items, settings=AlignmentSettings(kinds={"final_values": 0.5, "exception": 0.5}))
+    assert (sum(counted), len(result.tasks)) == (runs, int(made)), result.rejects
+
+
+def test_a_crash_becomes_a_task_when_it_is_asked_for(sandbox: Sandbox) -> None:
+    program = "def f(a):\n    # sum\n    b = sum(a) * 50\n    return b / (a[0] - 4)"
+    problem = Problem(problem_id="d", statement="", entry_point="f", tests=(CallTest(([1, 2],), -50.0), CallTest(([4, 5],), 9)))
+    (task,) = mined(sandbox, problem, program, kinds={"final_values": 0.5, "exception": 0.5}).tasks
+    assert (task.kind, task.input, task.verdict) == ("exception", CallInput("f", ([4, 5],)), "runtime_error")
+    assert [(target.label, target.value) for target in task.targets] == [("b", 450), ("exception", "ZeroDivisionError"), ("line", 3)]
+
+
+def test_the_kind_of_a_program_follows_the_shares_and_the_seed(sandbox: Sandbox) -> None:
+    kinds = {"final_values": 0.5, "output": 0.5}
+    first, again, other = (mined(sandbox, CALLS, *PROGRAMS, kinds=kinds, seed=seed).tasks for seed in (0, 0, 1))
+    assert [task.kind for task in first] == [task.kind for task in again] != [task.kind for task in other]
+    assert {task.kind for task in first} == {"final_values", "output"}
+
+
+def test_official_tasks_are_about_the_first_test(sandbox: Sandbox) -> None:
+    program = "n = int(input())  # the number\nm = n * n\nprint(m)"
+    (task,) = mined(sandbox, STDIN, program, kinds="official").tasks
+    assert task.input == StdioInput("0\n")
+    assert task.program == program
+
+
+@pytest.mark.parametrize(
+    ("program", "left"),
+    [
+        ("def f(a):\n    b = [7, 8, 9, 10, 11, 12, 13, 14]\n    c = len(b) * a[0]\n    return b", ["c"]),  # the output stands in the source
+        ("def f(a):\n    b = a[0] * 50\n    return b\nassert f([1, 2]) == 50 or True", ["b"]),  # the program shows its own call with the result
+        ("def f(a):\n    b = a[0] * 50\n    return b\nassert f([1, 3]) == 50 or True", ["b", "output"]),
+    ],
+)
+def test_what_stands_in_the_prompt_is_not_asked_for(sandbox: Sandbox, program: str, left: list[str]) -> None:
+    (task,) = mined(sandbox, CALLS, program).tasks
+    assert [target.label for target in task.targets] == left
+
+
+def test_where_everything_stands_in_the_prompt_there_is_no_task(sandbox: Sandbox) -> None:
+    program = "def f(a):\n    return ['seven', 'eight', 'nine', 'ten'][:len(a) * 4]"
+    assert mined(sandbox, CALLS, program, kinds="output").rejects == {"answer_in_prompt": 1}

@@ -173,6 +173,8 @@ def _draw(shares: Mapping[Kind, float], seed: str) -> Kind:
 
 def _traces(sandbox: Sandbox, requests: Sequence[TraceRequest]) -> list[Trace | None]:
     """The traces; if the sandbox fails on some program, those of the others."""
+    if not requests:
+        return []
     try:
         return [*trace_many(sandbox, requests)]
     except SandboxError:

@@ -70,12 +70,11 @@ def ask_branches(trace: Trace, visible: Visible, settings: AlignmentSettings, se
     for line, statement in sorted(sole.items()):
         if not isinstance(statement, ast.If | ast.For | ast.AsyncFor | ast.While):
             continue
-        first = statement.body[0]
-        if first.lineno not in sole or not isinstance(first, (*_SIMPLE, ast.If)):
+        is_for = isinstance(statement, ast.For | ast.AsyncFor)
+        first = line if is_for else _first_line(statement.body)
+        if first not in sole or not (is_for or times[line]):
             continue
-        count, reached = times[first.lineno], times[line]
-        if not reached and not isinstance(statement, ast.For | ast.AsyncFor):
-            continue
+        count, reached = times[first], times[line]
         target = Target(label=f"line {line}", value=count)
         is_open = 0 < count < reached if isinstance(statement, ast.If) else canonical(count) not in visible.values
         fit.append((target, "informative" if is_open else "plain"))
@@ -112,6 +111,14 @@ def _sole_statements(program: str) -> dict[int, ast.stmt]:
     return {node.lineno: node for node in statements if begins[node.lineno] == 1 and node.lineno not in ends | idle}
 
 
+def _first_line(body: Sequence[ast.stmt]) -> int:
+    """The line of the statement that runs first in a block once each time that the block runs, 0 where there is none: a loop may turn or not."""
+    first = body[0]
+    while isinstance(first, ast.Try):
+        first = first.body[0]
+    return first.lineno if isinstance(first, (*_SIMPLE, ast.If, ast.With)) else 0
+
+
 def _executions(steps: Sequence[Step]) -> Iterator[tuple[int, int]]:
     """(index of the step, line) of every time that a line begins to run. A step on the line of the step before it in the same activation is the end
     of a statement that called functions, not a second time."""
@@ -132,12 +139,15 @@ def _moments(steps: Sequence[Step], lines: set[int]) -> dict[int, list[_Moment]]
 
 
 def _in_random_order(moments: dict[int, list[_Moment]], rng: random.Random) -> Iterator[_Moment]:
-    """One moment of each line at random, those of lines that run more than once (then not the first) before the others; at most `_TRIES`."""
-    lines = sorted(moments)
-    rng.shuffle(lines)
-    lines.sort(key=lambda line: len(moments[line]) < 2)
-    for line in lines[:_TRIES]:
-        yield rng.choice(moments[line][1:] or moments[line])
+    """At most `_TRIES` moments: one of each line at random, then a second of each, …; lines that run more than once (their later times) first."""
+    turns: list[tuple[int, bool, float, _Moment]] = []
+    for _, of_line in sorted(moments.items()):
+        later = of_line[1:] or of_line
+        for turn, moment in enumerate(rng.sample(later, len(later))):
+            turns.append((turn, len(of_line) < 2, rng.random(), moment))
+    turns.sort(key=lambda item: item[:3])
+    for *_, moment in turns[:_TRIES]:
+        yield moment
 
 
 def _state(steps: Sequence[Step], activation: int) -> dict[str, TaggedValue]:
