@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import os
 import random
 import socket
 from collections.abc import Iterator
@@ -244,6 +247,54 @@ def test_mutated_programs_break_only_themselves(sandbox: Sandbox) -> None:
         if original.deterministic:
             assert (final.output, final.ending) == (original.output, original.ending), original.program
             assert (binding.output, binding.ending) == (original.output, original.ending), original.program
+
+
+def test_mutations_of_recorded_programs_break_only_themselves(sandbox: Sandbox, shared: Path) -> None:
+    """Lines deleted, doubled, exchanged or put elsewhere, tokens exchanged; `CODERLPLUS_FUZZ` is how many programs (default 24)."""
+    count = int(os.environ.get("CODERLPLUS_FUZZ", "24"))
+    generator = random.Random(count)
+    programs = recorded_programs(shared)
+    mutants = [mutated(generator.choice(programs), generator) for _ in range(count)]
+    for semantics in ("final", "binding"):
+        requests = [TraceRequest(program=m, input=StdioInput("3\n1 2 3\n"), limits=LIMITS, semantics=semantics, max_steps=50) for m in mutants]
+        for result in trace_many(sandbox, requests):
+            broken = result.ending.kind == "exit" and result.ending.message == "1" and not result.variables
+            assert not broken, result.program
+    assert trace(sandbox, SIMPLE.program, SIMPLE.input).variables == {"<module>": {"x": 6}}
+
+
+def recorded_programs(shared: Path) -> list[str]:
+    found = [json.loads(line)["code"] for line in (shared / "data" / "cruxeval" / "cruxeval.jsonl").read_text().splitlines()]
+    for name in ("llm_runs/seed_mbpp_starcoder", "llm_runs/seed_humaneval_starcoder"):
+        rows = gzip.decompress((shared / "data" / f"{name}.jsonl.gz").read_bytes()).decode().splitlines()
+        found += [f"{row['solution']}\n{row['test']}\ncheck({row['entry_point']})" for row in map(json.loads, rows)]
+    for line in gzip.decompress((shared / "data" / "lcb" / "lcb_dev.jsonl.gz").read_bytes()).decode().splitlines():
+        found += [solution["code"] for solution in json.loads(line)["model_solutions"]]
+    return found
+
+
+def mutated(program: str, generator: random.Random) -> str:
+    """A mutant that is still a program, after at most 50 tries."""
+    for _ in range(50):
+        lines = program.split("\n")
+        for _ in range(generator.randint(1, 3)):
+            i, j = generator.randrange(len(lines)), generator.randrange(len(lines))
+            match generator.randrange(5):
+                case 0:
+                    lines[i], lines[j] = lines[j], lines[i]
+                case 1:
+                    lines.insert(j, lines[i])
+                case 2:
+                    lines[i] = "pass" if len(lines) == 1 else lines[i][: len(lines[i]) - len(lines[i].lstrip())] + "pass"
+                case 3:
+                    words = lines[i].split(" ")
+                    generator.shuffle(words)
+                    lines[i] = " ".join(words)
+                case 4:
+                    lines[i] = lines[i].replace(generator.choice("=+-<>(,"), generator.choice("=+-<>(,:"), 1)
+        if syntax_error("\n".join(lines)) is None:
+            return "\n".join(lines)
+    return program
 
 
 PROGRAM = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -94,6 +95,12 @@ CHANCE = {
     "identity": "x = id(object())",
     "random": "import random\nx = random.random()",
     "time": "import time\nx = time.time_ns()",
+    "date": "import datetime\nx = str(datetime.datetime.now())",
+    "entropy": "import os\nx = os.urandom(4)",
+    "identity in a value of its own": "class A: pass\nx = id(A) % 97 + id(A()) // 16 % 97",
+    "order by hash": "x = sorted('abcdefgh', key=hash)",
+    "default hash of objects": "class A: pass\nx = [hash(A()) for _ in range(3)]",
+    "set order in a dict": "x = {k: 1 for k in {'a', 'b', 'c', 'd', 'e', 'f'}}",
     "address in a text": "class A: pass\nx = str(A())",
     "printed only": "print(*{'a', 'b', 'c', 'd', 'e'})",
     "how often a function is called": "def f(): pass\nfor _ in range(hash('a') % 1000): f()",
@@ -120,9 +127,22 @@ def test_a_set_alone_is_no_chance(program: str, sandbox: Sandbox) -> None:
 
 
 def test_values_hold_no_address(sandbox: Sandbox) -> None:
-    program = "class A: pass\na = A()\nb = [str(a), repr(a.__init__), print]\ndef f(): return lambda: 0\nc = str(f())\nraise ValueError(repr(a))"
-    result = trace(sandbox, program, NOTHING)
-    assert not __import__("re").search("0x[0-9a-f]{4}", json.dumps([result.variables, result.value, result.ending.to_json()]))
+    program = """
+class A: pass
+a = A()
+b = [str(a), repr(a.__init__), print, a.__init__, iter([]), (i for i in [])]
+def f(): return lambda: 0
+c = str(f())
+d = {id(a): hex(id(a)), str(a): id(f)}
+e = f"{id(a):x}"[:0] + repr(a).split()[-1]
+g = [f.__repr__(), str(type(a).__init__), str(b), compile("1", "", "eval").__repr__()]
+print(a)
+raise ValueError(repr(a))
+"""
+    result = trace(sandbox, program, NOTHING, max_steps=100)
+    text = json.dumps(result.to_json() | {"program": ""})
+    assert not re.search(r"0x[0-9a-f]{4}|\b1[34]\d{13}\b|\b9[345]\d{12}\b", text)
+    assert not result.deterministic
 
 
 def test_a_value_beyond_the_budget_is_cut(sandbox: Sandbox) -> None:

@@ -78,11 +78,18 @@ def run(payload: JSON, host: Any) -> None:
     used_mb = _used_mb()
 
     def reply(ending: JSON, value: Any = None, error: BaseException | None = None) -> None:
-        if not replied:
-            replied.append(True)
-            if _used_mb() - used_mb >= payload["memory_mb"]:
-                ending = {"kind": "memory_limit"}
-            send(report.take(ending, error) | {"ending": ending, "value": value})
+        if replied:
+            return
+        replied.append(True)
+        limit = recorder.raise_recursion_limit()
+        if _used_mb() - used_mb >= payload["memory_mb"]:
+            ending = {"kind": "memory_limit"}
+        try:
+            taken = report.take(ending, error)
+        except (MemoryError, RecursionError):
+            taken = {}
+        send(taken | {"ending": ending, "value": value})
+        recorder.restore_recursion_limit(limit)
 
     def breach(event: str) -> None:
         if not replied:
@@ -149,7 +156,7 @@ def _report_of_variables(payload: JSON, program: instrumented.Instrumented, name
     wanted = {int(index): marks for index, marks in payload["wanted"].items()}
     notes = recorder.Recorder(program, encode, wanted, binding=payload["mode"] == "binding")
     monitor.equip(notes, recorder.Recorder)
-    suspect = chance.may_play(payload["program"])
+    suspect = payload["seen"] and chance.may_play(payload["program"])
     objects = {
         instrumented.LAST: notes.marks,
         instrumented.COUNT: notes.marks,
@@ -170,7 +177,7 @@ def _report_of_variables(payload: JSON, program: instrumented.Instrumented, name
             "variables": notes.variables() if not is_bare else _official(namespace, encode) if ending["kind"] == "finished" else {},
             "missing": {str(index): marks for index, marks in missing.items()},
             "fingerprint": notes.fingerprint(),
-            "suspect": suspect and (bool(missing) or payload["seen"]),
+            "suspect": suspect or (bool(missing) and not payload["seen"] and chance.may_play(payload["program"])),
         }
 
     return _Namespace(objects=objects, take=take)
