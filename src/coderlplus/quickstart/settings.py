@@ -19,13 +19,13 @@ WARM_START = "warm_start"
 class WarmStartSettings:
     """How the warm start trains; shares are of `batch_size`, places in time are shares of `steps`."""
 
-    steps: int = 1500
+    steps: int = 1300
     batch_size: int = 32
     seed: int = 0
     lr_muon: float = 0.02
     lr_adam: float = 3e-3
-    early_prediction_share: float = 0.9
-    late_prediction_share: float = 0.7
+    early_prediction_share: float = 0.85
+    late_prediction_share: float = 0.4
     early_until: float = 0.35
     single_operations_until: float = 0.15
     mutated: float = 0.3
@@ -43,22 +43,22 @@ class QuickstartSettings:
     warm_start: WarmStartSettings = field(default_factory=WarmStartSettings)
     train_problems: int = 4000
     test_problems: int = 400
-    test_tasks: int = 400
+    test_tasks: int = 800
     validation_problems: int = 64
     """Held-out problems (and as many alignment tasks) for the curve during training."""
-    steps: int = 100
+    steps: int = 130
     """Optimisation steps of each arm; one generation batch each."""
-    prompts_per_step: int = 24
+    prompts_per_step: int = 32
     samples_per_prompt: int = 8
-    learning_rate: float = 6.5e-4
+    learning_rate: float = 5.5e-4
     alpha: float = 0.6
     """Share of problems in a CodeRL+ batch."""
-    mined_per_step: int = 16
-    """Failed programs traced after each step, at most; a batch takes ten tasks."""
+    mined_per_step: int = 24
+    """Failed programs traced after each step, at most; a batch takes thirteen tasks."""
     kl: float = 0.01
     """Weight of the KL term of the control arm."""
     max_new_tokens: int = 48
-    evaluate_every: int = 25
+    evaluate_every: int = 26
     checkpoint_every: int = 10
     samples_every: int = 20
 

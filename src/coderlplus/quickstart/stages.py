@@ -109,7 +109,7 @@ def arm_config(layout: Layout, settings: QuickstartSettings, name: str) -> dict[
             "lr_scheduler_type": "constant_with_warmup",
             "warmup_steps": 5,
             "adam_beta2": 0.95,
-            "loss_type": "dapo",
+            "loss_type": "grpo",
             "beta": beta,
             "temperature": 1.0,
             "top_k": 0,

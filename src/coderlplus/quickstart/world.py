@@ -36,7 +36,7 @@ VISIBLE, HIDDEN = 3, 5
 LENGTH = 4
 """How many digits an input has."""
 MAX_DIGITS = 6
-LIMITS = Limits(cpu_s=1.0, wall_s=5.0, memory_mb=128, output_kb=16)
+LIMITS = Limits(cpu_s=0.25, wall_s=5.0, memory_mb=32, output_kb=16)
 
 
 @dataclass(frozen=True, slots=True)
