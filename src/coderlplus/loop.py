@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from coderlplus.alignment.buffer import TaskBuffer
+from coderlplus.alignment.buffer import TaskBuffer, question
 from coderlplus.alignment.mining import JudgedRollout, Mined, mine
 from coderlplus.alignment.settings import AlignmentSettings
 from coderlplus.errors import DataError
@@ -63,9 +63,24 @@ class AlignmentLoop:
                 batch[place] = task
         return batch
 
-    def reward(self, rows: Sequence[Row], completions: Sequence[str], *, rollout_ids: Sequence[str] | None = None) -> list[Reward]:
+    def compose_more(self, step: int, wanted: Sequence[str], batch: Iterable[AlignmentTask]) -> list[AlignmentTask]:
+        """Further tasks for a batch that has those of `batch`, for engines that replace groups (dynamic sampling).
+
+        One for each of the `wanted` kinds, of another kind where the buffer has no more of it, fewer where it has no more at all; no two of them all
+        have the same question."""
+        asked = {question(task) for task in batch}
+        drawn = self.buffer.draw(len(asked) + len(wanted), seed=self.seed, step=step)
+        spare = [task for task in drawn if question(task) not in asked]
+        tasks = []
+        for kind in wanted[: len(spare)]:
+            tasks.append(spare.pop(next((index for index, task in enumerate(spare) if task.kind == kind), 0)))
+        return tasks
+
+    def reward(
+        self, rows: Sequence[Row], completions: Sequence[str], *, rollout_ids: Sequence[str] | None = None, limit_s: float | None = None
+    ) -> list[Reward]:
         """The reward of every sample: see `coderlplus.rewards.reward_rows`."""
-        return reward_rows(self._judge, rows, completions, format_weight=self.settings.format_weight, rollout_ids=rollout_ids)
+        return reward_rows(self._judge, rows, completions, format_weight=self.settings.format_weight, rollout_ids=rollout_ids, limit_s=limit_s)
 
     def mine(self, step: int, rows: Sequence[Row], completions: Sequence[str], rewards: Sequence[Reward]) -> Mined:
         """The first half of `observe`: tasks from the samples of `step` on code problems (none with `task_file`), and what samples of its alignment

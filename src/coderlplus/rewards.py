@@ -6,6 +6,7 @@ sandbox failed has no reward (`None`), so that an engine leaves it out of its gr
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 from coderlplus.alignment.answers import score_answer
@@ -21,11 +22,12 @@ def reward_rows(
     *,
     format_weight: float = 0.1,
     rollout_ids: Sequence[str] | None = None,
+    limit_s: float | None = None,
 ) -> list[Reward]:
     """One reward per (row, completion), in order: a row that is a `Problem` is judged, an `AlignmentTask` is scored.
 
     All programs go to the judge in one call. `rollout_ids` name the samples in verdicts and in the lineage of what is mined from them; without them a
-    sample is named by its place.
+    sample is named by its place. What is not judged within `limit_s` seconds has no reward, as where the sandbox failed; `None` waits for all.
     """
     ids = [str(index) for index in range(len(rows))] if rollout_ids is None else rollout_ids
     if not len(rows) == len(completions) == len(ids):
@@ -41,7 +43,7 @@ def reward_rows(
             programs[index] = program = extract_program(completion)
             given = {"completion": completion} if program is None else {"program": program}
             pairs.append((row, Rollout(rollout_id=ids[index], problem_id=row.problem_id, **given)))
-    for (index, program), verdict in zip(programs.items(), judge.judge_many(pairs), strict=True):
+    for (index, program), verdict in zip(programs.items(), _verdicts(judge, pairs, limit_s), strict=True):
         rewards[index] = generation_reward(program, verdict)
     return [rewards[index] for index in range(len(rows))]
 
@@ -50,3 +52,36 @@ def generation_reward(program: str | None, verdict: Verdict) -> Reward:
     """R_gen of a verdict; no reward for a fault of our own sandbox."""
     value = None if verdict.verdict == "sandbox_fault" else float(verdict.passed)
     return Reward(kind="generation", value=value, program=program, verdict=verdict)
+
+
+def _verdicts(judge: Judge, pairs: Sequence[tuple[Problem, Rollout]], limit_s: float | None) -> list[Verdict]:
+    """The verdicts, in order; `sandbox_fault` for programs that were not judged in time. Raises as `Judge.judge` does."""
+    if limit_s is None:
+        return judge.judge_many(pairs)
+    known: dict[int, Verdict] = {}
+    errors: list[BaseException] = []
+    late = threading.Event()
+
+    def work() -> None:
+        try:
+            for index, verdict in judge.judge_as_completed(pairs):
+                known[index] = verdict
+                if late.is_set():  # leaving the loop takes back what has not begun
+                    break
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work, name="coderlplus-judging", daemon=True)
+    thread.start()
+    thread.join(limit_s)
+    late.set()
+    if errors:
+        raise errors[0]
+    in_time = dict(known)
+    return [in_time.get(index) or _late(*pair) for index, pair in enumerate(pairs)]
+
+
+def _late(problem: Problem, rollout: Rollout) -> Verdict:
+    return Verdict(
+        rollout_id=rollout.rollout_id, problem_id=problem.problem_id, verdict="sandbox_fault", tests_passed=0, tests_total=len(problem.tests)
+    )

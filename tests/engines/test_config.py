@@ -73,11 +73,17 @@ def test_a_saved_configuration_reads_back_as_itself(file: Path, tmp_path: Path) 
         ("seed.x=1", "seed: should be a valid integer, not {'x': 1}"),
         ("model.x=1", "override 'model.x=1': 'model' is 'some/model', which has no settings inside"),
         ("seed=[1", "not valid YAML"),
+        ("algorithm=ppo", "algorithm: should be 'grpo', 'rloo' or 'reinforce_plus_plus', not 'ppo'"),
+        ("algorithm=rloo trl.loss_type=dapo", "unknown setting 'trl.loss_type'; TRL has it for GRPO and not for RLOO"),
+        ("trl.normalize_advantages=true", "unknown setting 'trl.normalize_advantages'; TRL has it for RLOO (algorithm: rloo) alone"),
+        ("lora.rank=8", "unknown setting 'lora.rank'; did you mean 'lora."),
+        ("dynamic_sampling_rounds=-1", "dynamic_sampling_rounds: should be greater than or equal to 0, not -1"),
+        ("sandbox.max_wait_s=0", "sandbox.max_wait_s: should be greater than 0, not 0"),
     ],
 )
 def test_a_wrong_setting_is_one_clear_sentence(file: Path, override: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config(file, [override])
+        load_config(file, override.split() if override.startswith("algorithm") else [override])
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -108,8 +114,39 @@ def test_a_file_that_is_not_there() -> None:
         load_config("absent.yaml")
 
 
+def test_a_file_may_hold_what_differs_from_its_base(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    other = tmp_path / "sub" / "other.yaml"
+    other.write_text("base: ../run.yaml\nalignment: off\ntrl:\n  max_steps: 20\n")
+    config = load_config(other, ["seed=3"])
+    assert (config.model, config.alignment, config.seed) == ("some/model", None, 3)
+    assert config.trl == {"learning_rate": 1e-6, "max_steps": 20}
+
+
+def test_a_wrong_setting_is_named_where_it_is_written(file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text("base: run.yaml\nseed: 1\n")
+    file.write_text(TEXT.replace("alpha", "alhpa"))
+    with pytest.raises(ConfigError, match=r"run\.yaml:5: unknown setting 'alignment\.alhpa'"):
+        load_config(other)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("base: other.yaml\n", "leads back to itself"),
+        ("base: absent.yaml\n", r"cannot read the configuration .*absent\.yaml"),
+        ("seed: 0\nbase: [a]\n", r"other\.yaml:2: base must be the path of a configuration, not \['a'\]"),
+    ],
+)
+def test_a_base_that_is_none(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_config(tmp_path / "other.yaml")
+
+
 def test_every_recipe_is_a_valid_configuration() -> None:
-    recipes = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+    recipes = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
     assert recipes
     for recipe in recipes:
         load_config(recipe)

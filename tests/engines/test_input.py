@@ -14,6 +14,10 @@ from coderlplus.cli import main
 from coderlplus.engines.config import make_config
 from coderlplus.engines.train import train
 from coderlplus.errors import ConfigError
+from coderlplus.judge import Judge
+from coderlplus.problems import read_problems
+from coderlplus.rewards import reward_rows
+from coderlplus.sandbox import Sandbox
 
 
 @pytest.fixture
@@ -58,6 +62,9 @@ def test_a_run_from_the_command_line(command: Any, tmp_path: Path) -> None:
         ("max_prompt_tokens=1", "all 12 prompts are longer than max_prompt_tokens = 1"),
         ("trl.per_device_train_batch_size=64", "12 problems cannot fill a batch of 16"),
         ("skip_zero_advantage=true trl.beta=0.1", "skip_zero_advantage needs loss_type grpo, dapo or cispo"),
+        ("alignment.alpha=1.5", "alpha must be in [0, 1), not 1.5"),
+        ("trl.use_vllm=true", "the trainer refuses model"),
+        ("lora={r:0}", "lora: `r` should be a positive integer"),
     ],
 )
 def test_bad_input_is_one_sentence_and_a_status_of_2(argument: str, message: str, command: Any) -> None:
@@ -74,6 +81,25 @@ def test_a_broken_line_of_problems_is_named(command: Any, problems_file: Path, t
     status, _, err = command(f"problems={broken}")
     assert status == 2
     assert f"{broken}:13: not valid JSON" in err
+
+
+def test_a_data_set_without_tests(command: Any, problems_file: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.jsonl"
+    bare.write_text(problems_file.read_text() + json.dumps({"problem_id": "bare", "statement": "write f", "entry_point": "f", "tests": []}) + "\n")
+    status, _, err = command(f"problems={bare}")
+    assert status == 2
+    assert f"{bare}:13: " in err
+    assert "no tests" in err or "test" in err
+    assert len([line for line in err.splitlines() if line.strip()]) == 1
+
+
+def test_a_model_that_never_closes_its_fence_is_judged_all_the_same(problems_file: Path) -> None:
+    problem = next(iter(read_problems(problems_file)))  # x + 1
+    texts = ["```python\ndef f(x):\n    return x + 1\n", "Sure:\n```python\ndef f(x):\n    return x +", "```python\n", "```"]
+    with Sandbox(workers=1) as sandbox:
+        rewards = reward_rows(Judge(sandbox), [problem] * 4, texts)
+    assert [reward.value for reward in rewards] == [1.0, 0.0, 0.0, 0.0]
+    assert {reward.verdict.verdict for reward in rewards[1:] if reward.verdict} == {"no_program"}
 
 
 def test_a_tokenizer_without_chat_template(settings: dict[str, Any], tiny_model: Path, tmp_path: Path) -> None:

@@ -1,21 +1,39 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from coderlplus.engines.checkpoints import read_state, write_checksums, write_state
 from coderlplus.engines.run_folder import RunFolder
-from coderlplus.errors import ConfigError
+from coderlplus.errors import ConfigError, DataError
 
 
-def checkpoint(run: RunFolder, step: int, state: str = "{}", trainer_state: str | None = "{}") -> Path:
+def checkpoint(run: RunFolder, step: int, trainer_state: str | None = "{}", *, checksums: bool = True) -> Path:
     path = run.checkpoints / f"checkpoint-{step}"
     path.mkdir(parents=True)
-    (path / "coderlplus.json").write_text(state)
+    write_state(path, {"processes": 1, "half_used": False, "position": step})
+    torch.save({"cpu": torch.arange(9)}, path / "rng_state.pth")
+    save_file({"weight": torch.arange(9.0)}, path / "model.safetensors")
     if trainer_state is not None:
         (path / "trainer_state.json").write_text(trainer_state)
+        if checksums:
+            write_checksums(path)
     return path
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
 
 
 def steps(path: Path) -> list[int]:
@@ -27,13 +45,54 @@ def run(tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path / "run")
 
 
-def test_the_newest_whole_checkpoint_counts(run: RunFolder) -> None:
+def test_the_newest_finished_checkpoint_counts(run: RunFolder) -> None:
     whole = checkpoint(run, 9)
     checkpoint(run, 8)
     checkpoint(run, 10, trainer_state=None)
-    checkpoint(run, 11, trainer_state='{"global_st')
-    checkpoint(run, 12, state="")
     assert run.latest_checkpoint() == whole
+
+
+@pytest.mark.parametrize("name", ["coderlplus.json.gz", "trainer_state.json", "rng_state.pth", "model.safetensors", "checksums.json"])
+@pytest.mark.parametrize("harm", [cut, flip, Path.unlink])
+def test_a_damaged_checkpoint_is_told_and_passed_over(
+    run: RunFolder, name: str, harm: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, after = checkpoint(run, 9), checkpoint(run, 10)
+    harm(after / name)
+    found = run.latest_checkpoint()
+    if harm == Path.unlink and name == "checksums.json":  # killed before they were written
+        assert found == after
+    else:
+        assert found == before
+        assert (harm == Path.unlink and name == "trainer_state.json") or "damaged checkpoint checkpoint-10 (" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["coderlplus.json.gz", "rng_state.pth", "model.safetensors"])
+def test_a_cut_file_is_found_also_before_the_checksums_are_written(run: RunFolder, name: str) -> None:
+    before, after = checkpoint(run, 9), checkpoint(run, 10, checksums=False)
+    assert run.latest_checkpoint() == after
+    cut(after / name)
+    assert run.latest_checkpoint() == before
+
+
+def test_a_checkpoint_of_which_a_process_has_not_written_its_part_is_not_finished(run: RunFolder) -> None:
+    path = checkpoint(run, 9, checksums=False)
+    write_state(path, {"processes": 2, "half_used": False})
+    assert run.latest_checkpoint() is None
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_anew(run: RunFolder) -> None:
+    flip(checkpoint(run, 9) / "model.safetensors")
+    with pytest.raises(DataError, match=r"every checkpoint of .* is damaged: checkpoint-9 \(model.safetensors has changed since it was written\)"):
+        run.latest_checkpoint()
+
+
+def test_the_state_of_a_full_buffer_is_small(tmp_path: Path) -> None:
+    program = "\n".join(f"value_{number} = {number} * total + {number % 7}" for number in range(40))
+    tasks = [{"task_id": f"{number:016x}", "prompt": f"What does this print?\n{program}\n{number}", "program": program} for number in range(2000)]
+    write_state(tmp_path, {"loop": {"buffer": {"tasks": tasks}}})
+    assert read_state(tmp_path) == {"loop": {"buffer": {"tasks": tasks}}}
+    assert (tmp_path / "coderlplus.json.gz").stat().st_size < len(json.dumps(tasks)) / 10
 
 
 def test_a_run_goes_on_after_the_step_of_its_checkpoint(run: RunFolder) -> None:
@@ -42,8 +101,7 @@ def test_a_run_goes_on_after_the_step_of_its_checkpoint(run: RunFolder) -> None:
         run.write_metrics(step, {"loss": 1.0})
     run.write_samples([{"step": 2}, {"step": 4}])
     (run.path / "metrics.jsonl").open("a").write('{"step": 5, "lo')
-    checkpoint(run, 3)
-    run.begin("", ())
+    run.begin("", (), checkpoint(run, 3))
     assert steps(run.path / "metrics.jsonl") == [0, 1, 2, 3]
     assert steps(run.path / "samples.jsonl") == [2]
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -120,37 +117,6 @@ def test_another_seed_gives_another_run(run: RunFolder, settings: dict[str, Any]
     assert metrics(other)[0] != metrics(run)[1]
 
 
-KILLED = """
-import os, signal, sys
-from coderlplus.engines.config import load_config
-from coderlplus.engines.train import train
-calls = iter(range(100))
-def evaluate(model):
-    if next(calls) == int(sys.argv[2]):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return {}
-train(load_config(sys.argv[1]), evaluate=evaluate, eval_every=1)
-"""
-
-
-@pytest.mark.parametrize(("seed", "changes"), [(0, {}), (1, {"per_device_train_batch_size": 8, "steps_per_generation": 2, "save_steps": 1})])
-def test_a_run_that_is_killed_and_resumed_is_the_run_that_was_not(
-    seed: int, changes: dict[str, Any], run: RunFolder, settings: dict[str, Any], tmp_path: Path
-) -> None:
-    """The second case takes two optimisation steps a generation batch, and resumes in the middle of one."""
-    whole = run if not changes else train(config_of(settings, tmp_path / "whole", trl=changes), evaluate=nothing, eval_every=1)
-    step = random.Random(seed).randint(2, STEPS - 1)
-    config = config_of(settings, tmp_path / "killed", trl=changes)
-    (tmp_path / "config.yaml").write_text(config.to_yaml())
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "config.yaml"), str(step)], capture_output=True, text=True, check=False)
-    assert killed.returncode == -9, killed.stderr[-2000:]
-    assert not (tmp_path / "killed" / "final").exists()
-    resumed = train(config, resume=True, evaluate=nothing, eval_every=1)
-    assert metrics(resumed) == metrics(whole)
-    assert samples(resumed) == samples(whole)
-    assert weights(resumed) == weights(whole)
-
-
 def test_a_run_of_a_local_model_reaches_for_no_network(settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
@@ -215,3 +181,52 @@ def test_ctrl_c_saves_the_step_and_the_run_can_go_on(
     assert "saved at step 1 of 6; continue with --resume" in capsys.readouterr().err
     resumed = train(config, resume=True)
     assert weights(resumed) == weights(run)
+
+
+def test_mining_goes_on_while_the_policy_is_updated(settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from coderlplus.engines.trl import CodeRLPlusGRPO
+
+    order: list[str] = []
+    loss, finish = CodeRLPlusGRPO._compute_loss, CodeRLPlusGRPO.finish_mining
+
+    def compute_loss(self: Any, *args: Any) -> Any:
+        order.append("mining" if self._mining is not None else "nothing")
+        return loss(self, *args)
+
+    def finish_mining(self: Any) -> None:
+        finish(self)
+        assert self._mining is None
+
+    monkeypatch.setattr(CodeRLPlusGRPO, "_compute_loss", compute_loss)
+    monkeypatch.setattr(CodeRLPlusGRPO, "finish_mining", finish_mining)
+    done = train(config_of(settings, tmp_path / "run", trl={"max_steps": 2, "save_strategy": "no"}))
+    assert order == ["mining", "mining"]
+    timed = [json.loads(line) for line in (done.path / "metrics.jsonl").read_text().splitlines()]
+    assert all({"mined", "buffer/size", "seconds/tracing_work", "seconds/judging_work"} <= set(line) for line in timed)
+
+
+def test_a_step_waits_no_longer_than_it_may(settings: dict[str, Any], tmp_path: Path) -> None:
+    done = train(config_of(settings, tmp_path / "run", sandbox={"workers": 1, "max_wait_s": 1e-6}, trl={"max_steps": 2, "save_strategy": "no"}))
+    for line in metrics(done):
+        assert line["sandbox_faults/generation"] == 16
+        assert line["mix/alignment_share"] == line["mined"] == 0
+
+
+def test_several_kinds_of_tasks_have_metrics_of_their_own(settings: dict[str, Any], tmp_path: Path) -> None:
+    alignment = settings["alignment"] | {"kinds": {"final_values": 0.5, "output": 0.5}}
+    done = train(config_of(settings, tmp_path / "run", alignment=alignment, trl={"max_steps": 3, "save_strategy": "no"}))
+    last = metrics(done)[-1]
+    assert last["mix/final_values"] + last["mix/output"] == last["mix/alignment_share"] == 0.5
+    for kind in (kind for kind in ("final_values", "output") if last[f"mix/{kind}"]):
+        assert {f"{name}/{kind}" for name in ("reward", "zero_variance", "length", "clipped", "task_age")} <= set(last)
+
+
+def test_adapters_alone_are_trained_with_lora(settings: dict[str, Any], tmp_path: Path) -> None:
+    config = config_of(settings, tmp_path / "run", lora={"r": 2, "target_modules": "all-linear"}, trl={"max_steps": 2, "save_steps": 1})
+    done = train(config)
+    assert (done.final / "adapter_model.safetensors").exists()
+    assert not (done.final / "model.safetensors").exists()
+    before = (done.final / "adapter_model.safetensors").read_bytes()
+    shutil.rmtree(done.final)
+    shutil.rmtree(done.checkpoints / "checkpoint-2")
+    assert (train(config, resume=True).final / "adapter_model.safetensors").read_bytes() == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 import torch
 
 from coderlplus.engines.config import make_config
+from coderlplus.engines.tensors import without_zero_advantage
 from coderlplus.engines.train import train
-from coderlplus.engines.trl import Clock, without_zero_advantage
+from coderlplus.engines.trl import Clock
 from coderlplus.judge import Judge
 from coderlplus.records import Problem, Rollout, Verdict
 
@@ -69,10 +71,10 @@ def test_a_clock_ticks() -> None:
 class FaultyJudge(Judge):
     """A judge whose sandbox fails on the first sample of every group."""
 
-    def judge_many(self, pairs: Any) -> list[Verdict]:
+    def judge_as_completed(self, pairs: Any, *, all_tests: bool = False) -> Iterator[tuple[int, Verdict]]:
         pairs = list(pairs)
-        verdicts = super().judge_many(pairs)
-        return [self.fault(*pair) if pair[1].rollout_id.endswith("-0") else verdict for pair, verdict in zip(pairs, verdicts, strict=True)]
+        for index, verdict in super().judge_as_completed(pairs, all_tests=all_tests):
+            yield index, self.fault(*pairs[index]) if pairs[index][1].rollout_id.endswith("-0") else verdict
 
     def fault(self, problem: Problem, rollout: Rollout) -> Verdict:
         return Verdict(rollout_id=rollout.rollout_id, problem_id=problem.problem_id, verdict="sandbox_fault", tests_passed=0, tests_total=3)

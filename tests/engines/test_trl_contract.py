@@ -1,4 +1,4 @@
-"""What we rely on in TRL beyond its public interface: five private methods and a few attributes. A new TRL that moves one of them fails here."""
+"""What we rely on in TRL beyond its public interface: six private methods and a few attributes. A new TRL that moves one of them fails here."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import pytest
 import torch
 import trl
 
-from coderlplus.engines.trl import AlignmentMixin
+from coderlplus.engines.saving import Saving
+from coderlplus.engines.trl import AlignmentMixin, CodeRLPlusGRPO, CodeRLPlusRLOO
 
 HOOKS = {
     "_get_train_sampler": "(self, dataset)",
     "_generate_and_score_completions": "(self, inputs)",
+    "_generate": "(self, prompts)",
     "_calculate_rewards": "(self, inputs, prompts, completions, completion_ids_list)",
     "_save_checkpoint": "(self, model, trial)",
     "_load_optimizer_and_scheduler": "(self, checkpoint)",
 }
-ATTRIBUTES = ("_buffered_inputs", "_step", "_metrics", "_tokenizer", "eos_token_ids", "num_generations", "num_iterations")
+ATTRIBUTES = ("_logs", "_buffered_inputs", "_step", "_metrics", "_tokenizer", "eos_token_ids", "num_generations", "num_iterations")
 
 
 def names(function: Callable[..., Any]) -> str:
@@ -39,7 +41,7 @@ def test_hook_has_its_signature_in_trl_and_here(hook: str, trainer: type) -> Non
 
 
 def test_nothing_else_of_the_trainer_is_overridden() -> None:
-    ours = {name for name in vars(AlignmentMixin) if hasattr(trl.GRPOTrainer, name) and not name.startswith("__")}
+    ours = {name for base in (AlignmentMixin, Saving) for name in vars(base) if hasattr(trl.GRPOTrainer, name) and not name.startswith("__")}
     assert ours == set(HOOKS)
 
 
@@ -54,3 +56,11 @@ def test_trl_leaves_a_reward_of_none_out_of_its_group() -> None:
     assert "torch.nanmean(rewards.view(-1, num_generations), dim=1)" in source
     assert "advantages = torch.nan_to_num(advantages, nan=0.0)" in source
     assert torch.nanmean(torch.tensor([1.0, 0.0, torch.nan])) == 0.5
+
+
+@pytest.mark.parametrize(("ours", "trainer"), [(CodeRLPlusGRPO, trl.GRPOTrainer), (CodeRLPlusRLOO, trl.RLOOTrainer)])
+def test_completions_stand_where_we_look_for_them_in_what_is_generated(ours: Any, trainer: Any) -> None:
+    (last,) = [line for line in inspect.getsource(trainer._generate).splitlines() if line.startswith("        return ")]
+    parts = [part.strip() for part in last.strip().removeprefix("return ").split(",")]
+    assert parts[1] == "completion_ids"
+    assert parts[ours.COMPLETIONS] == "completions"

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import islice
 
 from coderlplus.errors import ConfigError
 from coderlplus.records import AlignmentTask, Problem, Reward
@@ -41,6 +41,25 @@ class ProblemStream:
         self.position = number * size + place + count
         return [self.problems[index] for index in order[place : place + count]]
 
+    def take_others(self, count: int, taken: Collection[str]) -> list[Problem]:
+        """The next problems, at most `count`, that are not among those already `taken` (by id); each is looked at once at most."""
+        size = len(self.problems)
+        found: list[Problem] = []
+        number, place = divmod(self.position, size)
+        order = random.Random(f"{self.seed}/problems/{number}").sample(range(size), size)
+        for _ in range(size):
+            if len(found) == count:
+                break
+            if place == size:
+                number, place = number + 1, 0
+                order = random.Random(f"{self.seed}/problems/{number}").sample(range(size), size)
+            problem = self.problems[order[place]]
+            place += 1
+            if problem.problem_id not in taken and all(problem.problem_id != other.problem_id for other in found):
+                found.append(problem)
+        self.position = number * size + place
+        return found
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
@@ -71,30 +90,49 @@ def groups_of(rows: Iterable[Row], samples: Iterable[Sample], group_size: int) -
     return [Group(row=row, samples=tuple(islice(rest, group_size))) for row in rows]
 
 
-def batch_metrics(groups: Sequence[Group], step: int) -> dict[str, float]:
+def is_idle(group: Group) -> bool:
+    """Whether a group has no two different rewards: its advantages are all 0, it teaches nothing."""
+    return len({sample.reward.value for sample in group.samples if sample.reward.value is not None}) < 2
+
+
+def batch_metrics(groups: Sequence[Group], step: int, kinds: Collection[str] = ()) -> dict[str, float]:
     """Metrics of a generation batch by kind of row; a kind that is absent has none.
 
     Rewards of `None` (our sandbox failed) are in no mean. `zero_variance` is the share of groups without two different rewards: they teach nothing.
-    `task_age` is in optimisation steps since the failed rollout.
+    `task_age` is in optimisation steps since the failed rollout. With several `kinds` of alignment tasks each of them has its metrics besides, under
+    its own name.
     """
     tasks = [group.row for group in groups if isinstance(group.row, AlignmentTask)]
     metrics = {"mix/alignment_share": len(tasks) / len(groups)}
     if tasks:
         metrics["task_age"] = _mean(step - task.step for task in tasks)
-    for side, of_side in groupby(sorted(groups, key=lambda group: group.side), key=lambda group: group.side):
-        chosen = list(of_side)
-        samples = [sample for group in chosen for sample in group.samples]
-        valid = [sample.reward for sample in samples if sample.reward.value is not None]
-        if valid:
-            metrics[f"reward/{side}"] = _mean(reward.value for reward in valid if reward.value is not None)
-        if side == "generation" and valid:
-            metrics["pass_rate"] = _mean(reward.verdict is not None and reward.verdict.passed for reward in valid)
-        metrics[f"zero_variance/{side}"] = _mean(len({s.reward.value for s in group.samples if s.reward.value is not None}) < 2 for group in chosen)
-        metrics[f"length/{side}"] = _mean(sample.tokens for sample in samples)
-        metrics[f"clipped/{side}"] = _mean(sample.clipped for sample in samples)
-        faults = len(samples) - len(valid)
-        if faults:
-            metrics[f"sandbox_faults/{side}"] = float(faults)
+    sides = {side: [group for group in groups if group.side == side] for side in ("alignment", "generation")}
+    if len(kinds) > 1:
+        for kind in kinds:
+            sides[kind] = of_kind = [group for group in groups if isinstance(group.row, AlignmentTask) and group.row.kind == kind]
+            metrics[f"mix/{kind}"] = len(of_kind) / len(groups)
+            if of_kind:
+                metrics[f"task_age/{kind}"] = _mean(step - group.row.step for group in of_kind if isinstance(group.row, AlignmentTask))
+    for side, chosen in sides.items():
+        if chosen:
+            metrics |= _side_metrics(side, chosen)
+    return metrics
+
+
+def _side_metrics(side: str, groups: Sequence[Group]) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    samples = [sample for group in groups for sample in group.samples]
+    valid = [sample.reward for sample in samples if sample.reward.value is not None]
+    if valid:
+        metrics[f"reward/{side}"] = _mean(reward.value for reward in valid if reward.value is not None)
+    if side == "generation" and valid:
+        metrics["pass_rate"] = _mean(reward.verdict is not None and reward.verdict.passed for reward in valid)
+    metrics[f"zero_variance/{side}"] = _mean(is_idle(group) for group in groups)
+    metrics[f"length/{side}"] = _mean(sample.tokens for sample in samples)
+    metrics[f"clipped/{side}"] = _mean(sample.clipped for sample in samples)
+    faults = len(samples) - len(valid)
+    if faults:
+        metrics[f"sandbox_faults/{side}"] = float(faults)
     return metrics
 
 

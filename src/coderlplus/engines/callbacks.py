@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import gather_object
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import TrainerCallback
@@ -42,6 +43,7 @@ class Record(TrainerCallback):  # type: ignore[misc]
         self._began = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.trainer.finish_mining()
         metrics = self.trainer._metrics["train"]
         seconds = time.perf_counter() - self._began
         metrics.pop("step_time", None)
@@ -127,7 +129,7 @@ def _clock(seconds: float) -> str:
 
 
 class StopOnSignal(TrainerCallback):  # type: ignore[misc]
-    """On the first Ctrl-C (or SIGTERM) finish the step, save a checkpoint and stop; on the second stop at once."""
+    """On the first Ctrl-C (or SIGTERM) finish the step, save a checkpoint and stop, all processes at the same step; on the second stop at once."""
 
     def __init__(self) -> None:
         self.stopped = False
@@ -151,6 +153,8 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
         print("stopping after this step, which will be saved; once more to stop at once", file=sys.stderr, flush=True)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if args.world_size > 1:
+            self.stopped = any(gather_object([self.stopped]))
         if self.stopped:
             control.should_save = True
             control.should_training_stop = True

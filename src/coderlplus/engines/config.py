@@ -1,18 +1,19 @@
 """The configuration of a run: one YAML file, `key=value` overrides with dotted keys, checked before anything heavy is loaded.
 
-The `trl:` section is handed to TRL's `GRPOConfig` unchanged; this module knows only its field names, so that a misspelt key names the nearest right
-one. Relative paths are relative to the working directory.
+The `trl:` section is handed to TRL's `GRPOConfig` (`RLOOConfig` for RLOO) unchanged, and `lora:` to peft's `LoraConfig`; this module knows only their
+field names, so that a misspelt key names the nearest right one. Relative paths are relative to the working directory, that of a `base:` to its file.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import re
 import string
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
@@ -24,7 +25,12 @@ PROMPT_FIELDS = ("statement", "starter_code", "entry_point", "setup_code")
 """What a `prompt_template` may name in braces: fields of a `Problem`."""
 
 OWN_TRL_KEYS = {"output_dir": "output", "seed": "seed", "data_seed": "seed"}
-"""Fields of `GRPOConfig` that follow from settings of the run."""
+"""Fields of TRL's configuration that follow from settings of the run."""
+
+LIBRARY = {"trl": "TRL's configuration", "lora": "peft's LoraConfig"}
+"""Whose settings a section holds."""
+
+Algorithm = Literal["grpo", "rloo", "reinforce_plus_plus"]
 
 
 class SandboxConfig(BaseModel):
@@ -33,7 +39,10 @@ class SandboxConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     workers: int | None = Field(default=None, ge=1)
-    """Programs that run at the same time; `None` is one a CPU."""
+    """Programs that run at the same time, in each process; `None` is one a CPU, divided among the processes of the machine."""
+    max_wait_s: float = Field(default=600.0, gt=0)
+    """Longest time, in seconds, that the programs of a generation batch are judged, and that a step waits for its failures to be traced. What is not
+    judged by then has no reward, as where the sandbox failed; what is not traced makes no task."""
 
 
 class RunConfig(BaseModel):
@@ -47,6 +56,13 @@ class RunConfig(BaseModel):
     """One path or several: problems as JSONL, or another format that `coderlplus.problems.read` knows."""
     output: Path
     """The run folder."""
+    algorithm: Algorithm = "grpo"
+    """`grpo`: TRL's `GRPOTrainer` with all its losses (GRPO, Dr. GRPO, DAPO, CISPO, GSPO, … by settings under `trl`). `rloo`: its `RLOOTrainer`.
+    `reinforce_plus_plus`: the `GRPOTrainer` with the advantages of REINFORCE++ (`engines.advantages`)."""
+    dynamic_sampling_rounds: int = Field(default=0, ge=0)
+    """DAPO's dynamic sampling: groups in which all rewards are equal are replaced by further ones, in at most so many rounds of generation."""
+    lora: dict[str, Any] | None = None
+    """Arguments of peft's `LoraConfig`: only low-rank adapters are trained. `None` trains all weights."""
     seed: int = 0
     """Of everything random: batches, tasks, sampling."""
     threads: int | None = Field(default=None, ge=1)
@@ -65,7 +81,7 @@ class RunConfig(BaseModel):
     """Execution semantics alignment; `off` (or `alpha: 1.0`) is plain RLVR."""
     sandbox: SandboxConfig = SandboxConfig()
     trl: dict[str, Any] = Field(default_factory=dict)
-    """Arguments of TRL's `GRPOConfig`."""
+    """Arguments of TRL's `GRPOConfig`, or `RLOOConfig`."""
 
     @field_validator("problems", mode="before")
     @classmethod
@@ -88,6 +104,11 @@ class RunConfig(BaseModel):
                 raise ConfigError(f"unknown field {{{name}}}; a template may use {', '.join(f'{{{field}}}' for field in PROMPT_FIELDS)}")
         return value
 
+    @field_validator("lora", mode="before")
+    @classmethod
+    def _no_lora(cls, value: Any) -> Any:
+        return None if value is False else value
+
     @field_serializer("alignment")
     def _alignment_or_off(self, value: AlignmentSettings | None) -> Any:
         return False if value is None else dataclasses.asdict(value)
@@ -100,16 +121,11 @@ class RunConfig(BaseModel):
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a run's YAML file; `overrides` are `key=value` with dotted keys (`trl.learning_rate=1e-5`, `alignment=off`), values in YAML.
 
-    Raises `ConfigError`, naming file, line and the nearest right key.
+    A file may begin with `base: other.yaml`: it then holds what differs from that file. Raises `ConfigError`, naming file, line and the nearest right
+    key.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the configuration {path}: {getattr(error, 'strerror', None) or error}") from error
-    data = _parse(text, str(path))
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: expected settings as `key: value` lines, found {'nothing' if data is None else type(data).__name__}")
+    files: list[tuple[Path, str]] = []
+    data = _read(Path(path), files)
     given: set[str] = set()
     for override in overrides:
         key, found, value = override.partition("=")
@@ -117,7 +133,41 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
             raise ConfigError(f"{override!r} is not an override; write key=value, for example trl.learning_rate=1e-5")
         _set(data, key.split("."), _parse(value, f"override {override!r}"), override)
         given.add(key)
-    return make_config(data, lambda key: f"override {key}" if key in given else f"{path}{_line(text, key)}")
+
+    def where(key: str) -> str:
+        if key in given:
+            return f"override {key}"
+        lines = ((file, _line(text, key)) for file, text in files)
+        return next((f"{file}{line}" for file, line in lines if line), str(path))
+
+    return make_config(data, where)
+
+
+def _read(path: Path, files: list[tuple[Path, str]]) -> dict[str, Any]:
+    """The settings of a file over those of its base. Adds the files to `files`, the given one first."""
+    if any(path.resolve() == file.resolve() for file, _ in files):
+        raise ConfigError(f"{files[-1][0]}: base {path} leads back to itself")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the configuration {path}: {getattr(error, 'strerror', None) or error}") from error
+    files.append((path, text))
+    data = _parse(text, str(path))
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: expected settings as `key: value` lines, found {'nothing' if data is None else type(data).__name__}")
+    base = data.pop("base", None)
+    if base is None:
+        return data
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}{_line(text, 'base')}: base must be the path of a configuration, not {base!r}")
+    return _over(_read(path.parent / base, files), data)
+
+
+def _over(base: Any, data: Any) -> Any:
+    """`data` over `base`, section by section."""
+    if not isinstance(base, dict) or not isinstance(data, dict):
+        return data
+    return base | {key: _over(base.get(key), value) for key, value in data.items()}
 
 
 def make_config(data: Mapping[str, Any], where: Any = lambda key: "configuration") -> RunConfig:
@@ -142,11 +192,22 @@ def make_config(data: Mapping[str, Any], where: Any = lambda key: "configuration
         raise ConfigError(f"{where(key)}: {key}: {reason}") from error
 
 
-def trl_fields() -> frozenset[str]:
-    """The names of TRL's settings (imports trl)."""
-    from trl import GRPOConfig
+@functools.cache
+def trl_fields(algorithm: str = "grpo") -> frozenset[str]:
+    """The names of TRL's settings for an algorithm (imports trl)."""
+    from trl import GRPOConfig, RLOOConfig
 
-    return frozenset(field.name for field in dataclasses.fields(GRPOConfig) if field.init)
+    config = RLOOConfig if algorithm == "rloo" else GRPOConfig
+    return frozenset(field.name for field in dataclasses.fields(config) if field.init)
+
+
+def lora_fields() -> frozenset[str]:
+    """The names of peft's settings of LoRA. Raises `ConfigError` without peft."""
+    try:
+        from peft import LoraConfig
+    except ImportError as error:
+        raise ConfigError("lora needs the library peft, which cannot be imported; install coderlplus[trl]") from error
+    return frozenset(field.name for field in dataclasses.fields(LoraConfig) if field.init)
 
 
 def _check_keys(data: Mapping[str, Any], where: Any) -> None:
@@ -163,15 +224,26 @@ def _check_keys(data: Mapping[str, Any], where: Any) -> None:
             if name not in names:
                 key = f"{section}.{name}" if section else str(name)
                 raise ConfigError(f"{where(key)}: unknown setting {key!r}; {_hint(str(name), section, sections)}")
-    part = data.get("trl")
-    if not isinstance(part, Mapping) or not part:
-        return
-    fields = trl_fields()
-    for name in part:
-        if name in OWN_TRL_KEYS:
-            raise ConfigError(f"{where(f'trl.{name}')}: 'trl.{name}' follows from the run; set {OWN_TRL_KEYS[name]!r} at the top level instead")
-        if name not in fields:
-            raise ConfigError(f"{where(f'trl.{name}')}: unknown setting 'trl.{name}'; {_nearest(str(name), 'trl', fields)}")
+    algorithm = str(data.get("algorithm", "grpo"))
+    for section, known in {"trl": functools.partial(trl_fields, algorithm), "lora": lora_fields}.items():
+        part = data.get(section)
+        if not isinstance(part, Mapping) or not part:
+            continue
+        fields = known()
+        for name in part:
+            key = f"{section}.{name}"
+            if section == "trl" and name in OWN_TRL_KEYS:
+                raise ConfigError(f"{where(key)}: {key!r} follows from the run; set {OWN_TRL_KEYS[name]!r} at the top level instead")
+            if name not in fields:
+                raise ConfigError(f"{where(key)}: unknown setting {key!r}; {_unknown(str(name), section, fields, algorithm)}")
+
+
+def _unknown(name: str, section: str, fields: Collection[str], algorithm: str) -> str:
+    if section == "trl" and algorithm == "rloo" and name in trl_fields("grpo"):
+        return "TRL has it for GRPO and not for RLOO"
+    if section == "trl" and algorithm != "rloo" and name in trl_fields("rloo"):
+        return "TRL has it for RLOO (algorithm: rloo) alone"
+    return _nearest(name, section, fields)
 
 
 def _hint(name: str, section: str, sections: Mapping[str, Collection[str]]) -> str:
@@ -189,7 +261,7 @@ def _nearest(name: str, section: str, names: Collection[str]) -> str:
     close = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
     if close:
         return f"did you mean '{prefix}{close[0]}'?"
-    return f"the settings there are {', '.join(sorted(names))}" if len(names) < 30 else "see the documentation of TRL's GRPOConfig"
+    return f"the settings there are {', '.join(sorted(names))}" if len(names) < 30 else f"see the documentation of {LIBRARY[section]}"
 
 
 class _Loader(yaml.SafeLoader):

@@ -20,14 +20,10 @@ from typing import Any
 import yaml
 
 from coderlplus import __version__
+from coderlplus.engines.checkpoints import OF_THE_TRAINER, checkpoint_step, damage, is_finished
 from coderlplus.errors import ConfigError, DataError
 
-LIBRARIES = ("torch", "trl", "transformers", "accelerate", "datasets", "numpy")
-STATE_FILE = "coderlplus.json"
-"""Our part of a checkpoint. The trainer writes `trainer_state.json` last: a checkpoint is whole when both can be read."""
-
-NOT_THE_MODEL = (STATE_FILE, "trainer_state.json", "optimizer*", "scheduler*", "scaler*", "rng_state*", "generation_*.pt", "global_step*")
-"""Files of a checkpoint that only a trainer needs."""
+LIBRARIES = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "vllm", "numpy")
 
 
 class RunFolder:
@@ -46,8 +42,8 @@ class RunFolder:
         if self._metrics.exists() and not resume:
             raise ConfigError(f"{self.path} already holds a run; add --resume to continue it, or choose another output")
 
-    def begin(self, config: str, isolation: Sequence[str]) -> list[str]:
-        """Write what describes the run, and cut its files back to the newest whole checkpoint, or to nothing where there is none.
+    def begin(self, config: str, isolation: Sequence[str], checkpoint: Path | None = None) -> list[str]:
+        """Write what describes the run, and cut its files back to the checkpoint that it goes on from, or to nothing.
 
         Returns the settings that differ from those the run had before, as `key: before → now`. Raises `ConfigError` when it cannot be written.
         """
@@ -55,7 +51,6 @@ class RunFolder:
         try:
             changes = differences(saved.read_text(encoding="utf-8"), config) if saved.exists() else []
             self.checkpoints.mkdir(parents=True, exist_ok=True)
-            checkpoint = self.latest_checkpoint()
             self._cut(0 if checkpoint is None else checkpoint_step(checkpoint))
             saved.write_text(config, encoding="utf-8")
             (self.path / "environment.json").write_text(json.dumps(environment(isolation), indent=2) + "\n", encoding="utf-8")
@@ -64,18 +59,26 @@ class RunFolder:
         return changes
 
     def latest_checkpoint(self) -> Path | None:
-        """The newest checkpoint that is whole: a run may have been killed while it wrote one."""
+        """The newest checkpoint that can be resumed from; `None` where none was ever finished. Says on stderr which ones are damaged, and raises
+        `DataError` when all are."""
+        damaged = []
         for path in sorted(self.checkpoints.glob("checkpoint-*"), key=checkpoint_step, reverse=True):
-            with contextlib.suppress(OSError, json.JSONDecodeError):
-                for name in (STATE_FILE, "trainer_state.json"):
-                    json.loads((path / name).read_text(encoding="utf-8"))
+            if not is_finished(path):
+                continue
+            reason = damage(path)
+            if reason is None:
+                for each in damaged:
+                    print(f"damaged checkpoint {each}: continuing from {path.name}", file=sys.stderr)
                 return path
+            damaged.append(f"{path.name} ({reason})")
+        if damaged:
+            raise DataError(f"every checkpoint of {self.path} is damaged: {', '.join(damaged)}; delete {self.checkpoints} to start the run anew")
         return None
 
     def finish_from(self, checkpoint: Path) -> None:
         """Make the model of a checkpoint the final one, where a run was killed between the two."""
         if not self.final.exists():
-            shutil.copytree(checkpoint, self.unfinished, ignore=shutil.ignore_patterns(*NOT_THE_MODEL), dirs_exist_ok=True)
+            shutil.copytree(checkpoint, self.unfinished, ignore=shutil.ignore_patterns(*OF_THE_TRAINER), dirs_exist_ok=True)
             self.finish()
 
     def finish(self) -> None:
@@ -113,16 +116,6 @@ class RunFolder:
             partial = path.with_name(path.name + ".partial")
             partial.write_text("".join(kept), encoding="utf-8")
             partial.replace(path)
-
-
-def checkpoint_step(path: Path) -> int:
-    """The optimisation step in the name of a checkpoint folder.
-
-    >>> checkpoint_step(Path("runs/a/checkpoints/checkpoint-40"))
-    40
-    """
-    number = path.name.rpartition("-")[2]
-    return int(number) if number.isdigit() else 0
 
 
 def differences(before: str, now: str) -> list[str]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from coderlplus.engines.arguments import lora_config, trainer_class, trl_arguments, trl_settings
 from coderlplus.engines.batches import ProblemStream, Row
 from coderlplus.engines.config import RunConfig
+from coderlplus.engines.processes import on_main_process, others_may_fail, workers_here
 from coderlplus.engines.prompts import conversation, user_message
 from coderlplus.engines.run_folder import RunFolder
-from coderlplus.errors import ConfigError
+from coderlplus.errors import CodeRLPlusError, ConfigError, DataError
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop
 from coderlplus.problems import read_problems
@@ -29,14 +30,14 @@ def train(
     evaluate: Callable[[Any], dict[str, float]] | None = None,
     eval_every: int = 0,
 ) -> RunFolder:
-    """Train as `config` says and return the run folder, with the model and tokenizer in `final`.
+    """Train as `config` says and return the run folder, with the model and tokenizer in `final` (with `lora`, the adapter).
 
     `evaluate` gets the model in evaluation mode and returns numbers, written as `eval/<name>` at step 0, every `eval_every` optimisation steps
-    (0: never) and the last one. With `resume`, a run that the folder holds continues exactly from its newest whole checkpoint; where there is none
-    it starts anew, and a finished one is left as it is.
+    (0: never) and the last one. With `resume`, a run that the folder holds continues exactly from its newest checkpoint that is whole; where there is
+    none it starts anew, and a finished one is left as it is. Every process of a run on several calls this.
 
-    Raises `ConfigError` or `DataError` for bad input, `SandboxError` when the sandbox is broken, and `KeyboardInterrupt` after Ctrl-C, once the
-    checkpoint is saved.
+    Raises `ConfigError` or `DataError` for bad input, `SandboxError` when the sandbox is broken, `CodeRLPlusError` when another process of the run is
+    gone, and `KeyboardInterrupt` after Ctrl-C, once the checkpoint is saved.
     """
     run = RunFolder(config.output)
     run.check(resume=resume)
@@ -48,10 +49,8 @@ def train(
     tokenizer = load_tokenizer(model)
 
     import torch
-    from transformers import PrinterCallback
 
     from coderlplus.engines.callbacks import Record, StopOnSignal, Watch
-    from coderlplus.engines.trl import CodeRLPlusGRPO
 
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -65,12 +64,12 @@ def train(
     def prompt(row: Row) -> list[dict[str, str]]:
         return conversation(row.prompt if isinstance(row, AlignmentTask) else user_message(row, config.prompt_template), config.system_prompt)
 
-    stop = StopOnSignal()
-    record = Record(run, evaluate, eval_every, config.seed)
-    with Sandbox(workers=config.sandbox.workers) as sandbox:
+    stop, record = StopOnSignal(), Record(run, evaluate, eval_every, config.seed)
+    with Sandbox(workers=config.sandbox.workers or workers_here()) as sandbox, others_may_fail(arguments):
         judge = Judge(sandbox)
-        trainer = CodeRLPlusGRPO(
-            model,
+        trainer = _trainer(
+            config,
+            model=model,
             args=arguments,
             processing_class=tokenizer,
             callbacks=[Watch(), record, stop],
@@ -79,29 +78,63 @@ def train(
             judge=judge,
             prompt=prompt,
             run=run,
-            samples_every=config.samples_every,
-            skip_zero_advantage=config.skip_zero_advantage,
         )
-        trainer.remove_callback(PrinterCallback)
         record.trainer = trainer
-        with trainer.accelerator.main_process_first():
-            if trainer.accelerator.is_main_process:
-                for change in run.begin(config.model_copy(update={"trl": settings}).to_yaml(), sandbox.isolation):
-                    print(f"resuming with another setting: {change}", file=sys.stderr)
-            checkpoint = run.latest_checkpoint()
+        checkpoint = on_main_process(lambda: _begin(run, config.model_copy(update={"trl": settings}), sandbox, resume=resume))
         if checkpoint is not None and is_done(checkpoint, arguments):  # the trainer would take a step more
             if trainer.accelerator.is_main_process:
                 run.finish_from(checkpoint)
             return run
         with stop.listening():
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
-        print(f"saved at step {trainer.state.global_step} of {trainer.state.max_steps}; continue with --resume", file=sys.stderr)
-        raise KeyboardInterrupt
-    trainer.save_model(str(run.unfinished))  # with the tokenizer
-    if trainer.accelerator.is_main_process:
-        run.finish()
+        if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
+            if trainer.accelerator.is_main_process:
+                print(f"saved at step {trainer.state.global_step} of {trainer.state.max_steps}; continue with --resume", file=sys.stderr)
+            raise KeyboardInterrupt
+        _save_final(trainer, run)
     return run
+
+
+def _trainer(config: RunConfig, **arguments: Any) -> Any:
+    """The trainer. Raises `ConfigError` for a model or settings that transformers, peft or TRL refuse."""
+    from safetensors import SafetensorError
+    from transformers import PrinterCallback
+
+    try:
+        trainer = trainer_class(config)(
+            peft_config=lora_config(config),
+            samples_every=config.samples_every,
+            skip_zero_advantage=config.skip_zero_advantage,
+            dynamic_sampling_rounds=config.dynamic_sampling_rounds,
+            max_wait_s=config.sandbox.max_wait_s,
+            **arguments,
+        )
+    except CodeRLPlusError:
+        raise
+    except (ImportError, ValueError, OSError, NotImplementedError, SafetensorError) as error:
+        raise ConfigError(f"the trainer refuses model {config.model!r} with these settings: {' '.join(str(error).split())}") from error
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _begin(run: RunFolder, config: RunConfig, sandbox: Sandbox, *, resume: bool) -> Path | None:
+    """Make the run folder ready; the checkpoint to go on from."""
+    checkpoint = run.latest_checkpoint() if resume else None
+    for change in run.begin(config.to_yaml(), sandbox.isolation, checkpoint):
+        print(f"resuming with another setting: {change}", file=sys.stderr)
+    return checkpoint
+
+
+def _save_final(trainer: Any, run: RunFolder) -> None:
+    from safetensors import SafetensorError
+
+    try:
+        trainer.save_model(str(run.unfinished))  # with the tokenizer
+        trainer.accelerator.wait_for_everyone()
+        if trainer.accelerator.is_main_process:
+            run.finish()
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"cannot save the model to {run.final}: {' '.join(str(error).split())}; make room and continue with --resume") from error
 
 
 def model_name(model: str) -> str:
@@ -133,42 +166,12 @@ def prompt_tokens(tokenizer: Any, messages: list[dict[str, str]]) -> int:
     return len(tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"])
 
 
-def trl_settings(config: RunConfig) -> dict[str, Any]:
-    """The `trl` section over our defaults: every step logged, two checkpoints kept, and on a CPU what a CPU can do."""
-    import torch
-
-    defaults: dict[str, Any] = {"logging_steps": 1, "save_steps": 50, "save_total_limit": 2, "report_to": ["tensorboard"], "disable_tqdm": True}
-    if config.trl.get("use_cpu", not torch.cuda.is_available()):
-        defaults |= {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "dataloader_pin_memory": False}
-    return defaults | config.trl
-
-
-def trl_arguments(settings: dict[str, Any], config: RunConfig, run: RunFolder) -> Any:
-    """TRL's `GRPOConfig`. Raises `ConfigError` for what TRL refuses."""
-    from trl import GRPOConfig
-
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(run.path / "tensorboard")
-    try:
-        arguments = GRPOConfig(**settings, output_dir=str(run.checkpoints), seed=config.seed)
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"trl: {' '.join(str(error).split())}") from error
-    if config.skip_zero_advantage and not _zero_advantage_is_idle(arguments):
-        raise ConfigError("skip_zero_advantage needs loss_type grpo, dapo or cispo, and neither beta nor an entropy or vLLM correction; turn it off")
-    return arguments
-
-
 def is_done(checkpoint: Path, arguments: Any) -> bool:
     """Whether a checkpoint is of the last step of the run that the arguments describe."""
     state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
     if arguments.max_steps > 0:
         return bool(state["global_step"] >= arguments.max_steps)
     return bool(state["global_step"] >= state["max_steps"] and state["num_train_epochs"] >= arguments.num_train_epochs)
-
-
-def _zero_advantage_is_idle(arguments: Any) -> bool:
-    """Whether a completion with advantage 0 contributes nothing to the gradient, and `trl.without_zero_advantage` knows its loss."""
-    extra = arguments.beta or arguments.entropy_coef or arguments.use_adaptive_entropy or arguments.use_vllm or arguments.top_entropy_quantile < 1
-    return not extra and arguments.loss_type in ("grpo", "dapo", "cispo")
 
 
 def _quiet() -> None:

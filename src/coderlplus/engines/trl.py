@@ -1,18 +1,23 @@
-"""CodeRL+ on stock TRL: a mixin over `GRPOTrainer` with late binding of alignment tasks.
+"""CodeRL+ on stock TRL: one mixin over its trainers, with late binding of alignment tasks.
 
-Five private methods of TRL's trainers are overridden (trl is pinned; `tests/engines/test_trl_contract.py` names them and their signatures):
+Six private methods of TRL's trainers are overridden (trl is pinned; `tests/engines/test_trl_contract.py` names them and their signatures):
 
     _get_train_sampler               a clock: it says how many generation batches a pass over the problems takes, not what is in them
     _generate_and_score_completions  composes the batch at the moment it is generated, so tasks come from failures up to the step before
-    _calculate_rewards               scores both kinds through one entry, then mines the failures
-    _save_checkpoint                 adds the state of the loop, the place in the problems and a generation batch that is half used
-    _load_optimizer_and_scheduler    takes them back
+    _generate                        starts judging as soon as there are completions; with dynamic sampling, generates replacements for idle groups
+    _calculate_rewards               waits for the rewards of both kinds, then starts mining the failures
+    _save_checkpoint                 adds the state of the loop, the place in the problems and a generation batch that is half used (`saving`)
+    _load_optimizer_and_scheduler    takes them back (`saving`)
 
-Advantages, losses, clipping and KL are TRL's. A reward of `None` (our sandbox failed) becomes NaN, which TRL leaves out of the mean and deviation
-of the group and gives the advantage 0: the completion neither moves the policy nor its neighbours' baseline.
+Advantages, losses, clipping and KL are TRL's, but for REINFORCE++, whose advantages TRL does not have. A reward of `None` (our sandbox failed)
+becomes NaN, which TRL leaves out of the mean and deviation of the group and gives the advantage 0: the completion neither moves the policy nor its
+neighbours' baseline.
+
+Judging goes on while TRL computes log-probabilities, and mining during the update, until the end of the step (`finish_mining`).
 
 Ranks: a generation batch is composed on every rank from the same seed, step, buffer and place in the problems, without communication; rank r holds a
-contiguous slice of it. Each rank scores and mines its own slice; mined tasks are gathered in rank order, so the buffers stay equal.
+contiguous slice of it. Each rank scores and mines what it sampled; samples and mined tasks are gathered in rank order, so the buffers, and what
+dynamic sampling decides, stay equal.
 
 Departure from the paper: none in the objective; the share of tasks is exact in every batch from the first one that the buffer can fill.
 """
@@ -20,37 +25,42 @@ Departure from the paper: none in the objective; the share of tasks is exact in 
 from __future__ import annotations
 
 import functools
-import json
 import math
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
 from torch.utils.data import Sampler
-from trl import GRPOTrainer
+from trl import GRPOTrainer, RLOOTrainer
 
 from coderlplus.alignment.mining import Mined
-from coderlplus.engines.batches import Group, ProblemStream, Row, Sample, batch_metrics, groups_of
-from coderlplus.engines.run_folder import STATE_FILE, RunFolder
-from coderlplus.errors import DataError
+from coderlplus.engines.advantages import reinforce_plus_plus
+from coderlplus.engines.background import Background
+from coderlplus.engines.batches import Group, ProblemStream, Row, batch_metrics, groups_of
+from coderlplus.engines.generation import Generation, Round, Share, replacements, rollout_id, sample_lines, samples_of
+from coderlplus.engines.run_folder import RunFolder
+from coderlplus.engines.saving import Saving
+from coderlplus.engines.tensors import Batch, without_zero_advantage
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop, mining_metrics
-from coderlplus.records import AlignmentTask, Problem, Reward
+from coderlplus.records import Reward
 from coderlplus.rewards import reward_rows
 
-Batch = dict[str, Any]
-"""A generation batch as TRL keeps it: tensors by name."""
 
-_Trainer: Any = object  # what a type checker is to think of the next base
+class AlignmentMixin(Saving):
+    """Put before a TRL trainer in the bases. `loop` is `None` for plain RLVR; `prompt` makes the messages of a row.
 
+    `dynamic_sampling_rounds` bounds the rounds of generation in which groups without two different rewards are replaced, and `max_wait_s` how long
+    programs are judged and how long an update waits for tracing.
+    """
 
-class AlignmentMixin(_Trainer):  # type: ignore[misc]
-    """Put before a TRL trainer in the bases. `loop` is `None` for plain RLVR; `prompt` makes the messages of a row."""
+    COMPLETIONS: ClassVar[int]
+    """Where the completions stand in what the trainer's `_generate` returns."""
 
     def __init__(
         self,
@@ -62,16 +72,16 @@ class AlignmentMixin(_Trainer):  # type: ignore[misc]
         run: RunFolder,
         samples_every: int = 10,
         skip_zero_advantage: bool = False,
+        dynamic_sampling_rounds: int = 0,
+        max_wait_s: float = 600.0,
         **kwargs: Any,
     ) -> None:
         self.loop, self.stream = loop, stream
         self._judge, self._prompt, self._run, self._samples_every = judge, prompt, run, samples_every
-        self._skip_zero_advantage = skip_zero_advantage
+        self._skip_zero_advantage, self._dynamic_rounds, self._max_wait_s = skip_zero_advantage, dynamic_sampling_rounds, max_wait_s
         self._batches = self._completions = 0  # generated so far, on all ranks together
-        self._rows: list[Row] = []  # of the generation batch in work, this rank's slice: one a completion
-        self._ids: list[str] = []
-        self._rewards: list[Reward] = []
-        self._samples: list[Sample] = []
+        self._generation: Generation  # the batch in work
+        self._mining: Background[Mined] | None = None
         dataset = Dataset.from_list([{"prompt": prompt(problem)} for problem in stream.problems])
         super().__init__(*args, reward_funcs=[self.reward], train_dataset=dataset, **kwargs)
 
@@ -86,107 +96,184 @@ class AlignmentMixin(_Trainer):  # type: ignore[misc]
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Batch:
         if not self.model.training:
             return cast(Batch, super()._generate_and_score_completions(inputs))
-        self._started = time.perf_counter()
+        self.finish_mining()
+        began = time.perf_counter()
         step = self.state.global_step + 1
         tasks = self.loop.compose(step, self._groups) if self.loop else [None] * self._groups
         problems = iter(self.stream.take(tasks.count(None)))
-        batch: list[Row] = [next(problems) if task is None else task for task in tasks]
-        first = self.accelerator.process_index * len(inputs)
-        places = [divmod(first + index, self.num_generations) for index in range(len(inputs))]
-        self._rows = [batch[group] for group, _ in places]
-        self._ids = [f"{step}-{group}-{sample}" for group, sample in places]
-        output: Batch = super()._generate_and_score_completions([{"prompt": self._prompt(row)} for row in self._rows])
-        self._record(step, batch, output)
+        rows: list[Row] = [next(problems) if task is None else task for task in tasks]
+        self._generation = Generation(step=step, began=began, rounds=[], shares=[], places=[(0, index) for index in range(self._groups)])
+        share = self._begin_round(rows)
+        output: Batch = super()._generate_and_score_completions([{"prompt": self._prompt(row)} for row in share.rows])
+        advantages = self.final_advantages(self._generation.groups)
+        if advantages is not None:
+            output["advantages"] = torch.tensor(self._own_slice(advantages)).to(output["advantages"])
+            self._logs["advantages"].extend(advantages)
+        self._record(output)
         if self._skip_zero_advantage:
             output = without_zero_advantage(output, multiple_of=self.args.steps_per_generation, mean_over_rows=self.loss_type == "grpo")
         return output
 
     # Hook 3
+    def _generate(self, prompts: list[Any]) -> Any:
+        generated = super()._generate(prompts)
+        if self.model.training:
+            self._start_judging(generated)
+            if self._dynamic_rounds:
+                self._replace_idle_groups(prompts, generated)
+        return generated
+
+    # Hook 4
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: list[list[int]]) -> torch.Tensor:
-        generated = time.perf_counter()
+        ready = time.perf_counter()
         rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         if not self.model.training:
             return rewards
-        judged = time.perf_counter()
-        ends = {*self.eos_token_ids, self._tokenizer.pad_token_id}
-        texts = [completion[0]["content"] for completion in completions]
-        self._samples = [
-            Sample(completion=text, reward=reward, tokens=len(ids), clipped=ids[-1] not in ends)
-            for text, reward, ids in zip(texts, self._rewards, completion_ids_list, strict=True)
-        ]
+        generation = self._generation
+        if not self._dynamic_rounds:
+            self._gather_groups(0, completion_ids_list)
+        self._log(
+            {
+                "seconds/generation": ready - generation.began - generation.waited_s,
+                "seconds/judging": time.perf_counter() - ready + generation.waited_s,
+                "seconds/judging_work": generation.judging_s,
+            }
+        )
         if self.loop:
-            self._mine(self.loop, texts)
-        traced = time.perf_counter()
-        self._log({"seconds/generation": generated - self._started, "seconds/judging": judged - generated, "seconds/tracing": traced - judged})
+            rows, texts, scored = [], [], []
+            for share in generation.shares:
+                rows, texts, scored = rows + share.rows, texts + share.texts, scored + share.rewards
+            self._mining = Background(self.loop.mine, generation.step, rows, texts, scored)
         return rewards
 
-    # Hook 4
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
-        folder.mkdir(parents=True, exist_ok=True)
-        half_used = self._step % (self.args.steps_per_generation * self.num_iterations) != 0
-        if half_used:
-            torch.save(self._buffered_inputs, folder / f"generation_{self.accelerator.process_index}.pt")
-        if self.args.should_save:
-            state = {
-                "micro_step": self._step,
-                "batches": self._batches,
-                "completions": self._completions,
-                "position": self.stream.position,
-                "loop": self.loop.state_dict() if self.loop else None,
-            }
-            (folder / STATE_FILE).write_text(json.dumps(state), encoding="utf-8")
-        super()._save_checkpoint(model, trial)
+    def final_advantages(self, groups: Sequence[Group]) -> list[float] | None:
+        """The advantages of all completions of a generation batch, or `None` for TRL's own."""
+        return None
 
-    # Hook 5
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is None:
+    def reward(self, completions: list[Any], **_: Any) -> list[float | None]:
+        """The one reward function that TRL sees."""
+        if not self._generation.rewards:
+            self._generation.rewards = self._judged()
+        return [reward.value for reward in self._generation.rewards]
+
+    def finish_mining(self) -> None:
+        """Wait for the tasks of the last generation batch, where they are not there yet; every rank adds the tasks of all ranks in the same order.
+
+        Called at the end of a step (`callbacks.Record`), and before a batch is composed or a checkpoint saved; every rank must call it.
+        """
+        if self._mining is None or self.loop is None:
             return
-        path = Path(checkpoint) / STATE_FILE
+        began = time.perf_counter()
         try:
-            state = json.loads(path.read_text(encoding="utf-8"))
-            self._step, self._batches, self._completions = state["micro_step"], state["batches"], state["completions"]
-            self.stream.position = state["position"]
-            if self.loop and state["loop"]:
-                self.loop.load_state_dict(state["loop"])
-        except (OSError, ValueError, KeyError) as error:
-            raise DataError(f"{path} is damaged ({error}); delete its folder to resume from the checkpoint before") from error
-        generation = Path(checkpoint) / f"generation_{self.accelerator.process_index}.pt"
-        if generation.exists():
-            self._buffered_inputs = torch.load(generation, map_location=self.accelerator.device, weights_only=True)
+            mined = self._mining.result(self._max_wait_s)
+        except TimeoutError:
+            print(f"tracing took more than {self._max_wait_s:g} s: the failures of this step make no tasks", file=sys.stderr)
+            mined = Mined(rejects={"trace_time_limit": sum(len(share.rows) for share in self._generation.shares)})
+        seconds, self._mining = self._mining.seconds, None
+        everyone: list[Mined] = gather_object([mined])
+        tasks = [task for one in everyone for task in one.tasks]
+        self.loop.add(tasks, [one.outcomes for one in everyone])
+        rejects = sum((Counter(one.rejects) for one in everyone), Counter[str]())
+        together = Mined(tasks=tasks, rejects=dict(sorted(rejects.items())), traced=sum(one.traced for one in everyone))
+        self._log(mining_metrics(together) | {"buffer/size": float(len(self.loop.buffer))})
+        self._log({"seconds/tracing": time.perf_counter() - began, "seconds/tracing_work": seconds})
 
     @property
     def _groups(self) -> int:
         return int(self.args.generation_batch_size // self.num_generations)
 
-    def reward(self, completions: list[Any], **_: Any) -> list[float | None]:
-        """The one reward function that TRL sees."""
-        texts = [completion[0]["content"] for completion in completions]
+    def _begin_round(self, rows: list[Row]) -> Share:
+        """A further round of the batch in work, in which every process samples its slice of the completions."""
+        generation, size = self._generation, self.num_generations
+        first = sum(len(one.rows) for one in generation.rounds)
+        places = self._own_slice([(group, sample) for group in range(len(rows)) for sample in range(size)])
+        ids = [rollout_id(generation.step, first + group, sample) for group, sample in places]
+        generation.rounds.append(Round(rows, first))
+        generation.shares.append(Share([rows[group] for group, _ in places], ids))
+        return generation.shares[-1]
+
+    def _own_slice(self, everything: Sequence[Any]) -> Sequence[Any]:
+        """This process's part of something that has one entry a completion."""
+        size = len(everything) // self.accelerator.num_processes
+        return everything[self.accelerator.process_index * size :][:size]
+
+    def _start_judging(self, generated: Any) -> None:
+        """Begin to score what the last round gave."""
+        share = self._generation.shares[-1]
+        share.texts = [completion[0]["content"] for completion in generated[self.COMPLETIONS]]
         score = self.loop.reward if self.loop else functools.partial(reward_rows, self._judge)
-        self._rewards = score(self._rows, texts, rollout_ids=self._ids)
-        return [reward.value for reward in self._rewards]
+        self._generation.judging = Background(functools.partial(score, share.rows, share.texts, rollout_ids=share.ids, limit_s=self._max_wait_s))
 
-    def _mine(self, loop: AlignmentLoop, texts: list[str]) -> None:
-        """Mine this rank's samples; every rank adds the tasks of all ranks in the same order."""
-        mined = loop.mine(self.state.global_step + 1, self._rows, texts, self._rewards)
-        everyone: list[Mined] = gather_object([mined])
-        loop.add((task for one in everyone for task in one.tasks), [one.outcomes for one in everyone])
-        rejects = sum((Counter(one.rejects) for one in everyone), Counter())
-        tasks = [task for one in everyone for task in one.tasks]
-        together = Mined(tasks=tasks, rejects=rejects, traced=sum(one.traced for one in everyone))
-        self._log(mining_metrics(together) | {"buffer/size": float(len(loop.buffer))})
+    def _judged(self) -> list[Reward]:
+        """The rewards of the last round, which are waited for."""
+        generation = self._generation
+        assert generation.judging is not None
+        rewards = generation.judging.result(math.inf if math.isinf(self._max_wait_s) else self._max_wait_s + 60)
+        generation.judging_s += generation.judging.seconds
+        generation.shares[-1].rewards = rewards
+        return rewards
 
-    def _record(self, step: int, batch: Sequence[Row], output: Batch) -> None:
-        """Metrics of the whole generation batch, and its samples when it is inspected; every rank calls this."""
-        groups = groups_of(batch, gather_object(self._samples), self.num_generations)
-        self._completions += len(groups) * self.num_generations
-        self._log({"samples": float(self._completions)} | batch_metrics(groups, step))
+    def _gather_groups(self, number: int, token_ids: Sequence[Sequence[int]]) -> None:
+        """Put the samples of all processes under the rows of round `number`."""
+        share, one = self._generation.shares[number], self._generation.rounds[number]
+        samples = samples_of(share.texts, share.rewards, token_ids, {*self.eos_token_ids, self._tokenizer.pad_token_id})
+        one.groups = groups_of(one.rows, gather_object(samples), self.num_generations)
+
+    def _replace_idle_groups(self, prompts: list[Any], generated: Any) -> None:
+        """Dynamic sampling: generate further groups, and put their completions into what TRL's `_generate` returned, in place."""
+        generation, size, processes = self._generation, self.num_generations, self.accelerator.num_processes
+        columns = [index for index, part in enumerate(generated) if isinstance(part, list) and len(part) == len(prompts)]
+        first = self.accelerator.process_index * len(prompts)
+        self._wait_and_gather(generated[1])
+        for number in range(1, self._dynamic_rounds + 1):
+            rows = replacements(generation, self.loop, self.stream.take_others, processes // math.gcd(processes, size))
+            if not rows:
+                break
+            share = self._begin_round(rows)
+            further = super()._generate([self._prompt(row) for row in share.rows])
+            self._start_judging(further)
+            self._wait_and_gather(further[1])
+            cells = gather_object([[further[column][index] for column in columns] for index in range(len(share.rows))])
+            for place in generation.put_in(number):
+                group = generation.places[place][1]
+                for sample in range(size):
+                    index = place * size + sample - first
+                    if 0 <= index < len(prompts):
+                        prompts[index] = self._prompt(rows[group])
+                        for column, cell in zip(columns, cells[group * size + sample], strict=True):
+                            generated[column][index] = cell
+        generation.rewards = self._own_slice([sample.reward for group in generation.groups for sample in group.samples])
+
+    def _wait_and_gather(self, token_ids: Sequence[Sequence[int]]) -> None:
+        began = time.perf_counter()
+        self._judged()
+        self._generation.waited_s += time.perf_counter() - began
+        self._gather_groups(len(self._generation.rounds) - 1, token_ids)
+
+    def _record(self, output: Batch) -> None:
+        """Metrics of the whole generation batch, and its samples when it is inspected; every rank calls this.
+
+        Metrics of the policy are those of the batch as it was composed: groups that dynamic sampling chose would flatter it.
+        """
+        generation = self._generation
+        first = generation.rounds[0].groups
+        self._completions += sum(len(one.rows) for one in generation.rounds) * self.num_generations
+        kinds = self.loop.settings.shares if self.loop else ()
+        self._log({"samples": float(self._completions)} | batch_metrics(first, generation.step, kinds))
+        if self._dynamic_rounds:
+            self._log(
+                {
+                    "dynamic_sampling/rounds": float(len(generation.rounds) - 1),
+                    "dynamic_sampling/generated": float(sum(len(one.rows) for one in generation.rounds[1:])),
+                    "dynamic_sampling/replaced": float(sum(number > 0 for number, _ in generation.places)),
+                    "dynamic_sampling/zero_variance": len(generation.idle_places()) / len(first),
+                }
+            )
         # two batches in a row, so that the failed samples which the tasks of the second come from are there too
         if self._batches % self._samples_every in (0, 1):
             advantages = self.accelerator.gather(output["advantages"]).tolist()
             if self.accelerator.is_main_process:
-                self._run.write_samples(sample_lines(step, groups, advantages, self._prompt_text))
+                self._run.write_samples(sample_lines(generation, advantages, self._prompt_text))
         self._batches += 1
 
     def _prompt_text(self, row: Row) -> str:
@@ -200,6 +287,24 @@ class AlignmentMixin(_Trainer):  # type: ignore[misc]
 class CodeRLPlusGRPO(AlignmentMixin, GRPOTrainer):  # type: ignore[misc]
     """GRPO and the losses that TRL offers beside it (Dr. GRPO, BNPO, DAPO, CISPO, GSPO, …), by TRL's own configuration."""
 
+    COMPLETIONS = 3
+
+
+class CodeRLPlusReinforcePlusPlus(CodeRLPlusGRPO):
+    """GRPO's trainer and losses with the advantages of REINFORCE++."""
+
+    def final_advantages(self, groups: Sequence[Group]) -> list[float]:
+        samples = [sample for group in groups for sample in group.samples]
+        masked = self.args.mask_truncated_completions
+        tokens = [0 if masked and sample.clipped else sample.tokens for sample in samples]
+        return reinforce_plus_plus([sample.reward.value for sample in samples], tokens, self.num_generations)
+
+
+class CodeRLPlusRLOO(AlignmentMixin, RLOOTrainer):  # type: ignore[misc]
+    """RLOO: the reward less the mean of the others of its group, and one ratio a completion."""
+
+    COMPLETIONS = 2
+
 
 class Clock(Sampler[int]):
     """`length` ticks. TRL needs a sampler to know when a pass ends; which rows are in a batch is decided when it is generated."""
@@ -212,52 +317,3 @@ class Clock(Sampler[int]):
 
     def __len__(self) -> int:
         return self.length
-
-
-def without_zero_advantage(output: Batch, *, multiple_of: int, mean_over_rows: bool) -> Batch:
-    """Leave completions out of the update whose advantage is 0: without KL and entropy terms their gradient is 0 too.
-
-    `output` is TRL's generation batch (B rows). At least `multiple_of` rows are kept, and a multiple of it, so that the batch still splits into
-    micro-batches; columns that only hold padding go. The gradient stays the same: losses divided by the tokens of the whole batch need nothing,
-    and for one that is a mean over rows (`mean_over_rows`) the advantages are scaled by the share of rows kept.
-    """
-    advantages_B = output["advantages"]
-    total = len(advantages_B)
-    count = max(multiple_of, -(-int((advantages_B != 0).sum()) // multiple_of) * multiple_of)
-    kept = (advantages_B != 0).int().argsort(descending=True, stable=True)[:count].sort().values
-    rows = {name: value[kept] if isinstance(value, torch.Tensor) and value.dim() > 0 else value for name, value in output.items()}
-    if mean_over_rows:
-        rows["advantages"] = rows["advantages"] * (count / total)
-    for side in ("prompt", "completion"):
-        used = rows[f"{side}_mask"].any(dim=0)
-        used[-1 if side == "prompt" else 0] = True
-        of_side = [f"{side}_ids", f"{side}_mask"]
-        if side == "completion":
-            of_side += [name for name in ("old_per_token_logps", "sampling_per_token_logps") if name in rows]
-        rows |= {name: rows[name][:, used] for name in of_side}
-    return rows
-
-
-def sample_lines(step: int, groups: Sequence[Group], advantages: Sequence[float], prompt: Callable[[Row], str]) -> Iterator[dict[str, Any]]:
-    """The lines of samples.jsonl of one generation batch; `advantages` has one number a completion."""
-    rest = iter(advantages)
-    for number, group in enumerate(groups):
-        task = group.row if isinstance(group.row, AlignmentTask) else None
-        problem = group.row if isinstance(group.row, Problem) else None
-        yield {
-            "step": step,
-            "group": number,
-            "kind": task.kind if task else "generation",
-            "problem": problem.to_json() if problem else None,
-            "task": task.to_json() if task else None,
-            "prompt": prompt(group.row),
-            "samples": [
-                {
-                    "rollout_id": f"{step}-{number}-{place}",
-                    "completion": sample.completion,
-                    "reward": sample.reward.to_json(),
-                    "advantage": next(rest),
-                }
-                for place, sample in enumerate(group.samples)
-            ],
-        }

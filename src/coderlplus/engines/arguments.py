@@ -1,0 +1,64 @@
+"""From the configuration of a run to TRL's and peft's own."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from coderlplus.engines.config import RunConfig
+from coderlplus.engines.run_folder import RunFolder
+from coderlplus.errors import ConfigError
+
+
+def trl_settings(config: RunConfig) -> dict[str, Any]:
+    """The `trl` section over our defaults: every step logged, two checkpoints kept, and on a CPU what a CPU can do."""
+    import torch
+
+    defaults: dict[str, Any] = {"logging_steps": 1, "save_steps": 50, "save_total_limit": 2, "report_to": ["tensorboard"], "disable_tqdm": True}
+    if config.trl.get("use_cpu", not torch.cuda.is_available()):
+        defaults |= {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "dataloader_pin_memory": False}
+    return defaults | config.trl
+
+
+def trl_arguments(settings: dict[str, Any], config: RunConfig, run: RunFolder) -> Any:
+    """TRL's `GRPOConfig` or `RLOOConfig`. Raises `ConfigError` for what TRL refuses."""
+    from trl import GRPOConfig, RLOOConfig
+
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(run.path / "tensorboard")
+    made = RLOOConfig if config.algorithm == "rloo" else GRPOConfig
+    try:
+        arguments = made(**settings, output_dir=str(run.checkpoints), seed=config.seed)
+    except (ValueError, TypeError, ImportError) as error:
+        raise ConfigError(f"trl: {' '.join(str(error).split())}") from error
+    if config.skip_zero_advantage and (config.algorithm == "rloo" or not _zero_advantage_is_idle(arguments)):
+        raise ConfigError("skip_zero_advantage needs loss_type grpo, dapo or cispo, and neither beta nor an entropy or vLLM correction; turn it off")
+    if config.algorithm == "reinforce_plus_plus" and arguments.multi_objective_aggregation != "sum_then_normalize":
+        raise ConfigError("reinforce_plus_plus has one reward: leave trl.multi_objective_aggregation out")
+    return arguments
+
+
+def trainer_class(config: RunConfig) -> Any:
+    """The trainer of the algorithm."""
+    from coderlplus.engines.trl import CodeRLPlusGRPO, CodeRLPlusReinforcePlusPlus, CodeRLPlusRLOO
+
+    return {"grpo": CodeRLPlusGRPO, "rloo": CodeRLPlusRLOO, "reinforce_plus_plus": CodeRLPlusReinforcePlusPlus}[config.algorithm]
+
+
+def lora_config(config: RunConfig) -> Any:
+    """peft's `LoraConfig`, or `None` without. Raises `ConfigError` for what peft refuses."""
+    if config.lora is None:
+        return None
+    try:
+        from peft import LoraConfig
+
+        return LoraConfig(**{"task_type": "CAUSAL_LM"} | config.lora)
+    except ImportError as error:
+        raise ConfigError("lora needs the library peft, which cannot be imported; install coderlplus[trl]") from error
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"lora: {' '.join(str(error).split())}") from error
+
+
+def _zero_advantage_is_idle(arguments: Any) -> bool:
+    """Whether a completion with advantage 0 contributes nothing to the gradient, and `tensors.without_zero_advantage` knows its loss."""
+    extra = arguments.beta or arguments.entropy_coef or arguments.use_adaptive_entropy or arguments.use_vllm or arguments.top_entropy_quantile < 1
+    return not extra and arguments.loss_type in ("grpo", "dapo", "cispo")

@@ -1,0 +1,157 @@
+"""A generation batch while it is made: what was asked, what was sampled, and which groups dynamic sampling put in the place of others. No tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from coderlplus.engines.background import Background
+from coderlplus.engines.batches import Group, Row, Sample, is_idle
+from coderlplus.loop import AlignmentLoop
+from coderlplus.records import AlignmentTask, Problem, Reward
+
+
+@dataclass(slots=True)
+class Round:
+    """Groups that were generated together. The batch as composed is the first round; every later one offers replacements."""
+
+    rows: list[Row]
+    """One a group, of all processes."""
+    first_number: int
+    """The number of its first group in the names of rollouts."""
+    groups: list[Group] = field(default_factory=list)
+    """With the samples of all processes, once they are gathered."""
+
+
+@dataclass(slots=True)
+class Share:
+    """What this process sampled in a round, one entry a completion."""
+
+    rows: list[Row]
+    ids: list[str]
+    texts: list[str] = field(default_factory=list)
+    rewards: list[Reward] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Generation:
+    """The generation batch of `step`."""
+
+    step: int
+    began: float
+    """`time.perf_counter()` when it was begun."""
+    rounds: list[Round]
+    shares: list[Share]
+    """Of this process, one a round."""
+    places: list[tuple[int, int]] = field(default_factory=list)
+    """For each place in the batch the round and the index in it of the group that is there now."""
+    judging: Background[list[Reward]] | None = None
+    judging_s: float = 0.0
+    """How long judging took, and how much of that was waited for before the log-probabilities."""
+    waited_s: float = 0.0
+    rewards: list[Reward] = field(default_factory=list)
+    """Of this process's completions of the batch as it is now."""
+
+    @property
+    def groups(self) -> list[Group]:
+        """The batch as it is now."""
+        return [self.rounds[number].groups[index] for number, index in self.places]
+
+    @property
+    def set_aside(self) -> Iterator[tuple[int, Group]]:
+        """The groups that are not in the batch, with their numbers."""
+        inside = set(self.places)
+        for number, one in enumerate(self.rounds):
+            for index, group in enumerate(one.groups):
+                if (number, index) not in inside:
+                    yield one.first_number + index, group
+
+    def number(self, place: int) -> int:
+        """The number of the group at a place of the batch."""
+        number, index = self.places[place]
+        return self.rounds[number].first_number + index
+
+    def idle_places(self) -> list[int]:
+        """The places of groups in which all rewards are equal."""
+        return [place for place, group in enumerate(self.groups) if is_idle(group)]
+
+    def put_in(self, number: int) -> list[int]:
+        """Put the groups of round `number` that are not idle in the place of idle ones of their side, in order, none whose row is in the batch
+        already. Returns the places."""
+        changed = []
+        idle = self.idle_places()
+        for index, group in enumerate(self.rounds[number].groups):
+            place = next((place for place in idle if self.groups[place].side == group.side), None)
+            if place is not None and not is_idle(group) and group.row not in [other.row for other in self.groups]:
+                self.places[place] = (number, index)
+                idle.remove(place)
+                changed.append(place)
+        return sorted(changed)
+
+
+def replacements(
+    generation: Generation, loop: AlignmentLoop | None, take_problems: Callable[[int, set[str]], list[Problem]], multiple_of: int
+) -> list[Row]:
+    """Rows to generate further groups for the idle ones of a batch: a problem for a problem, a task for a task, none that the batch has or had.
+
+    Their number is a multiple of `multiple_of`, the surplus being problems or, where there are no more, rows twice; there are none where
+    nothing is left to offer."""
+    seen = [row for one in generation.rounds for row in one.rows]
+    idle = [generation.groups[place].row for place in generation.idle_places()]
+    kinds = [row.kind for row in idle if isinstance(row, AlignmentTask)]
+    tasks = loop.compose_more(generation.step, kinds, [row for row in seen if isinstance(row, AlignmentTask)]) if loop else []
+    code = len(idle) - len(kinds)
+    surplus = -(code + len(tasks)) % multiple_of
+    problems = take_problems(code + surplus, {row.problem_id for row in seen if isinstance(row, Problem)})
+    rows: list[Row] = [*problems, *tasks]
+    return rows + [rows[index % len(rows)] for index in range(-len(rows) % multiple_of)] if rows else []
+
+
+def sample_lines(generation: Generation, advantages: Sequence[float], prompt: Callable[[Row], str]) -> Iterator[dict[str, Any]]:
+    """The lines of samples.jsonl of one generation batch; `advantages` has one number a completion. Groups that dynamic sampling replaced come last,
+    are marked, and have the advantage 0."""
+    rest = iter(advantages)
+    for place, group in enumerate(generation.groups):
+        yield _line(generation.step, generation.number(place), group, [next(rest) for _ in group.samples], prompt)
+    for number, group in generation.set_aside:
+        yield _line(generation.step, number, group, [0.0] * len(group.samples), prompt) | {"replaced": True}
+
+
+def _line(step: int, number: int, group: Group, advantages: Sequence[float], prompt: Callable[[Row], str]) -> dict[str, Any]:
+    task = group.row if isinstance(group.row, AlignmentTask) else None
+    problem = group.row if isinstance(group.row, Problem) else None
+    return {
+        "step": step,
+        "group": number,
+        "kind": task.kind if task else "generation",
+        "problem": problem.to_json() if problem else None,
+        "task": task.to_json() if task else None,
+        "prompt": prompt(group.row),
+        "samples": [
+            {
+                "rollout_id": rollout_id(step, number, place),
+                "completion": sample.completion,
+                "reward": sample.reward.to_json(),
+                "advantage": advantage,
+            }
+            for place, (sample, advantage) in enumerate(zip(group.samples, advantages, strict=True))
+        ],
+    }
+
+
+def rollout_id(step: int, number: int, sample: int) -> str:
+    """The name of a sample: its step, the number of its group, its place in the group.
+
+    >>> rollout_id(7, 3, 0)
+    '7-3-0'
+    """
+    return f"{step}-{number}-{sample}"
+
+
+def samples_of(texts: Sequence[str], rewards: Sequence[Reward], ids: Sequence[Sequence[int]], ends: set[int]) -> list[Sample]:
+    """The samples of completions, whose token ids are `ids`; one that does not end in one of `ends` was cut."""
+    return [
+        Sample(completion=text, reward=reward, tokens=len(tokens), clipped=tokens[-1] not in ends)
+        for text, reward, tokens in zip(texts, rewards, ids, strict=True)
+    ]

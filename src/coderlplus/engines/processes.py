@@ -1,0 +1,64 @@
+"""A run on several processes: what each does for itself, what one does for all, and what happens when one of them is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from coderlplus.errors import CodeRLPlusError
+
+Result = TypeVar("Result")
+
+
+def workers_here() -> int:
+    """Programs to run at the same time: the CPUs of this process divided by the processes of the machine, as the launcher counts them."""
+    return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def rank() -> int | None:
+    """The number of this process among those of the run, or `None` where it is alone."""
+    return int(os.environ["RANK"]) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else None
+
+
+def on_main_process(function: Callable[[], Result]) -> Result:
+    """Call `function` on the main process alone; every process returns what it returned, or raises its `CodeRLPlusError`."""
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
+
+    outcome: list[Any] = [None, None]
+    if PartialState().is_main_process:
+        try:
+            outcome[0] = function()
+        except CodeRLPlusError as error:
+            outcome[1] = error
+    outcome = broadcast_object_list(outcome)
+    if outcome[1] is not None:
+        raise outcome[1]
+    result: Result = outcome[0]
+    return result
+
+
+@contextlib.contextmanager
+def others_may_fail(arguments: Any) -> Iterator[None]:
+    """Turn the error of a collective operation into a sentence: another process of the run is gone, or silent for longer than `ddp_timeout`."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, CodeRLPlusError) or arguments.world_size == 1 or not is_of_the_group(error):
+            raise
+        raise CodeRLPlusError(
+            f"another process of this run is gone, or did not answer for {arguments.ddp_timeout} s (trl.ddp_timeout); its own message says why. "
+            "Continue with --resume"
+        ) from error
+
+
+def is_of_the_group(error: Exception) -> bool:
+    """Whether an error is of the communication between processes."""
+    import torch
+
+    text = str(error)
+    return isinstance(error, torch.distributed.DistError) or any(
+        name in text for name in ("gloo", "NCCL", "Connection closed by peer", "Connection reset")
+    )

@@ -1,0 +1,157 @@
+"""Runs of the trainer in processes of their own, killed where a test wants it: `python processes.py JOBS.json RESULTS.json`.
+
+A job is {"config": file, "processes": n, "resume": bool, "kill": {"rank", "step", "at"} or null, "scripted": bool}. The libraries are imported
+once; every process of a job is forked from there, as a launcher would start it (RANK, WORLD_SIZE, …), and the job ends when all its processes have.
+A result has the exit status and the output of every process and, of a run that came to its end, what its buffer and weights were on each of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import peft  # noqa: F401
+import torch
+from trl import GRPOTrainer  # noqa: F401
+
+from coderlplus.engines import saving, train
+from coderlplus.engines.config import load_config
+from coderlplus.engines.trl import CodeRLPlusGRPO
+from coderlplus.errors import CodeRLPlusError
+from coderlplus.records import Problem
+
+KILLABLE = ("_generate", "_calculate_rewards", "finish_mining", "_compute_loss", "_save_rng_state", "write_checksums", "delete_older")
+"""Where a process can be killed: just before it does this for the first time from a step on."""
+PATIENCE_S = 120.0
+
+
+def kill_at(step: int, at: str) -> None:
+    """Have this process kill itself."""
+    trainers: list[Any] = []
+
+    def begin(original: Any, self: Any, *args: Any, **kwargs: Any) -> Any:
+        trainers[:] = [self]
+        return original(self, *args, **kwargs)
+
+    def deadly(original: Any, *args: Any, **kwargs: Any) -> Any:
+        # a step is counted when it ends, before it is saved
+        now = trainers[0].state.global_step + (at in ("_generate", "_calculate_rewards", "_compute_loss"))
+        if now >= step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*args, **kwargs)
+
+    owner: Any = saving.checkpoints if at in ("write_checksums", "delete_older") else CodeRLPlusGRPO
+    original = getattr(owner, at)
+    if owner is CodeRLPlusGRPO:
+        setattr(owner, at, lambda *args, **kwargs: deadly(original, *args, **kwargs))
+    else:
+        setattr(owner, at, functools.partial(deadly, original))
+    inner = CodeRLPlusGRPO._inner_training_loop
+    CodeRLPlusGRPO._inner_training_loop = lambda self, *args, **kwargs: begin(inner, self, *args, **kwargs)
+
+
+def script_completions() -> None:
+    """Completions that depend on the names of rollouts alone, and not on which process samples them."""
+
+    def complete(self: Any, prompt_ids: Any, *_: Any, **__: Any) -> tuple[list[list[int]], None]:
+        share = self._generation.shares[-1]
+        pad, eos = self._tokenizer.pad_token_id, self._tokenizer.eos_token_id
+        programs = [number for token, number in self._tokenizer.get_vocab().items() if token.startswith("def ")]
+        answers = [number for token, number in self._tokenizer.get_vocab().items() if token.startswith("{")]
+        chosen = []
+        for row, name in zip(share.rows, share.ids, strict=True):
+            tokens = sorted(programs if isinstance(row, Problem) else answers)
+            chosen.append(tokens[int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(tokens)])
+        assert pad not in chosen
+        return [[token, eos] for token in chosen], None
+
+    CodeRLPlusGRPO._generate_single_turn = complete
+
+
+def keep_what_is_left(path: Path) -> None:
+    """At the end of a run, write down the buffer and the weights of this process."""
+    original = train._save_final
+
+    def save(trainer: Any, run: Any) -> None:
+        weights = hashlib.sha256()
+        for name, tensor in sorted(trainer.accelerator.unwrap_model(trainer.model).state_dict().items()):
+            weights.update(name.encode() + tensor.detach().numpy().tobytes())
+        tasks = [task.task_id for task in trainer.loop.buffer] if trainer.loop else []
+        path.write_text(json.dumps({"weights": weights.hexdigest(), "tasks": tasks}))
+        original(trainer, run)
+
+    train._save_final = save
+
+
+def one_process(job: dict[str, Any], rank: int, port: int, folder: Path) -> None:
+    """Never returns."""
+    status = 0
+    try:
+        for number, name in ((1, "out"), (2, "out")):
+            os.dup2(os.open(folder / f"{name}-{rank}", os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+        if job["processes"] > 1:
+            size = str(job["processes"])
+            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
+            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        if job["kill"] and job["kill"]["rank"] == rank:
+            kill_at(job["kill"]["step"], job["kill"]["at"])
+        if job["scripted"]:
+            script_completions()
+        keep_what_is_left(folder / f"end-{rank}")
+        train.train(load_config(job["config"]), resume=job["resume"])
+    except CodeRLPlusError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = 2
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def run(job: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """All processes of a job, to their end."""
+    folder.mkdir()
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    began = time.monotonic()
+    children = {}
+    for rank in range(job["processes"]):
+        child = os.fork()
+        if child == 0:
+            one_process(job, rank, port, folder)
+        children[child] = rank
+    statuses: dict[int, int] = {}
+    while children and time.monotonic() - began < PATIENCE_S:
+        child, status = os.waitpid(-1, os.WNOHANG)
+        if child:
+            statuses[children.pop(child)] = os.waitstatus_to_exitcode(status)
+        else:
+            time.sleep(0.05)
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    ends = [json.loads((folder / f"end-{rank}").read_text()) for rank in range(job["processes"]) if (folder / f"end-{rank}").exists()]
+    outputs = [(folder / f"out-{rank}").read_text() for rank in range(job["processes"])]
+    return {"statuses": [statuses.get(rank) for rank in range(job["processes"])], "outputs": outputs, "ends": ends}
+
+
+def main(jobs: str, results: str) -> None:
+    torch.set_num_threads(1)
+    work = Path(results).parent
+    done = [run(job, work / f"job-{number}") for number, job in enumerate(json.loads(Path(jobs).read_text()))]
+    Path(results).write_text(json.dumps(done))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
