@@ -35,6 +35,9 @@ class Rollout:
     completion: str | None = None
 
     def __post_init__(self) -> None:
+        for text in (self.program, self.completion):
+            if text is not None and not isinstance(text, str):
+                raise DataError(f"the program of rollout {self.rollout_id!r} must be text, not {type(text).__name__}")
         if (self.program is None) == (self.completion is None):
             raise DataError(f"rollout {self.rollout_id!r} needs either 'program' or 'completion', not both and not neither")
 
