@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coderlplus.errors import DataError
@@ -60,12 +60,14 @@ def embedded(page: Path) -> dict[str, Any]:
     return data
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.text(), st.lists(st.integers(0, 30)), st.integers()), min_size=1, max_size=20))
 def test_differences_give_the_values_back(values: list[Any]) -> None:
     states = replayed(page_data(stepped(*values), "x"))
     assert states == [{(0, "x"): shown(value)} for value in values]
 
 
+@settings(deadline=None)
 @given(st.text("ab😀"), st.text("ab😀"))
 def test_what_is_kept_of_a_text_never_overlaps(old: str, new: str) -> None:
     start, end = kept(old, new)
@@ -126,6 +128,12 @@ def test_the_page_loads_nothing_and_holds_text_as_data(traced: Callable[..., Tra
     assert "<img" not in text
     assert text.count("</script>") == 2
     assert embedded(page)["title"] == HOSTILE
+
+
+def test_withheld_values_are_told(traced: Callable[..., Trace]) -> None:
+    data = page_data(traced("import sys\nsys._getframe()\nx = 1"), "x")
+    assert "_getframe" in data["withheld"]
+    assert (data["steps"], data["variables"]) == ([], [])
 
 
 def test_a_trace_without_steps_has_a_page(traced: Callable[..., Trace], tmp_path: Path) -> None:

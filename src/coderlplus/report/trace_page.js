@@ -34,7 +34,8 @@ function showHead() {
   const cut = { steps: "no more are kept", bytes: "their values fill the space", time: "recording took too long" }[data.cut];
   const notes = [
     cut && `Only the first ${counted(END, "step")} are here (${cut}); what stands at the end is that of the whole run.`,
-    !END && "No steps were recorded.",
+    data.withheld && `Variables and steps are withheld: the program reaches for ${data.withheld}, with which it could falsify them.`,
+    !END && !data.withheld && "No steps were recorded.",
     !data.deterministic && "Two runs of this program differed: chance or time plays a part, or it ran into a limit.",
   ];
   byId("about").append(...notes.filter(Boolean).map((note) => h("p", { class: "note" }, note)));

@@ -47,6 +47,7 @@ def page_data(trace: Trace, title: str, task: AlignmentTask | None = None, answe
         "output": cut(trace.output, OUTPUT_CHARS),
         "value": shown(trace.value) if called and trace.ending.kind == "finished" else None,
         "deterministic": trace.deterministic,
+        "withheld": trace.withheld,
         "variables": [[scope, [[name, shown(value)] for name, value in names.items()]] for scope, names in trace.variables.items()],
         "answer": None if task is None else answer_data(trace, task, answer),
     } | steps_data(trace)

@@ -38,9 +38,9 @@ def print_variables(trace: Trace, console: Console) -> None:
 
 def print_steps(trace: Trace, console: Console) -> None:
     """A line for each step: number, source line, the statement (indented by the depth of calls) and what it changed or printed."""
-    source = ["", *visible(trace.program.replace("\r\n", "\n").replace("\r", "\n"), keep="\n").split("\n")]
+    source = source_lines(trace.program)
     steps = trace.steps or ()
-    statements = [f"{_indent(step.depth)}{source[step.line].strip() if 0 < step.line < len(source) else ''}" for step in steps]
+    statements = [f"{_indent(step.depth)}{source.get(step.line, '')}" for step in steps]
     most = max(12, (console.width - 13) * 3 // 5)
     wide = min(most, max(map(len, statements), default=0))
     console.print(Text(f" step  line  {'statement'.ljust(wide)}  changes", "bold"), no_wrap=True, overflow="ellipsis")
@@ -87,10 +87,11 @@ def print_ending(trace: Trace, console: Console) -> None:
     if trace.ending.kind == "finished" and isinstance(trace.input, CallInput):
         console.print(Text.assemble(("returned ", "bold"), shortened(shown(trace.value), VALUE_LINES * console.width)))
     console.print(Text(ended(trace.ending), "bold" if trace.ending.kind in ("finished", "exit") else "bold red"))
-    source = trace.program.splitlines()
-    if trace.ending.line is not None and 0 < trace.ending.line <= len(source):
-        console.print(Text.assemble((f"line {trace.ending.line}: ", "dim"), visible(source[trace.ending.line - 1].strip())))
-    if not trace.deterministic and trace.ending.kind not in ("time_limit", "memory_limit", "output_limit"):
+    if trace.ending.line is not None:
+        console.print(Text.assemble((f"line {trace.ending.line}: ", "dim"), source_lines(trace.program).get(trace.ending.line, "")))
+    if trace.withheld is not None:
+        console.print(Text(f"values are withheld: the program reaches for {visible(trace.withheld)}, with which it could falsify them", "yellow"))
+    elif not trace.deterministic and trace.ending.kind not in ("time_limit", "memory_limit", "output_limit"):
         console.print(Text("two runs differ: chance or time plays a part, so no task would be made of this program", "yellow"))
 
 
@@ -117,6 +118,12 @@ def changes(step: Step) -> Iterator[str]:
     for change in step.changes:
         owner = "" if change.activation == step.activation else f" (of {change.scope.strip('<>')})"
         yield f"del {change.name}{owner}" if change.deleted else f"{change.name} = {shortened(shown(change.value), 200)}{owner}"
+
+
+def source_lines(program: str) -> dict[int, str]:
+    """The lines of a program by number, from 1, without indentation and control characters; they end where Python says."""
+    lines = program.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return {number: visible(line.strip()) for number, line in enumerate(lines, 1)}
 
 
 def visible(text: str, keep: str = "") -> str:
