@@ -34,8 +34,8 @@ TESTS: dict[str, tuple[str | None, Test]] = {
     "check": ("f", CheckTest("assert f(3) == 6\nassert f([1]) == [1, 1]")),
     "honest": (None, StdioTest("3\n", "6\n")),
 }
-SHORT = Limits(cpu_s=0.2, wall_s=0.7, memory_mb=128, output_kb=64)
-ROOMY = Limits(cpu_s=10, wall_s=60, memory_mb=256)
+SHORT = Limits(cpu_s=0.1, wall_s=0.5, memory_mb=128, output_kb=64)
+ROOMY = Limits(cpu_s=10, wall_s=600, memory_mb=256)
 
 
 def programs(path: Path) -> list[tuple[str, str, str]]:
