@@ -283,7 +283,7 @@ def test_a_state_is_what_the_variables_hold_at_that_moment(sandbox: Sandbox, nam
         found = truth(task)
         assert found == {label: state[label] for label in found}
         asked.add((line, time))
-    assert len(asked) > 3
+    assert len(asked) >= 3
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -294,7 +294,7 @@ def test_turns_and_conditions_are_counted_as_they_run(sandbox: Sandbox, name: st
     trace = traced(sandbox, "branch", program, given)
     task = make_task(trace, LINEAGE, settings=AlignmentSettings(max_variables=9), kind="branch")
     if task == "no_branch":
-        assert name in ("generator", "calls in one statement", "recursion", "scopes")
+        assert name in ("generator", "calls in one statement", "recursion", "scopes", "try and with")
         return
     assert isinstance(task, AlignmentTask)
     for label, count in truth(task).items():
