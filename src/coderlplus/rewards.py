@@ -73,7 +73,7 @@ def _verdicts(judge: Judge, pairs: Sequence[tuple[Problem, Rollout]], limit_s: f
 
     thread = threading.Thread(target=work, name="coderlplus-judging", daemon=True)
     thread.start()
-    thread.join(limit_s)
+    thread.join(min(limit_s, threading.TIMEOUT_MAX))
     late.set()
     if errors:
         raise errors[0]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coderlplus.engines.batches import Group, ProblemStream, Sample, batch_metrics, groups_of
@@ -23,6 +23,7 @@ TASK = AlignmentTask(
 )
 
 
+@settings(deadline=None)
 @given(size=st.integers(1, 30), counts=st.lists(st.integers(0, 30), max_size=20), seed=st.integers(0, 5))
 def test_no_problem_is_twice_in_a_batch(size: int, counts: list[int], seed: int) -> None:
     stream = ProblemStream(problems(size), seed)
@@ -43,6 +44,7 @@ def test_passes_differ_and_seeds_differ() -> None:
     assert len(orders) == 4
 
 
+@settings(deadline=None)
 @given(before=st.lists(st.integers(0, 7), max_size=10))
 def test_position_is_all_of_the_state(before: list[int]) -> None:
     one, other = ProblemStream(problems(7), 0), ProblemStream(problems(7), 0)

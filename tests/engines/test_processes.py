@@ -21,7 +21,7 @@ from torch.testing import assert_close
 from coderlplus.engines.config import make_config
 
 HELPER = Path(__file__).with_name("processes.py")
-KILLS = int(os.environ.get("CODERLPLUS_KILLS", "2"))
+KILLS = int(os.environ.get("CODERLPLUS_KILLS", "1"))
 STEPS = 5
 PLACES = ("_generate", "_calculate_rewards", "finish_mining", "_compute_loss", "_save_rng_state", "write_checksums", "delete_older")
 SAVED = (2, 4)

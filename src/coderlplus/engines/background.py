@@ -30,7 +30,7 @@ class Background(Generic[Result]):
 
     def result(self, limit_s: float) -> Result:
         """What the function returned; raises what it raised, and `TimeoutError` if it is not done after `limit_s` seconds of waiting."""
-        self._thread.join(limit_s)
+        self._thread.join(min(limit_s, threading.TIMEOUT_MAX))
         if self._thread.is_alive():
             raise TimeoutError
         if self._error is not None:

@@ -155,19 +155,19 @@ def _read(path: Path, files: list[tuple[Path, str]]) -> dict[str, Any]:
     data = _parse(text, str(path))
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: expected settings as `key: value` lines, found {'nothing' if data is None else type(data).__name__}")
-    base = data.pop("base", None)
+    settings: dict[str, Any] = data
+    base = settings.pop("base", None)
     if base is None:
-        return data
+        return settings
     if not isinstance(base, str):
         raise ConfigError(f"{path}{_line(text, 'base')}: base must be the path of a configuration, not {base!r}")
-    return _over(_read(path.parent / base, files), data)
+    return _over(_read(path.parent / base, files), settings)
 
 
-def _over(base: Any, data: Any) -> Any:
+def _over(base: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
     """`data` over `base`, section by section."""
-    if not isinstance(base, dict) or not isinstance(data, dict):
-        return data
-    return base | {key: _over(base.get(key), value) for key, value in data.items()}
+    both = {key: _over(base[key], value) for key, value in data.items() if isinstance(value, dict) and isinstance(base.get(key), dict)}
+    return base | data | both
 
 
 def make_config(data: Mapping[str, Any], where: Any = lambda key: "configuration") -> RunConfig:
@@ -225,11 +225,11 @@ def _check_keys(data: Mapping[str, Any], where: Any) -> None:
                 key = f"{section}.{name}" if section else str(name)
                 raise ConfigError(f"{where(key)}: unknown setting {key!r}; {_hint(str(name), section, sections)}")
     algorithm = str(data.get("algorithm", "grpo"))
-    for section, known in {"trl": functools.partial(trl_fields, algorithm), "lora": lora_fields}.items():
+    for section in ("trl", "lora"):
         part = data.get(section)
         if not isinstance(part, Mapping) or not part:
             continue
-        fields = known()
+        fields = trl_fields(algorithm) if section == "trl" else lora_fields()
         for name in part:
             key = f"{section}.{name}"
             if section == "trl" and name in OWN_TRL_KEYS:

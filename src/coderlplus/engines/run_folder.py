@@ -61,7 +61,7 @@ class RunFolder:
     def latest_checkpoint(self) -> Path | None:
         """The newest checkpoint that can be resumed from; `None` where none was ever finished. Says on stderr which ones are damaged, and raises
         `DataError` when all are."""
-        damaged = []
+        damaged: list[str] = []
         for path in sorted(self.checkpoints.glob("checkpoint-*"), key=checkpoint_step, reverse=True):
             if not is_finished(path):
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 import warnings
@@ -57,9 +58,11 @@ def train(
     settings = trl_settings(config)
     arguments = trl_arguments(settings, config, run)
 
+    counting = copy.deepcopy(tokenizer)  # mining counts tokens while the trainer uses its own; one must not be used by two threads
+
     def fits(content: str) -> bool:
         limit = config.max_prompt_tokens
-        return limit is None or prompt_tokens(tokenizer, conversation(content, config.system_prompt)) <= limit
+        return limit is None or prompt_tokens(counting, conversation(content, config.system_prompt)) <= limit
 
     def prompt(row: Row) -> list[dict[str, str]]:
         return conversation(row.prompt if isinstance(row, AlignmentTask) else user_message(row, config.prompt_template), config.system_prompt)

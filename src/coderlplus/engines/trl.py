@@ -208,8 +208,11 @@ class AlignmentMixin(Saving):
         """The rewards of the last round, which are waited for."""
         generation = self._generation
         assert generation.judging is not None
-        rewards = generation.judging.result(math.inf if math.isinf(self._max_wait_s) else self._max_wait_s + 60)
+        rewards = generation.judging.result(self._max_wait_s + 60)
         generation.judging_s += generation.judging.seconds
+        if generation.judging.seconds > self._max_wait_s:
+            late = sum(reward.value is None for reward in rewards)
+            print(f"judging took more than {self._max_wait_s:g} s: {late} completions of this step have no reward", file=sys.stderr)
         generation.shares[-1].rewards = rewards
         return rewards
 
