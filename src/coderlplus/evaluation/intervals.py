@@ -21,7 +21,7 @@ def clustered(values: Sequence[float], *, z: float = Z) -> Estimate:
 
     With p the mean and v the variance of the values over their number (the variance of the mean, so that samples of one problem count together),
     m = p (1 − p) / v independent trials would be as uncertain, and Wilson's interval is taken for m trials (as Korn and Graubard 1998 for surveys).
-    With one sample a problem m is the number of problems, and this is Wilson's interval; where all values are 0 or all are 1, m is that number too.
+    With one sample a problem m is the number of problems, and this is Wilson's interval; where all values are the same, m is that number too.
 
     >>> clustered([1.0] * 9 + [0.0])
     Estimate(mean=0.9, low=0.5958, high=0.9821)

@@ -21,7 +21,7 @@ function showTitle() {
   document.title = `Evaluation of ${data.model}`;
   byId("title").textContent = document.title;
   const samples = data.benchmarks.reduce((sum, one) => sum + one.samples, 0);
-  byId("meta").append(...[counted(data.benchmarks.length, "benchmark"), counted(samples, "sample"), `from ${data.source}`].map((text) => h("span", {}, text)));
+  byId("meta").append(...[counted(data.benchmarks.length, "benchmark"), counted(samples, "sample"), data.source === "samples" ? "from a file of samples" : `by ${data.source}`].map((text) => h("span", {}, text)));
 }
 
 function shareCell(metric, value, [low, high]) {
