@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help install quickstart quickstart-seeds test lint docs bench test-kills test-pythons clean
+.PHONY: help install quickstart quickstart-seeds test lint docs bench test-kills test-pythons test-data clean
 
 help:
 	@echo "make quickstart        watch the whole loop learn on two CPU cores (about ten minutes)"
 	@echo "make quickstart-seeds  the same over three seeds and with a GRPO + KL control: the numbers of the README"
 	@echo "make test              all tests"
+	@echo "make test-data         the judge on all references and recorded programs that the tests sample (minutes)"
 	@echo "make test-kills        training runs killed at many random places and resumed (minutes)"
 	@echo "make lint              ruff and mypy"
 	@echo "make docs              the documentation, in site/"
@@ -34,6 +35,9 @@ quickstart-seeds: install
 
 test: install
 	$(BIN)/python -m pytest
+
+test-data: install
+	CODERLPLUS_WHOLE=1 $(BIN)/python -m pytest tests/judge/test_datasets.py
 
 test-kills: install
 	CODERLPLUS_KILLS=12 $(BIN)/python -m pytest tests/engines/test_processes.py -o timeout=3600

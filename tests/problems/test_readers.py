@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
+import os
+import pickle
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from coderlplus.errors import DataError
-from coderlplus.problems import read_problems, read_recorded, read_rollouts
+from coderlplus.problems import read_pairs, read_problems, read_recorded, read_rollouts
 from coderlplus.problems.mbpp import entry_point
 from coderlplus.programs import syntax_error
-from coderlplus.records import CheckTest, Problem, Rollout, StdioTest, write_jsonl
+from coderlplus.records import CallTest, CheckTest, Problem, Rollout, StdioTest, write_jsonl
 
 pytestmark = pytest.mark.filterwarnings("ignore:invalid escape sequence")  # in the references of MBPP
 
@@ -118,6 +122,126 @@ def test_the_entry_point_is_what_the_tests_call(tmp_path: Path) -> None:
     assert problem.entry_point == "area"
 
 
+LEETCODE_ROW = {
+    "task_id": "add-two-numbers",
+    "prompt": "from math import *\n\nclass ListNode: ...\n",
+    "completion": "class Solution:\n    def add(self, a): ...",
+    "entry_point": "Solution().add",
+    "starter_code": "class Solution:\n    def add(self, a: Optional[ListNode]) -> List[int]:\n        ",
+    "problem_description": "Add. You may return the answer in any order.",
+    "test": "def check(candidate):\n    assert candidate(a = list_node([1, 2]), b = -inf) == [(1, 'x')]\n"
+    "    assert candidate(tree_node([])) == None\n",
+}
+
+
+def test_leetcode_checks_become_calls(tmp_path: Path) -> None:
+    (problem,) = read_problems(jsonl(tmp_path / "l.jsonl.gz", LEETCODE_ROW))
+    first = CallTest((), [{"$tuple": [1, "x"]}], {"a": {"$list_node": [1, 2]}, "b": {"$float": "-inf"}})
+    assert problem.tests == (first, CallTest((None,), None))
+    assert (problem.problem_id, problem.entry_point, problem.checker) == ("leetcode/add-two-numbers", "Solution().add", "unordered")
+    assert problem.setup_code.endswith("class ListNode: ...\nfrom builtins import abs, pow")
+
+
+def test_leetcode_checks_of_linked_lists_compare_their_values(tmp_path: Path) -> None:
+    check = "def check(candidate):\n    assert is_same_list(candidate(list_node([1])), list_node([2, 3]))\n"
+    (problem,) = read_problems(jsonl(tmp_path / "l.jsonl", LEETCODE_ROW | {"test": check}))
+    assert problem.tests == (CallTest(({"$list_node": [1]},), {"$list_node": [2, 3]}),)
+
+
+@pytest.mark.parametrize(
+    "line", ["assert candidate(1) > 2", "x = candidate(1)\n    assert x == 2", "assert candidate(*[1]) == 1", "assert f(1) == 1"]
+)
+def test_other_leetcode_checks_stay_code(tmp_path: Path, line: str) -> None:
+    check = f"def check(candidate):\n    {line}\n"
+    (problem,) = read_problems(jsonl(tmp_path / "l.jsonl", LEETCODE_ROW | {"test": check}))
+    assert problem.tests == (CheckTest(check),)
+
+
+@pytest.mark.parametrize(
+    ("statement", "returns", "checker"),
+    [
+        ("Return all pairs in any order.", "List[List[int]]", "unordered"),
+        ("The pairs may be returned in any order.", "List[int]", "unordered"),
+        ("Tasks can be done in any order. Return the number of them.", "List[int]", None),
+        ("Return true if they can be put in any order.", "bool", None),
+    ],
+)
+def test_order_is_free_where_the_statement_says_so(tmp_path: Path, statement: str, returns: str, checker: str | None) -> None:
+    row = LEETCODE_ROW | {"problem_description": statement, "starter_code": f"class Solution:\n    def add(self, a: int) -> {returns}:\n"}
+    assert read_problems(jsonl(tmp_path / "l.jsonl", row))[0].checker == checker
+
+
+LCB_ROW = {
+    "question_id": "abc1",
+    "question_content": "Say yes. You may print it in any case.",
+    "starter_code": "",
+    "public_tests": [{"input": "1\n", "output": "YES\n", "testtype": "stdin"}],
+    "model_solutions": [{"model": "m", "code": "print('yes')", "lcb_passed": True}],
+    "human": [{"submission_id": "7", "accepted": "print('YES')", "faulty": "print('NO')"}],
+}
+
+
+def packed(tests: list[dict[str, str]]) -> str:
+    """As LiveCodeBench packs its private tests."""
+    return base64.b64encode(zlib.compress(pickle.dumps(json.dumps(tests)))).decode()
+
+
+def test_livecodebench_rows_with_programs(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "lcb.jsonl", LCB_ROW)
+    (problem,) = read_problems(path)
+    assert (problem.problem_id, problem.tests, problem.checker) == ("livecodebench/abc1", (StdioTest("1\n", "YES\n"),), "case_insensitive")
+    programs = [(item.rollout.rollout_id, item.is_solved) for item in read_recorded(path)]
+    assert programs == [("lcb/abc1/m", True), ("lcb/abc1/human/7/accepted", True), ("lcb/abc1/human/7/faulty", False)]
+    assert [problem.problem_id for problem, _ in read_pairs(path, path)] == ["livecodebench/abc1"] * 3
+
+
+def test_livecodebench_release_rows(tmp_path: Path) -> None:
+    row = {
+        "question_id": "9",
+        "question_content": "Add.",
+        "starter_code": "class Solution:\n    def helper(self): ...\n    def add(self, a: int, b: List[int]) -> int:\n        ",
+        "public_test_cases": json.dumps([{"input": "1\n[2]", "output": "3", "testtype": "functional"}]),
+        "private_test_cases": packed([{"input": "4\n[5, null]", "output": "[1.5]", "testtype": "functional"}]),
+        "metadata": json.dumps({"func_name": "add"}),
+    }
+    (problem,) = read_problems(jsonl(tmp_path / "lcb.jsonl", row))
+    assert problem.tests == (CallTest((1, [2]), 3), CallTest((4, [5, None]), [1.5]))
+    assert problem.entry_point == "Solution().add"
+
+
+class Evil:
+    def __reduce__(self) -> Any:
+        return os.mkdir, ("evil",)
+
+
+def test_nothing_in_packed_tests_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    evil = base64.b64encode(zlib.compress(pickle.dumps(Evil()))).decode()
+    with pytest.raises(DataError, match=r"lcb.jsonl:1: the pickled tests name posix.mkdir; only text is read"):
+        read_problems(jsonl(tmp_path / "lcb.jsonl", LCB_ROW | {"private_test_cases": evil}))
+    assert not Path("evil").exists()
+
+
+@pytest.mark.parametrize(
+    "packed", ["not base64!", base64.b64encode(b"not zlib").decode(), base64.b64encode(zlib.compress(b"no pickle")).decode(), "3"]
+)
+def test_damaged_packed_tests_are_named_with_their_line(tmp_path: Path, packed: str) -> None:
+    with pytest.raises(DataError, match=r"lcb.jsonl:1: "):
+        read_problems(jsonl(tmp_path / "lcb.jsonl", LCB_ROW | {"private_test_cases": packed}))
+
+
+def test_code_contests_is_a_list_of_statements_with_tests(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    row = {"problem": " Print it.\nYou can print each letter in any case (upper or lower). ", "tests": {"inputs": ["1", "2"], "outputs": ["A", "b"]}}
+    path.write_text(json.dumps([row]))
+    (problem,) = read_problems(path)
+    assert problem.tests == (StdioTest("1", "A"), StdioTest("2", "b"))
+    assert problem.checker == "case_insensitive"
+    path.write_text(json.dumps([row, row | {"problem": "x", "tests": {"inputs": ["1"], "outputs": []}}]))
+    with pytest.raises(DataError, match=r"c.json: row 2: 1 inputs and 0 outputs do not match"):
+        read_problems(path)
+
+
 def test_coderlplus_records_are_read_too(tmp_path: Path) -> None:
     problem = Problem(problem_id="p", statement="Say hi.", tests=(StdioTest("", "hi\n"),))
     rollout = Rollout(rollout_id="r", problem_id="p", completion="print('hi')")
@@ -177,6 +301,13 @@ def test_the_public_sets_are_read_whole(shared: Path, file: str, count: int) -> 
         assert problem.reference is not None
         assert syntax_error(problem.reference) is None
         assert all(isinstance(test, CheckTest) and syntax_error(test.code) is None for test in problem.tests)
+
+
+@pytest.mark.parametrize(("file", "count", "tests"), [("lcb/lcb_dev.jsonl.gz", 425, 1100), ("code_contests/test_code_contests.json.gz", 165, None)])
+def test_the_public_sets_of_scripts_are_read_whole(shared: Path, file: str, count: int, tests: int | None) -> None:
+    problems = read_problems(shared / "data" / file)
+    assert len(problems) == count
+    assert tests in (None, sum(len(problem.tests) for problem in problems))
 
 
 @pytest.mark.parametrize(("name", "count", "solved"), [("seed_mbpp_codellama", 500, 256), ("seed_humaneval_starcoder", 164, 64)])
