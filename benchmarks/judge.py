@@ -1,131 +1,105 @@
-"""CPU milliseconds per judged program, against a process per test (`subprocess.run`) and the floor.
+"""CPU milliseconds per judged program, and programs per second, against other judges and the floor.
 
-    python benchmarks/judge.py [--programs 200] [--rounds 3]
+    python benchmarks/judge.py [--programs 200] [--rounds 5] [--livecodebench CHECKOUT] [--coderlplus-published CHECKOUT]
 
-All ways take turns in one run; the median of the rounds is shown. CPU time counts everything: this process, the fork servers and the programs. It is
-steadier than wall time on a machine that does other things too. *Floor* is fork, exit and wait of an interpreter with the same modules loaded;
-*confined floor* adds the layers of isolation and one reply.
+Every way judges the same programs one at a time; all take turns in one run, and the median of the rounds is shown. CPU time counts everything: the
+process that asks, its helpers and the programs. It is steadier than wall time on a machine that does other things too, but it grows too when others
+use the caches: compare ratios of one run. The *floor* is a fork of an interpreter with the same modules loaded, the same confinement, and the program
+run on its inputs, with nothing compared, watched or reported; `fork alone` is the same without confinement.
+
+A way whose library or checkout is not there is left out. `pip install --constraint constraints.txt '.[bench]'` brings evalplus.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
+import importlib.util
+import json
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from coderlplus.judge import Judge
-from coderlplus.records import CallTest, CheckTest, Problem, Rollout, StdioTest, Test
-from coderlplus.sandbox import Job, Sandbox
-from coderlplus.sandbox.zygote import PRELOADED
+COLUMNS = (("trivial", 1), ("trivial", 5), ("10ms", 1), ("10ms", 5))
+SLOW = {"LiveCodeBench", "published CodeRL+", "subprocess.run"}
+"""Measured on a tenth of the programs."""
 
-WORK = {"trivial": "", "10 ms": "\nfor _ in range(160_000): n += 1\nn -= 160_000\n"}
-STDIO = "n = int(input()){work}\nprint(n * 2)"
-CALL = "def f(n):{work}\n    return n * 2"
-FLOOR = f"""
-import gc, os, resource, sys
-for name in {PRELOADED!r}.split(): __import__(name)
-gc.collect(); gc.freeze(); gc.disable()
-for _ in range(int(sys.argv[1])):
-    pid = os.fork()
-    if pid == 0: os._exit(0)
-    os.waitpid(pid, 0)
-used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-print(sum(u.ru_utime + u.ru_stime for u in used))
-"""
+
+class Driver:
+    """A way of judging in a process of its own."""
+
+    def __init__(self, name: str, arguments: list[str]) -> None:
+        command = [sys.executable, str(Path(__file__).with_name("judge_ways.py")), name, *arguments]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def measure(self, work: str, tests: int, count: int) -> tuple[float, float]:
+        """CPU ms per program and programs per second."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(work, tests, count, file=self.process.stdin, flush=True)
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"{self.process.args!r} ended: see above")
+        cpu_s, wall_s = map(float, line.split())
+        return 1000 * cpu_s / count, count / wall_s
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--programs", type=int, default=200, help="programs per measurement")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--livecodebench", metavar="CHECKOUT", help="a checkout of LiveCodeBench")
+    parser.add_argument("--coderlplus-published", metavar="CHECKOUT", help="a checkout of the published CodeRL+")
+    parser.add_argument("--json", metavar="FILE", help="write the medians there too")
     settings = parser.parse_args()
-    count = settings.programs
-    with Sandbox(workers=1) as sandbox:
-        judge = Judge(sandbox)
-        ways: dict[str, Callable[[], float]] = {
-            "floor": lambda: floor(count),
-            "confined floor": lambda: own_cpu_s(sandbox, lambda: sandbox.run([Job(guest="coderlplus.judge.guest:echo")] * count)),
-        }
-        for name, work in WORK.items():
-            for tests in (1, 5):
-                label = f"{name}, {tests} test{'s' * (tests > 1)}"
-                stdio, call = STDIO.format(work=work), CALL.format(work=work.replace("\n", "\n    "))
-                of_stdio = [StdioTest(f"{i}\n", f"{2 * i}\n") for i in range(tests)]
-                of_calls = [CallTest((i,), 2 * i) for i in range(tests)]
-                of_checks = [CheckTest(f"assert f({i}) == {2 * i}") for i in range(tests)]
-                ways[f"stdio: {label}"] = judged(sandbox, judge, stdio, of_stdio, count)
-                ways[f"calls: {label}"] = judged(sandbox, judge, call, of_calls, count)
-                ways[f"checks: {label}"] = judged(sandbox, judge, call, of_checks, count)
-                ways[f"subprocess.run: {label}"] = in_subprocesses(stdio, tests, max(5, count // 20))
-        rounds: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(settings.rounds):
-            for name, way in ways.items():
-                rounds[name].append(1000 * way() / (max(5, count // 20) if name.startswith("subprocess") else count))
-    table = Table(
-        "", "CPU ms per program", "× confined floor", title=f"{count} programs, median of {settings.rounds} rounds, Python {sys.version.split()[0]}"
-    )
-    base = statistics.median(rounds["confined floor"])
-    for name, values in rounds.items():
-        median = statistics.median(values)
-        table.add_row(name, f"{median:.2f}", f"{median / base:.2f}")
-    Console().print(table)
+    arguments: dict[str, list[str]] = {name: [] for name in ("fork alone", "floor", "coderlplus, stdio", "coderlplus, calls", "coderlplus, checks")}
+    if importlib.util.find_spec("evalplus"):
+        arguments["evalplus"] = []
+    arguments["human-eval style"] = []
+    if settings.livecodebench:
+        arguments["LiveCodeBench"] = [settings.livecodebench]
+    if settings.coderlplus_published:
+        arguments["published CodeRL+"] = [settings.coderlplus_published]
+    arguments["subprocess.run"] = []
+    drivers = {name: Driver(name, extra) for name, extra in arguments.items()}
+    measured: dict[str, dict[tuple[str, int], list[tuple[float, float]]]] = {name: {column: [] for column in COLUMNS} for name in drivers}
+    for _ in range(settings.rounds):
+        for work, tests in COLUMNS:
+            for name, driver in drivers.items():
+                count = max(5, settings.programs // 10) if name in SLOW else settings.programs
+                measured[name][work, tests].append(driver.measure(work, tests, count))
+    for driver in drivers.values():
+        driver.close()
+    medians = {
+        name: {column: tuple(statistics.median(values) for values in zip(*rounds, strict=True)) for column, rounds in columns.items()}
+        for name, columns in measured.items()
+    }
+    print_table(medians, settings.programs, settings.rounds)
+    if settings.json:
+        flat = {name: {f"{tests} {work}": values for (work, tests), values in columns.items()} for name, columns in medians.items()}
+        Path(settings.json).write_text(json.dumps(flat, indent=1) + "\n", encoding="utf-8")
 
 
-def judged(sandbox: Sandbox, judge: Judge, program: str, tests: list[Test], count: int) -> Callable[[], float]:
-    problem = Problem(problem_id="p", statement="", tests=tuple(tests), entry_point="f")
-
-    def way() -> float:
-        pairs = [
-            (problem, Rollout(rollout_id=str(i), problem_id="p", program=f"{program}\nserial = {time.perf_counter_ns() + i}")) for i in range(count)
-        ]
-        return own_cpu_s(sandbox, lambda: _all_pass(judge, pairs))
-
-    return way
-
-
-def _all_pass(judge: Judge, pairs: list[tuple[Problem, Rollout]]) -> None:
-    assert all(verdict.passed for verdict in judge.judge_many(pairs))
-
-
-def own_cpu_s(sandbox: Sandbox, action: Callable[[], object]) -> float:
-    """CPU time of this process, the fork servers and their children during an action."""
-
-    def used() -> float:
-        here = resource.getrusage(resource.RUSAGE_SELF)
-        return here.ru_utime + here.ru_stime + sum(_process_cpu_s(pid) for pid in sandbox.processes())
-
-    before = used()
-    action()
-    return used() - before
-
-
-def _process_cpu_s(pid: int) -> float:
-    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]
-    return sum(map(int, ticks)) / 100
-
-
-def in_subprocesses(program: str, tests: int, count: int) -> Callable[[], float]:
-    def way() -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        for _ in range(count):
-            for i in range(tests):
-                subprocess.run([sys.executable, "-c", program], input=f"{i}\n", capture_output=True, text=True, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    return way
-
-
-def floor(count: int) -> float:
-    return float(subprocess.run([sys.executable, "-I", "-c", FLOOR, str(count)], capture_output=True, text=True, check=True).stdout)
+def print_table(medians: dict[str, dict[tuple[str, int], tuple[float, ...]]], programs: int, rounds: int) -> None:
+    title = f"CPU ms per program (× floor); programs per second. {programs} programs, median of {rounds} rounds, Python {sys.version.split()[0]}"
+    table = Table("", *(f"{tests} test{'s' * (tests > 1)}, {work}" for work, tests in COLUMNS), title=title)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, columns in medians.items():
+        cells = []
+        for column in COLUMNS:
+            cpu_ms, per_s = columns[column]
+            cells.append(f"{cpu_ms:.2f} ({cpu_ms / medians['floor'][column][0]:.2f}) {per_s:5.0f}/s")
+        table.add_row(name, *cells)
+    Console(width=150).print(table)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Standard library only. Every claim made here can be forged by the program, and m
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import builtins
 import itertools
@@ -27,6 +28,13 @@ _ITERATORS += (type(iter(range(0))), *(kind for kind in vars(itertools).values()
 """Returned iterators travel as their items."""
 _VIEWS = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
 """So do views of dicts, and become such a view again."""
+
+
+REHEARSALS: dict[str, Any] = {
+    "run_stdio": {"setup_code": "", "program": "n = int(input())\nprint(n)", "stdins": ["1\n"]},
+    "run_calls": {"setup_code": "", "program": "def f(n): return n", "entry_point": "f", "calls": [{"args": [1], "kwargs": {}}]},
+}
+"""Jobs that a fork server runs itself before it forks for the first time."""
 
 
 def echo(payload: Any, host: Any) -> None:
@@ -54,7 +62,7 @@ def run_stdio(payload: Mapping[str, Any], host: Any) -> None:
         for copy, fd in spare:  # the program may have closed them
             os.dup2(copy, fd)
         host.reply(ending | {"stdout": os.fstat(1).st_size})
-        if threading.active_count() > 1:
+        if _thread._count():
             return
 
 
@@ -84,9 +92,10 @@ def _run_script(code: list[types.CodeType], module: types.ModuleType) -> dict[st
         ending["exit_code"] = 0 if error.code is None else error.code & 255 if type(error.code) is int else 1
     except BaseException as error:
         ending = {"exit_code": 1} | describe(error)
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
+    if _thread._count():
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join()
     if died:
         ending["thread"] = died[0]
     atexit._run_exitfuncs()

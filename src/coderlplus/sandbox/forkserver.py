@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,7 +18,7 @@ from typing import Any
 
 from coderlplus.errors import SandboxError
 from coderlplus.sandbox.jobs import EndingName, Job, Outcome
-from coderlplus.sandbox.zygote import ANSWER, END, KILLED, OUT_OF_MEMORY, REQUEST, WAITING
+from coderlplus.sandbox.zygote import ANSWER, BUSY, END, KILLED, OUT_OF_MEMORY, REQUEST, WAITING
 
 _ZYGOTE = Path(__file__).with_name("zygote.py")
 _PACKAGE = Path(__file__).parents[1]
@@ -25,6 +27,9 @@ _SLACK_S = 30.0
 """How long beyond the wall limits of a job its fork server may be silent before it counts as broken."""
 _STDERR_BYTES = 4000
 _MAX_ANSWER = 1 << 16
+_MAX_NESTING = 400
+"""Levels of JSON in a reply. Values have at most a hundred, each up to three of JSON; whoever works on replies may recurse."""
+_STRING, _NO_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"'), re.compile(rb"[^][{}]+")
 
 
 class ForkServer:
@@ -85,8 +90,9 @@ class ForkServer:
             self.connection.settimeout(max(each.limits.wall_s for each in jobs) + _SLACK_S)
             socket.send_fds(self.connection, [request], files)
             message = self._message()
-            if message == WAITING:
-                on_waiting()
+            while message in (WAITING, BUSY):
+                if message == WAITING:
+                    on_waiting()
                 message = self._message()
             if len(message) != len(jobs) * ANSWER.size:
                 raise ValueError(f"{len(message)} bytes are no answer of the fork server")
@@ -180,14 +186,22 @@ def _memory_file(data: bytes) -> int:
 
 
 def _parse(replies: bytes) -> Iterator[Any]:
-    """The JSON values of the lines that are whole and well-formed, up to the first that is not."""
+    """The JSON values of the lines that are whole, well-formed and not nested too deeply, up to the first that is not."""
     for line in replies.split(b"\n")[:-1]:
         if line + b"\n" in (END, OUT_OF_MEMORY):
             return
         try:
+            if line.count(b"[") + line.count(b"{") > _MAX_NESTING and _nesting(line) > _MAX_NESTING:
+                return
             yield json.loads(line.decode("utf-8", "surrogatepass"))
         except (ValueError, RecursionError):
             return
+
+
+def _nesting(line: bytes) -> int:
+    """Levels of a JSON text; of what is none, any number."""
+    brackets = _NO_BRACKETS.sub(b"", _STRING.sub(b"", line))
+    return max(itertools.accumulate(1 if bracket in b"[{" else -1 for bracket in brackets), default=0)
 
 
 def import_paths() -> list[str]:

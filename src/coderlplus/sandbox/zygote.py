@@ -11,7 +11,6 @@ another program. When the other end of the socket closes, it kills its children 
 from __future__ import annotations
 
 import builtins
-import contextlib
 import gc
 import importlib.machinery
 import importlib.util
@@ -36,7 +35,7 @@ PRELOADED = (
     "textwrap threading time traceback types typing"
 )
 END, OUT_OF_MEMORY = b"end\n", b"memory\n"
-WAITING = b"waiting"
+WAITING, BUSY = b"waiting", b"busy"
 REQUEST = struct.Struct("=96sddqqq")
 """Guest, CPU and wall limit in s, memory in bytes, most bytes of any file, bytes of the payload."""
 ANSWER = struct.Struct("=iBddq?")
@@ -96,15 +95,19 @@ class Host:
         self._file, self._reader, self._writer, self._text = io.FileIO, io.BufferedReader, io.BufferedWriter, io.TextIOWrapper
 
     def reply(self, value: object) -> None:
-        data = memoryview(self._encode(value).encode("utf-8", "surrogatepass") + b"\n")
-        while data:
-            data = data[self._write(REPLIES, data) :]
+        data = self._encode(value).encode("utf-8", "surrogatepass") + b"\n"
+        written = self._write(REPLIES, data)
+        while written < len(data):
+            written += self._write(REPLIES, data[written:])
 
     def open_streams(self) -> None:
-        """Put fresh text streams on the descriptors 0, 1 and 2 into `sys`."""
-        stdin = self._text(self._reader(self._file(0, "r", closefd=False)), "utf-8", "surrogateescape")
-        stdout = self._text(self._writer(self._file(1, "w", closefd=False)), "utf-8", "surrogateescape")
-        stderr = self._text(self._writer(self._file(2, "w", closefd=False)), "utf-8", "backslashreplace")
+        """Put fresh text streams on the descriptors 0, 1 and 2 into `sys`, with the names and modes that they have in any program."""
+        raw_stdin, raw_stdout, raw_stderr = self._file(0, "r", closefd=False), self._file(1, "w", closefd=False), self._file(2, "w", closefd=False)
+        raw_stdin.name, raw_stdout.name, raw_stderr.name = "<stdin>", "<stdout>", "<stderr>"
+        stdin = self._text(self._reader(raw_stdin), "utf-8", "surrogateescape")
+        stdout = self._text(self._writer(raw_stdout), "utf-8", "surrogateescape")
+        stderr = self._text(self._writer(raw_stderr), "utf-8", "backslashreplace")
+        stdin.mode, stdout.mode, stderr.mode = "r", "w", "w"
         sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__ = stdin, stdout, stderr  # type: ignore[misc]
 
 
@@ -144,10 +147,12 @@ class Child:
             gc.enable()
             payload = os.read(PAYLOAD, self.payload_bytes)
             os.close(PAYLOAD)
-            FUNCTIONS[self.guest](DECODE(payload.decode())[0], HOST)
-            for stream in (sys.stdout, sys.stderr):
-                with contextlib.suppress(Exception):
-                    stream.flush()
+            FUNCTIONS[self.guest](DECODE(payload.decode(), 0)[0], HOST)
+            try:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            except Exception:
+                pass
             os.write(REPLIES, END)
             status = 0
         except MemoryError:
@@ -169,6 +174,22 @@ class Child:
             fields = file.read().rpartition(b")")[2].split()
         threads, pages = int(fields[17]), int(fields[21])
         return pages * PAGE_BYTES - BASE_BYTES + (threads - 1) * THREAD_BYTES > self.memory_bytes
+
+    def held_up_s(self) -> float:
+        """How long it was ready to run and the machine did not let it, for the thread with which that was longest.
+
+        Without end if one is ready now: it may have been so for any time; and should it run, it is CPU time that counts."""
+        longest = 0
+        try:
+            for thread in os.listdir(f"/proc/{self.pid}/task"):  # noqa: PTH208
+                with open(f"/proc/{self.pid}/task/{thread}/stat", "rb") as file:  # noqa: PTH123
+                    if file.read().rpartition(b") ")[2].startswith(b"R"):
+                        return float("inf")
+                with open(f"/proc/{self.pid}/task/{thread}/schedstat", "rb") as file:  # noqa: PTH123
+                    longest = max(longest, int(file.read().split()[1]))
+        except OSError:  # a thread has ended, or this kernel does not keep count
+            pass
+        return longest / 1e9
 
     def time_left_s(self, now: float) -> float:
         return min(self.cpu_limit_s - self.used_cpu_s(), self.wall_limit_s - (now - self.started))
@@ -195,13 +216,15 @@ class Child:
 def supervise(children: list[Child], connection: socket.socket, poll: select.poll) -> None:
     """Wait for all children.
 
-    Those beyond their limits are killed (memory is looked at ten times a second: what is shorter than that is bounded by address space), the second
-    one when the first has ended, and all of them when the other end of the connection is gone.
+    Those beyond their limits are killed, the second one when the first has ended, and all of them when the other end of the connection is gone.
+    Memory is looked at ten times a second: what is shorter than that is bounded by address space. Wall time for which a program was ready to run, on
+    a machine that was busy with others, does not count.
     """
     running = {child.pidfd: child for child in children}
     for pidfd in running:
         poll.register(pidfd, select.POLLIN)
     next_check = children[0].started + MEMORY_CHECK_S
+    next_word = 0.0
     waits = False
     timeout_s = min(MEMORY_CHECK_S, *(min(child.cpu_limit_s, child.wall_limit_s) for child in children))
     while True:
@@ -223,8 +246,14 @@ def supervise(children: list[Child], connection: socket.socket, poll: select.pol
         if check:
             next_check = now + MEMORY_CHECK_S
         left = [next_check - now]
+        held_up_s = 0.0
+        if any(now - child.started >= child.wall_limit_s for child in running.values()):
+            held_up_s = sum(child.held_up_s() for child in running.values())
+            if now >= next_word:
+                next_word = now + WORD_S
+                connection.send(BUSY)
         for child in running.values():
-            seconds = child.time_left_s(now)
+            seconds = child.time_left_s(now - held_up_s)
             if seconds <= 0 and not child.killed:
                 child.kill("time")
             elif check and not child.killed and child.over_memory():
@@ -233,8 +262,9 @@ def supervise(children: list[Child], connection: socket.socket, poll: select.pol
         timeout_s = min(left)
         wall_s = now - children[0].started
         if not waits and wall_s > WAITS_AFTER_S and sum(child.used_cpu_s() for child in running.values()) < WAITS_SHARE * wall_s:
-            waits = True
-            connection.send(WAITING)
+            waits = sum(child.held_up_s() for child in running.values()) < WAITS_SHARE * wall_s
+            if waits:
+                connection.send(WAITING)
 
 
 def serve(connection: socket.socket, confinement: Any, guests: _Guests) -> None:
@@ -271,11 +301,31 @@ def serve(connection: socket.socket, confinement: Any, guests: _Guests) -> None:
 
 
 def _load(guests: _Guests, guest: bytes) -> Callable[[Any, Host], object]:
-    module, _, function = guest.rstrip(b"\0").decode().partition(":")
-    loaded: Callable[[Any, Host], object] = getattr(guests.load(module), function)
+    name, _, function = guest.rstrip(b"\0").decode().partition(":")
+    module = guests.load(name)
+    loaded: Callable[[Any, Host], object] = getattr(module, function)
+    if function in getattr(module, "REHEARSALS", ()):
+        _rehearse(loaded, module.REHEARSALS[function])  # type: ignore[attr-defined]
     gc.collect()
     gc.freeze()
     return loaded
+
+
+def _rehearse(function: Callable[[Any, Host], object], payload: Any) -> None:
+    """Run a job of our own here, on files of its own: what the first run makes once and for all need not be made by every child."""
+    main_module = sys.modules["__main__"]
+    kept = [os.dup(fd) for fd in range(JOB_FILES)]
+    for _ in range(2):
+        for fd in range(JOB_FILES):
+            file = os.memfd_create("rehearsal")
+            os.dup2(file, fd)
+            os.close(file)
+        function(payload, HOST)
+        HOST.open_streams()
+    for fd, copy in enumerate(kept):
+        os.dup2(copy, fd)
+        os.close(copy)
+    sys.modules["__main__"] = main_module
 
 
 def _arrange_descriptors(connection_fd: int) -> socket.socket:
@@ -303,7 +353,7 @@ def _open_streams() -> None:
 _BUILTINS = dict(vars(builtins))
 FUNCTIONS: dict[bytes, Callable[[Any, Host], object]] = {}
 HOST = Host()
-DECODE = json.JSONDecoder().raw_decode
+DECODE = json.JSONDecoder().scan_once
 ONE = struct.pack("Q", 1)
 PAYLOAD, REPLIES, READY, RULESET, PEER, FIRST_FREE = 3, 4, 5, 6, 7, 8
 """File descriptors in a child, after the standard ones."""
@@ -313,6 +363,8 @@ PAGE_BYTES = resource.getpagesize()
 THREAD_BYTES = 256 << 10
 """What a thread counts as memory: it takes some 40 kB of the kernel's, and a place in the table of processes."""
 MEMORY_CHECK_S = 0.1
+WORD_S = 5.0
+"""A job that takes longer than its wall limit, because the machine is busy, is said to be alive so often (`BUSY`)."""
 WAITS_AFTER_S, WAITS_SHARE = 0.5, 0.1
 """A job has used less than this share of the time after this time: it waits, and another may run instead."""
 OPEN_FD_BOUND = 256

@@ -1,0 +1,208 @@
+"""Python values → tagged values. By exact types, calling no method of the program. Standard library only: this file also runs inside the sandbox."""
+
+from __future__ import annotations
+
+import json
+import math
+import types
+from collections import Counter, OrderedDict, defaultdict, deque
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from coderlplus.sandbox import nodes
+
+Tagged = Any
+"""A tagged value: plain JSON or an object with one of the tags above."""
+
+MAX_DEPTH = 100
+"""Levels of nesting that are encoded, decoded and compared."""
+BUDGET = 1_000_000
+"""Default size of an encoded value: one for each item of a container, each character of a string, each byte."""
+
+_DICTS = (dict, defaultdict, OrderedDict, Counter)
+_SEQUENCES: dict[type, str | None] = {list: None, tuple: "$tuple", set: "$set", frozenset: "$frozenset", deque: "$deque"}
+_INT_BITS = 14_000
+"""Longest integer written as JSON does: CPython converts at most 4,300 digits."""
+# Taken here and in C, where a program that shares the process cannot patch them
+_isfinite, _Member, _GetSet = math.isfinite, types.MemberDescriptorType, types.GetSetDescriptorType
+_json_chunks = json.encoder.c_make_encoder(None, None, json.encoder.encode_basestring_ascii, None, ": ", ", ", True, False, True)  # type: ignore[attr-defined]
+_name_of = type.__dict__["__name__"].__get__
+_mro_of = type.__dict__["__mro__"].__get__
+_module_of = type.__dict__["__module__"].__get__
+_dict_of = type.__dict__["__dict__"].__get__
+_args_of = BaseException.__dict__["args"].__get__
+
+
+def encode(value: object, budget: int = BUDGET, *, by_value: bool = False) -> Tagged:
+    """The tagged form of any Python value; never raises for a value, whatever it is.
+
+    `budget` bounds the size of the result (see `BUDGET`): what does not fit is cut as a whole and leaves a `{"$cut": ...}`. With `by_value`, an
+    object that stands for plain data is that data: a `ListNode` or `TreeNode`, a named tuple and any other instance of a subclass of int, float, str,
+    tuple, list, dict, set; a number of numpy.
+
+    >>> encode([1, (2.5, None), {3, 1}, {"a": b"x"}, {1: float("inf")}])
+    [1, {'$tuple': [2.5, None]}, {'$set': [1, 3]}, {'a': {'$bytes': '78'}}, {'$dict': [[1, {'$float': 'inf'}]]}]
+    >>> class Point:
+    ...     def __init__(self): self.x = 1
+    >>> encode(Point())
+    {'$object': 'Point', 'fields': {'x': 1}}
+    >>> encode("long" * 100, budget=50)
+    {'$cut': 'str of 400'}
+    """
+    return _Encoder(budget, by_value).encode(value, 0)
+
+
+class _Encoder:
+    def __init__(self, budget: int, by_value: bool) -> None:
+        self.left = budget
+        self.by_value = by_value
+        self.open: dict[int, int] = {}
+
+    def encode(self, value: Any, depth: int) -> Tagged:
+        kind = type(value)
+        if value is None or kind is bool:
+            return value
+        if kind is int:
+            if value.bit_length() <= _INT_BITS:
+                return value if value.bit_length() < 64 or self._take(value.bit_length() // 4) else {"$cut": "int"}
+            return {"$int": hex(value)} if self._take(value.bit_length() // 4) else {"$cut": "int"}
+        if kind is float:
+            return value if _isfinite(value) else {"$float": str(value)}
+        if kind is str:
+            return value if self._take(len(value)) else {"$cut": f"str of {len(value)}"}
+        if kind in _SEQUENCES or kind in _DICTS:
+            return self._container(value, kind, depth)
+        if kind is bytes or kind is bytearray:
+            return {f"${_name_of(kind)}": value.hex()} if self._take(len(value)) else {"$cut": f"{_name_of(kind)} of {len(value)}"}
+        if kind is complex:
+            return {"$complex": [self.encode(value.real, depth), self.encode(value.imag, depth)]}
+        if kind is range:
+            return {"$range": [self.encode(part, depth) for part in (value.start, value.stop, value.step)]}
+        if kind is Decimal:
+            text = Decimal.__str__(value)
+            return {"$decimal": text} if self._take(len(text)) else {"$cut": "Decimal"}
+        if kind is Fraction:
+            return {"$fraction": [self.encode(value.numerator, depth), self.encode(value.denominator, depth)]}
+        return self._object(value, kind, depth)
+
+    def _take(self, size: int) -> bool:
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+    def _container(self, value: Any, kind: type, depth: int) -> Tagged:
+        name = _name_of(kind)
+        if id(value) in self.open:
+            return {"$cycle": self.open[id(value)]}
+        if depth >= MAX_DEPTH or not self._take(len(value)):
+            return {"$cut": f"{name} of {len(value)}"}
+        self.open[id(value)] = depth
+        try:
+            if kind in _DICTS:
+                items = [(key, item) for key, item in dict.items(value)]
+                if all(type(key) is str and not key.startswith("$") for key, _ in items):
+                    return {(key if self._take(len(key)) else key[:8] + "…"): self.encode(item, depth + 1) for key, item in items}
+                return {"$dict": [[self.encode(key, depth + 1), self.encode(item, depth + 1)] for key, item in items]}
+            encoded = [self.encode(item, depth + 1) for item in list(value)]
+        except RuntimeError:  # changed by another thread while it was read
+            return {"$cut": f"{name} of {len(value)}"}
+        finally:
+            del self.open[id(value)]
+        tag = _SEQUENCES[kind]
+        if tag in ("$set", "$frozenset"):
+            encoded.sort(key=text_of)
+        return encoded if tag is None else {tag: encoded}
+
+    def _object(self, value: Any, kind: type, depth: int) -> Tagged:
+        name = str.__str__(_name_of(kind))
+        if id(value) in self.open:
+            return {"$cycle": self.open[id(value)]}
+        if kind in _OPAQUE or any(base is type for base in _mro_of(kind)):
+            return {"$object": name, "fields": {}}
+        if self.by_value:
+            if name in nodes.FIELDS:
+                return self._nodes(value, name, depth)
+            plain = _base_value(value, kind)
+            if plain is not None:
+                return self.encode(plain, depth) if self._take(1) else {"$cut": name}
+        fields = _fields(value, kind)
+        if depth >= MAX_DEPTH or not self._take(1 + len(fields)):
+            return {"$cut": name}
+        self.open[id(value)] = depth
+        try:
+            return {"$object": name, "fields": {key: self.encode(item, depth + 1) for key, item in fields.items()}}
+        finally:
+            del self.open[id(value)]
+
+    def _nodes(self, root: Any, name: str, depth: int) -> Tagged:
+        items = nodes.values_of(name, root, lambda node: _fields(node, type(node)), self.left)
+        if items is None or depth >= MAX_DEPTH or not self._take(len(items)):
+            return {"$cut": name}
+        self.open[id(root)] = depth
+        try:
+            return {nodes.TAGS[name]: [self.encode(item, depth + 1) for item in items]}
+        finally:
+            del self.open[id(root)]
+
+
+_BASES: dict[type, Any] = {
+    int: int.__int__,
+    float: float.__float__,
+    str: str.__str__,
+    tuple: lambda value: tuple(tuple.__iter__(value)),
+    list: lambda value: list(list.__iter__(value)),
+    dict: lambda value: dict(dict.items(value)),
+    set: lambda value: set(set.__iter__(value)),
+    frozenset: lambda value: frozenset(frozenset.__iter__(value)),
+}
+
+
+def _base_value(value: Any, kind: type) -> Any:
+    """The value of an instance of a subclass of a builtin type or of a numpy number; `None` for anything else."""
+    for base in _mro_of(kind):
+        if base in _BASES:
+            return _BASES[base](value)
+        if _name_of(base) == "generic":
+            try:
+                plain = value.item() if _module_of(base) == "numpy" else None
+            except BaseException:  # a class of the program that only looks like numpy's
+                return None
+            return plain if type(plain) in (bool, int, float, complex, str) else None
+    return None
+
+
+_OPAQUE = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, types.GeneratorType)
+
+
+def _fields(value: Any, kind: type) -> dict[str, Any]:
+    """The attributes that an instance holds itself, read past properties and `__getattribute__`; those of a named tuple and an exception too."""
+    fields: dict[str, Any] = {}
+    mro = _mro_of(kind)
+    spaces = [_dict_of(base) for base in mro]
+    for base, space in zip(reversed(mro), reversed(spaces), strict=True):
+        if base is tuple:
+            names = next((space["_fields"] for space in spaces if "_fields" in space), None)
+            if type(names) is tuple and len(names) == tuple.__len__(value) and all(type(key) is str for key in names):
+                fields.update(zip(names, tuple.__iter__(value), strict=True))
+        elif base is BaseException:
+            fields["args"] = _args_of(value)
+        for key, member in space.items():
+            if type(member) is _Member and "__module__" in space and not key.startswith("__"):
+                try:
+                    fields[key] = member.__get__(value)
+                except AttributeError:
+                    continue
+            elif key == "__dict__" and type(member) is _GetSet:
+                own = member.__get__(value)
+                if type(own) is dict:
+                    fields.update({key: item for key, item in dict.items(own) if type(key) is str and not key.startswith("__")})
+    return fields
+
+
+def text_of(tagged: Tagged) -> str:
+    """One text for each value, `1` and `1.0` the same, `"1"` another."""
+    if type(tagged) is float and tagged.is_integer():
+        tagged = int(tagged)
+    return "".join(_json_chunks(tagged, 0))
