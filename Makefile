@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help install quickstart quickstart-seeds test lint docs bench test-kills test-pythons test-data clean
+.PHONY: help install quickstart quickstart-seeds test lint docs bench soak test-kills test-pythons test-data clean
 
 help:
 	@echo "make quickstart        watch the whole loop learn on two CPU cores (about ten minutes)"
@@ -15,6 +15,7 @@ help:
 	@echo "make docs              the documentation, in site/"
 	@echo "make test-pythons PYTHONS='...'  sandbox, judge and tracing under other interpreters that have coderlplus and pytest"
 	@echo "make bench             benchmarks of judge and tracer, printed as tables"
+	@echo "make soak              the judge on 200,000 programs, honest and hostile, and 20,000 of random bytes (half an hour and more)"
 	@echo "make install           only the environment (.venv)"
 
 install: $(STAMP)
@@ -58,6 +59,10 @@ bench: install
 	$(BIN)/python benchmarks/judge.py
 	$(BIN)/python benchmarks/tracing.py
 	$(BIN)/python benchmarks/step_overhead.py
+
+soak: install
+	$(BIN)/python benchmarks/judge_soak.py
+	$(BIN)/python benchmarks/judge_fuzz.py
 
 clean:
 	rm -rf .venv site build dist
