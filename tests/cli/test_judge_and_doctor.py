@@ -55,6 +55,12 @@ def test_json_summary(run: Run) -> None:
     assert (summary["programs"], summary["verdicts"]) == (4, {"passed": 1, "wrong_answer": 3})
 
 
+def test_all_tests_are_run_on_request(run: Run) -> None:
+    write_jsonl("problems.jsonl", [Problem(problem_id="p", statement="", entry_point="f", tests=tuple(CallTest((n,), n) for n in (1, 0, 2, 0)))])
+    run("--all-tests")
+    assert [verdict.tests_passed for verdict in sorted(read_jsonl("verdicts.jsonl", Verdict), key=lambda v: v.rollout_id)] == [2, 4, 2, 2]
+
+
 def test_resume_judges_the_rest(run: Run) -> None:
     kept = Verdict(rollout_id="0", problem_id="p", verdict="time_limit", tests_passed=0, tests_total=1)
     write_jsonl("verdicts.jsonl", [kept])
