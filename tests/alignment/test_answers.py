@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coderlplus.alignment import parse_answer, score_answer, write_answer
+from coderlplus.alignment import AlignmentSettings, parse_answer, score_answer, write_answer
+from coderlplus.alignment.visible import is_fit
 from coderlplus.records import AlignmentTask, CallInput, StdioInput, Target
 from coderlplus.sandbox.values import encode
 
@@ -241,6 +242,18 @@ python_values = st.recursive(
     ),
     max_leaves=12,
 )
+
+
+def deep(levels: int) -> object:
+    return deque([deep(levels - 1)]) if levels else deque()
+
+
+def test_the_largest_values_that_are_asked_for_can_be_answered() -> None:
+    limit = AlignmentSettings().max_value_chars
+    large = [[{}] * (limit // 4), {(): "\N{GRINNING FACE}" * (limit - 20)}, deep(17), {number: {number: {}} for number in range(20)}]
+    assert all(is_fit(encode(value), limit) for value in large)
+    targets = [target(f"v{index}", encode(value), "f") for index, value in enumerate(large)]
+    assert score_answer(task(*targets), f"So:\n{write_answer(targets)}")[0] == 1.0
 
 
 @given(st.lists(python_values, min_size=1, max_size=4), st.integers(0, 3), st.floats(0, 0.9))

@@ -65,6 +65,7 @@ def truth(task: AlignmentTask | str) -> Any:
             {"exception": "Bad", "line": 5},
         ),
         ("class A:\n    def m(self):\n        return self.x + 1\ndef f(a):\n    return A().m()", {"exception": "AttributeError", "line": 3}),
+        ("def f(a):\n    line = a[0] * 50\n    return line / 0", {"f.line": 150, "exception": "ZeroDivisionError", "line": 3}),
         ("x = 1 / 0\ndef f(a):\n    return a", {"exception": "ZeroDivisionError", "line": 1}),
         ("def f(a):\n    assert sum(a) > 7\n    return a", {"exception": "AssertionError", "line": 2}),
         ("def f(a, b):\n    return a + b", "no_line"),  # called with too few arguments

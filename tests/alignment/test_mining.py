@@ -159,7 +159,7 @@ def test_the_same_program_makes_the_same_task_at_any_step(sandbox: Sandbox) -> N
 @pytest.mark.filterwarnings("ignore:invalid escape sequence")
 @pytest.mark.parametrize("name", ["seed_mbpp_starcoder", "seed_mbpp_codellama", "seed_humaneval_starcoder"])
 def test_most_recorded_programs_that_fail_but_run_become_tasks_with_variables(sandbox: Sandbox, shared: Path, name: str) -> None:
-    programs = [item for item in read_recorded(shared / "data" / "llm_runs" / f"{name}.jsonl.gz") if not item.is_solved][::4]
+    programs = [item for item in read_recorded(shared / "data" / "llm_runs" / f"{name}.jsonl.gz") if not item.is_solved][::8]
     verdicts = Judge(sandbox).judge_many((item.problem, item.rollout) for item in programs)
     items = [
         JudgedRollout(item.problem, item.rollout, item.rollout.program, verdict)
@@ -190,7 +190,7 @@ def test_tasks_of_every_kind_on_recorded_programs_are_sound(sandbox: Sandbox, sh
     rows = [json.loads(line) for line in (shared / "data" / "cruxeval" / "cruxeval.jsonl").read_text().splitlines()][::20]
     requests = []
     for row in rows:
-        (args, kwargs), *_ = literal_calls(f"f({row['input']})", {"f"}) or [((), {})]
+        args, kwargs = next(literal_calls(f"f({row['input']})", {"f"}), ((), {}))
         given = CallInput("f", ({"$tuple": list(args)},) * len(args) if kind == "exception" else args, kwargs)  # of other types: most of them fail
         requests.append(TraceRequest(program=shown_program(row["code"]), input=given, max_steps=NEEDS[kind].max_steps))
     lineage = Lineage(problem_id="p", rollout_id="r")

@@ -11,6 +11,11 @@ from coderlplus.alignment import AlignmentSettings, Lineage, make_task, score_an
 from coderlplus.alignment.settings import Kind
 from coderlplus.records import AlignmentTask, CallInput, Ending, ProgramInput, StdioInput, Trace
 
+
+def nested(levels: int) -> Any:
+    return [nested(levels - 1)] if levels else []
+
+
 LINEAGE = Lineage(problem_id="p", rollout_id="r", step=3, verdict="wrong_answer")
 FINISHED = Ending(kind="finished")
 CALL = CallInput("f", ([3, 1, 2], 7))
@@ -96,7 +101,15 @@ def test_names_in_several_scopes_are_qualified() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [{"$object": "Point", "fields": {"x": 1}}, [{"$cycle": 1}], {"$cut": "list"}, "x" * 400, [[{"$tuple": [{"$object": "A", "fields": {}}]}]]],
+    [
+        nested(30),
+        {"$list_node": [1, 2]},
+        {"$object": "Point", "fields": {"x": 1}},
+        [{"$cycle": 1}],
+        {"$cut": "list"},
+        "x" * 400,
+        [[{"$tuple": [{"$object": "A", "fields": {}}]}]],
+    ],
 )
 def test_values_that_nobody_can_write_are_not_asked_for(value: Any) -> None:
     assert labels(trace("def f(a, n):\n    b = g(n)\n    return 13", {"f": {"b": value, "c": 5}})) == ["c", "output"]

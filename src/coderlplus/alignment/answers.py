@@ -30,7 +30,7 @@ MAX_ANSWER_CHARS = 10_000
 """Only so much of the end of a completion is read, and no answer is longer."""
 MAX_DEPTH = 40
 """Deepest nesting of brackets in an answer."""
-MAX_OBJECTS = 200
+MAX_OBJECTS = 400
 """Objects tried in one completion; of more, the last ones."""
 
 FLOAT_TOLERANCE = 1e-6
@@ -59,8 +59,8 @@ def write_answer(targets: Iterable[Target]) -> str:
     """
     targets = tuple(targets)
     if all(_is_plain_json(target.value) for target in targets):
-        return json.dumps({target.label: target.value for target in targets})
-    return "{" + ", ".join(f"{json.dumps(target.label)}: {to_source(target.value)}" for target in targets) + "}"
+        return json.dumps({target.label: target.value for target in targets}, ensure_ascii=False)
+    return "{" + ", ".join(f"{json.dumps(target.label, ensure_ascii=False)}: {to_source(target.value)}" for target in targets) + "}"
 
 
 def parse_answer(completion: str, labels: Sequence[str]) -> Answer | None:

@@ -155,7 +155,8 @@ def _exception(trace: Trace, visible: Visible, settings: AlignmentSettings, seed
     line = None if ending.line is None else statement_line(trace.program, ending.line)
     if line is None or ending.type is None:
         return "no_line"
-    variables = [target for target, given in choose_variables(trace, visible, settings, seed) if not given]
+    chosen = choose_variables(trace, visible, settings, seed, reserved={OUTPUT, EXCEPTION, LINE})
+    variables = [target for target, given in chosen if not given]
     if not variables and not computes(trace.program):
         return "trivial"
     return about_exception([*variables, Target(label=EXCEPTION, value=ending.type), Target(label=LINE, value=line)])

@@ -5,7 +5,7 @@
 2. Informative ones are drawn first, then plain ones (see `Visible.rank`). A given one, the last defined, is asked for only where there is nothing
 else.
 
-A variable whose name occurs in several scopes is labelled `scope.name`.
+A variable whose name occurs in several scopes, or is the label of something else, is labelled `scope.name`.
 
 Departure from the paper: it approximates a run by all variables and its code takes the last three of the module's; the order of preference is ours.
 """
@@ -16,7 +16,7 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from coderlplus.alignment.settings import AlignmentSettings
 from coderlplus.alignment.visible import Rank, Visible, is_fit
@@ -24,17 +24,20 @@ from coderlplus.records import OUTPUT, TaggedValue, Target, Trace
 
 Values = Mapping[str, Mapping[str, TaggedValue]]
 """Scope → name → tagged value, in order of definition."""
+RESERVED = frozenset({OUTPUT})
 
 
-def choose_variables(trace: Trace, visible: Visible, settings: AlignmentSettings, seed: int) -> list[tuple[Target, bool]]:
-    """The variables of a whole run to ask for, in order of definition, each with whether it is *given*."""
-    fit = fit_variables(trace.variables, visible, settings)
+def choose_variables(
+    trace: Trace, visible: Visible, settings: AlignmentSettings, seed: int, reserved: Set[str] = RESERVED
+) -> list[tuple[Target, bool]]:
+    """The variables of a whole run to ask for, in order of definition, each with whether it is *given*; none has a label of the `reserved`."""
+    fit = fit_variables(trace.variables, visible, settings, reserved)
     rng = random.Random(f"{seed}/variables/{digest(trace.program, trace.input.to_json())}")
     chosen = draw(fit, settings.max_variables, rng)
     return [(target, False) for target in chosen] if chosen else [(target, True) for target, _ in fit[-1:]]
 
 
-def fit_variables(variables: Values, visible: Visible, settings: AlignmentSettings) -> list[tuple[Target, Rank]]:
+def fit_variables(variables: Values, visible: Visible, settings: AlignmentSettings, reserved: Set[str] = RESERVED) -> list[tuple[Target, Rank]]:
     """The fit variables with their ranks, in order of definition."""
     scopes_of = Counter(name for names in variables.values() for name in names)
     fit: list[tuple[Target, Rank]] = []
@@ -42,7 +45,7 @@ def fit_variables(variables: Values, visible: Visible, settings: AlignmentSettin
         for name, value in names.items():
             if name.startswith("_") or not is_fit(value, settings.max_value_chars) or visible.stands(value):
                 continue
-            label = f"{scope}.{name}" if scopes_of[name] > 1 or name == OUTPUT else name
+            label = f"{scope}.{name}" if scopes_of[name] > 1 or name in reserved else name
             fit.append((Target(label=label, value=value, scope=scope), visible.rank(scope, name, value)))
     return fit
 

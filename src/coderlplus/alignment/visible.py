@@ -26,6 +26,8 @@ _NEXT_TO = 20
 _WRITABLE = frozenset(
     {"$tuple", "$set", "$frozenset", "$deque", "$dict", "$float", "$int", "$complex", "$bytes", "$bytearray", "$range", "$decimal", "$fraction"}
 )
+_MAX_LEVELS = 18
+"""Two brackets a level, as in `deque([…])`, are within what an answer may be nested (`answers.MAX_DEPTH`)."""
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
 
 
@@ -72,7 +74,7 @@ class Visible:
 
 
 def is_fit(value: TaggedValue, max_chars: int) -> bool:
-    """Whether a reader can write the value down: plain data, at most `max_chars` long as a Python literal."""
+    """Whether a reader can write the value down: plain data, nested at most `_MAX_LEVELS` deep, at most `max_chars` long as a Python literal."""
     return not _has_unwritable(value) and len(to_source(value)) <= max_chars
 
 
@@ -106,8 +108,12 @@ def _forms(value: TaggedValue) -> Iterator[str]:
             yield squeezed(written)
 
 
-def _has_unwritable(value: TaggedValue) -> bool:
-    if isinstance(value, dict):
-        tag = next(iter(value), "")
-        return (tag.startswith("$") and tag not in _WRITABLE) or any(_has_unwritable(item) for item in value.values())
-    return isinstance(value, list) and any(_has_unwritable(item) for item in value)
+def _has_unwritable(value: TaggedValue, levels: int = 0) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    if isinstance(value, list):
+        return levels > _MAX_LEVELS or any(_has_unwritable(item, levels + 1) for item in value)
+    tag = next(iter(value), "")
+    if tag.startswith("$"):
+        return tag not in _WRITABLE or _has_unwritable(value[tag], levels)
+    return levels > _MAX_LEVELS or any(_has_unwritable(item, levels + 1) for item in value.values())
