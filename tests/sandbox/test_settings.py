@@ -62,13 +62,7 @@ def test_container(shared: Path) -> None:
     assert layers(report) == set(LAYERS), "such a container offers no namespaces"
 
 
-def test_ordinary_user_in_a_container(shared: Path) -> None:
-    report = attack("container user", sorted((shared / "attacks").glob("*.py")), shared / "data" / "container" / "default_seccomp.json")
-    assert report["uid"] == 65534
-    assert layers(report) == set(LAYERS)
-
-
-@pytest.mark.parametrize(("setting", "has_namespaces"), [("user", True), ("container", False)])
+@pytest.mark.parametrize(("setting", "has_namespaces"), [("user", True), ("container", False), ("container user", False)])
 def test_a_layer_asked_for_by_name_is_there_or_an_error(shared: Path, setting: str, has_namespaces: bool) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can enter the settings")
