@@ -130,6 +130,31 @@ SEARCHES = {
     "the collector": "import gc\npoison(*gc.get_objects())",
     "the collector, thawed": "import gc\ngc.unfreeze()\npoison(*gc.get_objects())",
     "all classes": "poison(*object.__subclasses__(), *[k for c in object.__subclasses__() for k in type.__subclasses__(c)])",
+    "classes of the fork server": """
+for kind in object.__subclasses__():
+    for member in vars(kind).values():
+        space = getattr(member, "__globals__", {})
+        if "FUNCTIONS" in space or "VALUE_BUDGET" in space or "_json_chunks" in space: poison(space, *space.get("FUNCTIONS", {}).values())
+""",
+    "garbage": """
+import gc
+gc.set_debug(gc.DEBUG_SAVEALL)
+gc.collect()
+poison(*gc.garbage)
+import _imp, importlib.machinery
+again = _imp.create_builtin(importlib.machinery.ModuleSpec("gc", importlib.machinery.BuiltinImporter))
+again.set_debug(gc.DEBUG_SAVEALL)
+gc.collect()
+poison(*gc.garbage, *again.garbage)
+""",
+    "the interpreter's tests": "import _testcapi\ndef f():\n    y = 1\npoison(_testcapi.function_get_code(f).co_consts)",
+    "a handler like the default one": """
+import os, signal
+signal.default_int_handler = handler = lambda n, f: poison(f)
+signal.signal(10, handler)
+os.kill(os.getpid(), 10)
+for _ in range(99): pass
+""",
     "os._exit": "import os\npoison(os._exit, os._exit.__dict__)",
     "handlers of signals": "import signal\npoison(*[signal.getsignal(n) for n in range(1, 32)], signal.signal, signal.signal.__wrapped__)",
     "the frame of a signal": "import os, signal\nsignal.signal(10, lambda n, f: poison(f))\nos.kill(os.getpid(), 10)\nfor _ in range(99): pass",
@@ -166,6 +191,7 @@ json.dumps = lambda o, **k: forge(json.JSONEncoder(), o)[0]
 json.encoder.c_make_encoder = None
 """,
     "frames": "import sys\nclass F: f_locals = {'x': 31337, 'y': 31337}; f_back = None\nsys._getframe = lambda n=0: F",
+    "what makes methods": "import types\ntypes.MethodType = lambda f, s: (lambda *a: 31337)",
     "attributes of modules": "import math, types, hashlib, gc\nmath.isfinite = lambda v: False\n"
     "types.MemberDescriptorType = int\nhashlib.sha256 = None\ngc.get_objects = lambda: []",
     "classes of the standard library": "import contextlib, types\n"

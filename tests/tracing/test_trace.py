@@ -45,6 +45,7 @@ ENDINGS = {
     "x = 1\nraise SystemExit": Ending(kind="exit"),
     "x = 1\nimport sys; sys.exit(3)": Ending(kind="exit", message="3"),
     "x = 1\nexit()": Ending(kind="exit"),
+    "x = 0\nimport os\ntry: os._exit('4')\nexcept TypeError: x = 1": Ending(kind="finished"),
     "x = 1\nimport os; os._exit(4)": Ending(kind="exit", message="4"),
     "x = 1\nassert x == 2, 'no'": Ending(kind="exception", type="AssertionError", message="no", line=2),
     "x = 1\n\ndef f():\n    return {}['k']\nf()": Ending(kind="exception", type="KeyError", message="k", line=4),

@@ -45,7 +45,7 @@ NODE_CLASSES += "class TreeNode:\n def __init__(self, val=0, left=None, right=No
 """For arguments of programs that do not define them, as LeetCode's do not."""
 
 # Taken here, where the program cannot patch them
-_leave, _set_timer, _Namespace = os._exit, signal.setitimer, types.SimpleNamespace
+_leave, _set_timer, _Namespace, _Method = os._exit, signal.setitimer, types.SimpleNamespace, types.MethodType
 _process_time, _getrusage = time.process_time, resource.getrusage
 _OFFICIAL_TYPES = frozenset({int, float, str, bool, list, dict, tuple, set, type(None)})
 _Wrapper = types.WrapperDescriptorType
@@ -102,7 +102,7 @@ def run(payload: JSON, host: Any) -> None:
     setup = compile(payload["setup_code"], "<setup>", "exec", dont_inherit=True)
     _reply_when_cut_short(reply, payload["cpu_s"] * CUT_SHORT_AT, payload["memory_mb"] * CUT_SHORT_AT)
     if mode != "plain":
-        monitor.hide_frames_of_signals()
+        monitor.patch()
         monitor.strip(monitor.our_classes(host))
         monitor.watch(_OUR_CODE, breach)
     try:
@@ -138,15 +138,18 @@ def _sender(host: Any, key: str) -> Callable[[JSON], None]:
 
 def _encoder() -> Callable[..., Any]:
     """`values.encode`, made to outlive its class."""
-    methods = monitor.methods_of(values._Encoder)
+    methods = monitor.methods_of(_Encoder)
     start = methods.pop("__init__")
 
     def encode(value: object, budget: int = VALUE_BUDGET, by_value: bool = False) -> Any:
         state = _Namespace()
-        for name, method in methods.items():
-            setattr(state, name, types.MethodType(method, state))
+        own = state.__dict__
+        own.update((name, _Method(method, state)) for name, method in methods.items())
         start(state, budget, by_value)
-        return state.encode(value, 0)
+        try:
+            return own["encode"](value, 0)
+        finally:
+            own.clear()  # no cycles left to the collector, which would call the program's finalizers at other times
 
     return encode
 
@@ -241,7 +244,7 @@ def _written() -> Callable[[], int]:
             waiting[0] -= len(data)
         return count
 
-    stream.write, buffer.write = monitor.opaque(text), monitor.opaque(raw)  # type: ignore[method-assign]
+    stream.write, buffer.write = monitor.opaque(text), monitor.opaque(raw)
 
     def written() -> int:
         try:
@@ -261,8 +264,10 @@ def _reply_when_cut_short(reply: Callable[[JSON], None], cpu_s: float, memory_mb
     started, used_mb = _process_time(), _used_mb()
 
     def exit_with_reply(status: int) -> None:
+        if type(status) is not int or not -(2**31) <= status < 2**31:
+            _leave(status)  # which raises, or it is a number of another type
         try:
-            reply({"kind": "exit", "message": str(status) if type(status) is int else None})
+            reply({"kind": "exit", "message": str(status)})
         finally:
             _leave(status)
 
@@ -275,7 +280,7 @@ def _reply_when_cut_short(reply: Callable[[JSON], None], cpu_s: float, memory_mb
         finally:
             _leave(0)
 
-    os._exit = monitor.opaque(exit_with_reply)  # type: ignore[assignment]
+    os._exit = monitor.opaque(exit_with_reply)
     signal.signal(signal.SIGPROF, monitor.opaque(look))
     _set_timer(signal.ITIMER_PROF, TICK_S, TICK_S)
 
@@ -332,7 +337,9 @@ def _message(error: BaseException) -> str | None:
     return None
 
 
+_encoding = sys.modules[values.encode.__module__]
+_Encoder: type = vars(_encoding)["_Encoder"]
 _OUR_CODE = monitor.codes_of(
-    [chance, instrument, instrumented, monitor, names, recorder, rewriting, stepping, steps, values, nodes, sys.modules[__name__]]
+    [_encoding, chance, instrument, instrumented, monitor, names, recorder, rewriting, stepping, steps, values, nodes, sys.modules[__name__]]
 )
 instrument.instrument("def f(a): return a")  # the first parse of an interpreter is slow: it happens once here, before the sandbox forks

@@ -89,12 +89,11 @@ def filled(program: Instrumented, objects: Mapping[str, Any]) -> CodeType:
 
     A slot is a NaN of its own: equal to no constant of the program, not to be folded with others, and found again by identity.
     """
-    by_identity = {id(slot): objects[name] for name, slot in program.slots.items()}
-
-    def replaced(constant: Any) -> Any:
-        if isinstance(constant, CodeType):
-            return constant.replace(co_consts=tuple(map(replaced, constant.co_consts)))
-        return by_identity.get(id(constant), constant) if type(constant) is float else constant
-
-    filled_code: CodeType = replaced(program.code)
+    filled_code: CodeType = _replaced(program.code, {id(slot): objects[name] for name, slot in program.slots.items()})
     return filled_code
+
+
+def _replaced(constant: Any, by_identity: Mapping[int, Any]) -> Any:
+    if isinstance(constant, CodeType):
+        return constant.replace(co_consts=tuple([_replaced(each, by_identity) for each in constant.co_consts]))
+    return by_identity.get(id(constant), constant) if type(constant) is float else constant

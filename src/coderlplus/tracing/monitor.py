@@ -5,24 +5,25 @@ get at:
 
 - Frames, code objects and the collector's lists can be had only through calls and attributes that the interpreter *audits*. A hook that cannot be
   removed sees them first and ends the run (`watch`), except for a few lines of the standard library that keep what they get to themselves.
-- Signal handlers get `None` for their frame (`hide_frames_of_signals`).
+- Signal handlers get `None` for their frame, and the collector keeps no garbage (`patch`).
 - What has to stay callable in the open (`os._exit`, the handler of a timer) is wrapped by C code that does not give away what it wraps (`opaque`).
 - The classes of our modules, which `object.__subclasses__()` lists, lose their methods (`strip`); objects that need them carry their own (`equip`).
 - Our modules have builtins of their own, and take what they use of the standard library when they are loaded, where a program could patch it.
 - A result is sealed with a key that only the host and the recorder know (`seal`): a program that finds the channel can spoil a result, not change it.
 
-What is left is raw memory: `ctypes`, or the strides of a numpy array, in the hands of somebody who knows the layout of the interpreter.
+What is left is raw memory: `ctypes`, the strides of a numpy array, or crafted bytecode, in the hands of somebody who knows the interpreter's layout.
 """
 
 from __future__ import annotations
 
 import _imp
-import _signal
+import _signal  # type: ignore[import-not-found]
 import collections
 import dataclasses
 import dis
 import enum
 import functools
+import gc
 import hashlib
 import importlib._bootstrap_external
 import inspect
@@ -41,13 +42,14 @@ _WATCHED = frozenset(
     {"sys._getframe", "sys._current_frames", "sys._current_exceptions", "sys.settrace", "sys.setprofile", "sys.addaudithook"}
     | {"sys.monitoring.register_callback", "gc.get_objects", "gc.get_referrers", "gc.get_referents", "code.__new__", "object.__getattr__"}
     | {"marshal.load", "marshal.loads", "ctypes.cdata", "ctypes.string_at", "ctypes.wstring_at", "ctypes.dlsym", "ctypes.dlsym/handle"}
-    | {"ctypes.PyObj_FromPtr", "ctypes.call_function"}
+    | {"ctypes.PyObj_FromPtr", "ctypes.call_function", "import"}
 )
 PROGRAM = "<program>"
 _addaudithook, _getframe, _get_ident = sys.addaudithook, sys._getframe, threading.get_ident
 _Function, _Method, _Namespace = types.FunctionType, types.MethodType, types.SimpleNamespace
 _Code = types.CodeType
-_blake2b = hashlib.blake2b
+_blake2b, _default_int_handler = hashlib.blake2b, signal.default_int_handler
+_uncached: Any = functools._lru_cache_wrapper
 _chunks = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
     None, None, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, False
 )
@@ -65,7 +67,7 @@ def seal(key: str, body: str) -> str:
 
 def opaque(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function behind a callable of C code: from outside it is a cache of no size, and does not tell of what."""
-    wrapped: Callable[..., Any] = functools._lru_cache_wrapper(function, 0, False, bool)  # type: ignore[attr-defined]
+    wrapped: Callable[..., Any] = _uncached(function, 0, False, bool)
     return wrapped
 
 
@@ -93,10 +95,11 @@ def strip(kinds: Iterable[type]) -> None:
 
 def our_classes(host: object) -> list[type]:
     """The classes of this package, and of the script that the host is of."""
-    script = vars(sys.modules[type(host).__module__]) if type(host).__module__ in sys.modules else {}
+    script = next((member.__globals__ for member in vars(type(host)).values() if type(member) is _Function), {})
     found = [value for value in script.values() if isinstance(value, type) and value.__module__ == type(host).__module__]
     todo: list[type] = [object]
-    seen = {object}
+    seen: set[type] = {object}
+    kind: type
     while todo:
         for kind in type.__subclasses__(todo.pop()):
             if kind not in seen:
@@ -132,6 +135,10 @@ def watch(own: Mapping[int, types.CodeType], breach: Callable[[str], None]) -> N
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event not in _WATCHED or (event == "object.__getattr__" and args[1] not in _READS):
             return
+        if event == "import":
+            if args[0].rpartition(".")[2].startswith("_test"):  # CPython's own tests of its C interface
+                breach(args[0])
+            return
         thread = _get_ident()
         if thread in inside:
             return
@@ -146,21 +153,25 @@ def watch(own: Mapping[int, types.CodeType], breach: Callable[[str], None]) -> N
     _addaudithook(hook)
 
 
-def hide_frames_of_signals() -> None:
-    """Let the program's signal handlers run without the frame that they interrupt, through which they would reach those below."""
-    real, create = _signal.signal, _imp.create_builtin
+def patch() -> None:
+    """Close two ways round the hook: signal handlers, which get the frame that they interrupt, and the garbage that the collector can keep."""
+    set_real, create = _signal.signal, _imp.create_builtin
+    set_debug, keeps_garbage = gc.set_debug, gc.DEBUG_SAVEALL
+    known = {"_signal": _signal, "gc": gc}
 
     def set_handler(number: int, handler: Any) -> Any:
-        if callable(handler) and handler is not signal.default_int_handler:
-            return real(number, opaque(lambda received, _frame: handler(received, None)))
-        return real(number, handler)
+        if callable(handler) and handler is not _default_int_handler:
+            return set_real(number, opaque(lambda received, _frame: handler(received, None)))
+        return set_real(number, handler)
 
     def create_builtin(spec: Any) -> Any:
-        return _signal if spec.name == "_signal" else create(spec)
+        module = create(spec)
+        return known.get(module.__name__, module)
 
     replacement = opaque(set_handler)
     _signal.signal = replacement
     signal.signal.__wrapped__ = replacement  # type: ignore[attr-defined]
+    gc.set_debug = opaque(lambda flags: set_debug(flags & ~keeps_garbage))
     _imp.create_builtin = opaque(create_builtin)
 
 
@@ -200,6 +211,8 @@ _READERS: tuple[tuple[str, str, Any], ...] = (
     ("__code__", "__code__", types.coroutine),
     ("tb_frame", "tb_frame", _walk),
     ("marshal.loads", "loads", importlib._bootstrap_external._compile_bytecode),  # type: ignore[attr-defined]
+    ("code.__new__", "loads", importlib._bootstrap_external._compile_bytecode),  # type: ignore[attr-defined]
+    ("code.__new__", "replace", types.coroutine),
 )
 _DISCREET = {(event, id(function.__code__)): _lines(function, name) for event, name, function in _READERS}
 """(What is read, the code in the standard library that reads it) → on which lines: they do not pass it on."""

@@ -87,7 +87,8 @@ class Steps(Rewriter):
         return self.bound_in(scope) - scope.globals - scope.nonlocals
 
     def _call(self, slot: str, line: int, place: dict[str, Any], *names: str) -> ast.expr:
-        return ast.Call(self.slot(slot, place), [ast.Constant(each, **place) for each in (line, *names)], [], **place)
+        arguments: list[ast.expr] = [ast.Constant(line, **place), *(ast.Constant(name, **place) for name in names)]
+        return ast.Call(self.slot(slot, place), arguments, [], **place)
 
 
 def _is_constant(node: ast.stmt) -> bool:

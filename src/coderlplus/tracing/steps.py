@@ -69,12 +69,13 @@ class StepRecorder:
         frame = _getframe(1)
         if self.steps:
             self._note(self._changes(self.module, self.namespace), self.steps[-1].activation)
-        activation = _activation(len(self.numbered), self.scopes[index], line, 1, [self.numbered[owner] for owner in owners])
+        number = len(self.numbered)
+        activation = _activation(number, self.scopes[index], line, 1, [self.numbered[owner] for owner in owners])
         self.numbered.append(activation)
         self.open[id(frame)] = activation
         self._begin(line, activation, frame)
         self._look(activation, frame)
-        return activation.number
+        return number
 
     def leave(self) -> None:
         """The caller's activation ends."""
