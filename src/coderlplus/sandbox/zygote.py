@@ -107,7 +107,7 @@ class Host:
         stdin = self._text(self._reader(raw_stdin), "utf-8", "surrogateescape")
         stdout = self._text(self._writer(raw_stdout), "utf-8", "surrogateescape")
         stderr = self._text(self._writer(raw_stderr), "utf-8", "backslashreplace")
-        stdin.mode, stdout.mode, stderr.mode = "r", "w", "w"
+        stdin.mode, stdout.mode, stderr.mode = "r", "w", "w"  # type: ignore[misc]
         sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__ = stdin, stdout, stderr  # type: ignore[misc]
 
 
@@ -173,7 +173,8 @@ class Child:
         with open(f"/proc/{self.pid}/stat", "rb") as file:  # noqa: PTH123
             fields = file.read().rpartition(b")")[2].split()
         threads, pages = int(fields[17]), int(fields[21])
-        return pages * PAGE_BYTES - BASE_BYTES + (threads - 1) * THREAD_BYTES > self.memory_bytes
+        filled_bytes = pages * PAGE_BYTES - BASE_BYTES + (threads - 1) * THREAD_BYTES
+        return bool(filled_bytes > self.memory_bytes)
 
     def held_up_s(self) -> float:
         """How long it was ready to run and the machine did not let it, for the thread with which that was longest.
@@ -192,7 +193,7 @@ class Child:
         return longest / 1e9
 
     def time_left_s(self, now: float) -> float:
-        return min(self.cpu_limit_s - self.used_cpu_s(), self.wall_limit_s - (now - self.started))
+        return float(min(self.cpu_limit_s - self.used_cpu_s(), self.wall_limit_s - (now - self.started)))
 
     def kill(self, why: str) -> None:
         self.killed = KILLED.index(why)
@@ -305,7 +306,7 @@ def _load(guests: _Guests, guest: bytes) -> Callable[[Any, Host], object]:
     module = guests.load(name)
     loaded: Callable[[Any, Host], object] = getattr(module, function)
     if function in getattr(module, "REHEARSALS", ()):
-        _rehearse(loaded, module.REHEARSALS[function])  # type: ignore[attr-defined]
+        _rehearse(loaded, module.REHEARSALS[function])
     gc.collect()
     gc.freeze()
     return loaded
@@ -353,7 +354,7 @@ def _open_streams() -> None:
 _BUILTINS = dict(vars(builtins))
 FUNCTIONS: dict[bytes, Callable[[Any, Host], object]] = {}
 HOST = Host()
-DECODE = json.JSONDecoder().scan_once
+DECODE = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 ONE = struct.pack("Q", 1)
 PAYLOAD, REPLIES, READY, RULESET, PEER, FIRST_FREE = 3, 4, 5, 6, 7, 8
 """File descriptors in a child, after the standard ones."""
