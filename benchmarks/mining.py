@@ -4,8 +4,8 @@
 
 RECORDED are files that `coderlplus judge` reads as problems and as programs (recorded runs). A batch of N rollouts is drawn from their programs with
 the share of failures asked for, judged, and mined with the judge's verdicts, nothing being kept from before. CPU time is that of this process (here)
-and that of the fork servers and programs (sandbox). What they come to on 16 cores is calculated: the work of this process on one core, and then that
-of the programs on all of them, as if nothing overlapped.
+and that of the processes of the programs from their fork to their end (sandbox). What they come to on 16 cores is calculated: the work of this process
+on one core, and then that of the programs on all of them, as if nothing overlapped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import resource
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,14 +28,14 @@ from coderlplus.alignment import AlignmentSettings, JudgedRollout, Mined, mine
 from coderlplus.judge import Judge
 from coderlplus.problems import read_problems, read_rollouts
 from coderlplus.records import Problem, Rollout
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox import Job, Outcome, Sandbox
 
 CORES, STEP_S = 16, 60.0
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds: CPU time of this process, CPU time of the sandbox, wall time."""
+    """Seconds: CPU time of this process, CPU time of the programs' processes, wall time."""
 
     own_s: float
     sandbox_s: float
@@ -43,6 +43,17 @@ class Cost:
 
     def on(self, cores: int) -> float:
         return self.own_s + self.sandbox_s / cores
+
+
+class Metered(Sandbox):
+    """A sandbox that adds up the CPU time of the jobs given to `run`; the judge's are in its verdicts."""
+
+    cpu_s = 0.0
+
+    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
+        outcomes = super().run(jobs)
+        self.cpu_s += sum(outcome.cpu_s for outcome in outcomes)
+        return outcomes
 
 
 def main() -> None:
@@ -53,13 +64,14 @@ def main() -> None:
     parser.add_argument("--kind", nargs="+", default=["final_values"], help="kinds to measure, each alone")
     parser.add_argument("--repeat", type=int, default=1, help="rounds, of which the median counts")
     settings = parser.parse_args()
-    with Sandbox() as sandbox:
+    with Metered() as sandbox:
         judge = Judge(sandbox)
         pairs = batch(judge, settings.recorded, settings.rollouts, settings.failures)
         judged: list[JudgedRollout] = []
 
         def judge_all() -> None:
             verdicts = judge.judge_many(pairs)
+            sandbox.cpu_s += sum(verdict.cpu_s for verdict in verdicts)
             judged[:] = [
                 JudgedRollout(problem, rollout, rollout.program, verdict) for (problem, rollout), verdict in zip(pairs, verdicts, strict=True)
             ]
@@ -103,20 +115,14 @@ def batch(judge: Judge, files: list[Path], count: int, failures: float) -> list[
     return rollouts
 
 
-def measured(sandbox: Sandbox, action: Callable[[], object]) -> Cost:
+def measured(sandbox: Metered, action: Callable[[], object]) -> Cost:
     def used() -> tuple[float, float, float]:
         here = resource.getrusage(resource.RUSAGE_SELF)
-        return here.ru_utime + here.ru_stime, sum(map(process_cpu_s, sandbox.processes())), time.perf_counter()
+        return here.ru_utime + here.ru_stime, sandbox.cpu_s, time.perf_counter()
 
     before = used()
     action()
     return Cost(*(after - start for after, start in zip(used(), before, strict=True)))
-
-
-def process_cpu_s(pid: int) -> float:
-    """CPU time of a fork server and of its children that have ended."""
-    ticks = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[11:15]
-    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def table(costs: dict[str, list[Cost]], title: str) -> Table:

@@ -187,7 +187,7 @@ def assert_sound(task: AlignmentTask) -> None:
 
 @pytest.mark.parametrize("kind", ["final_values", "exception", "state_at", "branch"])
 def test_tasks_of_every_kind_on_recorded_programs_are_sound(sandbox: Sandbox, shared: Path, kind: Kind) -> None:
-    rows = [json.loads(line) for line in (shared / "data" / "cruxeval" / "cruxeval.jsonl").read_text().splitlines()][::20]
+    rows = [json.loads(line) for line in (shared / "data" / "cruxeval" / "cruxeval.jsonl").read_text().splitlines()][::40]
     requests = []
     for row in rows:
         args, kwargs = next(literal_calls(f"f({row['input']})", {"f"}), ((), {}))
@@ -196,7 +196,7 @@ def test_tasks_of_every_kind_on_recorded_programs_are_sound(sandbox: Sandbox, sh
     lineage = Lineage(problem_id="p", rollout_id="r")
     made = [make_task(trace, lineage, settings=AlignmentSettings(), kind=kind) for trace in trace_many(sandbox, requests)]
     tasks = [task for task in made if isinstance(task, AlignmentTask)]
-    assert len(tasks) >= 10, made
+    assert len(tasks) >= 5, made
     for task in tasks:
         assert_sound(task)
 
