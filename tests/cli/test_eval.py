@@ -1,0 +1,147 @@
+"""`coderlplus eval` and `coderlplus eval compare`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from coderlplus.cli import app
+from coderlplus.errors import CodeRLPlusError
+from coderlplus.records import CallTest, Problem, write_jsonl
+
+CRUX = [{"id": f"sample_{n}", "code": f"def f(x):\n    y = x + {n}\n    return y", "input": "1", "output": str(1 + n)} for n in range(3)]
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "cruxeval.jsonl").write_text("".join(json.dumps(row) + "\n" for row in CRUX))
+    return folder
+
+
+def samples(path: Path, answers: dict[str, str]) -> Path:
+    path.write_text("".join(json.dumps({"id": name, "answer": answer}) + "\n" for name, answer in answers.items()))
+    return path
+
+
+def invoke(*arguments: str | Path) -> dict[str, Any]:
+    result = CliRunner().invoke(app, ["eval", *map(str, arguments), "--json"])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def test_from_a_samples_file_to_numbers_page_and_comparison(tmp_path: Path, data: Path) -> None:
+    true = samples(tmp_path / "true.jsonl", {row["id"]: row["output"] for row in CRUX})
+    mixed = samples(tmp_path / "mixed.jsonl", {"sample_0": "1", "sample_1": "'no'", "sample_2": "f(1)"})
+    first = invoke("--samples", true, "--benchmarks", "cruxeval-o", "--data-dir", data, "-o", tmp_path / "a")["benchmarks"]["cruxeval-o"]
+    second = invoke("--samples", mixed, "--benchmarks", "cruxeval-o", "--data-dir", data, "-o", tmp_path / "b")["benchmarks"]["cruxeval-o"]
+    assert (first["accuracy"], second["accuracy"]) == (1.0, pytest.approx(1 / 3, abs=1e-5))
+    assert second["outcomes"] == {"passed": 1, "wrong": 1, "no_answer": 1, "truncated": 0, "missing": 0}
+    assert {"results.json", "results.md", "index.html"} <= {path.name for path in (tmp_path / "b").iterdir()}
+    compared = invoke("compare", tmp_path / "b", tmp_path / "a")
+    assert compared["benchmarks"]["cruxeval-o"]["b_better"] == 2
+    told = CliRunner().invoke(app, ["eval", "compare", str(tmp_path / "b"), str(tmp_path / "a")]).stdout
+    assert "+66.7" in told
+
+
+def test_a_benchmark_is_added_to_a_folder(tmp_path: Path, data: Path) -> None:
+    inputs = samples(tmp_path / "inputs.jsonl", {row["id"]: "f(1)" for row in CRUX})
+    common = ("--samples", inputs, "--data-dir", data, "-o", tmp_path / "a", "--benchmarks")
+    invoke(*common, "cruxeval-i")
+    both = invoke(*common, "cruxeval-o")["benchmarks"]
+    assert both["cruxeval-i"]["accuracy"] == 1.0
+    assert both["cruxeval-o"]["outcomes"]["no_answer"] == 3
+
+
+def test_a_file_of_problems_is_a_benchmark(tmp_path: Path) -> None:
+    problems = [Problem(problem_id="p", statement="Twice.", entry_point="f", tests=(CallTest((2,), 4),))]
+    write_jsonl(tmp_path / "mine.jsonl", problems)
+    (tmp_path / "said.jsonl").write_text('{"problem_id": "p", "completion": "```python\\ndef f(x):\\n    return 2 * x\\n```"}\n')
+    common = ("--samples", tmp_path / "said.jsonl", "-o", tmp_path / "a", "--prompt", "Q: {statement}")
+    assert invoke(*common, "--benchmarks", tmp_path / "mine.jsonl")["benchmarks"]["mine"]["pass@1"] == 1.0
+    assert json.loads((tmp_path / "a" / "mine" / "questions.jsonl").read_text())["messages"] == [{"role": "user", "content": "Q: Twice."}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--benchmarks", "cruxeval", "--model", "m", "-o", "{out}"], "unknown benchmark 'cruxeval'; did you mean cruxeval-"),
+        (["--benchmarks", "cruxeval-o", "--model", "m"], "--output is missing"),
+        (["--benchmarks", "cruxeval-o", "-o", "{out}"], "--model is missing"),
+        (["--benchmarks", "cruxeval-o", "--model", "m", "-o", "{out}", "-n", "4"], "set --temperature"),
+        (["--benchmarks", "cruxeval-o", "--model", "m", "-o", "{out}", "--data-dir", "{absent}"], "does not exist"),
+        (["--benchmarks", "cruxeval-o", "--model", "m", "-o", "{out}", "--data-dir", "{data}", "--start-date", "2024-01-01"], "has dates"),
+        (["--benchmarks", "cruxeval-o", "--model", "{absent}", "-o", "{out}", "--data-dir", "{data}"], "model folder .* does not exist"),
+        (["--benchmarks", "cruxeval-o", "--model", "m", "-o", "{out}", "--data-dir", "{data}", "--backend", "tpu"], "unknown back end 'tpu'"),
+        (["--benchmarks", "cruxeval-o", "--samples", "{absent}", "-o", "{out}", "--data-dir", "{data}"], "cannot read"),
+        (["--benchmarks", "cruxeval-o", "--samples", "s", "--endpoint", "http://x/v1", "-o", "{out}"], "exclude each other"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path: Path, data: Path, arguments: list[str], message: str) -> None:
+    places = {"out": tmp_path / "out", "data": data, "absent": tmp_path / "absent"}
+    with pytest.raises(CodeRLPlusError, match=message) as caught:
+        invoke(*(argument.format(**places) for argument in arguments))
+    assert "\n" not in str(caught.value)
+
+
+def test_another_model_does_not_go_into_the_same_folder(tmp_path: Path, data: Path) -> None:
+    given = samples(tmp_path / "true.jsonl", {"sample_0": "1"})
+    common = ("--samples", given, "--data-dir", data, "-o", tmp_path / "a", "--benchmarks", "cruxeval-o")
+    invoke(*common, "--model", "one")
+    with pytest.raises(CodeRLPlusError, match="holds results of 'one', not of 'two'"):
+        invoke(*common, "--model", "two")
+
+
+@pytest.mark.parametrize(("benchmark", "count"), [("humaneval", 164), ("mbpp", 500)])
+def test_references_as_samples_score_everything(tmp_path: Path, shared: Path, benchmark: str, count: int) -> None:
+    from coderlplus.evaluation.benchmarks import BENCHMARKS
+    from coderlplus.evaluation.data import Window, load
+
+    questions, _ = load(BENCHMARKS[benchmark], Window(), shared / "data")
+    lines = (json.dumps({"task_id": question.question_id, "solution": question.problem.reference}) + "\n" for question in questions)
+    (tmp_path / "references.jsonl").write_text("".join(lines))
+    common = ("--samples", tmp_path / "references.jsonl", "--data-dir", shared / "data", "-o", tmp_path / "a")
+    numbers = invoke(*common, "--benchmarks", benchmark)["benchmarks"][benchmark]
+    assert (numbers["pass@1"], numbers["samples"]) == (1.0, count)
+
+
+def test_evalplus_gives_the_same_pass_at_1_for_the_same_samples(tmp_path: Path, shared: Path) -> None:
+    pytest.importorskip("evalplus", reason="evalplus is not installed: pip install 'coderlplus[bench]'")
+    if not os.environ.get("CODERLPLUS_SLOW"):
+        pytest.skip("takes about 40 s; set CODERLPLUS_SLOW=1 to run it")
+    recorded = shared / "data" / "llm_runs" / "seed_humaneval_starcoder.jsonl.gz"
+    ours = invoke("--samples", recorded, "--benchmarks", "humaneval", "--data-dir", shared / "data", "-o", tmp_path / "a")
+    passed = {line["question_id"] for line in map(json.loads, (tmp_path / "a/humaneval/verdicts.jsonl").open()) if line["outcome"] == "passed"}
+    problems = shared / "data" / "humanevalplus" / "HumanEvalPlus-Mini.jsonl.gz"
+    written = tmp_path / "a" / "humaneval" / "samples.jsonl"
+    command = [
+        sys.executable,
+        "-m",
+        "evalplus.evaluate",
+        "--dataset",
+        "humaneval",
+        "--samples",
+        str(written),
+        "--parallel",
+        "2",
+        "--min-time-limit",
+        "10",
+    ]
+    environment = {**os.environ, "HUMANEVAL_OVERRIDE_PATH": str(problems), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([*command, "--base-only"], check=True, capture_output=True, env=environment, timeout=280)
+    (found,) = written.parent.glob("samples*eval_results.json")
+    theirs = {name for name, (line,) in json.loads(found.read_text())["eval"].items() if line["base_status"] == "pass"}
+    assert passed == theirs
+    assert ours["benchmarks"]["humaneval"]["pass@1"] == pytest.approx(len(theirs) / 164, abs=1e-6)

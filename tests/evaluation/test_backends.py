@@ -1,0 +1,234 @@
+"""Back ends: a tiny model by transformers, a small server that speaks OpenAI's API, and vLLM by its contract."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from coderlplus.errors import ConfigError, DataError
+from coderlplus.evaluation.backends import Request, Sampling
+from coderlplus.evaluation.backends.endpoint import Endpoint
+from coderlplus.evaluation.backends.local import LocalModel
+from coderlplus.evaluation.generate import generate, token_ids
+
+TEXTS = ("sort the list", "a", "drop the first digit, then sort the list", "x", "f([1, 2])")
+REQUESTS = [Request(question_id=str(place), sample=0, messages=({"role": "user", "content": text},)) for place, text in enumerate(TEXTS)]
+GREEDY = Sampling(max_tokens=6)
+
+
+@pytest.fixture(scope="module")
+def local(model_folder: Path) -> LocalModel:
+    return LocalModel(str(model_folder))
+
+
+def test_greedy_completions_are_those_of_the_quick_starts_measurement(local: LocalModel, model: Any, tokenizer: Any) -> None:
+    texts = {request.question_id: completion.text for request, completion in local.complete(REQUESTS, GREEDY)}
+    expected = generate(model, tokenizer, [request.messages for request in REQUESTS], greedy=True, max_new_tokens=6)
+    assert [texts[str(place)] for place in range(len(TEXTS))] == [one[0] for one in expected]
+
+
+def test_what_does_not_end_by_itself_is_truncated(local: LocalModel) -> None:
+    for _, completion in local.complete(REQUESTS, GREEDY):
+        assert completion.tokens is not None
+        assert completion.truncated == (completion.tokens == 6)
+
+
+def test_samples_are_seeded_and_differ_from_each_other(local: LocalModel) -> None:
+    asked = [Request(question_id="q", sample=sample, messages=REQUESTS[0].messages) for sample in range(4)]
+    once, again, other = (
+        [completion.text for _, completion in local.complete(asked, Sampling(temperature=1.0, max_tokens=12, seed=seed))] for seed in (1, 1, 2)
+    )
+    assert once == again != other
+    assert len(set(once)) > 1
+
+
+def test_a_batch_is_halved_until_it_fits(local: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = local.model.generate
+    sizes = []
+
+    def scarce(*, input_ids: Any, **rest: Any) -> Any:
+        sizes.append(len(input_ids))
+        if len(input_ids) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(input_ids=input_ids, **rest)
+
+    monkeypatch.setattr(local.model, "generate", scarce)
+    monkeypatch.setattr(local, "batch_size", 4)
+    assert {request.question_id for request, _ in local.complete(REQUESTS, GREEDY)} == {"0", "1", "2", "3", "4"}
+    assert sizes[:3] == [4, 2, 1]
+    assert set(sizes[2:]) == {1}
+
+
+def test_one_prompt_that_does_not_fit_is_an_error(local: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(**_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(local.model, "generate", none)
+    with pytest.raises(ConfigError, match="does not fit into the memory"):
+        list(local.complete(REQUESTS[:1], GREEDY))
+
+
+def test_a_prompt_longer_than_the_models_window_is_a_truncated_empty_completion(local: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_window", lambda: len(token_ids(local.tokenizer, REQUESTS[2].messages)))
+    by_id = {request.question_id: completion for request, completion in local.complete(REQUESTS, GREEDY)}
+    assert (by_id["2"].text, by_id["2"].truncated) == ("", True)
+    assert len(by_id) == len(REQUESTS)
+
+
+@pytest.mark.parametrize(("name", "message"), [("./absent/model", "the model folder ./absent/model does not exist"), ("{empty}", "is it complete")])
+def test_a_model_that_cannot_be_loaded_is_one_sentence(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        LocalModel(name.format(empty=tmp_path))
+
+
+Answer = Callable[[dict[str, Any], int], tuple[int, Any]]
+
+
+@contextmanager
+def server(answer: Answer) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A server whose answer to a request body, and the number of requests before it, is (status, JSON)."""
+    seen: list[dict[str, Any]] = []
+    lock = threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with lock:
+                seen.append(body | {"path": self.path, "key": self.headers.get("Authorization")})
+                status, data = answer(body, len(seen) - 1)
+            text = json.dumps(data).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: Any) -> None: ...
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{running.server_address[1]}/v1", seen
+    finally:
+        running.shutdown()
+        running.server_close()
+
+
+def says(text: str, reason: str = "stop") -> tuple[int, Any]:
+    return 200, {"choices": [{"message": {"content": text}, "finish_reason": reason}], "usage": {"completion_tokens": 3}}
+
+
+def echo(body: dict[str, Any], before: int) -> tuple[int, Any]:
+    return says(body["messages"][-1]["content"].upper())
+
+
+def endpoint(url: str, **settings: Any) -> Endpoint:
+    return Endpoint(url=url, model="m", **({"pause_s": 0.01} | settings))
+
+
+def test_an_endpoint_is_asked_as_openai_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    with server(echo) as (url, seen):
+        found = {
+            request.question_id: completion for request, completion in endpoint(url, concurrency=3).complete(REQUESTS, Sampling(temperature=0.5))
+        }
+    assert [found[str(place)].text for place in range(5)] == [text.upper() for text in TEXTS]
+    assert {completion.tokens for completion in found.values()} == {3}
+    assert {(one["path"], one["model"], one["temperature"], one["max_tokens"], one["key"]) for one in seen} == {
+        ("/v1/chat/completions", "m", 0.5, 4096, "Bearer k")
+    }
+    assert len({one["seed"] for one in seen}) == len(REQUESTS)
+
+
+def test_the_token_limit_is_told_apart() -> None:
+    with server(lambda body, before: says("x", "length")) as (url, _):
+        assert [completion.truncated for _, completion in endpoint(url).complete(REQUESTS[:1], GREEDY)] == [True]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_what_may_pass_is_tried_again(status: int) -> None:
+    with server(lambda body, before: (status, {"error": {"message": "busy"}}) if before < 3 else echo(body, before)) as (url, seen):
+        assert len(list(endpoint(url, concurrency=1).complete(REQUESTS[:2], GREEDY))) == 2
+    assert len(seen) == 5
+
+
+def test_an_endpoint_that_keeps_failing_is_an_error_after_what_it_gave() -> None:
+    got = []
+    failing = pytest.raises(DataError, match=r"HTTP 503 .*overloaded.*after 3 attempts")
+    with server(lambda body, before: echo(body, before) if before == 0 else (503, {"error": {"message": "overloaded"}})) as (url, _), failing:
+        for request, _ in endpoint(url, concurrency=1, attempts=3).complete(REQUESTS, GREEDY):
+            got.append(request.question_id)
+    assert got == ["0"]
+
+
+@pytest.mark.parametrize(("status", "message"), [(401, "OPENAI_API_KEY"), (404, "check --model"), (400, "bad request, sir")])
+def test_a_refusal_is_an_error_at_once(status: int, message: str) -> None:
+    refusing = pytest.raises(ConfigError, match=message)
+    with server(lambda body, before: (status, {"error": {"message": "bad request, sir"}})) as (url, seen), refusing:
+        list(endpoint(url, concurrency=1).complete(REQUESTS, GREEDY))
+    assert len(seen) == 1
+
+
+def test_a_server_that_is_down_or_speaks_something_else_is_an_error() -> None:
+    with server(lambda body, before: (200, {"hello": "world"})) as (url, _), pytest.raises(ConfigError, match="does not speak OpenAI"):
+        list(endpoint(url).complete(REQUESTS[:1], GREEDY))
+    with pytest.raises(DataError, match=r"fails .*refused.* run the same again when it is up"):
+        list(endpoint(url, attempts=2).complete(REQUESTS[:1], GREEDY))
+    with pytest.raises(ConfigError, match="no address"):
+        endpoint("localhost:8000")
+
+
+class StandIn:
+    """vLLM's `LLM` as far as its documented interface is used here."""
+
+    def __init__(self, model: str, tensor_parallel_size: int) -> None:
+        from transformers import AutoTokenizer
+
+        self.tokenizer = AutoTokenizer.from_pretrained(model)
+        self.llm_engine = types.SimpleNamespace(
+            model_config=types.SimpleNamespace(max_model_len=len(token_ids(self.tokenizer, REQUESTS[2].messages)))
+        )
+        self.parallel = tensor_parallel_size
+
+    def get_tokenizer(self) -> Any:
+        return self.tokenizer
+
+    def generate(self, prompts: list[dict[str, list[int]]], params: list[Any], use_tqdm: bool) -> list[Any]:
+        assert len(prompts) == len(params)
+        assert not use_tqdm
+        one = [
+            types.SimpleNamespace(text=self.tokenizer.decode(prompt["prompt_token_ids"]), finish_reason="stop", token_ids=(1, 2))
+            for prompt in prompts
+        ]
+        return [types.SimpleNamespace(outputs=[output]) for output in one]
+
+
+def test_vllm_gets_token_ids_by_the_chat_template_and_a_seed_a_sample(model_folder: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, Any]] = []
+    module = types.ModuleType("vllm")
+    module.LLM, module.SamplingParams = StandIn, lambda **settings: given.append(settings)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "vllm", module)
+    from coderlplus.evaluation.backends.vllm_engine import VllmModel
+
+    found = {request.question_id: completion for request, completion in VllmModel(str(model_folder)).complete(REQUESTS, Sampling(temperature=0.8))}
+    assert found["1"].text == tokenizer.apply_chat_template(list(REQUESTS[1].messages), tokenize=False, add_generation_prompt=True)
+    assert (found["2"].text, found["2"].truncated) == ("", True)
+    assert {(one["temperature"], one["max_tokens"]) for one in given} == {(0.8, 4096)}
+    assert len({one["seed"] for one in given}) == len(given) < len(REQUESTS)
+
+
+def test_without_vllm_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    from coderlplus.evaluation.backends.vllm_engine import VllmModel
+
+    with pytest.raises(ConfigError, match="pip install vllm"):
+        VllmModel("m")

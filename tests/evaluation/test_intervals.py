@@ -1,0 +1,96 @@
+"""Intervals and the paired comparison, against what they are defined to be."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coderlplus.evaluation.intervals import clustered, paired, sign_flip
+from coderlplus.evaluation.metrics import wilson
+
+SHARES = st.integers(1, 4).flatmap(lambda n: st.builds(Fraction, st.integers(-n, n), st.just(n)))
+
+
+@given(st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_with_one_sample_a_problem_the_interval_is_wilsons(case: tuple[int, int]) -> None:
+    passed, problems = case
+    ours, theirs = clustered([1.0] * passed + [0.0] * (problems - passed)), wilson(passed, problems)
+    assert ours.mean == pytest.approx(theirs.mean)
+    assert (ours.low, ours.high) == (pytest.approx(max(0.0, theirs.low), abs=1e-4), pytest.approx(min(1.0, theirs.high), abs=1e-4))
+
+
+def test_samples_that_differ_within_problems_narrow_the_interval() -> None:
+    agreeing, differing = clustered([1.0] * 30 + [0.0] * 10), clustered([0.8] * 20 + [0.7] * 20)
+    assert agreeing.mean == pytest.approx(differing.mean)
+    assert differing.high - differing.low < (agreeing.high - agreeing.low) / 4
+
+
+def test_values_that_are_all_the_same_count_as_one_trial_a_problem() -> None:
+    estimate = clustered([0.75] * 40)
+    assert estimate.low < 0.65
+    assert estimate.high > 0.85
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=50))
+def test_the_interval_holds_the_mean_and_stays_in_bounds(values: list[float]) -> None:
+    estimate = clustered(values)
+    assert 0 <= estimate.low <= estimate.mean + 1e-4
+    assert estimate.mean - 1e-4 <= estimate.high <= 1
+
+
+def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+    rng = random.Random(0)
+    held = 0
+    for _ in range(600):
+        difficulties = [rng.betavariate(2, 1) for _ in range(80)]
+        values = [sum(rng.random() < p for _ in range(5)) / 5 for p in difficulties]
+        estimate = clustered(values)
+        held += estimate.low <= 2 / 3 <= estimate.high
+    assert 0.92 <= held / 600 <= 0.98
+
+
+@given(st.lists(SHARES, min_size=1, max_size=8))
+def test_the_p_value_is_the_share_of_sign_changes_at_least_as_extreme(differences: list[Fraction]) -> None:
+    seen = abs(sum(differences))
+    changed = [
+        abs(sum(x * sign for x, sign in zip(differences, signs, strict=True))) for signs in itertools.product((1, -1), repeat=len(differences))
+    ]
+    assert sign_flip(differences) == pytest.approx(sum(value >= seen for value in changed) / len(changed))
+
+
+def test_mcnemar_is_the_case_of_one_sample() -> None:
+    differences = [Fraction(1)] * 9 + [Fraction(-1)] * 2 + [Fraction(0)] * 50
+    assert sign_flip(differences) == pytest.approx(2 * (1 + 11 + 55) / 2**11)
+
+
+def test_the_comparison_is_paired_over_what_both_answered() -> None:
+    a = {"1": Fraction(0), "2": Fraction(1), "3": Fraction(1, 2), "only a": Fraction(1)}
+    b = {"1": Fraction(1), "2": Fraction(1), "3": Fraction(1, 4), "only b": Fraction(0)}
+    result = paired(a, b)
+    assert (result.problems, result.a_better, result.b_better) == (3, 1, 1)
+    assert result.difference == pytest.approx(0.25)
+    assert result.low < 0.25 < result.high
+    assert result.p_value == 1.0
+
+
+def test_models_that_agree_everywhere_still_have_an_interval() -> None:
+    marks = {str(n): Fraction(n % 2) for n in range(40)}
+    result = paired(marks, marks)
+    assert result.p_value == 1.0
+    assert result.low < 0 < result.high
+
+
+def test_nothing_in_common_is_refused() -> None:
+    with pytest.raises(ValueError, match="no problem"):
+        paired({"a": Fraction(1)}, {"b": Fraction(1)})
+
+
+def test_many_different_sample_counts_fall_back_to_the_normal_approximation() -> None:
+    rng = random.Random(0)
+    differences = [Fraction(rng.randint(-n, n), n) for n in range(1, 60) for _ in range(20)]
+    assert 0 <= sign_flip(differences) <= 1

@@ -1,0 +1,148 @@
+"""Files of completions, ours and other tools'."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coderlplus.errors import DataError
+from coderlplus.evaluation.benchmarks import BENCHMARKS, Question
+from coderlplus.evaluation.benchmarks.base import program_in, user
+from coderlplus.evaluation.records import Judged
+from coderlplus.evaluation.sample_files import read_samples, write_samples
+from coderlplus.records import CheckTest, Problem, StdioTest, Verdict
+
+ADD = Problem(
+    problem_id="HumanEval/0",
+    statement="Add.",
+    starter_code='def add(a, b):\n    """Add."""\n',
+    entry_point="add",
+    setup_code="import math",
+    tests=(CheckTest("assert add(1, 2) == 3"),),
+)
+ECHO = Problem(problem_id="livecodebench/q", statement="Echo.", tests=(StdioTest("1", "1"),))
+
+
+def question(name: str, problem: Problem = ADD, **keys: Any) -> Question:
+    return Question(question_id=name, messages=user("?"), problem=problem, keys=keys)
+
+
+HUMANEVAL = [question("HumanEval/0"), question("HumanEval/1")]
+LCB = [question(name, ECHO, question_id=name) for name in ("b", "a", "c")]
+TEST_OUTPUT = [question(f"{name}/{test}", ECHO, question_id=name, test_id=test) for name, test in (("2", 0), ("10", 1), ("10", 0))]
+EXECUTION = [question(f"sample_{number}", ECHO, id=f"sample_{number}") for number in (10, 2, 1)]
+
+
+def read(path: Path, name: str, questions: list[Question]) -> list[tuple[str, int, str | None, str | None]]:
+    return [(one.question_id, one.sample, one.answer, one.completion) for one in read_samples(path, {name: questions})[name]]
+
+
+def given(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "samples.jsonl"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("key", ["question_id", "task_id", "problem_id", "id"])
+@pytest.mark.parametrize(("field", "place"), [("solution", 2), ("program", 2), ("answer", 2), ("completion", 3)])
+def test_rows_with_an_id_and_a_text_are_samples_in_order(tmp_path: Path, key: str, field: str, place: int) -> None:
+    path = given(tmp_path, "".join(json.dumps({key: "HumanEval/1", field: text}) + "\n" for text in ("one", "two")))
+    found = read(path, "humaneval", HUMANEVAL)
+    assert [(one[0], one[1], one[place]) for one in found] == [("HumanEval/1", 0, "one"), ("HumanEval/1", 1, "two")]
+
+
+def test_a_gzipped_list_and_ids_in_another_spelling_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "samples.json.gz"
+    path.write_bytes(gzip.compress(json.dumps([{"task_id": "humaneval/1", "solution": "x"}, {"task_id": 0, "solution": "y"}]).encode()))
+    assert [one[0] for one in read(path, "humaneval", HUMANEVAL)] == ["HumanEval/1", "HumanEval/0"]
+
+
+def test_one_row_counts_for_every_benchmark_that_has_its_question(tmp_path: Path) -> None:
+    path = given(tmp_path, '{"task_id": "HumanEval/0", "solution": "x"}\n')
+    found = read_samples(path, {"humaneval": HUMANEVAL, "humanevalplus": HUMANEVAL[:1]})
+    assert {name: len(samples) for name, samples in found.items()} == {"humaneval": 1, "humanevalplus": 1}
+
+
+def test_livecodebenchs_custom_output_is_read(tmp_path: Path) -> None:
+    path = given(tmp_path, json.dumps([{"question_id": "a", "code_list": ["x", "y"]}, {"question_id": "c", "code_list": ["z"]}]))
+    assert read(path, "livecodebench", LCB) == [("a", 0, "x", None), ("a", 1, "y", None), ("c", 0, "z", None)]
+    path = given(tmp_path, json.dumps([["first"], ["second"], []]))
+    assert read(path, "livecodebench", LCB) == [("a", 0, "first", None), ("b", 0, "second", None)]
+    path = given(tmp_path, json.dumps([{"question_id": "10", "test_id": 1, "pred_list": ["assert f(1) == 2"]}]))
+    assert read(path, "lcb-testoutput", TEST_OUTPUT) == [("10/1", 0, None, "assert f(1) == 2")]
+
+
+def test_cruxevals_generations_and_scored_files_are_read(tmp_path: Path) -> None:
+    questions = [question("sample_0"), question("sample_1")]
+    generations = {"sample_1": ["3", "4"], "sample_0": ["5"]}
+    for data in (generations, {"raw_generations": generations, "raw_scored_generations": {}, "pass_at_1": 50.0}):
+        path = given(tmp_path, json.dumps(data))
+        assert read(path, "cruxeval-o", questions) == [("sample_1", 0, "3", None), ("sample_1", 1, "4", None), ("sample_0", 0, "5", None)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"task_id": "HumanEval/9", "solution": "x"}\n', r"jsonl:1: no question of humaneval has the id 'HumanEval/9'; the nearest is 'HumanEval/"),
+        ('{"task_id": "HumanEval/0", "solution": "x"}\n{"task_id": "Human', r"jsonl:2: not valid JSON"),
+        ('{"solution": "x"}\n{"solution": "x"}\n', "no id; a sample needs one of question_id, task_id"),
+        ('{"task_id": "HumanEval/0"}\n{"task_id": "HumanEval/0"}\n', "no text; a sample needs 'completion'"),
+        ('{"task_id": "HumanEval/0", "solution": 3}\n{}\n', "a sample must be text, not int"),
+        ('{"HumanEval/0": "x"}', "must map ids to lists"),
+        ('[["x"], ["y"], ["z"]]', "3 lists without ids, which must be one for each question"),
+        ("", "holds no rows"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(given(tmp_path, text), "humaneval", HUMANEVAL)
+
+
+def test_an_absent_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot read"):
+        read(tmp_path / "absent.jsonl", "humaneval", HUMANEVAL)
+
+
+def judged(name: str, answer: str | None, sample: int = 0) -> Judged:
+    verdict = Verdict(rollout_id="r", problem_id="p", verdict="passed", tests_passed=1, tests_total=1)
+    return Judged(question_id=name, sample=sample, answer=answer, program=answer, truncated=False, verdict=verdict)
+
+
+def test_evalplus_gets_programs_that_run_by_themselves(tmp_path: Path) -> None:
+    path = write_samples(tmp_path, BENCHMARKS["humaneval"], HUMANEVAL, [judged("HumanEval/0", "def add(a, b): ..."), judged("HumanEval/1", None)])
+    assert path == tmp_path / "samples.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert rows == [{"task_id": "HumanEval/0", "solution": "import math\n\n\ndef add(a, b): ..."}, {"task_id": "HumanEval/1", "solution": ""}]
+
+
+@pytest.mark.parametrize(("name", "questions"), [("livecodebench", LCB), ("lcb-testoutput", TEST_OUTPUT), ("lcb-execution", EXECUTION)])
+def test_what_is_written_for_livecodebench_is_sorted_as_there_and_reads_back(tmp_path: Path, name: str, questions: list[Question]) -> None:
+    lines = [judged(one.question_id, f"{one.question_id!r}", sample) for one in questions for sample in range(2)]
+    path = write_samples(tmp_path, BENCHMARKS[name], questions, lines)
+    assert path == tmp_path / "custom_output.json"
+    found = {(one[0], one[1]): one[2] or one[3] for one in read(path, name, questions)}
+    assert found == {(line.question_id, line.sample): line.answer for line in lines}
+    data = json.loads(path.read_text())
+    if name == "livecodebench":
+        assert [item["question_id"] for item in data] == ["a", "b", "c"]
+    elif name == "lcb-testoutput":
+        assert [(item["question_id"], item["test_id"]) for item in data] == [("10", 0), ("10", 1), ("2", 0)]
+    else:
+        assert data[0] == ["'sample_1'", "'sample_1'"]
+
+
+@pytest.mark.parametrize(
+    ("completion", "program"),
+    [
+        ("```python\ndef add(a, b):\n    return a + b\n```", "def add(a, b):\n    return a + b"),
+        ("    return a + b\n", 'def add(a, b):\n    """Add."""\n    return a + b\n'),
+        ("Sorry.", None),
+        ("```python\nprint(1)\n```", "print(1)"),
+    ],
+)
+def test_a_completion_holds_a_program_or_goes_on_with_the_prompt(completion: str, program: str | None) -> None:
+    assert program_in(HUMANEVAL[0], completion) == program
