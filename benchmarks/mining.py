@@ -4,8 +4,8 @@
 
 RECORDED are files that `coderlplus judge` reads as problems and as programs (recorded runs). A batch of N rollouts is drawn from their programs with
 the share of failures asked for, judged, and mined with the judge's verdicts, nothing being kept from before. CPU time is that of this process (here)
-and that of the processes of the programs from their fork to their end (sandbox). What they come to on 16 cores is calculated: the work of this process
-on one core, and then that of the programs on all of them, as if nothing overlapped.
+and that of the processes of the programs from their fork to their end (sandbox). What they come to on 16 cores is calculated: the work of this
+process on one core, and then that of the programs on all of them, as if nothing overlapped.
 """
 
 from __future__ import annotations
