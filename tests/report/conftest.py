@@ -255,11 +255,11 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def traced(sandbox: Sandbox) -> Callable[..., Trace]:
-    """Trace a program with its steps: `traced(program, input, max_steps=5000)`; a string is standard input."""
+    """Trace a program with its steps: `traced(program, input, max_steps=5000, cpu_s=5.0)`; a string is standard input."""
 
-    def run(program: str, given: str | CallInput = "", max_steps: int = 5000) -> Trace:
-        limits = Limits(cpu_s=1.0)
-        return trace(sandbox, program, StdioInput(given) if isinstance(given, str) else given, limits=limits, max_steps=max_steps)
+    def run(program: str, given: str | CallInput = "", max_steps: int = 5000, cpu_s: float = 5.0) -> Trace:
+        stdin = StdioInput(given) if isinstance(given, str) else given
+        return trace(sandbox, program, stdin, limits=Limits(cpu_s=cpu_s), max_steps=max_steps)
 
     return run
 

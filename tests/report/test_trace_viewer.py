@@ -41,10 +41,10 @@ for i in range(2, 500):
 
 @pytest.fixture
 def view(traced: Callable[..., Trace], browser: Browser, tmp_path: Path) -> Callable[..., Trace]:
-    """Trace a program and open its page: `view(program, input, fragment="", **page)`."""
+    """Trace a program and open its page: `view(program, input, fragment="", cpu_s=5.0, **page)`."""
 
-    def open_page(program: str, given: Any = "", fragment: str = "", **page: Any) -> Trace:
-        trace = traced(program, given)
+    def open_page(program: str, given: Any = "", fragment: str = "", cpu_s: float = 5.0, **page: Any) -> Trace:
+        trace = traced(program, given, cpu_s=cpu_s)
         browser.open(write_trace(trace, tmp_path / "trace.html", **({"title": "program.py"} | page)), fragment)
         return trace
 
@@ -171,7 +171,7 @@ def test_the_exception_stands_at_its_line(view: Callable[..., Trace], browser: B
     ],
 )
 def test_the_end_is_told(view: Callable[..., Trace], browser: Browser, program: str, given: Any, told: str) -> None:
-    view(program, given, "#end")
+    view(program, given, "#end", cpu_s=0.3)
     assert browser.text("#status").endswith(told)
 
 
