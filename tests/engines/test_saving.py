@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 
 from coderlplus.engines.checkpoints import CHECKSUMS_FILE, read_state, write_state
 from coderlplus.engines.config import make_config
@@ -48,7 +48,7 @@ def tensors_to_a_full_disk(self: Any, folder: str) -> None:
 
 
 def weights_to_a_full_disk(self: Any, folder: str) -> None:
-    save_file({"x": torch.zeros(100_000)}, FULL)
+    raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
 
 @pytest.mark.skipif(not Path(FULL).exists(), reason="a full disk is imitated by /dev/full")
