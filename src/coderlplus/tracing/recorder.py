@@ -80,7 +80,7 @@ class Recorder:
         try:
             names = _getframe(1).f_locals
             self._take(self.scopes[index], names)
-            _hide(names)
+            hide(names)
         finally:
             restore_recursion_limit(limit)
 
@@ -98,10 +98,10 @@ class Recorder:
     @staticmethod
     def visible(names: Any) -> Any:
         """What `locals()`, `vars()` or `dir()` returned to the caller, without the hidden variables."""
-        _hide(_getframe(1).f_locals)
+        hide(_getframe(1).f_locals)
         if type(names) is list:
             return [name for name in names if not _is_hidden(name)]
-        _hide(names)
+        hide(names)
         return names
 
     def finish(self, namespace: dict[str, Any], error: BaseException | None = None) -> None:
@@ -213,7 +213,7 @@ def _is_hidden(name: object) -> bool:
     return type(name) is str and name.startswith("$") and name[1:].isdigit()
 
 
-def _hide(names: object) -> None:
+def hide(names: object) -> None:
     """Take the hidden variables out of a function's namespace, which until Python 3.12 is one dict for all who ask, the program included."""
     if type(names) is dict:
         for name in [name for name in names if _is_hidden(name)]:

@@ -15,7 +15,7 @@ from operator import is_ as _is
 from typing import Any
 
 from coderlplus.tracing.instrumented import Instrumented, Scope, mangled
-from coderlplus.tracing.recorder import ABSENT, is_variable, look_up, raise_recursion_limit, restore_recursion_limit
+from coderlplus.tracing.recorder import ABSENT, hide, is_variable, look_up, raise_recursion_limit, restore_recursion_limit
 
 _ATOMS = frozenset({int, str, float, bool, bytes, complex, type(None)})
 _SEQUENCES = frozenset({list, tuple, deque, set, frozenset})
@@ -144,6 +144,7 @@ class StepRecorder:
             changes = self._changes(self.module, self.namespace)
             if activation is not self.module:
                 names = frame.f_locals
+                hide(names)
                 changes += self._changes(activation, names)
                 free = set(frame.f_code.co_freevars) if activation.owners else set()
                 for owner in activation.owners:

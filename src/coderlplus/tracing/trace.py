@@ -191,7 +191,8 @@ class _Run:
             return
         self.of_steps = report
         limited = report.cut is not None or report.ending.kind in _LIMITS or self.best.ending.kind in _LIMITS
-        if not limited and (report.ending, report.output, report.value) != (self.best.ending, self.best.output, self.best.value):
+        sees_locals = any(word in self.request.program for word in ("locals", "vars"))  # a dict of them that it holds is kept up to date by each look
+        if not limited and not sees_locals and (report.ending, report.output, report.value) != (self.best.ending, self.best.output, self.best.value):
             self.deterministic = False
 
     def _as_seen(self, report: _Report) -> bool:
