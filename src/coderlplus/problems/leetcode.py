@@ -30,16 +30,17 @@ def problem(row: Mapping[str, Any]) -> Problem:
     meta = row.get("meta") or {}
     statement = (row.get("problem_description") or meta.get("question_title") or row["query"]).strip()
     starter_code = row.get("starter_code") or meta.get("lang_code") or ""
+    found = tests(row["test"])
     return Problem(
         problem_id=f"leetcode/{row['task_id']}",
         source="leetcode_dataset",
         statement=statement,
         starter_code=starter_code.rstrip(),
         entry_point=row["entry_point"],
-        tests=tests(row["test"]),
+        tests=found,
         reference=row["completion"],
         setup_code=f"{row['prompt'].rstrip()}\n{RESTORED}",
-        checker=order(statement, starter_code),
+        checker=order(statement, starter_code) if isinstance(found[0], CallTest) else None,
     )
 
 
