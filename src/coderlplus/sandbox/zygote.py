@@ -307,6 +307,9 @@ def _load(guests: _Guests, guest: bytes) -> Callable[[Any, Host], object]:
     loaded: Callable[[Any, Host], object] = getattr(module, function)
     if function in getattr(module, "REHEARSALS", ()):
         _rehearse(loaded, module.REHEARSALS[function])
+    for guest_module in guests.modules.values():
+        if hasattr(guest_module, "before_fork"):  # what depends on everything that is loaded
+            guest_module.before_fork()
     gc.collect()
     gc.freeze()
     return loaded

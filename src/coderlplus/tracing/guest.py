@@ -343,3 +343,5 @@ _OUR_CODE = monitor.codes_of(
     [_encoding, chance, instrument, instrumented, monitor, names, recorder, rewriting, stepping, steps, values, nodes, sys.modules[__name__]]
 )
 instrument.instrument("def f(a): return a")  # the first parse of an interpreter is slow: it happens once here, before the sandbox forks
+before_fork = monitor.remember_classes
+before_fork()

@@ -94,9 +94,21 @@ def strip(kinds: Iterable[type]) -> None:
 
 
 def our_classes(host: object) -> list[type]:
-    """The classes of this package, and of the script that the host is of."""
+    """The classes of this package that `remember_classes` found, and those of the script that the host is of."""
     script = next((member.__globals__ for member in vars(type(host)).values() if type(member) is _Function), {})
-    found = [value for value in script.values() if isinstance(value, type) and value.__module__ == type(host).__module__]
+    return [value for value in script.values() if isinstance(value, type) and value.__module__ == type(host).__module__] + _classes
+
+
+def remember_classes() -> None:
+    """Look for the classes of this package before the sandbox forks: a walk over all classes copies the memory that it touches, in every child."""
+    _classes[:] = _package_classes()
+
+
+_classes: list[type] = []
+
+
+def _package_classes() -> list[type]:
+    found: list[type] = []
     todo: list[type] = [object]
     seen: set[type] = {object}
     kind: type
