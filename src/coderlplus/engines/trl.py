@@ -140,9 +140,9 @@ class AlignmentMixin(Saving):
             }
         )
         if self.loop:
-            rows, texts, scored = [], [], []
-            for share in generation.shares:
-                rows, texts, scored = rows + share.rows, texts + share.texts, scored + share.rewards
+            rows = [row for share in generation.shares for row in share.rows]
+            texts = [text for share in generation.shares for text in share.texts]
+            scored = [reward for share in generation.shares for reward in share.rewards]
             self._mining = Background(self.loop.mine, generation.step, rows, texts, scored)
         return rewards
 
@@ -192,7 +192,7 @@ class AlignmentMixin(Saving):
         generation.shares.append(Share([rows[group] for group, _ in places], ids))
         return generation.shares[-1]
 
-    def _own_slice(self, everything: Sequence[Any]) -> Sequence[Any]:
+    def _own_slice(self, everything: list[Any]) -> list[Any]:
         """This process's part of something that has one entry a completion."""
         size = len(everything) // self.accelerator.num_processes
         return everything[self.accelerator.process_index * size :][:size]

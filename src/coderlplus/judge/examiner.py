@@ -53,8 +53,10 @@ class Candidate:
         self.error: BaseException | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        sent = {"args": [encode(arg, by_value=True) for arg in args], "kwargs": {key: encode(value, by_value=True) for key, value in kwargs.items()}}
-        if not all(map(is_plain, [*sent["args"], *sent["kwargs"].values()])) or are_shared([*args, *kwargs.values()]):
+        sent_args = [encode(arg, by_value=True) for arg in args]
+        sent_kwargs = {key: encode(value, by_value=True) for key, value in kwargs.items()}
+        sent = {"args": sent_args, "kwargs": sent_kwargs}
+        if not all(map(is_plain, [*sent_args, *sent_kwargs.values()])) or are_shared([*args, *kwargs.values()]):
             self.error = NotData("arguments")
             raise self.error
         self.last_call = dict(sent)
@@ -77,7 +79,7 @@ class Candidate:
             self.error = NotData(f"the program returned what is not plain data: {error}")
             raise self.error from None
         same = answer.get("same")
-        known = dict(enumerate(args)) | kwargs if type(same) in (int, str) else {}
+        known: dict[Any, Any] = {**dict(enumerate(args)), **kwargs} if type(same) in (int, str) else {}
         return known.get(same, value)
 
     def _decode(self, tagged: Any) -> Any:

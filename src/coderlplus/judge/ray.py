@@ -143,7 +143,7 @@ class RaySandbox:
             try:
                 kind, subject, value = self._events.get(timeout=_LOOK_S)
             except queue.Empty:
-                kind = subject = value = None
+                kind, subject, value = "", None, None
             if kind == "close":
                 break
             if kind == "call":
@@ -151,7 +151,8 @@ class RaySandbox:
             elif kind == "ready":
                 self._ready(subject, value)
             elif kind == "done":
-                self._done(*subject, value)
+                node_id, call = subject
+                self._done(node_id, call, value)
             if time.monotonic() - looked > _LOOK_S:
                 self._look()
                 looked = time.monotonic()

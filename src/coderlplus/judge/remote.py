@@ -88,8 +88,8 @@ class Child:
                 os.dup2(20 + target, target)
             os.closerange(4, 10 + REPLIES)
             os.closerange(11 + REPLIES, 256)
-            with open("/proc/self/statm", "rb") as file:  # noqa: PTH123
-                mapped = int(file.read().split()[0]) * resource.getpagesize()
+            with open("/proc/self/statm", "rb") as sizes:  # noqa: PTH123
+                mapped = int(sizes.read().split()[0]) * resource.getpagesize()
             cpu_s = int(self.job["cpu_s"]) + 1
             size = self.job["file_bytes"]
             limits = {"CPU": (cpu_s, cpu_s + 1), "AS": (mapped + self.job["memory_bytes"],) * 2, "FSIZE": (size, size), "CORE": (0, 0)}
@@ -115,16 +115,18 @@ class Child:
         os.kill(self.pid, signal.SIGKILL)
 
     def result(self, status: int, usage: Any) -> dict[str, Any]:
-        _, stdout, stderr, replies = ([os.fstat(file.fileno()).st_size, os.pread(file.fileno(), self.job["file_bytes"], 0)] for file in self.files)
+        files = [file.fileno() for file in self.files]
+        sizes = [os.fstat(file).st_size for file in files]
+        _, stdout, _, replies = (os.pread(file, self.job["file_bytes"], 0) for file in files)
         return {
             "exit_code": os.waitstatus_to_exitcode(status),
             "killed": self.killed,
             "cpu_s": usage.ru_utime + usage.ru_stime,
             "wall_s": time.monotonic() - self.started,
             "peak_kb": usage.ru_maxrss,
-            "stdout_bytes": max(stdout[0], stderr[0]),
-            "stdout": base64.b64encode(stdout[1]).decode(),
-            "replies": base64.b64encode(replies[1]).decode(),
+            "stdout_bytes": max(sizes[1], sizes[2]),
+            "stdout": base64.b64encode(stdout).decode(),
+            "replies": base64.b64encode(replies).decode(),
         }
 
 

@@ -37,7 +37,8 @@ def values_of(name: str, root: Any, fields_of: Callable[[Any], Mapping[str, Any]
     """The values of a list (`name` is `"ListNode"`) or a tree that begins with `root`; `None` if it has a cycle, something else among its nodes, a
     tree node whose value is `None`, or more than `limit` nodes. `fields_of` gives the attributes of an object."""
     children = FIELDS[name][1:]
-    queue, found, seen, shared = deque([root]), [], set(), 0
+    found: list[Any] = []
+    queue, seen, shared = deque([root]), set(), 0
     while queue:
         node = queue.popleft()
         if node is None:

@@ -244,7 +244,7 @@ def _written() -> Callable[[], int]:
             waiting[0] -= len(data)
         return count
 
-    stream.write, buffer.write = monitor.opaque(text), monitor.opaque(raw)
+    stream.write, buffer.write = monitor.opaque(text), monitor.opaque(raw)  # type: ignore[method-assign]
 
     def written() -> int:
         try:

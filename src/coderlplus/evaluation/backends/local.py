@@ -107,7 +107,7 @@ class LocalModel:
         import torch
 
         config = self.model.config.get_text_config()
-        heads: int = getattr(config, "num_key_value_heads", None) or getattr(config, "num_attention_heads", 32)
+        heads: Any = getattr(config, "num_key_value_heads", None) or getattr(config, "num_attention_heads", 32)
         width: int = getattr(config, "head_dim", None) or getattr(config, "hidden_size", 4096) // getattr(config, "num_attention_heads", 32)
         layers: int = getattr(config, "num_hidden_layers", 32)
         each = int(2 * layers * heads * width * self.model.dtype.itemsize * tokens)

@@ -6,24 +6,22 @@ import difflib
 from collections.abc import Sequence
 
 from coderlplus.errors import ConfigError
-from coderlplus.evaluation.benchmarks import (
-    cruxeval_i,
-    cruxeval_o,
-    humaneval,
-    humanevalplus,
-    lcb_execution,
-    lcb_testoutput,
-    leetcode,
-    livecodebench,
-    mbpp,
-    mbppplus,
-)
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question
+from coderlplus.evaluation.benchmarks.cruxeval_i import BENCHMARK as CRUXEVAL_I
+from coderlplus.evaluation.benchmarks.cruxeval_o import BENCHMARK as CRUXEVAL_O
+from coderlplus.evaluation.benchmarks.humaneval import BENCHMARK as HUMANEVAL
+from coderlplus.evaluation.benchmarks.humanevalplus import BENCHMARK as HUMANEVALPLUS
+from coderlplus.evaluation.benchmarks.lcb_execution import BENCHMARK as LCB_EXECUTION
+from coderlplus.evaluation.benchmarks.lcb_testoutput import BENCHMARK as LCB_TESTOUTPUT
+from coderlplus.evaluation.benchmarks.leetcode import BENCHMARK as LEETCODE
+from coderlplus.evaluation.benchmarks.livecodebench import BENCHMARK as LIVECODEBENCH
+from coderlplus.evaluation.benchmarks.mbpp import BENCHMARK as MBPP
+from coderlplus.evaluation.benchmarks.mbppplus import BENCHMARK as MBPPPLUS
 
 __all__ = ["BENCHMARKS", "Benchmark", "Question", "benchmarks_named"]
 
-_MODULES = (humaneval, humanevalplus, mbpp, mbppplus, leetcode, livecodebench, cruxeval_o, cruxeval_i, lcb_execution, lcb_testoutput)
-BENCHMARKS: dict[str, Benchmark] = {module.BENCHMARK.name: module.BENCHMARK for module in _MODULES}
+_ALL = (HUMANEVAL, HUMANEVALPLUS, MBPP, MBPPPLUS, LEETCODE, LIVECODEBENCH, CRUXEVAL_O, CRUXEVAL_I, LCB_EXECUTION, LCB_TESTOUTPUT)
+BENCHMARKS: dict[str, Benchmark] = {benchmark.name: benchmark for benchmark in _ALL}
 
 
 def benchmarks_named(names: Sequence[str]) -> list[Benchmark]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
-from coderlplus.problems import leetcode
+from coderlplus.problems.leetcode import problem as as_problem
 from coderlplus.records import Limits
 
 LIMITS = Limits(cpu_s=10.0, wall_s=90.0, memory_mb=1024)
@@ -20,7 +20,7 @@ LIMITS = Limits(cpu_s=10.0, wall_s=90.0, memory_mb=1024)
 
 def read(row: Mapping[str, Any]) -> Question:
     """The question of a row."""
-    problem = dataclasses.replace(leetcode.problem(row), limits=LIMITS)
+    problem = dataclasses.replace(as_problem(row), limits=LIMITS)
     return Question(question_id=str(row["task_id"]), messages=user(row["query"]), problem=problem)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
-from coderlplus.problems import livecodebench
+from coderlplus.problems.livecodebench import problem as as_problem
 from coderlplus.records import Limits
 
 LIMITS = Limits(cpu_s=6.0, wall_s=54.0, memory_mb=2048)
@@ -32,7 +32,7 @@ WITHOUT_STARTER = (
 
 def read(row: Mapping[str, Any]) -> Question:
     """The question of a row of a release file, or of a file with public tests (`public_tests`)."""
-    problem = dataclasses.replace(livecodebench.problem(row), limits=LIMITS)
+    problem = dataclasses.replace(as_problem(row), limits=LIMITS)
     code = row["starter_code"] or "# YOUR CODE HERE"
     text = (
         f"### Question:\n{row['question_content']}\n\n### Format: {WITH_STARTER if row['starter_code'] else WITHOUT_STARTER}\n"
