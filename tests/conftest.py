@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+collect_ignore = ["sandbox/attacks.py", "sandbox/settings.py"]
+"""Scripts that tests start; they are no modules of tests, and the doctest collector need not import them."""
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
