@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 collect_ignore = ["sandbox/attacks.py", "sandbox/settings.py"]
 """Scripts that tests start; they are no modules of tests, and the doctest collector need not import them."""
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # inherited where tests run in the background of a shell: then Ctrl-C would not reach what tests start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
