@@ -636,7 +636,12 @@ CASES = [
         """,
         {"main": {"x": 45}},
     ),
-    case("targets that are no names", "class A: pass\na = A()\nd = {}\nfor d['k'] in range(3): pass\nfor a.x in 'ab': pass", {M: {"d": {"k": 2}}}),
+    case(
+        "targets that are no names",
+        "class A: pass\na = A()\nd = {}\nfor d['k'] in range(3): pass\nfor a.x in 'ab': pass",
+        {M: {"d": {"k": 2}}},
+        binding={M: {"d": {}}},
+    ),
     case("starred loop target", "for a, *b in [(1, 2, 3), (4, 5, 6)]: pass", {M: {"a": 4, "b": [5, 6]}}),
     case("a builtin's name", "list = [1]\nsum = len(list)\nlist.append(sum)", {M: {"list": [1, 1], "sum": 1}}, binding={M: {"list": [1]}}),
     case("an exception's name was a variable", "e = 5\ntry: 1 / 0\nexcept ZeroDivisionError as e: pass", {M: {}}, absent=((M, "e"),)),
@@ -880,5 +885,15 @@ CASES = [
         "too deeply nested to be rewritten",
         "def f():\n" + "".join("    " * (depth + 1) + f"for i{depth} in (1,):\n" for depth in range(19)) + "    " * 20 + "x = 1\nf()\ny = 2",
         {M: {"y": 2}},
+    ),
+    case(
+        "a global of a function too deeply nested to be rewritten, changed after it was bound",
+        "def f():\n    global x\n"
+        + "".join("    " * (depth + 1) + f"for i{depth} in (1, 2):\n" for depth in range(3))
+        + "".join("    " * (depth + 4) + f"for j{depth} in (1,):\n" for depth in range(17))
+        + "    " * 21
+        + "x = [i0]\n    x.append(3)\nf()",
+        {M: {"x": [2, 3]}},
+        binding={M: {"x": [2]}, "f": {"i0": 2, "j16": 1}},
     ),
 ]

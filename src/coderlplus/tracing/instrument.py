@@ -29,8 +29,9 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterable, Iterator
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping
+from types import CodeType
+from typing import Any, Literal
 
 from coderlplus.tracing.instrumented import (
     CALLS,
@@ -57,23 +58,36 @@ def instrument(source: str, semantics: Semantics | Literal["steps"] = "final") -
     """Rewrite and compile a program; `"steps"` for a run that reports its steps.
 
     Raises what `compile` raises on the original: `SyntaxError`, `ValueError`, `RecursionError`, `MemoryError`. A program that is too deeply nested to
-    be rewritten is left as it is, and only its module's variables are seen.
+    be rewritten is left as it is, and only its module's variables are seen. Under `binding`, where these would have to be seen as they are bound, the
+    notes do without a block of their own instead.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tree = ast.parse(source, FILENAME)
-        original = compile(tree, FILENAME, "exec", dont_inherit=True) if semantics == "official" else None
-        rewriter = {"binding": _Binding, "steps": Steps}.get(semantics, _Final)(source)
-        body = rewriter.body(tree.body, rewriter.open(Scope(0, MODULE, "module", node=tree)))
-        if original is None:
-            tree.body = body
-            try:
-                code = compile(tree, FILENAME, "exec", dont_inherit=True)
-                suspends = "yield" in source or "async" in source
-                return Instrumented(code, rewriter.slots, rewriter.scopes, rewriter.keys, suspends)
-            except (SyntaxError, RecursionError, MemoryError):
-                original = compile(source, FILENAME, "exec", dont_inherit=True)
-        return Instrumented(original, {}, rewriter.scopes[:1], rewriter.keys, False)
+        rewriter, tree = _rewritten(source, {"binding": _Binding, "steps": Steps}.get(semantics, _Final))
+        code = None if semantics == "official" else _compiled(tree)
+        if code is None and semantics == "binding":
+            rewriter, tree = _rewritten(source, _FlatBinding)
+            code = _compiled(tree)
+        if code is None:
+            original = compile(source, FILENAME, "exec", dont_inherit=True)
+            return Instrumented(original, {}, rewriter.scopes[:1], rewriter.keys, False)
+        return Instrumented(code, rewriter.slots, rewriter.scopes, rewriter.keys, "yield" in source or "async" in source)
+
+
+def _rewritten(source: str, kind: type[Rewriter]) -> tuple[Rewriter, ast.Module]:
+    tree = ast.parse(source, FILENAME)
+    rewriter = kind(source)
+    tree.body = rewriter.body(tree.body, rewriter.open(Scope(0, MODULE, "module", node=tree)))
+    return rewriter, tree
+
+
+def _compiled(tree: ast.Module) -> CodeType | None:
+    """The code; `None` where the tree is too deeply nested, or what it was made of is no program."""
+    try:
+        code: CodeType = compile(tree, FILENAME, "exec", dont_inherit=True)
+    except (SyntaxError, RecursionError, MemoryError):
+        return None
+    return code
 
 
 class _Final(Rewriter):
@@ -158,3 +172,10 @@ class _Binding(Rewriter):
 
     def activation(self, body: list[ast.stmt], parameters: list[str], scope: Scope, at: ast.AST) -> list[ast.stmt]:
         return self.bound(parameters, scope, at) + body
+
+
+class _FlatBinding(_Binding):
+    """For programs that nest as many blocks as Python allows. Where no room is left on the stack, a note raises what the next call would."""
+
+    def unless_too_deep(self, statement: ast.stmt, place: Mapping[str, Any]) -> ast.stmt:
+        return statement

@@ -285,14 +285,19 @@ def _job(run: _Run, seed: int, mode: str) -> Job:
 
 def _agree(one: _Report, other: _Report) -> bool:
     """Whether two runs did the same, in everything that both took."""
-    if (one.ending, one.output, one.value, one.fingerprint) != (other.ending, other.output, other.value, other.fingerprint):
+    if (one.ending, one.output, one.fingerprint) != (other.ending, other.output, other.fingerprint) or not _is_same(one.value, other.value):
         return False
     return all(
-        value == other.variables[scope][name]
+        _is_same(value, other.variables[scope][name])
         for scope, names in one.variables.items()
         for name, value in names.items()
         if name in other.variables.get(scope, {})
     )
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two tagged values are the same to the letter: dicts in another order are equal, and so are `1`, `1.0` and `True`, but not the same."""
+    return bool(one == other) and json.dumps(one) == json.dumps(other)
 
 
 def _ending(outcome: Outcome, claimed: Any) -> Ending:
