@@ -121,6 +121,18 @@ def mine(
     return Mined(tasks, dict(sorted(rejects.items())), len(chosen))
 
 
+def merged(parts: Sequence[Mined]) -> Mined:
+    """What several processes mined of their shares of the samples, in the order of the samples, as if one had mined them all: of tasks with the same
+    program and input the first is kept. Other reasons of rejection, `traced` and `mine_per_step` count for each process. Without `outcomes`.
+    """
+    tasks: dict[str, AlignmentTask] = {}
+    rejects: Counter[str] = sum((Counter(part.rejects) for part in parts), Counter())
+    for task in (task for part in parts for task in part.tasks):
+        if tasks.setdefault(same_question(task.program, task.input), task) is not task:
+            rejects["duplicate"] += 1
+    return Mined(list(tasks.values()), dict(sorted(rejects.items())), sum(part.traced for part in parts))
+
+
 def _spread(candidates: Sequence[_Candidate], count: int, rng: random.Random) -> list[_Candidate]:
     """`count` of the candidates at random, in their order: one of every problem first, then a second of each, …, because failures of one problem are
     much alike."""

@@ -28,7 +28,6 @@ import functools
 import math
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, cast
 
@@ -38,7 +37,7 @@ from datasets import Dataset
 from torch.utils.data import Sampler
 from trl import GRPOTrainer, RLOOTrainer
 
-from coderlplus.alignment.mining import Mined
+from coderlplus.alignment.mining import Mined, merged
 from coderlplus.engines.advantages import reinforce_plus_plus
 from coderlplus.engines.background import Background
 from coderlplus.engines.batches import Group, ProblemStream, Row, batch_metrics, groups_of
@@ -171,10 +170,8 @@ class AlignmentMixin(Saving):
             mined = Mined(rejects={"trace_time_limit": sum(len(share.rows) for share in self._generation.shares)})
         seconds, self._mining = self._mining.seconds, None
         everyone: list[Mined] = gather_object([mined])
-        tasks = [task for one in everyone for task in one.tasks]
-        self.loop.add(tasks, [one.outcomes for one in everyone])
-        rejects = sum((Counter(one.rejects) for one in everyone), Counter[str]())
-        together = Mined(tasks=tasks, rejects=dict(sorted(rejects.items())), traced=sum(one.traced for one in everyone))
+        together = merged(everyone)
+        self.loop.add(together.tasks, [one.outcomes for one in everyone])
         self._log(mining_metrics(together) | {"buffer/size": float(len(self.loop.buffer))})
         self._log({"seconds/tracing": time.perf_counter() - began, "seconds/tracing_work": seconds})
 
