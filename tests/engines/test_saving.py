@@ -67,7 +67,8 @@ def test_a_full_disk_at_a_checkpoint(
         with pytest.raises(DataError, match=r"cannot save .*checkpoint-4: .*; make room and continue with --resume") as caught:
             train(config)
     assert "\n" not in str(caught.value)
-    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["checkpoint-2"]
+    left = {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()}
+    assert left - {"README.md"} == {"checkpoint-2"}  # TRL writes its model card there first
     assert weights(train(config, resume=True).path) == weights(whole)
 
 
