@@ -20,7 +20,7 @@ from rich.table import Table
 
 from coderlplus.engines.prompts import user_message
 from coderlplus.errors import ConfigError
-from coderlplus.evaluation.backends import Backend, Sampling
+from coderlplus.evaluation.backends import Backend, Sampling, has_gpu
 from coderlplus.evaluation.benchmarks import BENCHMARKS, benchmarks_named
 from coderlplus.evaluation.compare import compare as compare_folders
 from coderlplus.evaluation.data import RELEASES, Window, load, own_benchmark
@@ -122,16 +122,10 @@ def _kind(backend: str | None, endpoint: str | None) -> str:
     if endpoint is not None:
         return "endpoint"
     if backend is None:
-        return "vllm" if importlib.util.find_spec("vllm") and _has_gpu() else "transformers"
+        return "vllm" if importlib.util.find_spec("vllm") and has_gpu() else "transformers"
     if backend not in BACKENDS:
         raise ConfigError(f"unknown back end {backend!r}; use {' or '.join(BACKENDS)}, or --endpoint")
     return backend
-
-
-def _has_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def _open(model: str, backend: str | None, endpoint: str | None, concurrency: int) -> Backend:

@@ -10,7 +10,14 @@ from typing import Protocol
 from coderlplus.errors import ConfigError
 from coderlplus.evaluation.generate import Message
 
-__all__ = ["Backend", "Completion", "Request", "Sampling"]
+__all__ = ["Backend", "Completion", "Request", "Sampling", "has_gpu"]
+
+
+def has_gpu() -> bool:
+    """Whether torch sees a GPU here."""
+    import torch
+
+    return torch.cuda.is_available()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
