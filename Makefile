@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help install quickstart quickstart-seeds test lint docs bench soak test-kills test-pythons test-data clean
+.PHONY: help install quickstart quickstart-seeds test lint docs bench soak test-kills test-pythons test-data test-ray clean
 
 help:
 	@echo "make quickstart        watch the whole loop learn on two CPU cores (about ten minutes)"
 	@echo "make quickstart-seeds  the same over three seeds and with a GRPO + KL control: the numbers of the README"
 	@echo "make test              all tests"
 	@echo "make test-data         the judge on all references and recorded programs that the tests sample (minutes)"
+	@echo "make test-ray          the judge on a local Ray cluster of two nodes that loses one (minutes)"
 	@echo "make test-kills        training runs killed at many random places and resumed (minutes)"
 	@echo "make lint              ruff and mypy"
 	@echo "make docs              the documentation, in site/"
@@ -39,6 +40,9 @@ test: install
 
 test-data: install
 	CODERLPLUS_WHOLE=1 $(BIN)/python -m pytest tests/judge/test_datasets.py
+
+test-ray: install
+	CODERLPLUS_RAY=1 $(BIN)/python -m pytest tests/judge/test_ray.py
 
 test-kills: install
 	CODERLPLUS_KILLS=12 $(BIN)/python -m pytest tests/engines/test_processes.py -o timeout=3600

@@ -45,7 +45,7 @@ def test_loss_falls(tokenizer: Any, tmp_path: Path) -> None:
     warm_start(
         model, tokenizer, dataclasses.replace(SETTINGS, steps=40), checkpoint=tmp_path / "c.pt", on_step=lambda step, loss: losses.append(loss)
     )
-    assert losses[-1] < 0.7 * losses[0]
+    assert sum(losses[-8:]) / 8 < 0.7 * sum(losses[:4]) / 4  # several: batches hold examples of like length, so their losses differ
 
 
 def test_batches_hold_every_example_once_and_learn_only_the_answers(tokenizer: Any) -> None:
