@@ -36,7 +36,17 @@ from coderlplus.sandbox import Job, Outcome
 from coderlplus.sandbox.jobs import EndingName
 
 _STDIO = "coderlplus.judge.guest:run_stdio"
-_MODULES = ("judge.wire", "judge.guest", "judge.examiner", "sandbox.nodes", "sandbox.values")
+_MODULES = (
+    "judge.wire",
+    "judge.guest",
+    "judge.examiner",
+    "sandbox.nodes",
+    "sandbox.encoding",
+    "sandbox.decoding",
+    "sandbox.equality",
+    "sandbox.literals",
+    "sandbox.values",
+)
 _ATTEMPTS = 4
 _PAUSE_S = 0.5
 _START_S = 10.0
