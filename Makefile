@@ -6,8 +6,8 @@ STAMP := .venv/.installed
 .PHONY: help install quickstart quickstart-seeds test lint docs bench soak test-kills test-pythons test-data test-ray clean
 
 help:
-	@echo "make quickstart        watch the whole loop learn on two CPU cores (about ten minutes)"
-	@echo "make quickstart-seeds  the same over three seeds and with a GRPO + KL control: the numbers of the README"
+	@echo "make quickstart        watch the whole loop learn on two CPU cores"
+	@echo "make quickstart-seeds  the same over three seeds and with a GRPO + KL control"
 	@echo "make test              all tests"
 	@echo "make test-data         the judge on all references and recorded programs that the tests sample (minutes)"
 	@echo "make test-ray          the judge on a local Ray cluster of two nodes that loses one (minutes)"

@@ -22,7 +22,7 @@ def quickstart(
     ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
-    """Watch a small model learn to write programs and to predict what they do: GRPO and CodeRL+ side by side, in ten minutes on two CPU cores.
+    """Watch a small model learn to write programs and to predict what they do: GRPO and CodeRL+ side by side on two CPU cores.
 
     Everything is generated; nothing is downloaded. Interrupt it at any time: the same command goes on.
     """

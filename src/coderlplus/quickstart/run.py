@@ -22,7 +22,7 @@ from coderlplus.quickstart.progress import Progress
 from coderlplus.quickstart.settings import ARMS, WARM_START, Layout, QuickstartSettings, claim
 from coderlplus.quickstart.stages import make_problems, read_json, summarise
 
-PLANNED_S = {"problems": 8.0, "warm start": 165.0, "training": 330.0}
+PLANNED_S = {"problems": 15.0, "warm start": 165.0, "training": 400.0}
 EVALUATION_SHARE = 0.1
 """Of an arm's time, what its evaluation takes."""
 POLL_S = 0.5
