@@ -49,8 +49,16 @@ ARM64 = _numbers(
     close_range=436 openat2=437 faccessat2=439
     """
 )
-ZYGOTE_X86_64 = _numbers("recvmsg=47 fork=57 wait4=61 seccomp=317 memfd_create=319 pidfd_send_signal=424 pidfd_open=434 landlock_restrict_self=446")
-ZYGOTE_ARM64 = _numbers("recvmsg=212 wait4=260 seccomp=277 memfd_create=279 pidfd_send_signal=424 pidfd_open=434 landlock_restrict_self=446")
+ZYGOTE_X86_64 = _numbers(
+    """
+    recvmsg=47 fork=57 wait4=61 sched_setaffinity=203 seccomp=317 memfd_create=319 pidfd_send_signal=424 pidfd_open=434 landlock_restrict_self=446
+    """
+)
+ZYGOTE_ARM64 = _numbers(
+    """
+    sched_setaffinity=122 recvmsg=212 wait4=260 seccomp=277 memfd_create=279 pidfd_send_signal=424 pidfd_open=434 landlock_restrict_self=446
+    """
+)
 """What a zygote needs besides, and a program must not have."""
 _MACHINES = {"x86_64": (0xC000003E, X86_64, ZYGOTE_X86_64), "aarch64": (0xC00000B7, ARM64, ZYGOTE_ARM64)}
 

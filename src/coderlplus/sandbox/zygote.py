@@ -153,8 +153,9 @@ class Child:
         self.files = files
         self.killed = 0
 
-    def start(self, confine: Callable[[float, int, int], None], peer: int) -> None:
-        arguments = (FUNCTIONS[self.guest], self.payload_bytes, self.files, peer, confine, self.cpu_limit_s, self.memory_bytes, self.file_bytes)
+    def start(self, spread: Callable[[], int], confine: Callable[[float, int, int], None], peer: int) -> None:
+        limits = (self.cpu_limit_s, self.memory_bytes, self.file_bytes)
+        arguments = (FUNCTIONS[self.guest], self.payload_bytes, self.files, peer, spread, confine, *limits)
         self.started = time.monotonic()
         self.pid = os.fork()
         if self.pid == 0:
@@ -217,6 +218,7 @@ def run(
     payload_bytes: int,
     files: Sequence[int],
     peer: int,
+    spread: Callable[[], int],
     confine: Callable[[float, int, int], None],
     cpu_s: float,
     memory_bytes: int,
@@ -225,6 +227,7 @@ def run(
     """A job, in its child, to its end. Names are looked up in this module, not in others, because each look-up elsewhere touches more pages."""
     status = 1
     try:
+        spread()
         if files[0] != 0:
             for target, fd in enumerate(files):
                 _dup2(fd, target)
@@ -311,7 +314,7 @@ def supervise(children: list[Child], connection: socket.socket, poll: select.pol
                 connection.send(WAITING)
 
 
-def serve(connection: socket.socket, confine: Callable[[float, int, int], None], guests: _Guests) -> None:
+def serve(connection: socket.socket, confine: Callable[[float, int, int], None], placement: Any, guests: _Guests) -> None:
     """Run jobs until the other end is gone. It does little more than fork: every page that it writes in between is copied or made writable again."""
     poll = select.poll()
     poll.register(FIRST_FREE, 0)
@@ -320,6 +323,7 @@ def serve(connection: socket.socket, confine: Callable[[float, int, int], None],
         request, ancillary, _, _ = connection.recvmsg(MAX_REQUEST, MAX_ANCILLARY)
         if not request:
             os._exit(0)
+        placement.settle()
         children: list[Child] = []
         for start in range(0, len(request), REQUEST.size):
             child = Child(request[start : start + REQUEST.size], FILES.unpack_from(ancillary[0][2], len(children) * FILES.size))
@@ -327,12 +331,12 @@ def serve(connection: socket.socket, confine: Callable[[float, int, int], None],
                 FUNCTIONS[child.guest] = _load(guests, child.guest)
             children.append(child)
         if len(children) == 1:
-            child.start(confine, -1)
+            child.start(placement.spread, confine, -1)
             os.closerange(0, JOB_FILES)
         else:
             pair = socket.socketpair()
             for child, end in zip(children, pair, strict=True):
-                child.start(confine, end.fileno())
+                child.start(placement.spread, confine, end.fileno())
             for end in pair:
                 end.close()
             os.closerange(0, JOB_FILES)
@@ -348,6 +352,7 @@ def serve(connection: socket.socket, confine: Callable[[float, int, int], None],
         for child in children:
             answer += child.answer(in_force)
         connection.send(answer)
+        placement.review(children[0].wall_s, children[0].cpu_s)
 
 
 def _load(guests: _Guests, guest: bytes) -> Callable[[Any, Host], object]:
@@ -432,6 +437,7 @@ def main() -> None:
         importlib.import_module(name)
     os.register_at_fork = register_at_fork
     compile("", "program.py", "exec")  # the first time makes all that the compiler has
+    placement = guests.load("coderlplus.sandbox.placement").Placement()
     confinement = confine.Confinement(in_force, settings["roots"])
     confinement.move_ruleset(RULESET)
     confinement.apply_to_zygote()
@@ -444,7 +450,7 @@ def main() -> None:
         BASE_BYTES = int(file.read().split()[1]) * PAGE_BYTES
     connection.send(json.dumps({"in_force": in_force, "missing": missing, "base_kb": BASE_BYTES >> 10}).encode())
     _open_streams()
-    serve(connection, confinement.apply, guests)
+    serve(connection, confinement.apply, placement, guests)
 
 
 if __name__ == "__main__":
