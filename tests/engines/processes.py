@@ -126,6 +126,19 @@ def hang_on_process_1() -> None:
         AlignmentLoop.reward = lambda *_, **__: time.sleep(3600)  # type: ignore[method-assign, assignment]
 
 
+def stop_process_1() -> None:
+    """Process 1 is stopped in its second step, and is there but silent."""
+    if os.environ["RANK"] == "1":
+        original = CodeRLPlusGRPO._compute_loss
+
+        def compute(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if self.state.global_step == 1:
+                os.kill(os.getpid(), signal.SIGSTOP)
+            return original(self, *args, **kwargs)
+
+        CodeRLPlusGRPO._compute_loss = compute
+
+
 def refuse(*_: Any, **__: Any) -> Any:
     raise SandboxError("no worker can be started")
 
@@ -137,6 +150,7 @@ PREPARATIONS = {
     "split the model with DeepSpeed": split_with_deepspeed,
     "judging fails on process 1": fail_on_process_1,
     "judging hangs on process 1": hang_on_process_1,
+    "process 1 is stopped": stop_process_1,
 }
 
 
@@ -183,7 +197,7 @@ def one_process(job: dict[str, Any], rank: int, port: int, folder: Path) -> None
 
 
 def run(job: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """All processes of a job, to their end."""
+    """All processes of a job, to their end; those that are stopped for good are killed when the others have ended."""
     folder.mkdir()
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -196,9 +210,12 @@ def run(job: dict[str, Any], folder: Path) -> dict[str, Any]:
             one_process(job, rank, port, folder)
         children[child] = rank
     statuses: dict[int, int] = {}
-    while children and time.monotonic() - began < PATIENCE_S:
-        child, status = os.waitpid(-1, os.WNOHANG)
-        if child:
+    stopped = set()
+    while children.keys() - stopped and time.monotonic() - began < PATIENCE_S:
+        child, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
+        if child and os.WIFSTOPPED(status):
+            stopped.add(child)
+        elif child:
             statuses[children.pop(child)] = os.waitstatus_to_exitcode(status)
         else:
             time.sleep(0.05)

@@ -53,7 +53,7 @@ def runs(settings: dict[str, Any], run_jobs: Any, tmp_path_factory: pytest.TempP
         trl = settings["trl"] | {"max_steps": STEPS, "per_device_train_batch_size": 16 // processes} | changes.get("trl", {})
         if trl.get("steps_per_generation"):
             trl["per_device_train_batch_size"] //= trl["steps_per_generation"]
-        config = settings | changes | {"output": str(work / output), "trl": trl | {"ddp_timeout": 60}}
+        config = settings | changes | {"output": str(work / output), "trl": {"ddp_timeout": 60} | trl}
         jobs[name] = {"config": config, "processes": processes} | job
 
     for kind in KILLED:
@@ -66,6 +66,7 @@ def runs(settings: dict[str, Any], run_jobs: Any, tmp_path_factory: pytest.TempP
         add(f"scripted: {processes}", f"scripted {processes}", processes, {"samples_every": 1}, prepare=["script completions"])
     for trouble in ("fails", "hangs"):
         add(trouble, trouble, 2, {"sandbox": {"workers": 1, "max_wait_s": 5}}, prepare=[f"judging {trouble} on process 1"])
+    add("stopped", "stopped", 2, {"trl": {"ddp_timeout": 10}}, prepare=["process 1 is stopped"])
     return dict(run_jobs(jobs))
 
 
@@ -105,6 +106,13 @@ def test_when_one_process_is_gone_the_others_say_so_and_end(number: int, runs: d
     assert killed["statuses"][survivor] == 2, killed["outputs"][survivor]
     assert "another process of this run is gone" in killed["outputs"][survivor]
     assert "Traceback" not in killed["outputs"][survivor]
+
+
+def test_when_one_process_is_silent_the_others_say_so_and_end(runs: dict[str, dict[str, Any]]) -> None:
+    run = runs["stopped"]
+    assert run["statuses"] == [2, None], run["outputs"]
+    assert "did not answer for 10 s (trl.ddp_timeout)" in run["outputs"][0]
+    assert "Traceback" not in run["outputs"][0]
 
 
 @pytest.mark.parametrize(

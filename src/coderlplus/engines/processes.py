@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from coderlplus.errors import CodeRLPlusError
@@ -20,6 +21,14 @@ def workers_here() -> int:
 def rank() -> int | None:
     """The number of this process among those of the run, or `None` where it is alone."""
     return int(os.environ["RANK"]) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else None
+
+
+def connect(settings: Mapping[str, Any]) -> None:
+    """Connect the processes of a run without GPUs, of which each waits for another `ddp_timeout` s: transformers keeps to it on GPUs alone."""
+    import torch.distributed as dist
+
+    if rank() is not None and settings.get("use_cpu") and settings.get("ddp_timeout") and not dist.is_initialized():
+        dist.init_process_group(settings.get("ddp_backend") or "gloo", timeout=timedelta(seconds=settings["ddp_timeout"]))
 
 
 def on_main_process(function: Callable[[], Result]) -> Result:

@@ -14,7 +14,7 @@ from coderlplus.engines.arguments import lora_config, trainer_class, trl_argumen
 from coderlplus.engines.batches import ProblemStream, Row
 from coderlplus.engines.benchmarks import BenchmarkEvaluation
 from coderlplus.engines.config import RunConfig
-from coderlplus.engines.processes import on_main_process, others_may_fail, workers_here
+from coderlplus.engines.processes import connect, on_main_process, others_may_fail, workers_here
 from coderlplus.engines.prompts import conversation, user_message
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.errors import CodeRLPlusError, ConfigError, DataError
@@ -57,6 +57,7 @@ def train(
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     settings = trl_settings(config)
+    connect(settings)
     arguments = trl_arguments(settings, config, run)
 
     counting = copy.deepcopy(tokenizer)  # mining counts tokens while the trainer uses its own; one must not be used by two threads
