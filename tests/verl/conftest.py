@@ -8,6 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,17 +172,23 @@ ENVIRONMENT = {
 }
 
 
-def process(command: list[str], patience_s: float = PATIENCE_S, **environment: str) -> tuple[int, str]:
-    """Exit status and output of a process, which is ended with all that it started when it takes too long."""
+def process(command: list[str], patience_s: float = PATIENCE_S, interrupt: Callable[[], bool] = lambda: False, **environment: str) -> tuple[int, str]:
+    """Exit status and output of a process, which is ended with all that it started when it takes too long, and gets Ctrl-C once it is time for it."""
     env = os.environ | ENVIRONMENT | environment
-    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, env=env)
-    try:
-        text, _ = started.communicate(timeout=patience_s)
-    except subprocess.TimeoutExpired:
-        os.killpg(started.pid, signal.SIGKILL)
-        text, _ = started.communicate()
-        text += f"\nended after {patience_s} s"
-    return started.returncode, text
+    with tempfile.TemporaryFile("w+") as output:
+        started = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, text=True, start_new_session=True, env=env)
+        until, late = time.monotonic() + patience_s, ""
+        while started.poll() is None:
+            if interrupt():
+                os.killpg(started.pid, signal.SIGINT)
+                interrupt = lambda: False  # noqa: E731
+            if time.monotonic() > until:
+                os.killpg(started.pid, signal.SIGKILL)
+                late = f"\nended after {patience_s} s"
+                started.wait()
+            time.sleep(0.1)
+        output.seek(0)
+        return started.returncode, output.read() + late
 
 
 @pytest.fixture(scope="session")

@@ -14,12 +14,15 @@ import pytest
 import torch
 import yaml
 
+FULL = "/dev/full"
+FOUR_STEPS = ("verl.trainer.total_training_steps=4", "verl.trainer.save_freq=2", "verl.trainer.test_freq=4")
+
 pytestmark = pytest.mark.skipif(not os.environ.get("CODERLPLUS_WHOLE"), reason="minutes: make verl-test-whole")
 
 
 @pytest.fixture(scope="module")
 def train(settings: dict[str, Any], tiny: Any, folder: Path, spawn: Any) -> Any:
-    """`train(name, changes)` in a process of its own; returns the run folder and what was printed."""
+    """`train(name, changes)` in a process of its own, interrupted as by Ctrl-C after so many steps; returns the run folder and what was printed."""
     allowed = ",".join(str(number) for number in range(len(tiny.SPECIAL) + len(tiny.LETTERS), len(tiny.VOCABULARY)))
     config = folder / "main_ppo.yaml"
     config.write_text(yaml.safe_dump(settings | {"output": str(folder / "main_ppo")}))
@@ -36,15 +39,27 @@ def train(settings: dict[str, Any], tiny: Any, folder: Path, spawn: Any) -> Any:
         "verl.ray_kwargs.ray_init={address: local, num_cpus: 16, num_gpus: 1, include_dashboard: false, object_store_memory: 500000000}",
     ]
 
-    def once(name: str, *overrides: str, resume: bool = False) -> tuple[Path, str]:
+    def once(name: str, *overrides: str, resume: bool = False, status: int = 0, interrupt_after: int | None = None) -> tuple[Path, str]:
         command = [sys.executable, "-c", "from coderlplus.cli import main; main()", "train", str(config), *on_cpu, *overrides]
         command += [f"output={folder / name}"] + ["--resume"] * resume
         environment = {"CPU_PLATFORM_ROLLOUT": "1", "CPU_ROLLOUT_TOKENS": allowed, "VERL_ENGINE_DEVICE": "cuda", "TORCHDYNAMO_DISABLE": "1"}
-        status, text = spawn(command, patience_s=1800, **environment)
-        assert status == 0, text[-8000:]
+        watched = folder / name / "metrics.jsonl"
+        ended, text = spawn(command, 1800, lambda: interrupt_after is not None and steps_in(watched) >= interrupt_after, **environment)
+        assert ended == status, text[-8000:]
         return folder / name, text
 
     return once
+
+
+def steps_in(file: Path) -> int:
+    return len(file.read_text().splitlines()) if file.exists() else 0
+
+
+@pytest.fixture(scope="module")
+def whole(train: Any) -> tuple[Path, str]:
+    """Four steps that nothing disturbs."""
+    run, text = train("whole_ppo", *FOUR_STEPS)
+    return run, text
 
 
 def metrics(run: Path) -> list[dict[str, Any]]:
@@ -58,8 +73,15 @@ def weights(run: Path, step: int, of: str = "actor") -> dict[str, torch.Tensor]:
     return {name: getattr(value, "_local_tensor", value) for name, value in state.items()}
 
 
-def test_main_ppo_mixes_learns_and_goes_on_where_it_was(train: Any, folder: Path) -> None:
-    run, text = train("whole_ppo", "verl.trainer.total_training_steps=4", "verl.trainer.save_freq=2", "verl.trainer.test_freq=4")
+def assert_same_run(one: Path, other: Path) -> None:
+    assert metrics(one) == metrics(other)
+    expected = weights(other, 4)
+    for name, value in weights(one, 4).items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_main_ppo_mixes_learns_and_goes_on_where_it_was(whole: tuple[Path, str], train: Any, folder: Path) -> None:
+    run, text = whole
     assert [line["mix/alignment_share"] for line in metrics(run)] == [0, 0.5, 0.5, 0.5]
     assert "coderlplus/mix/alignment_share:" in text
     assert "global_step_4: the last checkpoint" in text
@@ -67,10 +89,29 @@ def test_main_ppo_mixes_learns_and_goes_on_where_it_was(train: Any, folder: Path
     assert any(not torch.equal(before[name], after[name]) for name in before)
     shutil.copytree(run, folder / "resumed_ppo")
     shutil.rmtree(folder / "resumed_ppo" / "checkpoints" / "global_step_4")
-    again, _ = train("resumed_ppo", "verl.trainer.total_training_steps=4", "verl.trainer.save_freq=2", "verl.trainer.test_freq=4", resume=True)
-    assert metrics(again) == metrics(run)
-    for name, value in weights(again, 4).items():
-        assert torch.equal(value, after[name]), name
+    again, _ = train("resumed_ppo", *FOUR_STEPS, resume=True)
+    assert_same_run(again, run)
+
+
+@pytest.mark.skipif(not Path(FULL).exists(), reason="a full disk is imitated by /dev/full")
+def test_a_full_disk_at_a_checkpoint_is_a_sentence_and_loses_nothing(whole: tuple[Path, str], train: Any, folder: Path) -> None:
+    data = folder / "full_disk" / "checkpoints" / "global_step_4" / "data.pt"
+    data.parent.mkdir(parents=True)
+    data.symlink_to(FULL)
+    _, text = train("full_disk", *FOUR_STEPS, status=2)
+    last = text.strip().splitlines()[-1]
+    assert last.startswith(f"error: verl could not write a checkpoint in {folder / 'full_disk' / 'checkpoints'}: ")
+    assert last.endswith("; make room there and continue with --resume from the checkpoint before")
+    data.unlink()
+    again, _ = train("full_disk", *FOUR_STEPS, resume=True)
+    assert_same_run(again, whole[0])
+
+
+def test_ctrl_c_says_what_is_lost_and_the_run_goes_on(whole: tuple[Path, str], train: Any) -> None:
+    _, text = train("interrupted", *FOUR_STEPS, status=130, interrupt_after=3)
+    assert "interrupted: saved until step 2, the step since then is lost" in text
+    run, _ = train("interrupted", *FOUR_STEPS, resume=True)
+    assert_same_run(run, whole[0])
 
 
 @pytest.mark.parametrize("estimator", ["rloo", "reinforce_plus_plus"])

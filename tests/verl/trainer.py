@@ -159,7 +159,7 @@ def main(path: str) -> None:
     random.seed(os.getpid())  # nothing may depend on it
     if job.get("kill"):
         kill_at(**job["kill"])
-    train._run = lambda composed: run_here(job, composed)
+    train._run = lambda composed, _folder: run_here(job, composed)
     train.train(make_verl_config(job["config"]), resume=job["resume"])
 
 

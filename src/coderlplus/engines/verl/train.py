@@ -11,9 +11,12 @@ from coderlplus.engines.checkpoints import newest_whole
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.train import load_tokenizer, model_name
 from coderlplus.engines.verl.config import VERSION, VerlConfig, installed_version, verl_config
-from coderlplus.errors import CodeRLPlusError, ConfigError
+from coderlplus.errors import CodeRLPlusError, ConfigError, DataError
 from coderlplus.problems import read_problems
 from coderlplus.sandbox import Sandbox
+
+_CANNOT_WRITE = ("No space left on device", "inline_container", "PytorchStreamWriter")
+"""What the system says of a full disk, and what torch makes of that."""
 
 
 def train(config: VerlConfig, *, resume: bool = False) -> RunFolder:
@@ -43,7 +46,7 @@ def train(config: VerlConfig, *, resume: bool = False) -> RunFolder:
     for change in run.begin(config.to_yaml(), isolation, since):
         print(f"resuming with another setting: {change}", file=sys.stderr)
     try:
-        _run(composed)
+        _run(composed, run.checkpoints)
     except KeyboardInterrupt:
         print(interrupted(run, int(composed.trainer.save_freq)), file=sys.stderr)
         raise
@@ -87,8 +90,9 @@ def step_of(checkpoint: Path) -> int:
     return int(number) if number.isdigit() else 0
 
 
-def _run(composed: object) -> None:
-    """verl's own trainer on Ray. Raises the error of ours that ended it, or `CodeRLPlusError` with verl's."""
+def _run(composed: object, folder: Path) -> None:
+    """verl's own trainer on Ray. Raises the error of ours that ended it, `DataError` when there is no room in its folder, or `CodeRLPlusError` with
+    verl's."""
     import ray
     from ray.exceptions import RayError, RayTaskError
     from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
@@ -105,6 +109,10 @@ def _run(composed: object) -> None:
             raise cause from None
         print(error, file=sys.stderr)
         reason = " ".join(str(cause).split())[:500] or type(cause).__name__
+        if any(name in reason for name in _CANNOT_WRITE):
+            raise DataError(
+                f"verl could not write a checkpoint in {folder}: {reason}; make room there and continue with --resume from the checkpoint before"
+            ) from error
         raise CodeRLPlusError(f"verl ended with {type(cause).__name__}: {reason}; what was saved is whole, continue with --resume") from error
     finally:
         if ours:
