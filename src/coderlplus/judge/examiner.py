@@ -14,10 +14,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from coderlplus.judge.guest import MESSAGE_CHARS, TEST_FILENAME, bind_modules, describe
-from coderlplus.judge.wire import Connection, PeerGone
+from coderlplus.judge.wire import Connection, PeerGone, framed
 from coderlplus.sandbox.nodes import CLASSES, FIELDS, are_shared
 from coderlplus.sandbox.values import NotPlain, decode, encode, is_plain
 
+REHEARSALS = {
+    "examine": ({"setup_code": "", "entry_point": "f", "tests": ["assert f(1) == 1"]}, framed({"loaded": True}) + framed({"value": 1})),
+}
 TOLD_CHARS = 100_000
 """Longest arguments, and longest value, that a reply tells of."""
 

@@ -16,7 +16,7 @@ import types
 from collections.abc import Mapping
 from typing import Any
 
-from coderlplus.judge.wire import Connection, PeerGone
+from coderlplus.judge.wire import Connection, PeerGone, framed
 from coderlplus.sandbox import nodes
 from coderlplus.sandbox.values import decode, encode, is_plain
 
@@ -32,11 +32,14 @@ _VIEWS = {type({}.keys()): "keys", type({}.values()): "values", type({}.items())
 """So do views of dicts, and become such a view again."""
 
 
-REHEARSALS: dict[str, Any] = {
-    "run_stdio": {"setup_code": "", "program": "n = int(input())\nprint(n)", "stdins": ["1\n"]},
-    "run_calls": {"setup_code": "", "program": "def f(n): return n", "entry_point": "f", "calls": [{"args": [1], "kwargs": {}}]},
+_CALL = {"args": [1], "kwargs": {}}
+_FUNCTION = {"setup_code": "", "program": "def f(n): return n", "entry_point": "f"}
+REHEARSALS: dict[str, tuple[Any, bytes]] = {
+    "run_stdio": ({"setup_code": "", "program": "n = int(input())\nprint(n)", "stdins": ["1\n"]}, b""),
+    "run_calls": (_FUNCTION | {"calls": [_CALL]}, b""),
+    "serve": (_FUNCTION, framed(_CALL)),
 }
-"""Jobs that a fork server runs itself before it forks for the first time."""
+"""Jobs that a fork server runs itself before it forks for the first time, and what the other process says in them."""
 
 
 def echo(payload: Any, host: Any) -> None:

@@ -14,6 +14,12 @@ class PeerGone(BaseException):
     """The other process ended, closed the connection, or sent what is no message. Not an `Exception`, so that test code does not catch it."""
 
 
+def framed(value: Any) -> bytes:
+    """A message as it travels."""
+    data = dumps(value, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return struct.pack("I", len(data)) + data
+
+
 class Connection:
     """One end of the socket between the two processes."""
 
@@ -21,9 +27,8 @@ class Connection:
         self._fd = fd
         self._read, self._write = os.read, os.write
 
-    def send(self, message: Any) -> None:
-        data = dumps(message, separators=(",", ":")).encode("utf-8", "surrogatepass")
-        rest = memoryview(struct.pack("I", len(data)) + data)
+    def send(self, value: Any) -> None:
+        rest = memoryview(framed(value))
         try:
             while rest:
                 rest = rest[self._write(self._fd, rest) :]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -22,8 +23,9 @@ _MOST_PAGES = 100
 _kept: list[list[object]] = []
 
 
-def rehearse(function: Callable[[Any, Any], object], payload: Any, host: Any, files: int) -> None:
-    """Run a job of our own here, on files of its own in the first `files` descriptors."""
+def rehearse(function: Callable[[Any, Any], object], payload: Any, said: bytes, host: Any, files: int) -> None:
+    """Run a job of our own here, on files of its own in the first `files` descriptors, and on a socket on which the other process says what is `said`
+    and hangs up."""
     main_module = sys.modules["__main__"]
     kept = [os.dup(fd) for fd in range(files)]
     for _ in range(_REHEARSALS):
@@ -31,7 +33,13 @@ def rehearse(function: Callable[[Any, Any], object], payload: Any, host: Any, fi
             file = os.memfd_create("rehearsal")
             os.dup2(file, fd)
             os.close(file)
-        function(payload, host)
+        near, far = socket.socketpair()
+        with near, far:
+            far.sendall(said)
+            far.shutdown(socket.SHUT_WR)
+            host.peer = near.fileno()
+            function(payload, host)
+        host.peer = None
         host.open_streams()
     for fd, copy in enumerate(kept):
         os.dup2(copy, fd)

@@ -360,7 +360,7 @@ def _load(guests: _Guests, guest: bytes) -> Callable[[Any, Host], object]:
     module, warming = guests.load(name), guests.load("coderlplus.sandbox.warming")
     loaded: Callable[[Any, Host], object] = getattr(module, function)
     if function in getattr(module, "REHEARSALS", ()):
-        warming.rehearse(loaded, module.REHEARSALS[function], HOST, JOB_FILES)
+        warming.rehearse(loaded, *module.REHEARSALS[function], HOST, JOB_FILES)
     for guest_module in guests.modules.values():
         if hasattr(guest_module, "before_fork"):  # what depends on everything that is loaded
             guest_module.before_fork()
