@@ -1,5 +1,5 @@
 """`coderlplus train` on verl's real `main_ppo` trainer: FSDP workers that update a model, Ray, queues, checkpoints; only the rollout server is ours
-(`cpu_rollout.py`), because vLLM has none for a small CPU. Minutes, so only with CODERLPLUS_WHOLE (`make verl-test-whole`)."""
+(`cpu_rollout.py`), because vLLM has none for a small CPU. All but the first test only with CODERLPLUS_WHOLE (`make verl-test-whole`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import yaml
 FULL = "/dev/full"
 FOUR_STEPS = ("verl.trainer.total_training_steps=4", "verl.trainer.save_freq=2", "verl.trainer.test_freq=4")
 
-pytestmark = pytest.mark.skipif(not os.environ.get("CODERLPLUS_WHOLE"), reason="minutes: make verl-test-whole")
+whole_only = pytest.mark.skipif(not os.environ.get("CODERLPLUS_WHOLE"), reason="minutes: make verl-test-whole")
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +93,7 @@ def test_main_ppo_mixes_learns_and_goes_on_where_it_was(whole: tuple[Path, str],
     assert_same_run(again, run)
 
 
+@whole_only
 @pytest.mark.skipif(not Path(FULL).exists(), reason="a full disk is imitated by /dev/full")
 def test_a_full_disk_at_a_checkpoint_is_a_sentence_and_loses_nothing(whole: tuple[Path, str], train: Any, folder: Path) -> None:
     data = folder / "full_disk" / "checkpoints" / "global_step_4" / "data.pt"
@@ -107,6 +108,7 @@ def test_a_full_disk_at_a_checkpoint_is_a_sentence_and_loses_nothing(whole: tupl
     assert_same_run(again, whole[0])
 
 
+@whole_only
 def test_ctrl_c_says_what_is_lost_and_the_run_goes_on(whole: tuple[Path, str], train: Any) -> None:
     _, text = train("interrupted", *FOUR_STEPS, status=130, interrupt_after=3)
     assert "interrupted: saved until step 2, the step since then is lost" in text
@@ -114,12 +116,14 @@ def test_ctrl_c_says_what_is_lost_and_the_run_goes_on(whole: tuple[Path, str], t
     assert_same_run(run, whole[0])
 
 
+@whole_only
 @pytest.mark.parametrize("estimator", ["rloo", "reinforce_plus_plus"])
 def test_main_ppo_runs_its_other_algorithms(train: Any, estimator: str) -> None:
     run, _ = train(estimator, f"verl.algorithm.adv_estimator={estimator}", "verl.trainer.total_training_steps=2", "verl.trainer.save_freq=-1")
     assert [line["mix/alignment_share"] for line in metrics(run)] == [0, 0.5]
 
 
+@whole_only
 def test_main_ppo_runs_ppo_with_its_critic(train: Any) -> None:
     critic = {
         "strategy": "fsdp2",
