@@ -18,7 +18,8 @@ from typing import Any
 
 from coderlplus.errors import SandboxError
 from coderlplus.sandbox.jobs import EndingName, Job, Outcome
-from coderlplus.sandbox.zygote import ANSWER, BUSY, END, KILLED, OUT_OF_MEMORY, REQUEST, WAITING
+from coderlplus.sandbox.supervision import ANSWER, BUSY, KILLED, REQUEST, WAITING
+from coderlplus.sandbox.zygote import END, OUT_OF_MEMORY
 
 _ZYGOTE = Path(__file__).with_name("zygote.py")
 _PACKAGE = Path(__file__).parents[1]

@@ -3,9 +3,9 @@
     python -s -P -B zygote.py SOCKET SETTINGS        (`-s -P` and an environment of our own are `-I` with a hash seed)
 
 A request on the socket is one `REQUEST` for each of one or two jobs, with five memory files for each sent along: stdin, stdout, stderr, payload,
-replies. The answer is one `ANSWER` for each: how the children ended; a job that waits instead of working is said to do so before (`WAITING`). The
-fork server never reads what is in the files, so its memory, which every child inherits, holds nothing of any job: no input, no test, no output of
-another program. When the other end of the socket closes, it kills its children and ends.
+replies. The answer is one `ANSWER` for each (both in `supervision.py`): how the children ended. The fork server never reads what is in the files, so
+its memory, which every child inherits, holds nothing of any job: no input, no test, no output of another program. When the other end of the socket
+closes, it kills its children and ends.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import marshal
 import os
 import resource
 import select
-import signal
 import socket
 import struct
 import sys
@@ -36,12 +35,6 @@ PRELOADED = (
 """What programs import, one in a thousand at least, and we ourselves. What is loaded is mapped into every child: a module that few programs want,
 such as `dataclasses`, would cost all of them more than it saves those few."""
 END, OUT_OF_MEMORY = b"end\n", b"memory\n"
-WAITING, BUSY = b"waiting", b"busy"
-REQUEST = struct.Struct("=96sddqqq")
-"""Guest, CPU and wall limit in s, memory in bytes, most bytes of any file, bytes of the payload."""
-ANSWER = struct.Struct("=iBddq?")
-"""Exit code (negative: signal), index in `KILLED`, CPU and wall time in s, largest resident size in kB, whether all layers were in force."""
-KILLED = ("", "time", "memory", "done", "gone")
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
@@ -140,79 +133,6 @@ class Host:
         sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__ = stdin, stdout, stderr  # type: ignore[misc]
 
 
-class Child:
-    """One running job: its process, and the files that it reads and writes."""
-
-    __slots__ = (
-        "cpu_clock", "cpu_limit_s", "cpu_s", "file_bytes", "files", "guest", "killed", "memory_bytes", "payload_bytes", "peak_kb", "pid", "pidfd",
-        "started", "status", "wall_limit_s", "wall_s",
-    )  # fmt: skip
-
-    def __init__(self, header: bytes, files: Sequence[int]) -> None:
-        self.guest, self.cpu_limit_s, self.wall_limit_s, self.memory_bytes, self.file_bytes, self.payload_bytes = REQUEST.unpack(header)
-        self.files = files
-        self.killed = 0
-
-    def start(self, spread: Callable[[], int], confine: Callable[[float, int, int], None], peer: int) -> None:
-        limits = (self.cpu_limit_s, self.memory_bytes, self.file_bytes)
-        arguments = (FUNCTIONS[self.guest], self.payload_bytes, self.files, peer, spread, confine, *limits)
-        self.started = time.monotonic()
-        self.pid = os.fork()
-        if self.pid == 0:
-            run(*arguments)
-
-    def used_cpu_s(self) -> float:
-        try:
-            return time.clock_gettime(self.cpu_clock)
-        except OSError:  # ended, not yet waited for
-            return 0.0
-
-    def over_memory(self) -> bool:
-        """Whether it fills more than its limit now, with what the kernel needs for its threads."""
-        with open(f"/proc/{self.pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-        threads, pages = int(fields[17]), int(fields[21])
-        filled_bytes = pages * PAGE_BYTES - BASE_BYTES + (threads - 1) * THREAD_BYTES
-        return bool(filled_bytes > self.memory_bytes)
-
-    def held_up_s(self) -> float:
-        """How long it was ready to run and the machine did not let it, for the thread with which that was longest.
-
-        Without end if one is ready now: it may have been so for any time; and should it run, it is CPU time that counts."""
-        longest = 0
-        try:
-            for thread in os.listdir(f"/proc/{self.pid}/task"):
-                with open(f"/proc/{self.pid}/task/{thread}/stat", "rb") as file:
-                    if file.read().rpartition(b") ")[2].startswith(b"R"):
-                        return float("inf")
-                with open(f"/proc/{self.pid}/task/{thread}/schedstat", "rb") as file:
-                    longest = max(longest, int(file.read().split()[1]))
-        except OSError:  # a thread has ended, or this kernel does not keep count
-            pass
-        return longest / 1e9
-
-    def time_left_s(self, now: float) -> float:
-        return float(min(self.cpu_limit_s - self.used_cpu_s(), self.wall_limit_s - (now - self.started)))
-
-    def kill(self, why: str) -> None:
-        self.killed = KILLED.index(why)
-        signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-
-    def watch(self) -> None:
-        self.pidfd = os.pidfd_open(self.pid)
-        self.cpu_clock = (~self.pid << 3) | 2
-
-    def reap(self) -> None:
-        _, self.status, usage = os.wait4(self.pid, 0)
-        self.wall_s = time.monotonic() - self.started
-        self.cpu_s = usage.ru_utime + usage.ru_stime
-        self.peak_kb = usage.ru_maxrss
-        os.close(self.pidfd)
-
-    def answer(self, in_force: bool) -> bytes:
-        return ANSWER.pack(os.waitstatus_to_exitcode(self.status), self.killed, self.cpu_s, self.wall_s, self.peak_kb, in_force)
-
-
 def run(
     function: Callable[[Any, Host], object],
     payload_bytes: int,
@@ -257,93 +177,38 @@ def run(
         _exit(status)
 
 
-def supervise(children: list[Child], connection: socket.socket, poll: select.poll) -> None:
-    """Wait for all children.
-
-    Those beyond their limits are killed, the second one when the first has ended, and all of them when the other end of the connection is gone.
-    Memory is looked at ten times a second: what is shorter than that is bounded by address space. Wall time for which a program was ready to run, on
-    a machine that was busy with others, does not count.
-    """
-    running: dict[int, Child] = {}
-    timeout_s = MEMORY_CHECK_S
-    for child in children:
-        poll.register(child.pidfd, select.POLLIN)
-        running[child.pidfd] = child
-        timeout_s = min(timeout_s, child.cpu_limit_s, child.wall_limit_s)
-    first = children[0]
-    next_check = first.started + MEMORY_CHECK_S
-    next_word = 0.0
-    waits = False
-    while True:
-        for fd, _ in poll.poll(timeout_s * 1000 + 1):
-            if fd == FIRST_FREE:
-                for child in running.values():
-                    child.kill("gone")
-                os._exit(0)
-            poll.unregister(fd)
-            child = running.pop(fd)
-            child.reap()
-            if child is first:
-                for peer in running.values():
-                    peer.kill("done")
-        if not running:
-            return
-        now = time.monotonic()
-        check = now >= next_check
-        if check:
-            next_check = now + MEMORY_CHECK_S
-        left = [next_check - now]
-        held_up_s = 0.0
-        if any(now - child.started >= child.wall_limit_s for child in running.values()):
-            held_up_s = sum(child.held_up_s() for child in running.values())
-            if now >= next_word:
-                next_word = now + WORD_S
-                connection.send(BUSY)
-        for child in running.values():
-            seconds = child.time_left_s(now - held_up_s)
-            if seconds <= 0 and not child.killed:
-                child.kill("time")
-            elif check and not child.killed and child.over_memory():
-                child.kill("memory")
-            left.append(max(seconds, 0.002))
-        timeout_s = min(left)
-        wall_s = now - first.started
-        if not waits and wall_s > WAITS_AFTER_S and sum(child.used_cpu_s() for child in running.values()) < WAITS_SHARE * wall_s:
-            waits = sum(child.held_up_s() for child in running.values()) < WAITS_SHARE * wall_s
-            if waits:
-                connection.send(WAITING)
-
-
-def serve(connection: socket.socket, confine: Callable[[float, int, int], None], placement: Any, guests: _Guests) -> None:
+def serve(connection: socket.socket, confine: Callable[[float, int, int], None], placement: Any, base_bytes: int, guests: _Guests) -> None:
     """Run jobs until the other end is gone. It does little more than fork: every page that it writes in between is copied or made writable again."""
+    supervision = guests.load("coderlplus.sandbox.supervision")
+    job_bytes, new_child, supervise = supervision.REQUEST.size, supervision.Child, supervision.supervise
     poll = select.poll()
     poll.register(FIRST_FREE, 0)
     while True:
         os.closerange(0, JOB_FILES)  # the files of a job come to lie where its child needs them
-        request, ancillary, _, _ = connection.recvmsg(MAX_REQUEST, MAX_ANCILLARY)
+        request, ancillary, _, _ = connection.recvmsg(2 * job_bytes, MAX_ANCILLARY)
         if not request:
             os._exit(0)
         placement.settle()
-        children: list[Child] = []
-        for start in range(0, len(request), REQUEST.size):
-            child = Child(request[start : start + REQUEST.size], FILES.unpack_from(ancillary[0][2], len(children) * FILES.size))
+        children: list[Any] = []
+        for start in range(0, len(request), job_bytes):
+            child = new_child(request[start : start + job_bytes], FILES.unpack_from(ancillary[0][2], len(children) * FILES.size))
             if child.guest not in FUNCTIONS:
                 FUNCTIONS[child.guest] = _load(guests, child.guest)
             children.append(child)
         if len(children) == 1:
-            child.start(placement.spread, confine, -1)
+            _start(child, placement.spread, confine, -1)
             os.closerange(0, JOB_FILES)
         else:
             pair = socket.socketpair()
             for child, end in zip(children, pair, strict=True):
-                child.start(placement.spread, confine, end.fileno())
+                _start(child, placement.spread, confine, end.fileno())
             for end in pair:
                 end.close()
             os.closerange(0, JOB_FILES)
             os.closerange(FIRST_FREE + 1, OPEN_FD_BOUND)
         for child in children:
             child.watch()
-        supervise(children, connection, poll)
+        supervise(children, connection, poll, base_bytes)
         try:
             in_force = os.eventfd_read(READY) == len(children)
         except BlockingIOError:
@@ -353,6 +218,15 @@ def serve(connection: socket.socket, confine: Callable[[float, int, int], None],
             answer += child.answer(in_force)
         connection.send(answer)
         placement.review(children[0].wall_s, children[0].cpu_s)
+
+
+def _start(child: Any, spread: Callable[[], int], confine: Callable[[float, int, int], None], peer: int) -> None:
+    limits = (child.cpu_limit_s, child.memory_bytes, child.file_bytes)
+    arguments = (FUNCTIONS[child.guest], child.payload_bytes, child.files, peer, spread, confine, *limits)
+    child.started = time.monotonic()
+    child.pid = os.fork()
+    if child.pid == 0:
+        run(*arguments)
 
 
 def _load(guests: _Guests, guest: bytes) -> Callable[[Any, Host], object]:
@@ -399,23 +273,12 @@ ONE = struct.pack("Q", 1)
 PAYLOAD, REPLIES, READY, RULESET, PEER, FIRST_FREE = 3, 4, 5, 6, 7, 8
 """File descriptors in a child, after the standard ones."""
 JOB_FILES = 5
-BASE_BYTES = 0
-PAGE_BYTES = resource.getpagesize()
-THREAD_BYTES = 256 << 10
-"""What a thread counts as memory: it takes some 40 kB of the kernel's, and a place in the table of processes."""
-MEMORY_CHECK_S = 0.1
-WORD_S = 5.0
-"""A job that takes longer than its wall limit, because the machine is busy, is said to be alive so often (`BUSY`)."""
-WAITS_AFTER_S, WAITS_SHARE = 0.5, 0.1
-"""A job has used less than this share of the time after this time: it waits, and another may run instead."""
 OPEN_FD_BOUND = 256
 FILES = struct.Struct(f"={JOB_FILES}i")
-MAX_REQUEST = 2 * REQUEST.size
 MAX_ANCILLARY = socket.CMSG_SPACE(2 * JOB_FILES * 4)
 
 
 def main() -> None:
-    global BASE_BYTES
     # What a child costs is the pages that it touches. Those that the hooks of `random` and `threading` touch after a fork are a third of all: but the
     # generator is seeded by us, and there is one thread.
     register_at_fork, os.register_at_fork = os.register_at_fork, lambda **hooks: None
@@ -438,6 +301,7 @@ def main() -> None:
     os.register_at_fork = register_at_fork
     compile("", "program.py", "exec")  # the first time makes all that the compiler has
     placement = guests.load("coderlplus.sandbox.placement").Placement()
+    guests.load("coderlplus.sandbox.supervision")
     confinement = confine.Confinement(in_force, settings["roots"])
     confinement.move_ruleset(RULESET)
     confinement.apply_to_zygote()
@@ -447,10 +311,10 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     with open("/proc/self/statm", "rb") as file:  # not ru_maxrss: that survives exec, and would be the memory of our owner
-        BASE_BYTES = int(file.read().split()[1]) * PAGE_BYTES
-    connection.send(json.dumps({"in_force": in_force, "missing": missing, "base_kb": BASE_BYTES >> 10}).encode())
+        base_bytes = int(file.read().split()[1]) * resource.getpagesize()
+    connection.send(json.dumps({"in_force": in_force, "missing": missing, "base_kb": base_bytes >> 10}).encode())
     _open_streams()
-    serve(connection, confinement.apply, placement, guests)
+    serve(connection, confinement.apply, placement, base_bytes, guests)
 
 
 if __name__ == "__main__":
