@@ -17,6 +17,15 @@ const percentOf = (value) => (100 * value).toFixed(1);
 const points = (value) => signed(100 * value, 1);
 const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
+// "A − B" in so many characters, with something of both.
+function cutName(label, most) {
+  const [arm, against] = label.split(" − ");
+  if (!against) return cut(label, most);
+  const room = most - 3;
+  const other = cut(against, Math.max(room - arm.length, Math.floor(room / 2)));
+  return `${cut(arm, room - other.length)} − ${other}`;
+}
+
 function showTitle() {
   document.title = data.title;
   byId("title").textContent = data.title;
@@ -58,7 +67,7 @@ function drawForest(svg, rows, { format, zero, low, high, width }) {
     const y = place * ROW + ROW / 2;
     const line = (kind, from, to) => isNumber(from) && s("line", { class: kind, x1: px(from), x2: px(to), y1: y, y2: y });
     return [
-      s("text", { class: "name", x: 0, y: y + 4 }, cut(label, 26), s("title", {}, label)),
+      s("text", { class: "name", x: 0, y: y + 4 }, cutName(label, 26), s("title", {}, label)),
       s("g", { class: color },
         line("seeds", spread.low, spread.high), line("problems", spread.problems_low, spread.problems_high),
         ...spread.by_seed.map((value) => s("circle", { class: "one", cx: px(value), cy: y, r: 2.2 })),
