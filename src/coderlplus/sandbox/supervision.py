@@ -13,7 +13,7 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 REQUEST = struct.Struct("=96sddqqq")
 """Guest, CPU and wall limit in s, memory in bytes, most bytes of any file, bytes of the payload."""
@@ -99,12 +99,12 @@ class Child:
         return ANSWER.pack(os.waitstatus_to_exitcode(self.status), self.killed, self.cpu_s, self.wall_s, self.peak_kb, in_force)
 
 
-def supervise(children: list[Child], connection: socket.socket, poll: select.poll, base_bytes: int) -> None:
+def supervise(children: list[Child], connection: socket.socket, poll: select.poll, base_bytes: int, spread: Callable[[int], object]) -> None:
     """Wait for all children, which are watched; `poll` has the connection already.
 
     Those beyond their limits are killed, the second one when the first has ended, and all of them when the other end of the connection is gone.
-    Memory is looked at ten times a second: what is shorter than that is bounded by address space. Wall time for which a program was ready to run, on
-    a machine that was busy with others, does not count.
+    Memory is looked at ten times a second: what is shorter than that is bounded by address space. Two children share a CPU for so long, and have all
+    of them from then on (`spread`). Wall time for which a program was ready to run, on a machine that was busy with others, does not count.
     """
     running: dict[int, Child] = {}
     timeout_s = _MEMORY_CHECK_S
@@ -115,7 +115,7 @@ def supervise(children: list[Child], connection: socket.socket, poll: select.pol
     first = children[0]
     next_check = first.started + _MEMORY_CHECK_S
     next_word = 0.0
-    waits = False
+    waits, together = False, len(children) > 1
     while True:
         for fd, _ in poll.poll(timeout_s * 1000 + 1):
             if fd == connection.fileno():
@@ -134,6 +134,10 @@ def supervise(children: list[Child], connection: socket.socket, poll: select.pol
         check = now >= next_check
         if check:
             next_check = now + _MEMORY_CHECK_S
+            if together:
+                together = False
+                for child in running.values():
+                    spread(child.pid)
         left = [next_check - now]
         held_up_s = 0.0
         if any(now - child.started >= child.wall_limit_s for child in running.values()):

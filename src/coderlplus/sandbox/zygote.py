@@ -147,7 +147,8 @@ def run(
     """A job, in its child, to its end. Names are looked up in this module, not in others, because each look-up elsewhere touches more pages."""
     status = 1
     try:
-        spread()
+        if peer < 0:  # two that talk to each other stay together at first
+            spread()
         if files[0] != 0:
             for target, fd in enumerate(files):
                 _dup2(fd, target)
@@ -208,7 +209,7 @@ def serve(connection: socket.socket, confine: Callable[[float, int, int], None],
             os.closerange(FIRST_FREE + 1, OPEN_FD_BOUND)
         for child in children:
             child.watch()
-        supervise(children, connection, poll, base_bytes)
+        supervise(children, connection, poll, base_bytes, placement.spread_process)
         try:
             in_force = os.eventfd_read(READY) == len(children)
         except BlockingIOError:
