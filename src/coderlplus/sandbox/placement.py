@@ -15,7 +15,7 @@ from collections.abc import Collection
 from coderlplus.sandbox.kernel import libc
 
 _HELD_UP_S = 0.002
-"""A child that took so much longer than the CPU time that it used was waiting: perhaps for the CPU."""
+"""Children that took so much longer than the CPU time that they used were waiting: perhaps for the CPU."""
 
 
 class Placement:
@@ -41,7 +41,7 @@ class Placement:
         libc.sched_setaffinity(pid, *self._all)
 
     def review(self, wall_s: float, cpu_s: float) -> None:
-        """Take another CPU next time, should a job that took so long have waited for this one."""
+        """Take another CPU next time, should children that took so long have waited for this one."""
         if wall_s - cpu_s > _HELD_UP_S:
             self._settled = False
             self.spread()

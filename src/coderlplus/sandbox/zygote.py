@@ -218,7 +218,7 @@ def serve(connection: socket.socket, confine: Callable[[float, int, int], None],
         for child in children:
             answer += child.answer(in_force)
         connection.send(answer)
-        placement.review(children[0].wall_s, children[0].cpu_s)
+        placement.review(children[0].wall_s, sum(child.cpu_s for child in children))
 
 
 def _start(child: Any, spread: Callable[[], int], confine: Callable[[float, int, int], None], peer: int) -> None:

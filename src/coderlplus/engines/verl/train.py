@@ -109,7 +109,7 @@ def _run(composed: object, folder: Path) -> None:
             raise cause from None
         print(error, file=sys.stderr)
         reason = " ".join(str(cause).split())[:500] or type(cause).__name__
-        if any(name in reason for name in _CANNOT_WRITE):
+        if any(name in reason for name in _CANNOT_WRITE) and "StreamReader" not in reason:
             raise DataError(
                 f"verl could not write a checkpoint in {folder}: {reason}; make room there and continue with --resume from the checkpoint before"
             ) from error
