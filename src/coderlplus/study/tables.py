@@ -43,7 +43,8 @@ def about(results: Results) -> str:
     seeds = sorted({seed for arm in results["arms"] for seed in arm["seeds"]})
     text = (
         f"{counts['problems']} held-out problems, {counts['tasks']} alignment tasks and {counts['test_outputs']} questions for a test output; "
-        f"{counts['samples']} samples a problem; seeds {', '.join(map(str, seeds))}; {results['hours']:.1f} hours, all jobs added up, on {results['hardware']}."
+        f"{counts['samples']} samples a problem; seeds {', '.join(map(str, seeds))}; "
+        f"{results['hours']:.1f} hours, all jobs added up, on {results['hardware']}."
     )
     missing = results["missing"]
     if missing:
