@@ -16,7 +16,7 @@ from coderlplus.problems import read_problems
 from coderlplus.sandbox import Sandbox
 
 _CANNOT_WRITE = ("No space left on device", "inline_container", "PytorchStreamWriter")
-"""What the system says of a full disk, and what torch makes of that."""
+"""What the system says of a full disk, and what torch makes of that. A `StreamReader` speaks from the same file of torch, of a damaged checkpoint."""
 
 
 def train(config: VerlConfig, *, resume: bool = False) -> RunFolder:
