@@ -63,6 +63,13 @@ def test_one_seed_has_an_interval_over_problems_only() -> None:
     assert spread.problems_low < 0.75
 
 
+@given(measured=CELLS)
+def test_no_interval_of_a_share_goes_beyond_0_and_1(measured: dict[int, list[float]]) -> None:
+    spread = mean_over_seeds(measured)
+    assert spread is not None
+    assert all(0.0 <= end <= 1.0 for end in (spread.low, spread.high, spread.problems_low, spread.problems_high) if end is not None)
+
+
 def test_programs_that_claim_nothing_are_left_out_of_the_truth_of_claims() -> None:
     spread = mean_over_seeds({0: [1.0, math.nan], 1: [0.5, 0.5]})
     assert spread is not None

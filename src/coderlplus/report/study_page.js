@@ -114,9 +114,6 @@ function showCurves() {
   }
 }
 
-// A share is between 0 and 1, as is what an interval says of it; Student's t does not know.
-const shareOf = (value) => percentOf(Math.min(1, Math.max(0, value)));
-
 function spreadCell(spread, format) {
   if (!spread) return h("td", {}, "–");
   const over = isNumber(spread.low) ? [spread.low, spread.high] : [spread.problems_low, spread.problems_high];
@@ -137,7 +134,7 @@ function showTables() {
   const labels = measured.map((name) => data.labels[name]);
   byId("arm-table").append(...numberTable("Percent, with 95\u202f% intervals over seeds (of one seed: over problems)",
     ["", "seeds", ...labels, "samples", "seconds"],
-    data.arms.map((arm) => row(arm.label, cell(arm.seeds.join(" ")), measured.map((name) => spreadCell(arm.measures[name], shareOf)),
+    data.arms.map((arm) => row(arm.label, cell(arm.seeds.join(" ")), measured.map((name) => spreadCell(arm.measures[name], percentOf)),
       cell(thousands(arm.training_samples)), cell(thousands(arm.training_seconds))))));
   byId("difference-table").append(...numberTable("Differences in points, and relative", ["", "seeds", ...labels],
     data.differences.map((one) => row(one.label, cell(one.seeds.join(" ")), measured.map((name) => spreadCell(one.measures[name], points))))));

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from coderlplus.evaluation.intervals import clustered, paired_interval
@@ -67,14 +67,22 @@ def over_seeds(numbers: Sequence[float]) -> tuple[float, float] | None:
 
 
 def mean_over_seeds(measured: BySeed) -> Spread | None:
-    """The mean of an arm; `None` where nothing was measured in a seed."""
+    """The mean of an arm's shares; `None` where nothing was measured in a seed. Intervals over seeds end at 0 and 1, which Student's t does not know.
+
+    >>> spread = mean_over_seeds({0: [0.0, 0.0], 1: [0.5, 0.0]})
+    >>> spread.mean, spread.low, spread.high
+    (0.125, 0.0, 1.0)
+    """
     by_seed = [_mean(values) for values in measured.values()]
     if any(number is None for number in by_seed) or not by_seed:
         return None
     numbers = [number for number in by_seed if number is not None]
     known = [value for value in _by_problem(measured) if not math.isnan(value)]
     problems = clustered(known) if known else None
-    return _spread(numbers, (problems.low, problems.high) if problems else None)
+    spread = _spread(numbers, (problems.low, problems.high) if problems else None)
+    if spread.low is None or spread.high is None:
+        return spread
+    return replace(spread, low=max(0.0, spread.low), high=min(1.0, spread.high))
 
 
 def difference(ours: BySeed, theirs: BySeed) -> Spread | None:

@@ -141,7 +141,7 @@ def _share(spread: Mapping[str, Any] | None) -> str:
     if spread is None:
         return "–"
     low, high = _interval(spread)
-    return f"{100 * spread['mean']:.1f}" + ("" if low is None or high is None else f" [{100 * max(0.0, low):.1f}, {100 * min(1.0, high):.1f}]")
+    return f"{100 * spread['mean']:.1f}" + ("" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]")
 
 
 def _points(spread: Mapping[str, Any] | None) -> str:
