@@ -34,10 +34,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 quickstart: install
-	$(BIN)/coderlplus quickstart --output runs/quickstart
+	$(BIN)/coderlplus-lab quickstart --output runs/quickstart
 
 quickstart-seeds: install
-	$(BIN)/coderlplus quickstart --output runs/quickstart-seeds --seeds 3 --kl-control
+	$(BIN)/coderlplus-lab quickstart --output runs/quickstart-seeds --seeds 3 --kl-control
 
 test: install
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
@@ -67,7 +67,7 @@ test-ray: install
 	CODERLPLUS_RAY=1 $(BIN)/python -m pytest tests/judge/test_ray.py
 
 test-study: install
-	CODERLPLUS_STUDY=1 $(BIN)/python -m pytest tests/cli/test_study.py
+	CODERLPLUS_STUDY=1 $(BIN)/python -m pytest tests/lab/test_study_command.py
 
 test-kills: install
 	CODERLPLUS_KILLS=12 $(BIN)/python -m pytest tests/engines/test_processes.py -o timeout=3600

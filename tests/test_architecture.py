@@ -1,4 +1,4 @@
-"""Data flows one way through the package: an import that points back fails here."""
+"""Who may import whom: every arrow between packages is a decision, written down here."""
 
 from __future__ import annotations
 
@@ -10,34 +10,44 @@ from pathlib import Path
 import pytest
 
 import coderlplus
+import coderlplus_lab
 
-PACKAGE = Path(coderlplus.__file__).parent
-LAYERS = (
-    {"errors", "locks", "records"},
-    {"programs", "sandbox"},
-    {"judge", "tracing"},
-    {"problems", "alignment"},
-    {"rewards"},
-    {"loop"},
-    {"engines", "evaluation"},
-    {"probes"},
-    {"report", "preparation"},
-    {"quickstart"},
-    {"study"},
-    {"cli"},
-)
-WITHIN_LAYER = {("records", "errors"), ("alignment", "problems"), ("engines", "evaluation")}
-"""Imports allowed between neighbours of one layer: importer first."""
+LIBRARY, LAB = Path(coderlplus.__file__).parent, Path(coderlplus_lab.__file__).parent
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "locks": set(),
+    "records": {"errors"},
+    "programs": set(),
+    "sandbox": {"errors", "records"},
+    "judge": {"errors", "records", "programs", "sandbox"},
+    "tracing": {"errors", "records", "sandbox"},
+    "problems": {"errors", "records", "programs", "sandbox", "judge"},
+    "alignment": {"errors", "records", "programs", "sandbox", "tracing"},
+    "rewards": {"records", "programs", "judge", "alignment"},
+    "loop": {"errors", "records", "sandbox", "judge", "alignment", "rewards"},
+    "evaluation": {"errors", "locks", "records", "programs", "sandbox", "judge", "tracing", "problems"},
+    "engines": {"errors", "records", "programs", "sandbox", "judge", "problems", "alignment", "rewards", "loop", "evaluation"},
+    "preparation": {"errors", "locks", "records", "programs", "sandbox", "judge", "problems", "engines", "evaluation"},
+    "report": {"errors", "records", "sandbox", "alignment", "evaluation"},
+    "cli": {
+        *("errors", "records", "programs", "sandbox", "judge", "tracing", "problems", "alignment"),
+        *("engines", "evaluation", "preparation", "report"),
+    },
+    "coderlplus_lab": {
+        *("errors", "locks", "records", "programs", "sandbox", "judge", "tracing", "problems", "alignment", "rewards"),
+        *("engines", "evaluation", "report", "cli"),
+    },
+}
+"""Importer → the packages and modules of coderlplus that it may import. The laboratory stands on top: nothing imports it."""
 
 HEAVY = {"torch", "transformers", "trl", "datasets", "accelerate", "tokenizers", "peft", "tensorboard", "ray", "sklearn", "scipy"}
-HEAVY_ALLOWED = {"engines", "evaluation", "probes", "quickstart", "study"}
+HEAVY_ALLOWED = {"engines", "evaluation", "coderlplus_lab"}
 """Packages that may import the heavy libraries at all. `rewards` and everything before it must work without them."""
 
 
 def unit(path: Path) -> str:
-    """The package or module directly below coderlplus that a file belongs to."""
-    parts = path.relative_to(PACKAGE).parts
-    return parts[0].removesuffix(".py")
+    """The package or module directly below coderlplus that a file belongs to, or the laboratory."""
+    return path.relative_to(LIBRARY).parts[0].removesuffix(".py") if path.is_relative_to(LIBRARY) else LAB.name
 
 
 def imports(path: Path) -> set[str]:
@@ -51,35 +61,62 @@ def imports(path: Path) -> set[str]:
     return names
 
 
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.name != "__init__.py")
+def imported_units(path: Path) -> set[str]:
+    """What of coderlplus and its laboratory a file imports, itself left out."""
+    parts = [name.split(".") for name in imports(path)]
+    found = {part[1] for part in parts if part[0] == "coderlplus" and part[1:2] != ["__version__"] and len(part) > 1}
+    return (found | {LAB.name for part in parts if part[0] == LAB.name}) - {unit(path)}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_point_one_way(path: Path) -> None:
-    rank = {name: index for index, layer in enumerate(LAYERS) for name in layer}
-    importer = unit(path)
-    assert importer in rank, f"{importer} is in no layer of this test"
-    for name in imports(path):
-        if not name.startswith("coderlplus."):
-            continue
-        imported = name.split(".")[1]
-        if imported in (importer, "__version__"):
-            continue
-        allowed = rank[imported] < rank[importer] or (importer, imported) in WITHIN_LAYER
-        assert allowed, f"{importer} imports {imported}, which comes later in the house"
+FILES = sorted(path for package in (LIBRARY, LAB) for path in package.rglob("*.py") if path != LIBRARY / "__init__.py")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_heavy_libraries_stay_in_their_rooms(path: Path) -> None:
+def name_of(path: Path) -> str:
+    return str(path.relative_to(LIBRARY.parent))
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_imports_are_those_of_the_table(path: Path) -> None:
+    forbidden = imported_units(path) - MAY_IMPORT[unit(path)]
+    assert not forbidden, f"{unit(path)} imports {', '.join(sorted(forbidden))}, which MAY_IMPORT does not allow"
+
+
+def test_every_arrow_of_the_table_is_used() -> None:
+    used: dict[str, set[str]] = {name: set() for name in MAY_IMPORT}
+    for path in FILES:
+        used[unit(path)] |= imported_units(path)
+    assert {name: targets - used[name] for name, targets in MAY_IMPORT.items() if targets - used[name]} == {}
+
+
+def test_the_table_has_no_circle() -> None:
+    order = list(MAY_IMPORT)
+    for name, targets in MAY_IMPORT.items():
+        assert all(order.index(target) < order.index(name) for target in targets), name
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_heavy_libraries_stay_in_their_packages(path: Path) -> None:
     used = {name.split(".")[0] for name in imports(path)} & HEAVY
-    if unit(path) in HEAVY_ALLOWED or path == PACKAGE / "cli" / "doctor.py":
+    if unit(path) in HEAVY_ALLOWED or path == LIBRARY / "cli" / "doctor.py":
         return
-    used -= {"ray"} if path == PACKAGE / "judge" / "ray.py" else set()
+    used -= {"ray"} if path == LIBRARY / "judge" / "ray.py" else set()
     assert not used
 
 
-def test_import_of_the_light_part_and_of_the_command_line_loads_no_heavy_library() -> None:
-    light = "records, errors, programs, sandbox, judge, tracing, problems, alignment, rewards, report, preparation, cli"
-    code = f"from coderlplus import {light}; import sys; print([m for m in {sorted(HEAVY)!r} if m in sys.modules])"
+@pytest.mark.parametrize(
+    "imported",
+    [
+        "from coderlplus import records, errors, programs, sandbox, judge, tracing, problems, alignment, rewards, report, preparation, cli",
+        "import coderlplus_lab.cli",
+    ],
+)
+def test_import_of_the_light_part_and_of_the_command_lines_loads_no_heavy_library(imported: str) -> None:
+    code = f"{imported}; import sys; print([m for m in {sorted(HEAVY)!r} if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_the_command_line_of_the_library_loads_nothing_of_the_laboratory() -> None:
+    code = "import coderlplus.cli, sys; print([m for m in sys.modules if m.startswith('coderlplus_lab')])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -16,15 +16,12 @@ from coderlplus.cli.doctor import doctor
 from coderlplus.cli.eval import app as eval_app
 from coderlplus.cli.judge import judge
 from coderlplus.cli.prepare import prepare
-from coderlplus.cli.probe import probe
-from coderlplus.cli.quickstart import quickstart
 from coderlplus.cli.report import report
 from coderlplus.cli.score import score
-from coderlplus.cli.study import study
 from coderlplus.cli.tasks import tasks
 from coderlplus.cli.trace import trace
 from coderlplus.cli.train import train
-from coderlplus.errors import CodeRLPlusError
+from coderlplus.errors import CodeRLPlusError, ConfigError
 
 app = typer.Typer(
     name="coderlplus",
@@ -33,9 +30,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (quickstart, prepare, train, judge, trace, tasks, score, study, probe, report, doctor):
+for verb in (prepare, train, judge, trace, tasks, score, report, doctor):
     app.command()(verb)
 app.add_typer(eval_app, name="eval")
+
+
+def _moved(context: typer.Context) -> None:
+    raise ConfigError(f"coderlplus {context.info_name} has moved; run coderlplus-lab {context.info_name} with the same options")
+
+
+for name in ("quickstart", "study", "probe"):
+    app.command(name, hidden=True, add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(_moved)
 
 
 def _print_version(value: bool) -> None:
@@ -52,6 +57,11 @@ def _root(
 
 def main() -> None:
     """Entry point of the `coderlplus` script."""
+    run(app)
+
+
+def run(app: typer.Typer) -> None:
+    """Run a command line, with errors made on purpose as one sentence."""
     try:
         app()
     except CodeRLPlusError as error:

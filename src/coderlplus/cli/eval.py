@@ -126,10 +126,6 @@ def _open(model: str, backend: str | None, endpoint: str | None, concurrency: in
         return VllmModel(model)
     from coderlplus.evaluation.backends.local import LocalModel
 
-    if importlib.util.find_spec("torch") and importlib.util.find_spec("transformers"):
-        from coderlplus.quickstart.model import register
-
-        register()  # the small model of the quick start is no class of transformers'
     return LocalModel(model)
 
 

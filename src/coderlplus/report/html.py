@@ -19,8 +19,8 @@ from coderlplus.errors import DataError
 HERE = Path(__file__).parent
 
 
-def assemble(template: str, *, styles: Sequence[str], scripts: Sequence[str], data: Any) -> str:
-    """The page as text; `template`, `styles` and `scripts` name files of this package."""
+def assemble(template: str | Path, *, styles: Sequence[str | Path], scripts: Sequence[str | Path], data: Any) -> str:
+    """The page as text; `template`, `styles` and `scripts` name files of this package, or are paths of others."""
     style = "\n".join(_read(name) for name in styles)
     script = '"use strict";\n' + "\n".join(_read(name) for name in scripts)
     policy = f"default-src 'none'; style-src '{digest(style)}'; script-src '{digest(script)}'; base-uri 'none'; form-action 'none'"
@@ -57,5 +57,5 @@ def write(out: Path, page: str, option: str) -> None:
         raise DataError(f"cannot write {out}: {reason}; name another file with {option}") from error
 
 
-def _read(name: str) -> str:
+def _read(name: str | Path) -> str:
     return (HERE / name).read_text(encoding="utf-8")

@@ -1,0 +1,209 @@
+"""The `coderlplus-lab` command line: the quick start, studies and probes, and `coderlplus eval` for the models that they make."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from coderlplus.cli import run
+from coderlplus.cli.eval import app as eval_app
+from coderlplus.errors import CodeRLPlusError
+from coderlplus_lab.probes.models import labels
+from coderlplus_lab.probes.probe_page import write_probe_page
+from coderlplus_lab.probes.run import ProbeSettings
+from coderlplus_lab.probes.run import probe as run_probes
+
+DEFAULTS = ProbeSettings()
+
+app = typer.Typer(
+    name="coderlplus-lab",
+    help="The laboratory of coderlplus: the quick start, studies of arms × seeds, and probes of hidden states.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _root(context: typer.Context) -> None:
+    """Commands that load any model know the small world's too, which is not a class of transformers'."""
+    if context.invoked_subcommand in ("eval", "probe") and importlib.util.find_spec("torch") and importlib.util.find_spec("transformers"):
+        from coderlplus_lab.world.model import register
+
+        register()
+
+
+@app.command()
+def quickstart(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of the run; the same folder again continues it.")] = Path(
+        "runs/quickstart"
+    ),
+    seed: Annotated[int, typer.Option(help="Of everything random; the same seed on the same machine gives the same numbers.")] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="Run so many seeds, each in a folder of its own, and print means with spread.")] = 1,
+    kl_control: Annotated[bool, typer.Option("--kl-control", help="Also train plain GRPO with a KL term.")] = False,
+    tiny: Annotated[
+        bool, typer.Option("--tiny", help="The loop in miniature, in a minute: shows that every part works, not that anything is learnt.")
+    ] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+) -> None:
+    """Watch a small model learn to write programs and to predict what they do: GRPO and CodeRL+ side by side on two CPU cores.
+
+    Everything is generated; nothing is downloaded. Interrupt it at any time: the same command goes on.
+    """
+    from coderlplus.report import write_report
+    from coderlplus_lab.quickstart.run import quickstart as run
+    from coderlplus_lab.quickstart.settings import ARMS, KL_ARM, TINY, QuickstartSettings
+    from coderlplus_lab.quickstart.tables import seeds_table, summary_table
+
+    base = TINY if tiny else QuickstartSettings()
+    arms = (*ARMS, KL_ARM) if kl_control else ARMS
+    summaries, pages = [], []
+    for number in range(seed, seed + seeds):
+        folder = output if seeds == 1 else output / f"seed-{number}"
+        if seeds > 1:
+            print(f"seed {number} in {folder}", file=sys.stderr)
+        summaries.append(run(folder, dataclasses.replace(base, seed=number), arms=arms))
+        pages.append(write_report(folder))
+    if seeds > 1:
+        (output / "seeds.json").write_text(json.dumps(summaries, indent=2) + "\n", encoding="utf-8")
+    if json_output:
+        print(json.dumps(summaries[0] if seeds == 1 else summaries, indent=2))
+    else:
+        print(summary_table(summaries[0]) if seeds == 1 else seeds_table(summaries))
+        for page in pages:
+            print(f"open in a browser: {page.resolve()}")
+
+
+@app.command()
+def study(
+    file: Annotated[Path, typer.Argument(help="The study's YAML file; see recipes/study/.", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The folder; the same folder again continues it. [default: `output` in the file]")
+    ] = None,
+    cells: Annotated[list[str] | None, typer.Option("--cell", help="Only these cells and what they need: ARM/SEED, or ARM. [default: all]")] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Jobs side by side, one CPU core each.")] = 2,
+    only_results: Annotated[bool, typer.Option("--only-results", help="Run nothing: numbers and page of what is there.")] = False,
+    docs: Annotated[
+        Path | None, typer.Option("--docs", help="Markdown file whose section on this study is written anew; raw numbers go into a folder beside it.")
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+) -> None:
+    """Run a study, or go on with it: every arm with every seed is trained and measured once.
+
+    Finished cells are kept and an interrupted one goes on, so the same command can be stopped and repeated until the study is complete. What is not
+    there yet is named in the results.
+    """
+    from coderlplus_lab.study.loading import load_study
+    from coderlplus_lab.study.plan import Layout
+    from coderlplus_lab.study.results import write_results
+    from coderlplus_lab.study.run import run_study
+    from coderlplus_lab.study.study_page import write_study_page
+    from coderlplus_lab.study.tables import publish, tables
+
+    settings = load_study(file)
+    root = output or settings.output
+    failure: CodeRLPlusError | None = None
+    if not only_results:
+        try:
+            run_study(settings, root, cells=cells or [], jobs=jobs)
+        except CodeRLPlusError as error:
+            failure = error
+    if failure is not None and not any(Layout(root).root.glob("cells/*/*/measured.json")):
+        raise failure
+    results = write_results(settings, Layout(root), str(file))
+    page = write_study_page(results, Layout(root).page(settings.name))
+    if docs is not None:
+        publish(results, Layout(root), docs)
+    print(json.dumps(results) if json_output else tables(results))
+    if failure is not None:
+        raise failure
+    if not json_output:
+        print(f"open in a browser: {page.resolve()}")
+
+
+@app.command()
+def probe(
+    model: Annotated[list[str], typer.Option(help="Model: a folder or a name on the hub; several, each with --model.", show_default=False)],
+    programs: Annotated[
+        list[Path], typer.Option(help="Problems (any form that coderlplus judge reads) or alignment tasks; several.", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results; one that was begun is gone on with.", show_default=False)],
+    prompt: Annotated[str | None, typer.Option(help="Prompt of a problem, as prompt_template in training, e.g. '{statement}'.")] = None,
+    rows: Annotated[int, typer.Option(min=100, help="Rows of each fact, at most.")] = DEFAULTS.rows,
+    layers: Annotated[
+        int, typer.Option(min=2, help="Layers probed at most, evenly spaced, the embedding and the last among them.")
+    ] = DEFAULTS.layers,
+    own: Annotated[bool, typer.Option("--own/--no-own", help="Let each model write programs too, and probe the states while it writes.")] = True,
+    max_tokens: Annotated[int, typer.Option(min=1, help="New tokens of a program that a model writes, at most.")] = DEFAULTS.max_tokens,
+    seed: Annotated[int, typer.Option(help="Seed of rows, folds, shuffled labels and the untrained model.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON on stdout.")] = False,
+) -> None:
+    """Ask linear probes what models know of what programs do: values of variables, branches, loops, outputs, layer by layer.
+
+    Beside each model stand an untrained one of its shape, the tokens alone, and shuffled labels. After an interruption the same command goes on.
+    """
+    settings = ProbeSettings(rows=rows, layers=layers, seed=seed, own=own, max_tokens=max_tokens, prompt=prompt)
+    with _progress() as progress:
+
+        def track(items: Iterable[Any], label: str, total: int) -> Iterator[Any]:
+            if total:
+                task = progress.add_task(label, total=total)
+                for item in items:
+                    yield item
+                    progress.advance(task)
+
+        results = run_probes(output, dict(zip(labels(model), model, strict=True)), programs, settings, track)
+    page = write_probe_page(output)
+    if as_json:
+        print(json.dumps(results))
+    else:
+        _print(results, page)
+
+
+app.add_typer(eval_app, name="eval")
+
+
+def main() -> None:
+    """Entry point of the `coderlplus-lab` script."""
+    run(app)
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))
+
+
+def _print(results: dict[str, Any], page: Path) -> None:
+    """The summary of each part and kind of mark: score and selectivity of each model over the facts of the run."""
+    table = Table("programs", "at", "model", "facts", "% right", "beyond the text", box=box.SIMPLE)
+    for place, column in enumerate(table.columns):
+        column.justify = "left" if place < 3 else "right"
+        column.no_wrap = True
+    console = Console(soft_wrap=True, highlight=False)
+    for name, part in results["parts"].items():
+        for mark, over in part["summary"].items():
+            for model, one in over["models"].items():
+                cells = [str(over["facts"]), f"{100 * one['score']['mean']:.1f}", interval(one["selectivity"])]
+                table.add_row(name.partition("/")[0], mark, model, *cells)
+    console.print(table)
+    print(f"written to {page.parent / 'results.json'}; look at every fact, layer by layer, in {page}")
+
+
+def interval(one: dict[str, float]) -> str:
+    """A difference in points with its interval.
+
+    >>> interval({"mean": 0.051, "low": 0.04, "high": 0.062})
+    '+5.1 (+4.0 to +6.2)'
+    """
+    return f"{100 * one['mean']:+.1f} ({100 * one['low']:+.1f} to {100 * one['high']:+.1f})"

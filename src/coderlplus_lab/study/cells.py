@@ -1,0 +1,128 @@
+"""A cell: an arm with a seed, trained by the ordinary engine (or by supervised training, or not at all) and measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from coderlplus.engines.config import make_config
+from coderlplus.engines.prompts import conversation, user_message
+from coderlplus.engines.train import train
+from coderlplus.errors import DataError
+from coderlplus.judge import Judge
+from coderlplus.records import Problem, read_jsonl
+from coderlplus.report.folders import json_lines
+from coderlplus.sandbox import Sandbox
+from coderlplus_lab.files import read_json, write_json
+from coderlplus_lab.study import supervised
+from coderlplus_lab.study.measures import curve_point, means, measure_test, raw_numbers
+from coderlplus_lab.study.plan import MEASURED, Layout, needs_samples, searched
+from coderlplus_lab.study.sampling import PASSED, with_task_file
+from coderlplus_lab.study.settings import Study
+from coderlplus_lab.study.starts import device, device_name, load_model, start_model
+
+
+def run_cell(study: Study, layout: Layout, arm: str, seed: int) -> None:
+    """Train and measure an arm with a seed, with the best of the settings that were searched."""
+    folder = layout.cell(arm, seed)
+    chosen = best_settings(study, layout, study.search_arm(arm))
+    model = _trained(study, layout, arm, seed, folder, chosen)
+    with Sandbox(workers=1) as sandbox:
+        raw = measure_test(study, layout, load_model(model, device(study)), model, Judge(sandbox))
+    about = {"arm": arm, "seed": seed, "chosen": chosen, "device": device_name(study)}
+    write_json(folder / MEASURED, about | _cost(study, layout, arm, seed, folder) | raw)
+
+
+def run_search(study: Study, layout: Layout, arm: str, number: int) -> None:
+    """Train an arm with one of the settings that are searched, and measure it on the validation split."""
+    assert study.search is not None
+    folder = layout.search(arm, number)
+    chosen = searched(study, arm)[number]
+    model = _trained(study, layout, arm, study.search.seed, folder, chosen)
+    with Sandbox(workers=1) as sandbox:
+        loaded = load_model(model, device(study))
+        raw = raw_numbers(study, layout, "validation", loaded, model, Judge(sandbox), samples=study.measure.samples)
+    cost = _cost(study, layout, arm, study.search.seed, folder)
+    write_json(folder / MEASURED, {"arm": arm, "seed": study.search.seed, "chosen": chosen} | cost | raw)
+
+
+def best_settings(study: Study, layout: Layout, arm: str) -> dict[str, Any]:
+    """Of the settings that were searched for an arm those that were best on the validation split; of equal ones the first. Empty without a search."""
+    best: tuple[float, dict[str, Any]] | None = None
+    for number, chosen in enumerate(searched(study, arm)):
+        assert study.search is not None
+        value = means(read_json(layout.search(arm, number) / MEASURED)).get(study.search.measure)
+        if best is None or (value or 0.0) > best[0]:
+            best = value or 0.0, chosen
+    return {} if best is None else best[1]
+
+
+def model_of(study: Study, layout: Layout, arm: str, seed: int) -> str:
+    """The folder (or hub name) of the model of a cell that is done."""
+    one = study.arms[arm]
+    if one.train is None and one.supervised is None:
+        return start_model(study, layout, study.start_of(arm), study.start_seed(seed))
+    return str(layout.cell(arm, seed) / "final")
+
+
+def _trained(study: Study, layout: Layout, arm: str, seed: int, folder: Path, chosen: Mapping[str, Any]) -> str:
+    """The folder (or hub name) of the model of an arm, trained as far as it is not."""
+    one = study.arms[arm]
+    start_name, start_seed = study.start_of(arm), study.start_seed(seed)
+    start = start_model(study, layout, start_name, start_seed)
+    if one.train is None and one.supervised is None:
+        return start
+    final = folder / "final"
+    if final.exists():
+        return str(final)
+    samples = layout.samples(start_name, start_seed)
+    with Sandbox(workers=1) as sandbox:
+        point = curve_point(study, layout, start, Judge(sandbox))
+        if one.train is not None:
+            settings = with_task_file(study.train_settings(arm, chosen), samples)
+            settings |= {"model": start, "problems": str(layout.problems("train")), "output": str(folder), "seed": seed}
+            train(make_config(settings), resume=True, evaluate=point, eval_every=study.measure.every)
+        else:
+            how = study.supervised_settings(arm, chosen)
+            supervised.supervise(
+                how,
+                model=start,
+                output=folder,
+                seed=seed,
+                pairs=_pairs(study, layout, samples / PASSED if how.examples == "passed" else None),
+                evaluate=point,
+                eval_every=study.measure.every,
+            )
+    return str(final)
+
+
+def _pairs(study: Study, layout: Layout, passed: Path | None) -> list[supervised.Pair]:
+    """Statements with the programs to learn: those that passed, or the references."""
+    template, system = study.train.get("prompt_template"), study.train.get("system_prompt")
+    problems = {problem.problem_id: problem for problem in read_jsonl(layout.problems("train"), Problem)}
+    if passed is not None:
+        answers = [(line["problem_id"], line["completion"]) for line in json_lines(passed)]
+    else:
+        answers = [
+            (problem.problem_id, study.answer_template.format(program=problem.reference))
+            for problem in problems.values()
+            if problem.reference is not None
+        ]
+        if not answers:
+            raise DataError(f"no problem in {layout.problems('train')} has a reference; leave out the arm that learns from references")
+    return [(conversation(user_message(problems[problem_id], template), system), answer) for problem_id, answer in answers]
+
+
+def _cost(study: Study, layout: Layout, arm: str, seed: int, folder: Path) -> dict[str, Any]:
+    """What training took: completions sampled (or examples learnt) and seconds, without evaluation; those sampled beforehand are counted in."""
+    one = study.arms[arm]
+    if one.train is None and one.supervised is None:
+        return {"training_samples": 0, "training_seconds": 0.0}
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    before = read_json(layout.samples(study.start_of(arm), study.start_seed(seed)) / "complete.json") if needs_samples(study, arm) else {}
+    return {
+        "training_samples": int(max((line.get("samples", 0) for line in lines), default=0)) + int(before.get("samples", 0)),
+        "training_seconds": round(sum(line.get("seconds/step", 0.0) for line in lines) + before.get("seconds", 0.0), 1),
+    }

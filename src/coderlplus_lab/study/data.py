@@ -1,0 +1,193 @@
+"""What a study is about: problems of three splits, and held-out questions about executions, made once and the same for every model.
+
+A held-out problem with a reference makes two questions on its last input, which the statement does not show: an alignment task on the reference (what
+do output and variables hold?), and a question that shows the statement and no program (what does a right program give?).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from coderlplus.alignment import AlignmentSettings
+from coderlplus.alignment.answers import reference_answer
+from coderlplus.alignment.prompts import call_expression, shown_program, write_prompt
+from coderlplus.alignment.questions import about_output
+from coderlplus.alignment.settings import Kind, PromptStyle
+from coderlplus.alignment.tasks import NEEDS, Lineage, make_task
+from coderlplus.engines.prompts import user_message
+from coderlplus.errors import DataError
+from coderlplus.problems import read_problems
+from coderlplus.records import (
+    OUTPUT,
+    AlignmentTask,
+    CallInput,
+    CallTest,
+    Problem,
+    ProgramInput,
+    StdioInput,
+    StdioTest,
+    TaggedValue,
+    Target,
+    write_jsonl,
+)
+from coderlplus.sandbox import Sandbox
+from coderlplus.tracing import TraceRequest, trace_many
+from coderlplus_lab.files import write_json
+from coderlplus_lab.study.plan import Layout
+from coderlplus_lab.study.settings import TEST_OUTPUT, Study
+from coderlplus_lab.world import world
+
+HELD_OUT = ("validation", "test")
+CHUNK = 500
+
+_FULL = """\
+{statement}
+
+Do not write the program. Work out what a right program gives on one input.
+
+{run}
+
+You may reason first. End with the answer on one line: a JSON object with the key `output`, for example {{"output": 7}}. {what}"""
+
+
+def make_problems(study: Study, layout: Layout) -> None:
+    """Write problems and questions of all splits. Raises `DataError` where a file of problems cannot be used."""
+    style, template = study.prompt_style, study.train.get("prompt_template")
+    skipped: dict[str, dict[str, int]] = {}
+    with Sandbox(workers=1) as sandbox:
+        for split in ("train", *HELD_OUT):
+            problems = problems_of(study, split)
+            write_jsonl(layout.problems(split), problems)
+            if split in HELD_OUT:
+                tasks, rejects = held_out_tasks(sandbox, problems, style)
+                questions = [question for problem in problems if (question := output_question(problem, style, template)) is not None]
+                if not tasks or not questions:
+                    raise DataError(f"no question about an execution can be made from the {split} problems ({dict(rejects)}); they need references")
+                write_jsonl(layout.tasks(split), tasks)
+                write_jsonl(layout.test_outputs(split), questions)
+                skipped[split] = dict(rejects)
+        _write_taught(study, layout, sandbox)
+    write_json(layout.root / "problems" / "complete.json", {"skipped": skipped})
+
+
+def problems_of(study: Study, split: str) -> list[Problem]:
+    """The problems of a split."""
+    if study.problems is not None:
+        return list(read_problems(getattr(study.problems, split)))
+    assert study.world is not None
+    count = getattr(study.world, f"{split}_problems")
+    return world.draw_problems(split, count, study.world.seed, counts=study.world.operations)  # type: ignore[arg-type]
+
+
+def held_out_tasks(sandbox: Sandbox, problems: Sequence[Problem], style: PromptStyle) -> tuple[list[AlignmentTask], Counter[str]]:
+    """One alignment task a problem, on its reference and last input; and why the others have none."""
+    settings = AlignmentSettings(prompt_style=style)
+    rejects: Counter[str] = Counter()
+    tasks = []
+    chosen = []
+    for problem in problems:
+        last = last_test(problem)
+        if problem.reference is None or last is None:
+            rejects["no_reference" if problem.reference is None else "no_input"] += 1
+        else:
+            chosen.append((problem, problem.reference, last[0]))
+    requests = [
+        TraceRequest(program=shown_program(reference), input=given, setup_code=problem.setup_code, limits=problem.limits)
+        for problem, reference, given in chosen
+    ]
+    for (problem, _, _), trace in zip(chosen, trace_many(sandbox, requests), strict=True):
+        lineage = Lineage(problem_id=problem.problem_id, rollout_id="reference", verdict="passed")
+        task = make_task(trace, lineage, settings=settings, setup_code=problem.setup_code)
+        if isinstance(task, AlignmentTask):
+            tasks.append(task)
+        else:
+            rejects[task] += 1
+    return tasks, rejects
+
+
+def output_question(problem: Problem, style: PromptStyle, template: str | None = None) -> AlignmentTask | None:
+    """What does a right program give on the last input? `None` where the tests of a problem are code."""
+    last = last_test(problem)
+    if last is None:
+        return None
+    given, value = last
+    target = Target(label=OUTPUT, value=value)
+    if style == "compact":
+        prompt = write_prompt(user_message(problem, template), given, about_output(target, given), style=style)
+    else:
+        if isinstance(given, CallInput):
+            run, what = f"The call:\n\n```python\n{call_expression(given)}\n```", "It is the value that the call returns."
+        else:
+            run, what = f"The standard input:\n\n```text\n{given.stdin.rstrip()}\n```", "It is all that the program prints, as one string."
+        prompt = _FULL.format(statement=problem.statement.strip(), run=run, what=what)
+    return AlignmentTask(
+        task_id=f"{problem.problem_id}-{TEST_OUTPUT}",
+        kind=TEST_OUTPUT,
+        prompt=prompt,
+        program="",
+        input=given,
+        targets=(target,),
+        problem_id=problem.problem_id,
+        rollout_id="statement",
+        verdict="passed",
+    )
+
+
+def last_test(problem: Problem) -> tuple[ProgramInput, TaggedValue] | None:
+    """The input of the last test that has one, and what a right program gives on it."""
+    for test in reversed(problem.tests):
+        match test:
+            case CallTest(args=args, kwargs=kwargs, expected=expected) if problem.entry_point is not None:
+                return CallInput(problem.entry_point, args, kwargs), expected
+            case StdioTest(stdin=stdin, stdout=stdout):
+                return StdioInput(stdin), stdout.rstrip()
+    return None
+
+
+def _write_taught(study: Study, layout: Layout, sandbox: Sandbox) -> None:
+    """The questions that warm starts learn besides the final values, on programs of training compositions."""
+    if study.world is None:
+        return
+    lines, count = [], study.world.taught_questions
+    for kind in sorted({kind for start in study.starts.values() for kind in start.questions}):
+        rng = random.Random(f"taught:{kind}:{study.world.seed}")
+        made = _statements(rng, study, count) if kind == TEST_OUTPUT else _traced(sandbox, rng, study, kind, count)  # type: ignore[arg-type]
+        lines += [json.dumps({"kind": kind, "prompt": task.prompt, "answer": reference_answer(task)}) + "\n" for task in made]
+    partial = layout.taught_questions.with_suffix(".partial")
+    partial.write_text("".join(lines), encoding="utf-8")
+    partial.replace(layout.taught_questions)
+
+
+def _statements(rng: random.Random, study: Study, count: int) -> Iterator[AlignmentTask]:
+    assert study.world is not None
+    for number in range(count):
+        problem = world.problem(world.draw_problem(rng, "train", counts=study.world.operations), f"taught-{number}")
+        question = output_question(problem, study.prompt_style, study.train.get("prompt_template"))
+        assert question is not None
+        yield question
+
+
+def _traced(sandbox: Sandbox, rng: random.Random, study: Study, kind: Kind, count: int) -> list[AlignmentTask]:
+    """Questions of a kind on programs of training compositions, traced as those from failures are."""
+    assert study.world is not None
+    settings = AlignmentSettings(prompt_style=study.prompt_style, kinds=kind)
+    made: list[AlignmentTask] = []
+    while len(made) < count:
+        programs = [world.program_text(world.draw_steps(rng, rng.choice(study.world.operations), "train")) for _ in range(min(CHUNK, count))]
+        requests = [
+            TraceRequest(
+                program=program,
+                input=world.call(world.draw_input(rng)),
+                limits=world.LIMITS,
+                semantics=NEEDS[kind].semantics,
+                max_steps=NEEDS[kind].max_steps,
+            )
+            for program in programs
+        ]
+        lineage = Lineage(problem_id="taught", rollout_id="taught")
+        tasks = [make_task(trace, lineage, settings=settings, kind=kind, seed=rng.getrandbits(32)) for trace in trace_many(sandbox, requests)]
+        made += [task for task in tasks if isinstance(task, AlignmentTask)]
+    return made[:count]

@@ -1,0 +1,64 @@
+"""One process of a study: `python -m coderlplus_lab.study.job FOLDER KEY` makes what a job leaves, or goes on making it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+from coderlplus.errors import CodeRLPlusError, ConfigError
+from coderlplus_lab.quickstart.arm import end_with
+from coderlplus_lab.study.plan import Job, Layout, plan
+from coderlplus_lab.study.settings import Study
+
+
+def main(root: str, key: str) -> int:
+    """Do a job; returns 0, 2 for an error made on purpose, 130 after Ctrl-C."""
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    layout = Layout(Path(root))
+    study = Study.model_validate_json(layout.settings.read_text(encoding="utf-8"))
+    job = plan(study, layout).get(key)
+    try:
+        if job is None:
+            raise ConfigError(f"{root} has no job {key!r}")
+        do(study, layout, job)
+    except CodeRLPlusError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def do(study: Study, layout: Layout, job: Job) -> None:
+    """Do a job in this process."""
+    if job.kind == "problems":
+        from coderlplus_lab.study.data import make_problems
+
+        make_problems(study, layout)
+        return
+    import torch
+
+    from coderlplus_lab.study import cells, probing, sampling, starts
+    from coderlplus_lab.world.model import register
+
+    if starts.device(study) == "cpu":
+        torch.set_num_threads(1)  # jobs run side by side
+    register()
+    match job.kind:
+        case "start":
+            starts.make_start(study, layout, job.name, job.number)
+        case "samples":
+            sampling.sample_start(study, layout, job.name, job.number)
+        case "search":
+            cells.run_search(study, layout, job.name, job.number)
+        case "cell":
+            cells.run_cell(study, layout, job.name, job.number)
+        case "probe":
+            probing.probe_seed(study, layout, job.number)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,175 @@
+"""A study's YAML file → `Study`, all of it checked before anything runs.
+
+A file may begin with `base: other.yaml`. Errors name file, line and the nearest right key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from coderlplus.engines.config import RunConfig, make_config
+from coderlplus.engines.settings_files import read_settings
+from coderlplus.errors import ConfigError
+from coderlplus_lab.study.settings import FOLLOWS, Arm, Measure, Probe, ProblemFiles, Sampling, Search, Start, Study, World, near
+
+Where = Callable[[str], str]
+"""Says for a dotted key where it is written."""
+
+
+def load_study(path: str | Path) -> Study:
+    """Read a study's YAML file. Raises `ConfigError`, naming file, line and the nearest right key."""
+    data, written_at = read_settings(path)
+
+    def where(key: str) -> str:
+        return written_at(key) or str(path)
+
+    if "name" in data:
+        raise ConfigError(f"{where('name')}: the name of a study is that of its file")
+    return make_study(data | {"name": Path(path).stem}, where)
+
+
+def make_study(data: Mapping[str, Any], where: Where = lambda key: "study") -> Study:
+    """The study in a mapping, each of its runs checked. Raises `ConfigError`.
+
+    >>> make_study({"name": "a", "seed": 1})
+    Traceback (most recent call last):
+    coderlplus.errors.ConfigError: study: unknown setting 'seed'; did you mean 'seeds'?
+    """
+    try:
+        study = Study(**data)
+    except ValidationError as error:
+        raise _told(error, where) from error
+    _check(study, where)
+    for name, arm in study.arms.items():
+        if arm.train is not None:
+            _check_train(study, name, where)
+        if arm.supervised is not None:
+            _check_supervised(study, name, where)
+    return study
+
+
+def _check(study: Study, where: Where) -> None:
+    if (study.world is None) == (study.problems is None):
+        raise ConfigError(f"{where('')}: a study has either a world or problems")
+    if not study.arms or not study.starts or not study.seeds:
+        raise ConfigError(f"{where('')}: a study needs arms, starts and seeds")
+    for name, start in study.starts.items():
+        if study.world is None and start.model is None:
+            raise ConfigError(f"{where(f'starts.{name}')}: with files of problems a start is a model that is there; name it under model")
+        if study.world is not None and start.model is not None and (start.warm_start or start.questions):
+            raise ConfigError(f"{where(f'starts.{name}')}: a model that is there is not taught; leave warm_start and questions out")
+    for key, seeds in (("seeds", study.seeds), *((f"arms.{name}.seeds", arm.seeds) for name, arm in study.arms.items())):
+        if len(set(seeds)) < len(seeds) or any(seed < 0 for seed in seeds):
+            raise ConfigError(f"{where(key)}: seeds are distinct and not negative, not {list(seeds)}")
+    names = [*study.arms]
+    for key, given in [("baseline", (study.baseline,) if study.baseline else ()), ("probe.arms", study.probe.arms if study.probe else ())] + [
+        item for name, arm in study.arms.items() for item in ((f"arms.{name}.against", arm.against), (f"arms.{name}.settings_of", _one_of(arm)))
+    ]:
+        for name in given:
+            if name not in names:
+                raise ConfigError(f"{where(key)}: there is no arm {name!r}; {near(name, names)}")
+    for name, arm in study.arms.items():
+        if not name.replace("_", "").isalnum():
+            raise ConfigError(f"{where(f'arms.{name}')}: the name of an arm has letters, digits and _ only, not {name!r}")
+        if arm.start and arm.start not in study.starts:
+            raise ConfigError(f"{where(f'arms.{name}.start')}: there is no start {arm.start!r}; {near(arm.start, study.starts)}")
+        _check_settings_of(study, name, where)
+    _check_search(study, where)
+
+
+def _check_settings_of(study: Study, name: str, where: Where) -> None:
+    arm, other = study.arms[name], study.arms[study.search_arm(name)]
+    alike = (other.train is None) == (arm.train is None) and (other.supervised is None) == (arm.supervised is None)
+    if arm.settings_of and (other.settings_of or not alike):
+        place = where(f"arms.{name}.settings_of")
+        raise ConfigError(f"{place}: {arm.settings_of!r} is not trained as {name!r} is, or has no settings of its own")
+
+
+def _one_of(arm: Arm) -> tuple[str, ...]:
+    return (arm.settings_of,) if arm.settings_of else ()
+
+
+def _check_search(study: Study, where: Where) -> None:
+    search = study.search
+    if search is None:
+        return
+    tries = {"train": _tries(search.train), "supervised": _tries(search.supervised)}
+    for kind, count in tries.items():
+        if not count:
+            raise ConfigError(f"{where(f'search.{kind}')}: a setting to search has no values")
+    if any(arm.supervised is not None for arm in study.arms.values()) and tries["train"] != tries["supervised"]:
+        raise ConfigError(
+            f"{where('search')}: trained arms get {tries['train']} tries and supervised ones {tries['supervised']}; give all arms the same budget"
+        )
+
+
+def _tries(values: Mapping[str, list[Any]]) -> int:
+    count = 1
+    for choices in values.values():
+        count *= len(choices)
+    return count
+
+
+def _check_train(study: Study, name: str, where: Where) -> RunConfig:
+    """The run of an arm, with stand-ins for what the study makes."""
+
+    def place(key: str) -> str:
+        return where(f"arms.{name}.train.{key}" if _holds(study.arms[name].train or {}, key) else f"train.{key}")
+
+    tried = {key: values[0] for key, values in study.search.train.items()} if study.search else {}
+    settings = study.train_settings(name, tried)
+    for key in FOLLOWS:
+        if key in settings:
+            raise ConfigError(f"{place(key)}: {key!r} follows from the study; leave it out")
+    return make_config(settings | {"model": "model", "problems": "problems.jsonl", "output": "output"}, place)
+
+
+def _holds(data: Mapping[str, Any], key: str) -> bool:
+    """Whether a dotted key is set in nested settings."""
+    first, _, rest = key.partition(".")
+    inner = data.get(first)
+    return first in data and (not rest or not isinstance(inner, Mapping) or _holds(inner, rest))
+
+
+def _check_supervised(study: Study, name: str, where: Where) -> None:
+    from transformers import TrainingArguments
+
+    tried = {key: values[0] for key, values in study.search.supervised.items()} if study.search else {}
+    place = where(f"arms.{name}.supervised")
+    try:
+        settings = study.supervised_settings(name, tried)
+    except ValidationError as error:
+        raise _told(error, lambda key: place) from error
+    for key in settings.arguments:
+        if key in ("output_dir", "seed", "data_seed"):
+            raise ConfigError(f"{place}: {key!r} follows from the study; leave it out")
+        if key not in TrainingArguments.__dataclass_fields__:
+            raise ConfigError(f"{place}: unknown setting {key!r}; {near(key, TrainingArguments.__dataclass_fields__)}")
+
+
+def _told(error: ValidationError, where: Where) -> ConfigError:
+    """A pydantic error as one of ours."""
+    first = min(error.errors(), key=lambda one: one["type"] == "missing")  # a misspelt setting tells more than the one that it leaves out
+    path = [str(part) for part in first["loc"]]
+    key = ".".join(path)
+    if first["type"] == "extra_forbidden":
+        return ConfigError(f"{where(key)}: unknown setting {key!r}; {near(path[-1], _fields(path[:-1]), '.'.join(path[:-1]))}")
+    if first["type"] == "missing":
+        return ConfigError(f"{where(key)}: the setting {key!r} is missing")
+    cause = (first.get("ctx") or {}).get("error")
+    if isinstance(cause, ConfigError):
+        return ConfigError(f"{where(key)}: {key + ': ' if key else ''}{cause}")
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return ConfigError(f"{where(key)}: {key}: {message[:1].lower()}{message[1:]}, not {json.dumps(first['input'], default=str)[:80]}")
+
+
+def _fields(path: list[str]) -> list[str]:
+    """The settings that a section has."""
+    sections: dict[str, type[BaseModel]] = {"starts": Start, "arms": Arm, "world": World, "problems": ProblemFiles, "sampling": Sampling}
+    sections |= {"measure": Measure, "search": Search, "probe": Probe}
+    return list((sections.get(path[0], Study) if path else Study).model_fields)

@@ -1,0 +1,141 @@
+"""What a model can do, problem by problem: the raw numbers of a cell.
+
+A measured file holds, for the test split:
+
+    greedy             a digit a problem: does the greedy program pass?
+    sampled            a number a problem: how many of `samples` at temperature 1 pass
+    claims             for each problem [claims made, claims true] of the greedy program
+    output, all        a digit an alignment task: is the output right, is everything right? (greedy)
+    test_output        a digit a question that shows the statement alone
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from coderlplus.engines.prompts import conversation, user_message
+from coderlplus.engines.train import load_tokenizer
+from coderlplus.evaluation.metrics import mean, pass_at_k
+from coderlplus.judge import Judge
+from coderlplus.programs import extract_program
+from coderlplus.records import AlignmentTask, Problem, read_jsonl
+from coderlplus_lab.study.claims import count_true
+from coderlplus_lab.study.outcomes import Outcomes, Row, outcomes
+from coderlplus_lab.study.plan import Layout
+from coderlplus_lab.study.settings import Measured, Study
+
+LABELS: dict[Measured, str] = {
+    "pass_at_1_sampled": "pass@1 sampled",
+    "pass_at_1_greedy": "pass@1 greedy",
+    "pass_at_k": "pass@{k}",
+    "output_accuracy": "output predicted",
+    "all_variables_accuracy": "all variables",
+    "test_output_accuracy": "test output",
+    "claims_true": "comments true",
+}
+CURVE_SAMPLES = 4
+"""Samples of a problem for a point of the curve."""
+
+
+def measure_test(study: Study, layout: Layout, model: Any, model_name: str, judge: Judge) -> dict[str, Any]:
+    """The raw numbers of a model on the test split. Raises `SandboxError` if ours fails."""
+    return raw_numbers(study, layout, "test", model, model_name, judge, samples=study.measure.samples)
+
+
+def raw_numbers(study: Study, layout: Layout, split: str, model: Any, model_name: str, judge: Judge, *, samples: int) -> dict[str, Any]:
+    """The raw numbers of a model on a split."""
+    began = time.monotonic()
+    problems = list(read_jsonl(layout.problems(split), Problem))
+    tasks = list(read_jsonl(layout.tasks(split), AlignmentTask))
+    questions = list(read_jsonl(layout.test_outputs(split), AlignmentTask))
+    seen = _outcomes(study, model, load_tokenizer(model_name), judge, problems, [*tasks, *questions], samples)
+    claims = count_true(judge.sandbox, problems, [extract_program(text) for text in seen.greedy])
+    return {
+        "split": split,
+        "samples": samples,
+        "greedy": _digits(seen.greedy_passed),
+        "sampled": [sum(group) for group in seen.sampled_passed],
+        "claims": [list(pair) for pair in claims],
+        "output": _digits(seen.output_right[: len(tasks)]),
+        "all": _digits(seen.all_right[: len(tasks)]),
+        "test_output": _digits(seen.output_right[len(tasks) :]),
+        "evaluation_seconds": round(time.monotonic() - began, 1),
+    }
+
+
+def curve_point(study: Study, layout: Layout, model_name: str, judge: Judge) -> Callable[[Any], dict[str, float]]:
+    """What training asks between steps: the measures of a model on the validation split."""
+    problems = list(read_jsonl(layout.problems("validation"), Problem))
+    tasks = list(read_jsonl(layout.tasks("validation"), AlignmentTask))
+    tokenizer = load_tokenizer(model_name)
+
+    def point(model: Any) -> dict[str, float]:
+        seen = _outcomes(study, model, tokenizer, judge, problems, tasks, CURVE_SAMPLES)
+        return {
+            "pass_at_1_sampled": mean([sum(group) / len(group) for group in seen.sampled_passed]),
+            "output_accuracy": mean([float(right) for right in seen.output_right]),
+            "all_variables_accuracy": mean([float(right) for right in seen.all_right]),
+        }
+
+    return point
+
+
+def values(raw: Mapping[str, Any]) -> dict[Measured, list[float]]:
+    """One value in [0, 1] a problem (or task, or question), by measure; for `claims_true` the share of true claims of a program, NaN without any.
+
+    >>> raw = {"samples": 2, "greedy": "10", "sampled": [2, 1], "claims": [[2, 1], [0, 0]], "output": "1", "all": "0", "test_output": "0"}
+    >>> values(raw)["pass_at_1_sampled"], values(raw)["pass_at_k"], values(raw)["claims_true"]
+    ([1.0, 0.5], [1.0, 1.0], [0.5, nan])
+    """
+    samples = raw["samples"]
+    return {
+        "pass_at_1_sampled": [count / samples for count in raw["sampled"]],
+        "pass_at_1_greedy": _numbers(raw["greedy"]),
+        "pass_at_k": [pass_at_k(samples, count, samples) for count in raw["sampled"]],
+        "output_accuracy": _numbers(raw["output"]),
+        "all_variables_accuracy": _numbers(raw["all"]),
+        "test_output_accuracy": _numbers(raw["test_output"]),
+        "claims_true": [true / made if made else float("nan") for made, true in raw["claims"]],
+    }
+
+
+def means(raw: Mapping[str, Any]) -> dict[Measured, float | None]:
+    """The mean of each measure; of `claims_true` over the programs that claim something, `None` where none does."""
+    result: dict[Measured, float | None] = {}
+    for name, numbers in values(raw).items():
+        known = [number for number in numbers if number == number]
+        result[name] = mean(known) if known else None
+    return result
+
+
+def _outcomes(
+    study: Study, model: Any, tokenizer: Any, judge: Judge, problems: Sequence[Problem], tasks: Sequence[AlignmentTask], samples: int
+) -> Outcomes:
+    template, system = study.train.get("prompt_template"), study.train.get("system_prompt")
+
+    def messages(row: Row) -> list[dict[str, str]]:
+        return conversation(row.prompt if isinstance(row, AlignmentTask) else user_message(row, template), system)
+
+    how = study.measure
+    return outcomes(
+        model,
+        tokenizer,
+        judge,
+        problems,
+        tasks,
+        messages=messages,
+        samples=samples,
+        max_new_tokens=how.max_new_tokens,
+        batch_size=how.batch_size,
+        seed=0,
+    )
+
+
+def _digits(marks: Sequence[bool]) -> str:
+    return "".join("1" if mark else "0" for mark in marks)
+
+
+def _numbers(digits: str) -> list[float]:
+    return [float(digit) for digit in digits]

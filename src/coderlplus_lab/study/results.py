@@ -1,0 +1,187 @@
+"""Measured cells → the numbers of a study: means, paired differences, curves, what is missing."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from coderlplus import __version__
+from coderlplus.errors import DataError
+from coderlplus.report.folders import read_object
+from coderlplus_lab.files import read_json, write_json
+from coderlplus_lab.study.curves import Point, at_equal_seconds, mean_curve, read_curve
+from coderlplus_lab.study.differences import BySeed, difference, mean_over_seeds
+from coderlplus_lab.study.measures import LABELS, values
+from coderlplus_lab.study.plan import MEASURED, WALL, Layout, needs_samples, plan
+from coderlplus_lab.study.probing import probe_numbers
+from coderlplus_lab.study.settings import Measured, Study
+
+Raw = Mapping[str, Any]
+
+
+def write_results(study: Study, layout: Layout, command: str) -> dict[str, Any]:
+    """The numbers of what is there, written to `NAME.json`. Raises `DataError` for a file that is broken or cannot be written."""
+    results = study_results(study, layout, command)
+    try:
+        layout.root.mkdir(parents=True, exist_ok=True)
+        write_json(layout.results(study.name), results)
+    except OSError as error:
+        raise DataError(f"cannot write {layout.results(study.name)}: {error.strerror}; choose another output") from error
+    return results
+
+
+def study_results(study: Study, layout: Layout, file: str) -> dict[str, Any]:
+    """See the module; `file` is that of the study, for the command that makes it."""
+    cells = {arm: read_cells(study, layout, arm) for arm in study.arms}
+    curves = {arm: {seed: _curve(study, layout, arm, seed) for seed in found} for arm, found in cells.items()}
+    done = {arm: found for arm, found in cells.items() if found}
+    jobs = plan(study, layout)
+    return {
+        "name": study.name,
+        "title": study.title or study.name,
+        "command": f"coderlplus-lab study {file}",
+        "version": __version__,
+        "labels": {name: label.format(k=study.measure.samples) for name, label in LABELS.items()},
+        "counts": _counts(done),
+        "arms": [_arm(study, arm, found) for arm, found in done.items()],
+        "differences": _differences(study, done, curves),
+        "curves": [_shown_curve(study, arm, mean_curve(list(found.values()))) for arm, found in curves.items()],
+        "probes": probe_numbers(study, layout, [(arm, other) for arm in study.arms for other in compared_with(study, arm)]),
+        "missing": [job.key.removeprefix("cell/") for job in jobs.values() if job.kind in ("cell", "probe") and not job.done],
+        "search": _search(study, layout),
+        "hours": round(sum(read_json(job.folder / WALL).get("seconds", 0.0) for job in jobs.values()) / 3600, 2),
+        "hardware": hardware(done),
+    }
+
+
+def read_cells(study: Study, layout: Layout, arm: str) -> dict[int, Raw]:
+    """The raw numbers of an arm by seed, of the seeds that are there. Raises `DataError` for a file that is not what measuring wrote."""
+    paths = {seed: layout.cell(arm, seed) / MEASURED for seed in study.arm_seeds(arm)}
+    return {seed: read_raw(path) for seed, path in paths.items() if path.exists()}
+
+
+def read_raw(path: Path) -> Raw:
+    """One measured file."""
+    raw = read_object(path)
+    try:
+        values(raw)
+        float(raw["training_samples"] + raw["training_seconds"])
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise DataError(f"{path} is not what a study measured ({type(error).__name__}: {error}); remove it and run the study again") from error
+    return raw
+
+
+def by_measure(cells: Mapping[int, Raw]) -> dict[Measured, BySeed]:
+    """Measure → seed → one value a problem."""
+    found = {seed: values(raw) for seed, raw in cells.items()}
+    return {name: {seed: numbers[name] for seed, numbers in found.items()} for name in LABELS}
+
+
+def hardware(cells: Mapping[str, Mapping[int, Raw]]) -> str:
+    """What the study ran on, in words."""
+    names = {raw.get("device", "cpu") for found in cells.values() for raw in found.values()} - {"cpu"}
+    processor = platform.processor() or platform.machine()
+    path = Path("/proc/cpuinfo")
+    if path.exists():
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), processor)
+    return ", ".join([f"{os.cpu_count()} cores of {processor}", *sorted(names)])
+
+
+def _arm(study: Study, arm: str, cells: Mapping[int, Raw]) -> dict[str, Any]:
+    measures = {name: spread.to_json() for name, by_seed in by_measure(cells).items() if (spread := mean_over_seeds(by_seed)) is not None}
+    return {
+        "name": arm,
+        "label": label(study, arm),
+        "start": study.start_of(arm),
+        "seeds": list(cells),
+        "measures": measures,
+        "training_samples": _mean([raw["training_samples"] for raw in cells.values()]),
+        "training_seconds": _mean([raw["training_seconds"] for raw in cells.values()]),
+        "chosen": next(iter(cells.values())).get("chosen", {}),
+    }
+
+
+def _differences(study: Study, cells: Mapping[str, Mapping[int, Raw]], curves: Mapping[str, Mapping[int, Sequence[Point]]]) -> list[dict[str, Any]]:
+    """Every arm against those that it is to be compared with, at equal steps and at equal seconds."""
+    found = []
+    for arm in cells:
+        for other in compared_with(study, arm):
+            if other not in cells or not set(cells[arm]) & set(cells[other]):
+                continue
+            ours, theirs = by_measure(cells[arm]), by_measure(cells[other])
+            measures = {name: spread.to_json() for name in LABELS if (spread := difference(ours[name], theirs[name])) is not None}
+            for name, numbers in measures.items():
+                base = mean_over_seeds({seed: column for seed, column in theirs[name].items() if seed in ours[name]})
+                numbers["relative"] = numbers["mean"] / base.mean if base is not None and base.mean else None
+            seconds = {name: spread.to_json() for name, spread in at_equal_seconds(curves[arm], curves[other]).items()}
+            found.append(
+                {
+                    "arm": arm,
+                    "against": other,
+                    "label": f"{label(study, arm)} − {label(study, other)}",
+                    "seeds": [seed for seed in cells[arm] if seed in cells[other]],
+                    "measures": measures,
+                    "equal_seconds": seconds,
+                }
+            )
+    return found
+
+
+def compared_with(study: Study, arm: str) -> list[str]:
+    """The arms that an arm is compared with; one that is not trained only with those that it names."""
+    one = study.arms[arm]
+    trained = one.train is not None or one.supervised is not None
+    others = one.against or ((study.baseline,) if study.baseline and trained else ())
+    return [other for other in others if other != arm]
+
+
+def label(study: Study, arm: str) -> str:
+    return study.arms[arm].label or arm
+
+
+def _curve(study: Study, layout: Layout, arm: str, seed: int) -> list[Point]:
+    folder = layout.cell(arm, seed)
+    if not (folder / "metrics.jsonl").exists():
+        return []
+    before = read_json(layout.samples(study.start_of(arm), study.start_seed(seed)) / "complete.json") if needs_samples(study, arm) else {}
+    return read_curve(folder, samples_before=before.get("samples", 0.0), seconds_before=before.get("seconds", 0.0))
+
+
+def _shown_curve(study: Study, arm: str, curve: Sequence[Point]) -> dict[str, Any]:
+    names = sorted({name for point in curve for name in point.values})
+    return {
+        "arm": arm,
+        "label": label(study, arm),
+        "step": [point.step for point in curve],
+        "samples": [round(point.samples) for point in curve],
+        "seconds": [round(point.seconds, 1) for point in curve],
+        "values": {name: [round(point.values[name], 5) for point in curve] for name in names},
+    }
+
+
+def _search(study: Study, layout: Layout) -> list[dict[str, Any]]:
+    """What was tried for each arm, and the measure that decided."""
+    if study.search is None:
+        return []
+    found = []
+    for arm in study.arms:
+        for path in sorted((layout.root / "search" / arm).glob(f"*/{MEASURED}")):
+            raw = read_raw(path)
+            known = [number for number in values(raw)[study.search.measure] if number == number]
+            found.append({"arm": arm, "chosen": raw["chosen"], "measure": study.search.measure, "value": _mean(known)})
+    return found
+
+
+def _counts(cells: Mapping[str, Mapping[int, Raw]]) -> dict[str, int]:
+    raw = next((raw for found in cells.values() for raw in found.values()), None)
+    if raw is None:
+        return {}
+    return {"problems": len(raw["greedy"]), "tasks": len(raw["output"]), "test_outputs": len(raw["test_output"]), "samples": raw["samples"]}
+
+
+def _mean(numbers: Sequence[float]) -> float:
+    return sum(numbers) / len(numbers) if numbers else 0.0

@@ -1,0 +1,109 @@
+"""What a start writes for the training problems, before any training: passing programs for rejection sampling, and tasks from failures (off-policy).
+
+Written chunk by chunk; an interrupted sampling goes on with the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from coderlplus.alignment import AlignmentSettings, JudgedRollout, mine
+from coderlplus.engines.prompts import conversation, user_message
+from coderlplus.engines.settings_files import over
+from coderlplus.engines.train import load_tokenizer
+from coderlplus.evaluation.generate import generate
+from coderlplus.judge import Judge
+from coderlplus.records import AlignmentTask, Problem, Rollout, read_jsonl, write_jsonl
+from coderlplus.report.folders import json_lines
+from coderlplus.rewards import reward_rows
+from coderlplus.sandbox import Sandbox
+from coderlplus_lab.files import read_json, write_json
+from coderlplus_lab.study.plan import Layout
+from coderlplus_lab.study.settings import OFF_POLICY_TASKS, Study
+from coderlplus_lab.study.starts import device, load_model, start_model
+
+CHUNK = 250
+"""Problems sampled between two notes."""
+PASSED, TASKS = "passed.jsonl", "failed_tasks.jsonl"
+
+
+def sample_start(study: Study, layout: Layout, name: str, seed: int) -> None:
+    """Write `passed.jsonl` (problem_id, completion; each distinct completion once) and `failed_tasks.jsonl`. Raises `SandboxError` if ours fails."""
+    folder = layout.samples(name, seed)
+    problems = list(read_jsonl(layout.problems("train"), Problem))
+    chunks = [problems[start : start + CHUNK] for start in range(0, len(problems), CHUNK)]
+    model_name = start_model(study, layout, name, seed)
+    settings = AlignmentSettings(**alignment_settings(study) | {"mine_per_step": -(-study.sampling.tasks // len(chunks)), "task_file": None})
+    seconds = 0.0
+    if any(not (folder / f"chunk-{number}.json").exists() for number in range(len(chunks))):
+        model, tokenizer = load_model(model_name, device(study)), load_tokenizer(model_name)
+        with Sandbox(workers=1) as sandbox:
+            for number, chunk in enumerate(chunks):
+                if not (folder / f"chunk-{number}.json").exists():
+                    _sample_chunk(study, folder, number, chunk, model, tokenizer, sandbox, settings, seed)
+    passed, tasks = [], []
+    for number in range(len(chunks)):
+        passed += [json.dumps(line) + "\n" for line in json_lines(folder / f"passed-{number}.jsonl")]
+        tasks += list(read_jsonl(folder / f"tasks-{number}.jsonl", AlignmentTask))
+        seconds += read_json(folder / f"chunk-{number}.json")["seconds"]
+    (folder / PASSED).write_text("".join(passed), encoding="utf-8")
+    write_jsonl(folder / TASKS, {task.task_id: task for task in tasks}.values())
+    counts = {"samples": len(problems) * study.sampling.samples_per_problem, "passed": len(passed), "tasks": len(tasks)}
+    write_json(folder / "complete.json", counts | {"seconds": round(seconds, 1)})
+
+
+def alignment_settings(study: Study) -> dict[str, Any]:
+    """The alignment settings that all trained arms have."""
+    alignment = study.train.get("alignment")
+    return over({}, dict(alignment)) if isinstance(alignment, Mapping) else {}
+
+
+def with_task_file(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The settings of a run with the file of its off-policy tasks put in."""
+    alignment = settings.get("alignment")
+    if isinstance(alignment, Mapping) and alignment.get("task_file") == OFF_POLICY_TASKS:
+        return over(settings, {"alignment": {"task_file": str(folder / TASKS)}})
+    return settings
+
+
+def _sample_chunk(
+    study: Study,
+    folder: Path,
+    number: int,
+    problems: Sequence[Problem],
+    model: Any,
+    tokenizer: Any,
+    sandbox: Sandbox,
+    settings: AlignmentSettings,
+    seed: int,
+) -> None:
+    began = time.monotonic()
+    template, system = study.train.get("prompt_template"), study.train.get("system_prompt")
+    texts = generate(
+        model,
+        tokenizer,
+        [conversation(user_message(problem, template), system) for problem in problems],
+        samples=study.sampling.samples_per_problem,
+        max_new_tokens=study.measure.max_new_tokens,
+        batch_size=study.measure.batch_size,
+        seed=1000 * seed + number,
+    )
+    pairs = [(problem, text) for problem, group in zip(problems, texts, strict=True) for text in group]
+    ids = [f"{number}-{place}" for place in range(len(pairs))]
+    rewards = reward_rows(Judge(sandbox), [problem for problem, _ in pairs], [text for _, text in pairs], rollout_ids=ids)
+    kept: dict[tuple[str, str], None] = {}
+    judged = []
+    for (problem, text), reward, rollout_id in zip(pairs, rewards, ids, strict=True):
+        if reward.value == 1.0:
+            kept[problem.problem_id, text] = None
+        if reward.verdict is not None:
+            rollout = Rollout(rollout_id=rollout_id, problem_id=problem.problem_id, completion=text)
+            judged.append(JudgedRollout(problem, rollout, reward.program, reward.verdict))
+    lines = [json.dumps({"problem_id": problem_id, "completion": text}) + "\n" for problem_id, text in kept]
+    (folder / f"passed-{number}.jsonl").write_text("".join(lines), encoding="utf-8")
+    write_jsonl(folder / f"tasks-{number}.jsonl", mine(sandbox, judged, settings=settings, seed=seed).tasks)
+    write_json(folder / f"chunk-{number}.json", {"seconds": round(time.monotonic() - began, 1)})

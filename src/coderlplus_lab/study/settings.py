@@ -1,0 +1,272 @@
+"""The settings of a study. `train` holds what `coderlplus train` takes, without model, problems, output and seed, which follow from the study; an arm
+names what it has different. `loading.py` reads and checks them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
+
+from coderlplus.alignment.settings import Kind
+from coderlplus.engines.settings_files import over
+from coderlplus.errors import ConfigError
+from coderlplus_lab.world.settings import WarmStartSettings
+
+Split = Literal["train", "validation", "test"]
+Measured = Literal[
+    "pass_at_1_sampled",
+    "pass_at_1_greedy",
+    "pass_at_k",
+    "output_accuracy",
+    "all_variables_accuracy",
+    "test_output_accuracy",
+    "claims_true",
+]
+"""What is measured of a model."""
+FOLLOWS = ("model", "problems", "output", "seed")
+"""Settings of a run that the study makes."""
+OFF_POLICY_TASKS = "{failed_tasks}"
+"""As `alignment.task_file`: tasks from failures of the arm's start, made once before the run."""
+TEST_OUTPUT = "test_output"
+"""The kind of question: what does a right program give on this input? The statement is shown, and no program."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class World(Section):
+    """Problems of the small world, drawn with `seed`, the same for all arms and seeds."""
+
+    seed: int = 0
+    operations: tuple[int, ...] = (2, 2, 3)
+    """How many operations a program has, drawn from these; at most three."""
+    train_problems: int = Field(default=4000, ge=1)
+    validation_problems: int = Field(default=128, ge=2)
+    test_problems: int = Field(default=800, ge=2)
+    taught_questions: int = Field(default=600, ge=1)
+    """Questions of a kind that warm starts draw from."""
+
+    @field_validator("operations")
+    @classmethod
+    def _sizes(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or not set(value) <= {2, 3}:
+            raise ConfigError(f"a program has 2 or 3 operations, not {value}")
+        return value
+
+
+class ProblemFiles(Section):
+    """Files of problems, one a split. Questions about executions are made from the references in them."""
+
+    train: Path
+    validation: Path
+    test: Path
+
+
+class Start(Section):
+    """A model that arms start from: one that is there (`model`), or one of the small world, made and taught for each warm-start seed."""
+
+    model: str | None = None
+    """A folder or a name on the hub."""
+    family: Literal["qwen2", "llama"] = "qwen2"
+    width: int = Field(default=96, ge=1)
+    layers: int = Field(default=3, ge=1)
+    heads: int = Field(default=6, ge=1)
+    kv_heads: int = Field(default=2, ge=1)
+    mlp: int = Field(default=256, ge=1)
+    warm_start: dict[str, Any] = Field(default_factory=dict)
+    """Fields of `WarmStartSettings` that differ from its defaults."""
+    questions: dict[str, float] = Field(default_factory=dict)
+    """Kinds of questions beside the final values that it is taught, with their shares of the examples."""
+    revise: bool = False
+    """Whether a faulty program is followed by a right one, as by a writer who compares the last comment with the example."""
+
+    @field_validator("warm_start")
+    @classmethod
+    def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value:
+            if name == "seed":
+                raise ConfigError("the seed of a warm start follows from warm_start_seeds")
+            if name not in WarmStartSettings.__dataclass_fields__:
+                raise ConfigError(f"unknown setting {name!r}; {near(name, WarmStartSettings.__dataclass_fields__)}")
+        TypeAdapter(WarmStartSettings).validate_python(value)
+        return value
+
+    @field_validator("questions")
+    @classmethod
+    def _shares(cls, value: dict[str, float]) -> dict[str, float]:
+        kinds = [kind for kind in (*get_args(Kind), TEST_OUTPUT) if kind not in ("final_values", "official", "exception")]
+        for kind, share in value.items():
+            if kind not in kinds:
+                raise ConfigError(f"a world model can be taught the kinds {', '.join(kinds)} besides, not {kind!r}")
+            if not 0 < share < 0.5:
+                raise ConfigError(f"the share of {kind} must be in (0, 0.5), not {share}")
+        if sum(value.values()) > 0.5:
+            raise ConfigError(f"the shares of questions come to {sum(value.values()):g}; at most half of the examples")
+        return value
+
+    def taught(self, seed: int) -> WarmStartSettings:
+        """The settings of its warm start."""
+        return WarmStartSettings(**self.warm_start, seed=seed)
+
+
+class Sampling(Section):
+    """What is sampled from a start before training, for rejection sampling and for off-policy tasks."""
+
+    samples_per_problem: int = Field(default=8, ge=1)
+    tasks: int = Field(default=3000, ge=1)
+    """Failed programs traced for tasks, at most."""
+
+
+class Measure(Section):
+    """How models are measured."""
+
+    samples: int = Field(default=8, ge=2)
+    """Samples of a problem at temperature 1, for pass@1 and pass@k."""
+    max_new_tokens: int = Field(default=48, ge=1)
+    batch_size: int = Field(default=256, ge=1)
+    every: int = Field(default=26, ge=1)
+    """Steps between two points of the curve on the validation split; it has 4 samples a problem."""
+
+
+class Supervised(Section):
+    """Supervised training on programs."""
+
+    examples: Literal["references", "passed"] = "references"
+    """The problems' reference solutions, or the start's own passing programs (rejection sampling)."""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    """Fields of transformers' `TrainingArguments`."""
+    lora: dict[str, Any] | None = None
+    """Arguments of peft's `LoraConfig`: only low-rank adapters are trained."""
+
+
+class Search(Section):
+    """Settings chosen on the validation split, with the same number of tries for every arm: the best by `measure` with `seed`."""
+
+    seed: int = 100
+    measure: Measured = "pass_at_1_sampled"
+    train: dict[str, list[Any]]
+    """Dotted settings of `train` with the values to try; several are tried in all combinations."""
+    supervised: dict[str, list[Any]] = Field(default_factory=dict)
+    """The same for supervised arms."""
+
+
+class Probe(Section):
+    """Probes of hidden states (`coderlplus-lab probe`) on the models of some arms, for every seed that all of them have."""
+
+    arms: tuple[str, ...] = Field(min_length=1)
+    rows: int = Field(default=1000, ge=100)
+    """Rows of each fact, at most."""
+    layers: int = Field(default=9, ge=2)
+    """Layers that are probed, at most."""
+
+
+class Arm(Section):
+    """One row of the comparison. With neither `train` nor `supervised` the start is measured as it is."""
+
+    label: str = ""
+    start: str = ""
+    """Which of the starts; empty: the first."""
+    train: dict[str, Any] | None = None
+    supervised: dict[str, Any] | None = None
+    settings_of: str = ""
+    """An arm whose searched settings it takes: it then differs from that arm in what it names alone, and has no search of its own."""
+    against: tuple[str, ...] = ()
+    """Arms that it is compared with; empty: the baseline, or none where the arm is not trained."""
+    seeds: tuple[int, ...] = ()
+    """Empty: those of the study."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Arm:
+        if self.train is not None and self.supervised is not None:
+            raise ConfigError("an arm has train or supervised, not both")
+        return self
+
+
+class Study(Section):
+    """A study. `name` is that of its file."""
+
+    name: str
+    title: str = ""
+    output: Path = Path("runs/study")
+    """The folder; studies of the same problems share one, and what they have in common is made once."""
+    seeds: tuple[int, ...]
+    warm_start_seeds: int = Field(default=2, ge=1)
+    """Seed n starts from the warm start with seed n modulo this number."""
+    world: World | None = None
+    problems: ProblemFiles | None = None
+    starts: dict[str, Start]
+    train: dict[str, Any] = Field(default_factory=dict)
+    """Settings of `coderlplus train` that all trained arms have."""
+    supervised: dict[str, Any] = Field(default_factory=dict)
+    answer_template: str = "```python\n{program}\n```"
+    """How a reference stands in the answer that a model is taught."""
+    sampling: Sampling = Sampling()
+    measure: Measure = Measure()
+    search: Search | None = None
+    probe: Probe | None = None
+    baseline: str = ""
+    arms: dict[str, Arm]
+
+    def search_arm(self, name: str) -> str:
+        """The arm for which the searched settings of an arm are found."""
+        return self.arms[name].settings_of or name
+
+    def arm_seeds(self, name: str) -> tuple[int, ...]:
+        return self.arms[name].seeds or self.seeds
+
+    def probe_seeds(self) -> tuple[int, ...]:
+        """The seeds whose models are probed."""
+        if self.probe is None:
+            return ()
+        return tuple(seed for seed in self.arm_seeds(self.probe.arms[0]) if all(seed in self.arm_seeds(arm) for arm in self.probe.arms))
+
+    def start_of(self, name: str) -> str:
+        return self.arms[name].start or next(iter(self.starts))
+
+    def start_seed(self, seed: int) -> int:
+        """The warm-start seed of a seed."""
+        return seed % self.warm_start_seeds
+
+    @property
+    def prompt_style(self) -> Literal["full", "compact"]:
+        """How alignment tasks are worded, in training and on held-out programs."""
+        alignment = self.train.get("alignment")
+        return "compact" if isinstance(alignment, Mapping) and alignment.get("prompt_style") == "compact" else "full"
+
+    def train_settings(self, name: str, chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What an arm hands to `coderlplus train`, but for `FOLLOWS`; `chosen` are the dotted settings that the search found. A setting of TRL that
+        an arm sets to null is left out, for trainers that do not have it."""
+        settings = with_dotted(over(self.train, self.arms[name].train or {}), chosen or {})
+        if isinstance(settings.get("trl"), Mapping):
+            settings["trl"] = {key: value for key, value in settings["trl"].items() if value is not None}
+        return settings
+
+    def supervised_settings(self, name: str, chosen: Mapping[str, Any] | None = None) -> Supervised:
+        return Supervised(**with_dotted(over(self.supervised, self.arms[name].supervised or {}), chosen or {}))
+
+
+def with_dotted(data: Mapping[str, Any], dotted: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings with dotted ones set in them.
+
+    >>> with_dotted({"trl": {"beta": 0}}, {"trl.learning_rate": 1})
+    {'trl': {'beta': 0, 'learning_rate': 1}}
+    """
+    result = dict(data)
+    for key, value in dotted.items():
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        result = over(result, value)
+    return result
+
+
+def near(name: str, names: Any, prefix: str = "") -> str:
+    """The nearest right name, for a message."""
+    close = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
+    if close:
+        return f"did you mean '{prefix}.{close[0]}'?" if prefix else f"did you mean {close[0]!r}?"
+    return f"there are {', '.join(sorted(names))}" if len(list(names)) < 40 else "see the documentation of transformers"

@@ -1,0 +1,80 @@
+"""The models that arms start from: of the small world made and taught here, or there already."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+import yaml
+from transformers.utils import logging
+
+from coderlplus.engines.run_folder import RunFolder
+from coderlplus_lab.files import read_json, write_json
+from coderlplus_lab.study.examples import PIECES, pairs_of
+from coderlplus_lab.study.plan import Layout
+from coderlplus_lab.study.settings import Study
+from coderlplus_lab.world.model import make_model
+from coderlplus_lab.world.tokenizer import make_tokenizer
+from coderlplus_lab.world.warm_start import warm_start
+
+METRICS_EVERY = 10
+"""Steps between two lines of a warm start's metrics."""
+
+
+def start_model(study: Study, layout: Layout, name: str, seed: int) -> str:
+    """The folder or hub name of a start."""
+    return study.starts[name].model or str(layout.start(name, seed) / "final")
+
+
+def make_start(study: Study, layout: Layout, name: str, seed: int) -> None:
+    """Make and teach a model of the small world, or go on teaching it; the run folder says how. Its model appears when it is complete."""
+    assert study.world is not None
+    start = study.starts[name]
+    settings = start.taught(seed)
+    torch.set_num_threads(1)
+    logging.disable_progress_bar()
+    tokenizer = make_tokenizer(PIECES)
+    shape = {"width": start.width, "layers": start.layers, "heads": start.heads, "kv_heads": start.kv_heads, "mlp": start.mlp}
+    model = make_model(tokenizer, seed=seed, family=start.family, **shape).to(device(study))
+    run = RunFolder(layout.start(name, seed))
+    checkpoint = run.path / "checkpoint.pt"
+    progress = run.path / "progress.json"
+    if not checkpoint.exists():
+        run.begin(yaml.safe_dump({"seed": seed, "parameters": model.num_parameters()} | start.model_dump(mode="json"), sort_keys=False), ())
+    before = read_json(progress).get("seconds", 0.0) if checkpoint.exists() else 0.0
+    known = read_json(progress).get("step", 0) if checkpoint.exists() else 0
+    began = time.monotonic() - before
+
+    def told(step: int, loss: float) -> None:
+        if step % METRICS_EVERY == 0 and step > known:
+            run.write_metrics(step, {"loss": round(loss, 4), "max_steps": settings.steps})
+            write_json(progress, {"step": step, "seconds": round(time.monotonic() - began, 1)})
+
+    warm_start(
+        model, tokenizer, settings, checkpoint=checkpoint, pairs=pairs_of(start, study.world.operations, layout.taught_questions), on_step=told
+    )
+    model.cpu().save_pretrained(run.unfinished)
+    tokenizer.save_pretrained(run.unfinished)
+    write_json(run.path / "training.json", {"seconds": round(time.monotonic() - began, 1), "samples": 0})
+    run.finish()
+
+
+def device(study: Study) -> str:
+    """Where models are: on a GPU where there is one and the study does not say `use_cpu`."""
+    settings = study.train.get("trl")
+    use_cpu = isinstance(settings, dict) and settings.get("use_cpu")
+    return "cuda" if torch.cuda.is_available() and not use_cpu else "cpu"
+
+
+def device_name(study: Study) -> str:
+    """What the device is called."""
+    return torch.cuda.get_device_name() if device(study) == "cuda" else "cpu"
+
+
+def load_model(path: str | Path, where: str) -> torch.nn.Module:
+    """A causal language model (or an adapter on one), for generation."""
+    from transformers import AutoModelForCausalLM
+
+    model: torch.nn.Module = AutoModelForCausalLM.from_pretrained(path, dtype="auto").to(where)
+    return model.eval()

@@ -1,0 +1,172 @@
+"""Supervised training on programs, by transformers' own trainer, into a run folder like any other: resumable, with metrics and the final model."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from transformers import AutoModelForCausalLM, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from coderlplus.engines.callbacks import StopOnSignal, own_random_numbers
+from coderlplus.engines.checkpoints import checkpoint_step, write_checksums, write_state
+from coderlplus.engines.run_folder import RunFolder
+from coderlplus.engines.train import load_tokenizer
+from coderlplus.errors import ConfigError
+from coderlplus.evaluation.generate import token_ids
+from coderlplus_lab.study.settings import Supervised
+
+Pair = tuple[list[dict[str, str]], str]
+"""A conversation that ends with the user, and the answer that is learnt."""
+IGNORED = -100
+"""The label of a token that is not learnt."""
+
+
+def supervise(
+    settings: Supervised,
+    *,
+    model: str,
+    output: Path,
+    seed: int,
+    pairs: Sequence[Pair],
+    evaluate: Callable[[Any], dict[str, float]],
+    eval_every: int,
+) -> RunFolder:
+    """Train `model` on `pairs`, or go on from the newest checkpoint.
+
+    Raises `ConfigError` for settings that transformers refuses, and `KeyboardInterrupt` after Ctrl-C, once the checkpoint is saved.
+    """
+    if not pairs:
+        raise ConfigError(f"{output}: there is no program to learn from; sample more, or from a start that passes sometimes")
+    run = RunFolder(output)
+    tokenizer = load_tokenizer(model)
+    defaults = {"logging_steps": 1, "save_total_limit": 1, "report_to": [], "disable_tqdm": True, "remove_unused_columns": False}
+    try:
+        arguments = TrainingArguments(**defaults | settings.arguments, output_dir=str(run.checkpoints), seed=seed, data_seed=seed)
+    except (ValueError, TypeError, ImportError) as error:
+        raise ConfigError(f"supervised.arguments: {' '.join(str(error).split())}") from error
+    checkpoint = run.latest_checkpoint()
+    run.begin(yaml.safe_dump({"model": model, "seed": seed, **settings.model_dump()}, sort_keys=False), (), checkpoint)
+    rows = [_row(tokenizer, *pair) for pair in pairs]
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    stop = StopOnSignal()
+    trainer = _Trainer(
+        model=_model(model, settings),
+        args=arguments,
+        train_dataset=_Rows(rows),
+        data_collator=lambda chosen: padded(chosen, pad),
+        callbacks=[Note(run, evaluate, eval_every, seed), stop],
+    )
+    trainer.remove_callback(PrinterCallback)
+    if checkpoint is None or checkpoint_step(checkpoint) < _steps(arguments, len(rows)):
+        with stop.listening():
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
+            raise KeyboardInterrupt
+        trainer.save_model(str(run.unfinished))
+        tokenizer.save_pretrained(run.unfinished)
+        run.finish()
+    else:
+        run.finish_from(checkpoint)
+        tokenizer.save_pretrained(run.final)
+    return run
+
+
+def _model(name: str, settings: Supervised) -> Any:
+    """The model to train; with LoRA an adapter on it."""
+    model = AutoModelForCausalLM.from_pretrained(name)
+    if settings.lora is None:
+        return model
+    from peft import LoraConfig, get_peft_model
+
+    try:
+        return get_peft_model(model, LoraConfig(**{"task_type": "CAUSAL_LM"} | settings.lora))
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"supervised.lora: {' '.join(str(error).split())}") from error
+
+
+def _steps(arguments: TrainingArguments, rows: int) -> int:
+    """The optimisation steps of a run."""
+    if arguments.max_steps > 0:
+        return int(arguments.max_steps)
+    batches = math.ceil(rows / arguments.per_device_train_batch_size)
+    steps: int = math.ceil(max(1, batches // arguments.gradient_accumulation_steps) * arguments.num_train_epochs)
+    return steps
+
+
+class _Trainer(Trainer):  # type: ignore[misc]
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Our part of a checkpoint too: it must be there before the trainer's own state, which makes the checkpoint one that can be resumed from."""
+        super()._save_rng_state(output_dir)
+        write_state(Path(output_dir), {"processes": 1})
+
+
+class Note(TrainerCallback):  # type: ignore[misc]
+    """Evaluates between steps, appends every step to metrics.jsonl, and makes checkpoints known as whole."""
+
+    def __init__(self, run: RunFolder, evaluate: Callable[[Any], dict[str, float]], every: int, seed: int) -> None:
+        self._run, self._evaluate, self._every, self._seed = run, evaluate, every, seed
+        self._began = self._seconds = 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        if state.global_step == 0:
+            self._run.write_metrics(0, self._evaluated(model, 0))
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._began = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._seconds = time.perf_counter() - self._began
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, model: Any = None, **_: Any) -> None:
+        if not logs or "train_runtime" in logs:
+            return
+        size = args.per_device_train_batch_size * args.gradient_accumulation_steps
+        values = dict(logs) | {"samples": float(state.global_step * size), "seconds/step": self._seconds}
+        if state.global_step % self._every == 0 or state.global_step == state.max_steps:
+            values |= self._evaluated(model, state.global_step)
+        self._run.write_metrics(state.global_step, values)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        write_checksums(self._run.checkpoints / f"checkpoint-{state.global_step}")
+
+    def _evaluated(self, model: Any, step: int) -> dict[str, float]:
+        began = time.perf_counter()
+        with own_random_numbers(self._seed + step), torch.no_grad():
+            model.eval()
+            values = self._evaluate(model)
+            model.train()
+        return {f"eval/{name}": value for name, value in values.items()} | {"seconds/evaluation": time.perf_counter() - began}
+
+
+class _Rows(torch.utils.data.Dataset[dict[str, list[int]]]):
+    def __init__(self, rows: Sequence[dict[str, list[int]]]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> dict[str, list[int]]:
+        return self._rows[index]
+
+
+def _row(tokenizer: Any, messages: Sequence[dict[str, str]], answer: str) -> dict[str, list[int]]:
+    prompt = token_ids(tokenizer, messages)
+    learnt = tokenizer(answer + tokenizer.eos_token, add_special_tokens=False)["input_ids"]
+    return {"input_ids": prompt + learnt, "labels": [IGNORED] * len(prompt) + learnt}
+
+
+def padded(rows: Sequence[Mapping[str, list[int]]], pad: int) -> dict[str, torch.Tensor]:
+    """One batch: `input_ids`, `attention_mask`, `labels`, each (B, T), padded on the right."""
+    longest = max(len(row["input_ids"]) for row in rows)
+    batch: dict[str, list[list[int]]] = {"input_ids": [], "attention_mask": [], "labels": []}
+    for row in rows:
+        rest = longest - len(row["input_ids"])
+        batch["input_ids"].append(row["input_ids"] + [pad] * rest)
+        batch["attention_mask"].append([1] * len(row["input_ids"]) + [0] * rest)
+        batch["labels"].append(row["labels"] + [IGNORED] * rest)
+    return {name: torch.tensor(values) for name, values in batch.items()}

@@ -1,0 +1,156 @@
+"""The numbers of a study as Markdown, and into the documentation with the raw numbers beside. Shares are in percent, differences in points."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from coderlplus.errors import DataError
+from coderlplus_lab.quickstart.tables import markdown
+from coderlplus_lab.study.plan import MEASURED, Layout
+from coderlplus_lab.study.settings import Measured
+
+Results = Mapping[str, Any]
+DOES: tuple[Measured, ...] = ("output_accuracy", "pass_at_1_sampled")
+PROGRAMS = {"task": "reading a task", "given": "reading a reference", "own": "while it writes"}
+SHORT = 8
+"""So many missing cells are named; of more, the number is told."""
+
+
+def tables(results: Results) -> str:
+    """All tables of a study."""
+    if not results["arms"]:
+        return "No cell is measured yet."
+    parts = [about(results), arms_table(results)]
+    if results["differences"]:
+        parts += ["Differences in points, seed by seed, with 95 % intervals over seeds (of one seed: over problems):", differences_table(results)]
+    if any(row["equal_seconds"] for row in results["differences"]):
+        parts += ["The same on the validation split at equal seconds of training:", seconds_table(results)]
+    if results["probes"]:
+        parts += [
+            "Hidden states, in points beyond the text (mean over facts and layers), beside what the same models do, in percent:",
+            probes_table(results),
+        ]
+    return "\n\n".join(parts)
+
+
+def about(results: Results) -> str:
+    """What was measured, and what is missing."""
+    counts = results["counts"]
+    seeds = sorted({seed for arm in results["arms"] for seed in arm["seeds"]})
+    text = (
+        f"{counts['problems']} held-out problems, {counts['tasks']} alignment tasks and {counts['test_outputs']} questions for a test output; "
+        f"{counts['samples']} samples a problem; seeds {', '.join(map(str, seeds))}; "
+        f"{results['hours']:.1f} hours, all jobs added up, on {results['hardware']}."
+    )
+    missing = results["missing"]
+    if missing:
+        named = ", ".join(missing[:SHORT]) + (f" and {len(missing) - SHORT} more" if len(missing) > SHORT else "")
+        text += f" **Not run yet:** {named}."
+    return text
+
+
+def arms_table(results: Results) -> str:
+    """One row an arm: the mean over seeds with its interval."""
+    labels = results["labels"]
+    rows = [
+        [
+            arm["label"],
+            str(len(arm["seeds"])),
+            *(_share(arm["measures"].get(name)) for name in labels),
+            f"{arm['training_samples']:,.0f}",
+            f"{arm['training_seconds']:,.0f}",
+        ]
+        for arm in results["arms"]
+    ]
+    return markdown(["", "seeds", *labels.values(), "samples", "seconds"], rows)
+
+
+def differences_table(results: Results) -> str:
+    """One row a comparison."""
+    labels = results["labels"]
+    rows = [[row["label"], str(len(row["seeds"])), *(_points(row["measures"].get(name)) for name in labels)] for row in results["differences"]]
+    return markdown(["", "seeds", *labels.values()], rows)
+
+
+def seconds_table(results: Results) -> str:
+    """One row a comparison, at equal seconds."""
+    rows = [row for row in results["differences"] if row["equal_seconds"]]
+    names = list(dict.fromkeys(name for row in rows for name in row["equal_seconds"]))
+    labels = [results["labels"][name] for name in names]
+    return markdown(["", *labels], [[row["label"], *(_points(row["equal_seconds"].get(name)) for name in names)] for row in rows])
+
+
+def probes_table(results: Results) -> str:
+    """One row a kind of programs and marks, one column an arm or a comparison that is probed; first what these models do."""
+    arms = {arm["name"]: arm for arm in results["arms"] if any(arm["name"] in row["arms"] for row in results["probes"])}
+    compared = [row for row in results["differences"] if {row["arm"], row["against"]} <= set(arms)]
+    rows = [
+        [
+            f"*does:* {results['labels'][name]}",
+            *(_share(arm["measures"].get(name)) for arm in arms.values()),
+            *(_points(row["measures"].get(name)) for row in compared),
+        ]
+        for name in DOES
+    ]
+    for probed in results["probes"]:
+        pairs = {(one["arm"], one["against"]): one for one in probed["differences"]}
+        rows.append(
+            [
+                f"{PROGRAMS[probed['programs']]}: {probed['mark']}",
+                *(_points(probed["arms"].get(name)) for name in arms),
+                *(_points(pairs.get((row["arm"], row["against"]))) for row in compared),
+            ]
+        )
+    return markdown(["", *(arm["label"] for arm in arms.values()), *(row["label"] for row in compared)], rows)
+
+
+def publish(results: Results, layout: Layout, docs: Path) -> None:
+    """Write the section of the study into a Markdown file, between two comments with its name, and the raw numbers of its cells beside it.
+
+    Where the file has no such section one is added at its end. Raises `DataError` when it cannot be written.
+    """
+    begin, end = f"<!-- study {results['name']} -->", f"<!-- end of study {results['name']} -->"
+    raw = docs.parent / docs.stem / results["name"]
+    where = docs.name if docs.is_absolute() else str(docs)
+    made = f"Made by `{results['command']} --docs {where}` (coderlplus {results['version']})"
+    section = f"{begin}\n## {results['title']}\n\n{made}; raw numbers of every cell: `{docs.stem}/{results['name']}/`.\n\n{tables(results)}\n{end}"
+    try:
+        text = docs.read_text(encoding="utf-8") if docs.exists() else "# Results\n"
+        before, found, after = text.partition(begin)
+        if found and end not in after:
+            raise DataError(f"{docs} has the line {begin!r} and not {end!r} after it; add it where the section ends")
+        text = f"{before}{section}{after.partition(end)[2]}" if found else f"{text.rstrip()}\n\n{section}\n"
+        partial = docs.with_name(docs.name + ".partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(docs)
+        shutil.rmtree(raw, ignore_errors=True)
+        raw.mkdir(parents=True)
+        for arm in results["arms"]:
+            for seed in arm["seeds"]:
+                data = json.loads((layout.cell(arm["name"], seed) / MEASURED).read_text(encoding="utf-8"))
+                (raw / f"{arm['name']}-{seed}.json").write_text(json.dumps(data, separators=(",", ":")) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"cannot write {docs} or {raw}: {error.strerror}") from error
+
+
+def _share(spread: Mapping[str, Any] | None) -> str:
+    if spread is None:
+        return "–"
+    low, high = _interval(spread)
+    return f"{100 * spread['mean']:.1f}" + ("" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]")
+
+
+def _points(spread: Mapping[str, Any] | None) -> str:
+    if spread is None:
+        return "–"
+    low, high = _interval(spread)
+    return f"{100 * spread['mean']:+.1f}" + ("" if low is None or high is None else f" [{100 * low:+.1f}, {100 * high:+.1f}]")
+
+
+def _interval(spread: Mapping[str, Any]) -> Sequence[float | None]:
+    """Over seeds; with one seed over problems."""
+    return (spread["low"], spread["high"]) if spread["low"] is not None else (spread["problems_low"], spread["problems_high"])

@@ -1,0 +1,61 @@
+"""Measuring a model on problems and tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from coderlplus.judge import Judge
+from coderlplus.records import AlignmentTask, CallInput, CallTest, Problem, Target
+from coderlplus.sandbox import Sandbox
+from coderlplus_lab.study import outcomes as module
+from coderlplus_lab.study.outcomes import measure
+
+PROBLEMS = [Problem(problem_id=str(n), statement=f"add {n}", tests=(CallTest((1,), 1 + n),), entry_point="f") for n in range(2)]
+TASKS = [
+    AlignmentTask(
+        task_id=str(n),
+        kind="final_values",
+        prompt=f"task {n}",
+        program="def f(x):\n    a = x\n    return a",
+        input=CallInput("f", (n,)),
+        targets=(Target(label="a", value=n, scope="f"), Target(label="output", value=n)),
+        problem_id="p",
+        rollout_id="r",
+    )
+    for n in range(4)
+]
+ANSWERS = {"task 0": '{"a": 0, "output": 0}', "task 1": '{"a": 7, "output": 1}', "task 2": "no idea", "task 3": '{"a": 3, "output": 4}'}
+
+
+def scripted(model: Any, tokenizer: Any, conversations: Sequence[Any], *, samples: int, greedy: bool, **_: Any) -> list[list[str]]:
+    """A model that adds nothing when greedy, and when sampled adds 1 in one sample of four."""
+    texts = [conversation[0]["content"] for conversation in conversations]
+    return [
+        [ANSWERS[text]] if text in ANSWERS else [f"def f(x):\n    return x + {0 if greedy else int(sample == 0)}" for sample in range(samples)]
+        for text in texts
+    ]
+
+
+def test_numbers_of_a_scripted_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "generate", scripted)
+    with Sandbox(workers=1) as sandbox:
+        result = measure(
+            None,  # type: ignore[arg-type]
+            None,  # type: ignore[arg-type]
+            Judge(sandbox),
+            PROBLEMS,
+            TASKS,
+            messages=lambda row: [{"role": "user", "content": row.statement if isinstance(row, Problem) else row.prompt}],
+            samples=4,
+        )
+    assert result.pass_at_1_greedy.mean == 0.5
+    assert result.pass_at_1_sampled.mean == 0.5  # 3 of 4 on the first problem, 1 of 4 on the second
+    assert result.pass_at_k.mean == 1.0
+    assert result.output_accuracy.mean == 0.5
+    assert result.all_variables_accuracy.mean == 0.25
+    data = result.to_json()
+    assert data["pass_at_4"] == 1.0
+    assert set(data["intervals"]) == {"pass_at_1_sampled", "pass_at_1_greedy", "pass_at_4", "output_accuracy", "all_variables_accuracy"}

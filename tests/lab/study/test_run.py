@@ -1,0 +1,43 @@
+"""Running jobs in processes of their own; what becomes of one that fails. (Stopping and going on: tests/cli/test_study.py.)"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from pathlib import Path
+
+import pytest
+
+from coderlplus.errors import ConfigError, DataError
+from coderlplus_lab.study.loading import make_study
+from coderlplus_lab.study.plan import Layout
+from coderlplus_lab.study.run import run_study
+from coderlplus_lab.study.settings import Study
+
+
+@pytest.fixture
+def without_files(tmp_path: Path) -> Study:
+    files = {split: str(tmp_path / f"{split}.jsonl") for split in ("train", "validation", "test")}
+    return make_study({"name": "a", "seeds": [0], "problems": files, "starts": {"one": {"model": "here"}}, "arms": {"start": {}}})
+
+
+def test_a_job_that_fails_is_told_with_what_it_said(without_files: Study, tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"problems failed: cannot read .*train.jsonl.*; what it said is in .*problems.txt; the same command tries again"
+    ):
+        run_study(without_files, tmp_path / "study", cells=[], jobs=2)
+    assert "seconds" in json.loads((tmp_path / "study" / "problems" / "wall.json").read_text())
+    assert not Layout(tmp_path / "study").cell("start", 0).exists()
+
+
+def test_a_folder_in_which_another_process_works_is_left_alone(without_files: Study, tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match="another process works in"):
+            run_study(without_files, tmp_path, cells=[], jobs=1)
+
+
+def test_a_folder_that_cannot_be_made_is_told(without_files: Study, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="choose another output"):
+        run_study(without_files, tmp_path / "file" / "study", cells=[], jobs=1)
