@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import json
 import sys
@@ -19,7 +18,7 @@ from rich.table import Table
 from coderlplus.cli import run
 from coderlplus.cli.eval import app as eval_app
 from coderlplus.errors import CodeRLPlusError
-from coderlplus_lab.probes.models import labels
+from coderlplus_lab.probes.models import labels as names_of
 from coderlplus_lab.probes.probe_page import write_probe_page
 from coderlplus_lab.probes.run import ProbeSettings
 from coderlplus_lab.probes.run import probe as run_probes
@@ -49,38 +48,42 @@ def quickstart(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder of the run; the same folder again continues it.")] = Path(
         "runs/quickstart"
     ),
-    seed: Annotated[int, typer.Option(help="Of everything random; the same seed on the same machine gives the same numbers.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random; the same seed on the same machine gives the same numbers.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Run so many seeds, each in a folder of its own, and print means with spread.")] = 1,
     kl_control: Annotated[bool, typer.Option("--kl-control", help="Also train plain GRPO with a KL term.")] = False,
     tiny: Annotated[
         bool, typer.Option("--tiny", help="The loop in miniature, in a minute: shows that every part works, not that anything is learnt.")
     ] = False,
+    only_page: Annotated[bool, typer.Option("--only-page", help="Run nothing: the page of what is there, while it runs or after.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
     """Watch a small model learn to write programs and to predict what they do: GRPO and CodeRL+ side by side on two CPU cores.
 
-    Everything is generated; nothing is downloaded. Interrupt it at any time: the same command goes on.
+    Everything is generated; nothing is downloaded. It is a study of one seed. Interrupt it at any time: the same command goes on.
     """
-    from coderlplus.report import write_report
-    from coderlplus_lab.quickstart.run import quickstart as run
-    from coderlplus_lab.quickstart.settings import ARMS, KL_ARM, TINY, QuickstartSettings
+    from coderlplus_lab.quickstart import run
     from coderlplus_lab.quickstart.tables import seeds_table, summary_table
 
-    base = TINY if tiny else QuickstartSettings()
-    arms = (*ARMS, KL_ARM) if kl_control else ARMS
     summaries, pages = [], []
     for number in range(seed, seed + seeds):
         folder = output if seeds == 1 else output / f"seed-{number}"
+        one = run.quickstart_study(number, tiny=tiny)
+        if only_page:
+            print(run.write_quickstart_page(folder, one))
+            continue
         if seeds > 1:
             print(f"seed {number} in {folder}", file=sys.stderr)
-        summaries.append(run(folder, dataclasses.replace(base, seed=number), arms=arms))
-        pages.append(write_report(folder))
+        summaries.append(run.quickstart(folder, one, kl_control=kl_control))
+        pages.append(run.write_quickstart_page(folder, one))
+    if only_page:
+        return
     if seeds > 1:
         (output / "seeds.json").write_text(json.dumps(summaries, indent=2) + "\n", encoding="utf-8")
     if json_output:
         print(json.dumps(summaries[0] if seeds == 1 else summaries, indent=2))
     else:
-        print(summary_table(summaries[0]) if seeds == 1 else seeds_table(summaries))
+        labels = run.labels(one)
+        print(summary_table(summaries[0], labels) if seeds == 1 else seeds_table(summaries, labels))
         for page in pages:
             print(f"open in a browser: {page.resolve()}")
 
@@ -163,7 +166,7 @@ def probe(
                     yield item
                     progress.advance(task)
 
-        results = run_probes(output, dict(zip(labels(model), model, strict=True)), programs, settings, track)
+        results = run_probes(output, dict(zip(names_of(model), model, strict=True)), programs, settings, track)
     page = write_probe_page(output)
     if as_json:
         print(json.dumps(results))

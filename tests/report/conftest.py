@@ -27,12 +27,6 @@ OPERATIONS = {
     "drop the first digit": "{v}[1:]",
     "append a 7": "{v} + [7]",
 }
-HEADLINE = {  # what the three evaluations of an invented quick start say
-    "warm_start": (0.246, 0.364, 0.630, 0.843, 0.744, 0, 201.4),
-    "grpo": (0.464, 0.493, 0.749, 0.384, 0.250, 14400, 149.8),
-    "coderlplus": (0.416, 0.475, 0.723, 0.815, 0.747, 14400, 163.2),
-}
-METRICS = ("pass_at_1_sampled", "pass_at_1_greedy", "pass_at_8", "output_accuracy", "all_variables_accuracy", "samples", "seconds")
 
 
 def execute(program: str, x: list[int]) -> dict[str, Any]:
@@ -222,23 +216,13 @@ def write_run(folder: Path, *, alignment: bool = True, steps: int = 60, planned:
     return folder
 
 
-def write_quickstart(folder: Path, **settings: Any) -> Path:
-    """Write a quick-start folder with both runs and its summary."""
-    write_run(folder / "grpo", alignment=False, **settings)
-    write_run(folder / "coderlplus", **settings)
-    summary: dict[str, dict[str, Any]] = {name: dict(zip(METRICS, values, strict=True)) for name, values in HEADLINE.items()}
-    (folder / "summary.json").write_text(json.dumps(summary))
-    (folder / "evaluation").mkdir()
-    for name, result in summary.items():
-        intervals = {key: [result[key] - 0.02, result[key] + 0.02] for key in METRICS[:5]}
-        (folder / "evaluation" / f"{name}.json").write_text(json.dumps(result | {"intervals": intervals}))
-    return folder
-
-
 @pytest.fixture(scope="session")
-def quickstart_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished quick start; tests read it and write elsewhere."""
-    return write_quickstart(tmp_path_factory.mktemp("runs") / "quickstart")
+def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two finished runs; tests read it and write elsewhere."""
+    folder = tmp_path_factory.mktemp("runs") / "two"
+    write_run(folder / "grpo", alignment=False)
+    write_run(folder / "coderlplus")
+    return folder
 
 
 @pytest.fixture

@@ -43,16 +43,16 @@ def poisoned(value: Any) -> Any:
     return [poisoned(item) for item in value] if isinstance(value, list) else value
 
 
-def test_the_page_shows_results_curves_and_samples(quickstart_folder: Path, tmp_path: Path, browse: Callable[..., str]) -> None:
-    document = Document(browse(write_report(quickstart_folder, tmp_path / "page.html")))
+def test_the_page_shows_curves_and_samples(two_runs: Path, tmp_path: Path, browse: Callable[..., str]) -> None:
+    document = Document(browse(write_report(two_runs, tmp_path / "page.html")))
     assert document.classes.count("chart") >= 14
     assert document.classes.count("group") == 140
-    for words in ("Warm start", "Predicting execution", "43.1 points above GRPO", "Alignment task", "made at step", "made tasks"):
+    for words in ("Alignment task", "made at step", "made tasks"):
         assert words in document.text
 
 
-def test_an_address_opens_its_sample(quickstart_folder: Path, tmp_path: Path, browse: Callable[..., str]) -> None:
-    page = write_report(quickstart_folder, tmp_path / "page.html")
+def test_an_address_opens_its_sample(two_runs: Path, tmp_path: Path, browse: Callable[..., str]) -> None:
+    page = write_report(two_runs, tmp_path / "page.html")
     document = Document(browse(page, "#sample/grpo/20/3/5"))
     assert "GRPO · step 20 · group 3" in document.text
     assert "8 rollouts" in document.text

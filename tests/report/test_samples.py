@@ -20,22 +20,22 @@ def entry(place: int, step: int, *, size: int = 10, rollouts: tuple[str, ...] = 
     return Entry(place=place, step=step, is_task=origin is not None, size=size, rollouts=rollouts, origin=origin)
 
 
-def test_all_groups_are_shown_when_they_fit(quickstart_folder: Path) -> None:
-    samples = read_samples(read_folder(quickstart_folder), PLENTY)
-    lines = sum(len((quickstart_folder / run / "samples.jsonl").read_text().splitlines()) for run in ("grpo", "coderlplus"))
+def test_all_groups_are_shown_when_they_fit(two_runs: Path) -> None:
+    samples = read_samples(read_folder(two_runs), PLENTY)
+    lines = sum(len((two_runs / run / "samples.jsonl").read_text().splitlines()) for run in ("grpo", "coderlplus"))
     assert len(samples["groups"]) == samples["recorded"] == lines
 
 
-def test_every_step_and_kind_is_shown_when_space_is_short(quickstart_folder: Path) -> None:
-    samples = read_samples(read_folder(quickstart_folder), 300_000)
+def test_every_step_and_kind_is_shown_when_space_is_short(two_runs: Path) -> None:
+    samples = read_samples(read_folder(two_runs), 300_000)
     shown = [group for group in samples["groups"] if group["run"] == 1]
     assert len(samples["groups"]) < samples["recorded"]
     assert {group["step"] for group in shown} == {1, 10, 20, 30, 40, 50, 60}
     assert {group["step"] for group in shown if group["task"]} == {10, 20, 30, 40, 50, 60}
 
 
-def test_a_task_brings_the_rollout_it_was_made_from(quickstart_folder: Path) -> None:
-    groups = [group for group in read_samples(read_folder(quickstart_folder), 300_000)["groups"] if group["run"] == 1]
+def test_a_task_brings_the_rollout_it_was_made_from(two_runs: Path) -> None:
+    groups = [group for group in read_samples(read_folder(two_runs), 300_000)["groups"] if group["run"] == 1]
     shown = {sample["id"] for group in groups for sample in group["samples"]}
     origins = [group["task"]["origin"] for group in groups if group["task"]]
     assert origins
@@ -61,17 +61,17 @@ def test_a_group_written_again_after_a_resume_counts_once(run_folder: Callable[.
     assert read_samples(read_folder(folder), PLENTY)["recorded"] == 2
 
 
-def test_a_completion_is_split_around_its_program(quickstart_folder: Path) -> None:
-    for group in read_samples(read_folder(quickstart_folder), PLENTY)["groups"]:
+def test_a_completion_is_split_around_its_program(two_runs: Path) -> None:
+    for group in read_samples(read_folder(two_runs), PLENTY)["groups"]:
         for sample in group["samples"]:
             before, program, _ = sample["text"]
             assert bool(program) == (group["task"] is None and sample["verdict"] != "no_program")
             assert "def f" not in before or not program
 
 
-def test_an_answer_stands_beside_the_true_values(quickstart_folder: Path) -> None:
+def test_an_answer_stands_beside_the_true_values(two_runs: Path) -> None:
     seen = 0
-    for group in read_samples(read_folder(quickstart_folder), PLENTY)["groups"]:
+    for group in read_samples(read_folder(two_runs), PLENTY)["groups"]:
         for sample in group["samples"] if group["task"] else ():
             for target in group["task"]["targets"]:
                 if target["label"] in sample["correct"]:
@@ -80,8 +80,8 @@ def test_an_answer_stands_beside_the_true_values(quickstart_folder: Path) -> Non
     assert seen > 100
 
 
-def test_a_failed_program_keeps_its_failing_input(quickstart_folder: Path) -> None:
-    failures = [s["failure"] for g in read_samples(read_folder(quickstart_folder), PLENTY)["groups"] for s in g["samples"] if "failure" in s]
+def test_a_failed_program_keeps_its_failing_input(two_runs: Path) -> None:
+    failures = [s["failure"] for g in read_samples(read_folder(two_runs), PLENTY)["groups"] for s in g["samples"] if "failure" in s]
     wrong = [failure for failure in failures if failure["verdict"] == "wrong_answer"]
     assert wrong
     assert all(failure["input"].startswith("f([") and failure["detail"].startswith("expected [") for failure in wrong)

@@ -11,7 +11,7 @@ from coderlplus.report import write_report
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="A run folder, or a quick-start folder with several runs.")],
+    folder: Annotated[Path, typer.Argument(help="A run folder, or a folder of run folders.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The HTML file to write (default: index.html in the folder).")] = None,
 ) -> None:
     """Write the page of a run: one HTML file with curves, numbers and samples, which needs no network."""

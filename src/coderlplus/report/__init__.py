@@ -2,9 +2,8 @@
 
 * `html.py`: template, styles, scripts and data → one file
 * the run page: `run_page.py`
-    * `folders.py`: run folder, quick-start folder → Folder (runs, metrics, headline numbers)
+    * `folders.py`: run folder, or folder of run folders → Folder (runs, metrics)
     * `samples.py`: `samples.jsonl` → the groups that fit the page, with their lineage
-    * `headline.py`: `summary.json` → the table and the sentences above it
     * `bindings.py`: program and variable → the line that its traced value stands beside
 * the trace viewer: `trace_page.py`
 """

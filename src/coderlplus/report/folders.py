@@ -1,7 +1,7 @@
-"""Read run folders and quick-start folders as the engine and the quick start leave them, finished or not.
+"""Read run folders as the engine leaves them, finished or not, alone or several in one folder.
 
-A run folder holds `metrics.jsonl` (and `samples.jsonl`, `config.yaml`, `environment.json`). A quick-start folder holds run folders, `summary.json`
-and `evaluation/*.json`. All files but one `metrics.jsonl` may be absent: a run that has just begun has a page too.
+A run folder holds `metrics.jsonl` (and `samples.jsonl`, `config.yaml`, `environment.json`). All files but one `metrics.jsonl` may be absent: a run
+that has just begun has a page too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import yaml
 
 from coderlplus.errors import DataError
 
-LABELS = {"warm_start": "Warm start", "grpo": "GRPO", "grpo_kl": "GRPO + KL", "coderlplus": "CodeRL+"}
+LABELS = {"grpo": "GRPO", "coderlplus": "CodeRL+"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +36,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
-    """What the page is about: one run, or several side by side with the `summary` of their evaluations (run name → headline number → value)."""
+    """What the page is about: one run, or several side by side."""
 
     path: Path
     runs: list[Run]
-    summary: dict[str, dict[str, Any]]
 
 
 def label_of(name: str) -> str:
@@ -53,21 +52,23 @@ def label_of(name: str) -> str:
 
 
 def read_folder(path: Path) -> Folder:
-    """Read a run folder or a quick-start folder. Raises `DataError` when it is neither, or when a file in it is broken."""
+    """Read a run folder or a folder of run folders. Raises `DataError` when it is neither, or when a file in it is broken."""
     if not path.is_dir():
-        raise DataError(f"{path} is not a folder; give a run folder or a quick-start folder")
+        raise DataError(f"{path} is not a folder; give a run folder, or a folder of run folders")
     if (path / "metrics.jsonl").is_file():
-        return Folder(path=path, runs=[read_run(path)], summary={})
+        return Folder(path=path, runs=[read_run(path)])
     order = list(LABELS)
     folders = [child.parent for child in path.glob("*/metrics.jsonl")]
     folders.sort(key=lambda child: (order.index(child.name) if child.name in order else len(order), child.name))
     if not folders:
         raise DataError(f"{path} holds no metrics.jsonl, nor does a folder in it: it is not a run (yet); a run writes it with its first step")
-    return Folder(path=path, runs=[read_run(child) for child in folders], summary=read_summary(path))
+    return Folder(path=path, runs=[read_run(child) for child in folders])
 
 
-def read_run(path: Path) -> Run:
-    """Read one run folder. Raises `DataError` when a file is broken or there is no step yet."""
+def read_run(path: Path, *, name: str = "", label: str = "") -> Run:
+    """Read one run folder; without a `name` it has that of the folder, without a `label` the one that goes with the name.
+
+    Raises `DataError` when a file is broken or there is no step yet."""
     steps = {}
     for number, line in enumerate(json_lines(path / "metrics.jsonl"), 1):
         if not isinstance(line.get("step"), int):
@@ -77,8 +78,8 @@ def read_run(path: Path) -> Run:
         raise DataError(f"{path / 'metrics.jsonl'} holds no step yet; wait for the first one")
     config = read_text(path / "config.yaml")
     return Run(
-        name=path.name,
-        label=label_of(path.name),
+        name=name or path.name,
+        label=label or label_of(name or path.name),
         folder=path,
         config=config,
         environment=read_object(path / "environment.json"),
@@ -86,15 +87,6 @@ def read_run(path: Path) -> Run:
         planned_steps=planned_steps(config, path / "config.yaml"),
         finished=(path / "final").is_dir(),
     )
-
-
-def read_summary(path: Path) -> dict[str, dict[str, Any]]:
-    """The headline numbers by run name: `summary.json`, and what `evaluation/NAME.json` already says where that is not written yet."""
-    summary = read_object(path / "summary.json")
-    for file in sorted(path.glob("evaluation/*.json")):
-        summary[file.stem] = read_object(file) | summary.get(file.stem, {})
-    known = {name: summary[name] for name in LABELS if name in summary}
-    return {name: numbers for name, numbers in (known | summary).items() if isinstance(numbers, dict)}
 
 
 def json_lines(path: Path) -> Iterator[dict[str, Any]]:

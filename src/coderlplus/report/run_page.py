@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from coderlplus.report import html
 from coderlplus.report.folders import Folder, Run, read_folder
-from coderlplus.report.headline import COLUMNS, sentences, table
 from coderlplus.report.samples import read_samples
 
 STYLES = ("base.css", "run_page.css")
@@ -18,37 +19,47 @@ CURVE_POINTS = 1000
 """More steps than this are averaged in groups."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """What stands above the curves where runs were evaluated: a table (rows with `name`, `label`, `cells`, `samples`, `minutes`) under `columns`
+    (name, how), sentences (`topic`, `text`), and the evaluation of the model that the runs start from (`start`)."""
+
+    columns: Sequence[tuple[str, str]] = ()
+    table: Sequence[Mapping[str, Any]] = ()
+    sentences: Sequence[Mapping[str, str]] = ()
+    start: Mapping[str, Any] = field(default_factory=dict)
+
+
 def write_report(folder: Path, out: Path | None = None) -> Path:
-    """Write the page of a run or quick-start folder to `out` (default: `index.html` in the folder) and return its path.
+    """Write the page of a run folder, or of a folder of run folders, to `out` (default: `index.html` in the folder) and return its path.
 
     Raises `DataError` when the folder is not a run, a file in it is broken, or the page cannot be written.
     """
     folder = Path(folder)
-    page = html.assemble("run_page.html", styles=STYLES, scripts=SCRIPTS, data=page_data(read_folder(folder)))
-    out = Path(out) if out is not None else folder / "index.html"
+    return write_page(read_folder(folder), Path(out) if out is not None else folder / "index.html")
+
+
+def write_page(folder: Folder, out: Path, headline: Headline | None = None) -> Path:
+    """Write the page of runs to `out`, a file or a folder, and return its path. Raises `DataError` when it cannot be written."""
+    page = html.assemble("run_page.html", styles=STYLES, scripts=SCRIPTS, data=page_data(folder, headline))
     if out.is_dir():
         out = out / "index.html"
     html.write(out, page, "-o")
     return out
 
 
-def page_data(folder: Folder) -> dict[str, Any]:
+def page_data(folder: Folder, headline: Headline | None = None) -> dict[str, Any]:
     """All that the page shows, as JSON."""
+    headline = headline or Headline()
     return {
         "folder": folder.path.resolve().name,
-        "columns": [{"name": name, "how": how} for _, name, how in COLUMNS],
-        "table": table(folder.summary),
-        "sentences": sentences(folder.summary, alignment_share(folder)),
-        "start": folder.summary.get("warm_start", {}),
+        "columns": [{"name": name, "how": how} for name, how in headline.columns],
+        "table": list(headline.table),
+        "sentences": list(headline.sentences),
+        "start": headline.start,
         "runs": [run_data(run) for run in folder.runs],
         "samples": read_samples(folder, SAMPLE_BYTES),
     }
-
-
-def alignment_share(folder: Folder) -> float | None:
-    """The mean share of alignment tasks over the steps of the CodeRL+ run of a quick start."""
-    shares = [line.get("mix/alignment_share", 0.0) for run in folder.runs if run.name == "coderlplus" for line in run.metrics]
-    return sum(shares) / len(shares) if shares else None
 
 
 def run_data(run: Run) -> dict[str, Any]:

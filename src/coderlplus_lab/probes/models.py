@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from coderlplus.evaluation.backends.local import why_not_loaded
 from coderlplus_lab.probes.passages import LAST, Passage
 
 UNTRAINED = "untrained"
+SAYS_NOTHING = re.compile(r"final|seed-\d+|")
+"""Parts of a path that every run folder, or every cell of a study, has."""
 _NOT_SHAPE = {"_name_or_path", "name_or_path", "transformers_version", "dtype", "torch_dtype", "use_cache", "_commit_hash"}
 
 
@@ -141,12 +144,12 @@ def _token_at(spans: Sequence[tuple[int, int]], place: int) -> int:
 def labels(models: Sequence[str]) -> list[str]:
     """Short names for models: the last part of each that says something, more where two would be the same. Raises `ConfigError` for doubles.
 
-    >>> labels(["runs/a/warm_start", "runs/a/grpo/final"]), labels(["x/m", "y/m"])
+    >>> labels(["runs/a/warm_start", "runs/a/cells/grpo/seed-0/final"]), labels(["x/m", "y/m"])
     (['warm_start', 'grpo'], ['x/m', 'y/m'])
     """
     if len(set(models)) < len(models):
         raise ConfigError(f"a model is named twice: {', '.join(models)}; name each once")
-    parts = [[part for part in model.rstrip("/").split("/") if part not in ("", "final")] or [model] for model in models]
+    parts = [[part for part in model.rstrip("/").split("/") if not SAYS_NOTHING.fullmatch(part)] or [model] for model in models]
     short = [one[-1] for one in parts]
     if len({*short, UNTRAINED}) <= len(short):
         short = [model.strip("/") for model in models]

@@ -1,162 +1,100 @@
-"""The quick start from nothing to the page: problems → warm start → GRPO and CodeRL+ side by side → evaluation → summary.
-
-The warm start is a process; so is each arm, with one thread, which trains through `coderlplus.engines` and then evaluates itself; the parent makes
-the problems and watches. Interrupted at any point, the same command goes on: complete artefacts are kept, arms resume from their last checkpoint.
-"""
+"""The quick start: a study of one seed, its summary and its page."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import DataError
-from coderlplus_lab.files import read_json
-from coderlplus_lab.quickstart.progress import Progress
-from coderlplus_lab.quickstart.settings import ARMS, WARM_START, Layout, QuickstartSettings, claimed
-from coderlplus_lab.quickstart.stages import make_problems, summarise
+from coderlplus.evaluation.metrics import bootstrap
+from coderlplus.report.folders import Folder, read_run
+from coderlplus.report.run_page import Headline, write_page
+from coderlplus_lab.files import read_json, write_json
+from coderlplus_lab.quickstart.headline import COLUMNS, sentences, table
+from coderlplus_lab.study.loading import load_study, make_study
+from coderlplus_lab.study.measures import values
+from coderlplus_lab.study.plan import MEASURED, Kind, Layout
+from coderlplus_lab.study.results import label, read_raw
+from coderlplus_lab.study.run import run_study
+from coderlplus_lab.study.settings import Measured, Study
 
-PLANNED_S = {"problems": 15.0, "warm start": 165.0, "training": 400.0}
-EVALUATION_SHARE = 0.1
-"""Of an arm's time, what its evaluation takes."""
-POLL_S = 0.5
-ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "HF_HUB_OFFLINE": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    # glibc: keep freed tensors instead of giving them back to the kernel at every step; a fifth of an update is saved
-    "MALLOC_MMAP_THRESHOLD_": str(2**28),
-    "MALLOC_TRIM_THRESHOLD_": str(2**28),
-}
+HERE = Path(__file__).parent
+WARM_START, KL_ARM = "warm_start", "grpo_kl"
+SHOWN = (WARM_START, "grpo", KL_ARM, "coderlplus")
+"""The arms in the order of the page."""
+PLANNED_S: dict[Kind, float] = {"problems": 15.0, "start": 165.0, "cell": 400.0}
+MEASURES: tuple[Measured, ...] = ("pass_at_1_sampled", "pass_at_1_greedy", "pass_at_k", "output_accuracy", "all_variables_accuracy")
 
 
-def quickstart(root: Path, settings: QuickstartSettings, *, arms: Sequence[str] = ARMS) -> dict[str, dict[str, Any]]:
-    """Run or continue a quick start in `root`; returns (and writes) the summary. Raises `ConfigError` if the folder belongs to other settings
-    or another quick start runs in it."""
+def quickstart_study(seed: int, *, tiny: bool = False) -> Study:
+    """The study of a quick start: problems, warm start and training follow the seed. Raises `ConfigError` for a negative one."""
+    settings = load_study(HERE / ("tiny.yaml" if tiny else "quickstart.yaml")).model_dump()
+    follow = {"name": "quickstart", "seeds": (seed,), "warm_start_seeds": max(1, seed + 1), "world": settings["world"] | {"seed": seed}}
+    return make_study(settings | follow, lambda key: "--seed")
+
+
+def quickstart(root: Path, study: Study, *, kl_control: bool = False) -> dict[str, dict[str, Any]]:
+    """Run or continue a quick start in `root`; returns and writes `summary.json`. Raises `ConfigError` if the folder belongs to other settings or
+    another process works there."""
+    arms = [arm for arm in study.arms if arm != KL_ARM or kl_control]
+    run_study(study, root, cells=arms, jobs=len(arms), planned_s=PLANNED_S)
+    summary = summarise(study, Layout(root))
+    write_json(root / "summary.json", summary)
+    return summary
+
+
+def summarise(study: Study, layout: Layout) -> dict[str, dict[str, Any]]:
+    """Of every arm that is measured: shares with their intervals over problems and tasks, and the samples and seconds of its training."""
+    (seed,) = study.seeds
+    summary = {}
+    for arm in (WARM_START, *(arm for arm in study.arms if arm != WARM_START)):
+        path = layout.cell(arm, seed) / MEASURED
+        if not path.exists():
+            continue
+        raw = read_raw(path)
+        found = values(raw)
+        estimates = {name if name != "pass_at_k" else f"pass_at_{raw['samples']}": bootstrap(found[name], seed=seed) for name in MEASURES}
+        seconds = raw["training_seconds"]
+        if arm == WARM_START:
+            seconds = read_json(layout.start(study.start_of(arm), study.start_seed(seed)) / "training.json").get("seconds", 0.0)
+        summary[arm] = {
+            **{name: estimate.mean for name, estimate in estimates.items()},
+            "problems": len(raw["greedy"]),
+            "tasks": len(raw["output"]),
+            "intervals": {name: [estimate.low, estimate.high] for name, estimate in estimates.items()},
+            "evaluation_seconds": raw["evaluation_seconds"],
+            "samples": raw["training_samples"],
+            "seconds": seconds,
+        }
+    return summary
+
+
+def labels(study: Study) -> dict[str, str]:
+    """What the arms are called."""
+    return {arm: label(study, arm) for arm in study.arms}
+
+
+def write_quickstart_page(root: Path, study: Study) -> Path:
+    """Write `index.html` of what is there: the runs side by side, below their results. Raises `DataError` before the first step of a run."""
     layout = Layout(root)
-    with claimed(layout, settings), Progress(PLANNED_S) as progress, told_how_to_continue(root):
-        progress.begin("problems")
-        make_problems(layout, settings)
-        progress.end()
-
-        progress.begin("warm start")
-        done = layout.warm_start.exists()
-        if not done:
-            run_warm_start(layout, settings, progress)
-        progress.end(skipped=done)
-
-        progress.begin("training")
-        names = (*arms, WARM_START)
-        done = all(layout.evaluation(name).exists() for name in names)
-        if not done:
-            run_arms(layout, settings, names, progress)
-        progress.end(skipped=done)
-    return summarise(layout, tuple(arms))
+    (seed,) = study.seeds
+    folders = {arm: layout.cell(arm, seed) for arm in SHOWN if (layout.cell(arm, seed) / "metrics.jsonl").exists()}
+    if not folders:
+        raise DataError(f"{root} holds no run yet; a run appears with its first step")
+    runs = [read_run(path, name=arm, label=label(study, arm)) for arm, path in folders.items()]
+    found = summarise(study, layout)
+    summary = {arm: found[arm] for arm in SHOWN if arm in found}
+    headline = Headline(
+        columns=tuple((name, how) for _, name, how in COLUMNS),
+        table=table(summary, labels(study)),
+        sentences=sentences(summary, alignment_share({run.name: run.metrics for run in runs})),
+        start=summary.get(WARM_START, {}),
+    )
+    return write_page(Folder(path=root, runs=runs), root / "index.html", headline)
 
 
-@contextlib.contextmanager
-def told_how_to_continue(root: Path) -> Iterator[None]:
-    """After Ctrl-C say that nothing is lost."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        print(f"stopped; the same command continues what is in {root}", file=sys.stderr)
-        raise
-
-
-def run_warm_start(layout: Layout, settings: QuickstartSettings, progress: Progress) -> None:
-    """Make the warm start in a process, so that its memory is free again when the arms start."""
-    process = start(layout, WARM_START)
-    try:
-        while process.poll() is None:
-            time.sleep(POLL_S)
-            done = read_json(layout.warm_start_progress)
-            if done:
-                progress.update(done["step"] / settings.warm_start.steps, f"step {done['step']}/{settings.warm_start.steps}, loss {done['loss']:.2f}")
-    except BaseException:
-        stop([process])
-        raise
-    check(layout, WARM_START, process.returncode, layout.warm_start)
-
-
-def run_arms(layout: Layout, settings: QuickstartSettings, names: Sequence[str], progress: Progress) -> None:
-    """Train and evaluate in one process each, side by side. On Ctrl-C every process saves a checkpoint first."""
-    running: dict[str, subprocess.Popen[bytes]] = {}
-    try:
-        for name in names:
-            if not layout.evaluation(name).exists():
-                running[name] = start(layout, name)
-        while running:
-            time.sleep(POLL_S)
-            for name, process in list(running.items()):
-                code = process.poll()
-                if code is None:
-                    continue
-                del running[name]
-                check(layout, name, code, layout.evaluation(name))
-            shares = {name: share_done(layout, settings, name) for name in names}
-            weights = {name: EVALUATION_SHARE if name == WARM_START else 1.0 for name in names}
-            share = sum(shares[name] * weights[name] for name in names) / sum(weights.values())
-            progress.update(share, ", ".join(f"{name} {steps_done(layout, name)}/{settings.steps}" for name in names if name != WARM_START))
-    except BaseException:
-        stop(list(running.values()))
-        raise
-
-
-def check(layout: Layout, name: str, code: int, artefact: Path) -> None:
-    """Raises `DataError` for a process that failed or left nothing."""
-    if code != 0 or not artefact.exists():
-        raise DataError(f"{name} ended with exit code {code}: {last_line(layout.log(name))}; all it said is in {layout.log(name)}")
-
-
-def start(layout: Layout, name: str) -> subprocess.Popen[bytes]:
-    """The process of an arm, in a session of its own so that Ctrl-C reaches it once, through us."""
-    environment = os.environ | ENVIRONMENT
-    with layout.log(name).open("ab") as log:
-        command = [sys.executable, "-m", "coderlplus_lab.quickstart.arm", str(layout.root), name]
-        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment, start_new_session=True)
-
-
-def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Ask the processes to save and end; a second Ctrl-C ends them at once."""
-    for process in processes:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-    try:
-        for process in processes:
-            process.wait()
-    except KeyboardInterrupt:
-        for process in processes:
-            process.kill()
-
-
-def steps_done(layout: Layout, name: str) -> int:
-    """Optimisation steps of an arm that are in its metrics."""
-    path = layout.arm(name) / "metrics.jsonl"
-    last = path.read_text(encoding="utf-8").rstrip("\n").rpartition("\n")[2] if path.exists() else ""
-    with contextlib.suppress(json.JSONDecodeError):
-        return int(json.loads(last)["step"]) if last else 0
-    return 0
-
-
-def share_done(layout: Layout, settings: QuickstartSettings, name: str) -> float:
-    """How much of an arm is done, training and evaluation."""
-    if layout.evaluation(name).exists():
-        return 1.0
-    if name == WARM_START:
-        return 0.0
-    return (1 - EVALUATION_SHARE) * steps_done(layout, name) / settings.steps
-
-
-def last_line(path: Path) -> str:
-    """The last line that is not empty."""
-    lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+def alignment_share(metrics: Mapping[str, list[dict[str, Any]]]) -> float | None:
+    """The mean share of alignment tasks over the steps of the CodeRL+ run."""
+    shares = [line.get("mix/alignment_share", 0.0) for line in metrics.get("coderlplus", [])]
+    return sum(shares) / len(shares) if shares else None

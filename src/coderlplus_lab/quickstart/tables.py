@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coderlplus.evaluation.metrics import mean
-from coderlplus.report.folders import label_of
+from coderlplus_lab.study.tables import markdown
 
 COLUMNS = {
     "pass_at_1_sampled": "pass@1 sampled",
@@ -20,30 +20,22 @@ BASELINE, OURS = "grpo", "coderlplus"
 Summary = Mapping[str, Mapping[str, Any]]
 
 
-def summary_table(summary: Summary) -> str:
+def summary_table(summary: Summary, labels: Mapping[str, str]) -> str:
     """One row a model, with 95 % intervals over problems and tasks."""
     rows = [
-        [label_of(name), *(_with_interval(values, key) for key in COLUMNS), f"{values['samples']:,}", f"{values['seconds']:.0f}"]
+        [labels[name], *(_with_interval(values, key) for key in COLUMNS), f"{values['samples']:,}", f"{values['seconds']:.0f}"]
         for name, values in summary.items()
     ]
     return markdown(["", *COLUMNS.values(), "samples", "seconds"], rows)
 
 
-def seeds_table(summaries: Sequence[Summary]) -> str:
+def seeds_table(summaries: Sequence[Summary], labels: Mapping[str, str]) -> str:
     """One row a model: mean over seeds, then the value of every seed; and the differences of CodeRL+ to GRPO and to the warm start, seed by seed."""
-    rows = [[label_of(name), *(_spread([summary[name][key] for summary in summaries]) for key in COLUMNS)] for name in summaries[0]]
+    rows = [[labels[name], *(_spread([summary[name][key] for summary in summaries]) for key in COLUMNS)] for name in summaries[0]]
     for other in (BASELINE, "warm_start"):
         differences = [_spread([summary[OURS][key] - summary[other][key] for summary in summaries], signed=True) for key in COLUMNS]
-        rows.append([f"{label_of(OURS)} − {label_of(other)}", *differences])
+        rows.append([f"{labels[OURS]} − {labels[other]}", *differences])
     return markdown(["", *COLUMNS.values()], rows)
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table with columns of even width."""
-    lines = [list(header), *map(list, rows)]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(header))]
-    texts = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines]
-    return "\n".join([texts[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *texts[1:]])
 
 
 def _with_interval(values: Mapping[str, Any], key: str) -> str:

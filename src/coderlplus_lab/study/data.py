@@ -10,6 +10,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from coderlplus.alignment import AlignmentSettings
 from coderlplus.alignment.answers import reference_answer
@@ -39,6 +40,7 @@ from coderlplus_lab.files import write_json
 from coderlplus_lab.study.plan import Layout
 from coderlplus_lab.study.settings import TEST_OUTPUT, Study
 from coderlplus_lab.world import world
+from coderlplus_lab.world.examples import LINEAGE
 
 HELD_OUT = ("validation", "test")
 CHUNK = 500
@@ -61,7 +63,10 @@ def make_problems(study: Study, layout: Layout) -> None:
         for split in ("train", *HELD_OUT):
             problems = problems_of(study, split)
             write_jsonl(layout.problems(split), problems)
-            if split in HELD_OUT:
+            if study.world is not None and (count := getattr(study.world, f"{split}_tasks", None)) is not None:
+                write_jsonl(layout.tasks(split), drawn_tasks(sandbox, study, split, count))
+                write_jsonl(layout.test_outputs(split), [])
+            elif split in HELD_OUT:
                 tasks, rejects = held_out_tasks(sandbox, problems, style)
                 questions = [question for problem in problems if (question := output_question(problem, style, template)) is not None]
                 if not tasks or not questions:
@@ -106,6 +111,24 @@ def held_out_tasks(sandbox: Sandbox, problems: Sequence[Problem], style: PromptS
         else:
             rejects[task] += 1
     return tasks, rejects
+
+
+def drawn_tasks(sandbox: Sandbox, study: Study, split: str, count: int) -> list[AlignmentTask]:
+    """`count` alignment tasks on programs of the small world that are drawn for them, on inputs that no problem shows."""
+    assert study.world is not None
+    seed, operations = study.world.seed, study.world.operations
+    settings = AlignmentSettings(prompt_style=study.prompt_style)
+    rng = random.Random(f"tasks:{split}:{seed}")
+    tasks: list[AlignmentTask] = []
+    while len(tasks) < count:
+        samples = [world.draw_problem(rng, split, counts=operations) for _ in range(count - len(tasks))]  # type: ignore[arg-type]
+        requests = [
+            TraceRequest(program=shown_program(world.program_text(sample.steps)), input=world.call(sample.inputs[-1]), limits=world.LIMITS)
+            for sample in samples
+        ]
+        made = [make_task(trace, LINEAGE, settings=settings, seed=seed) for trace in trace_many(sandbox, requests)]
+        tasks += [replace(task, problem_id=f"{split}-task") for task in made if isinstance(task, AlignmentTask)]
+    return tasks
 
 
 def output_question(problem: Problem, style: PromptStyle, template: str | None = None) -> AlignmentTask | None:

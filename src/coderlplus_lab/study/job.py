@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 
 from coderlplus.errors import CodeRLPlusError, ConfigError
-from coderlplus_lab.quickstart.arm import end_with
 from coderlplus_lab.study.plan import Job, Layout, plan
 from coderlplus_lab.study.settings import Study
 
@@ -22,7 +23,10 @@ def main(root: str, key: str) -> int:
     try:
         if job is None:
             raise ConfigError(f"{root} has no job {key!r}")
-        do(study, layout, job)
+        log = layout.log(job).open("ab")
+        fcntl.flock(log, fcntl.LOCK_EX)  # the process of a study that was killed may need a second to notice
+        if not job.done:
+            do(study, layout, job)
     except CodeRLPlusError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -57,6 +61,13 @@ def do(study: Study, layout: Layout, job: Job) -> None:
             cells.run_cell(study, layout, job.name, job.number)
         case "probe":
             probing.probe_seed(study, layout, job.number)
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent is gone, so that a study that was killed leaves nothing that goes on."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def _outcomes(
         samples=samples,
         max_new_tokens=how.max_new_tokens,
         batch_size=how.batch_size,
-        seed=0,
+        seed=study.world.seed if study.world else 0,
     )
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from coderlplus.errors import SandboxError
 from coderlplus.evaluation.generate import Message, generate
-from coderlplus.evaluation.metrics import Estimate, bootstrap, mean, pass_at_k
 from coderlplus.judge import Judge
 from coderlplus.records import OUTPUT, AlignmentTask, Problem, Reward
 from coderlplus.rewards import reward_rows
@@ -17,32 +16,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Row = Problem | AlignmentTask
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """Shares in [0, 1], each a mean over problems or tasks with a 95 % interval from a bootstrap over them.
-
-    `pass_at_1_sampled` and `pass_at_k` come from the same `samples` completions at temperature 1; everything else is decoded greedily.
-    `output_accuracy`: the program's output is predicted rightly. `all_variables_accuracy`: output and all variables asked for are.
-    """
-
-    pass_at_1_sampled: Estimate
-    pass_at_1_greedy: Estimate
-    pass_at_k: Estimate
-    k: int
-    output_accuracy: Estimate
-    all_variables_accuracy: Estimate
-    problems: int
-    tasks: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Means under their names, `pass_at_<k>` spelt out, and the intervals under `intervals`."""
-        named = {name: value for name, value in asdict(self).items() if isinstance(getattr(self, name), Estimate)}
-        named = {f"pass_at_{self.k}" if name == "pass_at_k" else name: value for name, value in named.items()}
-        means = {name: value["mean"] for name, value in named.items()}
-        intervals = {name: [value["low"], value["high"]] for name, value in named.items()}
-        return means | {"problems": self.problems, "tasks": self.tasks, "intervals": intervals}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,42 +84,4 @@ def outcomes(
         sampled_passed=[group[1:] for group in groups],
         answers=answers,
         scores=reward_rows(judge, tasks, answers),
-    )
-
-
-def measure(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    judge: Judge,
-    problems: Sequence[Problem],
-    tasks: Sequence[AlignmentTask],
-    *,
-    messages: Callable[[Row], Sequence[Message]],
-    samples: int = 8,
-    max_new_tokens: int = 512,
-    batch_size: int = 64,
-    seed: int = 0,
-) -> Measurement:
-    """Measure a model on problems and tasks: the numbers of its `outcomes`. Raises `SandboxError` if ours fails."""
-    seen = outcomes(
-        model,
-        tokenizer,
-        judge,
-        problems,
-        tasks,
-        messages=messages,
-        samples=samples,
-        max_new_tokens=max_new_tokens,
-        batch_size=batch_size,
-        seed=seed,
-    )
-    return Measurement(
-        pass_at_1_sampled=bootstrap([mean([float(one) for one in group]) for group in seen.sampled_passed], seed=seed),
-        pass_at_1_greedy=bootstrap([float(one) for one in seen.greedy_passed], seed=seed),
-        pass_at_k=bootstrap([pass_at_k(samples, sum(group), samples) for group in seen.sampled_passed], seed=seed),
-        k=samples,
-        output_accuracy=bootstrap([float(right) for right in seen.output_right], seed=seed),
-        all_variables_accuracy=bootstrap([float(right) for right in seen.all_right], seed=seed),
-        problems=len(problems),
-        tasks=len(tasks),
     )

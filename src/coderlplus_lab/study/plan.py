@@ -186,7 +186,7 @@ def _problems(study: Study, layout: Layout) -> Job:
     folder = layout.root / "problems"
     questions = sorted({kind for start in study.starts.values() for kind in start.questions})
     made_of = {
-        "world": study.world.model_dump(mode="json") if study.world else None,
+        "world": study.world.model_dump(mode="json", exclude_none=True) if study.world else None,
         "problems": study.problems.model_dump(mode="json") if study.problems else None,
         "prompt_style": study.prompt_style,
         "questions": questions,

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -20,20 +20,36 @@ from typing import Any
 
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.locks import claim, give_up
-from coderlplus.report.folders import json_lines
 from coderlplus_lab.files import read_json, write_json
 from coderlplus_lab.probes.linear import check_installed
-from coderlplus_lab.quickstart.progress import clock
-from coderlplus_lab.quickstart.run import ENVIRONMENT, last_line, stop
-from coderlplus_lab.study.plan import MADE_OF, WALL, Job, Layout, check_kept, made_of_text, plan, wanted
+from coderlplus_lab.study.pace import Pace, note_of, share_of
+from coderlplus_lab.study.plan import MADE_OF, WALL, Job, Kind, Layout, check_kept, made_of_text, plan, wanted
+from coderlplus_lab.study.progress import Progress, clock
 from coderlplus_lab.study.settings import Study
 
 POLL_S = 0.5
-SAY_EVERY_S = 60.0
+STAGES: dict[Kind, str] = {
+    "problems": "problems",
+    "start": "warm start",
+    "samples": "samples",
+    "search": "search",
+    "cell": "training",
+    "probe": "probes",
+}
+"""Kind of job → what its stage is called."""
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    # glibc: keep freed tensors instead of giving them back to the kernel at every step; a fifth of an update is saved
+    "MALLOC_MMAP_THRESHOLD_": str(2**28),
+    "MALLOC_TRIM_THRESHOLD_": str(2**28),
+}
 
 
-def run_study(study: Study, root: Path, *, cells: list[str], jobs: int) -> None:
-    """Run or continue the cells (`[]`: all) in `root`, `jobs` at a time.
+def run_study(study: Study, root: Path, *, cells: list[str], jobs: int, planned_s: Mapping[Kind, float] | None = None) -> None:
+    """Run or continue the cells (`[]`: all) in `root`, `jobs` at a time. `planned_s`: seconds of a job of each kind, where they are known beforehand.
 
     Raises `ConfigError` where the folder belongs to other settings or another process works there, and `DataError` after the last job if some failed.
     """
@@ -47,8 +63,9 @@ def run_study(study: Study, root: Path, *, cells: list[str], jobs: int) -> None:
         (root / "logs").mkdir(exist_ok=True)
         here = all(start.model is None for start in study.starts.values())  # every model is made here: the hub is asked for nothing
         offline = ENVIRONMENT if here else {name: value for name, value in ENVIRONMENT.items() if name != "HF_HUB_OFFLINE"}
-        state = _State(layout, todo, offline | os.environ)
-        with _ended_in_order():
+        kinds = [kind for kind in STAGES if any(job.kind == kind for job in todo.values())]
+        with Progress([STAGES[kind] for kind in kinds]) as progress, _ended_in_order():
+            state = _State(study, layout, todo, offline | os.environ, progress, Pace(study, jobs, planned_s or {}))
             _loop(state, jobs)
     if state.failed:
         first, *others = state.failed.items()
@@ -91,13 +108,14 @@ def _ended_in_order() -> Iterator[None]:
 
 @dataclass(slots=True)
 class _State:
+    study: Study
     layout: Layout
     jobs: Mapping[str, Job]
     environment: Mapping[str, str]
-    running: dict[str, tuple[subprocess.Popen[bytes], float]] = field(default_factory=dict)
+    progress: Progress
+    pace: Pace
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
-    spent: dict[str, list[float]] = field(default_factory=dict)
-    """Seconds of the jobs done, by kind."""
 
     def ready(self) -> list[Job]:
         """Jobs that can begin."""
@@ -107,40 +125,24 @@ class _State:
             if not job.done and key not in self.running and key not in self.failed and all(self.jobs[need].done for need in job.needs)
         ]
 
-    def left_s(self) -> float | None:
-        """Seconds left by what jobs of each kind took so far; `None` before the first is known."""
-        left = 0.0
-        for key, job in self.jobs.items():
-            if job.done or key in self.failed:
-                continue
-            times = self.spent.get(job.kind)
-            if times is None:
-                return None
-            ran = time.monotonic() - self.running[key][1] if key in self.running else 0.0
-            left += max(0.0, sum(times) / len(times) - ran)
-        return left / max(1, len(self.running))
-
 
 def _loop(state: _State, most: int) -> None:
     kept = sum(job.done for job in state.jobs.values())
-    print(f"{len(state.jobs)} jobs, {kept} of them done before", file=sys.stderr)
-    said = time.monotonic()
+    state.progress.say(f"{len(state.jobs)} jobs, {kept} of them done before")
     try:
         while True:
             _collect(state)
             for job in state.ready()[: most - len(state.running)]:
                 _start(state, job)
+            _show(state)
             if not state.running:
                 return
-            if time.monotonic() - said > SAY_EVERY_S:
-                said = time.monotonic()
-                _say(state)
             time.sleep(POLL_S)
     except BaseException:
-        stop([process for process, _ in state.running.values()])
-        for key, (_, began) in state.running.items():
-            _note_time(state.jobs[key], time.monotonic() - began)
-        print(f"stopped; the same command continues what is in {state.layout.root}", file=sys.stderr)
+        stop(list(state.running.values()))
+        for key in state.running:
+            _note_time(state.jobs[key], state.pace.elapsed_s(key))
+        state.progress.say(f"stopped; the same command continues what is in {state.layout.root}")
         raise
 
 
@@ -148,27 +150,29 @@ def _start(state: _State, job: Job) -> None:
     """The process of a job, in a session of its own so that Ctrl-C reaches it once, through us."""
     job.folder.mkdir(parents=True, exist_ok=True)
     (job.folder / MADE_OF).write_text(made_of_text(job), encoding="utf-8")
-    print(f"begins: {job.key}", file=sys.stderr)
+    state.progress.say(f"begins: {job.key}")
     command = [sys.executable, "-m", "coderlplus_lab.study.job", str(state.layout.root), job.key]
     with state.layout.log(job).open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=state.environment, start_new_session=True)
-    state.running[job.key] = process, time.monotonic()
+    state.running[job.key] = process
+    state.pace.begin(job)
 
 
 def _collect(state: _State) -> None:
     """Note the jobs that ended."""
-    for key, (process, began) in list(state.running.items()):
+    for key, process in list(state.running.items()):
         if process.poll() is None:
             continue
         del state.running[key]
-        job, seconds = state.jobs[key], time.monotonic() - began
+        job, seconds = state.jobs[key], state.pace.elapsed_s(key)
         _note_time(job, seconds)
-        if process.returncode == 0 and job.done:
-            state.spent.setdefault(job.kind, []).append(seconds)
-            print(f"done: {key} in {clock(seconds)}", file=sys.stderr)
+        done = process.returncode == 0 and job.done
+        state.pace.end(job, done=done)
+        if done:
+            state.progress.say(f"done: {key} in {clock(seconds)}")
         else:
             state.failed[key] = f"{last_line(state.layout.log(job)).removeprefix('error: ')} (exit code {process.returncode})"
-            print(f"failed: {key}: {state.failed[key]}", file=sys.stderr)
+            state.progress.say(f"failed: {key}: {state.failed[key]}")
 
 
 def _note_time(job: Job, seconds: float) -> None:
@@ -176,20 +180,36 @@ def _note_time(job: Job, seconds: float) -> None:
     write_json(job.folder / WALL, {"seconds": round(seconds + read_json(job.folder / WALL).get("seconds", 0.0), 1)})
 
 
-def _say(state: _State) -> None:
-    done = sum(job.done for job in state.jobs.values())
-    parts = [f"{key}{_steps(state.jobs[key])}" for key in state.running]
-    left = state.left_s()
-    print(
-        f"{done}/{len(state.jobs)} done; {', '.join(parts)}{f'; about {clock(left)} left' if left is not None else ''}", file=sys.stderr, flush=True
-    )
+def _show(state: _State) -> None:
+    shares = {key: 1.0 if key in state.failed else share_of(state.study, job) for key, job in state.jobs.items()}
+    stages: dict[str, float] = {}
+    notes: dict[str, str] = {}
+    for kind, stage in STAGES.items():
+        of_kind = [job for job in state.jobs.values() if job.kind == kind]
+        if not of_kind:
+            continue
+        weights = [state.pace.weight(job) for job in of_kind]
+        stages[stage] = sum(weight * shares[job.key] for job, weight in zip(of_kind, weights, strict=True)) / sum(weights)
+        if any(job.key in state.running for job in of_kind):
+            notes[stage] = ", ".join(note for job in of_kind if job.key in state.running and (note := note_of(state.study, job)))
+    waiting = [job for key, job in state.jobs.items() if shares[key] < 1]
+    state.progress.update(stages, notes, state.pace.left_s(waiting, shares))
 
 
-def _steps(job: Job) -> str:
-    """How far the training of a job is."""
-    path = job.folder / "metrics.jsonl"
-    last = 0
-    with contextlib.suppress(DataError, OSError):
-        if path.exists():
-            last = max((int(line["step"]) for line in json_lines(path)), default=0)
-    return f" step {last}" if last else ""
+def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Ask the processes to save and end; a second Ctrl-C ends them at once."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+    try:
+        for process in processes:
+            process.wait()
+    except KeyboardInterrupt:
+        for process in processes:
+            process.kill()
+
+
+def last_line(path: Path) -> str:
+    """The last line that is not empty."""
+    lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"

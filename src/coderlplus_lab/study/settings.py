@@ -50,6 +50,9 @@ class World(Section):
     test_problems: int = Field(default=800, ge=2)
     taught_questions: int = Field(default=600, ge=1)
     """Questions of a kind that warm starts draw from."""
+    validation_tasks: int | None = Field(default=None, ge=1)
+    test_tasks: int | None = Field(default=None, ge=1)
+    """Held-out alignment tasks on programs of their own; null: one on the reference of each held-out problem, and a question for its test output."""
 
     @field_validator("operations")
     @classmethod

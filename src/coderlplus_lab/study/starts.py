@@ -34,7 +34,7 @@ def make_start(study: Study, layout: Layout, name: str, seed: int) -> None:
     settings = start.taught(seed)
     torch.set_num_threads(1)
     logging.disable_progress_bar()
-    tokenizer = make_tokenizer(PIECES)
+    tokenizer = make_tokenizer(PIECES if start.questions else ())
     shape = {"width": start.width, "layers": start.layers, "heads": start.heads, "kv_heads": start.kv_heads, "mlp": start.mlp}
     model = make_model(tokenizer, seed=seed, family=start.family, **shape).to(device(study))
     run = RunFolder(layout.start(name, seed))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import DataError
-from coderlplus_lab.quickstart.tables import markdown
 from coderlplus_lab.study.plan import MEASURED, Layout
 from coderlplus_lab.study.settings import Measured
 
@@ -106,6 +105,14 @@ def probes_table(results: Results) -> str:
             ]
         )
     return markdown(["", *(arm["label"] for arm in arms.values()), *(row["label"] for row in compared)], rows)
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table with columns of even width."""
+    lines = [list(header), *map(list, rows)]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(header))]
+    texts = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines]
+    return "\n".join([texts[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *texts[1:]])
 
 
 def publish(results: Results, layout: Layout, docs: Path) -> None:

@@ -1,11 +1,10 @@
-"""The printed tables and progress."""
+"""The printed tables."""
 
 from __future__ import annotations
 
-import pytest
-
-from coderlplus_lab.quickstart.progress import Progress
 from coderlplus_lab.quickstart.tables import COLUMNS, seeds_table, summary_table
+
+LABELS = {"warm_start": "Warm start", "grpo": "GRPO", "coderlplus": "CodeRL+"}
 
 
 def summary(start: float, grpo: float, ours: float) -> dict[str, dict[str, object]]:
@@ -17,27 +16,15 @@ def summary(start: float, grpo: float, ours: float) -> dict[str, dict[str, objec
 
 
 def test_one_run_is_printed_with_intervals() -> None:
-    lines = summary_table(summary(0.25, 0.5, 0.45)).splitlines()
+    lines = summary_table(summary(0.25, 0.5, 0.45), LABELS).splitlines()
     assert lines[0].startswith("|            | pass@1 sampled")
     assert "45.0 [43.0, 47.0]" in lines[-1]
     assert "24,960" in lines[-1]
 
 
 def test_seeds_are_printed_with_mean_values_and_paired_differences() -> None:
-    table = seeds_table([summary(0.25, 0.5, 0.45), summary(0.35, 0.5, 0.55)])
+    table = seeds_table([summary(0.25, 0.5, 0.45), summary(0.35, 0.5, 0.55)], LABELS)
     assert "| Warm start" in table
     assert "30.0 (25.0 35.0)" in table
     assert "+0.0 (-5.0 +5.0)" in table
     assert "+20.0 (+20.0 +20.0)" in table
-
-
-def test_progress_tells_stage_share_and_time_left(capsys: pytest.CaptureFixture[str]) -> None:
-    with Progress({"one": 60.0, "two": 120.0}) as progress:
-        progress.begin("one")
-        assert progress.left_s(0.0) == pytest.approx(180.0)
-        progress.end(skipped=True)
-        assert progress.left_s(1.0) == pytest.approx(120.0)
-        progress.begin("two")
-        progress.end()
-        assert progress.left_s(1.0) == 0.0
-    assert "[0:00] one   0%  (3:00 left)" in capsys.readouterr().err

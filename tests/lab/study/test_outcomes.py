@@ -11,7 +11,7 @@ from coderlplus.judge import Judge
 from coderlplus.records import AlignmentTask, CallInput, CallTest, Problem, Target
 from coderlplus.sandbox import Sandbox
 from coderlplus_lab.study import outcomes as module
-from coderlplus_lab.study.outcomes import measure
+from coderlplus_lab.study.outcomes import outcomes
 
 PROBLEMS = [Problem(problem_id=str(n), statement=f"add {n}", tests=(CallTest((1,), 1 + n),), entry_point="f") for n in range(2)]
 TASKS = [
@@ -42,7 +42,7 @@ def scripted(model: Any, tokenizer: Any, conversations: Sequence[Any], *, sample
 def test_numbers_of_a_scripted_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "generate", scripted)
     with Sandbox(workers=1) as sandbox:
-        result = measure(
+        result = outcomes(
             None,  # type: ignore[arg-type]
             None,  # type: ignore[arg-type]
             Judge(sandbox),
@@ -51,11 +51,7 @@ def test_numbers_of_a_scripted_model(monkeypatch: pytest.MonkeyPatch) -> None:
             messages=lambda row: [{"role": "user", "content": row.statement if isinstance(row, Problem) else row.prompt}],
             samples=4,
         )
-    assert result.pass_at_1_greedy.mean == 0.5
-    assert result.pass_at_1_sampled.mean == 0.5  # 3 of 4 on the first problem, 1 of 4 on the second
-    assert result.pass_at_k.mean == 1.0
-    assert result.output_accuracy.mean == 0.5
-    assert result.all_variables_accuracy.mean == 0.25
-    data = result.to_json()
-    assert data["pass_at_4"] == 1.0
-    assert set(data["intervals"]) == {"pass_at_1_sampled", "pass_at_1_greedy", "pass_at_4", "output_accuracy", "all_variables_accuracy"}
+    assert result.greedy_passed == [True, False]
+    assert [sum(group) for group in result.sampled_passed] == [3, 1]
+    assert result.output_right == [True, True, False, False]
+    assert result.all_right == [True, False, False, False]

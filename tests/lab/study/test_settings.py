@@ -9,8 +9,7 @@ import pytest
 import yaml
 
 from coderlplus.errors import ConfigError
-from coderlplus_lab.quickstart.settings import Layout, QuickstartSettings
-from coderlplus_lab.quickstart.stages import arm_config
+from coderlplus_lab.quickstart.run import quickstart_study
 from coderlplus_lab.study.loading import load_study, make_study
 from coderlplus_lab.study.plan import Layout as StudyLayout
 from coderlplus_lab.study.plan import plan
@@ -46,10 +45,9 @@ def test_every_recipe_is_a_study(path: Path) -> None:
 
 
 def test_codeRL_plus_of_the_recipes_is_that_of_the_quick_start() -> None:
-    study, settings = load_study(RECIPES / "main.yaml"), QuickstartSettings()
-    theirs = arm_config(Layout(Path("q")), settings, "coderlplus")
-    ours = study.train_settings("coderlplus")
-    different = {"max_prompt_tokens", "samples_every", "model", "problems", "output", "seed"}
+    theirs = quickstart_study(0).train_settings("coderlplus")
+    ours = load_study(RECIPES / "main.yaml").train_settings("coderlplus")
+    different = {"max_prompt_tokens", "samples_every"}
     for key in (theirs.keys() | ours.keys()) - different:
         assert ours.get(key) == theirs.get(key), key
 

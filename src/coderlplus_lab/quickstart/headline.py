@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from coderlplus.report.folders import is_number, label_of
+from coderlplus.report.folders import is_number
 
 COLUMNS = (
     ("pass_at_1_sampled", "pass@1", "sampled"),
@@ -21,12 +21,12 @@ COLUMNS = (
 Summary = Mapping[str, Mapping[str, Any]]
 
 
-def table(summary: Summary) -> list[dict[str, Any]]:
+def table(summary: Summary, labels: Mapping[str, str]) -> list[dict[str, Any]]:
     """One row a model: its `name`, `label`, `samples`, `minutes` and `cells`, each `{value, low, high}` (shares of 1, `None` where not measured)."""
     return [
         {
             "name": name,
-            "label": label_of(name),
+            "label": labels[name],
             "cells": [cell(numbers, key) for key, _, _ in COLUMNS],
             "samples": number(numbers, "samples"),
             "minutes": None if number(numbers, "seconds") is None else number(numbers, "seconds") / 60,  # type: ignore[operator]
