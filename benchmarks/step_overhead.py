@@ -30,12 +30,13 @@ from rich.console import Console
 from rich.table import Table
 
 from coderlplus.alignment import AlignmentSettings, reference_answer
-from coderlplus.engines.batches import ProblemStream, Row
-from coderlplus.engines.callbacks import Record
+from coderlplus.engines.batches import ProblemStream
 from coderlplus.engines.reward_functions import generation_reward, row
 from coderlplus.engines.run_folder import RunFolder
+from coderlplus.engines.steps import Steps
+from coderlplus.engines.trl.callbacks import Record
 from coderlplus.judge import Judge
-from coderlplus.loop import AlignmentLoop
+from coderlplus.loop import AlignmentLoop, Row
 from coderlplus.records import AlignmentTask, Problem, StdioTest
 from coderlplus.sandbox import Sandbox
 
@@ -228,7 +229,7 @@ def ours(options: argparse.Namespace, model: Path, folder: Path, sandbox: Sandbo
     """The same with CodeRL+: the lines of metrics.jsonl."""
     from transformers import AutoTokenizer
 
-    from coderlplus.engines.trl import CodeRLPlusGRPO
+    from coderlplus.engines.trl.trainer import CodeRLPlusGRPO
 
     written = Written()
 
@@ -246,12 +247,14 @@ def ours(options: argparse.Namespace, model: Path, folder: Path, sandbox: Sandbo
         args=settings(options, folder),
         processing_class=AutoTokenizer.from_pretrained(model),
         callbacks=[record],
-        stream=ProblemStream(problems(options.prompts * 4), 0),
-        loop=AlignmentLoop(AlignmentSettings(alpha=0.6), sandbox, judge, 0),
+        steps=Steps(
+            ProblemStream(problems(options.prompts * 4), 0),
+            AlignmentLoop(AlignmentSettings(alpha=0.6), sandbox, judge, 0),
+            run=run,
+            samples_every=10_000,
+        ),
         judge=judge,
         prompt=lambda row: filled(row.prompt if isinstance(row, AlignmentTask) else row.statement, options.prompt_tokens),
-        run=run,
-        samples_every=10_000,
     )
     record.trainer = trainer
     run.begin("", sandbox.isolation)

@@ -94,6 +94,17 @@ def test_the_table_has_no_circle() -> None:
         assert all(order.index(target) < order.index(name) for target in targets), name
 
 
+ENGINES = LIBRARY / "engines"
+
+
+@pytest.mark.parametrize("path", sorted(ENGINES.rglob("*.py")), ids=name_of)
+def test_engines_are_siblings(path: Path) -> None:
+    """What they share imports neither of them, and neither imports the other."""
+    own = path.relative_to(ENGINES).parts[0]
+    others = {engine for engine in ("trl", "verl") if engine != own}
+    assert not [name for name in imports(path) for engine in others if f"{name}.".startswith(f"coderlplus.engines.{engine}.")]
+
+
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_heavy_libraries_stay_in_their_packages(path: Path) -> None:
     used = {name.split(".")[0] for name in imports(path)} & HEAVY

@@ -115,7 +115,7 @@ class AlignmentLoop:
         `mix/alignment_share`, and `task_age` (mean, in steps) where there were tasks in the batch."""
         mined = self.mine(step, rows, completions, rewards)
         self.add(mined.tasks, [mined.outcomes])
-        return mining_metrics(mined) | batch_metrics(step, rows) | {"buffer/size": float(len(self.buffer))}
+        return mining_metrics(mined) | mix_metrics(step, rows) | {"buffer/size": float(len(self.buffer))}
 
     def state_dict(self) -> dict[str, Any]:
         """Plain JSON for a checkpoint. A loop with the same settings and seed that loads it goes on exactly as this one would."""
@@ -147,7 +147,7 @@ def mining_metrics(mined: Mined) -> dict[str, float]:
     return {"mined": float(len(mined.tasks)), "traced": float(mined.traced)} | counts
 
 
-def batch_metrics(step: int, rows: Sequence[Row]) -> dict[str, float]:
+def mix_metrics(step: int, rows: Sequence[Row]) -> dict[str, float]:
     """The mix of a batch and the age of its tasks in steps."""
     ages = [step - row.step for row in rows if isinstance(row, AlignmentTask)]
     share = {"mix/alignment_share": len(ages) / len(rows)} if rows else {}

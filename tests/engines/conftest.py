@@ -117,7 +117,7 @@ Runs = dict[str, dict[str, Any]]
 def run_jobs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Runs]:
     """`run_jobs(jobs)` does jobs of `processes.py` one after the other, with the settings of a run as `config`: results by name, each with its
     `folder`. Further arguments are environment variables."""
-    from coderlplus.engines.config import make_config
+    from coderlplus.engines.trl.config import make_config
 
     def run(jobs: Mapping[str, Mapping[str, Any]], **environment: str) -> Runs:
         work = tmp_path_factory.mktemp("jobs")

@@ -28,9 +28,9 @@ from torch.distributed.tensor import DTensor
 from trl import GRPOTrainer  # noqa: F401
 from trl.generation.vllm_client import VLLMClient
 
-from coderlplus.engines import saving, train, trl
-from coderlplus.engines.config import load_config
-from coderlplus.engines.trl import CodeRLPlusGRPO
+from coderlplus.engines.trl import saving, train, trainer
+from coderlplus.engines.trl.config import load_config
+from coderlplus.engines.trl.trainer import CodeRLPlusGRPO
 from coderlplus.errors import CodeRLPlusError, SandboxError
 from coderlplus.loop import AlignmentLoop
 from coderlplus.records import Problem
@@ -121,7 +121,7 @@ def fail_on_process_1() -> None:
 
 def hang_on_process_1() -> None:
     """Judging on process 1 never ends, not even at its limit."""
-    trl.GRACE_S = 1.0
+    trainer.GRACE_S = 1.0
     if os.environ["RANK"] == "1":
         AlignmentLoop.reward = lambda *_, **__: time.sleep(3600)  # type: ignore[method-assign, assignment]
 

@@ -15,10 +15,10 @@ import pytest
 import torch
 import yaml
 
-from coderlplus.engines.advantages import reinforce_plus_plus
-from coderlplus.engines.config import load_config
-from coderlplus.engines.train import train
-from coderlplus.engines.trl import CodeRLPlusGRPO, CodeRLPlusRLOO
+from coderlplus.engines.trl.advantages import reinforce_plus_plus
+from coderlplus.engines.trl.config import load_config
+from coderlplus.engines.trl.train import train
+from coderlplus.engines.trl.trainer import CodeRLPlusGRPO, CodeRLPlusRLOO
 from coderlplus.records import CheckTest, Problem, write_jsonl
 
 RECIPES = {path.stem: path for path in (Path(__file__).parents[2] / "recipes" / "algorithms").glob("*.yaml")}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from coderlplus.engines.config import load_config, make_config
+from coderlplus.engines.trl.config import load_config, make_config
 from coderlplus.errors import ConfigError
 
 TEXT = """\

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from coderlplus.alignment import AlignmentSettings
-from coderlplus.engines.batches import Group, ProblemStream, Row, Sample
-from coderlplus.engines.config import make_config
+from coderlplus.engines.batches import Group, ProblemStream, Sample
 from coderlplus.engines.generation import Generation, Round, replacements
-from coderlplus.engines.train import train
-from coderlplus.loop import AlignmentLoop
+from coderlplus.engines.trl.config import make_config
+from coderlplus.engines.trl.train import train
+from coderlplus.loop import AlignmentLoop, Row
 from coderlplus.records import AlignmentTask, Problem, Reward, StdioInput, StdioTest, Target
 
 

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from coderlplus.cli import main
-from coderlplus.engines.config import make_config
-from coderlplus.engines.train import train
+from coderlplus.engines.trl.config import make_config
+from coderlplus.engines.trl.train import train
 from coderlplus.errors import ConfigError
 from coderlplus.judge import Judge
 from coderlplus.problems import read_problems

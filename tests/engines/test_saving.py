@@ -12,9 +12,9 @@ import torch
 from safetensors import SafetensorError
 
 from coderlplus.engines.checkpoints import CHECKSUMS_FILE, read_state, write_state
-from coderlplus.engines.config import make_config
-from coderlplus.engines.train import train
-from coderlplus.engines.trl import CodeRLPlusGRPO
+from coderlplus.engines.trl.config import make_config
+from coderlplus.engines.trl.train import train
+from coderlplus.engines.trl.trainer import CodeRLPlusGRPO
 from coderlplus.errors import DataError
 
 FULL = "/dev/full"

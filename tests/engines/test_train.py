@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from coderlplus.engines.config import make_config
 from coderlplus.engines.run_folder import RunFolder
-from coderlplus.engines.train import train
+from coderlplus.engines.trl.config import make_config
+from coderlplus.engines.trl.train import train
 from coderlplus.records import AlignmentTask, Problem, Reward
 
 STEPS = 6
@@ -184,18 +184,18 @@ def test_ctrl_c_saves_the_step_and_the_run_can_go_on(
 
 
 def test_mining_goes_on_while_the_policy_is_updated(settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from coderlplus.engines.trl import CodeRLPlusGRPO
+    from coderlplus.engines.trl.trainer import CodeRLPlusGRPO
 
     order: list[str] = []
     loss, finish = CodeRLPlusGRPO._compute_loss, CodeRLPlusGRPO.finish_mining
 
     def compute_loss(self: Any, *args: Any) -> Any:
-        order.append("mining" if self._mining is not None else "nothing")
+        order.append("mining" if self.steps.is_mining else "nothing")
         return loss(self, *args)
 
     def finish_mining(self: Any) -> None:
         finish(self)
-        assert self._mining is None
+        assert not self.steps.is_mining
 
     monkeypatch.setattr(CodeRLPlusGRPO, "_compute_loss", compute_loss)
     monkeypatch.setattr(CodeRLPlusGRPO, "finish_mining", finish_mining)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from coderlplus.engines.config import make_config
-from coderlplus.engines.tensors import without_zero_advantage
-from coderlplus.engines.train import train
-from coderlplus.engines.trl import Clock
+from coderlplus.engines.trl.config import make_config
+from coderlplus.engines.trl.tensors import without_zero_advantage
+from coderlplus.engines.trl.train import train
+from coderlplus.engines.trl.trainer import Clock
 from coderlplus.judge import Judge
 from coderlplus.records import Problem, Rollout, Verdict
 
@@ -83,7 +83,7 @@ class FaultyJudge(Judge):
 def test_a_completion_on_which_the_sandbox_failed_is_out_of_its_group(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("coderlplus.engines.train.Judge", FaultyJudge)
+    monkeypatch.setattr("coderlplus.engines.trl.train.Judge", FaultyJudge)
     trl = settings["trl"] | {"max_steps": 2, "save_strategy": "no"}
     run = train(make_config(settings | {"output": str(tmp_path / "run"), "trl": trl}))
     groups = [json.loads(line) for line in (run.path / "samples.jsonl").read_text().splitlines()]

@@ -11,8 +11,8 @@ import pytest
 import torch
 import trl
 
-from coderlplus.engines.saving import Saving
-from coderlplus.engines.trl import AlignmentMixin, CodeRLPlusGRPO, CodeRLPlusRLOO
+from coderlplus.engines.trl.saving import Saving
+from coderlplus.engines.trl.trainer import AlignmentMixin, CodeRLPlusGRPO, CodeRLPlusRLOO
 
 HOOKS = {
     "_get_train_sampler": "(self, dataset)",

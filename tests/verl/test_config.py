@@ -10,8 +10,7 @@ import pytest
 
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.settings_files import overridden_settings
-from coderlplus.engines.verl.config import FOLLOWS, make_verl_config, verl_config
-from coderlplus.engines.verl.settings import plugin_settings
+from coderlplus.engines.verl.config import FOLLOWS, make_verl_config, plugin_settings, verl_config
 from coderlplus.engines.verl.train import interrupted, latest_checkpoint, train
 from coderlplus.errors import ConfigError, DataError
 
@@ -64,7 +63,7 @@ def test_bad_settings_are_named(changes: dict[str, Any], message: str) -> None:
     ("section", "message"),
     [
         ({"aligment": {}}, "did you mean 'alignment'"),
-        ({"alignment": {"alpah": 0.5}}, "did you mean 'alpha'"),
+        ({"alignment": {"alpah": 0.5}}, "did you mean 'alignment.alpha'"),
         ({"sandbox": {"workers": 0}}, "workers"),
         ({"prompt_template": "{question}"}, "unknown field"),
     ],

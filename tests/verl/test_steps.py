@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from coderlplus.alignment.settings import AlignmentSettings
 from coderlplus.engines.batches import ProblemStream
+from coderlplus.engines.verl.fetching import FetchedSteps
 from coderlplus.engines.verl.rows import Place, Scored, row_fields, row_of
-from coderlplus.engines.verl.steps import Steps
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop
@@ -34,12 +34,12 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def make_steps(sandbox: Sandbox, **changes: Any) -> Steps:
+def make_steps(sandbox: Sandbox, **changes: Any) -> FetchedSteps:
     loop = AlignmentLoop(AlignmentSettings(alpha=0.5, **changes), sandbox, Judge(sandbox), seed=3)
-    return Steps(ProblemStream(PROBLEMS, 3), loop, BATCH)
+    return FetchedSteps(ProblemStream(PROBLEMS, 3), loop, BATCH)
 
 
-def go(steps: Steps, *, piece: int = BATCH) -> list[tuple[Any, Place]]:
+def go(steps: FetchedSteps, *, piece: int = BATCH) -> list[tuple[Any, Place]]:
     """One step: the rows of its batch, fetched in pieces; the completions depend on step, group and sample alone, and come in any order."""
     rows = [row for _ in range(BATCH // piece) for row in steps.fetch(piece)]
     scored = [score(steps, row, place, sample) for row, place in rows for sample in range(GROUP)]
@@ -49,7 +49,7 @@ def go(steps: Steps, *, piece: int = BATCH) -> list[tuple[Any, Place]]:
     return rows
 
 
-def score(steps: Steps, row: Any, place: Place, sample: int) -> Scored:
+def score(steps: FetchedSteps, row: Any, place: Place, sample: int) -> Scored:
     assert steps.loop is not None
     text = PROGRAMS[(7 * place.step + 3 * place.number + sample) % len(PROGRAMS)]
     (reward,) = steps.loop.reward([row], [text], rollout_ids=[f"{place.step}-{place.number}-{sample}"])

@@ -30,7 +30,7 @@ from verl.utils.tracking import Tracking
 
 from coderlplus.engines.verl import hooks, train
 from coderlplus.engines.verl.config import make_verl_config
-from coderlplus.engines.verl.steps import Steps
+from coderlplus.engines.verl.fetching import FetchedSteps
 
 RATE = 0.5
 
@@ -78,7 +78,7 @@ class Trainer(PPOTrainerSync):
     def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
         names = ["advantages", "responses", "rm_scores", "uid", "extra_info", "reward_model"]
         fields = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=names)
-        steps: Steps = hooks.current["steps"]
+        steps: FetchedSteps = hooks.current["steps"]
         options = ray.get(self.client.policy.all_options.remote())
         worker = self.actor_rollout_wg
         before = {kind: list(logits) for kind, logits in worker.logits.items()}
@@ -130,12 +130,12 @@ def run_here(job: dict[str, Any], composed: Any) -> None:
 def kill_at(step: int, at: str) -> None:
     """Have this process kill itself the first time that it does something in a step, or later."""
     owner, name = {
-        "fetch": (Steps, "fetch"),
-        "finish": (Steps, "finish"),
-        "mine": (Steps, "finish_mining"),
+        "fetch": (FetchedSteps, "fetch"),
+        "finish": (FetchedSteps, "finish"),
+        "mine": (FetchedSteps, "finish_mining"),
         "update": (Trainer, "_update_actor"),
         "save": (Trainer, "_save_checkpoint"),
-        "state": (Steps, "state_dict"),
+        "state": (FetchedSteps, "state_dict"),
         "log": (Tracking, "log"),
     }[at]
     original = getattr(owner, name)

@@ -20,15 +20,15 @@ def train(
 
     On several processes: torchrun --nproc_per_node N --no-python coderlplus train …; with a `verl` section it runs on verl, which starts its own.
     """
-    from coderlplus.engines.config import make_config
     from coderlplus.engines.settings_files import overridden_settings
+    from coderlplus.engines.trl.config import make_config
 
     settings, where = overridden_settings(config, overrides or ())
     if "verl" in settings:
         _train_on_verl(settings, where, resume)
         return
-    from coderlplus.engines.processes import rank
-    from coderlplus.engines.train import train as run
+    from coderlplus.engines.trl.processes import rank
+    from coderlplus.engines.trl.train import train as run
 
     here = rank()
     try:

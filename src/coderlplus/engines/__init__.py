@@ -1,6 +1,7 @@
-"""Training engines: thin adapters between the `AlignmentLoop` and a trainer (TRL), and the configuration and folder of a run.
+"""Training engines: thin adapters between the `AlignmentLoop` and a trainer, side by side in `trl` and `verl`.
 
-`config` reads the YAML of a run, `arguments` makes TRL's of it, `run_folder` and `checkpoints` keep what a run writes, `train` puts a run together;
-`trl` holds the trainers and their six hooks (two of them in `saving`), `generation` and `batches` what they decide, without tensors. torch and trl
-are imported only by `trl`, `saving`, `tensors`, `callbacks` and inside functions. `reward_functions` is for TRL scripts that use no trainer of ours.
+Neither imports the other. What they share is here, without trainer and tensors: `config` and `settings_files` read the
+YAML of a run, `run_folder` and `checkpoints` keep what it writes, `steps` is one step of CodeRL+, with `batches` and
+`generation` for what is in it and `background` for work that goes on meanwhile. `prompts` words a problem, `models`
+loads what a run starts from. `reward_functions` is for TRL scripts that use no trainer of ours.
 """

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from coderlplus.errors import ConfigError
+from coderlplus.loop import Row, mix_metrics
 from coderlplus.records import AlignmentTask, Problem, Reward
-
-Row = Problem | AlignmentTask
 
 
 class ProblemStream:
@@ -102,10 +101,7 @@ def batch_metrics(groups: Sequence[Group], step: int, kinds: Collection[str] = (
     `task_age` is in optimisation steps since the failed rollout. With several `kinds` of alignment tasks each of them has its metrics besides, under
     its own name.
     """
-    tasks = [group.row for group in groups if isinstance(group.row, AlignmentTask)]
-    metrics = {"mix/alignment_share": len(tasks) / len(groups)}
-    if tasks:
-        metrics["task_age"] = _mean(step - task.step for task in tasks)
+    metrics = mix_metrics(step, [group.row for group in groups])
     sides = {side: [group for group in groups if group.side == side] for side in ("alignment", "generation")}
     if len(kinds) > 1:
         for kind in kinds:

@@ -1,37 +1,33 @@
-"""The configuration of a run, checked before anything heavy is loaded; `engines.settings_files` reads it.
+"""The configuration of a run, as far as all engines have it, checked before anything heavy is loaded; `engines.settings_files` reads it, and
+`engines.trl.config` and `engines.verl.config` have what differs.
 
-The `trl:` section is handed to TRL's `GRPOConfig` (`RLOOConfig` for RLOO) unchanged, and `lora:` to peft's `LoraConfig`; this module knows only their
-field names, so that a misspelt key names the nearest right one. Relative paths are relative to the working directory, that of a `base:` to its file.
+Relative paths are relative to the working directory, that of a `base:` to its file.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
 import string
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_serializer, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
 
 from coderlplus.alignment.settings import AlignmentSettings
-from coderlplus.engines.settings_files import overridden_settings
+from coderlplus.engines.prompts import conversation, user_message
 from coderlplus.errors import ConfigError
+from coderlplus.loop import Row
+from coderlplus.records import AlignmentTask
 
 PROMPT_FIELDS = ("statement", "starter_code", "entry_point", "setup_code")
 """What a `prompt_template` may name in braces: fields of a `Problem`."""
 
-OWN_TRL_KEYS = {"output_dir": "output", "seed": "seed", "data_seed": "seed"}
-"""Fields of TRL's configuration that follow from settings of the run."""
-
-LIBRARY = {"trl": "TRL's configuration", "lora": "peft's LoraConfig"}
-"""Whose settings a section holds."""
-
-Algorithm = Literal["grpo", "rloo", "reinforce_plus_plus"]
-Config = TypeVar("Config", bound="CommonConfig")
+Config = TypeVar("Config", bound="StepConfig")
+Where = Callable[[str], str]
+"""Says for a dotted key where it was written, for messages."""
 
 
 class SandboxConfig(BaseModel):
@@ -46,58 +42,11 @@ class SandboxConfig(BaseModel):
     judged by then has no reward, as where the sandbox failed; what is not traced makes no task."""
 
 
-class EvalConfig(BaseModel):
-    """Benchmarks during training, asked as `coderlplus eval` asks them (`engines.benchmarks`)."""
+class StepConfig(BaseModel):
+    """What a step of CodeRL+ needs to know on every engine."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    benchmarks: tuple[str, ...]
-    """Names of benchmarks and files of problems (.jsonl): a list, or with commas between."""
-    every: int = Field(default=50, ge=1)
-    """Optimisation steps between two evaluations; there is one before the first step and one after the last."""
-    limit: int | None = Field(default=None, ge=1)
-    """Questions of each benchmark, at most: as many, at equal distances in the order of the set, each time the same. `None` is all."""
-    data_dir: Path | None = None
-    """Folder with the benchmarks' files; `None` is the hub."""
-    temperature: float = Field(default=0.0, ge=0)
-    """0 is greedy."""
-    n_samples: int = Field(default=1, ge=1)
-    """Samples for each question; more than one needs a temperature."""
-    max_tokens: int = Field(default=4096, ge=1)
-    """New tokens of a completion, at most."""
-    release: str = "release_v4"
-    """Of LiveCodeBench."""
-    start_date: str | None = None
-    """First contest day, like 2023-05-01, for LiveCodeBench."""
-    end_date: str | None = None
-    """Last contest day."""
-
-    @field_validator("benchmarks", mode="before")
-    @classmethod
-    def _names(cls, value: Any) -> Any:
-        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
-
-    @field_validator("n_samples")
-    @classmethod
-    def _not_greedy_several_times(cls, value: int, info: ValidationInfo) -> int:
-        if value > 1 and info.data.get("temperature") == 0:
-            raise ConfigError(f"greedy decoding gives one completion, not {value}; set eval.temperature above 0")
-        return value
-
-
-class CommonConfig(BaseModel):
-    """What a run has on every engine."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model: str
-    """A folder or a name on the Hugging Face hub: a causal language model with a tokenizer that has a chat template."""
-    problems: tuple[Path, ...]
-    """One path or several: problems as JSONL, or another format that `coderlplus.problems` knows."""
-    output: Path
-    """The run folder."""
-    seed: int = 0
-    """Of everything random: batches, tasks, sampling."""
     system_prompt: str | None = None
     """System message before every prompt."""
     prompt_template: str | None = None
@@ -107,11 +56,6 @@ class CommonConfig(BaseModel):
     alignment: AlignmentSettings | None = AlignmentSettings()
     """Execution semantics alignment; `off` (or `alpha: 1.0`) is plain RLVR."""
     sandbox: SandboxConfig = SandboxConfig()
-
-    @field_validator("problems", mode="before")
-    @classmethod
-    def _one_or_several(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str | Path) else value
 
     @field_validator("alignment", mode="before")
     @classmethod
@@ -126,6 +70,29 @@ class CommonConfig(BaseModel):
     @field_serializer("alignment")
     def _alignment_or_off(self, value: AlignmentSettings | None) -> Any:
         return False if value is None else dataclasses.asdict(value)
+
+    def messages(self, row: Row) -> list[dict[str, str]]:
+        """The chat messages of a row."""
+        content = row.prompt if isinstance(row, AlignmentTask) else user_message(row, self.prompt_template)
+        return conversation(content, self.system_prompt)
+
+
+class CommonConfig(StepConfig):
+    """What a run has on every engine."""
+
+    model: str
+    """A folder or a name on the Hugging Face hub: a causal language model with a tokenizer that has a chat template."""
+    problems: tuple[Path, ...]
+    """One path or several: problems as JSONL, or another format that `coderlplus.problems` knows."""
+    output: Path
+    """The run folder."""
+    seed: int = 0
+    """Of everything random: batches, tasks, sampling."""
+
+    @field_validator("problems", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | Path) else value
 
     def to_yaml(self) -> str:
         """The YAML text from which an equal configuration is made."""
@@ -151,55 +118,30 @@ def known_template(value: str | None) -> str | None:
     return value
 
 
-class RunConfig(CommonConfig):
-    """A training run on TRL. Every field is a top-level key of the YAML file."""
-
-    algorithm: Algorithm = "grpo"
-    """`grpo`: TRL's `GRPOTrainer` with all its losses (GRPO, Dr. GRPO, DAPO, CISPO, GSPO, … by settings under `trl`). `rloo`: its `RLOOTrainer`.
-    `reinforce_plus_plus`: the `GRPOTrainer` with the advantages of REINFORCE++ (`engines.advantages`)."""
-    dynamic_sampling_rounds: int = Field(default=0, ge=0)
-    """DAPO's dynamic sampling: groups in which all rewards are equal are replaced by further ones, in at most so many rounds of generation."""
-    lora: dict[str, Any] | None = None
-    """Arguments of peft's `LoraConfig`: only low-rank adapters are trained. `None` trains all weights."""
-    threads: int | None = Field(default=None, ge=1)
-    """CPU threads of torch; `None` leaves torch's choice. The same run on another number of threads differs in the last digits."""
-    max_prompt_tokens: int | None = Field(default=None, ge=1)
-    """Problems and alignment tasks with longer prompts are left out, and counted."""
-    skip_zero_advantage: bool = False
-    """Leave completions out of the update whose advantage is 0. The gradient is the same, the step shorter; only without KL and entropy terms."""
-    eval: EvalConfig | None = None
-    """Benchmarks at intervals."""
-    trl: dict[str, Any] = Field(default_factory=dict)
-    """Arguments of TRL's `GRPOConfig`, or `RLOOConfig`."""
-
-    @field_validator("lora", mode="before")
-    @classmethod
-    def _no_lora(cls, value: Any) -> Any:
-        return None if value is False else value
-
-
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read a run's YAML file; `overrides` are `key=value` with dotted keys (`trl.learning_rate=1e-5`, `alignment=off`), values in YAML.
-
-    A file may begin with `base: other.yaml`: it then holds what differs from that file. Raises `ConfigError`, naming file, line and the nearest right
-    key.
-    """
-    return make_config(*overridden_settings(path, overrides))
-
-
-def make_config(data: Mapping[str, Any], where: Callable[[str], str] = lambda key: "configuration") -> RunConfig:
-    """The configuration in a mapping; `where` says for a dotted key where it was written, for messages. Raises `ConfigError`.
-
-    >>> make_config({"model": "m", "problems": "p.jsonl", "output": "runs/a", "alpha": 0.5})
-    Traceback (most recent call last):
-    coderlplus.errors.ConfigError: configuration: unknown setting 'alpha'; did you mean 'alignment.alpha'?
-    """
-    return checked_config(RunConfig, data, where)
-
-
-def checked_config(kind: type[Config], data: Mapping[str, Any], where: Callable[[str], str]) -> Config:
-    """`make_config` for the configuration of any engine."""
-    _check_keys(data, where, kind)
+def checked_config(
+    kind: type[Config],
+    data: Mapping[str, Any],
+    where: Where,
+    *,
+    sections: Mapping[str, Collection[str]] | None = None,
+    elsewhere: Callable[[str], str | None] = lambda name: None,
+) -> Config:
+    """The configuration of an engine in a mapping. `sections` names the settings of those that it alone has, `elsewhere` says of a name at the top
+    level where it belongs, if it is none of ours. Raises `ConfigError`, naming the nearest right key."""
+    shared: dict[str, Collection[str]] = {
+        "": set(kind.model_fields),
+        "alignment": {field.name for field in dataclasses.fields(AlignmentSettings)},
+        "sandbox": set(SandboxConfig.model_fields),
+    }
+    for section, names in (shared | dict(sections or {})).items():
+        part = data.get(section) if section else data
+        for name in part if isinstance(part, Mapping) else ():
+            if name not in names:
+                key = f"{section}.{name}" if section else str(name)
+                other = next((f"{one}.{name}" if one else name for one in shared if one != section and name in shared[one]), None)
+                close = difflib.get_close_matches(str(name), list(names))
+                hint = f"did you mean '{other}'?" if other else (not close and elsewhere(str(name))) or nearest(str(name), section, names)
+                raise ConfigError(f"{where(key)}: unknown setting {key!r}; {hint}")
     try:
         return kind(**data)
     except ConfigError:
@@ -214,77 +156,12 @@ def checked_config(kind: type[Config], data: Mapping[str, Any], where: Callable[
         raise ConfigError(f"{where(key)}: {key}: {reason}") from error
 
 
-@functools.cache
-def trl_fields(algorithm: str = "grpo") -> frozenset[str]:
-    """The names of TRL's settings for an algorithm (imports trl)."""
-    from trl import GRPOConfig, RLOOConfig
-
-    config = RLOOConfig if algorithm == "rloo" else GRPOConfig
-    return frozenset(field.name for field in dataclasses.fields(config) if field.init)
-
-
-def lora_fields() -> frozenset[str]:
-    """The names of peft's settings of LoRA. Raises `ConfigError` without peft."""
-    try:
-        from peft import LoraConfig
-    except ImportError as error:
-        raise ConfigError("lora needs the library peft, which cannot be imported; install coderlplus[trl]") from error
-    return frozenset(field.name for field in dataclasses.fields(LoraConfig) if field.init)
-
-
-def _check_keys(data: Mapping[str, Any], where: Callable[[str], str], kind: type[CommonConfig]) -> None:
-    sections = {
-        "": set(kind.model_fields),
-        "alignment": {field.name for field in dataclasses.fields(AlignmentSettings)},
-        "sandbox": set(SandboxConfig.model_fields),
-        "eval": set(EvalConfig.model_fields),
-    }
-    for section, names in sections.items():
-        part = data if not section else data.get(section)
-        if not isinstance(part, Mapping):
-            continue
-        for name in part:
-            if name not in names:
-                key = f"{section}.{name}" if section else str(name)
-                raise ConfigError(f"{where(key)}: unknown setting {key!r}; {_hint(str(name), section, sections, kind)}")
-    algorithm = str(data.get("algorithm", "grpo"))
-    for section in ("trl", "lora"):
-        part = data.get(section)
-        if not isinstance(part, Mapping) or not part:
-            continue
-        fields = trl_fields(algorithm) if section == "trl" else lora_fields()
-        for name in part:
-            key = f"{section}.{name}"
-            if section == "trl" and name in OWN_TRL_KEYS:
-                raise ConfigError(f"{where(key)}: {key!r} follows from the run; set {OWN_TRL_KEYS[name]!r} at the top level instead")
-            if name not in fields:
-                raise ConfigError(f"{where(key)}: unknown setting {key!r}; {_unknown(str(name), section, fields, algorithm)}")
-
-
-def _unknown(name: str, section: str, fields: Collection[str], algorithm: str) -> str:
-    if section == "trl" and algorithm == "rloo" and name in trl_fields("grpo"):
-        return "TRL has it for GRPO and not for RLOO"
-    if section == "trl" and algorithm != "rloo" and name in trl_fields("rloo"):
-        return "TRL has it for RLOO (algorithm: rloo) alone"
-    return _nearest(name, section, fields)
-
-
-def _hint(name: str, section: str, sections: Mapping[str, Collection[str]], kind: type[CommonConfig]) -> str:
-    """Where a misplaced or misspelt key belongs."""
-    for other, names in sections.items():
-        if other not in (section, "eval") and name in names:
-            return f"did you mean '{f'{other}.{name}' if other else name}'?"
-    if kind is RunConfig and not difflib.get_close_matches(name, list(sections[section])) and name in trl_fields():
-        return f"it is TRL's: did you mean 'trl.{name}'?"
-    return _nearest(name, section, sections[section])
-
-
-def _nearest(name: str, section: str, names: Collection[str]) -> str:
-    prefix = f"{section}." if section else ""
+def nearest(name: str, section: str, names: Collection[str], library: str = "") -> str:
+    """The nearest right name in a section, or all of them; of many, that the documentation of the `library` has them."""
     close = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
     if close:
-        return f"did you mean '{prefix}{close[0]}'?"
-    return f"the settings there are {', '.join(sorted(names))}" if len(names) < 30 else f"see the documentation of {LIBRARY[section]}"
+        return f"did you mean '{f'{section}.' if section else ''}{close[0]}'?"
+    return f"the settings there are {', '.join(sorted(names))}" if len(names) < 30 or not library else f"see the documentation of {library}"
 
 
 def plain(message: str) -> str:

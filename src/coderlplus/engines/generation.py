@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coderlplus.engines.background import Background
-from coderlplus.engines.batches import Group, Row, Sample, is_idle
-from coderlplus.loop import AlignmentLoop
+from coderlplus.engines.batches import Group, Sample, is_idle
+from coderlplus.loop import AlignmentLoop, Row
 from coderlplus.records import AlignmentTask, Problem, Reward
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from coderlplus.engines.config import make_config
 from coderlplus.engines.prompts import conversation, user_message
-from coderlplus.engines.train import train
+from coderlplus.engines.trl.config import make_config
+from coderlplus.engines.trl.train import train
 from coderlplus.errors import DataError
 from coderlplus.judge import Judge
 from coderlplus.records import Problem, read_jsonl

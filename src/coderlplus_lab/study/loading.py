@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from coderlplus.engines.config import RunConfig, make_config
 from coderlplus.engines.settings_files import read_settings
+from coderlplus.engines.trl.config import RunConfig, make_config
 from coderlplus.errors import ConfigError
 from coderlplus_lab.study.settings import FOLLOWS, Arm, Measure, Probe, ProblemFiles, Sampling, Search, Start, Study, World, near
 

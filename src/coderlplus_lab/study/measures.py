@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from coderlplus.engines.models import load_tokenizer
 from coderlplus.engines.prompts import conversation, user_message
-from coderlplus.engines.train import load_tokenizer
 from coderlplus.evaluation.metrics import mean, pass_at_k
 from coderlplus.judge import Judge
 from coderlplus.programs import extract_program

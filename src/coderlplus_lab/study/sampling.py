@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.alignment import AlignmentSettings, JudgedRollout, mine
+from coderlplus.engines.models import load_tokenizer
 from coderlplus.engines.prompts import conversation, user_message
 from coderlplus.engines.settings_files import over
-from coderlplus.engines.train import load_tokenizer
 from coderlplus.evaluation.generate import generate
 from coderlplus.judge import Judge
 from coderlplus.records import AlignmentTask, Problem, Rollout, read_jsonl, write_jsonl

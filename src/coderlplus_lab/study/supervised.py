@@ -12,10 +12,10 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from coderlplus.engines.callbacks import StopOnSignal, own_random_numbers
 from coderlplus.engines.checkpoints import checkpoint_step, write_checksums, write_state
+from coderlplus.engines.models import load_tokenizer
 from coderlplus.engines.run_folder import RunFolder
-from coderlplus.engines.train import load_tokenizer
+from coderlplus.engines.trl.callbacks import StopOnSignal, own_random_numbers
 from coderlplus.errors import ConfigError
 from coderlplus.evaluation.generate import token_ids
 from coderlplus_lab.study.settings import Supervised

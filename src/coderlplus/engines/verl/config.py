@@ -7,14 +7,15 @@ section are checked against verl's defaults, so that a misspelt one names the ne
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from pydantic import field_validator
 
-from coderlplus.engines.config import CommonConfig, checked_config
+from coderlplus.engines.config import CommonConfig, StepConfig, Where, checked_config
 from coderlplus.errors import ConfigError
 
 VERSION = "0.9.1"
@@ -58,7 +59,30 @@ class VerlConfig(CommonConfig):
         return (value,) if isinstance(value, str | Path) else value or ()
 
 
-def make_verl_config(data: Mapping[str, Any], where: Callable[[str], str] = lambda key: "configuration") -> VerlConfig:
+class PluginSettings(StepConfig):
+    """What the hooks are told: the section `data.coderlplus` of verl's configuration, in which all may be left out. `sandbox.workers` counts the
+    programs that run at the same time on each node."""
+
+    output: Path | None = None
+    """The run folder for metrics.jsonl and samples.jsonl; `None` writes neither."""
+
+
+def plugin_settings(data: Mapping[str, Any] | None) -> PluginSettings:
+    """The settings in a plain mapping. Raises `ConfigError` for a key that does not exist, naming the nearest, or a bad value.
+
+    >>> plugin_settings({"aligment": {"alpha": 0.5}})
+    Traceback (most recent call last):
+    coderlplus.errors.ConfigError: data.coderlplus: unknown setting 'aligment'; did you mean 'alignment'?
+    """
+    return checked_config(PluginSettings, data or {}, lambda key: "data.coderlplus")
+
+
+def workers_for(settings: PluginSettings, sharing: int) -> int:
+    """Programs that one of `sharing` sandboxes of a node may run at the same time."""
+    return max(1, (settings.sandbox.workers or len(os.sched_getaffinity(0))) // max(1, sharing))
+
+
+def make_verl_config(data: Mapping[str, Any], where: Where = lambda key: "configuration") -> VerlConfig:
     """The configuration in a mapping; `where` says for a dotted key where it was written. Raises `ConfigError`; without verl, keys of the `verl`
     section are checked only against what follows from the run."""
     section = data.get("verl")
@@ -129,7 +153,7 @@ def _our_defaults(config: VerlConfig) -> dict[str, Any]:
 def _own(config: VerlConfig, checkpoint: Path | None) -> dict[str, Any]:
     """What follows from the run. Paths are absolute, for the processes of a cluster start elsewhere."""
     output = config.output.absolute()
-    shared = config.model_dump(mode="json", include={"alignment", "sandbox", "system_prompt", "prompt_template", "samples_every"})
+    shared = config.model_dump(mode="json", include=set(StepConfig.model_fields))
     own: dict[str, Any] = {
         "data": {
             "train_files": [str(path.absolute()) for path in config.problems],
@@ -159,7 +183,7 @@ def _own(config: VerlConfig, checkpoint: Path | None) -> dict[str, Any]:
     return own
 
 
-def _check_keys(section: Mapping[str, Any], defaults: Any, where: Callable[[str], str]) -> None:
+def _check_keys(section: Mapping[str, Any], defaults: Any, where: Where) -> None:
     from omegaconf import OmegaConf
 
     known: Any = OmegaConf.to_container(defaults, resolve=False)

@@ -32,12 +32,12 @@ from coderlplus.alignment import score_answer
 from coderlplus.engines.batches import ProblemStream
 from coderlplus.engines.prompts import conversation, user_message
 from coderlplus.engines.run_folder import RunFolder
-from coderlplus.engines.verl.rows import SCORED, Place, Row, Scored, row_fields, row_of
-from coderlplus.engines.verl.settings import PluginSettings, plugin_settings, workers_for
-from coderlplus.engines.verl.steps import Steps, sample_name
+from coderlplus.engines.verl.config import PluginSettings, plugin_settings, workers_for
+from coderlplus.engines.verl.fetching import FetchedSteps, sample_name
+from coderlplus.engines.verl.rows import SCORED, Place, Scored, row_fields, row_of
 from coderlplus.errors import ConfigError, DataError, SandboxError
 from coderlplus.judge import Judge
-from coderlplus.loop import AlignmentLoop
+from coderlplus.loop import AlignmentLoop, Row
 from coderlplus.problems import read_problems
 from coderlplus.programs import extract_program
 from coderlplus.records import AlignmentTask, Problem, Reward, Rollout
@@ -45,7 +45,7 @@ from coderlplus.rewards import generation_reward
 from coderlplus.sandbox import Sandbox
 from verl import DataProto
 
-current: dict[str, Steps] = {}
+current: dict[str, FetchedSteps] = {}
 """The `"steps"` of the training data set of this process, once there is one."""
 
 
@@ -73,7 +73,7 @@ class CodeRLPlusDataset(RLHFDataset):  # type: ignore[misc]
             print(f"{len(problems) - len(fitting)} of {len(problems)} problems left out: prompts over {self.max_prompt_length} tokens")
         self.dataframe = fitting[: self.max_samples] if self.max_samples > 0 else fitting
 
-    def _make_steps(self) -> Steps:
+    def _make_steps(self) -> FetchedSteps:
         if self.config.dataloader_num_workers != 0:
             workers = self.config.dataloader_num_workers
             raise ConfigError(f"data.dataloader_num_workers must be 0, not {workers}: a batch is composed at the moment it is fetched")
@@ -84,7 +84,7 @@ class CodeRLPlusDataset(RLHFDataset):  # type: ignore[misc]
             loop = AlignmentLoop(settings.alignment, self._sandbox, Judge(self._sandbox), seed, prompt_fits=self._fits)
         if settings.output:
             settings.output.mkdir(parents=True, exist_ok=True)
-        current["steps"] = Steps(
+        current["steps"] = FetchedSteps(
             ProblemStream(self.dataframe, seed),
             loop,
             int(self.config.train_batch_size),
@@ -96,7 +96,7 @@ class CodeRLPlusDataset(RLHFDataset):  # type: ignore[misc]
         return current["steps"]
 
     def __len__(self) -> int:
-        return self.steps.batches_a_pass * self.steps.batch_size if self.steps else len(self.dataframe)
+        return self.steps.batches_a_pass(self.steps.batch_size) * self.steps.batch_size if self.steps else len(self.dataframe)
 
     def __getitem__(self, item: int) -> dict[str, Any]:
         return self.__getitems__([item])[0]
@@ -303,7 +303,7 @@ def _problems(files: Any) -> dict[str, Problem]:
     return problems
 
 
-def _steps() -> Steps:
+def _steps() -> FetchedSteps:
     if "steps" not in current:
         raise ConfigError("the training data set is not CodeRLPlusDataset: set data.custom_cls (see docs/verl.md)")
     return current["steps"]

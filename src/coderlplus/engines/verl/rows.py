@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from coderlplus.errors import ConfigError
+from coderlplus.loop import Row
 from coderlplus.records import AlignmentTask, Problem, Reward
 
 SCORED = "coderlplus"
 """The key of a completion's extra information under which its `Scored` travels."""
-
-Row = Problem | AlignmentTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

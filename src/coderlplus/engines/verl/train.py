@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 
 from coderlplus.engines.checkpoints import newest_whole
+from coderlplus.engines.models import load_tokenizer, model_name
 from coderlplus.engines.run_folder import RunFolder
-from coderlplus.engines.train import load_tokenizer, model_name
 from coderlplus.engines.verl.config import VERSION, VerlConfig, installed_version, verl_config
 from coderlplus.errors import CodeRLPlusError, ConfigError, DataError
 from coderlplus.problems import read_problems

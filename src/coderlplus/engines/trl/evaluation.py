@@ -11,8 +11,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from coderlplus.engines.config import EvalConfig
 from coderlplus.engines.prompts import user_message
+from coderlplus.engines.trl.config import EvalConfig
 from coderlplus.errors import DataError
 from coderlplus.evaluation.asking import asked_for
 from coderlplus.evaluation.backends import Sampling

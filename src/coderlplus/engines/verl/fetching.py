@@ -1,4 +1,4 @@
-"""What is in the batches of a verl run, step by step: composed when they are fetched, mined when they are sampled. No verl and no tensors here.
+"""What verl fetches, prompt by prompt: the batch of a step, and replacements for groups that it filters out. No verl and no tensors here.
 
 A step has `batch_size` groups. They are composed together at the first fetch of the step, from the failures of the steps before; what is fetched
 beyond them replaces groups that verl filtered out (DAPO), a problem for a problem and a task for a task. `finish` ends the step: its completions are
@@ -10,50 +10,34 @@ from __future__ import annotations
 
 import gzip
 import json
-import sys
-import time
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from coderlplus.alignment.mining import Mined
-from coderlplus.engines.background import Background
-from coderlplus.engines.batches import Group, ProblemStream, Sample, batch_metrics
-from coderlplus.engines.generation import Generation, Round, rollout_id, sample_lines
-from coderlplus.engines.run_folder import RunFolder
-from coderlplus.engines.verl.rows import Place, Row, Scored
+from coderlplus.engines.batches import Group, ProblemStream, Sample
+from coderlplus.engines.generation import Generation, Round, rollout_id
+from coderlplus.engines.steps import Steps
+from coderlplus.engines.verl.rows import Place, Scored
 from coderlplus.errors import ConfigError, DataError
-from coderlplus.loop import AlignmentLoop, mining_metrics
+from coderlplus.loop import AlignmentLoop, Row
 from coderlplus.records import AlignmentTask, Problem
 
 NO_REPLAY_BUFFER = "the batch of step {step} never reached CodeRLPlusReplayBuffer: set trainer.v1.sampler.custom_sampler (see docs/verl.md)"
 GENERATION = "generation"
 
 
-class Steps:
-    """The one place of a run that knows its step, its buffer and its place in the problems.
+class FetchedSteps(Steps):
+    """The one place of a run that knows its step, its buffer and its place in the problems; `how` is what `Steps` takes besides.
 
-    `loop` is `None` for plain RLVR; `prompt_text` gives the prompt of a row as the model reads it, for `run`, the folder that metrics and samples are
-    written to (`None`: they are not written). `may_refill` says that a replay buffer filters groups out, so that a step may fetch more than its
-    batch.
+    Metrics are written to `run` too. `may_refill` says that a replay buffer filters groups out, so that a step may fetch more than its batch.
     """
 
-    def __init__(
-        self,
-        stream: ProblemStream,
-        loop: AlignmentLoop | None,
-        batch_size: int,
-        *,
-        max_wait_s: float = 600.0,
-        run: RunFolder | None = None,
-        samples_every: int = 10,
-        prompt_text: Callable[[Row], str] = lambda row: "",
-    ) -> None:
-        self.stream, self.loop, self.batch_size = stream, loop, batch_size
+    def __init__(self, stream: ProblemStream, loop: AlignmentLoop | None, batch_size: int, **how: Any) -> None:
+        super().__init__(stream, loop, **how)
+        self.batch_size = batch_size
         self.step = 0
         self.may_refill = False
-        self._max_wait_s, self._run, self._samples_every, self._prompt_text = max_wait_s, run, samples_every, prompt_text
         self._rows: list[Row] = []
         """Of the step in work: the batch as composed, then replacements."""
         self._fetched = 0
@@ -61,15 +45,7 @@ class Steps:
         self._wanted: list[str] = []
         """Kinds of groups to replace."""
         self._scored: dict[int, list[Scored]] = defaultdict(list)
-        self._mining: Background[Mined] | None = None
         self._mined: dict[str, float] = {}
-        self._completions = 0
-
-    @property
-    def batches_a_pass(self) -> int:
-        """Batches that take every problem once, when the buffer is full."""
-        code = max(1, self.batch_size - len(self.loop.alignment_groups(self.batch_size))) if self.loop else self.batch_size
-        return -(-len(self.stream.problems) // code)
 
     def fetch(self, count: int) -> list[tuple[Row, Place]]:
         """The next `count` prompts. Raises `ConfigError` where the hooks are not all in place, or the problems do not fill a batch."""
@@ -119,10 +95,8 @@ class Steps:
         groups = {number: self._group(number) for number in sorted(self._scored)}
         size = max((len(group.samples) for group in groups.values()), default=0)
         inside = [groups[number] for number in chosen if number in groups]
-        self._completions += sum(len(group.samples) for group in groups.values())
-        kinds = self.loop.settings.shares if self.loop else ()
         composed = [groups[number] for number in range(self.batch_size) if number in groups]
-        metrics = {"samples": float(self._completions)} | batch_metrics(composed, self.step, kinds) | self._mined
+        metrics = self.metrics(self.step, composed, sum(len(group.samples) for group in groups.values())) | self._mined
         missing = sum(size - len(group.samples) for group in groups.values())
         if missing:
             metrics["without_reward"] = float(missing)
@@ -130,64 +104,45 @@ class Steps:
             metrics["mix/alignment_share_trained"] = sum(group.side == "alignment" for group in inside) / max(1, len(inside))
             metrics["dynamic_sampling/generated"] = float(self.replaced)
             metrics["dynamic_sampling/replaced"] = float(sum(number >= self.batch_size for number in chosen))
-        if self._run:
-            self._run.write_metrics(self.step, metrics)
-            if (self.step - 1) % self._samples_every in (0, 1):
-                self._write_samples(self._run, chosen)
+        if self.run:
+            self.run.write_metrics(self.step, metrics)
+            if self.is_inspected(self.step - 1):
+                self._write_samples(chosen)
         self._mined = {}
-        if self.loop:
-            self._start_mining(self.loop, groups)
+        everything = [(group.row, sample) for group in groups.values() for sample in group.samples]
+        rewards = [sample.reward for _, sample in everything]
+        self.start_mining(self.step, [row for row, _ in everything], [sample.completion for _, sample in everything], rewards)
         self._finished = True
         return metrics
 
-    def finish_mining(self) -> None:
-        """Wait for the tasks of the last step, and add them to the buffer."""
-        if self._mining is None or self.loop is None:
-            return
-        began = time.perf_counter()
-        try:
-            mined = self._mining.result(self._max_wait_s)
-        except TimeoutError:
-            print(f"tracing took more than {self._max_wait_s:g} s: the failures of step {self.step} make no tasks", file=sys.stderr)
-            mined = Mined(rejects={"trace_time_limit": sum(map(len, self._scored.values()))})
-        seconds, self._mining = self._mining.seconds, None
-        self.loop.add(mined.tasks, [mined.outcomes])
-        self._mined = mining_metrics(mined) | {"buffer/size": float(len(self.loop.buffer))}
-        self._mined |= {"seconds/tracing": time.perf_counter() - began, "seconds/tracing_work": seconds}
+    def finish_mining(self) -> dict[str, float]:
+        """Wait for the tasks of the last step, and add them to the buffer; the metrics are those of the step that comes."""
+        self._mined |= super().finish_mining()
+        return self._mined
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint at the end of a step."""
         self.finish_mining()
-        state = {
-            "step": self.step,
-            "position": self.stream.position,
-            "completions": self._completions,
-            "mined": self._mined,
-            "loop": self.loop.state_dict() if self.loop else None,
-        }
+        state = {"step": self.step, "mined": self._mined} | self.state()
         return {"coderlplus": gzip.compress(json.dumps(state, separators=(",", ":")).encode(), compresslevel=4, mtime=0)}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on from there. Raises `DataError` for something else than `state_dict` gave."""
         try:
             state = json.loads(gzip.decompress(saved["coderlplus"]))
-            self.step, self.stream.position, self._completions = state["step"], state["position"], state["completions"]
-            self._mined, loop = state["mined"], state["loop"]
+            self.step, self._mined = state["step"], state["mined"]
+            self.load_state(state)
         except (KeyError, TypeError, ValueError, OSError, EOFError, zlib.error) as error:
             raise DataError(
                 f"the state of CodeRL+ in data.pt of the checkpoint is damaged or of another version ({type(error).__name__}: {error}); "
                 "resume from an earlier checkpoint (verl.trainer.resume_from_path)"
             ) from error
-        if self.loop and loop:
-            self.loop.load_state_dict(loop)
-        self._rows, self._fetched, self._finished, self._mining = [], 0, True, None
+        self._rows, self._fetched, self._finished = [], 0, True
 
     def _begin(self) -> None:
         self.finish_mining()
         self.step += 1
-        tasks = self.loop.compose(self.step, self.batch_size) if self.loop else [None] * self.batch_size
-        problems = iter(self.stream.take(tasks.count(None)))
-        self._rows = [next(problems) if task is None else task for task in tasks]
+        self._rows = self.compose(self.step, self.batch_size)
         self._fetched, self._finished = 0, False
         self._wanted.clear()
         self._scored.clear()
@@ -208,17 +163,12 @@ class Steps:
         samples = [Sample(completion=one.completion, reward=one.reward, tokens=one.tokens, clipped=one.clipped) for one in scored]
         return Group(row=self._rows[number], samples=tuple(samples))
 
-    def _start_mining(self, loop: AlignmentLoop, groups: dict[int, Group]) -> None:
-        everything = [(group.row, sample) for group in groups.values() for sample in group.samples]
-        rows, texts = [row for row, _ in everything], [sample.completion for _, sample in everything]
-        self._mining = Background(loop.mine, self.step, rows, texts, [sample.reward for _, sample in everything])
-
-    def _write_samples(self, run: RunFolder, chosen: Sequence[int]) -> None:
+    def _write_samples(self, chosen: Sequence[int]) -> None:
         """The inspected groups; verl's advantages are not known yet."""
         groups = [self._group(number) for number in range(len(self._rows))]
         places = [(0, number) for number in chosen]
         generation = Generation(step=self.step, began=0.0, rounds=[Round(self._rows, 0, groups)], shares=[], places=places)
-        run.write_samples(sample_lines(generation, [None] * sum(map(len, self._scored.values())), self._prompt_text))
+        self.write_samples(generation, [None] * sum(map(len, self._scored.values())))
 
 
 def sample_name(place: Place, sample: int) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from coderlplus.engines.config import RunConfig
 from coderlplus.engines.run_folder import RunFolder
+from coderlplus.engines.trl.config import RunConfig
 from coderlplus.errors import ConfigError
 
 
@@ -20,14 +20,14 @@ def trl_settings(config: RunConfig) -> dict[str, Any]:
     return defaults | config.trl
 
 
-def trl_arguments(settings: dict[str, Any], config: RunConfig, run: RunFolder) -> Any:
+def trl_arguments(config: RunConfig, run: RunFolder) -> Any:
     """TRL's `GRPOConfig` or `RLOOConfig`. Raises `ConfigError` for what TRL refuses."""
     from trl import GRPOConfig, RLOOConfig
 
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(run.path / "tensorboard")
     made = RLOOConfig if config.algorithm == "rloo" else GRPOConfig
     try:
-        arguments = made(**settings, output_dir=str(run.checkpoints), seed=config.seed)
+        arguments = made(**config.trl, output_dir=str(run.checkpoints), seed=config.seed)
     except (ValueError, TypeError, ImportError) as error:
         raise ConfigError(f"trl: {' '.join(str(error).split())}") from error
     if config.skip_zero_advantage and (config.algorithm == "rloo" or not _zero_advantage_is_idle(arguments)):
@@ -39,7 +39,7 @@ def trl_arguments(settings: dict[str, Any], config: RunConfig, run: RunFolder) -
 
 def trainer_class(config: RunConfig) -> Any:
     """The trainer of the algorithm."""
-    from coderlplus.engines.trl import CodeRLPlusGRPO, CodeRLPlusReinforcePlusPlus, CodeRLPlusRLOO
+    from coderlplus.engines.trl.trainer import CodeRLPlusGRPO, CodeRLPlusReinforcePlusPlus, CodeRLPlusRLOO
 
     return {"grpo": CodeRLPlusGRPO, "rloo": CodeRLPlusRLOO, "reinforce_plus_plus": CodeRLPlusReinforcePlusPlus}[config.algorithm]
 

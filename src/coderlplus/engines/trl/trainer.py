@@ -37,17 +37,16 @@ from datasets import Dataset
 from torch.utils.data import Sampler
 from trl import GRPOTrainer, RLOOTrainer
 
-from coderlplus.alignment.mining import Mined, merged
-from coderlplus.engines.advantages import reinforce_plus_plus
 from coderlplus.engines.background import Background
-from coderlplus.engines.batches import Group, ProblemStream, Row, batch_metrics, groups_of
-from coderlplus.engines.generation import Generation, Round, Share, replacements, rollout_id, sample_lines, samples_of
-from coderlplus.engines.run_folder import RunFolder
-from coderlplus.engines.saving import Saving
-from coderlplus.engines.tensors import Batch, without_zero_advantage
+from coderlplus.engines.batches import Group, groups_of
+from coderlplus.engines.generation import Generation, Round, Share, replacements, rollout_id, samples_of
+from coderlplus.engines.steps import Steps
+from coderlplus.engines.trl.advantages import reinforce_plus_plus
+from coderlplus.engines.trl.saving import Saving
+from coderlplus.engines.trl.tensors import Batch, without_zero_advantage
 from coderlplus.errors import SandboxError
 from coderlplus.judge import Judge
-from coderlplus.loop import AlignmentLoop, mining_metrics
+from coderlplus.loop import Row
 from coderlplus.records import Reward
 from coderlplus.rewards import reward_rows
 
@@ -56,10 +55,10 @@ GRACE_S = 60.0
 
 
 class AlignmentMixin(Saving):
-    """Put before a TRL trainer in the bases. `loop` is `None` for plain RLVR; `prompt` makes the messages of a row.
+    """Put before a TRL trainer in the bases; `prompt` makes the messages of a row.
 
-    `dynamic_sampling_rounds` bounds the rounds of generation in which groups without two different rewards are replaced, and `max_wait_s` how long
-    programs are judged and how long an update waits for tracing.
+    `dynamic_sampling_rounds` bounds the rounds of generation in which groups without two different rewards are
+    replaced, and `steps.max_wait_s` how long programs are judged and how long an update waits for tracing.
     """
 
     COMPLETIONS: ClassVar[int]
@@ -68,32 +67,24 @@ class AlignmentMixin(Saving):
     def __init__(
         self,
         *args: Any,
-        stream: ProblemStream,
-        loop: AlignmentLoop | None,
+        steps: Steps,
         judge: Judge,
         prompt: Callable[[Row], list[dict[str, str]]],
-        run: RunFolder,
-        samples_every: int = 10,
         skip_zero_advantage: bool = False,
         dynamic_sampling_rounds: int = 0,
-        max_wait_s: float = 600.0,
         **kwargs: Any,
     ) -> None:
-        self.loop, self.stream = loop, stream
-        self._judge, self._prompt, self._run, self._samples_every = judge, prompt, run, samples_every
-        self._skip_zero_advantage, self._dynamic_rounds, self._max_wait_s = skip_zero_advantage, dynamic_sampling_rounds, max_wait_s
-        self._batches = self._completions = 0  # generated so far, on all ranks together
+        self.steps, self.loop = steps, steps.loop
+        self._judge, self._prompt, self._max_wait_s = judge, prompt, steps.max_wait_s
+        self._skip_zero_advantage, self._dynamic_rounds = skip_zero_advantage, dynamic_sampling_rounds
+        self._batches = 0  # generated so far
         self._generation: Generation  # the batch in work
-        self._mining: Background[Mined] | None = None
-        dataset = Dataset.from_list([{"prompt": prompt(problem)} for problem in stream.problems])
+        dataset = Dataset.from_list([{"prompt": prompt(problem)} for problem in steps.stream.problems])
         super().__init__(*args, reward_funcs=[self.reward], train_dataset=dataset, **kwargs)
 
     # Hook 1
     def _get_train_sampler(self, dataset: Any = None) -> Sampler[int]:
-        groups = self._groups
-        code_groups = max(1, groups - len(self.loop.alignment_groups(groups))) if self.loop else groups
-        batches = math.ceil(len(self.stream.problems) / code_groups)
-        return Clock(batches * self.args.generation_batch_size * self.args.steps_per_generation * self.num_iterations)
+        return Clock(self.steps.batches_a_pass(self._groups) * self.args.generation_batch_size * self.args.steps_per_generation * self.num_iterations)
 
     # Hook 2
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Batch:
@@ -102,9 +93,7 @@ class AlignmentMixin(Saving):
         self.finish_mining()
         began = time.perf_counter()
         step = self.state.global_step + 1
-        tasks = self.loop.compose(step, self._groups) if self.loop else [None] * self._groups
-        problems = iter(self.stream.take(tasks.count(None)))
-        rows: list[Row] = [next(problems) if task is None else task for task in tasks]
+        rows = self.steps.compose(step, self._groups)
         self._generation = Generation(step=step, began=began, rounds=[], shares=[], places=[(0, index) for index in range(self._groups)])
         share = self._begin_round(rows)
         output: Batch = super()._generate_and_score_completions([{"prompt": self._prompt(row)} for row in share.rows])
@@ -142,11 +131,10 @@ class AlignmentMixin(Saving):
                 "seconds/judging_work": generation.judging_s,
             }
         )
-        if self.loop:
-            rows = [row for share in generation.shares for row in share.rows]
-            texts = [text for share in generation.shares for text in share.texts]
-            scored = [reward for share in generation.shares for reward in share.rewards]
-            self._mining = Background(self.loop.mine, generation.step, rows, texts, scored)
+        rows = [row for share in generation.shares for row in share.rows]
+        texts = [text for share in generation.shares for text in share.texts]
+        scored = [reward for share in generation.shares for reward in share.rewards]
+        self.steps.start_mining(generation.step, rows, texts, scored)
         return rewards
 
     def final_advantages(self, groups: Sequence[Group]) -> list[float] | None:
@@ -164,20 +152,7 @@ class AlignmentMixin(Saving):
 
         Called at the end of a step (`callbacks.Record`), and before a batch is composed or a checkpoint saved; every rank must call it.
         """
-        if self._mining is None or self.loop is None:
-            return
-        began = time.perf_counter()
-        try:
-            mined = self._mining.result(self._max_wait_s)
-        except TimeoutError:
-            print(f"tracing took more than {self._max_wait_s:g} s: the failures of this step make no tasks", file=sys.stderr)
-            mined = Mined(rejects={"trace_time_limit": sum(len(share.rows) for share in self._generation.shares)})
-        seconds, self._mining = self._mining.seconds, None
-        everyone: list[Mined] = gather_object([mined])
-        together = merged(everyone)
-        self.loop.add(together.tasks, [one.outcomes for one in everyone])
-        self._log(mining_metrics(together) | {"buffer/size": float(len(self.loop.buffer))})
-        self._log({"seconds/tracing": time.perf_counter() - began, "seconds/tracing_work": seconds})
+        self._log(self.steps.finish_mining())
 
     @property
     def _groups(self) -> int:
@@ -234,7 +209,7 @@ class AlignmentMixin(Saving):
         first = self.accelerator.process_index * len(prompts)
         self._wait_and_gather(generated[1])
         for number in range(1, self._dynamic_rounds + 1):
-            rows = replacements(generation, self.loop, self.stream.take_others, processes // math.gcd(processes, size))
+            rows = replacements(generation, self.loop, self.steps.stream.take_others, processes // math.gcd(processes, size))
             if not rows:
                 break
             share = self._begin_round(rows)
@@ -259,15 +234,10 @@ class AlignmentMixin(Saving):
         self._gather_groups(len(self._generation.rounds) - 1, token_ids)
 
     def _record(self, output: Batch) -> None:
-        """Metrics of the whole generation batch, and its samples when it is inspected; every rank calls this.
-
-        Metrics of the policy are those of the batch as it was composed: groups that dynamic sampling chose would flatter it.
-        """
+        """Metrics of the whole generation batch, and its samples when it is inspected; every rank calls this."""
         generation = self._generation
         first = generation.rounds[0].groups
-        self._completions += sum(len(one.rows) for one in generation.rounds) * self.num_generations
-        kinds = self.loop.settings.shares if self.loop else ()
-        self._log({"samples": float(self._completions)} | batch_metrics(first, generation.step, kinds))
+        self._log(self.steps.metrics(generation.step, first, sum(len(one.rows) for one in generation.rounds) * self.num_generations))
         if self._dynamic_rounds:
             self._log(
                 {
@@ -277,15 +247,11 @@ class AlignmentMixin(Saving):
                     "dynamic_sampling/zero_variance": len(generation.idle_places()) / len(first),
                 }
             )
-        # two batches in a row, so that the failed samples which the tasks of the second come from are there too
-        if self._batches % self._samples_every in (0, 1):
+        if self.steps.is_inspected(self._batches):
             advantages = self.accelerator.gather(output["advantages"]).tolist()
             if self.accelerator.is_main_process:
-                self._run.write_samples(sample_lines(generation, advantages, self._prompt_text))
+                self.steps.write_samples(generation, advantages)
         self._batches += 1
-
-    def _prompt_text(self, row: Row) -> str:
-        return str(self.processing_class.apply_chat_template(self._prompt(row), tokenize=False, add_generation_prompt=True))
 
     def _log(self, values: dict[str, float]) -> None:
         for name, value in values.items():

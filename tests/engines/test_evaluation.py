@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from coderlplus.cli import app
-from coderlplus.engines.config import load_config, make_config
 from coderlplus.engines.run_folder import RunFolder
-from coderlplus.engines.train import train
+from coderlplus.engines.trl.config import load_config, make_config
+from coderlplus.engines.trl.train import train
 from coderlplus.errors import CodeRLPlusError, ConfigError
 from coderlplus.evaluation.compare import compare
 from coderlplus.evaluation.results import read_results

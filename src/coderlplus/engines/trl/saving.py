@@ -14,21 +14,18 @@ import torch
 from safetensors import SafetensorError
 
 from coderlplus.engines import checkpoints
-from coderlplus.engines.batches import ProblemStream
-from coderlplus.engines.processes import is_of_the_group
+from coderlplus.engines.steps import Steps
+from coderlplus.engines.trl.processes import is_of_the_group
 from coderlplus.errors import DataError
-from coderlplus.loop import AlignmentLoop
 
 _Trainer: Any = object  # what a type checker is to think of the next base
 
 
 class Saving(_Trainer):  # type: ignore[misc]
-    """The state of `loop` and `stream`, and a generation batch that is half used, in the checkpoints of a TRL trainer."""
+    """The state of `steps`, and a generation batch that is half used, in the checkpoints of a TRL trainer."""
 
-    loop: AlignmentLoop | None
-    stream: ProblemStream
+    steps: Steps
     _batches: int
-    _completions: int
 
     def finish_mining(self) -> None:
         raise NotImplementedError
@@ -72,26 +69,17 @@ class Saving(_Trainer):  # type: ignore[misc]
             return
         state = checkpoints.read_state(Path(checkpoint))
         try:
-            self._step, self._batches, self._completions = state["micro_step"], state["batches"], state["completions"]
-            self.stream.position = state["position"]
-            processes, half_used, loop = state["processes"], state["half_used"], state["loop"]
+            processes, now = state["processes"], self.accelerator.num_processes
+            if processes != now:
+                raise DataError(f"{checkpoint} is of a run on {processes} processes, this one has {now}; resume with {processes} processes")
+            self._step, self._batches, half_used = state["micro_step"], state["batches"], state["half_used"]
+            self.steps.load_state(state)
         except KeyError as error:
             raise DataError(f"{checkpoint} is of another version of coderlplus: {error} is missing; start a run in a new folder") from error
-        if processes != self.accelerator.num_processes:
-            now = self.accelerator.num_processes
-            raise DataError(f"{checkpoint} is of a run on {processes} processes, this one has {now}; resume with {processes} processes")
-        if self.loop and loop:
-            self.loop.load_state_dict(loop)
         if half_used:
             generation = Path(checkpoint) / f"generation_{self.accelerator.process_index}.pt"
             self._buffered_inputs = torch.load(generation, map_location=self.accelerator.device, weights_only=True)
 
     def _own_state(self) -> dict[str, Any]:
-        return {
-            "processes": self.accelerator.num_processes,
-            "micro_step": self._step,
-            "batches": self._batches,
-            "completions": self._completions,
-            "position": self.stream.position,
-            "loop": self.loop.state_dict() if self.loop else None,
-        }
+        own = {"processes": self.accelerator.num_processes, "micro_step": self._step, "batches": self._batches}
+        return own | self.steps.state()

@@ -8,21 +8,26 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from coderlplus.engines.arguments import lora_config, trainer_class, trl_arguments, trl_settings
-from coderlplus.engines.batches import ProblemStream, Row
-from coderlplus.engines.benchmarks import BenchmarkEvaluation
-from coderlplus.engines.config import RunConfig
-from coderlplus.engines.processes import connect, on_main_process, others_may_fail, workers_here
+from coderlplus.engines.batches import ProblemStream
+from coderlplus.engines.models import load_tokenizer, model_name, prompt_tokens
 from coderlplus.engines.prompts import conversation, user_message
 from coderlplus.engines.run_folder import RunFolder
+from coderlplus.engines.steps import Steps
+from coderlplus.engines.trl.arguments import lora_config, trainer_class, trl_arguments, trl_settings
+from coderlplus.engines.trl.config import RunConfig
+from coderlplus.engines.trl.evaluation import BenchmarkEvaluation
+from coderlplus.engines.trl.processes import connect, on_main_process, others_may_fail, workers_here
 from coderlplus.errors import CodeRLPlusError, ConfigError, DataError
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop
 from coderlplus.problems import read_problems
-from coderlplus.records import AlignmentTask, Problem
+from coderlplus.records import Problem
 from coderlplus.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from coderlplus.engines.trl.callbacks import Evaluate, StopOnSignal
 
 
 def train(
@@ -47,63 +52,86 @@ def train(
     if not problems:
         raise ConfigError(f"{', '.join(map(str, config.problems))} holds no problems")
     _quiet()
-    model = model_name(config.model)
-    tokenizer = load_tokenizer(model)
+    config = config.model_copy(update={"trl": trl_settings(config)})
+    connect(config.trl)
+    arguments = trl_arguments(config, run)
+    with Sandbox(workers=config.sandbox.workers or workers_here()) as sandbox, others_may_fail(arguments):
+        trainer, stop = _build(config, arguments, problems, run, sandbox, [] if evaluate is None else [(evaluate, eval_every)])
+        checkpoint = on_main_process(lambda: _resume(run, config, sandbox, resume=resume))
+        if checkpoint is not None and is_done(checkpoint, arguments):  # the trainer would take a step more
+            if trainer.accelerator.is_main_process:
+                run.finish_from(checkpoint)
+        else:
+            _run(trainer, stop, checkpoint)
+            _save_final(trainer, run)
+    return run
 
+
+def _build(
+    config: RunConfig, arguments: Any, problems: list[Problem], run: RunFolder, sandbox: Sandbox, evaluations: list[tuple[Evaluate, int]]
+) -> tuple[Any, StopOnSignal]:
+    """The trainer of a run, with what it reads, judges, measures and evaluates with, and what stops it."""
     import torch
+    from accelerate.utils import gather_object
 
-    from coderlplus.engines.callbacks import Record, StopOnSignal, Watch
+    from coderlplus.engines.trl.callbacks import Record, StopOnSignal, Watch
 
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    settings = trl_settings(config)
-    connect(settings)
-    arguments = trl_arguments(settings, config, run)
-
+    model = model_name(config.model)
+    tokenizer = load_tokenizer(model)
     counting = copy.deepcopy(tokenizer)  # mining counts tokens while the trainer uses its own; one must not be used by two threads
 
     def fits(content: str) -> bool:
         limit = config.max_prompt_tokens
         return limit is None or prompt_tokens(counting, conversation(content, config.system_prompt)) <= limit
 
-    def prompt(row: Row) -> list[dict[str, str]]:
-        return conversation(row.prompt if isinstance(row, AlignmentTask) else user_message(row, config.prompt_template), config.system_prompt)
-
-    stop, evaluations = StopOnSignal(), [] if evaluate is None else [(evaluate, eval_every)]
+    judge, stop = Judge(sandbox), StopOnSignal()
     record = Record(run, evaluations, config.seed)
-    with Sandbox(workers=config.sandbox.workers or workers_here()) as sandbox, others_may_fail(arguments):
-        judge = Judge(sandbox)
-        if config.eval is not None:
-            template, folder = config.prompt_template, run.path / "evals"
-            benchmarks = BenchmarkEvaluation(config.eval, folder, copy.deepcopy(tokenizer), judge, prompt_template=template, seed=config.seed)
-            evaluations.append((lambda model: benchmarks(model, record.trainer.state.global_step), config.eval.every))
-        trainer = _trainer(
-            config,
-            model=model,
-            args=arguments,
-            processing_class=tokenizer,
-            callbacks=[Watch(), record, stop],
-            stream=ProblemStream(_fitting(problems, fits, config), config.seed),
-            loop=AlignmentLoop(config.alignment, sandbox, judge, config.seed, prompt_fits=fits) if config.alignment else None,
-            judge=judge,
-            prompt=prompt,
-            run=run,
-        )
-        record.trainer = trainer
-        _check_splitting(trainer, arguments, config)
-        checkpoint = on_main_process(lambda: _begin(run, config.model_copy(update={"trl": settings}), sandbox, resume=resume))
-        if checkpoint is not None and is_done(checkpoint, arguments):  # the trainer would take a step more
-            if trainer.accelerator.is_main_process:
-                run.finish_from(checkpoint)
-            return run
-        with stop.listening():
-            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
-            if trainer.accelerator.is_main_process:
-                print(f"saved at step {trainer.state.global_step} of {trainer.state.max_steps}; continue with --resume", file=sys.stderr)
-            raise KeyboardInterrupt
-        _save_final(trainer, run)
-    return run
+    if config.eval is not None:
+        template, folder = config.prompt_template, run.path / "evals"
+        benchmarks = BenchmarkEvaluation(config.eval, folder, copy.deepcopy(tokenizer), judge, prompt_template=template, seed=config.seed)
+        evaluations.append((lambda model: benchmarks(model, record.trainer.state.global_step), config.eval.every))
+    steps = Steps(
+        ProblemStream(_fitting(problems, fits, config), config.seed),
+        AlignmentLoop(config.alignment, sandbox, judge, config.seed, prompt_fits=fits) if config.alignment else None,
+        max_wait_s=config.sandbox.max_wait_s,
+        run=run,
+        samples_every=config.samples_every,
+        prompt_text=lambda row: str(tokenizer.apply_chat_template(config.messages(row), tokenize=False, add_generation_prompt=True)),
+        gather=lambda mined: list(gather_object([mined])),
+    )
+    trainer = _trainer(
+        config,
+        model=model,
+        args=arguments,
+        processing_class=tokenizer,
+        callbacks=[Watch(), record, stop],
+        steps=steps,
+        judge=judge,
+        prompt=config.messages,
+    )
+    record.trainer = trainer
+    _check_splitting(trainer, arguments, config)
+    return trainer, stop
+
+
+def _resume(run: RunFolder, config: RunConfig, sandbox: Sandbox, *, resume: bool) -> Path | None:
+    """Make the run folder ready; the checkpoint to go on from."""
+    checkpoint = run.latest_checkpoint() if resume else None
+    for change in run.begin(config.to_yaml(), sandbox.isolation, checkpoint):
+        print(f"resuming with another setting: {change}", file=sys.stderr)
+    return checkpoint
+
+
+def _run(trainer: Any, stop: StopOnSignal, checkpoint: Path | None) -> None:
+    """Train to the end. Raises `KeyboardInterrupt` where it was stopped before, once the checkpoint is saved."""
+    with stop.listening():
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
+        if trainer.accelerator.is_main_process:
+            print(f"saved at step {trainer.state.global_step} of {trainer.state.max_steps}; continue with --resume", file=sys.stderr)
+        raise KeyboardInterrupt
 
 
 def _trainer(config: RunConfig, **arguments: Any) -> Any:
@@ -114,10 +142,8 @@ def _trainer(config: RunConfig, **arguments: Any) -> Any:
     try:
         trainer = trainer_class(config)(
             peft_config=lora_config(config),
-            samples_every=config.samples_every,
             skip_zero_advantage=config.skip_zero_advantage,
             dynamic_sampling_rounds=config.dynamic_sampling_rounds,
-            max_wait_s=config.sandbox.max_wait_s,
             **arguments,
         )
     except CodeRLPlusError:
@@ -139,14 +165,6 @@ def _check_splitting(trainer: Any, arguments: Any, config: RunConfig) -> None:
         raise ConfigError("eval needs the whole model in one process, which FSDP and DeepSpeed split; evaluate checkpoints with coderlplus eval")
 
 
-def _begin(run: RunFolder, config: RunConfig, sandbox: Sandbox, *, resume: bool) -> Path | None:
-    """Make the run folder ready; the checkpoint to go on from."""
-    checkpoint = run.latest_checkpoint() if resume else None
-    for change in run.begin(config.to_yaml(), sandbox.isolation, checkpoint):
-        print(f"resuming with another setting: {change}", file=sys.stderr)
-    return checkpoint
-
-
 def _save_final(trainer: Any, run: RunFolder) -> None:
     from safetensors import SafetensorError
 
@@ -159,35 +177,6 @@ def _save_final(trainer: Any, run: RunFolder) -> None:
             run.finish()
     except (OSError, SafetensorError) as error:
         raise DataError(f"cannot save the model to {run.final}: {' '.join(str(error).split())}; make room and continue with --resume") from error
-
-
-def model_name(model: str) -> str:
-    """A local folder, or a name to ask the hub for. Raises `ConfigError` for what looks like a path and is no folder."""
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return str(path)
-    if path.exists() or model.startswith((".", "/", "~")) or model.count("/") > 1:
-        raise ConfigError(f"model {model!r} is not a folder; give the folder of a model, or its name on the Hugging Face hub")
-    return model
-
-
-def load_tokenizer(model: str) -> Any:
-    """The tokenizer of a local folder or hub model. Raises `ConfigError` when there is no such model, or its tokenizer has no chat template."""
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
-    except (OSError, ValueError) as error:
-        reason = "has no tokenizer that transformers can read" if Path(model).is_dir() else "is no folder here, and the Hugging Face hub gave none"
-        raise ConfigError(f"model {model!r} {reason}; check the name and the connection") from error
-    if tokenizer.chat_template is None:
-        raise ConfigError(f"the tokenizer of {model!r} has no chat template; use an instruct model, or save one with tokenizer.chat_template set")
-    return tokenizer
-
-
-def prompt_tokens(tokenizer: Any, messages: list[dict[str, str]]) -> int:
-    """The length of a prompt as the model reads it."""
-    return len(tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"])
 
 
 def is_done(checkpoint: Path, arguments: Any) -> bool:
