@@ -1,4 +1,4 @@
-"""The `coderlplus-lab` command line: the quick start, studies and probes, and `coderlplus eval` for the models that they make."""
+"""The `coderlplus-lab` command line: quick start, studies, probes, and `coderlplus eval` for the models they make."""
 
 from __future__ import annotations
 

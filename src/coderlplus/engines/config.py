@@ -1,5 +1,6 @@
-"""The configuration of a run, as far as all engines have it, checked before anything heavy is loaded; `engines.settings_files` reads it, and
-`engines.trl.config` and `engines.verl.config` have what differs.
+"""The configuration of a run, as far as all engines share it, checked before anything heavy is loaded.
+
+`engines.settings_files` reads it; `engines.trl.config` and `engines.verl.config` have what differs.
 
 Relative paths are relative to the working directory, that of a `base:` to its file.
 """
@@ -126,8 +127,11 @@ def checked_config(
     sections: Mapping[str, Collection[str]] | None = None,
     elsewhere: Callable[[str], str | None] = lambda name: None,
 ) -> Config:
-    """The configuration of an engine in a mapping. `sections` names the settings of those that it alone has, `elsewhere` says of a name at the top
-    level where it belongs, if it is none of ours. Raises `ConfigError`, naming the nearest right key."""
+    """The configuration of an engine in a mapping. Raises `ConfigError`, naming the nearest right key.
+
+    `sections` names the settings of sections that only this engine has. `elsewhere` says where a key belongs that is
+    not ours, or `None`.
+    """
     shared: dict[str, Collection[str]] = {
         "": set(kind.model_fields),
         "alignment": {field.name for field in dataclasses.fields(AlignmentSettings)},
@@ -157,7 +161,7 @@ def checked_config(
 
 
 def nearest(name: str, section: str, names: Collection[str], library: str = "") -> str:
-    """The nearest right name in a section, or all of them; of many, that the documentation of the `library` has them."""
+    """A hint: the nearest right name in a section, or all names; for many, the documentation of the `library`."""
     close = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
     if close:
         return f"did you mean '{f'{section}.' if section else ''}{close[0]}'?"

@@ -28,15 +28,20 @@ MEASURES: tuple[Measured, ...] = ("pass_at_1_sampled", "pass_at_1_greedy", "pass
 
 
 def quickstart_study(seed: int, *, tiny: bool = False) -> Study:
-    """The study of a quick start: problems, warm start and training follow the seed. Raises `ConfigError` for a negative one."""
+    """The study of a quick start; problems, warm start and training follow the seed.
+
+    Raises `ConfigError` for a negative seed.
+    """
     settings = load_study(HERE / ("tiny.yaml" if tiny else "quickstart.yaml")).model_dump()
     follow = {"name": "quickstart", "seeds": (seed,), "warm_start_seeds": max(1, seed + 1), "world": settings["world"] | {"seed": seed}}
     return make_study(settings | follow, lambda key: "--seed")
 
 
 def quickstart(root: Path, study: Study, *, kl_control: bool = False) -> dict[str, dict[str, Any]]:
-    """Run or continue a quick start in `root`; returns and writes `summary.json`. Raises `ConfigError` if the folder belongs to other settings or
-    another process works there."""
+    """Run or continue a quick start in `root`; returns and writes `summary.json`.
+
+    Raises `ConfigError` if the folder belongs to other settings or another process works there.
+    """
     arms = [arm for arm in study.arms if arm != KL_ARM or kl_control]
     run_study(study, root, cells=arms, jobs=len(arms), planned_s=PLANNED_S)
     summary = summarise(study, Layout(root))
@@ -45,7 +50,10 @@ def quickstart(root: Path, study: Study, *, kl_control: bool = False) -> dict[st
 
 
 def summarise(study: Study, layout: Layout) -> dict[str, dict[str, Any]]:
-    """Of every arm that is measured: shares with their intervals over problems and tasks, and the samples and seconds of its training."""
+    """The numbers of every arm that is measured: shares with intervals, and the samples and seconds of its training.
+
+    The intervals are over problems and tasks.
+    """
     (seed,) = study.seeds
     summary = {}
     for arm in (WARM_START, *(arm for arm in study.arms if arm != WARM_START)):
@@ -76,7 +84,10 @@ def labels(study: Study) -> dict[str, str]:
 
 
 def write_quickstart_page(root: Path, study: Study) -> Path:
-    """Write `index.html` of what is there: the runs side by side, below their results. Raises `DataError` before the first step of a run."""
+    """Write `index.html`: the runs that are there side by side, below their results.
+
+    Raises `DataError` before the first step of a run.
+    """
     layout = Layout(root)
     (seed,) = study.seeds
     folders = {arm: layout.cell(arm, seed) for arm in SHOWN if (layout.cell(arm, seed) / "metrics.jsonl").exists()}

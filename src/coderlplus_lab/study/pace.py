@@ -53,7 +53,7 @@ class Pace:
     def left_s(self, jobs: Sequence[Job], shares: Mapping[str, float]) -> float | None:
         """Seconds that the jobs will take from here, of which `shares` are done; `None` where nothing tells.
 
-        A job tells by its own pace; else others of its kind; else what is planned, at the pace of what was done before.
+        A job tells by its own pace, else others of its kind, else what is planned, at the pace of the jobs before.
         """
         total = 0.0
         for kind in dict.fromkeys(job.kind for job in jobs):

@@ -1,4 +1,7 @@
-"""Progress of a job of several stages, with the time left: a bar a stage in a terminal, else lines, every ten seconds and later less often."""
+"""Progress of a job of several stages, with the time left.
+
+In a terminal there is a bar a stage; elsewhere there are lines, every ten seconds at first and later less often.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
 
 LINE_EVERY_S = (10.0, 60.0)
-"""Seconds between two lines, at first and at most; in between a fiftieth of the time that has passed."""
+"""Seconds between two lines, at least and at most; in between it is a fiftieth of the time that has passed."""
 
 
 class Progress:
@@ -46,7 +49,7 @@ class Progress:
             print(text, file=sys.stderr, flush=True)
 
     def update(self, shares: Mapping[str, float], notes: Mapping[str, str], left_s: float | None) -> None:
-        """The share of each stage that is done, in [0, 1], a word on those under way, and the seconds left, where they are known."""
+        """The share of each stage that is done, in [0, 1], a word on those under way, and the seconds left, if known."""
         left = f"({clock(left_s)} left)" if left_s is not None else ""
         changed = [stage for stage, share in shares.items() if share != self._shares[stage] and (share == 1.0 or self._shares[stage] == 0.0)]
         self._shares |= shares

@@ -1,7 +1,7 @@
 """The configuration of a run on TRL: what it has beside `engines.config`.
 
-The `trl:` section is handed to TRL's `GRPOConfig` (`RLOOConfig` for RLOO) unchanged, and `lora:` to peft's `LoraConfig`; this module knows only their
-field names, so that a misspelt key names the nearest right one.
+The `trl:` section is handed to TRL's `GRPOConfig` (`RLOOConfig` for RLOO) unchanged, and `lora:` to peft's
+`LoraConfig`; this module knows only their field names, so that a misspelt key names the nearest right one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Algorithm = Literal["grpo", "rloo", "reinforce_plus_plus"]
 
 
 class EvalConfig(BaseModel):
-    """Benchmarks during training, asked as `coderlplus eval` asks them (`engines.benchmarks`)."""
+    """Benchmarks during training, asked as `coderlplus eval` asks them (`engines.trl.evaluation`)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

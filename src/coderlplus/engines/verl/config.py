@@ -60,8 +60,10 @@ class VerlConfig(CommonConfig):
 
 
 class PluginSettings(StepConfig):
-    """What the hooks are told: the section `data.coderlplus` of verl's configuration, in which all may be left out. `sandbox.workers` counts the
-    programs that run at the same time on each node."""
+    """What the hooks are told: the section `data.coderlplus` of verl's configuration; every key is optional.
+
+    `sandbox.workers` counts the programs that run at the same time on each node.
+    """
 
     output: Path | None = None
     """The run folder for metrics.jsonl and samples.jsonl; `None` writes neither."""
