@@ -1,4 +1,4 @@
-"""Running jobs in processes of their own; what becomes of one that fails. (Stopping and going on: tests/cli/test_study.py.)"""
+"""Running jobs in processes of their own; what becomes of one that fails. (Stopping and going on: tests/lab/test_study_command.py.)"""
 
 from __future__ import annotations
 
