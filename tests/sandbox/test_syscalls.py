@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coderlplus.sandbox.syscalls import ARM64, X86_64, ZYGOTE_ARM64, ZYGOTE_X86_64, child_filter, pid_offsets, zygote_filter
+from coderlplus.sandbox.syscalls import ARM64, X86_64, ZYGOTE_ARM64, ZYGOTE_X86_64, child_filter, cpu_clock, marks, zygote_filter
 
 ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 EPERM, EACCES, ENOSYS = (ERRNO | number for number in (errno.EPERM, errno.EACCES, errno.ENOSYS))
@@ -33,6 +33,12 @@ CHECKED = {
     "tgkill",
     "ioctl",
     "fcntl",
+    "fsync",
+    "mmap",
+    "getpgid",
+    "clock_gettime",
+    "clock_getres",
+    "clock_nanosleep",
     "prctl",
     "socketpair",
     "sendto",
@@ -47,15 +53,19 @@ HARMFUL = """
     keyctl add_key request_key bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register memfd_create memfd_secret shmget
     shmat msgget semget mq_open setuid setgid setresuid capset setsid setpgid setpriority sched_setaffinity sched_setscheduler ioprio_set
     reboot kexec_load init_module sysfs iopl ioperm modify_ldt personality syslog acct swapon quotactl inotify_init1 fanotify_init signalfd4
-    timerfd_create timer_create splice tee vmsplice sendfile copy_file_range seccomp landlock_restrict_self open_by_handle_at mlockall
+    timerfd_create timer_create sysinfo mincore fadvise64 readahead preadv2 membarrier getpriority getsid get_mempolicy
+    process_mrelease flock mlock mlock2 shmdt semop sync syncfs fdatasync sync_file_range splice tee vmsplice sendfile copy_file_range seccomp landlock_restrict_self open_by_handle_at mlockall
 """
 machines = pytest.mark.parametrize("machine", MACHINES)
 
 
 def filter_for_child(machine: str) -> bytes:
     code = bytearray(child_filter(machine))
-    for offset in pid_offsets(bytes(code)):
-        code[offset : offset + 4] = struct.pack("I", PID)
+    words = memoryview(code).cast("I")
+    for_pid, for_clock = marks(bytes(code))
+    for places, word in ((for_pid, PID), (for_clock, cpu_clock(PID))):
+        for place in places:
+            words[place] = word
     return bytes(code)
 
 
@@ -212,6 +222,48 @@ def test_of_its_own_limits_it_changes_the_stack_only(pid: int, limit: int, new: 
     mine = pid & 0xFFFFFFFF in (0, PID)
     assert decide_on_both("prlimit64", pid, limit, new) == (ALLOW if mine and (limit == 3 or new == 0) else EPERM)
     assert decide_on_both("setrlimit", limit, new) == (ALLOW if limit == 3 else EPERM)
+
+
+CLOCKS = st.one_of(
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 40),
+    st.builds(
+        lambda pid, kind: (~pid << 3 | kind) & 0xFFFFFFFF,
+        st.one_of(st.sampled_from([0, 1, PID - 1, PID, PID + 1]), st.integers(0, 1 << 22)),
+        st.integers(0, 7),
+    ),
+)
+
+
+@given(CLOCKS, st.integers(0, 2**32 - 1), st.sampled_from(["clock_gettime", "clock_getres", "clock_nanosleep"]))
+def test_clocks_are_those_of_the_machine_and_its_own(clock: int, high: int, call: str) -> None:
+    """The number of a clock is an `int`: the kernel does not look at the upper half of the argument."""
+    of_the_machine = clock < 16
+    of_a_thread = clock >= 1 << 31 and clock & 4
+    mine = clock in ((~0 << 3 | 2) & 0xFFFFFFFF, (~PID << 3 | 2) & 0xFFFFFFFF)
+    expected = ALLOW if of_the_machine or of_a_thread or mine else EPERM
+    assert decide_on_both(call, high << 32 | clock) == expected
+
+
+@machines
+@given(CLOCKS)
+def test_a_fork_server_reads_the_clocks_of_its_children(machine: str, clock: int) -> None:
+    architecture, numbers = MACHINES[machine]
+    assert run(FILTERS[machine, True][0], architecture, numbers["clock_gettime"], (clock,)) == ALLOW
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_memory_is_not_of_huge_pages(flags: int) -> None:
+    assert decide_on_both("mmap", 0, 4096, 3, flags, 0) == (EPERM if flags & 0x40000 else ALLOW)
+
+
+def test_nothing_is_written_to_a_disk() -> None:
+    assert decide_on_both("fsync", 3) == ERRNO, "it returns 0"
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_the_group_of_other_processes_is_not_told(pid: int) -> None:
+    assert decide("aarch64", "getpgid", pid) == (EPERM if pid & 0xFFFFFFFF else ALLOW)
 
 
 @given(st.integers(0, 0xFFFF))
