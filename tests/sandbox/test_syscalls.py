@@ -53,8 +53,9 @@ HARMFUL = """
     keyctl add_key request_key bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register memfd_create memfd_secret shmget
     shmat msgget semget mq_open setuid setgid setresuid capset setsid setpgid setpriority sched_setaffinity sched_setscheduler ioprio_set
     reboot kexec_load init_module sysfs iopl ioperm modify_ldt personality syslog acct swapon quotactl inotify_init1 fanotify_init signalfd4
-    timerfd_create timer_create sysinfo mincore fadvise64 readahead preadv2 membarrier getpriority getsid get_mempolicy
-    process_mrelease flock mlock mlock2 shmdt semop sync syncfs fdatasync sync_file_range splice tee vmsplice sendfile copy_file_range seccomp landlock_restrict_self open_by_handle_at mlockall
+    timerfd_create timer_create sysinfo mincore fadvise64 readahead preadv2 membarrier getpriority getsid
+    get_mempolicy process_mrelease flock mlock mlock2 shmdt semop sync syncfs fdatasync sync_file_range splice tee
+    vmsplice sendfile copy_file_range seccomp landlock_restrict_self open_by_handle_at mlockall
 """
 machines = pytest.mark.parametrize("machine", MACHINES)
 
