@@ -68,7 +68,8 @@ _MACHINES = {"x86_64": (0xC000003E, X86_64, ZYGOTE_X86_64), "aarch64": (0xC00000
 _LOAD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _O_WRONLY, _O_RDWR, _O_CREAT, _O_TRUNC, _O_APPEND, _O_TMPFILE = 0o1, 0o2, 0o100, 0o1000, 0o2000, 0o20000000  # the same on both machines
-_CLONE_NEW = 0x7E020000
+_CLONE_REFUSED = 0x7E020000 | 0x1000
+"""Namespaces; and a descriptor of the new thread, whose inode number says how many there were on the machine."""
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
 _FCNTLS = (0, 1, 2, 3, 4, 1030, 1032, 1034)  # F_DUPFD … F_SETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS; not F_SETOWN, which sends signals
 _PR_SET_PDEATHSIG = 1
@@ -157,7 +158,7 @@ def _checked(writes: bool) -> dict[str, Program]:
         "openat": _opening(2, writes),
         "openat2": [_ret(_ERRNO | errno.ENOSYS)],
         "clone3": [_ret(_ERRNO | errno.ENOSYS)],  # its flags lie in memory, where a filter cannot look: libraries fall back to clone
-        "clone": [_load_argument(0), _instruction(_JSET, 1, 0, _CLONE_NEW), _allow, _deny],
+        "clone": [_load_argument(0), _instruction(_JSET, 1, 0, _CLONE_REFUSED), _allow, _deny],
         "fsync": [_ret(_ERRNO)],  # succeeds and does nothing: on a file of the host the disk would write its caches
         "mmap": [_load_argument(3), _instruction(_JSET, 0, 1, _MAP_HUGETLB), _deny, _allow],  # nobody counts huge pages
         "getpgid": _one_of(0, (0,)),
