@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -214,7 +215,7 @@ def test_doctor_says_what_programs_see_without_namespaces(monkeypatch: pytest.Mo
             self.missing = {"namespaces": "Operation not permitted"}
             return self
 
-    monkeypatch.setattr("coderlplus.cli.doctor.Sandbox", Contained)
+    monkeypatch.setattr(importlib.import_module("coderlplus.cli.doctor"), "Sandbox", Contained)
     result = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "200"})
     assert "programs see which processes and files exist" in " ".join(result.stdout.split())
 
