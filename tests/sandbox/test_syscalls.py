@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coderlplus.sandbox.syscalls import ARM64, X86_64, ZYGOTE_ARM64, ZYGOTE_X86_64, child_filter, cpu_clock, marks, zygote_filter
+from coderlplus.sandbox.syscalls import ARM64, X86_64, ZYGOTE_ARM64, ZYGOTE_X86_64, child_filter, pid_offsets, zygote_filter
 
 ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 EPERM, EACCES, ENOSYS = (ERRNO | number for number in (errno.EPERM, errno.EACCES, errno.ENOSYS))
@@ -62,11 +62,8 @@ machines = pytest.mark.parametrize("machine", MACHINES)
 
 def filter_for_child(machine: str) -> bytes:
     code = bytearray(child_filter(machine))
-    words = memoryview(code).cast("I")
-    for_pid, for_clock = marks(bytes(code))
-    for places, word in ((for_pid, PID), (for_clock, cpu_clock(PID))):
-        for place in places:
-            words[place] = word
+    for offset in pid_offsets(bytes(code)):
+        code[offset : offset + 4] = struct.pack("I", PID)
     return bytes(code)
 
 
@@ -98,6 +95,10 @@ def run(code: bytes, architecture: int, number: int, arguments: tuple[int, ...] 
                 position += jump_true if accumulator >= operand else jump_false
             case 0x45:
                 position += jump_true if accumulator & operand else jump_false
+            case 0xA4:
+                accumulator ^= operand
+            case 0x74:
+                accumulator >>= operand
             case 0x05:
                 position += operand
             case 0x06:

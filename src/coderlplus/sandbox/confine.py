@@ -109,12 +109,11 @@ class Confinement:
         if "seccomp" in self.layers:
             template = syscalls.child_filter(os.uname().machine)
             install_filter, words = _install(template)
-            for_pid, for_clock = syscalls.marks(template)
+            places = [offset // 4 for offset in syscalls.pid_offsets(template)]
         limits = "rlimits" in self.layers
         setrlimit, cpu, address_space, file_size = resource.setrlimit, resource.RLIMIT_CPU, resource.RLIMIT_AS, resource.RLIMIT_FSIZE
         other_bytes = THREAD_STACKS_BYTES + _mapped_bytes()
         zygote, ruleset, getpid, getppid, close, leave = self.zygote, self.ruleset, os.getpid, os.getppid, os.close, os._exit
-        cpu_clock = syscalls.cpu_clock
 
         def apply(cpu_s: float, memory_bytes: int, file_bytes: int) -> None:
             if die_with_zygote:
@@ -135,10 +134,8 @@ class Confinement:
                 close(ruleset)
             if install_filter:
                 pid = getpid()
-                for place in for_pid:
+                for place in places:
                     words[place] = pid
-                for place in for_clock:
-                    words[place] = cpu_clock(pid)
                 if install_filter() < 0:
                     raise last_error()
 

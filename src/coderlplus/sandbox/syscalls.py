@@ -65,7 +65,7 @@ ZYGOTE_ARM64 = _numbers(
 """What a zygote needs besides, and a program must not have."""
 _MACHINES = {"x86_64": (0xC000003E, X86_64, ZYGOTE_X86_64), "aarch64": (0xC00000B7, ARM64, ZYGOTE_ARM64)}
 
-_LOAD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _JEQ, _JGE, _JSET, _RET, _XOR, _SHIFT_RIGHT = 0x20, 0x15, 0x35, 0x45, 0x06, 0xA4, 0x74
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _O_WRONLY, _O_RDWR, _O_CREAT, _O_TRUNC, _O_APPEND, _O_TMPFILE = 0o1, 0o2, 0o100, 0o1000, 0o2000, 0o20000000  # the same on both machines
 _CLONE_REFUSED = 0x7E020000 | 0x1000
@@ -79,8 +79,6 @@ _AF_UNIX = 1
 _SIGKILL = 9
 _PID = 0x5EEDFACE
 """Stands in the short filter for the process that it is for."""
-_CLOCK = 0x5EEDC10C
-"""Stands in the short filter for the CPU clock of that process."""
 _MAP_HUGETLB = 0x40000
 _LAST_CLOCK = 15
 """The clocks of the machine have the numbers from 0 on; there are twelve."""
@@ -133,22 +131,22 @@ def _signal(number: int) -> Program:
 
 
 def _clock() -> Program:
-    """The clocks of the machine, of the process itself, and of threads: those the kernel gives to their process only."""
+    """The clocks of the machine, of the process itself, and of threads: those the kernel gives to their process only.
+
+    The CPU clock of a process is `~pid << 3 | 2`, of a thread `~tid << 3 | 6`; 0 is whoever asks."""
     return [
         _load_argument(0),
-        _instruction(_JGE, 0, 5, _LAST_CLOCK + 1),
-        _instruction(_JGE, 0, 3, 0x80000000),
-        _instruction(_JSET, 3, 0, 4),  # of a thread
-        _instruction(_JEQ, 2, 0, cpu_clock(0)),  # of whoever asks
-        _instruction(_JEQ, 1, 0, _CLOCK),
+        _instruction(_JGE, 0, 8, _LAST_CLOCK + 1),
+        _instruction(_XOR, 0, 0, 0xFFFFFFFF),
+        _instruction(_JGE, 5, 0, 0x80000000),
+        _instruction(_JSET, 0, 5, 4),  # of a thread
+        _instruction(_JSET, 3, 0, 2),
+        _instruction(_SHIFT_RIGHT, 0, 0, 3),
+        _instruction(_JEQ, 2, 0, 0),
+        _instruction(_JEQ, 1, 0, _PID),
         _deny,
         _allow,
     ]
-
-
-def cpu_clock(pid: int) -> int:
-    """The clock of the CPU time of a process, as it stands in a register."""
-    return (~pid << 3 | 2) & 0xFFFFFFFF
 
 
 def _checked(writes: bool) -> dict[str, Program]:
@@ -225,7 +223,7 @@ def zygote_filter(machine: str, *, writes: bool) -> bytes:
 
 
 def child_filter(machine: str) -> bytes:
-    """The short filter, with marks where the process id and its clock go (`marks`). It counts on the long one."""
+    """The short filter, with a mark where the process id goes (`pid_offsets`). It counts on the long one."""
     _, for_all, for_zygote = _tables(machine)
     bodies = {number: [_deny] for number in for_zygote.values()} | {for_all[name]: body for name, body in _checked_in_child().items()}
     chain: Program = []
@@ -265,9 +263,7 @@ def _search(ranges: list[tuple[int, int, Program]]) -> Program:
     return [_instruction(_JGE, len(left), 0, ranges[middle][0]), *left, *right]
 
 
-def marks(template: bytes) -> tuple[list[int], list[int]]:
-    """Which words of the short filter are to be the process id, and which its CPU clock."""
-    words = struct.unpack(f"{len(template) // 4}I", template)
-    operands = range(1, len(words), 2)
-    for_pid, for_clock = ([place for place in operands if words[place] == mark] for mark in (_PID, _CLOCK))
-    return for_pid, for_clock
+def pid_offsets(template: bytes) -> list[int]:
+    """Where in the short filter the process id goes."""
+    mark = struct.pack("I", _PID)
+    return [offset for offset in range(4, len(template), 8) if template[offset : offset + 4] == mark]

@@ -194,7 +194,7 @@ def serve(
     """Run jobs until the other end is gone. It does little more than fork: every page that it writes in between is copied or made writable again.
 
     With `resets_pids` the children of every request have the same process ids, whatever was run before."""
-    fork = guests.load("coderlplus.sandbox.kernel").fork
+    fork_later = guests.load("coderlplus.sandbox.kernel").fork
     supervision = guests.load("coderlplus.sandbox.supervision")
     job_bytes, new_child, supervise = supervision.REQUEST.size, supervision.Child, supervision.supervise
     poll = select.poll()
@@ -214,12 +214,12 @@ def serve(
                 FUNCTIONS[child.guest] = _load(guests, child.guest)
             children.append(child)
         if len(children) == 1:
-            _start(child, fork, placement.spread, confine, -1)
+            _start(child, fork_later, placement.spread, confine, -1)
             os.closerange(0, JOB_FILES)
         else:
             pair = socket.socketpair()
             for child, end in zip(children, pair, strict=True):
-                _start(child, fork, placement.spread, confine, end.fileno())
+                _start(child, fork_later, placement.spread, confine, end.fileno())
             for end in pair:
                 end.close()
             os.closerange(0, JOB_FILES)
@@ -240,14 +240,17 @@ def serve(
 
 def _start(
     child: Any,
-    fork: Callable[[], int],
+    fork_later: Callable[[], int],
     spread: Callable[[], int],
     confine: Callable[[float, int, int], None],
     peer: int,
 ) -> None:
     limits = (child.cpu_limit_s, child.memory_bytes, child.file_bytes)
     arguments = (FUNCTIONS[child.guest], child.payload_bytes, child.files, peer, spread, confine, *limits)
-    child.pid = fork()
+    try:
+        child.pid = os.fork()
+    except BlockingIOError:  # no more processes are to be had now
+        child.pid = fork_later()
     if child.pid == 0:
         run(*arguments)
     child.started = time.monotonic()
