@@ -136,11 +136,12 @@ def _clock() -> Program:
     The CPU clock of a process is `~pid << 3 | 2`, of a thread `~tid << 3 | 6`; 0 is whoever asks."""
     return [
         _load_argument(0),
-        _instruction(_JGE, 0, 8, _LAST_CLOCK + 1),
+        _instruction(_JGE, 0, 9, _LAST_CLOCK + 1),
         _instruction(_XOR, 0, 0, 0xFFFFFFFF),
-        _instruction(_JGE, 5, 0, 0x80000000),
-        _instruction(_JSET, 0, 5, 4),  # of a thread
-        _instruction(_JSET, 3, 0, 2),
+        _instruction(_JGE, 6, 0, 0x80000000),
+        _instruction(_JSET, 0, 6, 4),  # of a thread
+        _instruction(_JSET, 4, 0, 2),
+        _instruction(_JSET, 0, 3, 1),
         _instruction(_SHIFT_RIGHT, 0, 0, 3),
         _instruction(_JEQ, 2, 0, 0),
         _instruction(_JEQ, 1, 0, _PID),
