@@ -38,7 +38,7 @@ THREAD_STACKS_BYTES = 512 << 20
 """Address space beyond the memory limit, so that a program may have sixty-odd threads, or ask for large stacks that it does not fill. What it fills
 is counted outside, ten times a second."""
 OPEN_FILES = 64
-PENDING_SIGNALS = 64
+PENDING_SIGNALS = 256
 """A program can queue a signal only while its user has fewer than these. The kernel counts them per user, so a program
 could use up those of all others."""
 
