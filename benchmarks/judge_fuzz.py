@@ -2,15 +2,18 @@
 
     python benchmarks/judge_fuzz.py [--programs 20000] [--seed 0]
 
-A third of the programs are random bytes, a third are working programs with bytes changed, taken away or put in, a third write random bytes or damaged
-replies to every file descriptor that they have.
+A third of the programs are random bytes, a third are working programs with bytes changed, taken away or put in, a third
+write random bytes, damaged replies or damaged messages to every file descriptor that they have, after they have treated
+these descriptors in random ways. These end by themselves or let their first thread end.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import platform
 import random
+import struct
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -38,6 +41,33 @@ REPLIES = [
 ]
 
 
+ACTIONS = [
+    "os.ftruncate(fd, {number})",
+    "os.lseek(fd, {number}, 0)",
+    "os.dup2(fd, {other})",
+    "os.dup2({other}, fd)",
+    "os.close(fd)",
+    "os.set_blocking(fd, False)",
+    "fcntl.fcntl(fd, {other}, {number})",
+    "socket.socket(fileno=os.dup(fd)).shutdown(2)",
+    "os.read(fd, 100) if fd != {other} else None",
+    "select.epoll().register(fd)",
+]
+FIRST_THREAD_ENDS = (
+    "threading.Thread(target=lambda: (time.sleep(0.01), os._exit(0))).start()\n"
+    f"ctypes.CDLL(None).syscall({60 if platform.machine() == 'x86_64' else 93}, 0)"
+)
+
+
+def treatment(chance: random.Random) -> str:
+    """Statements that do something to every descriptor."""
+    lines = ["import ctypes, fcntl, os, select, socket, threading, time"]
+    for _ in range(chance.randint(0, 3)):
+        action = chance.choice(ACTIONS).format(number=chance.choice([0, 1, 1 << 20, 1 << 40]), other=chance.randrange(10))
+        lines.append(f"for fd in range({chance.randint(0, 8)}, 20):\n    try: {action}\n    except (OSError, ValueError): pass")
+    return "\n".join(lines)
+
+
 def damaged(chance: random.Random, text: str) -> str:
     for _ in range(chance.randint(1, 6)):
         place = chance.randrange(len(text) + 1)
@@ -60,8 +90,12 @@ def programs(count: int, seed: int) -> Iterator[tuple[Problem, Rollout]]:
             text = damaged(chance, source[start : start + chance.randint(20, 3000)])
         else:
             lines = [damaged(chance, chance.choice(REPLIES)) if chance.random() < 0.8 else chance.choice(REPLIES) for _ in range(3)]
-            data = chance.choice([chance.randbytes(200), "\n".join(lines).encode("utf-8", "surrogatepass") + b"\n"])
-            text = f"import os\nfor fd in range(20):\n    try: os.write(fd, {data!r})\n    except OSError: pass\nos._exit({chance.randint(0, 3)})"
+            texts = [line.encode("utf-8", "surrogatepass") for line in lines]
+            framed = b"".join(struct.pack("I", max(0, len(text) + chance.choice([0, 0, 0, -1, 1, 1 << 26]))) + text for text in texts)
+            data = chance.choice([chance.randbytes(200), b"\n".join(texts) + b"\n", framed])
+            end = FIRST_THREAD_ENDS if chance.random() < 0.1 else f"os._exit({chance.randint(0, 3)})"
+            writes = f"for fd in range(20):\n    try: os.write(fd, {data!r})\n    except OSError: pass"
+            text = f"{treatment(chance)}\n{writes}\n{end}"
         yield problem, Rollout(rollout_id=json.dumps([serial, text]), problem_id=problem.problem_id, program=text)
 
 

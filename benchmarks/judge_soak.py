@@ -42,6 +42,77 @@ def f(n):
         try: os.write(fd, b'{"end": "passed"}\\n')
         except OSError: pass
 """
+FRAMED = """
+import json, os, struct
+def f(n):
+    for message in ({"end": "passed"}, {"value": 6}, {"value": True}, {"loaded": True}, {"end": "in_process"}, {"end": "broken"}):
+        data = json.dumps(message).encode()
+        for fd in range(3, 64):
+            try: os.write(fd, struct.pack("I", len(data)) + data)
+            except OSError: pass
+    os._exit(0)
+"""
+EXITS = "\nimport ctypes, platform, threading\nNUMBER = 60 if platform.machine() == 'x86_64' else 93\n"
+FIRST_THREAD_FILLS = f"""{EXITS}
+def main():
+    x = []
+    while True: x.append(b"x" * (1 << 20))
+threading.Thread(target=main).start()
+ctypes.CDLL(None).syscall(NUMBER, 0)
+"""
+FIRST_THREAD_WORKS = f"""{EXITS}
+def main():
+    while True: pass
+threading.Thread(target=main).start()
+ctypes.CDLL(None).syscall(NUMBER, 0)
+"""
+FIRST_THREAD_LEAVES = f"""{EXITS}
+import os, time
+def main():
+    time.sleep(0.01)
+    os._exit(1)
+threading.Thread(target=main).start()
+ctypes.CDLL(None).syscall(NUMBER, 0)
+"""
+SIGNALS = """
+import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))
+for number in range(3000): os.kill(os.getpid(), 34 + number % 30)
+"""
+THREADS = """
+import threading
+threading.stack_size(32768)
+done = threading.Event()
+while True:
+    try: threading.Thread(target=done.wait, daemon=True).start()
+    except RuntimeError: pass
+"""
+DODGER = """
+import time
+while True:
+    time.sleep(0.09)
+    end = time.thread_time() + 0.001
+    while time.thread_time() < end: pass
+"""
+SENDER = """
+import threading
+ids = []
+def f(n):
+    t = threading.Thread(target=lambda: ids.append(threading.get_native_id())); t.start(); t.join()
+    for _ in range((300 - ids[-1] - 1) % 512):
+        t = threading.Thread(target=int); t.start(); t.join()
+    return n * 2
+"""
+RECEIVER = "import os\nprint(int(input()) * (2 if os.getpid() % 512 == 300 else 3))"
+SPY = """
+import os, time
+def f(n):
+    for pid in range(1, os.getpid() + 3):
+        if pid != os.getpid():
+            try: return time.clock_gettime(~pid << 3 | 2)
+            except OSError: pass
+    return n * 2
+"""
 KINDS: list[tuple[int, str, str, set[str]]] = [
     (300, "stdio", "print(int(input()) * 2)", {"passed"}),
     (250, "call", "def f(n): return n * 2", {"passed"}),
@@ -67,6 +138,17 @@ KINDS: list[tuple[int, str, str, set[str]]] = [
     (2, "stdio", "while True: pass", {"time_limit"}),
     (1, "stdio", "import time\ntime.sleep(60)", {"time_limit"}),
     (10, "stdio", "\x00random", {"*"}),
+    (10, "check", FRAMED, {"*"}),
+    (5, "stdio", SIGNALS, {"wrong_answer"}),
+    (2, "stdio", THREADS, {"*"}),
+    (2, "stdio", FIRST_THREAD_FILLS, {"memory_limit"}),
+    (2, "stdio", FIRST_THREAD_WORKS, {"time_limit"}),
+    (5, "stdio", FIRST_THREAD_LEAVES, {"runtime_error"}),
+    (1, "stdio", DODGER, {"time_limit"}),
+    (2, "call", SENDER, {"passed"}),
+    (5, "stdio", RECEIVER, {"wrong_answer"}),  # without namespaces it may happen to be right
+    (5, "call", SPY, {"passed"}),
+    (5, "check", SPY, {"passed"}),
 ]
 """Share, problem, program, verdicts that are right (`*`: anything but a pass)."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from typer.testing import CliRunner, Result
 from coderlplus.cli import app
 from coderlplus.errors import DataError, SandboxError
 from coderlplus.records import CallTest, Limits, Problem, Rollout, Verdict, read_jsonl, write_jsonl
+from coderlplus.sandbox import Sandbox
 
 Run = Callable[..., Result]
 PROBLEM = Problem(problem_id="p", statement="Twice.", entry_point="f", tests=(CallTest((1,), 2),))
@@ -205,6 +207,17 @@ def test_an_interrupted_run_keeps_what_was_judged_and_goes_on(run: Run) -> None:
     assert process.returncode == 130
     assert f"stopped after 4 of {len(PROGRAMS) + 1} programs; go on with --resume" in said
     assert len(verdicts()) == 4
+
+
+def test_doctor_says_what_programs_see_without_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Contained(Sandbox):
+        def __enter__(self) -> Contained:
+            self.missing = {"namespaces": "Operation not permitted"}
+            return self
+
+    monkeypatch.setattr(importlib.import_module("coderlplus.cli.doctor"), "Sandbox", Contained)
+    result = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "200"})
+    assert "programs see which processes and files exist" in " ".join(result.stdout.split())
 
 
 def test_doctor_lists_every_layer() -> None:

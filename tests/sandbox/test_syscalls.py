@@ -33,6 +33,12 @@ CHECKED = {
     "tgkill",
     "ioctl",
     "fcntl",
+    "fsync",
+    "mmap",
+    "getpgid",
+    "clock_gettime",
+    "clock_getres",
+    "clock_nanosleep",
     "prctl",
     "socketpair",
     "sendto",
@@ -47,7 +53,9 @@ HARMFUL = """
     keyctl add_key request_key bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register memfd_create memfd_secret shmget
     shmat msgget semget mq_open setuid setgid setresuid capset setsid setpgid setpriority sched_setaffinity sched_setscheduler ioprio_set
     reboot kexec_load init_module sysfs iopl ioperm modify_ldt personality syslog acct swapon quotactl inotify_init1 fanotify_init signalfd4
-    timerfd_create timer_create splice tee vmsplice sendfile copy_file_range seccomp landlock_restrict_self open_by_handle_at mlockall
+    timerfd_create timer_create sysinfo mincore fadvise64 readahead preadv2 membarrier getpriority getsid
+    get_mempolicy process_mrelease flock mlock mlock2 shmdt semop sync syncfs fdatasync sync_file_range splice tee
+    vmsplice sendfile copy_file_range seccomp landlock_restrict_self open_by_handle_at mlockall
 """
 machines = pytest.mark.parametrize("machine", MACHINES)
 
@@ -87,6 +95,10 @@ def run(code: bytes, architecture: int, number: int, arguments: tuple[int, ...] 
                 position += jump_true if accumulator >= operand else jump_false
             case 0x45:
                 position += jump_true if accumulator & operand else jump_false
+            case 0xA4:
+                accumulator ^= operand
+            case 0x74:
+                accumulator >>= operand
             case 0x05:
                 position += operand
             case 0x06:
@@ -189,7 +201,7 @@ def test_with_landlock_only_what_it_sees_is_opened_for_writing(flags: int) -> No
 
 @given(st.integers(0, 2**64 - 1))
 def test_threads_and_no_processes(flags: int) -> None:
-    thread = flags & 0x00010000 and flags & 0x00000100 and not flags & 0x7E020000
+    thread = flags & 0x00010000 and flags & 0x00000100 and not flags & 0x7E021000
     assert decide_on_both("clone", flags) == (ALLOW if thread else EPERM)
 
 
@@ -212,6 +224,48 @@ def test_of_its_own_limits_it_changes_the_stack_only(pid: int, limit: int, new: 
     mine = pid & 0xFFFFFFFF in (0, PID)
     assert decide_on_both("prlimit64", pid, limit, new) == (ALLOW if mine and (limit == 3 or new == 0) else EPERM)
     assert decide_on_both("setrlimit", limit, new) == (ALLOW if limit == 3 else EPERM)
+
+
+CLOCKS = st.one_of(
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 40),
+    st.builds(
+        lambda pid, kind: (~pid << 3 | kind) & 0xFFFFFFFF,
+        st.one_of(st.sampled_from([0, 1, PID - 1, PID, PID + 1]), st.integers(0, 1 << 22)),
+        st.integers(0, 7),
+    ),
+)
+
+
+@given(CLOCKS, st.integers(0, 2**32 - 1), st.sampled_from(["clock_gettime", "clock_getres", "clock_nanosleep"]))
+def test_clocks_are_those_of_the_machine_and_its_own(clock: int, high: int, call: str) -> None:
+    """The number of a clock is an `int`: the kernel does not look at the upper half of the argument."""
+    of_the_machine = clock < 16
+    of_a_thread = clock >= 1 << 31 and clock & 4
+    mine = clock in ((~0 << 3 | 2) & 0xFFFFFFFF, (~PID << 3 | 2) & 0xFFFFFFFF)
+    expected = ALLOW if of_the_machine or of_a_thread or mine else EPERM
+    assert decide_on_both(call, high << 32 | clock) == expected
+
+
+@machines
+@given(CLOCKS)
+def test_a_fork_server_reads_the_clocks_of_its_children(machine: str, clock: int) -> None:
+    architecture, numbers = MACHINES[machine]
+    assert run(FILTERS[machine, True][0], architecture, numbers["clock_gettime"], (clock,)) == ALLOW
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_memory_is_not_of_huge_pages(flags: int) -> None:
+    assert decide_on_both("mmap", 0, 4096, 3, flags, 0) == (EPERM if flags & 0x40000 else ALLOW)
+
+
+def test_nothing_is_written_to_a_disk() -> None:
+    assert decide_on_both("fsync", 3) == ERRNO, "it returns 0"
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_the_group_of_other_processes_is_not_told(pid: int) -> None:
+    assert decide("aarch64", "getpgid", pid) == (EPERM if pid & 0xFFFFFFFF else ALLOW)
 
 
 @given(st.integers(0, 0xFFFF))

@@ -19,6 +19,8 @@ from coderlplus.sandbox import EXTRA_LAYERS, LAYERS, Sandbox
 
 _LIBRARIES = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "pydantic", "radon", "rich", "typer")
 
+_WITHOUT_NAMESPACES = "programs see which processes and files exist, and can pass a number on to the next: docs/security.md"
+
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON on stdout.")] = False) -> None:
     """Show what the sandbox enforces on this machine, versions and devices. Ends with 1 if a layer of the base (all but namespaces) is missing."""
@@ -66,6 +68,8 @@ def _print(facts: dict[str, Any]) -> None:
     for layer, state in facts["sandbox"].items():
         missing = "[yellow]missing (an extra)[/]" if layer in EXTRA_LAYERS else "[red]missing[/]"
         table.add_row(f"sandbox: {layer}", "[green]in force[/]" if state == "in force" else f"{missing}: {state}")
+    if facts["sandbox"]["namespaces"] != "in force":
+        table.add_row("", _WITHOUT_NAMESPACES)
     table.add_section()
     for name, version in facts["libraries"].items():
         table.add_row(name, version or "[dim]not installed[/]")

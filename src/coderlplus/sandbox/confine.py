@@ -1,6 +1,7 @@
 """The layers of isolation: probed once in a fork server, applied in each child before it sees a program. Standard library only.
 
-    rlimits        CPU time, address space (on top of what is mapped already), size of any file written, open files, no core dumps
+    rlimits        CPU time, address space (on top of what is mapped already), size of any file written, open files, no core dumps;
+                   what counts per user (pending signals, locked memory, message queues) next to nothing
     no_new_privs   set-uid programs give nothing
     death_signal   the child dies with the zygote
     capabilities   root's privileges are given up (an ordinary user has none)
@@ -37,9 +38,15 @@ THREAD_STACKS_BYTES = 512 << 20
 """Address space beyond the memory limit, so that a program may have sixty-odd threads, or ask for large stacks that it does not fill. What it fills
 is counted outside, ten times a second."""
 OPEN_FILES = 64
+PENDING_SIGNALS = 256
+"""A program can queue a signal only while its user has fewer than these. The kernel counts them per user, so a program
+could use up those of all others."""
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_CAPBSET_DROP = 1, 4, 38, 24
 _SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
+_CAPABILITIES_OF_ITS_OWN = struct.pack("Ii", 0x20080522, 0)
+_CAP_CHECKPOINT_RESTORE = 1 << 40
+"""With it a fork server in namespaces of its own says which number its next child has; the children give it up."""
 _SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}
 _SYS_PRCTL = {"x86_64": 157, "aarch64": 167}
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
@@ -77,10 +84,13 @@ class Confinement:
         if "no_new_privs" in self.layers or self.layers & {"landlock", "seccomp"}:
             check(prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         if "capabilities" in self.layers:
-            _drop_capabilities()
+            _drop_capabilities(_CAP_CHECKPOINT_RESTORE if "namespaces" in self.layers else 0)
         if "rlimits" in self.layers:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+            _lower(resource.RLIMIT_SIGPENDING, PENDING_SIGNALS)
+            _lower(resource.RLIMIT_MEMLOCK, 0)
+            _lower(resource.RLIMIT_MSGQUEUE, 0)
             _, most = resource.getrlimit(resource.RLIMIT_STACK)
             resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES if most == resource.RLIM_INFINITY else min(most, STACK_BYTES), most))
         if "seccomp" in self.layers:
@@ -91,6 +101,9 @@ class Confinement:
     def _for_children(self) -> Callable[[float, int, int], None]:
         """What a child costs is the pages of memory that it touches: all that it needs is made here, and looked up in one place."""
         die_with_zygote = prepared(machine_number(_SYS_PRCTL), _PR_SET_PDEATHSIG, 9, 0, 0, 0) if "death_signal" in self.layers else None
+        drop_the_last = None
+        if {"capabilities", "namespaces"} <= self.layers:
+            drop_the_last = prepared(machine_number(_SYS_CAPSET), _CAPABILITIES_OF_ITS_OWN, bytes(24))
         restrict_files = prepared(_LANDLOCK_RESTRICT, self.ruleset, self.landlock_flags) if "landlock" in self.layers else None
         install_filter = None
         if "seccomp" in self.layers:
@@ -113,6 +126,8 @@ class Confinement:
                 setrlimit(cpu, (seconds, seconds))
                 setrlimit(address_space, (memory_bytes + other_bytes, memory_bytes + other_bytes))
                 setrlimit(file_size, (file_bytes, file_bytes))
+            if drop_the_last and drop_the_last() < 0:
+                raise last_error()
             if restrict_files:
                 if restrict_files() < 0:
                     raise last_error()
@@ -139,12 +154,18 @@ def _mapped_bytes() -> int:
         return int(file.read().split()[0]) * resource.getpagesize()
 
 
-def _drop_capabilities() -> None:
+def _lower(limit: int, most: int) -> None:
+    if most < resource.getrlimit(limit)[0] % (1 << 64):  # -1 is no limit
+        resource.setrlimit(limit, (most, most))
+
+
+def _drop_capabilities(keep: int) -> None:
+    """Give up all capabilities for good, but the one with this bit."""
     for capability in range(64):
         with contextlib.suppress(OSError):  # without CAP_SETPCAP, or beyond the last capability
             check(prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0))
-    header = struct.pack("Ii", 0x20080522, 0)
-    syscall(machine_number(_SYS_CAPSET), header, bytes(24))
+    words = [keep & 0xFFFFFFFF] * 2 + [0] + [keep >> 32] * 2 + [0]  # effective, permitted, inheritable
+    syscall(machine_number(_SYS_CAPSET), _CAPABILITIES_OF_ITS_OWN, struct.pack("6I", *words))
 
 
 def _landlock_ruleset(abi: int, read_roots: Sequence[str]) -> int:

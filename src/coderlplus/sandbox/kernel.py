@@ -6,12 +6,14 @@ import ctypes
 import errno
 import functools
 import os
+import time
 from collections.abc import Callable
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
 prctl = libc.prctl
 prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+_FORK_TRIES, _FORK_PAUSE_S = 200, 0.05
 
 
 def check(result: int) -> int:
@@ -36,6 +38,16 @@ def prepared(number: int, *arguments: int | bytes) -> Callable[[], int]:
     """The same call, with all that it needs made beforehand; its result is negative if it failed (`last_error`)."""
     converted = (ctypes.c_long(part) if isinstance(part, int) else part for part in (number, *arguments))
     return functools.partial(libc.syscall, *converted)
+
+
+def fork() -> int:
+    """As `os.fork`, tried for up to ten seconds where the limit on processes is reached. Raises `OSError`."""
+    for _ in range(_FORK_TRIES):
+        try:
+            return os.fork()
+        except BlockingIOError:
+            time.sleep(_FORK_PAUSE_S)
+    return os.fork()
 
 
 def machine_number(numbers: dict[str, int]) -> int:

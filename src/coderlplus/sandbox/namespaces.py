@@ -1,12 +1,14 @@
 """Namespaces of its own for a fork server: an extra layer of isolation where they are to be had. Standard library only.
 
 A fork server enters them once, before it loads anything, so they cost its children nothing. Inside there are no other processes, no network, no
-System V IPC of the host, and a file tree that holds nothing but what a program may read, mounted read-only, with a `/proc` of its own. Root makes
-them directly, an ordinary user in a user namespace; default containers allow neither.
+System V IPC and no name of the host, and a file tree that holds nothing but what a program may read, mounted
+read-only, with a `/proc` of its own. Root makes them directly, an ordinary user in a user namespace; default
+containers allow neither.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -14,10 +16,13 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
-from coderlplus.sandbox.kernel import check, libc, machine_number, prctl, syscall
+from coderlplus.sandbox.kernel import check, fork, libc, machine_number, prctl, syscall
 
-_NEWNS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = 0x00020000, 0x08000000, 0x10000000, 0x20000000, 0x40000000
-_ALL = _NEWNS | _NEWIPC | _NEWPID | _NEWNET
+_NEWNS, _NEWUTS, _NEWIPC = 0x00020000, 0x04000000, 0x08000000
+_NEWUSER, _NEWPID, _NEWNET = 0x10000000, 0x20000000, 0x40000000
+_ALL = _NEWNS | _NEWUTS | _NEWIPC | _NEWPID | _NEWNET
+_HOST_NAME = b"sandbox"
+_LAST_PID = "/proc/sys/kernel/ns_last_pid"
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _AT_FDCWD, _AT_RECURSIVE, _AT_EMPTY_PATH = -100, 0x8000, 0x1000
@@ -43,11 +48,30 @@ def enter(places: Sequence[str]) -> None:
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)
     check(prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
-    pid = os.fork()
+    pid = fork()
     if pid:
         _stand_for(pid)
     check(prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+    check(libc.sethostname(_HOST_NAME, len(_HOST_NAME)))
     _build_root(places)
+
+
+def open_last_pid() -> int | None:
+    """A descriptor to set the process id after which the next one is taken; `None` on kernels without it."""
+    try:
+        return os.open(_LAST_PID, os.O_WRONLY)
+    except OSError:
+        return None
+
+
+def keep_access_times() -> None:
+    """Without the namespaces: give the process a read-only view of all files, so that reading changes no access times.
+
+    It needs root outside a container. Nothing happens where the kernel refuses."""
+    with contextlib.suppress(OSError):
+        check(libc.unshare(_NEWNS))
+        _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
+        _set_attributes(_AT_FDCWD, b"/", _AT_RECURSIVE, _RDONLY)
 
 
 def effect() -> str:

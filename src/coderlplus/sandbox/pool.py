@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Self
@@ -19,6 +21,8 @@ from coderlplus.sandbox.jobs import Job, Outcome
 _MOST_WAITING = 3
 """For each worker so many jobs may wait (sleep, or read what never comes) while others run in their place."""
 _ALLOW_MISSING = "CODERLPLUS_ALLOW_MISSING"
+_PATIENCE_S, _PAUSE_S = 30.0, 0.2
+"""How long a worker tries to start a fork server while the limit on processes is reached, and the pause between tries."""
 _GENERATION = 64
 """Calls for each worker that may overtake one another by their weight; so nothing waits for ever."""
 
@@ -147,8 +151,16 @@ class Sandbox:
     def _add_worker(self) -> None:
         worker = _Worker(self)
         with self._lock:
+            if self.closed:
+                return
+            try:
+                worker.thread.start()
+            except RuntimeError as error:
+                raise SandboxError(
+                    f"cannot start a thread for the sandbox: {error}; raise the limit on processes (`ulimit -u`, "
+                    "`--pids-limit` of a container), or set fewer workers"
+                ) from error
             self._workers.add(worker)
-        worker.thread.start()
 
     def waits(self, starts: bool) -> None:
         """A job has begun to wait, or a job that waited has ended. For workers."""
@@ -156,7 +168,8 @@ class Sandbox:
             self._waiting += 1 if starts else -1
             short = not self.closed and len(self._workers) < self.workers + min(self._waiting, _MOST_WAITING * self.workers)
         if starts and short:
-            self._add_worker()
+            with contextlib.suppress(SandboxError):  # no more threads: the jobs that wait keep their place
+                self._add_worker()
 
     def leave(self, worker: _Worker, *, only_if_spare: bool) -> bool:
         """Whether a worker may go now; it counts no more then. For workers."""
@@ -215,16 +228,24 @@ class _Worker:
             self.sandbox.leave(self, only_if_spare=False)
 
     def run(self, job: Job) -> Outcome:
-        """The outcome of a job. A fork server that fails is replaced, and the job run once more; a second failure is a `fault`."""
+        """The outcome of a job. A fork server that fails is replaced, and the job run once more; a second failure is a `fault`.
+
+        While the limit on processes is reached, the start of a fork server is tried again for half a minute."""
         reason = ""
         isolation = self.sandbox.isolation
-        for _ in range(2):
+        until = time.monotonic() + _PATIENCE_S
+        failures = 0
+        while failures < 2:
             if self.sandbox.closed:
                 return Outcome(ending="fault", detail="the sandbox was closed", isolation=isolation)
             try:
                 server = self.server(job.hash_seed)
             except SandboxError as error:  # fork servers did start here before
                 reason = str(error)
+                if isinstance(error.__cause__, BlockingIOError) and time.monotonic() < until:
+                    time.sleep(_PAUSE_S)
+                else:
+                    failures += 1
                 continue
             waits = False
 
@@ -244,6 +265,7 @@ class _Worker:
             finally:
                 if waits:
                     self.sandbox.waits(False)
+            failures += 1
             del self.servers[job.hash_seed]
             server.close()
         return Outcome(ending="fault", detail=reason, isolation=isolation)

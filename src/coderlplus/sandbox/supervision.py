@@ -6,6 +6,7 @@ Which layers of isolation a child takes is not decided here (`confine.py`), nor 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import select
@@ -13,7 +14,7 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 REQUEST = struct.Struct("=96sddqqq")
 """Guest, CPU and wall limit in s, memory in bytes, most bytes of any file, bytes of the payload."""
@@ -26,6 +27,10 @@ WAITING, BUSY = b"waiting", b"busy"
 _PAGE_BYTES = resource.getpagesize()
 _THREAD_BYTES = 256 << 10
 """What a thread counts as memory: it takes some 40 kB of the kernel's, and a place in the table of processes."""
+MOST_THREADS = 256
+"""A program with more threads than this is beyond its memory limit: users and containers have a limit on them."""
+HARD_CAP = 10
+"""No program runs longer than this many times its wall limit, however busy the machine is."""
 _MEMORY_CHECK_S = 0.1
 _WORD_S = 5.0
 """So often `BUSY` is said."""
@@ -54,31 +59,44 @@ class Child:
             return 0.0
 
     def over_memory(self, base_bytes: int) -> bool:
-        """Whether it fills more than its limit now, with what the kernel needs for its threads; `base_bytes` it has had from the start."""
-        with open(f"/proc/{self.pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-        threads, pages = int(fields[17]), int(fields[21])
+        """Whether it fills more than its limit now, with what the kernel needs for its threads, or has too many threads.
+
+        `base_bytes` it has had from the start."""
+        threads, pages = _threads_and_pages(f"/proc/{self.pid}/stat")
+        if not pages:  # the first thread has ended; all others have the same memory
+            pages = self._pages_of_others()
         filled_bytes = pages * _PAGE_BYTES - base_bytes + (threads - 1) * _THREAD_BYTES
-        return bool(filled_bytes > self.memory_bytes)
+        return threads > MOST_THREADS or filled_bytes > self.memory_bytes
 
-    def held_up_s(self) -> float:
-        """How long it was ready to run and the machine did not let it, for the thread with which that was longest.
+    def _pages_of_others(self) -> int:
+        """What the process fills, asked of any thread that has not ended."""
+        for thread in os.listdir(f"/proc/{self.pid}/task"):
+            with contextlib.suppress(OSError):  # it has ended since
+                _, pages = _threads_and_pages(f"/proc/{self.pid}/task/{thread}/stat")
+                if pages:
+                    return pages
+        return 0
 
-        Without end if one is ready now: it may have been so for any time; and should it run, it is CPU time that counts."""
-        longest = 0
-        try:
-            for thread in os.listdir(f"/proc/{self.pid}/task"):
+    def held_up(self) -> tuple[float, bool]:
+        """How many seconds it was ready to run and the machine did not let it, for the thread with the longest such
+        time; and whether a thread is ready to run (or runs) now. A wait that goes on is not in the seconds."""
+        longest, ready = 0, False
+        for thread in os.listdir(f"/proc/{self.pid}/task"):
+            with contextlib.suppress(OSError):  # it has ended since, or this kernel does not keep count
                 with open(f"/proc/{self.pid}/task/{thread}/stat", "rb") as file:
-                    if file.read().rpartition(b") ")[2].startswith(b"R"):
-                        return float("inf")
+                    ready = ready or file.read().rpartition(b") ")[2].startswith(b"R")
                 with open(f"/proc/{self.pid}/task/{thread}/schedstat", "rb") as file:
                     longest = max(longest, int(file.read().split()[1]))
-        except OSError:  # a thread has ended, or this kernel does not keep count
-            pass
-        return longest / 1e9
+        return longest / 1e9, ready
 
-    def time_left_s(self, now: float) -> float:
-        return float(min(self.cpu_limit_s - self.used_cpu_s(), self.wall_limit_s - (now - self.started)))
+    def time_left_s(self, now: float, held_up_s: float) -> float:
+        wall_s = now - self.started
+        left = (
+            self.cpu_limit_s - self.used_cpu_s(),
+            self.wall_limit_s - wall_s + held_up_s,
+            HARD_CAP * self.wall_limit_s - wall_s,
+        )
+        return float(min(left))
 
     def kill(self, why: str) -> None:
         self.killed = KILLED.index(why)
@@ -104,7 +122,11 @@ def supervise(children: list[Child], connection: socket.socket, poll: select.pol
 
     Those beyond their limits are killed, the second one when the first has ended, and all of them when the other end of the connection is gone.
     Memory is looked at ten times a second: what is shorter than that is bounded by address space. Two children share a CPU for so long, and have all
-    of them from then on (`spread`). Wall time for which a program was ready to run, on a machine that was busy with others, does not count.
+    of them from then on (`spread`).
+
+    Wall time for which a program was ready to run, on a machine that was busy with others, does not count, up to
+    `HARD_CAP`. The kernel counts such a wait when it is over. So a program that is ready to run when its time is over
+    gets a tenth of a second more, and all time in which it does not run at all.
     """
     running: dict[int, Child] = {}
     timeout_s = _MEMORY_CHECK_S
@@ -115,6 +137,7 @@ def supervise(children: list[Child], connection: socket.socket, poll: select.pol
     first = children[0]
     next_check = first.started + _MEMORY_CHECK_S
     next_word = 0.0
+    cpu_s_before: float | None = None
     waits, together = False, len(children) > 1
     while True:
         for fd, _ in poll.poll(timeout_s * 1000 + 1):
@@ -141,12 +164,16 @@ def supervise(children: list[Child], connection: socket.socket, poll: select.pol
         left = [next_check - now]
         held_up_s = 0.0
         if any(now - child.started >= child.wall_limit_s for child in running.values()):
-            held_up_s = sum(child.held_up_s() for child in running.values())
+            held_up_s, ready = _held_up(running.values())
+            cpu_s = sum(child.used_cpu_s() for child in running.values())
+            if ready:
+                held_up_s = held_up_s + _MEMORY_CHECK_S if cpu_s_before not in (None, cpu_s) else float("inf")
+            cpu_s_before = cpu_s
             if now >= next_word:
                 next_word = now + _WORD_S
                 connection.send(BUSY)
         for child in running.values():
-            seconds = child.time_left_s(now - held_up_s)
+            seconds = child.time_left_s(now, held_up_s)
             if seconds <= 0 and not child.killed:
                 child.kill("time")
             elif check and not child.killed and child.over_memory(base_bytes):
@@ -155,6 +182,20 @@ def supervise(children: list[Child], connection: socket.socket, poll: select.pol
         timeout_s = min(left)
         wall_s = now - first.started
         if not waits and wall_s > _WAITS_AFTER_S and sum(child.used_cpu_s() for child in running.values()) < _WAITS_SHARE * wall_s:
-            waits = sum(child.held_up_s() for child in running.values()) < _WAITS_SHARE * wall_s
+            held_up_s, ready = _held_up(running.values())
+            waits = not ready and held_up_s < _WAITS_SHARE * wall_s
             if waits:
                 connection.send(WAITING)
+
+
+def _held_up(children: Iterable[Child]) -> tuple[float, bool]:
+    """What `Child.held_up` says of all of them together."""
+    seconds, ready = zip(*(child.held_up() for child in children), strict=True)
+    return sum(seconds), any(ready)
+
+
+def _threads_and_pages(stat: str) -> tuple[int, int]:
+    """Threads and resident pages of a process, from its file `stat` or that of one of its threads."""
+    with open(stat, "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    return int(fields[17]), int(fields[21])

@@ -1,8 +1,9 @@
 """The system calls that a program may make, and the seccomp filter that says so. Standard library only; runs in the zygote.
 
-An allow-list: whatever is not named here fails with EPERM, so a program can neither make processes (`fork`, `execve`), nor reach anybody through a
-socket, nor change files, nor look into other processes. Threads, timers, pipes and pairs of sockets to itself (event loops need them), reading files
-(what Landlock leaves to be read) and changing its own stack limit are allowed.
+An allow-list: whatever is not named here fails with EPERM, so a program can neither make processes (`fork`, `execve`),
+nor reach anybody through a socket, nor change files, nor look into other processes or at their clocks. Threads,
+timers, pipes and pairs of sockets to itself (event loops need them), reading files (what Landlock leaves to be read)
+and changing its own stack limit are allowed.
 
 Making a filter ready costs more than anything else that confines a process, and grows with its length. So there are two, of which the kernel obeys
 the stricter: the zygote puts itself under the long one, which its children inherit, and a child puts itself under a short one, which takes from it
@@ -26,7 +27,7 @@ X86_64 = _numbers(
     rt_sigreturn=15 ioctl=16 pread64=17 pwrite64=18 readv=19 writev=20 access=21 pipe=22 select=23 sched_yield=24 mremap=25 madvise=28 dup=32 dup2=33
     pause=34 nanosleep=35 getitimer=36 alarm=37 setitimer=38 getpid=39 sendto=44 recvfrom=45 shutdown=48 getsockname=51 getpeername=52 socketpair=53
     clone=56 exit=60 kill=62 uname=63 fcntl=72 fsync=74 ftruncate=77 getdents=78 getcwd=79 readlink=89 gettimeofday=96 getrlimit=97 getrusage=98
-    sysinfo=99 times=100 getuid=102 getgid=104 geteuid=107 getegid=108 getppid=110 getpgrp=111 getgroups=115 getresuid=118 getresgid=120
+    times=100 getuid=102 getgid=104 geteuid=107 getegid=108 getppid=110 getpgrp=111 getgroups=115 getresuid=118 getresgid=120
     rt_sigpending=127 rt_sigtimedwait=128 rt_sigsuspend=130 sigaltstack=131 statfs=137 fstatfs=138 sched_getparam=143 sched_getscheduler=145
     prctl=157 setrlimit=160 gettid=186 time=201 futex=202 sched_getaffinity=204 getdents64=217 set_tid_address=218 restart_syscall=219
     clock_gettime=228 clock_getres=229 clock_nanosleep=230 exit_group=231 epoll_wait=232 epoll_ctl=233 tgkill=234 openat=257 newfstatat=262
@@ -44,28 +45,31 @@ ARM64 = _numbers(
     sched_getaffinity=123 sched_yield=124 restart_syscall=128 kill=129 tgkill=131 sigaltstack=132 rt_sigsuspend=133 rt_sigaction=134
     rt_sigprocmask=135 rt_sigpending=136 rt_sigtimedwait=137 rt_sigreturn=139 getresuid=148 getresgid=150 times=153 getpgid=155 getgroups=158
     uname=160 getrlimit=163 setrlimit=164 getrusage=165 prctl=167 getcpu=168 gettimeofday=169 getpid=172 getppid=173 getuid=174 geteuid=175
-    getgid=176 getegid=177 gettid=178 sysinfo=179 socketpair=199 getsockname=204 getpeername=205 sendto=206 recvfrom=207 shutdown=210 brk=214
+    getgid=176 getegid=177 gettid=178 socketpair=199 getsockname=204 getpeername=205 sendto=206 recvfrom=207 shutdown=210 brk=214
     munmap=215 mremap=216 clone=220 mmap=222 mprotect=226 madvise=233 prlimit64=261 getrandom=278 statx=291 rseq=293 clone3=435
     close_range=436 openat2=437 faccessat2=439
     """
 )
 ZYGOTE_X86_64 = _numbers(
     """
-    recvmsg=47 fork=57 wait4=61 sched_setaffinity=203 seccomp=317 memfd_create=319 pidfd_send_signal=424 pidfd_open=434 landlock_restrict_self=446
+    recvmsg=47 fork=57 wait4=61 capset=126 sched_setaffinity=203 seccomp=317 memfd_create=319 pidfd_send_signal=424
+    pidfd_open=434 landlock_restrict_self=446
     """
 )
 ZYGOTE_ARM64 = _numbers(
     """
-    sched_setaffinity=122 recvmsg=212 wait4=260 seccomp=277 memfd_create=279 pidfd_send_signal=424 pidfd_open=434 landlock_restrict_self=446
+    capset=91 sched_setaffinity=122 recvmsg=212 wait4=260 seccomp=277 memfd_create=279 pidfd_send_signal=424
+    pidfd_open=434 landlock_restrict_self=446
     """
 )
 """What a zygote needs besides, and a program must not have."""
 _MACHINES = {"x86_64": (0xC000003E, X86_64, ZYGOTE_X86_64), "aarch64": (0xC00000B7, ARM64, ZYGOTE_ARM64)}
 
-_LOAD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _JEQ, _JGE, _JSET, _RET, _XOR, _SHIFT_RIGHT = 0x20, 0x15, 0x35, 0x45, 0x06, 0xA4, 0x74
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _O_WRONLY, _O_RDWR, _O_CREAT, _O_TRUNC, _O_APPEND, _O_TMPFILE = 0o1, 0o2, 0o100, 0o1000, 0o2000, 0o20000000  # the same on both machines
-_CLONE_NEW = 0x7E020000
+_CLONE_REFUSED = 0x7E020000 | 0x1000
+"""Namespaces; and a descriptor of the new thread, whose inode number says how many there were on the machine."""
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
 _FCNTLS = (0, 1, 2, 3, 4, 1030, 1032, 1034)  # F_DUPFD … F_SETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS; not F_SETOWN, which sends signals
 _PR_SET_PDEATHSIG = 1
@@ -75,6 +79,9 @@ _AF_UNIX = 1
 _SIGKILL = 9
 _PID = 0x5EEDFACE
 """Stands in the short filter for the process that it is for."""
+_MAP_HUGETLB = 0x40000
+_LAST_CLOCK = 15
+"""The clocks of the machine have the numbers from 0 on; there are twelve."""
 
 Program = list[bytes]
 
@@ -123,6 +130,26 @@ def _signal(number: int) -> Program:
     return [_load_argument(0), _instruction(_JEQ, 0, 3, _PID), _load_argument(number), _instruction(_JEQ, 1, 0, _SIGKILL), _allow, _deny]
 
 
+def _clock() -> Program:
+    """The clocks of the machine, of the process itself, and of threads: those the kernel gives to their process only.
+
+    The CPU clock of a process is `~pid << 3 | 2`, of a thread `~tid << 3 | 6`; 0 is whoever asks."""
+    return [
+        _load_argument(0),
+        _instruction(_JGE, 0, 9, _LAST_CLOCK + 1),
+        _instruction(_XOR, 0, 0, 0xFFFFFFFF),
+        _instruction(_JGE, 6, 0, 0x80000000),
+        _instruction(_JSET, 0, 6, 4),  # of a thread
+        _instruction(_JSET, 4, 0, 2),
+        _instruction(_JSET, 0, 3, 1),
+        _instruction(_SHIFT_RIGHT, 0, 0, 3),
+        _instruction(_JEQ, 2, 0, 0),
+        _instruction(_JEQ, 1, 0, _PID),
+        _deny,
+        _allow,
+    ]
+
+
 def _checked(writes: bool) -> dict[str, Program]:
     """System calls that are allowed with some arguments only."""
     return {
@@ -130,7 +157,10 @@ def _checked(writes: bool) -> dict[str, Program]:
         "openat": _opening(2, writes),
         "openat2": [_ret(_ERRNO | errno.ENOSYS)],
         "clone3": [_ret(_ERRNO | errno.ENOSYS)],  # its flags lie in memory, where a filter cannot look: libraries fall back to clone
-        "clone": [_load_argument(0), _instruction(_JSET, 1, 0, _CLONE_NEW), _allow, _deny],
+        "clone": [_load_argument(0), _instruction(_JSET, 1, 0, _CLONE_REFUSED), _allow, _deny],
+        "fsync": [_ret(_ERRNO)],  # succeeds and does nothing: on a file of the host the disk would write its caches
+        "mmap": [_load_argument(3), _instruction(_JSET, 0, 1, _MAP_HUGETLB), _deny, _allow],  # nobody counts huge pages
+        "getpgid": _one_of(0, (0,)),
         "ioctl": _one_of(1, _IOCTLS),
         "fcntl": _one_of(1, _FCNTLS),
         "prctl": _one_of(0, (*_PRCTLS, _PR_SET_PDEATHSIG)),
@@ -156,6 +186,9 @@ def _checked_in_child() -> dict[str, Program]:
             _allow,
             _deny,
         ],
+        "clock_gettime": _clock(),
+        "clock_getres": _clock(),
+        "clock_nanosleep": _clock(),
         "kill": _signal(1),
         "tgkill": _signal(2),
         "prctl": [_load_argument(0), _instruction(_JEQ, 0, 1, _PR_SET_PDEATHSIG), _deny, _allow],
@@ -185,13 +218,7 @@ def zygote_filter(machine: str, *, writes: bool) -> bytes:
     """
     architecture, for_all, for_zygote = _tables(machine)
     checked = _checked(writes)
-    ranges: list[tuple[int, int, Program]] = []
-    for number, name in sorted((number, name) for name, number in (for_all | for_zygote).items()):
-        body = checked.get(name, [_allow])
-        if ranges and name not in checked and ranges[-1][1] == number - 1 and ranges[-1][2] == [_allow]:
-            ranges[-1] = (ranges[-1][0], number, [_allow])
-        else:
-            ranges.append((number, number, body))
+    ranges = _ranges({number: checked.get(name, [_allow]) for name, number in (for_all | for_zygote).items()})
     head = [_instruction(_LOAD, 0, 0, 4), _instruction(_JEQ, 1, 0, architecture), _ret(_KILL), _instruction(_LOAD, 0, 0, 0)]
     return b"".join(head + _search(ranges))
 
@@ -200,7 +227,12 @@ def child_filter(machine: str) -> bytes:
     """The short filter, with a mark where the process id goes (`pid_offsets`). It counts on the long one."""
     _, for_all, for_zygote = _tables(machine)
     bodies = {number: [_deny] for number in for_zygote.values()} | {for_all[name]: body for name, body in _checked_in_child().items()}
-    chain = [part for number, body in bodies.items() for part in (_instruction(_JEQ, 0, len(body), number), *body)]
+    chain: Program = []
+    for low, high, body in _ranges(bodies):
+        if low == high:
+            chain += [_instruction(_JEQ, 0, len(body), low), *body]
+        else:
+            chain += [_instruction(_JGE, 0, len(body) + 1, low), _instruction(_JGE, len(body), 0, high + 1), *body]
     return b"".join([_instruction(_LOAD, 0, 0, 0), *chain, _allow])
 
 
@@ -208,6 +240,17 @@ def _tables(machine: str) -> tuple[int, dict[str, int], dict[str, int]]:
     if machine not in _MACHINES:
         raise OSError(errno.ENOSYS, f"no system call table for {machine}")
     return _MACHINES[machine]
+
+
+def _ranges(bodies: dict[int, Program]) -> list[tuple[int, int, Program]]:
+    """Numbers of system calls in order, as ranges (first and last number) that have the same body."""
+    ranges: list[tuple[int, int, Program]] = []
+    for number, body in sorted(bodies.items()):
+        if ranges and ranges[-1][1] == number - 1 and ranges[-1][2] == body:
+            ranges[-1] = (ranges[-1][0], number, body)
+        else:
+            ranges.append((number, number, body))
+    return ranges
 
 
 def _search(ranges: list[tuple[int, int, Program]]) -> Program:

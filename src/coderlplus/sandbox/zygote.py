@@ -47,7 +47,12 @@ class _Loader(importlib.machinery.SourceFileLoader):
     def get_code(self, name: str) -> types.CodeType | None:
         """Made in a process of its own: the memory that a compiler leaves behind would be mapped into every child."""
         read, write = os.pipe()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # no more processes are to be had now
+            os.close(read)
+            os.close(write)
+            return super().get_code(name)
         if pid == 0:
             status = 1
             try:
@@ -178,8 +183,18 @@ def run(
         _exit(status)
 
 
-def serve(connection: socket.socket, confine: Callable[[float, int, int], None], placement: Any, base_bytes: int, guests: _Guests) -> None:
-    """Run jobs until the other end is gone. It does little more than fork: every page that it writes in between is copied or made writable again."""
+def serve(
+    connection: socket.socket,
+    confine: Callable[[float, int, int], None],
+    placement: Any,
+    base_bytes: int,
+    guests: _Guests,
+    resets_pids: bool,
+) -> None:
+    """Run jobs until the other end is gone. It does little more than fork: every page that it writes in between is copied or made writable again.
+
+    With `resets_pids` the children of every request have the same process ids, whatever was run before."""
+    fork_later = guests.load("coderlplus.sandbox.kernel").fork
     supervision = guests.load("coderlplus.sandbox.supervision")
     job_bytes, new_child, supervise = supervision.REQUEST.size, supervision.Child, supervision.supervise
     poll = select.poll()
@@ -190,6 +205,8 @@ def serve(connection: socket.socket, confine: Callable[[float, int, int], None],
         if not request:
             os._exit(0)
         placement.settle()
+        if resets_pids:
+            os.pwrite(LAST_PID, FORK_SERVER, 0)
         children: list[Any] = []
         for start in range(0, len(request), job_bytes):
             child = new_child(request[start : start + job_bytes], FILES.unpack_from(ancillary[0][2], len(children) * FILES.size))
@@ -197,12 +214,12 @@ def serve(connection: socket.socket, confine: Callable[[float, int, int], None],
                 FUNCTIONS[child.guest] = _load(guests, child.guest)
             children.append(child)
         if len(children) == 1:
-            _start(child, placement.spread, confine, -1)
+            _start(child, fork_later, placement.spread, confine, -1)
             os.closerange(0, JOB_FILES)
         else:
             pair = socket.socketpair()
             for child, end in zip(children, pair, strict=True):
-                _start(child, placement.spread, confine, end.fileno())
+                _start(child, fork_later, placement.spread, confine, end.fileno())
             for end in pair:
                 end.close()
             os.closerange(0, JOB_FILES)
@@ -221,13 +238,22 @@ def serve(connection: socket.socket, confine: Callable[[float, int, int], None],
         placement.review(children[0].wall_s, sum(child.cpu_s for child in children))
 
 
-def _start(child: Any, spread: Callable[[], int], confine: Callable[[float, int, int], None], peer: int) -> None:
+def _start(
+    child: Any,
+    fork_later: Callable[[], int],
+    spread: Callable[[], int],
+    confine: Callable[[float, int, int], None],
+    peer: int,
+) -> None:
     limits = (child.cpu_limit_s, child.memory_bytes, child.file_bytes)
     arguments = (FUNCTIONS[child.guest], child.payload_bytes, child.files, peer, spread, confine, *limits)
-    child.started = time.monotonic()
-    child.pid = os.fork()
+    try:
+        child.pid = os.fork()
+    except BlockingIOError:  # no more processes are to be had now
+        child.pid = fork_later()
     if child.pid == 0:
         run(*arguments)
+    child.started = time.monotonic()
 
 
 def _load(guests: _Guests, guest: bytes) -> Callable[[Any, Host], object]:
@@ -256,6 +282,19 @@ def _arrange_descriptors(connection_fd: int) -> socket.socket:
     return socket.socket(fileno=FIRST_FREE)
 
 
+def _can_reset_pids(last_pid: int | None) -> bool:
+    """Keep the descriptor for the number of the last process, if there is one that can be written."""
+    if last_pid is None:
+        return False
+    os.dup2(last_pid, LAST_PID)
+    os.close(last_pid)
+    try:
+        os.pwrite(LAST_PID, FORK_SERVER, 0)
+    except OSError:  # before Linux 5.9
+        return False
+    return True
+
+
 def _open_streams() -> None:
     """Make the standard streams of the children, on files of the kind that they will have."""
     for fd in range(3):
@@ -271,8 +310,12 @@ FUNCTIONS: dict[bytes, Callable[[Any, Host], object]] = {}
 HOST = Host()
 DECODE = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 ONE = struct.pack("Q", 1)
-PAYLOAD, REPLIES, READY, RULESET, PEER, FIRST_FREE = 3, 4, 5, 6, 7, 8
+FORK_SERVER = b"1"
+"""The process id of a fork server in namespaces of its own."""
+PAYLOAD, REPLIES, READY, RULESET, PEER = 3, 4, 5, 6, 7
 """File descriptors in a child, after the standard ones."""
+LAST_PID, FIRST_FREE = 8, 9
+"""In the fork server only: what says which process was made last, and the connection."""
 JOB_FILES = 5
 OPEN_FD_BOUND = 256
 FILES = struct.Struct(f"={JOB_FILES}i")
@@ -295,8 +338,12 @@ def main() -> None:
     if settings["probe"]:
         missing = {layer: reason for layer in settings["layers"] if (reason := confine.probe(layer, settings["roots"], settings["outside"]))}
     in_force = [layer for layer in settings["layers"] if layer not in missing]
+    last_pid = None
     if "namespaces" in in_force:
         confine.namespaces.enter([*settings["roots"], settings["package"]])
+        last_pid = confine.namespaces.open_last_pid()
+    elif "landlock" in in_force:
+        confine.namespaces.keep_access_times()
     for name in PRELOADED.split():
         importlib.import_module(name)
     os.register_at_fork = register_at_fork
@@ -306,6 +353,7 @@ def main() -> None:
     confinement = confine.Confinement(in_force, settings["roots"])
     confinement.move_ruleset(RULESET)
     confinement.apply_to_zygote()
+    resets_pids = _can_reset_pids(last_pid)
     sys.modules["random"].seed(settings["hash_seed"])
     sys.argv[:] = ["program.py"]
     gc.disable()
@@ -315,7 +363,7 @@ def main() -> None:
         base_bytes = int(file.read().split()[1]) * resource.getpagesize()
     connection.send(json.dumps({"in_force": in_force, "missing": missing, "base_kb": base_bytes >> 10}).encode())
     _open_streams()
-    serve(connection, confinement.apply, placement, base_bytes, guests)
+    serve(connection, confinement.apply, placement, base_bytes, guests, resets_pids)
 
 
 if __name__ == "__main__":
