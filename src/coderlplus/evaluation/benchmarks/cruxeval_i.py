@@ -1,7 +1,7 @@
 """CRUXEval-I (Gu et al. 2024): with which input does this function return this? 800 functions; any input that does is right.
 
 Prompt: the chain-of-thought prompt of the benchmark's repository, `facebookresearch/cruxeval` (MIT), as one user message. As in its scorer, an answer
-that does not call `f` is wrong.
+that does not call `f` is wrong; here the call must be all of it, and its arguments values (see `values`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
-from coderlplus.evaluation.benchmarks.expressions import calls, left_side, problem, returning
+from coderlplus.evaluation.benchmarks.expressions import left_side, predicted_call, problem
 
 PROMPT = """\
 You will be given a function f and an output in the form f(??) == output. Your task is to find any input such that executing f on the input leads to \
@@ -51,7 +51,7 @@ def read(row: Mapping[str, Any]) -> Question:
 
 
 def program(question: Question, answer: str) -> str | None:
-    return returning(question.keys["code"], answer) if calls(answer, "f") else None
+    return predicted_call(question, answer, question.keys["code"], "f")
 
 
 BENCHMARK = Benchmark(

@@ -1,8 +1,8 @@
 """CRUXEval-O (Gu et al. 2024): what does this function return on this input? 800 functions.
 
-Prompt: the chain-of-thought prompt of the benchmark's repository, `facebookresearch/cruxeval` (MIT), as one user message. Its scorer evaluates the
-right side of the assertion beside the function; so do we, in the sandbox. An answer that uses `f` is wrong here; there, only one that repeats the
-call letter by letter is.
+Prompt: the chain-of-thought prompt of the benchmark's repository, `facebookresearch/cruxeval` (MIT), as one user message. It asks for a literal,
+and an answer that is none is wrong here. Its scorer evaluates any expression beside the function, and refuses only one that repeats the call letter
+by letter.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
-from coderlplus.evaluation.benchmarks.expressions import calls, problem, returning, right_side, true_run
+from coderlplus.evaluation.benchmarks.expressions import predicted_value, problem, right_side, true_run
 from coderlplus.records import ProgramInput
 
 PROMPT = """\
@@ -59,7 +59,7 @@ def read(row: Mapping[str, Any]) -> Question:
 
 
 def program(question: Question, answer: str) -> str | None:
-    return None if calls(answer, "f") else returning(question.keys["code"], answer)
+    return predicted_value(question, answer)
 
 
 def traced(question: Question, program: str, given: ProgramInput | None) -> tuple[str, ProgramInput] | None:
