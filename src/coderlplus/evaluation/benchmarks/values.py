@@ -125,7 +125,7 @@ def _is_printed(call: ast.Call, depth: int) -> bool:
     if name is None or None in keywords or not all(_is_literal(value, depth) for value in keywords.values()):
         return _is_float_call(call)
     match name, call.args:
-        case ("set" | "frozenset" | "dict" | "list" | "tuple" | "str" | "bytes" | "bytearray" | "Counter" | "OrderedDict" | "deque"), []:
+        case (("set" | "frozenset" | "dict" | "list" | "tuple" | "str" | "bytes" | "bytearray" | "Counter" | "OrderedDict" | "deque"), []):
             return not keywords or name == "dict"
         case "frozenset" | "set", [ast.Set() | ast.List() | ast.Tuple() as items]:
             return not keywords and _is_literal(items, depth)
