@@ -54,6 +54,12 @@ class Asked:
     window: Mapping[str, Any]
     digest: str
     """Of what is asked and of the files: two evaluations with the same one asked the same and judged alike."""
+    whole: Sequence[str] = ()
+    """The ids of all questions of the files in their order, those outside the window among them."""
+    inside: int | None = None
+    """How many of them lie in the window, where a limit takes fewer."""
+    left_out: Sequence[str] = ()
+    """Rows of the files that cannot be used: sentences that name the place."""
 
     @classmethod
     def of(cls, benchmark: Benchmark, questions: Sequence[Question], files: Sequence[Path], window: Mapping[str, Any]) -> Self:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
-from coderlplus.evaluation.benchmarks.expressions import predicted_value, problem, right_side, true_run
+from coderlplus.evaluation.benchmarks.expressions import check_row, predicted_value, problem, right_side, true_run
 from coderlplus.records import ProgramInput
 
 PROMPT = """\
@@ -48,13 +48,15 @@ assert {call} == ??
 
 
 def read(row: Mapping[str, Any]) -> Question:
-    """The question of a row: `id`, `code`, `input`, `output`."""
+    """The question of a row: `id`, `code`, `input`, `output`. Raises `DataError` for a row of another set."""
+    check_row(row)
     call = f"f({row['input']})"
     return Question(
         question_id=row["id"],
         messages=user(PROMPT.format(name="f", argument="", code=row["code"], call=call)),
         problem=problem(row["id"], call, row["output"], source="cruxeval-o"),
         keys={"code": row["code"], "call": call},
+        layout="code, input, output",
     )
 
 
@@ -73,6 +75,7 @@ BENCHMARK = Benchmark(
     hub_files=("*test*.jsonl", "*cruxeval*.jsonl", "*test*.parquet"),
     files=("cruxeval.jsonl", "cruxeval.jsonl.gz"),
     read=read,
+    size=800,
     answer=right_side,
     program=program,
     traced=traced,

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
-from coderlplus.evaluation.benchmarks.base import Question
+from coderlplus.errors import DataError
+from coderlplus.evaluation.benchmarks.base import Question, defines
 from coderlplus.evaluation.benchmarks.values import CONTAINERS, call_with_values, literal
 from coderlplus.programs import extract_program, parse
 from coderlplus.records import CallInput, CheckTest, Limits, Problem, ProgramInput
@@ -88,6 +89,14 @@ def _expression_in(text: str, side: Literal["left", "right"]) -> str | None:
         case _:
             return None
     return None if isinstance(node, ast.Constant) and node.value is ... else ast.get_source_segment(text, node)
+
+
+def check_row(row: Mapping[str, Any]) -> None:
+    """Raises `DataError` for a row that is none of CRUXEval's: its program defines no `f`, or its output is no value."""
+    if not defines(row["code"], "f"):
+        raise DataError("the program of the row defines no function f, so it is none of CRUXEval's")
+    if literal(row["output"]) is None:
+        raise DataError(f"the output of the row is no literal: {row['output'][:80]!r}")
 
 
 def returning(code: str, expression: str) -> str | None:

@@ -26,6 +26,7 @@ def read(row: Mapping[str, Any]) -> Question:
         messages=user(PROMPT.format(name="performOperation", argument="s = ", code=row["code"], call=call), SYSTEM),
         problem=problem(question_id, call, row["output"], source="lcb-execution", setup_code=IMPORTS),
         date=str(row["contest_date"])[:10],
+        layout="code, input, output",
         keys={"id": question_id, "code": row["code"], "call": call, "function": row["function_name"]},
     )
 

@@ -40,6 +40,7 @@ def read(row: Mapping[str, Any]) -> Question:
         messages=user(text, SYSTEM),
         problem=problem(question_id, f"{row['question_content']}\n\n{call}", repr(json.loads(tests[0]["output"])), source="lcb-testoutput"),
         date=str(row["contest_date"])[:10],
+        layout="one test a row",
         keys={"question_id": row["question_id"], "test_id": row["test_id"]},
     )
 
