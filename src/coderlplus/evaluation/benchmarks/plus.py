@@ -76,7 +76,7 @@ def checks(
     """
     if not is_release(row):
         return _of_the_hub(row)
-    absent = [part for part in PARTS if not isinstance(row.get(part), list)]
+    absent = [part for part in PARTS if not isinstance(row.get(part), list) and row.get(part) != {}]  # Mbpp/793 has {} for no added inputs
     if absent or not row["base_input"]:
         lacking = " and ".join(repr(part) for part in absent) or "an input in 'base_input'"
         raise DataError(f"the row lacks {lacking}: the tests of HumanEval+ and MBPP+; fetch the release again, or ask the set without plus")
