@@ -10,7 +10,7 @@ from typing import TypeVar
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.benchmarks import BENCHMARKS, Benchmark, benchmarks_named, canonical
 from coderlplus.evaluation.benchmarks.plus import BASE_ALONE
-from coderlplus.evaluation.data import Found, Window, find, own_benchmark
+from coderlplus.evaluation.data import RELEASE_FILES, Found, Window, find, own_benchmark
 from coderlplus.evaluation.run import Asked
 from coderlplus.records import Problem
 
@@ -38,6 +38,8 @@ def asked_for(
     for name in names:
         if name in known:
             benchmark, found = known[name], askable(known[name], find(known[name], window, data_dir))
+            if found.release is None and RELEASE_FILES in benchmark.hub_files and window.release != Window().release:
+                raise ConfigError(f"{found.files[0]} is no release of LiveCodeBench, so --release {window.release} cannot choose in it; leave it out")
             days = {side: day for side, day in (("start", window.start), ("end", window.end)) if day and benchmark.dated}
         else:
             benchmark, found = own_benchmark(Path(name), own_prompt)

@@ -130,6 +130,6 @@ def asserts_in(code: str) -> int:
 
 def _nodes(code: str) -> Iterator[ast.AST]:
     try:
-        return ast.walk(ast.parse(code))
+        return ast.walk(ast.parse(code, "<program>"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return iter(())
