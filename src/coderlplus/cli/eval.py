@@ -180,19 +180,19 @@ def _progress() -> Progress:
 
 
 def _print(results: dict[str, Any], now: list[str], seconds: float, page: Path) -> None:
-    table = Table("benchmark", "metric", "% (95 % interval)", "problems", "tests", "samples", "failures", box=box.SIMPLE)
-    for place, column in enumerate(table.columns[:6]):
+    table = Table("benchmark", "metric", "% (95 % interval)", "problems", "tests", "samples", box=box.SIMPLE)
+    for place, column in enumerate(table.columns):
         column.justify = "left" if place < 2 else "right"
         column.no_wrap = True
     for name in now:
         numbers = results["benchmarks"][name]
         for metric, (low, high) in numbers["intervals"].items():
             counts = (str(numbers["problems"]), str(numbers["tests"]), str(numbers["samples"]))
-            table.add_row(name, metric, _share(numbers[metric], low, high), *counts, _failures(numbers["outcomes"]))
+            table.add_row(name, metric, _share(numbers[metric], low, high), *counts)
             part = numbers.get("with_samples")
             if part and metric == numbers["metric"]:
                 share = _share(part[metric], *part["interval"])
-                table.add_row("", metric, share, str(part["problems"]), "", counts[2], "[bold red]of the problems with a sample only[/]")
+                table.add_row("[bold red]with a sample[/]", metric, share, str(part["problems"]), "", counts[2])
     console = Console(soft_wrap=True, highlight=False)
     console.print(table)
     _print_notes(results, now, console)
@@ -208,7 +208,8 @@ def _print_notes(results: dict[str, Any], now: list[str], console: Console) -> N
         for note in results["benchmarks"][name]["notes"]:
             console.print("[bold red]warning:[/] " + escape(visible(f"{name}: {note}")))
     for name in now:
-        console.print(escape(visible(described(name, results["benchmarks"][name]))))
+        numbers = results["benchmarks"][name]
+        console.print(escape(visible(f"{described(name, numbers)}; failures: {_failures(numbers['outcomes'])}")))
 
 
 def _share(value: float, low: float, high: float) -> str:

@@ -30,6 +30,11 @@ from coderlplus.sandbox.values import to_source
 
 STYLES = ("base.css", "run_page.css", "eval_page.css")
 SCRIPTS = ("dom.js", "python.js", "eval_page.js")
+KEPT = (
+    "metric", "intervals", "problems", "tests", "samples", "with_samples", "outcomes", "at_token_limit", "verdicts", "notes", "settings", "files",
+    "layout", "release", "seconds",
+)  # fmt: skip
+"""What the page has of the numbers of a benchmark."""
 PART = 24
 """Questions that are compressed together."""
 
@@ -73,13 +78,12 @@ def benchmark_data(folder: Path, name: str, numbers: Mapping[str, Any]) -> dict[
         if len(part) == PART:
             parts.append(packed(part))
             part = []
-    kept = "metric intervals problems tests samples with_samples outcomes at_token_limit verdicts notes settings files layout release seconds".split()
     metrics = {metric: numbers[metric] for metric in numbers["intervals"]}
     about = {"about": described(name, numbers)} if "tests" in numbers else {}
     return (
         {"name": name, "values": metrics, "part": PART, "questions": questions, "parts": [*parts, *([packed(part)] if part else [])]}
         | about
-        | {field: numbers[field] for field in kept if field in numbers}
+        | {field: numbers[field] for field in KEPT if field in numbers}
     )
 
 
