@@ -24,10 +24,15 @@ def messages(prompt: str) -> tuple[Message, ...]:
     return user(f"{asked}\n```python\n{prompt.strip()}\n```")
 
 
+def check_id(task_id: Any) -> None:
+    """Raises `DataError` for the id of a problem of another set."""
+    if not str(task_id).lower().startswith("humaneval/"):
+        raise DataError(f"{task_id!r} is no problem of HumanEval; evaluate a file of other problems by its own name: --benchmarks FILE")
+
+
 def read(row: Mapping[str, Any]) -> Question:
     """The question of a row of the release or of the hub's `openai/openai_humaneval`. Raises `DataError` for a row of another set."""
-    if not str(row["task_id"]).lower().startswith("humaneval/"):
-        raise DataError(f"{row['task_id']!r} is no problem of HumanEval; evaluate a file of other problems by its name: --benchmarks FILE")
+    check_id(row["task_id"])
     if inputs_in(row["test"]) is not None:
         raise DataError("the tests of the row are those of HumanEval+, not HumanEval's own; use humanevalplus")
     problem = humaneval.problem(row)

@@ -6,9 +6,11 @@ types (tuples, sets, complex numbers); they get them back here, by the number of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from coderlplus.errors import DataError
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question
 from coderlplus.evaluation.benchmarks.humaneval import messages
 from coderlplus.evaluation.benchmarks.plus import LIMITS, checks, is_release
@@ -80,6 +82,8 @@ TYPES = {number: restore for numbers, restore in _TYPES.items() for number in nu
 
 def read(row: Mapping[str, Any]) -> Question:
     """The question of a row of a release or of the hub's `evalplus/mbppplus`. Raises `DataError` for a row without MBPP+'s tests."""
+    if not re.fullmatch(r"(mbpp/)?\d+", str(row["task_id"]), re.IGNORECASE):
+        raise DataError(f"{row['task_id']!r} is no problem of MBPP; evaluate a file of other problems by its own name: --benchmarks FILE")
     number = int(str(row["task_id"]).rpartition("/")[2])
     if is_release(row):
         prompt, reference, name = row["prompt"], row["canonical_solution"], row["entry_point"]
