@@ -125,7 +125,7 @@ class Layout:
     """Other benchmarks whose tests the row holds as well."""
 
 
-METHOD = LEETCODE["completion"]
+METHOD = str(LEETCODE["completion"])
 LAYOUTS = [
     Layout("HumanEval", "humaneval", "HumanEval.jsonl", HUMANEVAL, 2, ADD, "HumanEval/0"),
     Layout("HumanEval, hub", "humaneval", "openai_humaneval/openai_humaneval/test-00000-of-00001.parquet", HUMANEVAL, 2, ADD, "HumanEval/0"),

@@ -141,6 +141,9 @@ def _ambiguous(given: Given, homes: Sequence[tuple[str, str]]) -> str:
 def _none_of(path: Path, name: str, ids: Mapping[str, str], bad: Sequence[str], *, is_of_other_part: bool) -> str:
     if is_of_other_part:
         return f"{path} has samples of {name}, but none of the questions that are asked; check --limit, --start-date and --end-date"
+    unread = [sentence for sentence in bad if ": no question of " not in sentence]
+    if len(unread) == len(bad) > 0:
+        return unread[0] + (f" (and {len(bad) - 1} more rows like it)" if len(bad) > 1 else "")
     first = f" ({bad[0]})" if bad else ""
     return f"no sample of {path} is of {name}, whose ids are like {next(iter(ids.values()), '')!r}{first}; name the benchmark that the samples are of"
 
