@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question
+from coderlplus.evaluation.benchmarks.plus import BASE_ALONE
 from coderlplus.evaluation.records import Judged, Sample
 
 NAMED = 3
@@ -19,10 +20,15 @@ def about(questions: Sequence[Question], files: Sequence[Path], release: str | N
 
     Of a benchmark whose tests compare several things (HumanEval+: inputs, HumanEval: asserts), all of them are counted.
     """
-    layouts = Counter(question.layout for question in questions if question.layout)
+    layouts = _layouts(questions)
     tests = sum(cases(question) for question in questions)
     found = {"files": [path.name for path in files], "layout": "; ".join(name for name, _ in layouts.most_common()), "tests": tests}
     return found if release is None else found | {"release": release}
+
+
+def _layouts(questions: Sequence[Question]) -> Counter[str]:
+    """The layouts of the rows. A problem of MBPP+ without added inputs is no layout of its own."""
+    return Counter(question.layout for question in questions if question.layout and question.layout != BASE_ALONE)
 
 
 def cases(question: Question) -> int:
@@ -42,7 +48,7 @@ def of_data(
         found.append(f"{len(questions)} of {inside} problems were asked (--limit)")
     if left_out:
         found.append(f"{counted(len(left_out), 'row')} of the data cannot be used and {_is(left_out)} left out: {named(left_out, '; ')}")
-    layouts = Counter(question.layout for question in questions)
+    layouts = _layouts(questions)
     if len(layouts) > 1:
         found.append("the rows are of several layouts: " + ", ".join(f"{count} with {name}" for name, count in layouts.most_common()))
     return found
