@@ -66,6 +66,57 @@ def test_a_benchmark_is_added_to_a_folder(tmp_path: Path, data: Path) -> None:
     assert both["cruxeval-o"]["outcomes"]["no_answer"] == 3
 
 
+def test_problems_without_a_sample_are_told_everywhere(tmp_path: Path, data: Path) -> None:
+    given = samples(tmp_path / "some.jsonl", {"sample_0": "1", "sample_9": "1"})
+    common = ["eval", "--samples", str(given), "--benchmarks", "cruxeval-o", "--data-dir", str(data), "-o", str(tmp_path / "a")]
+    told = CliRunner().invoke(app, common)
+    assert told.exit_code == 0
+    numbers = json.loads((tmp_path / "a" / "results.json").read_text())["benchmarks"]["cruxeval-o"]
+    assert numbers["with_samples"]["accuracy"] == 1.0
+    assert (numbers["accuracy"], numbers["with_samples"]["problems"]) == (pytest.approx(1 / 3, abs=1e-5), 1)
+    assert numbers["with_samples"]["share"] == pytest.approx(1 / 3, abs=1e-5)
+    notes = ["2 of 3 problems (67%) have no sample and count as failed: sample_1, sample_2", "no question of cruxeval-o has the id 'sample_9'"]
+    markdown, page = (tmp_path / "a" / "results.md").read_text(), (tmp_path / "a" / "index.html").read_text()
+    for note in notes:
+        for place in (" ".join(told.stdout.split()), markdown, page, json.dumps(numbers["notes"])):
+            assert note in place
+    assert "3 tests of 3 problems, cruxeval.jsonl" in told.stdout
+    assert "3 tests of 3 problems, cruxeval.jsonl" in markdown
+    assert "3 tests of 3 problems, cruxeval.jsonl" in page
+
+
+@pytest.mark.parametrize("benchmark", ["cruxeval-o", "cruxeval-i"])
+def test_no_sample_that_belongs_is_an_error(tmp_path: Path, data: Path, benchmark: str) -> None:
+    given = samples(tmp_path / "other.jsonl", {"HumanEval/0": "x"})
+    with pytest.raises(CodeRLPlusError, match=f"no sample of .* is of {benchmark}, whose ids are like 'sample_0'"):
+        invoke("--samples", given, "--benchmarks", benchmark, "--data-dir", data, "-o", tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_limit_asks_a_part_and_says_so(tmp_path: Path, data: Path) -> None:
+    given = samples(tmp_path / "all.jsonl", {row["id"]: row["output"] for row in CRUX})
+    common = ("--samples", given, "--benchmarks", "cruxeval-o", "--data-dir", data, "-o", tmp_path / "a")
+    numbers = invoke(*common, "--limit", "2")["benchmarks"]["cruxeval-o"]
+    assert (numbers["problems"], numbers["tests"], numbers["samples"], numbers["accuracy"]) == (2, 2, 2, 1.0)
+    assert "2 of 3 problems were asked (--limit)" in numbers["notes"]
+    assert not any("no question" in note for note in numbers["notes"])
+    with pytest.raises(CodeRLPlusError, match="was begun with limit 2"):
+        invoke(*common)
+
+
+@pytest.mark.parametrize(("name", "benchmark"), [("humaneval+", "humanevalplus"), ("MBPP+", "mbppplus"), ("HumanEval", "humaneval")])
+def test_a_benchmark_goes_by_the_name_that_papers_use(tmp_path: Path, data: Path, name: str, benchmark: str) -> None:
+    with pytest.raises(CodeRLPlusError, match=f"holds no data of {benchmark}:"):
+        invoke("--benchmarks", name, "--model", "m", "--data-dir", data, "-o", tmp_path / "a")
+
+
+def test_one_text_that_breaks_the_reader_ends_nothing(tmp_path: Path, data: Path) -> None:
+    odd = {"sample_0": "[" * 100_000, "sample_1": "\ud800", "sample_2": CRUX[2]["output"]}
+    given = samples(tmp_path / "odd.jsonl", {str(name): str(answer) for name, answer in odd.items()})
+    numbers = invoke("--samples", given, "--benchmarks", "cruxeval-o", "--data-dir", data, "-o", tmp_path / "a")["benchmarks"]["cruxeval-o"]
+    assert numbers["outcomes"] == {"passed": 1, "wrong": 0, "no_answer": 2, "truncated": 0, "missing": 0}
+
+
 def test_a_file_of_problems_is_a_benchmark(tmp_path: Path) -> None:
     problems = [Problem(problem_id="p", statement="Twice.", entry_point="f", tests=(CallTest((2,), 4),))]
     write_jsonl(tmp_path / "mine.jsonl", problems)

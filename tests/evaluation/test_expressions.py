@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coderlplus.evaluation.benchmarks import BENCHMARKS, Question
 from coderlplus.evaluation.benchmarks.expressions import left_side, returning, right_side
+from coderlplus.evaluation.benchmarks.values import call_with_values, literal
 from coderlplus.judge import Judge
 from coderlplus.records import Rollout
 
@@ -35,6 +43,19 @@ def asked(name: str, row: dict[str, object]) -> Question:
 
 
 QUESTION = asked("cruxeval-o", ROW)
+COUNTED = ROW | {"output": "{'a': 2}"}
+PREDICTIONS = {"cruxeval-o": ROW, "lcb-execution": LCB_ROW, "lcb-testoutput": TEST_ROW}
+RUNS = {
+    "f([1, 2])",
+    "globals()['f']([1, 2])", "eval('f')([1, 2])", "(lambda: f)()([1, 2])", "[g for g in [f]][0]([1, 2])",
+    "__import__('__main__').f([1, 2])",
+    "(x := f([1, 2]))", "f'{f([1, 2])}'", "[*f([1, 2])]", "{**vars()}", "f([1, 2]) if True else 0", "not f([1, 2])", "f([1, 2]) == [2, 3]",
+    "[2] + [3]",
+    "[x + 1 for x in [1, 2]]", "list(map(lambda x: x + 1, [1, 2]))", "sorted([3, 2])", "[2, 3][:]", "'ab'.upper()", "1 / 0", "prediction()",
+    "type('E', (), {'__eq__': lambda a, b: True})()", "Counter([1, 1])", "set('ab')", "dict(**{'a': 1})", "float('1')", "str(1)", "count([1, 1, 2])",
+    "Counter(f([1, 2]))", "defaultdict(f, {})", "deque(f([1, 2]))", "frozenset([f(1)])", "{1: f(1)}", "exec('1')", "...", "yield", "await f",
+}  # fmt: skip
+"""Answers that compute: none is a prediction, whatever it computes."""
 
 
 @pytest.mark.parametrize(
@@ -78,11 +99,16 @@ def test_an_answer_that_is_no_expression_makes_no_program() -> None:
     ("name", "row", "answer", "verdict"),
     [
         ("cruxeval-o", ROW, "[2, 3]", "passed"),
-        ("cruxeval-o", ROW, "[2] + [3]", "passed"),
+        ("cruxeval-o", ROW, "[ 2,\n 3e0, ]", "passed"),
+        ("cruxeval-o", ROW, "assert f([1, 2]) == [2, 3]", "passed"),
         ("cruxeval-o", ROW, "(2, 3)", "wrong_answer"),
         ("cruxeval-o", ROW, "[2, 4]", "wrong_answer"),
-        ("cruxeval-o", ROW, "type('E', (), {'__eq__': lambda a, b: True})()", "wrong_answer"),
-        ("cruxeval-o", ROW, "1 / 0", "runtime_error"),
+        ("cruxeval-o", COUNTED, "Counter({'a': 2})", "passed"),
+        ("cruxeval-o", COUNTED, "{'a': 2}", "passed"),
+        ("cruxeval-o", COUNTED, "collections.Counter({'a': 3})", "wrong_answer"),
+        ("cruxeval-o", ROW | {"output": "set()"}, "set()", "passed"),
+        ("cruxeval-o", ROW | {"output": "float('inf')"}, "inf", "passed"),
+        ("cruxeval-o", ROW | {"output": "1000"}, "1e3", "passed"),
         ("cruxeval-i", ROW, "f([1, 2])", "passed"),
         ("cruxeval-i", ROW, "f(range(1, 3))", "passed"),
         ("cruxeval-i", ROW, "f([2, 3])", "wrong_answer"),
@@ -99,11 +125,109 @@ def test_answers_are_judged_by_python_equality(judge: Judge, name: str, row: dic
     assert judge.judge(question.problem, Rollout(rollout_id="r", problem_id=question.problem.problem_id, program=program)).verdict == verdict
 
 
-@pytest.mark.parametrize(
-    ("name", "row", "answer"), [("cruxeval-o", ROW, "f([1, 2])"), ("cruxeval-i", ROW, "[2, 3]"), ("lcb-execution", LCB_ROW, "count([1, 1, 2])")]
+@pytest.mark.parametrize("name", PREDICTIONS)
+@pytest.mark.parametrize("answer", sorted(RUNS))
+def test_an_answer_that_computes_is_no_prediction(name: str, answer: str) -> None:
+    """Neither as an answer nor inside a completion, on its own, in an assertion, or deep in a literal."""
+    benchmark, question = BENCHMARKS[name], asked(name, PREDICTIONS[name])
+    for given_answer in (answer, f"[{answer}]", f"{{'k': ({answer},)}}", f"({answer})"):
+        completions = [given_answer, f"[ANSWER]{given_answer}[/ANSWER]", f"```python\nassert f([1, 2]) == {given_answer}\n```"]
+        for found in [given_answer, *filter(None, (benchmark.answer(question, text) for text in completions))]:
+            program = benchmark.program(question, found)
+            assert program is None or (answer == "f([1, 2]) == [2, 3]" and "return [2, 3]\n" in program), (given_answer, program)
+
+
+LITERALS = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.complex_numbers(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8)
+    | st.binary(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.sets(st.integers() | st.text(max_size=3), max_size=3)
+        | st.frozensets(st.integers(), max_size=3)
+        | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=6,
 )
-def test_running_the_program_is_no_prediction_and_an_input_needs_a_call(name: str, row: dict[str, object], answer: str) -> None:
-    assert BENCHMARKS[name].program(asked(name, row), answer) is None
+
+
+@given(LITERALS)
+def test_every_value_of_plain_data_can_be_predicted_as_python_prints_it(value: Any) -> None:
+    source = literal(repr(value))
+    assert source is not None
+    assert eval(source) == value
+    assert literal(f"(\n{value!r}  # so\n)") == source
+
+
+@given(LITERALS, st.sampled_from(sorted(RUNS)))
+def test_no_literal_with_code_in_it_is_a_literal(value: Any, code: str) -> None:
+    assert literal(f"[{value!r}, {code}]") is None
+    assert literal(f"{{{code}: {value!r}}}") is None
+
+
+def test_only_printed_forms_of_containers_are_literals() -> None:
+    printed = [
+        "Counter({'a': 1})",
+        "OrderedDict([('a', 1)])",
+        "OrderedDict({'a': 1})",
+        "deque([1], maxlen=2)",
+        "defaultdict(int, {'a': 1})",
+        "range(0, 3)",
+    ]
+    printed += ["frozenset({1})", "bytearray(b'a')", "collections.deque([1])", "float('-inf')", "-inf", "(1+2j)", "-1.5-2j", "dict(a=1)", "dict()"]
+    assert [text for text in printed if literal(text) is None] == []
+    assert [text for text in ("True + 1j", "-True", "~1", "1 + 1", "'a' 'b'%", "x", "math.pi", "os.deque([1])") if literal(text)] == []
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "-" * 50_000 + "1", "(" * 150 + ")" * 150, "1" * 5000, "'\ud800'", "\0", "[" * 150 + "1" + "]" * 150])
+def test_no_text_ends_the_reading_of_an_answer(text: str) -> None:
+    for name, row in {**PREDICTIONS, "cruxeval-i": ROW}.items():
+        question = asked(name, row)
+        BENCHMARKS[name].program(question, BENCHMARKS[name].answer(question, text) or text)
+        BENCHMARKS[name].program(question, f"f({text})")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "[1, 2]", "f", "f([1, 2]) or [2, 3]", "[f, [2, 3]][1]", "(lambda f: [2, 3])(f)", "f(f([0, 1]))", "f(*[[1, 2]])", "f(**{'xs': [1, 2]})",
+        "f([x for x in [1, 2]])", "f(next(x for x in [[1, 2]] if f(x)))", "f(eval('[1, 2]'))", "f((lambda: [1, 2])())", "f(globals())", "g([1, 2])",
+        "f(type('L', (list,), {})())", "f(lambda x: f(x))", "f(lambda x: x.__class__)", "f(lambda x=f: x)",
+        "f(''.format.__self__)", "f(open('x'))", "",
+    ],
+)  # fmt: skip
+def test_an_input_is_a_call_of_the_function_with_values(answer: str) -> None:
+    assert BENCHMARKS["cruxeval-i"].program(asked("cruxeval-i", ROW), answer) is None
+
+
+def test_inputs_may_be_written_as_the_set_writes_them() -> None:
+    code = "some = [1, 2]\ndef f(xs): ..."
+    for arguments in (
+        "some[:], 3",
+        "''.join(['A'] * 20)",
+        "lambda x: x < 2",
+        "(lambda x: x.reverse())",
+        "dict(a = 1)",
+        "range(3)",
+        "k=-1",
+        "'a-b'.split('-')",
+    ):
+        assert call_with_values(f"f({arguments})", "f", code) is not None
+    assert call_with_values("f(other[:])", "f", code) is None
+
+
+def test_every_reference_of_cruxeval_is_an_answer(shared: Path) -> None:
+    for line in (shared / "data/cruxeval/cruxeval.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        assert BENCHMARKS["cruxeval-o"].program(asked("cruxeval-o", row), row["output"]) is not None
+        program = BENCHMARKS["cruxeval-i"].program(asked("cruxeval-i", row), f"f({row['input']})")
+        assert program is not None
+        assert ast.unparse(ast.parse(f"f({row['input']})")) in program
 
 
 def test_a_test_output_prompt_names_the_call() -> None:

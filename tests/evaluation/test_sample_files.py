@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given as given_by_hypothesis
+from hypothesis import strategies as st
 
 from coderlplus.errors import DataError
 from coderlplus.evaluation.benchmarks import BENCHMARKS, Question
@@ -147,3 +150,110 @@ def test_what_is_written_for_livecodebench_is_sorted_as_there_and_reads_back(tmp
 )
 def test_a_completion_holds_a_program_or_goes_on_with_the_prompt(completion: str, program: str | None) -> None:
     assert program_in(HUMANEVAL[0], completion) == program
+
+
+NUMBERED = [question(f"HumanEval/{number}", replace(ADD, problem_id=f"HumanEval/{number}", entry_point=f"f{number}")) for number in range(12)]
+PROGRAMS = [f"def f{number}(x):\n    return x + {number}" for number in range(12)]
+
+
+def places(found: list[tuple[str, int, str | None, str | None]]) -> list[tuple[str, int]]:
+    return [(one[0], one[1]) for one in found]
+
+
+@pytest.mark.parametrize("as_list", [True, False])
+def test_lists_without_ids_are_in_the_order_of_the_data_set(tmp_path: Path, as_list: bool) -> None:
+    """HumanEval/2 comes before HumanEval/10, as bigcode's harness writes them, and whatever order the file of the data has."""
+    for questions, programs in ((NUMBERED, PROGRAMS), (NUMBERED[::-1], PROGRAMS[::-1])):
+        path = given(tmp_path, json.dumps([[text] if as_list else text for text in programs]))
+        found = read(path, "humaneval", questions)
+        assert [(one[0], one[2]) for one in found] == [(one.question_id, text) for one, text in zip(questions, programs, strict=True)]
+
+
+def test_lists_in_another_order_are_refused(tmp_path: Path) -> None:
+    by_text = sorted(range(12), key=str)
+    with pytest.raises(DataError, match=r"10 of 12 programs are of other questions of humaneval .*add the ids"):
+        read(given(tmp_path, json.dumps([[PROGRAMS[number]] for number in by_text])), "humaneval", NUMBERED)
+
+
+def test_lists_for_the_whole_set_serve_a_part_of_it(tmp_path: Path) -> None:
+    path, ids = given(tmp_path, json.dumps([[text] for text in PROGRAMS])), [one.question_id for one in NUMBERED]
+    found = read_samples(path, {"humaneval": NUMBERED[::5]}, whole={"humaneval": ids})["humaneval"]
+    assert [(one.question_id, one.answer) for one in found] == [(f"HumanEval/{number}", PROGRAMS[number]) for number in (0, 5, 10)]
+    with pytest.raises(DataError, match="12 lists without ids, which must be one for each question of one benchmark"):
+        read(path, "humaneval", NUMBERED[:7])
+    with pytest.raises(DataError, match="name one benchmark, or write rows with ids"):
+        read_samples(path, {"humaneval": NUMBERED, "humanevalplus": NUMBERED})
+
+
+def test_bare_numbers_that_are_of_another_set_are_refused(tmp_path: Path) -> None:
+    rows = "".join(json.dumps({"task_id": number, "solution": f"def other{number}(): ..."}) + "\n" for number in range(12))
+    with pytest.raises(DataError, match=r"12 of 12 programs are of other questions of humaneval or of another set"):
+        read(given(tmp_path, rows), "humaneval", NUMBERED)
+    whole = rows.replace('"task_id": ', '"task_id": "HumanEval/').replace(', "solution"', '", "solution"')
+    assert len(read(given(tmp_path, whole), "humaneval", NUMBERED)) == 12  # whole ids are believed: the model named its functions as it liked
+
+
+def test_a_number_that_two_benchmarks_have_is_of_neither(tmp_path: Path) -> None:
+    path = given(tmp_path, '{"task_id": 3, "solution": "x = 1"}\n')
+    with pytest.raises(DataError, match="the id '3' may be 'HumanEval/3' of humaneval or 'MBPP/3' of mbpp"):
+        read_samples(path, {"humaneval": NUMBERED, "mbpp": [question("MBPP/3")]})
+    assert read_samples(path, {"humaneval": NUMBERED, "humanevalplus": NUMBERED}).keys() == {"humaneval", "humanevalplus"}
+
+
+@pytest.mark.parametrize(
+    ("row", "answers", "completions"),
+    [
+        ({"completion": "x", "solution": None}, [], ["x"]),
+        ({"completion": ["x", "y"]}, [], ["x", "y"]),
+        ({"solution": ["x", "y"]}, ["x", "y"], []),
+        ({"output_list": ["said"], "code_list": ["x"]}, ["x"], []),
+        ({"output_list": ["said", "again"]}, [], ["said", "again"]),
+        ({"code_list": []}, [], []),
+    ],
+)
+def test_fields_that_are_empty_or_hold_several_texts(tmp_path: Path, row: dict[str, Any], answers: list[str], completions: list[str]) -> None:
+    text = json.dumps({"task_id": "HumanEval/0", "solution": "first"}) + "\n" + json.dumps({"task_id": "HumanEval/1"} | row) + "\n"
+    found = [one for one in read(given(tmp_path, text), "humaneval", HUMANEVAL) if one[0] == "HumanEval/1"]
+    assert ([one[2] for one in found if one[2]], [one[3] for one in found if one[3]]) == (answers, completions)
+
+
+def test_evalpluss_folders_are_read(tmp_path: Path) -> None:
+    for number in (2, 10):
+        for sample in (10, 9):
+            (tmp_path / "samples" / f"HumanEval_{number}").mkdir(parents=True, exist_ok=True)
+            (tmp_path / "samples" / f"HumanEval_{number}" / f"{sample}.py").write_text(f"def f{number}(): return {sample}")
+    found = read(tmp_path / "samples", "humaneval", NUMBERED)
+    assert sorted(places(found)) == [("HumanEval/10", 0), ("HumanEval/10", 1), ("HumanEval/2", 0), ("HumanEval/2", 1)]
+    assert [one[2] for one in found if one[0] == "HumanEval/2"] == ["def f2(): return 9", "def f2(): return 10"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="a folder needs one for each problem"):
+        read(tmp_path / "empty", "humaneval", NUMBERED)
+
+
+BAD = [
+    '{"task_id": "HumanEval/99", "solution": "x"}',
+    '{"task_id": "HumanEval/1", "solution": 3}',
+    '{"task_id": "Human',
+    "3",
+    "{}",
+    '{"task_id": true}',
+]
+
+
+@given_by_hypothesis(st.lists(st.sampled_from(BAD), max_size=5), st.data())
+def test_bad_rows_are_told_and_the_rest_counts(tmp_path_factory: pytest.TempPathFactory, bad: list[str], data: Any) -> None:
+    good = [json.dumps({"task_id": f"HumanEval/{number}", "solution": PROGRAMS[number]}) for number in range(3)]
+    lines = data.draw(st.permutations(good + bad))
+    told: list[str] = []
+    path = given(tmp_path_factory.mktemp("rows"), "".join(line + "\n" for line in lines))
+    found = read_samples(path, {"humaneval": NUMBERED}, on_bad_row=told.append)["humaneval"]
+    assert sorted(one.question_id for one in found) == ["HumanEval/0", "HumanEval/1", "HumanEval/2"]
+    assert len(told) == len(bad)
+    assert all(str(path) in sentence and "\n" not in sentence for sentence in told)
+
+
+@pytest.mark.parametrize("other", [name for name in BENCHMARKS if name != "humaneval"])
+def test_a_file_of_another_benchmarks_samples_is_an_error(tmp_path: Path, other: str) -> None:
+    path = given(tmp_path, "".join(json.dumps({"task_id": one.question_id, "solution": "x"}) + "\n" for one in NUMBERED))
+    with pytest.raises(DataError, match=f"no sample of .* is of {other}, whose ids are like 'q/0'"):
+        read_samples(path, {"humaneval": NUMBERED, other: [question("q/0")]}, on_bad_row=lambda _: None)

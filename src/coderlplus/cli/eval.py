@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import time
@@ -14,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -25,11 +25,13 @@ from coderlplus.evaluation.backends import Backend, Sampling, has_gpu
 from coderlplus.evaluation.benchmarks import BENCHMARKS
 from coderlplus.evaluation.compare import compare as compare_folders
 from coderlplus.evaluation.data import RELEASES, Window
+from coderlplus.evaluation.notes import described
 from coderlplus.evaluation.results import read_results, write_results
 from coderlplus.evaluation.run import Asked, Source, evaluate, prepare
-from coderlplus.evaluation.sample_files import read_samples
+from coderlplus.evaluation.sample_files import digest_of, read_samples
 from coderlplus.judge import Judge
 from coderlplus.report.eval_page import write_eval_page
+from coderlplus.report.trace_text import visible
 from coderlplus.sandbox import Sandbox
 
 T = TypeVar("T")
@@ -59,6 +61,7 @@ def eval_(
     release: Annotated[str, typer.Option(help=f"LiveCodeBench release: {RELEASES[0]} to {RELEASES[-1]}.")] = "release_v4",
     start_date: Annotated[str | None, typer.Option(help="First contest day for LiveCodeBench, like 2023-05-01.")] = None,
     end_date: Annotated[str | None, typer.Option(help="Last contest day for LiveCodeBench.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask so many problems of each benchmark, spread over it. [default: all]")] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests to the endpoint at a time.")] = 16,
     workers: Annotated[int | None, typer.Option(min=1, help="Programs judged at the same time. [default: one per core]")] = None,
     prompt: Annotated[str | None, typer.Option(help="Prompt for files of problems, as prompt_template in training, e.g. '{statement}'.")] = None,
@@ -80,7 +83,7 @@ def eval_(
         raise ConfigError(f"greedy decoding gives one completion, not {n_samples}; set --temperature")
     began = time.perf_counter()
     window = Window(release=release, start=start_date, end=end_date)
-    asked = _asked(benchmarks, window, data_dir, prompt)
+    asked = _asked(benchmarks, window, data_dir, prompt, limit)
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)
     open_backend = cache(lambda: _open(model or "", backend, endpoint, concurrency))
     source = _source(model, asked, sampling, n_samples, _kind(backend, endpoint), samples)
@@ -91,17 +94,18 @@ def eval_(
     page = write_eval_page(output)
     if as_json:
         print(json.dumps(results))
+        _print_notes(results, list(numbers), Console(stderr=True, soft_wrap=True, highlight=False))
     else:
         _print(results, list(numbers), time.perf_counter() - began, page)
 
 
-def _asked(names: str, window: Window, data_dir: Path | None, prompt: str | None) -> list[Asked]:
+def _asked(names: str, window: Window, data_dir: Path | None, prompt: str | None, limit: int | None) -> list[Asked]:
     """The benchmarks that are named, with their questions."""
     parts = [name.strip() for name in names.split(",") if name.strip()]
     if prompt is not None and not any(name.endswith(FILE_ENDINGS) for name in parts):
         raise ConfigError("--prompt is for files of problems; the benchmarks have prompts of their own")
     known_template(prompt)
-    return asked_for(parts, window, data_dir, lambda problem: user_message(problem, prompt))
+    return asked_for(parts, window, data_dir, lambda problem: user_message(problem, prompt), limit=limit)
 
 
 def _kind(backend: str | None, endpoint: str | None) -> str:
@@ -132,10 +136,11 @@ def _open(model: str, backend: str | None, endpoint: str | None, concurrency: in
 def _source(model: str | None, asked: list[Asked], sampling: Sampling, n_samples: int, kind: str, samples: Path | None) -> Source:
     if samples is None:
         return Source(model=model or "", kind=kind, sampling=sampling, n_samples=n_samples)
-    found = read_samples(samples, {one.benchmark.name: one.questions for one in asked})
-    digest = hashlib.sha256(samples.read_bytes()).hexdigest()[:16]
+    questions, whole = ({one.benchmark.name: getattr(one, part) for one in asked} for part in ("questions", "whole"))
+    bad: list[str] = []
+    found = read_samples(samples, questions, whole=whole, on_bad_row=bad.append)
     label = model or samples.name.partition(".")[0]
-    return Source(model=label, kind="samples", sampling=sampling, samples=found, digest=digest)
+    return Source(model=label, kind="samples", sampling=sampling, samples=found, digest=digest_of(samples), strangers=bad)
 
 
 def _refuse_another_model(output: Path, model: str) -> None:
@@ -171,21 +176,40 @@ def _progress() -> Progress:
 
 
 def _print(results: dict[str, Any], now: list[str], seconds: float, page: Path) -> None:
-    table = Table("benchmark", "metric", "% (95 % interval)", "problems", "samples", "failures", box=box.SIMPLE)
-    for place, column in enumerate(table.columns[:5]):
+    table = Table("benchmark", "metric", "% (95 % interval)", "problems", "tests", "samples", box=box.SIMPLE)
+    for place, column in enumerate(table.columns):
         column.justify = "left" if place < 2 else "right"
         column.no_wrap = True
     for name in now:
         numbers = results["benchmarks"][name]
         for metric, (low, high) in numbers["intervals"].items():
-            share = f"{100 * numbers[metric]:.1f} ({100 * low:.1f} – {100 * high:.1f})"
-            table.add_row(name, metric, share, str(numbers["problems"]), str(numbers["samples"]), _failures(numbers["outcomes"]))
+            counts = (str(numbers["problems"]), str(numbers["tests"]), str(numbers["samples"]))
+            table.add_row(name, metric, _share(numbers[metric], low, high), *counts)
+            part = numbers.get("with_samples")
+            if part and metric == numbers["metric"]:
+                share = _share(part[metric], *part["interval"])
+                table.add_row("[bold red]with a sample[/]", metric, share, str(part["problems"]), "", counts[2])
     console = Console(soft_wrap=True, highlight=False)
     console.print(table)
+    _print_notes(results, now, console)
     parts = {part: sum(results["benchmarks"][name]["seconds"][part] for name in now) for part in ("generate", "judge", "trace")}
     shares = ", ".join(f"{part} {value:.1f} s ({value / seconds:.0%})" for part, value in parts.items())
     console.print(f"{seconds:.1f} s: {shares}")
     console.print(f"written to {page.parent / 'results.json'}; look at every sample in {page}")
+
+
+def _print_notes(results: dict[str, Any], now: list[str], console: Console) -> None:
+    """What keeps a number from being the benchmark's own, then what each number stands for."""
+    for name in now:
+        for note in results["benchmarks"][name]["notes"]:
+            console.print("[bold red]warning:[/] " + escape(visible(f"{name}: {note}")))
+    for name in now:
+        numbers = results["benchmarks"][name]
+        console.print(escape(visible(f"{described(name, numbers)}; failures: {_failures(numbers['outcomes'])}")))
+
+
+def _share(value: float, low: float, high: float) -> str:
+    return f"{100 * value:.1f} ({100 * low:.1f} – {100 * high:.1f})"
 
 
 def _failures(outcomes: Mapping[str, int]) -> str:

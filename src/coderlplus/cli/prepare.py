@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from coderlplus.errors import ConfigError
-from coderlplus.evaluation.benchmarks import BENCHMARKS, benchmarks_named
+from coderlplus.evaluation.benchmarks import BENCHMARKS, benchmarks_named, canonical
 from coderlplus.evaluation.data import RELEASES, Window, load
 from coderlplus.preparation.contamination import EvaluationTexts
 from coderlplus.preparation.outputs import beside
@@ -85,7 +85,7 @@ def prepare(
 
 def _evaluation_texts(names: str, data_dir: Path | None) -> tuple[EvaluationTexts, dict[str, int]]:
     """The statements of the evaluation sets, and how many of each there are."""
-    parts = [name.strip() for name in names.split(",") if name.strip()]
+    parts = [canonical(name.strip()) for name in names.split(",") if name.strip()]
     if parts == ["none"]:
         return EvaluationTexts(()), {}
     files = [name for name in parts if name.endswith(SUFFIXES)]

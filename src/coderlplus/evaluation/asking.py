@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from coderlplus.errors import ConfigError
-from coderlplus.evaluation.benchmarks import BENCHMARKS, benchmarks_named
-from coderlplus.evaluation.data import Window, load, own_benchmark
+from coderlplus.errors import ConfigError, DataError
+from coderlplus.evaluation.benchmarks import BENCHMARKS, Benchmark, benchmarks_named, canonical
+from coderlplus.evaluation.benchmarks.plus import BASE_ALONE
+from coderlplus.evaluation.data import RELEASE_FILES, Found, Window, find, own_benchmark
 from coderlplus.evaluation.run import Asked
 from coderlplus.records import Problem
 
 T = TypeVar("T")
-FILE_ENDINGS = (".jsonl", ".jsonl.gz")
+FILE_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 """What tells a file of problems from the name of a benchmark."""
 
 
@@ -26,6 +27,7 @@ def asked_for(
     Raises `ConfigError` for names that are unknown, doubled or none, or a window that chooses among contests where no benchmark has any, `DataError`
     for data that cannot be had.
     """
+    names = [canonical(name) for name in names]
     files = [name for name in names if name.endswith(FILE_ENDINGS)]
     known = {benchmark.name: benchmark for benchmark in benchmarks_named([name for name in names if name not in files])}
     if not names:
@@ -35,14 +37,41 @@ def asked_for(
     asked: list[Asked] = []
     for name in names:
         if name in known:
-            questions, paths = load(known[name], window, data_dir)
-            asked.append(Asked.of(known[name], spread(questions, limit), paths, asdict(window)))
+            benchmark, found = known[name], askable(known[name], find(known[name], window, data_dir))
+            if found.release is None and RELEASE_FILES in benchmark.hub_files and window.release != Window().release:
+                raise ConfigError(f"{found.files[0]} is no release of LiveCodeBench, so --release {window.release} cannot choose in it; leave it out")
+            days = {side: day for side, day in (("start", window.start), ("end", window.end)) if day and benchmark.dated}
         else:
-            benchmark, questions = own_benchmark(Path(name), own_prompt)
+            benchmark, found = own_benchmark(Path(name), own_prompt)
+            days = {}
             if benchmark.name in BENCHMARKS or any(one.benchmark.name == benchmark.name for one in asked):
                 raise ConfigError(f"the results of {name} would lie in {benchmark.name}, which is another benchmark; give the file another name")
-            asked.append(Asked.of(benchmark, spread(questions, limit), [Path(name)], {}))
+        chosen = {"release": found.release, **days} if found.release else days
+        one = Asked.of(benchmark, spread(found.questions, limit), found.files, chosen)
+        asked.append(replace(one, whole=found.whole, left_out=found.left_out, inside=len(found.questions)))
     return asked
+
+
+def askable(benchmark: Benchmark, found: Found) -> Found:
+    """The data without the questions that lack what the benchmark is about; they are left out and named.
+
+    Raises `DataError` where none is left: scored as they are, they would be another benchmark under this name.
+    """
+    lacking = [question for question in found.questions if question.lacks]
+    if len(lacking) == len(found.questions):
+        raise DataError(
+            f"{found.files[0]}: {_no_row(found)} has {lacking[0].lacks}, so this is not {benchmark.name}; fetch its release, or evaluate "
+            "the file by its own name: --benchmarks FILE"
+        )
+    if found.questions and all(question.layout == BASE_ALONE for question in found.questions):
+        raise DataError(f"{found.files[0]}: {_no_row(found)} has inputs in 'plus_input', so this is not {benchmark.name}; fetch its release again")
+    named = [f"{found.files[0]}: {question.question_id!r} lacks {question.lacks}" for question in lacking]
+    kept = [question for question in found.questions if not question.lacks]
+    return replace(found, questions=kept, left_out=[*found.left_out, *named])
+
+
+def _no_row(found: Found) -> str:
+    return f"none of {len(found.questions)} rows" if len(found.questions) > 1 else "no row"
 
 
 def spread(items: Sequence[T], limit: int | None) -> Sequence[T]:

@@ -11,12 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatch
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question
 from coderlplus.problems.files import stream_rows
+
+RELEASE_FILES = "{releases}"
+"""Stands in `hub_files` for the files of LiveCodeBench's releases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +44,8 @@ class Window:
             raise ConfigError(f"the window from {self.start} to {self.end} is empty: it ends before it starts")
 
     def files(self, patterns: Sequence[str]) -> tuple[str, ...]:
-        """The patterns with `{releases}` spelt out: LiveCodeBench adds one file a release."""
-        if "{releases}" not in patterns:
+        """The patterns with `RELEASE_FILES` spelt out: LiveCodeBench adds one file a release."""
+        if RELEASE_FILES not in patterns:
             return tuple(patterns)
         return tuple(f"test{number if number > 1 else ''}.jsonl" for number in range(1, RELEASES.index(self.release) + 2))
 
@@ -59,47 +63,76 @@ def _is_date(text: str) -> bool:
         return False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The data of a benchmark: the `questions` inside the window, the ids of the `whole` in the order of the `files`, and the rows left out.
+
+    `left_out` are sentences that name the place. `release` is LiveCodeBench's, where the files are those of its releases.
+    """
+
+    questions: Sequence[Question]
+    whole: Sequence[str]
+    files: Sequence[Path]
+    left_out: Sequence[str]
+    release: str | None
+
+
 def load(benchmark: Benchmark, window: Window, data_dir: Path | None = None) -> tuple[list[Question], list[Path]]:
     """The questions of a benchmark and the files that they come from.
 
     Raises `DataError` where there are none: the folder lacks them, the hub cannot be reached, a row cannot be used, the window is empty.
     """
-    paths = _local(benchmark, window, data_dir) if data_dir is not None else _from_hub(benchmark, window)
-    questions: dict[str, Question] = {}
-    known = 0
+    found = find(benchmark, window, data_dir)
+    if found.left_out:
+        raise DataError(found.left_out[0])
+    return list(found.questions), list(found.files)
+
+
+def find(benchmark: Benchmark, window: Window, data_dir: Path | None = None) -> Found:
+    """The data of a benchmark; rows that cannot be used are left out and named. Raises `DataError` as `load` does where no row can be used."""
+    paths, is_released = _local(benchmark, window, data_dir) if data_dir is not None else (_from_hub(benchmark, window), True)
+    questions: list[Question] = []
+    whole: dict[str, None] = {}
+    left_out: list[str] = []
     for path in paths:
-        for row in stream_rows(path):
-            question = row.read(benchmark.read)
+        for row in stream_rows(path, on_bad_line=lambda place, error: left_out.append(str(error))):
+            try:
+                question = row.read(benchmark.read)
+            except DataError as error:
+                left_out.append(str(error))
+                continue
             if question is None:
                 continue
-            known += 1
-            if not window.holds(question.date if benchmark.dated else None):
-                continue
-            if question.question_id in questions:
+            if question.question_id in whole:
                 raise DataError(f"{row.place}: a second row has the id {question.question_id!r}; is the file there twice?")
-            questions[question.question_id] = question
+            whole[question.question_id] = None
+            if window.holds(question.date if benchmark.dated else None):
+                questions.append(question)
+    if not whole and left_out:
+        raise DataError(left_out[0])
     if not questions:
-        why = (
-            f"none of its {known} questions lies between {window.start or 'the start'} and {window.end or 'the end'}" if known else "no row is of it"
-        )
+        span = f"{window.start or 'the start'} and {window.end or 'the end'}"
+        why = f"none of its {len(whole)} questions lies between {span}" if whole else "no row is of it"
         raise DataError(f"{benchmark.name} has no questions in {paths[0]}: {why}")
-    return list(questions.values()), paths
+    release = window.release if is_released and RELEASE_FILES in benchmark.hub_files else None
+    return Found(questions=questions, whole=tuple(whole), files=paths, left_out=left_out, release=release)
 
 
-def _local(benchmark: Benchmark, window: Window, data_dir: Path) -> list[Path]:
+def _local(benchmark: Benchmark, window: Window, data_dir: Path) -> tuple[list[Path], bool]:
+    """The files, and whether they lie as on the hub."""
     if not data_dir.is_dir():
         raise DataError(f"the data folder {data_dir} does not exist; leave --data-dir out to load {benchmark.name} from the hub")
     folders = [Path(folder) for folder, _, _ in os.walk(data_dir, followlinks=True)]
     for pattern in benchmark.files:
         found = sorted((path for folder in folders for path in folder.glob(pattern) if path.is_file()), key=lambda path: (len(path.parts), path))
         if found:
-            return found[:1]
+            return found[:1], False
     owner, _, name = benchmark.hub.partition("/")
     for folder in folders:
         if folder.name == name or folder.match(f"datasets--{owner}--{name}/snapshots/*"):
             found = _matching(folder, window.files(benchmark.hub_files))
             if found:
-                return found
+                return _complete(benchmark, window, folder, found), True
     wanted = ", ".join(pattern for pattern in benchmark.files if "*" not in pattern) or benchmark.files[0]
     raise DataError(f"{data_dir} holds no data of {benchmark.name}: neither {wanted} nor a folder of the hub's {benchmark.hub}; put one there")
 
@@ -119,6 +152,18 @@ def _from_hub(benchmark: Benchmark, window: Window) -> list[Path]:
     found = _matching(hub_folder(benchmark.hub, patterns, way_out), patterns)
     if not found:
         raise DataError(f"{benchmark.hub} on the hub has none of the files {', '.join(patterns)}; its layout has changed, so {way_out[3:]}")
+    return _complete(benchmark, window, found[0].parent, found)
+
+
+def _complete(benchmark: Benchmark, window: Window, folder: Path, found: list[Path]) -> list[Path]:
+    """The files found, if they are all that a release consists of: a part of them would be another release."""
+    if RELEASE_FILES in benchmark.hub_files:
+        absent = set(window.files(benchmark.hub_files)) - {path.name for path in found}
+        if absent:
+            raise DataError(
+                f"{window.release} of {benchmark.name} needs {', '.join(sorted(absent))} too, which {folder} lacks; fetch them, or ask an earlier "
+                "release with --release"
+            )
     return found
 
 
@@ -145,13 +190,34 @@ def hub_folder(dataset: str, patterns: Sequence[str], way_out: str) -> Path:
         raise DataError(f"cannot load {dataset} from the hub ({reason}); check the network, {way_out}") from error
 
 
-def own_benchmark(path: Path, ask: Any) -> tuple[Benchmark, list[Question]]:
-    """A file of problems in coderlplus's own form as a benchmark, named as the file; `ask` makes the user's message of a problem."""
+def own_benchmark(path: Path, ask: Any) -> tuple[Benchmark, Found]:
+    """A file of problems as a benchmark, named as the file; `ask` makes the user's message of a problem.
+
+    Raises `DataError` where the format is none that is known, or no row can be used.
+    """
     from coderlplus.evaluation.benchmarks.base import user
-    from coderlplus.problems import read_problems
+    from coderlplus.problems.formats import format_of
 
     def read(problem: Any) -> Question:
-        return Question(question_id=problem.problem_id, messages=user(ask(problem)), problem=problem)
+        return Question(question_id=problem.problem_id, messages=user(ask(problem)), problem=problem, layout=known.name)
 
     benchmark = Benchmark(name=path.name.partition(".")[0], metric="pass@1", read=read, files=(str(path),))
-    return benchmark, [read(problem) for problem in read_problems(path)]
+    left_out: list[str] = []
+    problems: dict[str, Any] = {}
+    rows = iter(stream_rows(path, on_bad_line=lambda place, error: left_out.append(str(error))))
+    first = next(rows, None)
+    if first is None:
+        raise DataError(left_out[0] if left_out else f"{path} holds no rows")
+    known = format_of(first)
+    for row in chain([first], rows):
+        try:
+            problem = row.read(known.read)
+        except DataError as error:
+            left_out.append(str(error))
+            continue
+        if problem is not None and problems.setdefault(problem.problem_id, problem) != problem:
+            raise DataError(f"{row.place}: another problem has the id {problem.problem_id!r}; ids must be unique")
+    if not problems:
+        raise DataError(left_out[0] if left_out else f"no row of {path} is a programming problem")
+    questions = [read(problem) for problem in problems.values()]
+    return benchmark, Found(questions=questions, whole=tuple(problems), files=[path], left_out=left_out, release=None)

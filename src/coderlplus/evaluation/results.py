@@ -11,6 +11,7 @@ from typing import Any
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question
 from coderlplus.evaluation.intervals import clustered
 from coderlplus.evaluation.metrics import Estimate, pass_at_k
+from coderlplus.evaluation.notes import described
 from coderlplus.evaluation.records import OUTCOMES, Judged
 from coderlplus.evaluation.results_files import read_results_file, write_results_files
 from coderlplus.records import VERDICTS
@@ -20,10 +21,15 @@ KS = (1, 5, 10, 50, 100)
 
 
 def shares(questions: Iterable[str], judged: Iterable[Judged]) -> dict[str, Fraction]:
-    """The share of samples that pass, by question; 0 where a question has none."""
+    """The share of samples that pass, by question; 0 where a question has none. Programs that the sandbox failed on do not count."""
     passed: dict[str, list[bool]] = {question_id: [] for question_id in questions}
+    faulty: set[str] = set()
     for line in judged:
-        passed[line.question_id].append(line.verdict.passed)
+        if line.verdict.verdict == "sandbox_fault":
+            faulty.add(line.question_id)
+        else:
+            passed[line.question_id].append(line.verdict.passed)
+    passed = {question_id: marks for question_id, marks in passed.items() if marks or question_id not in faulty}
     return {question_id: Fraction(sum(marks), len(marks)) if marks else Fraction(0) for question_id, marks in passed.items()}
 
 
@@ -32,12 +38,16 @@ def score(benchmark: Benchmark, questions: Sequence[Question], judged: Sequence[
 
     The metric's mean stands under its name (`pass@1`, `accuracy`) and its 95 % interval under `intervals`; `pass@k` too, for every k in `KS` that all
     questions have samples for, and for as many as all have. `outcomes` counts samples: wrong answers, answers that could not be found, and failures
-    at the token limit apart.
+    at the token limit apart. A question without a sample counts as failed; where there are such, `with_samples` has the same numbers over the others
+    and their share. Programs that the sandbox failed on are in no number but `faults`.
     """
+    faults = [line for line in judged if line.verdict.verdict == "sandbox_fault"]
+    judged = [line for line in judged if line.verdict.verdict != "sandbox_fault"]
     marks: dict[str, list[bool]] = defaultdict(list)
     for line in judged:
         marks[line.question_id].append(line.verdict.passed)
-    groups = [marks[question.question_id] for question in questions]
+    unknown = {line.question_id for line in faults} - marks.keys()
+    groups = [marks[question.question_id] for question in questions if question.question_id not in unknown]
     estimates: dict[str, Estimate] = {benchmark.metric: clustered([sum(group) / len(group) if group else 0.0 for group in groups])}
     fewest = min(map(len, groups))
     for k in sorted({*KS, fewest}):
@@ -50,12 +60,24 @@ def score(benchmark: Benchmark, questions: Sequence[Question], judged: Sequence[
         "metric": benchmark.metric,
         **{name: round(estimate.mean, 6) for name, estimate in estimates.items()},
         "intervals": {name: [estimate.low, estimate.high] for name, estimate in estimates.items()},
-        "problems": len(questions),
+        "problems": len(groups),
         "samples": len(judged),
+        **_with_samples(benchmark, groups),
+        **({"faults": len(faults)} if faults else {}),
         "outcomes": {name: outcomes[name] for name in OUTCOMES},
         "at_token_limit": sum(line.truncated for line in judged),
         "verdicts": {name: verdicts[name] for name in VERDICTS if verdicts[name]},
     }
+
+
+def _with_samples(benchmark: Benchmark, groups: Sequence[Sequence[bool]]) -> dict[str, Any]:
+    """The metric over the questions that have a sample, where some have none."""
+    given = [group for group in groups if group]
+    if len(given) == len(groups) or not given:
+        return {}
+    estimate = clustered([sum(group) / len(group) for group in given])
+    numbers = {benchmark.metric: round(estimate.mean, 6), "interval": [estimate.low, estimate.high]}
+    return {"with_samples": {"problems": len(given), "share": round(len(given) / len(groups), 6), **numbers}}
 
 
 def read_results(folder: Path) -> dict[str, Any]:
@@ -72,19 +94,37 @@ def markdown(results: Mapping[str, Any]) -> str:
     """The results as a Markdown table, in percent.
 
     >>> numbers = {"metric": "accuracy", "accuracy": 0.5, "intervals": {"accuracy": [0.4, 0.6]}, "problems": 90, "samples": 90}
-    >>> numbers["outcomes"] = {"passed": 45, "wrong": 40, "no_answer": 3, "truncated": 2, "missing": 0}
+    >>> numbers |= {"tests": 90, "outcomes": {"passed": 45, "wrong": 40, "no_answer": 3, "truncated": 2, "missing": 0}}
     >>> print(markdown({"model": "m", "benchmarks": {"cruxeval-o": numbers}}).splitlines()[-1])
-    | cruxeval-o | accuracy | 50.0 | 40.0 – 60.0 | 90 | 90 | 40 | 3 | 2 | 0 |
+    | cruxeval-o | accuracy | 50.0 | 40.0 – 60.0 | 90 | 90 | 90 | 40 | 3 | 2 | 0 |
     """
     lines = [
         f"**{results['model']}**",
         "",
-        "| benchmark | metric | % | 95 % interval | problems | samples | wrong | no answer found | at token limit | missing |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| benchmark | metric | % | 95 % interval | problems | tests | samples | wrong | no answer found | at token limit | missing |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, numbers in results["benchmarks"].items():
         for metric, (low, high) in numbers["intervals"].items():
             counts = [numbers["outcomes"][key] for key in ("wrong", "no_answer", "truncated", "missing")]
-            cells = [f"{100 * numbers[metric]:.1f}", f"{100 * low:.1f} – {100 * high:.1f}", numbers["problems"], numbers["samples"], *counts]
+            sizes = [numbers["problems"], numbers.get("tests", ""), numbers["samples"]]
+            cells = [f"{100 * numbers[metric]:.1f}", f"{100 * low:.1f} – {100 * high:.1f}", *sizes, *counts]
             lines.append(f"| {name} | {metric} | {' | '.join(map(str, cells))} |")
+            part = numbers.get("with_samples")
+            if part and metric == numbers["metric"]:
+                low, high = part["interval"]
+                cells = [
+                    f"{100 * part[metric]:.1f}",
+                    f"{100 * low:.1f} – {100 * high:.1f}",
+                    part["problems"],
+                    "",
+                    numbers["samples"],
+                    *counts[:-1],
+                    0,
+                ]
+                lines.append(f"| {name}, problems with samples only | {metric} | {' | '.join(map(str, cells))} |")
+    warnings = [f"**Note:** {name}: {note}" for name, numbers in results["benchmarks"].items() for note in numbers.get("notes", ())]
+    data = [described(name, numbers) for name, numbers in results["benchmarks"].items() if "files" in numbers]
+    for text in (*warnings, *data):
+        lines += ["", text]
     return "\n".join(lines) + "\n"

@@ -23,6 +23,7 @@ from coderlplus.errors import ConfigError, DataError, SandboxError
 from coderlplus.evaluation.backends import Backend, Request, Sampling
 from coderlplus.evaluation.benchmarks import Benchmark, Question
 from coderlplus.evaluation.journal import Journal, Key
+from coderlplus.evaluation.notes import about, cases, of_data, of_faults, of_samples
 from coderlplus.evaluation.records import Judged, Sample
 from coderlplus.evaluation.results import score
 from coderlplus.evaluation.sample_files import write_samples
@@ -54,6 +55,12 @@ class Asked:
     window: Mapping[str, Any]
     digest: str
     """Of what is asked and of the files: two evaluations with the same one asked the same and judged alike."""
+    whole: Sequence[str] = ()
+    """The ids of all questions of the files in their order, those outside the window among them."""
+    inside: int | None = None
+    """How many of them lie in the window, where a limit takes fewer."""
+    left_out: Sequence[str] = ()
+    """Rows of the files that cannot be used: sentences that name the place."""
 
     @classmethod
     def of(cls, benchmark: Benchmark, questions: Sequence[Question], files: Sequence[Path], window: Mapping[str, Any]) -> Self:
@@ -77,6 +84,8 @@ class Source:
     samples: Mapping[str, Sequence[Sample]] | None = None
     digest: str | None = None
     """Of the samples file."""
+    strangers: Sequence[str] = ()
+    """Rows of the samples file that belong to nothing that is asked or cannot be read: sentences that name the place."""
 
 
 def prepare(folder: Path, source: Source, asked: Sequence[Asked]) -> None:
@@ -116,13 +125,14 @@ def settings(source: Source, asked: Asked) -> dict[str, Any]:
     """What must be the same to go on with an evaluation."""
     generated = {"n_samples": source.n_samples, **asdict(source.sampling)} if source.samples is None else {"samples_sha256": source.digest}
     window = {} if not asked.benchmark.dated else {name: value for name, value in asked.window.items() if value}
-    return {"model": source.model, "source": source.kind, **generated, **window, "questions_sha256": asked.digest}
+    limit = {"limit": len(asked.questions)} if asked.inside is not None and len(asked.questions) < asked.inside else {}
+    return {"model": source.model, "source": source.kind, **generated, **window, **limit, "questions_sha256": asked.digest}
 
 
 def _shown(question: Question) -> dict[str, Any]:
     problem = question.problem
     shown = {"question_id": question.question_id, "date": question.date, "messages": list(question.messages), "tests": len(problem.tests)}
-    return shown | {"reference": problem.reference}
+    return shown | {"cases": cases(question), "reference": problem.reference}
 
 
 def read_question_ids(folder: Path) -> list[str]:
@@ -137,8 +147,8 @@ def read_question_ids(folder: Path) -> list[str]:
 def evaluate(folder: Path, source: Source, asked: Asked, backend: Callable[[], Backend], judge: Judge, track: Track = silent) -> dict[str, Any]:
     """Evaluate one benchmark, from wherever it stands, and return its numbers.
 
-    Raises `SandboxError` if the sandbox fails on a program (its verdict is made anew the next time), and what the back end raises; whatever was made
-    until then is kept.
+    A program that the sandbox fails on is in no number and named in `notes`; its verdict is made anew the next time. Raises `SandboxError` if that is
+    more than a tenth of them, and what the back end raises; whatever was made until then is kept.
     """
     name, here = asked.benchmark.name, folder / asked.benchmark.name
     seconds: dict[str, float] = {}
@@ -153,14 +163,23 @@ def evaluate(folder: Path, source: Source, asked: Asked, backend: Callable[[], B
     write_samples(here, asked.benchmark, asked.questions, lines)
     numbers = score(asked.benchmark, asked.questions, lines)
     seconds["score"] = time.perf_counter() - began - sum(seconds.values())
-    about = {"settings": settings(source, asked), "files": [path.name for path in asked.files]}
     faults = [line for line in lines if line.verdict.verdict == "sandbox_fault"]
-    if faults:
+    if 10 * len(faults) > len(lines):
         raise SandboxError(
             f"the sandbox failed on {len(faults)} of the {len(lines)} programs of {name}; run coderlplus doctor, then the same command again: only "
             "they are judged anew"
         )
-    return numbers | {"seconds": {key: round(value, 3) for key, value in seconds.items()}} | about
+    times = {"seconds": {key: round(value, 3) for key, value in seconds.items()}}
+    said = about(asked.questions, asked.files, asked.window.get("release") if asked.benchmark.dated else None)
+    return numbers | said | {"notes": _notes(source, asked, samples, lines)} | times | {"settings": settings(source, asked)}
+
+
+def _notes(source: Source, asked: Asked, samples: Mapping[Key, Sample], lines: Sequence[Judged]) -> list[str]:
+    whole = len(asked.whole) or len(asked.questions)
+    inside = len(asked.questions) if asked.inside is None else asked.inside
+    on_data = of_data(asked.benchmark, asked.questions, whole, inside, asked.files, asked.left_out)
+    on_samples = [] if source.samples is None else of_samples(asked.questions, samples.values(), source.strangers)
+    return [*of_faults(lines), *on_samples, *on_data]
 
 
 def _keys(question_id: str, lines: Mapping[Key, Any]) -> list[Key]:
@@ -212,9 +231,7 @@ def _judged(here: Path, asked: Asked, samples: Mapping[Key, Sample], judge: Judg
         def pairs() -> Iterator[tuple[Problem, Rollout]]:
             for number, sample in enumerate(left):
                 question = by_id[sample.question_id]
-                answer = sample.answer if sample.completion is None else asked.benchmark.answer(question, sample.completion)
-                program = None if answer is None else asked.benchmark.program(question, answer)
-                answered[number] = answer, program
+                _, program = answered[number] = _answered(asked.benchmark, question, sample)
                 rollout_id = f"{sample.question_id}#{sample.sample}"
                 given = {"program": program} if program is not None else {"completion": ""}
                 yield question.problem, Rollout(rollout_id=rollout_id, problem_id=question.problem.problem_id, **given)
@@ -229,17 +246,27 @@ def _judged(here: Path, asked: Asked, samples: Mapping[Key, Sample], judge: Judg
                     answer=answer,
                     program=program,
                     truncated=sample.truncated,
-                    verdict=_worded(verdict, answer, program),
+                    verdict=_worded(verdict, asked.benchmark, answer, program),
                 )
             )
         return dict(journal.lines)
 
 
-def _worded(verdict: Verdict, answer: str | None, program: str | None) -> Verdict:
+def _answered(benchmark: Benchmark, question: Question, sample: Sample) -> tuple[str | None, str | None]:
+    """The answer in a sample and the program that stands for it. A text that no reader can read has none: it ends nothing."""
+    try:
+        answer = sample.answer if sample.completion is None else benchmark.answer(question, sample.completion)
+        return answer, None if answer is None else benchmark.program(question, answer)
+    except (ValueError, SyntaxError, RecursionError, MemoryError, OverflowError):
+        return None, None
+
+
+def _worded(verdict: Verdict, benchmark: Benchmark, answer: str | None, program: str | None) -> Verdict:
     """The verdict, with the reason where an answer that was found makes no program."""
     if program is not None or answer is None:
         return verdict
-    failure = Failure(index=0, verdict="no_program", detail=f"the answer is none that can be judged: {answer[:120]!r}")
+    reason = "is empty" if benchmark.metric == "pass@1" else "computes or is no value; it must be a literal, or for inputs a call with literals"
+    failure = Failure(index=0, verdict="no_program", detail=f"the answer {reason}: {answer[:120]!r}")
     return Verdict(
         rollout_id=verdict.rollout_id,
         problem_id=verdict.problem_id,

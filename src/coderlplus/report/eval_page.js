@@ -45,17 +45,22 @@ function stack(outcomes) {
 }
 
 function showTable() {
+  const partOf = (one) => one.with_samples && h("p", { class: "part" },
+    `${(100 * one.with_samples[one.metric]).toFixed(1)} of the ${counted(one.with_samples.problems, "problem")} with a sample`);
   const rows = data.benchmarks.flatMap((one) => Object.entries(one.values).map(([metric, value], place) => h("tr", {},
-    h("th", { scope: "row" }, place ? "" : h("a", { href: address(one, 0, 0) }, one.name), h("small", {}, metric)),
+    h("th", { scope: "row" }, place ? "" : h("a", { href: address(one, 0, 0) }, one.name), h("small", {}, metric), place ? null : partOf(one)),
     shareCell(metric, value, one.intervals[metric]),
     h("td", { class: "of" }, place ? null : stack(one.outcomes)),
     h("td", { class: "count" }, thousands(one.problems), h("small", {}, "problems")),
+    h("td", { class: "count" }, isNumber(one.tests) ? [thousands(one.tests), h("small", {}, "tests")] : null),
     h("td", { class: "count" }, thousands(one.samples), h("small", {}, "samples")))));
-  const heads = ["benchmark", "percent", "samples by outcome", "", ""].map((text) => h("th", { scope: "col" }, text));
+  const heads = ["benchmark", "percent", "samples by outcome", "", "", ""].map((text) => h("th", { scope: "col" }, text));
   byId("table").append(h("table", { class: "scores" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows)));
   for (const part of byId("table").querySelectorAll("[data-share]")) part.style.flexGrow = part.dataset.share;
   const seen = data.outcomes.filter((name) => data.benchmarks.some((one) => one.outcomes[name]));
   byId("legend").append(...seen.map((name) => h("span", {}, h("i", { class: `o-${name}` }), words(name))));
+  byId("warnings").append(...data.benchmarks.flatMap((one) => (one.notes || []).map((note) => h("li", {}, h("b", {}, `${one.name}: `), note))));
+  byId("about").append(...data.benchmarks.filter((one) => one.about).map((one) => h("li", {}, one.about)));
   byId("note").textContent = "Percent of problems, with 95\u202f% intervals over problems (samples of one problem count together). " +
     "Answers that could not be found and failures at the token limit are counted apart from wrong answers; all of them count as failures.";
 }
@@ -194,7 +199,7 @@ async function showDetail() {
   const one = shown.samples[sample];
   const byChip = document.activeElement?.classList.contains("chip");
   byId("detail").replaceChildren(...[
-    h("h3", {}, benchmark.questions[question][0], h("small", {}, [benchmark.name, shown.date, counted(shown.tests, "test")].filter(Boolean).join(" · "))),
+    h("h3", {}, benchmark.questions[question][0], h("small", {}, [benchmark.name, shown.date, counted(shown.cases || shown.tests, "test")].filter(Boolean).join(" · "))),
     details("Prompt", shown.messages.map(({ role, content }) => [h("h4", {}, role), pre(content)])),
     shown.reference && details("Reference", listing(shown.reference)),
     outcomes.length > 1 && h("nav", { class: "chips", "aria-label": "Samples" }, chips),
@@ -217,7 +222,7 @@ function openAddressed() {
 }
 
 function showSettings() {
-  const about = (one) => ({ settings: one.settings, files: one.files, seconds: one.seconds, verdicts: one.verdicts, at_token_limit: one.at_token_limit });
+  const about = (one) => ({ settings: one.settings, files: one.files, layout: one.layout, tests: one.tests, seconds: one.seconds, verdicts: one.verdicts, at_token_limit: one.at_token_limit });
   byId("configs").append(...data.benchmarks.map((one) => details(one.name, pre(JSON.stringify(about(one), null, 2)))));
 }
 

@@ -17,6 +17,7 @@ from typing import Any
 from coderlplus.errors import DataError
 from coderlplus.evaluation.benchmarks.expressions import ENTRY_POINT
 from coderlplus.evaluation.journal import read_lines
+from coderlplus.evaluation.notes import described
 from coderlplus.evaluation.records import OUTCOMES, Judged, Sample
 from coderlplus.evaluation.results import read_results
 from coderlplus.evaluation.traces import SampleTrace
@@ -29,6 +30,11 @@ from coderlplus.sandbox.values import to_source
 
 STYLES = ("base.css", "run_page.css", "eval_page.css")
 SCRIPTS = ("dom.js", "python.js", "eval_page.js")
+KEPT = (
+    "metric", "intervals", "problems", "tests", "samples", "with_samples", "outcomes", "at_token_limit", "verdicts", "notes", "settings", "files",
+    "layout", "release", "seconds",
+)  # fmt: skip
+"""What the page has of the numbers of a benchmark."""
 PART = 24
 """Questions that are compressed together."""
 
@@ -66,16 +72,19 @@ def benchmark_data(folder: Path, name: str, numbers: Mapping[str, Any]) -> dict[
             "date": question.get("date"),
             "reference": question.get("reference"),
             "tests": question.get("tests"),
+            "cases": question.get("cases"),
         }
         part.append(shown | {"samples": samples})
         if len(part) == PART:
             parts.append(packed(part))
             part = []
-    kept = ("metric", "intervals", "problems", "samples", "outcomes", "at_token_limit", "verdicts", "settings", "files", "seconds")
     metrics = {metric: numbers[metric] for metric in numbers["intervals"]}
-    return {"name": name, "values": metrics, "part": PART, "questions": questions, "parts": [*parts, *([packed(part)] if part else [])]} | {
-        field: numbers[field] for field in kept if field in numbers
-    }
+    about = {"about": described(name, numbers)} if "tests" in numbers else {}
+    return (
+        {"name": name, "values": metrics, "part": PART, "questions": questions, "parts": [*parts, *([packed(part)] if part else [])]}
+        | about
+        | {field: numbers[field] for field in KEPT if field in numbers}
+    )
 
 
 def _questions(path: Path) -> Iterator[dict[str, Any]]:

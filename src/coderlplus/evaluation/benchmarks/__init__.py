@@ -18,18 +18,29 @@ from coderlplus.evaluation.benchmarks.livecodebench import BENCHMARK as LIVECODE
 from coderlplus.evaluation.benchmarks.mbpp import BENCHMARK as MBPP
 from coderlplus.evaluation.benchmarks.mbppplus import BENCHMARK as MBPPPLUS
 
-__all__ = ["BENCHMARKS", "Benchmark", "Question", "benchmarks_named"]
+__all__ = ["BENCHMARKS", "Benchmark", "Question", "benchmarks_named", "canonical"]
 
 _ALL = (HUMANEVAL, HUMANEVALPLUS, MBPP, MBPPPLUS, LEETCODE, LIVECODEBENCH, CRUXEVAL_O, CRUXEVAL_I, LCB_EXECUTION, LCB_TESTOUTPUT)
 BENCHMARKS: dict[str, Benchmark] = {benchmark.name: benchmark for benchmark in _ALL}
 
 
+def canonical(name: str) -> str:
+    """The name of a benchmark in any case and with `+` for `plus`; any other name as it is.
+
+    >>> canonical("MBPP+"), canonical("humanevalplus"), canonical("mine.jsonl")
+    ('mbppplus', 'humanevalplus', 'mine.jsonl')
+    """
+    found = name.lower().replace("+", "plus")
+    return found if found in BENCHMARKS else name
+
+
 def benchmarks_named(names: Sequence[str]) -> list[Benchmark]:
     """The benchmarks of these names, in this order. Raises `ConfigError` for an unknown one, naming the nearest, and for one named twice.
 
-    >>> [benchmark.name for benchmark in benchmarks_named(["cruxeval-o", "mbpp"])]
-    ['cruxeval-o', 'mbpp']
+    >>> [benchmark.name for benchmark in benchmarks_named(["cruxeval-o", "HumanEval+"])]
+    ['cruxeval-o', 'humanevalplus']
     """
+    names = [canonical(name) for name in names]
     for name in names:
         if name not in BENCHMARKS:
             near = difflib.get_close_matches(name.lower().replace("_", "-"), BENCHMARKS, n=1, cutoff=0.5)

@@ -21,7 +21,9 @@ Metric = Literal["pass@1", "accuracy"]
 class Question:
     """One thing that a benchmark asks: the conversation, and the problem that judges the answer.
 
-    `date` is the ISO date of the contest where there is one; `keys` are the names under which other tools' files know the question.
+    `date` is the ISO date of the contest where there is one; `keys` are the names under which other tools' files know the question. `cases` counts
+    what the tests compare, where one test compares several things. `layout` says which form of the data the tests come from; `lacks` what the row
+    does not have that the benchmark is about (its statement can still be read, but it cannot be asked).
     """
 
     question_id: str
@@ -29,6 +31,9 @@ class Question:
     problem: Problem
     date: str | None = None
     keys: Mapping[str, Any] = field(default_factory=dict)
+    cases: int | None = None
+    layout: str = ""
+    lacks: str | None = None
 
 
 def program_in(question: Question, completion: str) -> str | None:
@@ -75,7 +80,7 @@ class Benchmark:
     `hub` and `hub_files` (patterns) name it on the hub, `files` the names of its own releases, best first. `read` makes the question of a row
     (`None`: the row is of another split). `answer` takes the answer from a completion (`None`: there is none), `program` makes the program that is
     judged of an answer (`None`: it cannot be read), `traced` says what the page traces of a failed one. `dated`: questions have contest dates.
-    `format`: the other tool's file of answers.
+    `format`: the other tool's file of answers. `size`: how many questions there are, where that is fixed.
     """
 
     name: str
@@ -89,6 +94,7 @@ class Benchmark:
     traced: Callable[[Question, str, ProgramInput | None], tuple[str, ProgramInput] | None] = on_failing_input
     dated: bool = False
     format: Literal["evalplus", "livecodebench"] | None = None
+    size: int | None = None
 
 
 def user(text: str, system: str | None = None) -> tuple[Message, ...]:

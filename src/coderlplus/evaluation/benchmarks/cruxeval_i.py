@@ -1,7 +1,7 @@
 """CRUXEval-I (Gu et al. 2024): with which input does this function return this? 800 functions; any input that does is right.
 
 Prompt: the chain-of-thought prompt of the benchmark's repository, `facebookresearch/cruxeval` (MIT), as one user message. As in its scorer, an answer
-that does not call `f` is wrong.
+that does not call `f` is wrong; here the call must be all of it, and its arguments values (see `values`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
-from coderlplus.evaluation.benchmarks.expressions import calls, left_side, problem, returning
+from coderlplus.evaluation.benchmarks.expressions import check_row, left_side, predicted_call, problem
 
 PROMPT = """\
 You will be given a function f and an output in the form f(??) == output. Your task is to find any input such that executing f on the input leads to \
@@ -41,17 +41,19 @@ assert f(??) == {output}
 
 
 def read(row: Mapping[str, Any]) -> Question:
-    """The question of a row: `id`, `code`, `input`, `output`."""
+    """The question of a row: `id`, `code`, `input`, `output`. Raises `DataError` for a row of another set."""
+    check_row(row)
     return Question(
         question_id=row["id"],
         messages=user(PROMPT.format(code=row["code"], output=row["output"])),
         problem=problem(row["id"], f"f(??) == {row['output']}", row["output"], source="cruxeval-i"),
         keys={"code": row["code"]},
+        layout="code, input, output",
     )
 
 
 def program(question: Question, answer: str) -> str | None:
-    return returning(question.keys["code"], answer) if calls(answer, "f") else None
+    return predicted_call(question, answer, question.keys["code"], "f")
 
 
 BENCHMARK = Benchmark(
@@ -61,6 +63,7 @@ BENCHMARK = Benchmark(
     hub_files=("*test*.jsonl", "*cruxeval*.jsonl", "*test*.parquet"),
     files=("cruxeval.jsonl", "cruxeval.jsonl.gz"),
     read=read,
+    size=800,
     answer=left_side,
     program=program,
 )

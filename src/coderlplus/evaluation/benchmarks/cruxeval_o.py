@@ -1,8 +1,8 @@
 """CRUXEval-O (Gu et al. 2024): what does this function return on this input? 800 functions.
 
-Prompt: the chain-of-thought prompt of the benchmark's repository, `facebookresearch/cruxeval` (MIT), as one user message. Its scorer evaluates the
-right side of the assertion beside the function; so do we, in the sandbox. An answer that uses `f` is wrong here; there, only one that repeats the
-call letter by letter is.
+Prompt: the chain-of-thought prompt of the benchmark's repository, `facebookresearch/cruxeval` (MIT), as one user message. It asks for a literal,
+and an answer that is none is wrong here. Its scorer evaluates any expression beside the function, and refuses only one that repeats the call letter
+by letter.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
-from coderlplus.evaluation.benchmarks.expressions import calls, problem, returning, right_side, true_run
+from coderlplus.evaluation.benchmarks.expressions import check_row, predicted_value, problem, right_side, true_run
 from coderlplus.records import ProgramInput
 
 PROMPT = """\
@@ -48,18 +48,20 @@ assert {call} == ??
 
 
 def read(row: Mapping[str, Any]) -> Question:
-    """The question of a row: `id`, `code`, `input`, `output`."""
+    """The question of a row: `id`, `code`, `input`, `output`. Raises `DataError` for a row of another set."""
+    check_row(row)
     call = f"f({row['input']})"
     return Question(
         question_id=row["id"],
         messages=user(PROMPT.format(name="f", argument="", code=row["code"], call=call)),
         problem=problem(row["id"], call, row["output"], source="cruxeval-o"),
         keys={"code": row["code"], "call": call},
+        layout="code, input, output",
     )
 
 
 def program(question: Question, answer: str) -> str | None:
-    return None if calls(answer, "f") else returning(question.keys["code"], answer)
+    return predicted_value(question, answer)
 
 
 def traced(question: Question, program: str, given: ProgramInput | None) -> tuple[str, ProgramInput] | None:
@@ -73,6 +75,7 @@ BENCHMARK = Benchmark(
     hub_files=("*test*.jsonl", "*cruxeval*.jsonl", "*test*.parquet"),
     files=("cruxeval.jsonl", "cruxeval.jsonl.gz"),
     read=read,
+    size=800,
     answer=right_side,
     program=program,
     traced=traced,

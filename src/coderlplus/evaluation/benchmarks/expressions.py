@@ -1,18 +1,20 @@
 """Answers that are expressions: what a program returns, or a call that returns something.
 
-The answer is the expression alone, whatever stands around it: tags, a fence, an assertion. The program of an answer defines `prediction()`, which
-returns it; so the judge runs what a model wrote in the sandbox only, and compares outside of it with Python's `==`, as the benchmarks' own scorers
-do.
+The answer is the expression alone, whatever stands around it: tags, a fence, an assertion. It must be a value that is written down (see `values`),
+never code that finds one. The program of an answer defines `prediction()`, which returns it; so the judge runs what a model wrote in the sandbox
+only, and compares outside of it with Python's `==`, as the benchmarks' own scorers do.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
-from coderlplus.evaluation.benchmarks.base import Question
+from coderlplus.errors import DataError
+from coderlplus.evaluation.benchmarks.base import Question, defines
+from coderlplus.evaluation.benchmarks.values import CONTAINERS, call_with_values, literal
 from coderlplus.programs import extract_program, parse
 from coderlplus.records import CallInput, CheckTest, Limits, Problem, ProgramInput
 
@@ -61,7 +63,7 @@ def _side(completion: str, side: Literal["left", "right"]) -> str | None:
 def _parts(text: str) -> Iterator[str]:
     """Where the answer may be, the likeliest place first: the last tag, the last assertion, a fence, the whole."""
     tagged = _TAGGED.findall(text)
-    inner = tagged[-1] if tagged else text
+    inner = tagged[-1] if tagged else text.partition("[/ANSWER]")[0]  # the opening tag may stand in the prompt
     yield inner
     yield from reversed([line.strip().strip("`") for line in inner.split("\n") if line.strip().strip("`").startswith("assert ")])
     program = extract_program(inner)
@@ -69,7 +71,7 @@ def _parts(text: str) -> Iterator[str]:
         yield program
     if len(inner.strip().split("\n")) == 1 and "==" in inner:
         left, _, right = inner.partition("==")
-        yield f"assert {left.strip().removeprefix('assert ')} == {right.strip()}"
+        yield f"assert {left.strip().removeprefix('assert ') or '_'} == {right.strip()}"
 
 
 def _expression_in(text: str, side: Literal["left", "right"]) -> str | None:
@@ -89,6 +91,14 @@ def _expression_in(text: str, side: Literal["left", "right"]) -> str | None:
     return None if isinstance(node, ast.Constant) and node.value is ... else ast.get_source_segment(text, node)
 
 
+def check_row(row: Mapping[str, Any]) -> None:
+    """Raises `DataError` for a row that is none of CRUXEval's: its program defines no `f`, or its output is no value."""
+    if not defines(row["code"], "f"):
+        raise DataError("the program of the row defines no function f, so it is none of CRUXEval's")
+    if literal(row["output"]) is None:
+        raise DataError(f"the output of the row is no literal: {row['output'][:80]!r}")
+
+
 def returning(code: str, expression: str) -> str | None:
     """A program that defines `prediction()` after `code`; `None` if the expression does not parse."""
     try:
@@ -98,12 +108,22 @@ def returning(code: str, expression: str) -> str | None:
     return f"{code.rstrip()}\n\n\ndef {ENTRY_POINT}():\n    return {source}\n".lstrip()
 
 
-def calls(expression: str, name: str) -> bool:
-    """Whether an expression uses a name at all: an answer that runs the program instead of predicting it is no prediction."""
-    try:
-        return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(ast.parse(expression.strip(), mode="eval")))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
+def predicted_value(question: Question, answer: str) -> str | None:
+    """The program of an answer that is a value: nothing but the literal runs. `None` for an answer that is no literal."""
+    source = literal(right_side(question, answer) or "")
+    if source is None:
+        return None
+    needed = sorted(name for name in CONTAINERS if re.search(rf"\b{name}\b", source))
+    return returning(f"from collections import {', '.join(needed)}" if needed else "", source)
+
+
+def predicted_call(question: Question, answer: str, code: str, name: str) -> str | None:
+    """The program of an answer that calls the function `name` of `code` with values. `None` for an answer that is anything else."""
+    source = call_with_values(left_side(question, answer) or "", name, code)
+    if source is None:
+        return None
+    needed = sorted(one for one in CONTAINERS if re.search(rf"\b{one}\b", source))
+    return returning("\n".join([code, *([f"from collections import {', '.join(needed)}"] if needed else [])]), source)
 
 
 def problem(question_id: str, statement: str, expected: str, *, source: str, setup_code: str = "") -> Problem:

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from coderlplus.errors import DataError
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
+from coderlplus.evaluation.benchmarks.plus import asserts_in, inputs_in
 from coderlplus.evaluation.generate import Message
 from coderlplus.problems import humaneval
+from coderlplus.records import CheckTest
 
 
 def messages(prompt: str) -> tuple[Message, ...]:
@@ -21,10 +24,20 @@ def messages(prompt: str) -> tuple[Message, ...]:
     return user(f"{asked}\n```python\n{prompt.strip()}\n```")
 
 
+def check_id(task_id: Any) -> None:
+    """Raises `DataError` for the id of a problem of another set."""
+    if not str(task_id).lower().startswith("humaneval/"):
+        raise DataError(f"{task_id!r} is no problem of HumanEval; evaluate a file of other problems by its own name: --benchmarks FILE")
+
+
 def read(row: Mapping[str, Any]) -> Question:
-    """The question of a row of the release or of the hub's `openai/openai_humaneval`."""
+    """The question of a row of the release or of the hub's `openai/openai_humaneval`. Raises `DataError` for a row of another set."""
+    check_id(row["task_id"])
+    if inputs_in(row["test"]) is not None:
+        raise DataError("the tests of the row are those of HumanEval+, not HumanEval's own; use humanevalplus")
     problem = humaneval.problem(row)
-    return Question(question_id=problem.problem_id, messages=messages(row["prompt"]), problem=problem)
+    cases = max(len(problem.tests), sum(asserts_in(test.code) for test in problem.tests if isinstance(test, CheckTest)))
+    return Question(question_id=problem.problem_id, messages=messages(row["prompt"]), problem=problem, cases=cases, layout="HumanEval's test")
 
 
 BENCHMARK = Benchmark(
@@ -34,5 +47,6 @@ BENCHMARK = Benchmark(
     hub_files=("*test*.parquet", "*test*.jsonl"),
     files=("HumanEval.jsonl.gz", "HumanEval.jsonl"),
     read=read,
+    size=164,
     format="evalplus",
 )

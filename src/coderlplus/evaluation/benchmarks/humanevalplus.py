@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question
-from coderlplus.evaluation.benchmarks.humaneval import messages
+from coderlplus.evaluation.benchmarks.humaneval import check_id, messages
 from coderlplus.evaluation.benchmarks.plus import LIMITS, checks
 from coderlplus.problems import humaneval
 
@@ -21,11 +21,12 @@ SPECIAL = {"find_zero": POLYNOMIAL}
 
 
 def read(row: Mapping[str, Any]) -> Question:
-    """The question of a row of a release or of the hub's `evalplus/humanevalplus`."""
-    found = checks(row, special=SPECIAL.get(row["entry_point"], ""))
+    """The question of a row of a release or of the hub's `evalplus/humanevalplus`. Raises `DataError` for a row without HumanEval+'s tests."""
+    check_id(row["task_id"])
+    found, cases, layout = checks(row, special=SPECIAL.get(row["entry_point"], ""))
     problem = humaneval.problem({**row, "test": found[0].code})
     problem = dataclasses.replace(problem, source="humanevalplus", entry_point=row["entry_point"], tests=found, limits=LIMITS)
-    return Question(question_id=problem.problem_id, messages=messages(row["prompt"]), problem=problem)
+    return Question(question_id=problem.problem_id, messages=messages(row["prompt"]), problem=problem, cases=cases, layout=layout)
 
 
 BENCHMARK = Benchmark(
@@ -35,5 +36,6 @@ BENCHMARK = Benchmark(
     hub_files=("*test*.parquet", "*test*.jsonl"),
     files=tuple(f"HumanEvalPlus{kind}.jsonl{end}" for kind in ("", "-v*", "-NoExtreme*", "-Mini*") for end in (".gz", "")),
     read=read,
+    size=164,
     format="evalplus",
 )

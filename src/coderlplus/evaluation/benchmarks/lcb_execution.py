@@ -1,8 +1,8 @@
 """LiveCodeBench code execution (Jain et al. 2024): what does this solution return on this input? The paper's "code reasoning".
 
 Prompt: the benchmark's chain-of-thought prompt (`LiveCodeBench/LiveCodeBench`, MIT), with its system message; it is CRUXEval's with another example.
-Its scorer drops a sample that repeats the call and so scores the rest; here that answer is wrong. The published evaluation of CodeRL+ asks in other
-words, for an answer in \\boxed{}.
+Its scorer drops a sample that repeats the call and so scores the rest; here an answer that is no literal is wrong. The published evaluation of
+CodeRL+ asks in other words, for an answer in \\boxed{}.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
 from coderlplus.evaluation.benchmarks.cruxeval_o import PROMPT
-from coderlplus.evaluation.benchmarks.expressions import IMPORTS, calls, problem, returning, right_side, true_run
+from coderlplus.evaluation.benchmarks.expressions import IMPORTS, predicted_value, problem, right_side, true_run
 from coderlplus.records import ProgramInput
 
 SYSTEM = "You are an expert at Python programming, code execution, test case generation, and fuzzing."
@@ -26,12 +26,13 @@ def read(row: Mapping[str, Any]) -> Question:
         messages=user(PROMPT.format(name="performOperation", argument="s = ", code=row["code"], call=call), SYSTEM),
         problem=problem(question_id, call, row["output"], source="lcb-execution", setup_code=IMPORTS),
         date=str(row["contest_date"])[:10],
+        layout="code, input, output",
         keys={"id": question_id, "code": row["code"], "call": call, "function": row["function_name"]},
     )
 
 
 def program(question: Question, answer: str) -> str | None:
-    return None if calls(answer, question.keys["function"]) else returning(question.keys["code"], answer)
+    return predicted_value(question, answer)
 
 
 def traced(question: Question, program: str, given: ProgramInput | None) -> tuple[str, ProgramInput] | None:

@@ -1,7 +1,7 @@
 """LiveCodeBench test output prediction (Jain et al. 2024): what should a right program return on this input? The paper's "test output generation".
 
 Prompt: the benchmark's own (`LiveCodeBench/LiveCodeBench`, MIT), system message and user message. Its scorer evaluates the right side of the
-assertion in its own process and compares with the JSON value; here that runs in the sandbox.
+assertion in its own process and compares with the JSON value; here it must be a literal.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from coderlplus.errors import DataError
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
-from coderlplus.evaluation.benchmarks.expressions import problem, returning, right_side
+from coderlplus.evaluation.benchmarks.expressions import predicted_value, problem, right_side
 from coderlplus.programs import parse
 from coderlplus.records import ProgramInput
 
@@ -40,6 +40,7 @@ def read(row: Mapping[str, Any]) -> Question:
         messages=user(text, SYSTEM),
         problem=problem(question_id, f"{row['question_content']}\n\n{call}", repr(json.loads(tests[0]["output"])), source="lcb-testoutput"),
         date=str(row["contest_date"])[:10],
+        layout="one test a row",
         keys={"question_id": row["question_id"], "test_id": row["test_id"]},
     )
 
@@ -58,7 +59,7 @@ def function_name(starter_code: str) -> str:
 
 
 def program(question: Question, answer: str) -> str | None:
-    return returning("", answer)
+    return predicted_value(question, answer)
 
 
 def traced(question: Question, program: str, given: ProgramInput | None) -> None:

@@ -21,7 +21,8 @@ LIMITS = Limits(cpu_s=10.0, wall_s=90.0, memory_mb=1024)
 def read(row: Mapping[str, Any]) -> Question:
     """The question of a row."""
     problem = dataclasses.replace(as_problem(row), limits=LIMITS)
-    return Question(question_id=str(row["task_id"]), messages=user(row["query"]), problem=problem)
+    layout = "rows of v0.3" if "problem_description" in row else "rows before v0.3"
+    return Question(question_id=str(row["task_id"]), messages=user(row["query"]), problem=problem, layout=layout)
 
 
 BENCHMARK = Benchmark(
@@ -31,4 +32,5 @@ BENCHMARK = Benchmark(
     hub_files=("*test*.jsonl", "*test*.jsonl.gz", "*test*.parquet"),
     files=("LeetCodeDataset-v0.3.1-test.jsonl.gz", "LeetCodeDataset-v0.3.1-test.jsonl", "LeetCodeDataset-*test.jsonl*"),
     read=read,
+    size=228,
 )

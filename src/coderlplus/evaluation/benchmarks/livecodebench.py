@@ -31,7 +31,7 @@ WITHOUT_STARTER = (
 
 
 def read(row: Mapping[str, Any]) -> Question:
-    """The question of a row of a release file, or of a file with public tests (`public_tests`)."""
+    """The question of a row of a release file. A row without private tests, as in files with `public_tests`, lacks what the benchmark scores."""
     problem = dataclasses.replace(as_problem(row), limits=LIMITS)
     code = row["starter_code"] or "# YOUR CODE HERE"
     text = (
@@ -45,6 +45,8 @@ def read(row: Mapping[str, Any]) -> Question:
         problem=problem,
         date=str(row["contest_date"])[:10],
         keys={"question_id": question_id},
+        layout="public and private tests",
+        lacks=None if row.get("private_test_cases") not in (None, "", "[]", []) else "private tests ('private_test_cases')",
     )
 
 
@@ -53,7 +55,7 @@ BENCHMARK = Benchmark(
     metric="pass@1",
     hub="livecodebench/code_generation_lite",
     hub_files=("{releases}",),
-    files=("lcb_dev.jsonl.gz", "livecodebench.jsonl", "livecodebench.jsonl.gz"),
+    files=("livecodebench.jsonl", "livecodebench.jsonl.gz", "lcb_dev.jsonl.gz"),
     read=read,
     dated=True,
     format="livecodebench",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from coderlplus.errors import DataError
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question
 from coderlplus.evaluation.benchmarks.humaneval import messages
 from coderlplus.problems import mbpp
@@ -17,11 +18,16 @@ TEST_SPLIT = range(11, 511)
 
 
 def read(row: Mapping[str, Any]) -> Question | None:
-    """The question of a row of the full set; `None` for a row of another split."""
+    """The question of a row of the full set; `None` for a row of another split. Raises `DataError` for a row of the sanitized set."""
     if int(row["task_id"]) not in TEST_SPLIT:
         return None
+    if "text" not in row:
+        raise DataError("the row is not of MBPP's full set: it has no 'text'; evaluate the sanitized file by its name: --benchmarks FILE")
+    if not row["test_list"]:
+        raise DataError("the row has no tests in 'test_list'")
     problem = mbpp.problem(row)
-    return Question(question_id=problem.problem_id, messages=messages(f'"""\n{row["text"].strip()}\n{row["test_list"][0]}\n"""'), problem=problem)
+    prompt = messages(f'"""\n{row["text"].strip()}\n{row["test_list"][0]}\n"""')
+    return Question(question_id=problem.problem_id, messages=prompt, problem=problem, layout="test_list")
 
 
 BENCHMARK = Benchmark(
@@ -31,5 +37,6 @@ BENCHMARK = Benchmark(
     hub_files=("full/*test*.parquet", "*mbpp.jsonl"),
     files=("mbpp.jsonl", "mbpp.jsonl.gz"),
     read=read,
+    size=500,
     format="evalplus",
 )

@@ -6,12 +6,14 @@ types (tuples, sets, complex numbers); they get them back here, by the number of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from coderlplus.errors import DataError
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question
 from coderlplus.evaluation.benchmarks.humaneval import messages
-from coderlplus.evaluation.benchmarks.plus import LIMITS, checks
+from coderlplus.evaluation.benchmarks.plus import LIMITS, checks, is_release
 from coderlplus.problems import mbpp
 from coderlplus.records import Problem
 
@@ -79,16 +81,18 @@ TYPES = {number: restore for numbers, restore in _TYPES.items() for number in nu
 
 
 def read(row: Mapping[str, Any]) -> Question:
-    """The question of a row of a release or of the hub's `evalplus/mbppplus`."""
+    """The question of a row of a release or of the hub's `evalplus/mbppplus`. Raises `DataError` for a row without MBPP+'s tests."""
+    if not re.fullmatch(r"(mbpp/)?\d+", str(row["task_id"]), re.IGNORECASE):
+        raise DataError(f"{row['task_id']!r} is no problem of MBPP; evaluate a file of other problems by its own name: --benchmarks FILE")
     number = int(str(row["task_id"]).rpartition("/")[2])
-    if "canonical_solution" in row:
+    if is_release(row):
         prompt, reference, name = row["prompt"], row["canonical_solution"], row["entry_point"]
         restore = TYPES.get(number, list)
-        inputs = [[restore(given) for given in row[part]] for part in ("base_input", "plus_input")]
-        found = checks(row, inputs=inputs, special=SPECIAL.get(name, ""), before=BEFORE.get(name, ""))
+        found, cases, layout = checks(row, restore=restore, special=SPECIAL.get(name, ""), before=BEFORE.get(name, ""))
     else:
+        found, cases, layout = checks(row)
         prompt, reference = f'"""\n{row["prompt"].strip()}\n{row["test_list"][0]}\n"""', row["code"]
-        name, found = mbpp.entry_point(reference, row["test_list"][0]), checks(row)
+        name = mbpp.entry_point(reference, row["test_list"][0])
     problem = Problem(
         problem_id=f"Mbpp/{number}",
         source="mbppplus",
@@ -99,7 +103,7 @@ def read(row: Mapping[str, Any]) -> Question:
         setup_code="\n".join(row.get("test_imports") or ()),
         limits=LIMITS,
     )
-    return Question(question_id=problem.problem_id, messages=messages(prompt), problem=problem)
+    return Question(question_id=problem.problem_id, messages=messages(prompt), problem=problem, cases=cases, layout=layout)
 
 
 BENCHMARK = Benchmark(
@@ -109,5 +113,6 @@ BENCHMARK = Benchmark(
     hub_files=("*test*.parquet", "*test*.jsonl"),
     files=tuple(f"MbppPlus{kind}.jsonl{end}" for kind in ("", "-v*", "-NoExtreme*") for end in (".gz", "")),
     read=read,
+    size=378,
     format="evalplus",
 )

@@ -1,0 +1,122 @@
+"""What a number stands for: which data and how many tests, and everything that keeps it from being the benchmark's own number."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from coderlplus.evaluation.benchmarks.base import Benchmark, Question
+from coderlplus.evaluation.benchmarks.plus import BASE_ALONE
+from coderlplus.evaluation.records import Judged, Sample
+
+NAMED = 3
+"""Of many things of one kind, so many are named."""
+
+
+def about(questions: Sequence[Question], files: Sequence[Path], release: str | None) -> dict[str, Any]:
+    """What was asked: the files, the release of LiveCodeBench where the files are of one, the layout of the rows, and the number of tests.
+
+    Of a benchmark whose tests compare several things (HumanEval+: inputs, HumanEval: asserts), all of them are counted.
+    """
+    layouts = _layouts(questions)
+    tests = sum(cases(question) for question in questions)
+    found = {"files": [path.name for path in files], "layout": "; ".join(name for name, _ in layouts.most_common()), "tests": tests}
+    return found if release is None else found | {"release": release}
+
+
+def _layouts(questions: Sequence[Question]) -> Counter[str]:
+    """The layouts of the rows. A problem of MBPP+ without added inputs is no layout of its own."""
+    return Counter(question.layout for question in questions if question.layout and question.layout != BASE_ALONE)
+
+
+def cases(question: Question) -> int:
+    """How many things the tests of a question compare."""
+    return len(question.problem.tests) if question.cases is None else question.cases
+
+
+def of_data(
+    benchmark: Benchmark, questions: Sequence[Question], whole: int, inside: int, files: Sequence[Path], left_out: Sequence[str]
+) -> list[str]:
+    """Notes on the questions: `whole` are in the files, `inside` of them in the window."""
+    where = files[0].name if files else "the data"
+    found = []
+    if benchmark.size is not None and whole != benchmark.size:
+        found.append(f"{where} has {whole} of the {benchmark.size} problems of {benchmark.name}: this is not the whole benchmark")
+    if len(questions) < inside:
+        found.append(f"{len(questions)} of {inside} problems were asked (--limit)")
+    if left_out:
+        found.append(f"{counted(len(left_out), 'row')} of the data cannot be used and {_is(left_out)} left out: {named(left_out, '; ')}")
+    layouts = _layouts(questions)
+    if len(layouts) > 1:
+        found.append("the rows are of several layouts: " + ", ".join(f"{count} with {name}" for name, count in layouts.most_common()))
+    return found
+
+
+def of_samples(questions: Sequence[Question], samples: Iterable[Sample], strangers: Sequence[str]) -> list[str]:
+    """Notes on a file of samples: problems without one, rows that belong to nothing, samples that are there twice."""
+    texts: dict[str, list[str | None]] = {question.question_id: [] for question in questions}
+    for sample in samples:
+        texts[sample.question_id].append(sample.answer if sample.completion is None else sample.completion)
+    found = []
+    missing = [question_id for question_id, given in texts.items() if not given]
+    if missing:
+        share = f"{len(missing)} of {len(texts)} problems ({len(missing) / len(texts):.0%})"
+        found.append(f"{share} have no sample and count as failed: {named(missing)}")
+    if strangers:
+        found.append(f"{counted(len(strangers), 'row')} of the samples file {_is(strangers)} left out: {named(strangers, '; ')}")
+    sizes = sorted({len(given) for given in texts.values() if given})
+    if len(sizes) > 1:
+        found.append(f"problems have {sizes[0]} to {sizes[-1]} samples each, and every problem counts the same")
+    repeated = sum(len(given) - len(set(given)) for given in texts.values())
+    if repeated and len(sizes) > 1:
+        found.append(f"{counted(repeated, 'sample')} repeat another of the same problem word for word; was a file joined with a part of itself?")
+    return found
+
+
+def of_faults(lines: Sequence[Judged]) -> list[str]:
+    """The note on programs that the sandbox failed on."""
+    faults = sorted({line.question_id for line in lines if line.verdict.verdict == "sandbox_fault"})
+    if not faults:
+        return []
+    detail = next((line.verdict.first_failure.detail for line in lines if line.verdict.verdict == "sandbox_fault" and line.verdict.first_failure), "")
+    return [
+        f"the sandbox, or the test itself, failed on samples of {counted(len(faults), 'problem')}, which are in no number: {named(faults)}"
+        + (f" ({detail[:200]})" if detail else "")
+        + "; the same command judges them again"
+    ]
+
+
+def described(name: str, numbers: Mapping[str, Any]) -> str:
+    """One line on what a number of `results.json` stands for.
+
+    >>> described("mbpp", {"files": ["mbpp.jsonl"], "layout": "test_list", "tests": 1500, "problems": 500})
+    'mbpp: 1,500 tests of 500 problems, mbpp.jsonl (test_list)'
+    """
+    release = f", {numbers['release']}" if numbers.get("release") else ""
+    layout = f" ({numbers['layout']})" if numbers.get("layout") else ""
+    tests = counted(numbers["tests"], "test") if "tests" in numbers else "tests"
+    return f"{name}: {tests} of {counted(numbers['problems'], 'problem')}, {_files(numbers.get('files', ()))}{layout}{release}"
+
+
+def _files(names: Sequence[str]) -> str:
+    return f"{names[0]} and {len(names) - 1} more" if len(names) > NAMED else ", ".join(names) or "no file"
+
+
+def counted(count: int, thing: str) -> str:
+    """
+    >>> counted(1, "row"), counted(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def named(items: Sequence[str], between: str = ", ") -> str:
+    """The first of many, and how many more there are."""
+    more = f"{between}and {len(items) - NAMED:,} more" if len(items) > NAMED else ""
+    return between.join(items[:NAMED]) + more
+
+
+def _is(items: Sequence[str]) -> str:
+    return "is" if len(items) == 1 else "are"
