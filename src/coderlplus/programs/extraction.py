@@ -93,7 +93,7 @@ class _Search:
             for part in (lead, *raw):
                 if (program := self._continued(part)) is not None:
                     return program
-        return None if best is None else _usable(_with_pieces(candidates, best))
+        return None if best is None else _with_pieces(candidates, best).strip("\n") or None
 
     def _candidates(self, text: str, lead: str, may_close: bool) -> tuple[list[_Candidate], list[str]]:
         """The candidates of a text in order, and what stands in its last blocks as it is."""
@@ -129,7 +129,7 @@ class _Search:
         return best if block.rank != blocks.OTHER else None
 
     def _candidate(self, text: str, rank: int, *, closed: bool) -> _Candidate | None:
-        if not text.strip():
+        if not text.strip() or len(text) > MAX_PROGRAM_CHARS:
             return None
         tree = self._tree(text)
         if tree is None and (usual := text.translate(_ODD_SPACES)) != text and (tree := self._tree(usual)) is not None:
@@ -180,14 +180,15 @@ class _Search:
         if self._entry is None or not self._starter.strip() or not text.strip():
             return None
         first_line = self._starter.count("\n") + 1
-        joints = ["", "" if _is_indented(text) else "    "] if self._starter.endswith("\n") else ["", "\n"]
-        for joint in dict.fromkeys(joints):
+        other = "\n" if not self._starter.endswith("\n") else "" if _is_indented(text) else "    "
+        for joint in dict.fromkeys(["", other]):
             lines = f"{self._starter}{joint}{text}".split("\n")
             stop, tree = self._cut(lines, 0)
-            if tree is not None:
-                program = without_run_on("\n".join(lines[:stop]), tree, self._entry, first_line)
-                if program is not None:
-                    return _usable(program)
+            if tree is None or (joint == "    " and not any(isinstance(node, ast.Return) for node in ast.walk(tree))):
+                continue  # a line that we indent must be of a function's body
+            program = without_run_on("\n".join(lines[:stop]), tree, self._entry, first_line)
+            if program is not None and len(program) <= MAX_PROGRAM_CHARS:
+                return program
         return None
 
     def _tree(self, text: str) -> ast.Module | None:
@@ -226,10 +227,6 @@ def _with_pieces(candidates: list[_Candidate], best: int) -> str:
             wanted += [(piece, other) for other in names_read(tree)]
     together = "\n".join(candidates[index].text.strip("\n") for index in [*sorted(pieces), best])
     return together if len(together) <= MAX_PROGRAM_CHARS else chosen.text
-
-
-def _usable(program: str) -> str | None:
-    return program.strip("\n") if program.strip() and len(program) <= MAX_PROGRAM_CHARS else None
 
 
 def _is_indented(text: str) -> bool:
