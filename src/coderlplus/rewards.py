@@ -40,7 +40,8 @@ def reward_rows(
             value, correct = score_answer(row, completion, format_weight=format_weight)
             rewards[index] = Reward(kind=row.kind, value=value, correct=correct)
         else:
-            programs[index] = program = extract_program(completion)
+            program = extract_program(completion, row.entry_point, starter_code=row.starter_code)
+            programs[index] = program
             given = {"completion": completion} if program is None else {"program": program}
             pairs.append((row, Rollout(rollout_id=ids[index], problem_id=row.problem_id, **given)))
     for (index, program), verdict in zip(programs.items(), _verdicts(judge, pairs, limit_s), strict=True):

@@ -178,7 +178,7 @@ def _kinds(given: Sequence[str]) -> Kind | dict[Kind, float]:
 
 def _done(sandbox: Sandbox, judge: Judge, chunk: Sequence[tuple[Problem, Rollout]], settings: AlignmentSettings, seed: int) -> dict[str, Any]:
     judged = [
-        JudgedRollout(problem, rollout, _program(rollout), verdict)
+        JudgedRollout(problem, rollout, _program(problem, rollout), verdict)
         for (problem, rollout), verdict in zip(chunk, judge.judge_many(chunk), strict=True)
     ]
     mined = mine(sandbox, judged, settings=settings, seed=seed)
@@ -186,8 +186,10 @@ def _done(sandbox: Sandbox, judge: Judge, chunk: Sequence[tuple[Problem, Rollout
     return {"programs": len(chunk), "tasks": [task.to_json() for task in mined.tasks], "rejects": dict(mined.rejects), "verdicts": dict(verdicts)}
 
 
-def _program(rollout: Rollout) -> str | None:
-    return rollout.program if rollout.completion is None else extract_program(rollout.completion)
+def _program(problem: Problem, rollout: Rollout) -> str | None:
+    if rollout.completion is None:
+        return rollout.program
+    return extract_program(rollout.completion, problem.entry_point, starter_code=problem.starter_code)
 
 
 def _digest(pairs: Sequence[tuple[Problem, Rollout]], settings: AlignmentSettings, seed: int) -> str:

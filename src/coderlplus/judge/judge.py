@@ -163,7 +163,9 @@ class _Costs:
 def _program(problem: Problem, rollout: Rollout) -> str | None:
     if rollout.problem_id != problem.problem_id:
         raise DataError(f"rollout {rollout.rollout_id!r} is of problem {rollout.problem_id!r}, not of {problem.problem_id!r}")
-    return rollout.program if rollout.completion is None else extract_program(rollout.completion)
+    if rollout.completion is None:
+        return rollout.program
+    return extract_program(rollout.completion, problem.entry_point, starter_code=problem.starter_code)
 
 
 def _key(problem: Problem, program: str | None) -> _Key:

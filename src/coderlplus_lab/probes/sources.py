@@ -91,7 +91,7 @@ def given_case(asked: Asked) -> Case | None:
 
 def own_case(asked: Asked, completion: str) -> Case | str:
     """The problem with what a model wrote; where that holds no program, or one that is not word for word in it, the reason."""
-    program = extract_program(completion)
+    program = extract_program(completion, asked.problem.entry_point)
     if program is None:
         return "no program written"
     start = completion.find(program)

@@ -157,7 +157,7 @@ class CodeRLPlusReward(RewardManagerBase):  # type: ignore[misc]
             weight = self.settings.alignment.format_weight if self.settings.alignment else 0.0
             value, correct = score_answer(row, completion, format_weight=weight)
             return Reward(kind=row.kind, value=value, correct=correct)
-        program = extract_program(completion)
+        program = extract_program(completion, row.entry_point, starter_code=row.starter_code)
         rollout = Rollout(rollout_id=name, problem_id=row.problem_id, **({"completion": completion} if program is None else {"program": program}))
         try:
             verdict = await asyncio.wait_for(self._judge.judge_async(row, rollout), self.settings.sandbox.max_wait_s)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from coderlplus.evaluation.generate import Message
-from coderlplus.programs import extract_program, parse, syntax_error
+from coderlplus.programs import extract_program
 from coderlplus.records import Problem, ProgramInput
 
 Metric = Literal["pass@1", "accuracy"]
@@ -37,30 +37,8 @@ class Question:
 
 
 def program_in(question: Question, completion: str) -> str | None:
-    """The program that a completion answers with: the one in it, or what the completion becomes when it goes on where the starter code ends."""
-    program = extract_program(completion)
-    name = question.problem.entry_point
-    if name is None or (program is not None and defines(program, name)):
-        return program
-    continued = question.problem.starter_code + completion
-    return continued if syntax_error(continued) is None and defines(continued, name) else program
-
-
-def defines(program: str, entry_point: str) -> bool:
-    """Whether a program binds the name of an entry point somewhere.
-
-    >>> defines("class Solution:\\n    def f(self): ...", "Solution().f"), defines("x = 1", "f")
-    (True, False)
-    """
-    name = entry_point.partition("(")[0]
-    try:
-        return f"def {name}" in program or f"class {name}" in program or any(getattr(node, "id", None) == name for node in _targets(program))
-    except SyntaxError:
-        return False
-
-
-def _targets(program: str) -> list[Any]:
-    return [target for node in parse(program).body for target in getattr(node, "targets", ())]
+    """The program that a completion answers with; it may go on where the starter code ends."""
+    return extract_program(completion, question.problem.entry_point, starter_code=question.problem.starter_code)
 
 
 def as_it_is(question: Question, answer: str) -> str | None:

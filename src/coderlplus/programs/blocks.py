@@ -1,0 +1,225 @@
+"""The blocks of code in a text: what stands between fences, or between tags such as `<answer>` and `[PYTHON]`.
+
+Models do not write CommonMark. Here any run of three or more backticks is a mark, wherever it stands on its line and
+however long it is, and so is a tag; a block begins at a mark and ends at the next one that is not inside a string or a
+comment of the program, labelled or not. A reading that is wrong gives text that is no program, which the choice among the
+blocks sorts out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+ANSWER, PYTHON, PLAIN, OTHER = 3, 2, 1, 0
+"""What the marks of a block say of it: it is Python, nothing, another language; `ANSWER` is added within answer tags."""
+
+_ANSWER_TAGS = "answer|final_answer|solution"
+_MARK = re.compile(
+    rf"`{{3,}}|^[ \t>]*+~{{3,}}|</?(?:{_ANSWER_TAGS}|code|python|program|response)>"
+    r"|^[ \t]*+\[(?:PYTHON|CODE|ANSWER|SOLUTION)\]|\[/(?:PYTHON|CODE|ANSWER|SOLUTION)\]",
+    re.MULTILINE | re.IGNORECASE,
+)
+_LABEL = re.compile(r"[ \t]*\{?[ \t]*\.?(?P<label>[A-Za-z][\w+#.:/-]*)?(?P<rest>[^\n]*)")
+_PYTHON_LABEL = re.compile(r"py|.*\.py\b|sage\b", re.IGNORECASE)
+_PLAIN_LABEL = re.compile(r"(?:te?xt|plain|plaintext|code|source|markdown|md|program|solution|answer)?", re.IGNORECASE)
+_QUOTE_PREFIX = re.compile(r"[ \t]*>[ \t>]*")
+_QUOTE = re.compile(r"['\"#]")
+_LEXEME = re.compile(r"#[^\n]*|'(?:[^'\\\n]|\\.)*+'?|\"(?:[^\"\\\n]|\\.)*+\"?", re.DOTALL)
+_TRIPLE = {
+    mark * 3: re.compile(rf"{mark * 3}(?:[^\\{mark}]|\\.|{mark}(?!{mark * 2}))*+{mark * 3}", re.DOTALL) for mark in "'\""
+}
+_FAILURES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block. `readings` are texts that it may hold, the likeliest first; `raw` is what stands in it, as it is."""
+
+    readings: tuple[str, ...]
+    raw: str
+    rank: int
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    start: int
+    end: int
+    kind: str
+    """`` ` ``, `~` or the name of a tag, in small letters."""
+    is_end: bool
+    """Whether it is the end of a tag."""
+    line_start: int
+    line_end: int
+    label: str
+    code_start: int
+    """Where the text after the label begins."""
+    is_opening: bool
+    """Whether it is surely the beginning of a block: it has a label and nothing else on its line, or Python's."""
+
+    @property
+    def is_fence(self) -> bool:
+        return self.kind in ("`", "~")
+
+
+def text_before_blocks(text: str) -> tuple[str, bool]:
+    """The text before the first mark, all of it where there is none; and whether that mark may close a block whose
+    beginning is not in the text."""
+    first = next(_marks(text), None)
+    return (text, False) if first is None else (text[: first.start], first.is_end or not first.is_opening)
+
+
+def text_after_blocks(text: str) -> str:
+    """The text after the last mark."""
+    end = 0
+    for mark in _marks(text):
+        end = mark.end
+    return text[end:]
+
+
+def blocks_in(text: str, parses: Callable[[str], bool], *, first_mark_closes: bool = False) -> list[Block]:
+    """The blocks of a text, in order. `parses` is asked where a mark may be part of the program, a few times at most."""
+    marks = list(_marks(text))
+    ends = _tag_ends(marks)
+    blocks: list[Block] = []
+    failures = 0
+    answer_until = -1
+    index = int(first_mark_closes)
+    while index < len(marks):
+        mark = marks[index]
+        if not mark.is_fence:
+            if not mark.is_end:
+                end = ends[index]
+                stop = len(text) if end is None else marks[end].start
+                is_answer = re.fullmatch(_ANSWER_TAGS, mark.kind) is not None
+                if is_answer:
+                    answer_until = max(answer_until, stop)
+                body = text[mark.end : stop]
+                rank = ANSWER + PLAIN if is_answer else PYTHON if "\n" in body.strip() else OTHER
+                blocks.append(Block((_without_margin(body),), body, rank, end is not None))
+            index += 1
+            continue
+        nearest = stop_index = next((k for k in range(index + 1, len(marks)) if _ends(marks[k], mark)), None)
+        if nearest is not None and failures < _FAILURES:
+            outside = _first_outside_strings(text, marks, index)
+            if outside != nearest:
+                if outside is not None and parses(_readings(text, mark, marks[outside])[0]):
+                    stop_index = outside
+                else:
+                    failures += 1
+        end_mark = None if stop_index is None else marks[stop_index]
+        rank = _rank(text, mark, end_mark)
+        if rank != OTHER and mark.start < answer_until:
+            rank += ANSWER
+        readings = _readings(text, mark, end_mark)
+        blocks.append(Block(readings, _raw(text, mark, end_mark), rank, end_mark is not None))
+        if stop_index is None:
+            index += 1
+        else:
+            index = stop_index if marks[stop_index].is_opening else stop_index + 1
+    return blocks
+
+
+def _marks(text: str) -> Iterator[_Mark]:
+    line_start, line_end = 0, -1
+    for found in _MARK.finditer(text):
+        start, end = found.span()
+        if start > line_end:
+            line_start = text.rfind("\n", max(line_end, 0), start) + 1
+            line_end = text.find("\n", start)
+            line_end = len(text) if line_end < 0 else line_end
+        name = found[0].strip(" \t>" if "~" in found[0] else " \t")
+        if name[0] in "`~":
+            info = _LABEL.match(text, end, min(line_end, end + 200))
+            assert info is not None  # it matches everything
+            label = info["label"] or ""
+            alone = bool(label) and not info["rest"].strip(" \t}") and text[end] not in " \t"
+            is_opening = alone or _PYTHON_LABEL.match(label) is not None
+            code_start = info.start("rest")
+            yield _Mark(start, end, name[0], False, line_start, line_end, label, code_start, is_opening)
+        elif text[max(start - 1, 0) : start] not in ("'", '"') and text[end : end + 1] not in ("'", '"'):
+            kind = name.strip("<>[]/").lower()
+            yield _Mark(start, end, kind, "/" in name, line_start, line_end, "", end, "/" not in name)
+
+
+def _tag_ends(marks: list[_Mark]) -> list[int | None]:
+    """For each mark the next end of a tag of its kind."""
+    ends: list[int | None] = []
+    next_end: dict[str, int] = {}
+    for index in range(len(marks) - 1, -1, -1):
+        mark = marks[index]
+        ends.append(next_end.get(mark.kind))
+        if mark.is_end:
+            next_end[mark.kind] = index
+    return ends[::-1]
+
+
+def _ends(mark: _Mark, opening: _Mark) -> bool:
+    return mark.kind == opening.kind or mark.is_opening if mark.is_fence else mark.is_end
+
+
+def _first_outside_strings(text: str, marks: list[_Mark], index: int) -> int | None:
+    """The first mark after `marks[index]` that may end its block and is not in a string or comment of Python."""
+    opening = marks[index]
+    position = opening.code_start
+    candidate = index + 1
+    while candidate < len(marks):
+        if not _ends(marks[candidate], opening):
+            candidate += 1
+            continue
+        found = _QUOTE.search(text, position, marks[candidate].start)
+        if found is None:
+            return candidate
+        lexeme = (_TRIPLE.get(text[found.start() : found.start() + 3]) or _LEXEME).match(text, found.start())
+        if lexeme is None:
+            return None
+        position = lexeme.end()
+        while candidate < len(marks) and marks[candidate].start < position:
+            candidate += 1
+    return None
+
+
+def _raw(text: str, mark: _Mark, end: _Mark | None) -> str:
+    stop = len(text) if end is None else end.start
+    if mark.line_end >= stop:
+        return text[mark.code_start if _PYTHON_LABEL.match(mark.label) else mark.end : stop]
+    if end is not None and not text[end.line_start : stop].strip(" \t>"):
+        stop = max(end.line_start - 1, mark.line_end)
+    return text[mark.line_end + 1 : stop]
+
+
+def _readings(text: str, mark: _Mark, end: _Mark | None) -> tuple[str, ...]:
+    raw = _raw(text, mark, end)
+    quoted = _QUOTE_PREFIX.fullmatch(text, mark.line_start, mark.start) is not None or (
+        mark.kind == "~" and ">" in text[mark.start : mark.end]
+    )
+    if mark.line_end >= (len(text) if end is None else end.start):
+        return (raw.strip(),)
+    info = text[mark.code_start if _PYTHON_LABEL.match(mark.label) else mark.end : mark.line_end].strip()
+    body = _unquoted(raw) if quoted else raw
+    return (_without_margin(body), _without_margin(f"{info}\n{body}")) if info else (_without_margin(body),)
+
+
+def _rank(text: str, mark: _Mark, end: _Mark | None) -> int:
+    if _PYTHON_LABEL.match(mark.label):
+        return PYTHON
+    is_inline = mark.line_end >= (len(text) if end is None else end.start)
+    if is_inline or (mark.is_opening and not _PLAIN_LABEL.fullmatch(mark.label)):
+        return OTHER
+    return PLAIN
+
+
+def _unquoted(text: str) -> str:
+    return "\n".join(re.sub(r"^[ \t]*> ?", "", line) for line in text.split("\n"))
+
+
+def _without_margin(text: str) -> str:
+    """The text without the indentation of its first line."""
+    lines = text.split("\n")
+    first = next((line for line in lines if line.strip()), "")
+    margin = first[: len(first) - len(first.lstrip(" \t"))]
+    if not margin:
+        return text
+    return "\n".join(line[len(margin) :] if line.startswith(margin) else line.lstrip(" \t") for line in lines)

@@ -1,0 +1,120 @@
+"""Static facts about a program: its syntax tree, normal form and complexity.
+
+The parser of CPython is written in C and holds the interpreter lock while it works. It is bounded by
+`MAX_PROGRAM_CHARS` and by limits of its own (200 open brackets, 100 levels of indentation, 6,000 of grammar). Two things
+would still take it quadratic time and are refused before it sees them: long runs of combining marks, which it sorts to
+normalise a name, and dotted names of very many parts, which it joins part by part.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import unicodedata
+import warnings
+
+from radon.visitors import ComplexityVisitor
+
+MAX_PROGRAM_CHARS = 100_000
+
+_FILENAME = "<program>"
+_MAX_MARKS = 256
+_MAX_PARTS = 1_000
+_FOREIGN_RUN = re.compile(rf"[^\x00-\x7f]{{{_MAX_MARKS + 1},}}")
+_DOTTED = re.compile(
+    r"(?<![\w\x80-\U0010ffff])(?:[\w\x80-\U0010ffff]++(?:[ \t\f]|\\\n)*+\.(?:[ \t\f]|\\\n)*+)++"
+)
+_OWN_WARNINGS = rf"{re.escape(_FILENAME)}\Z"
+
+
+def parse(program: str) -> ast.Module:
+    """The syntax tree of a program. Raises only `SyntaxError`, whatever the text; prints and raises no warning."""
+    _refuse_what_is_quadratic(program)
+    _ignore_warnings_of_programs()
+    try:
+        return ast.parse(program, _FILENAME)
+    except SyntaxError:
+        raise
+    except Exception as error:  # ValueError, RecursionError, MemoryError, OverflowError, SystemError: the parser gave up
+        raise SyntaxError(str(error)[:200] or "nested too deeply") from None
+
+
+def syntax_error(program: str) -> str | None:
+    """Why the program does not parse, in one line, or `None` if it does. Errors that only compilation finds (`return` at
+    module level) are not seen.
+
+    >>> syntax_error("x = = 1")
+    'SyntaxError: invalid syntax (line 1)'
+    >>> syntax_error("x = 1")
+    """
+    try:
+        parse(program)
+    except SyntaxError as error:
+        return f"{type(error).__name__}: {error.msg}" + (f" (line {error.lineno})" if error.lineno else "")
+    return None
+
+
+def cyclomatic_complexity(program: str) -> int:
+    """McCabe's number for the whole program: one plus every decision in the module, its functions and methods (by radon);
+    0 if it does not parse or is nested too deeply for radon.
+
+    >>> cyclomatic_complexity("for i in range(3):\\n    if i:\\n        print(i)")
+    3
+    """
+    try:
+        visitor = ComplexityVisitor()
+        visitor.visit(parse(program))
+        return int(visitor.total_complexity)
+    except (SyntaxError, RecursionError):
+        return 0
+
+
+def normalized(program: str) -> str:
+    """The program without comments and formatting: two programs with the same text here have the same syntax tree.
+
+    A program that does not parse is returned without blank lines and trailing spaces; one that parses and that Python
+    cannot write again from its tree (a no-break space in an f-string, a hexadecimal number of thousands of digits, very
+    deep nesting) as it is.
+
+    >>> normalized("x = (1)  # one") == normalized("x=1")
+    True
+    """
+    try:
+        tree = parse(program)
+    except SyntaxError:
+        return "\n".join(line.rstrip() for line in program.splitlines() if line.strip())
+    try:
+        return ast.unparse(tree)
+    except (ValueError, RecursionError):
+        return program
+
+
+def _refuse_what_is_quadratic(program: str) -> None:
+    if len(program) > MAX_PROGRAM_CHARS:
+        raise SyntaxError(f"program of {len(program):,} characters; at most {MAX_PROGRAM_CHARS:,} are read")
+    for chain in _DOTTED.finditer(program):
+        if chain[0].count(".") > _MAX_PARTS:
+            raise SyntaxError(f"a name of more than {_MAX_PARTS:,} parts")
+    if not program.isascii() and any(_has_many_marks(run[0]) for run in _FOREIGN_RUN.finditer(program)):
+        raise SyntaxError(f"more than {_MAX_MARKS} combining marks in a row")
+
+
+def _has_many_marks(run: str) -> bool:
+    marks = 0
+    for character in run:
+        # a few characters are no marks themselves and become some: the first character that they stand for decides
+        marks = marks + 1 if unicodedata.combining(unicodedata.normalize("NFKD", character)[0]) else 0
+        if marks > _MAX_MARKS:
+            return True
+    return False
+
+
+def _ignore_warnings_of_programs() -> None:
+    """"\\d" in a model's string is not the user's concern, also where warnings are errors.
+
+    Our filter must be the first. It is put there again after others have changed the list, and never taken away: to
+    restore a list of filters is a race between threads.
+    """
+    first = warnings.filters[0] if warnings.filters else None
+    if first is None or first[0] != "ignore" or getattr(first[3], "pattern", None) != _OWN_WARNINGS:
+        warnings.filterwarnings("ignore", module=_OWN_WARNINGS)
