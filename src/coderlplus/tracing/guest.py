@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import atexit
 import builtins
+import operator
 import os
 import resource
 import signal
@@ -47,7 +48,9 @@ NODE_CLASSES += "class TreeNode:\n def __init__(self, val=0, left=None, right=No
 # Taken here, where the program cannot patch them
 _leave, _set_timer, _Namespace, _Method = os._exit, signal.setitimer, types.SimpleNamespace, types.MethodType
 _process_time, _getrusage = time.process_time, resource.getrusage
-_OFFICIAL_TYPES = frozenset({int, float, str, bool, list, dict, tuple, set, type(None)})
+_OFFICIAL_TYPES = frozenset(map(id, (int, float, str, bool, list, dict, tuple, set, type(None))))
+_SINK = type("", (), {"__setitem__": operator.is_})()
+"""Takes `SINK[0] = value` and does nothing."""
 _Wrapper = types.WrapperDescriptorType
 
 
@@ -165,10 +168,16 @@ def _report_of_variables(payload: JSON, program: instrumented.Instrumented, name
         instrumented.COUNT: notes.marks,
         instrumented.CALLS: notes.calls,
         instrumented.CLOSE: notes.close,
+        instrumented.START: notes.start,
+        instrumented.END: notes.end,
+        instrumented.NUMBER: notes.number,
+        instrumented.LEND: notes.lend,
+        instrumented.OWNER: notes.owner,
+        instrumented.HELD: {},
+        instrumented.SINK: _SINK,
         instrumented.SET_LAST: notes.marks.__setitem__,
         instrumented.RECORD: notes.record,
         instrumented.RECORD_WALRUS: notes.record_walrus,
-        instrumented.VISIBLE: notes.visible,
         instrumented.TOO_DEEP: RecursionError,
     }
     objects |= {instrumented.wanted(index): marks for index, marks in notes.wanted.items()}
@@ -188,7 +197,7 @@ def _report_of_variables(payload: JSON, program: instrumented.Instrumented, name
 
 def _official(namespace: JSON, encode: Callable[..., Any]) -> JSON:
     """What the published code sees when the last line has run, in its order."""
-    seen = {name: encode(value) for name, value in namespace.items() if type(value) in _OFFICIAL_TYPES and not name.startswith("_")}
+    seen = {name: encode(value) for name, value in recorder.plain(namespace).items() if id(type(value)) in _OFFICIAL_TYPES and not name.startswith("_")}
     return {instrumented.MODULE: seen} if seen else {}
 
 
@@ -212,7 +221,6 @@ def _report_of_steps(
         instrumented.TURN: notes.turn,
         instrumented.ENTER: notes.enter,
         instrumented.LEAVE: notes.leave,
-        instrumented.VISIBLE: recorder.Recorder.visible,
     }
 
     def take(ending: JSON, error: BaseException | None) -> JSON:
