@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from coderlplus.tracing.instrumented import Instrumented, Scope, mangled, owner_token
+from coderlplus.tracing.substitutes import frame_of
 
 EARLY = 4
 
@@ -151,7 +152,7 @@ class Recorder:
             self._take_frame(frame, only_missing=False)
         traceback = _exception_traceback(error) if error is not None and issubclass(type(error), RecursionError) else None
         while traceback is not None:
-            self._take_frame(traceback.tb_frame, only_missing=True)
+            self._take_frame(frame_of(traceback), only_missing=True)
             traceback = traceback.tb_next
         names = plain(namespace)
         for name, key in self.scopes[0].variables.items():

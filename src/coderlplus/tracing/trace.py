@@ -271,6 +271,7 @@ def _job(run: _Run, seed: int, mode: str) -> Job:
         "memory_mb": request.limits.memory_mb,
         "max_steps": request.max_steps,
         "max_bytes": STEPS_BYTES,
+        "hash_seed": seed,
         "key": secrets.token_hex(16),
     }
     limits = replace(request.limits, cpu_s=cpu_s + _MARGIN_S, memory_mb=request.limits.memory_mb * _MEMORY_MARGIN)
