@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from decimal import Decimal
@@ -31,6 +32,7 @@ _CONTAINERS = _DICTS.union(_TAGS)
 _INT_BITS = 14_000
 """Longest integer written as JSON does: CPython converts at most 4,300 digits."""
 # Taken here and in C, where a program that shares the process cannot patch them
+_Thread = threading.Thread
 _isfinite, _Member, _GetSet, _Method = math.isfinite, types.MemberDescriptorType, types.GetSetDescriptorType, types.MethodDescriptorType
 _json_chunks = json.encoder.c_make_encoder(None, None, json.encoder.encode_basestring_ascii, None, ": ", ", ", True, False, True)  # type: ignore[attr-defined]
 _name_of = type.__dict__["__name__"].__get__
@@ -192,6 +194,7 @@ _OPAQUE = frozenset(map(id, (types.FunctionType, types.BuiltinFunctionType, type
 def _fields(value: Any, kind: type) -> dict[str, Any]:
     """The attributes that an instance holds itself, read past properties and `__getattribute__`; those of a named tuple and an exception too."""
     fields: dict[str, Any] = {}
+    hidden = "_" if any(base is _Thread for base in _mro_of(kind)) else "__"  # what a thread keeps for itself differs from run to run
     for base in reversed(_mro_of(kind)):
         if base is tuple:
             names = _named(kind, "_fields")
@@ -214,7 +217,7 @@ def _fields(value: Any, kind: type) -> dict[str, Any]:
                 except (AttributeError, TypeError):
                     continue
                 if type(own) is dict:
-                    fields.update({key: item for key, item in dict.items(own) if type(key) is str and not key.startswith("__")})
+                    fields.update({key: item for key, item in dict.items(own) if type(key) is str and not key.startswith(hidden)})
     return fields
 
 

@@ -50,6 +50,7 @@ NODE_CLASSES += "class TreeNode:\n def __init__(self, val=0, left=None, right=No
 
 # Taken here, where the program cannot patch them
 _leave, _set_timer, _Namespace, _Method = os._exit, signal.setitimer, types.SimpleNamespace, types.MethodType
+_default_excepthook = sys.excepthook
 _process_time, _getrusage = time.process_time, resource.getrusage
 _name_of = type.__dict__["__name__"].__get__
 _traceback_of, _set_traceback = BaseException.__dict__["__traceback__"].__get__, BaseException.__dict__["__traceback__"].__set__
@@ -115,6 +116,7 @@ def run(payload: JSON, host: Any) -> None:
 
     ending: JSON = {"kind": "finished"}
     value = failure = None
+    clean_ups: list[Callable[[], object]] = [_wait_for_threads, _run_exit_functions, lambda: sys.stdout.flush()]
     died = _note_deaths()
     _shift_addresses(payload["hash_seed"])
     _reply_when_cut_short(reply, payload["cpu_s"] * CUT_SHORT_AT, payload["memory_mb"] * CUT_SHORT_AT)
@@ -135,7 +137,10 @@ def run(payload: JSON, host: Any) -> None:
     except BaseException as error:
         failure, ending = error, _exception(error)
         _cut_traceback(error)
-    for clean_up in (_wait_for_threads, _run_exit_functions, lambda: sys.stdout.flush()):
+        show = sys.excepthook
+        if show is not _default_excepthook:
+            clean_ups.insert(0, lambda: show(type(failure), failure, _traceback_of(failure)))
+    for clean_up in clean_ups:
         try:
             clean_up()
         except BaseException:
@@ -237,7 +242,7 @@ def _report_of_variables(payload: JSON, program: instrumented.Instrumented, name
     wanted = {int(index): marks for index, marks in payload["wanted"].items()}
     notes = recorder.Recorder(program, encode, wanted, binding=payload["mode"] == "binding")
     monitor.equip(notes, recorder.Recorder)
-    suspect = payload["seen"] and chance.may_play(payload["program"])
+    suspect = (payload["seen"] or payload["max_steps"]) and chance.may_play(payload["program"])
     objects = {
         instrumented.LAST: notes.marks,
         instrumented.COUNT: notes.marks,
@@ -264,7 +269,7 @@ def _report_of_variables(payload: JSON, program: instrumented.Instrumented, name
             "variables": notes.variables() if not is_bare else _official(namespace, encode) if ending["kind"] == "finished" else {},
             "missing": {str(index): marks for index, marks in missing.items()},
             "fingerprint": notes.fingerprint(),
-            "suspect": suspect or (bool(missing) and not payload["seen"] and chance.may_play(payload["program"])),
+            "suspect": bool(suspect) or (bool(missing) and not payload["seen"] and chance.may_play(payload["program"])),
         }
 
     return _Namespace(objects=objects, take=take)

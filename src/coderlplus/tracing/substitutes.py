@@ -53,6 +53,7 @@ def install(breach: Callable[[str], None], program: str) -> None:
     sketch_tracebacks()
     _close_side_ways()
     sys._getframe = opaque(_getframe_for(breach))
+    sys.settrace = opaque(lambda function: breach("sys.settrace") if function is not None else None)
     types.coroutine = opaque(_coroutine_for(types.coroutine))  # type: ignore[assignment]
     inspect._has_code_flag = opaque(_has_code_flag_for(inspect._has_code_flag))  # type: ignore[attr-defined]
     inspect._signature_from_function = opaque(_signature_for(inspect._signature_from_function))  # type: ignore[attr-defined]
@@ -61,7 +62,6 @@ def install(breach: Callable[[str], None], program: str) -> None:
         import doctest
 
         doctest.DocTestFinder._find_lineno = opaque(_line_for(doctest.DocTestFinder._find_lineno))  # type: ignore[attr-defined]
-        doctest._OutputRedirectingPdb.set_continue = opaque(_nothing)  # type: ignore[attr-defined]
     if "rofile" in program:
         sys.modules["_lsprof"] = module = types.ModuleType("_lsprof")
         exec(_PROFILER, module.__dict__)
@@ -73,7 +73,9 @@ class Profiler:
     def enable(self, subcalls=True, builtins=True): pass
     def disable(self): pass
     def clear(self): pass
-    def getstats(self): return []
+    def getstats(self): return [Nothing]
+class Nothing:
+    code, callcount, reccallcount, totaltime, inlinetime, calls = "<not measured>", 1, 0, 0.0, 0.0, None
 """
 _HANDLER = """
 def wrapped(handler):
@@ -260,10 +262,10 @@ def _has_code_flag_for(real: Callable[..., Any]) -> Callable[..., Any]:
 
 def _coroutine_for(real: Callable[..., Any]) -> Callable[..., Any]:
     def coroutine(function: Any) -> Any:
-        if not _is_of_program(function):
+        if type(function) is not _Function or not code_of(function).co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE):
             return real(function)
         code = code_of(function)
-        if code.co_flags & inspect.CO_GENERATOR:
+        if code.co_flags & inspect.CO_GENERATOR and not code.co_flags & inspect.CO_ITERABLE_COROUTINE:
             function.__code__ = code.replace(co_flags=code.co_flags | inspect.CO_ITERABLE_COROUTINE)
         return function
 
