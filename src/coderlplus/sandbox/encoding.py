@@ -1,9 +1,14 @@
-"""Python values → tagged values. By exact types, calling no method of the program. Standard library only: this file also runs inside the sandbox."""
+"""Python values → tagged values, calling no method of the program. Standard library only: this file also runs inside the sandbox.
+
+Classes are told apart by identity, never by `==`, `in` or a look-up in a dict: those call `__eq__` and `__hash__` of a metaclass. For the same reason
+no name is looked up in a dict that the program may have filled: such dicts are walked, and keys that are not exactly `str` are passed over.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import threading
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from decimal import Decimal
@@ -20,18 +25,26 @@ MAX_DEPTH = 100
 BUDGET = 1_000_000
 """Default size of an encoded value: one for each item of a container, each character of a string, each byte."""
 
-_DICTS = (dict, defaultdict, OrderedDict, Counter)
-_SEQUENCES: dict[type, str | None] = {list: None, tuple: "$tuple", set: "$set", frozenset: "$frozenset", deque: "$deque"}
+_TAGS = {id(list): None, id(tuple): "$tuple", id(set): "$set", id(frozenset): "$frozenset", id(deque): "$deque"}
+_DICTS = frozenset(map(id, (dict, defaultdict, OrderedDict, Counter)))
+_CONTAINERS = _DICTS.union(_TAGS)
+"""Identities of classes, which are never freed."""
 _INT_BITS = 14_000
 """Longest integer written as JSON does: CPython converts at most 4,300 digits."""
 # Taken here and in C, where a program that shares the process cannot patch them
-_isfinite, _Member, _GetSet = math.isfinite, types.MemberDescriptorType, types.GetSetDescriptorType
+_Thread = threading.Thread
+_isfinite, _Member, _GetSet, _Method = math.isfinite, types.MemberDescriptorType, types.GetSetDescriptorType, types.MethodDescriptorType
 _json_chunks = json.encoder.c_make_encoder(None, None, json.encoder.encode_basestring_ascii, None, ": ", ", ", True, False, True)  # type: ignore[attr-defined]
 _name_of = type.__dict__["__name__"].__get__
 _mro_of = type.__dict__["__mro__"].__get__
 _module_of = type.__dict__["__module__"].__get__
 _dict_of = type.__dict__["__dict__"].__get__
+_flags_of = type.__dict__["__flags__"].__get__
 _args_of = BaseException.__dict__["args"].__get__
+_numerator_of, _denominator_of = (Fraction.__dict__[name].__get__ for name in ("_numerator", "_denominator"))
+_decimal_text = Decimal.__str__
+_HEAP_TYPE = 1 << 9
+"""The flag of classes that are made by a `class` statement or `type(...)`; numpy's own scalars have it not."""
 
 
 def encode(value: object, budget: int = BUDGET, *, by_value: bool = False) -> Tagged:
@@ -71,7 +84,7 @@ class _Encoder:
             return value if _isfinite(value) else {"$float": str(value)}
         if kind is str:
             return value if self._take(len(value)) else {"$cut": f"str of {len(value)}"}
-        if kind in _SEQUENCES or kind in _DICTS:
+        if id(kind) in _CONTAINERS:
             return self._container(value, kind, depth)
         if kind is bytes or kind is bytearray:
             return {f"${_name_of(kind)}": value.hex()} if self._take(len(value)) else {"$cut": f"{_name_of(kind)} of {len(value)}"}
@@ -80,10 +93,10 @@ class _Encoder:
         if kind is range:
             return {"$range": [self.encode(part, depth) for part in (value.start, value.stop, value.step)]}
         if kind is Decimal:
-            text = Decimal.__str__(value)
+            text = _decimal_text(value)
             return {"$decimal": text} if self._take(len(text)) else {"$cut": "Decimal"}
         if kind is Fraction:
-            return {"$fraction": [self.encode(value.numerator, depth), self.encode(value.denominator, depth)]}
+            return {"$fraction": [self.encode(_numerator_of(value), depth), self.encode(_denominator_of(value), depth)]}
         return self._object(value, kind, depth)
 
     def _take(self, size: int) -> bool:
@@ -93,24 +106,25 @@ class _Encoder:
         return True
 
     def _container(self, value: Any, kind: type, depth: int) -> Tagged:
-        name = _name_of(kind)
+        name, is_dict = _name_of(kind), id(kind) in _DICTS
+        size = dict.__len__(value) if is_dict else len(value)  # `Counter` is a class of Python, and can be patched
         if id(value) in self.open:
             return {"$cycle": self.open[id(value)]}
-        if depth >= MAX_DEPTH or not self._take(len(value)):
-            return {"$cut": f"{name} of {len(value)}"}
+        if depth >= MAX_DEPTH or not self._take(size):
+            return {"$cut": f"{name} of {size}"}
         self.open[id(value)] = depth
         try:
-            if kind in _DICTS:
+            if is_dict:
                 items = [(key, item) for key, item in dict.items(value)]
                 if all(type(key) is str and not key.startswith("$") for key, _ in items):
                     return {(key if self._take(len(key)) else key[:8] + "…"): self.encode(item, depth + 1) for key, item in items}
                 return {"$dict": [[self.encode(key, depth + 1), self.encode(item, depth + 1)] for key, item in items]}
             encoded = [self.encode(item, depth + 1) for item in list(value)]
         except RuntimeError:  # changed by another thread while it was read
-            return {"$cut": f"{name} of {len(value)}"}
+            return {"$cut": f"{name} of {size}"}
         finally:
             del self.open[id(value)]
-        tag = _SEQUENCES[kind]
+        tag = _TAGS[id(kind)]
         if tag in ("$set", "$frozenset"):
             encoded.sort(key=text_of)
         return encoded if tag is None else {tag: encoded}
@@ -119,7 +133,7 @@ class _Encoder:
         name = str.__str__(_name_of(kind))
         if id(value) in self.open:
             return {"$cycle": self.open[id(value)]}
-        if kind in _OPAQUE or any(base is type for base in _mro_of(kind)):
+        if id(kind) in _OPAQUE or any(base is type for base in _mro_of(kind)):
             return {"$object": name, "fields": {}}
         if self.by_value:
             if name in nodes.FIELDS:
@@ -147,58 +161,73 @@ class _Encoder:
             del self.open[id(root)]
 
 
-_BASES: dict[type, Any] = {
-    int: int.__int__,
-    float: float.__float__,
-    str: str.__str__,
-    tuple: lambda value: tuple(tuple.__iter__(value)),
-    list: lambda value: list(list.__iter__(value)),
-    dict: lambda value: dict(dict.items(value)),
-    set: lambda value: set(set.__iter__(value)),
-    frozenset: lambda value: frozenset(frozenset.__iter__(value)),
+_BASES: dict[int, Any] = {
+    id(int): int.__int__,
+    id(float): float.__float__,
+    id(str): str.__str__,
+    id(tuple): lambda value: tuple(tuple.__iter__(value)),
+    id(list): lambda value: list(list.__iter__(value)),
+    id(dict): lambda value: dict(dict.items(value)),
+    id(set): lambda value: set(set.__iter__(value)),
+    id(frozenset): lambda value: frozenset(frozenset.__iter__(value)),
 }
 
 
 def _base_value(value: Any, kind: type) -> Any:
     """The value of an instance of a subclass of a builtin type or of a numpy number; `None` for anything else."""
     for base in _mro_of(kind):
-        if base in _BASES:
-            return _BASES[base](value)
-        if _name_of(base) == "generic":
+        if id(base) in _BASES:
+            return _BASES[id(base)](value)
+        if not _flags_of(base) & _HEAP_TYPE and _name_of(base) == "generic":
+            item = dict(_dict_of(base)).get("item")
             try:
-                plain = value.item() if _module_of(base) == "numpy" else None
-            except BaseException:  # a class of the program that only looks like numpy's
+                plain = item.__get__(value)() if type(item) is _Method else None
+            except (TypeError, ValueError):
                 return None
             return plain if type(plain) in (bool, int, float, complex, str) else None
     return None
 
 
-_OPAQUE = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, types.GeneratorType)
+_OPAQUE = frozenset(map(id, (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, types.GeneratorType)))
 
 
 def _fields(value: Any, kind: type) -> dict[str, Any]:
     """The attributes that an instance holds itself, read past properties and `__getattribute__`; those of a named tuple and an exception too."""
     fields: dict[str, Any] = {}
-    mro = _mro_of(kind)
-    spaces = [_dict_of(base) for base in mro]
-    for base, space in zip(reversed(mro), reversed(spaces), strict=True):
+    hidden = "_" if any(base is _Thread for base in _mro_of(kind)) else "__"  # what a thread keeps for itself differs from run to run
+    for base in reversed(_mro_of(kind)):
         if base is tuple:
-            names = next((space["_fields"] for space in spaces if "_fields" in space), None)
+            names = _named(kind, "_fields")
             if type(names) is tuple and len(names) == tuple.__len__(value) and all(type(key) is str for key in names):
                 fields.update(zip(names, tuple.__iter__(value), strict=True))
         elif base is BaseException:
             fields["args"] = _args_of(value)
-        for key, member in space.items():
-            if type(member) is _Member and "__module__" in space and not key.startswith("__"):
+        is_python = _flags_of(base) & _HEAP_TYPE
+        for key, member in _dict_of(base).items():
+            if type(key) is not str:
+                continue
+            if type(member) is _Member and is_python and not key.startswith("__"):
                 try:
                     fields[key] = member.__get__(value)
-                except AttributeError:
+                except (AttributeError, TypeError):  # not set; a slot of another class
                     continue
             elif key == "__dict__" and type(member) is _GetSet:
-                own = member.__get__(value)
+                try:
+                    own = member.__get__(value)
+                except (AttributeError, TypeError):
+                    continue
                 if type(own) is dict:
-                    fields.update({key: item for key, item in dict.items(own) if type(key) is str and not key.startswith("__")})
+                    fields.update({key: item for key, item in dict.items(own) if type(key) is str and not key.startswith(hidden)})
     return fields
+
+
+def _named(kind: type, name: str) -> Any:
+    """What a class has under a name, its bases included; `None` if nothing."""
+    for base in _mro_of(kind):
+        for key, member in _dict_of(base).items():
+            if type(key) is str and key == name:
+                return member
+    return None
 
 
 def text_of(tagged: Tagged) -> str:

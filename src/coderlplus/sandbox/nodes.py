@@ -47,7 +47,7 @@ def values_of(name: str, root: Any, fields_of: Callable[[Any], Mapping[str, Any]
             continue
         shared += id(node) in seen
         seen.add(id(node))
-        fields = fields_of(node) if _name_of(type(node)) == name else {}
+        fields = fields_of(node) if str.__str__(_name_of(type(node))) == name else {}
         is_bad = "val" not in fields or (name == "TreeNode" and fields["val"] is None)
         if is_bad or len(found) >= limit or shared > (_MAX_SHARED if name == "TreeNode" else 0):
             return None

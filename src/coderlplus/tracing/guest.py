@@ -4,11 +4,12 @@
 
     {"ending": {...}, "value": tagged, "variables": {scope: {name: tagged}}, "missing": {...}, "fingerprint": "...", "suspect": bool}
     {"steps": [...], "cut": reason or null, ...}       of a run that reports its steps
-    {"withheld": event}                                of a program that reached for its own frames or code: its run is over
+    {"withheld": event}                                of a program that reached, or mentions, what could falsify its trace: its run is over
 
 and the seal can be made only with the `key` of the payload, which the program cannot get at (see `monitor`).
 
-`payload` is `{"program", "setup_code", "input", "mode", "wanted", "seen", "cpu_s", "memory_mb", "max_steps", "max_bytes", "key"}`. `mode` is a
+`payload` is `{"program", "setup_code", "input", "mode", "wanted", "seen", "cpu_s", "memory_mb", "max_steps", "max_bytes",
+"hash_seed", "key"}`. `mode` is a
 semantics, `"steps"`, or `"plain"`: run the original unwatched and report how it ended. What a program prints goes to its standard output, not where
 the reply goes. A program that is cut short by `os._exit` or by a limit still replies with the values that it had, as far as the interpreter gets to
 run.
@@ -16,8 +17,11 @@ run.
 
 from __future__ import annotations
 
+import ast
 import atexit
 import builtins
+import gc
+import operator
 import os
 import resource
 import signal
@@ -28,8 +32,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from coderlplus.sandbox import nodes, values
-from coderlplus.tracing import chance, instrument, instrumented, monitor, names, recorder, rewriting, stepping, steps
+from coderlplus.sandbox import encoding, nodes, values
+from coderlplus.tracing import chance, instrument, instrumented, monitor, reach, recorder, steps, substitutes
 
 JSON = dict[str, Any]
 
@@ -46,8 +50,14 @@ NODE_CLASSES += "class TreeNode:\n def __init__(self, val=0, left=None, right=No
 
 # Taken here, where the program cannot patch them
 _leave, _set_timer, _Namespace, _Method = os._exit, signal.setitimer, types.SimpleNamespace, types.MethodType
+_default_excepthook = sys.excepthook
 _process_time, _getrusage = time.process_time, resource.getrusage
-_OFFICIAL_TYPES = frozenset({int, float, str, bool, list, dict, tuple, set, type(None)})
+_name_of = type.__dict__["__name__"].__get__
+_traceback_of, _set_traceback = BaseException.__dict__["__traceback__"].__get__, BaseException.__dict__["__traceback__"].__set__
+_exit_code_of, _syntax_message_of = SystemExit.__dict__["code"].__get__, SyntaxError.__dict__["msg"].__get__
+_OFFICIAL_TYPES = frozenset(map(id, (int, float, str, bool, list, dict, tuple, set, type(None))))
+_SINK = type("", (), {"__setitem__": operator.is_})()
+"""Takes `SINK[0] = value` and does nothing."""
 _Wrapper = types.WrapperDescriptorType
 
 
@@ -56,6 +66,11 @@ def run(payload: JSON, host: Any) -> None:
     mode, key = payload["mode"], payload.pop("key")
     send = _sender(host, key)
     try:
+        if mode != "plain":
+            named = reach.reached(ast.parse(payload["program"]))
+            if named is not None:
+                send({"withheld": named})
+                return
         program = instrument.instrument(payload["program"], "official" if mode == "plain" else mode)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         line = error.lineno if isinstance(error, SyntaxError) else None
@@ -81,6 +96,7 @@ def run(payload: JSON, host: Any) -> None:
         if replied:
             return
         replied.append(True)
+        _no_collection()  # no finalizer of the program runs from here until all is sent
         limit = recorder.raise_recursion_limit()
         if _used_mb() - used_mb >= payload["memory_mb"]:
             ending = {"kind": "memory_limit"}
@@ -90,6 +106,7 @@ def run(payload: JSON, host: Any) -> None:
             taken = {}
         send(taken | {"ending": ending, "value": value})
         recorder.restore_recursion_limit(limit)
+        _collections_again()
 
     def breach(event: str) -> None:
         if not replied:
@@ -99,30 +116,96 @@ def run(payload: JSON, host: Any) -> None:
 
     ending: JSON = {"kind": "finished"}
     value = failure = None
-    setup = compile(payload["setup_code"], "<setup>", "exec", dont_inherit=True)
+    clean_ups: list[Callable[[], object]] = [_wait_for_threads, _run_exit_functions, lambda: sys.stdout.flush()]
+    died = _note_deaths()
+    _shift_addresses(payload["hash_seed"])
     _reply_when_cut_short(reply, payload["cpu_s"] * CUT_SHORT_AT, payload["memory_mb"] * CUT_SHORT_AT)
-    if mode != "plain":
-        monitor.patch()
-        monitor.strip(monitor.our_classes(host))
-        monitor.watch(_OUR_CODE, breach)
+    setup = compile(payload["setup_code"], "<setup>", "exec", dont_inherit=True)
     try:
         exec(setup, main.__dict__)
+        if mode == "plain":
+            substitutes.sketch_tracebacks()
+        else:
+            substitutes.install(breach, payload["program"])
+            monitor.strip(monitor.our_classes(host))
+            monitor.watch(_EXEMPT, code, breach)
         exec(code, main.__dict__)
         if not is_script:
             value = encode(_call(main.__dict__, payload["input"]), budget=values.BUDGET, by_value=True)
     except SystemExit as error:
-        ending = {"kind": "exit", "message": str(error.code) if type(error.code) in (int, str) else None}
+        ending = {"kind": "exit", "message": _exit_message(_exit_code_of(error))}
     except BaseException as error:
         failure, ending = error, _exception(error)
-    for clean_up in (_wait_for_threads, _run_exit_functions, lambda: sys.stdout.flush()):
+        _cut_traceback(error)
+        show = sys.excepthook
+        if show is not _default_excepthook:
+            clean_ups.insert(0, lambda: show(type(failure), failure, _traceback_of(failure)))
+    for clean_up in clean_ups:
         try:
             clean_up()
         except BaseException:
             continue
+    if died:
+        ending["thread"] = died[0]
     reply(ending, value, failure)
+    if is_script:
+        failure = None
+        _let_go(main.__dict__, payload["program"])
 
 
 _wait_for_threads, _run_exit_functions = threading._shutdown, atexit._run_exitfuncs  # type: ignore[attr-defined]
+
+
+def _note_deaths() -> list[str]:
+    """The classes of the exceptions that end threads, in order, as they come."""
+    died: list[str] = []
+    show = threading.excepthook
+
+    def note(args: Any) -> None:
+        kind = args[0]
+        if issubclass(type(kind), type) and not issubclass(kind, SystemExit):
+            died.append(str.__str__(_name_of(kind)))
+        show(args)
+
+    threading.excepthook = substitutes.opaque(note)
+    return died
+
+
+def _shift_addresses(seed: int) -> None:
+    """Put objects elsewhere than in a run with another seed: where a value comes of an address, the runs differ."""
+    _shifted[:] = [bytes(size) for size in range(0, 480, 16) for _ in range(seed)]
+
+
+_shifted: list[bytes] = []
+
+
+def _let_go(namespace: JSON, program: str) -> None:
+    """The end of the interpreter, as far as it can print: finalizers run, generators are closed, and files are flushed. The judge does the same."""
+    stream = sys.__stdout__
+    for step in (namespace.clear, _collect if any(word in program for word in _FINALIZES) else None, stream.flush if stream is not None else None):
+        try:
+            if step is not None:
+                step()
+        except BaseException:
+            continue
+
+
+_FINALIZES = ("__del__", "yield", "weakref", "open", "IO", "Writer")
+_collect, _no_collection, _collections_again = gc.collect, gc.disable, gc.enable
+
+
+def _exit_message(code: Any) -> str | None:
+    kind = type(code)
+    if issubclass(kind, int):
+        return str(int.__int__(code))
+    return str.__str__(code) if issubclass(kind, str) else None
+
+
+def _cut_traceback(error: BaseException) -> None:
+    """Take our own frame off the traceback, which the program still holds."""
+    first = _traceback_of(error)
+    if first is not None:
+        _set_traceback(error, first.tb_next)
 
 
 def _sender(host: Any, key: str) -> Callable[[JSON], None]:
@@ -159,16 +242,22 @@ def _report_of_variables(payload: JSON, program: instrumented.Instrumented, name
     wanted = {int(index): marks for index, marks in payload["wanted"].items()}
     notes = recorder.Recorder(program, encode, wanted, binding=payload["mode"] == "binding")
     monitor.equip(notes, recorder.Recorder)
-    suspect = payload["seen"] and chance.may_play(payload["program"])
+    suspect = (payload["seen"] or payload["max_steps"]) and chance.may_play(payload["program"])
     objects = {
         instrumented.LAST: notes.marks,
         instrumented.COUNT: notes.marks,
         instrumented.CALLS: notes.calls,
         instrumented.CLOSE: notes.close,
+        instrumented.START: notes.start,
+        instrumented.END: notes.end,
+        instrumented.NUMBER: notes.number,
+        instrumented.LEND: notes.lend,
+        instrumented.OWNER: notes.owner,
+        instrumented.HELD: {},
+        instrumented.SINK: _SINK,
         instrumented.SET_LAST: notes.marks.__setitem__,
         instrumented.RECORD: notes.record,
         instrumented.RECORD_WALRUS: notes.record_walrus,
-        instrumented.VISIBLE: notes.visible,
         instrumented.TOO_DEEP: RecursionError,
     }
     objects |= {instrumented.wanted(index): marks for index, marks in notes.wanted.items()}
@@ -180,7 +269,7 @@ def _report_of_variables(payload: JSON, program: instrumented.Instrumented, name
             "variables": notes.variables() if not is_bare else _official(namespace, encode) if ending["kind"] == "finished" else {},
             "missing": {str(index): marks for index, marks in missing.items()},
             "fingerprint": notes.fingerprint(),
-            "suspect": suspect or (bool(missing) and not payload["seen"] and chance.may_play(payload["program"])),
+            "suspect": bool(suspect) or (bool(missing) and not payload["seen"] and chance.may_play(payload["program"])),
         }
 
     return _Namespace(objects=objects, take=take)
@@ -188,7 +277,7 @@ def _report_of_variables(payload: JSON, program: instrumented.Instrumented, name
 
 def _official(namespace: JSON, encode: Callable[..., Any]) -> JSON:
     """What the published code sees when the last line has run, in its order."""
-    seen = {name: encode(value) for name, value in namespace.items() if type(value) in _OFFICIAL_TYPES and not name.startswith("_")}
+    seen = {name: encode(value) for name, value in recorder.plain(namespace).items() if id(type(value)) in _OFFICIAL_TYPES and not name.startswith("_")}
     return {instrumented.MODULE: seen} if seen else {}
 
 
@@ -212,7 +301,6 @@ def _report_of_steps(
         instrumented.TURN: notes.turn,
         instrumented.ENTER: notes.enter,
         instrumented.LEAVE: notes.leave,
-        instrumented.VISIBLE: recorder.Recorder.visible,
     }
 
     def take(ending: JSON, error: BaseException | None) -> JSON:
@@ -244,7 +332,7 @@ def _written() -> Callable[[], int]:
             waiting[0] -= len(data)
         return count
 
-    stream.write, buffer.write = monitor.opaque(text), monitor.opaque(raw)  # type: ignore[method-assign]
+    stream.write, buffer.write = substitutes.opaque(text), substitutes.opaque(raw)  # type: ignore[method-assign]
 
     def written() -> int:
         try:
@@ -280,8 +368,8 @@ def _reply_when_cut_short(reply: Callable[[JSON], None], cpu_s: float, memory_mb
         finally:
             _leave(0)
 
-    os._exit = monitor.opaque(exit_with_reply)
-    signal.signal(signal.SIGPROF, monitor.opaque(look))
+    os._exit = substitutes.opaque(exit_with_reply)
+    signal.signal(signal.SIGPROF, substitutes.opaque(look))
     _set_timer(signal.ITIMER_PROF, TICK_S, TICK_S)
 
 
@@ -315,32 +403,45 @@ def _node_classes() -> dict[str, Any]:
 def _exception(error: BaseException) -> JSON:
     kind = "memory_limit" if type(error) is MemoryError else "exception"
     line = None
-    traceback = error.__traceback__
+    traceback = _traceback_of(error)
     while traceback is not None:
-        if traceback.tb_frame.f_code.co_filename == instrumented.FILENAME:
+        if substitutes.frame_of(traceback).f_code.co_filename == instrumented.FILENAME:
             line = traceback.tb_lineno
         traceback = traceback.tb_next
-    return {"kind": kind, "type": type(error).__name__, "message": _message(error), "line": line}
+    return {"kind": kind, "type": str.__str__(_name_of(type(error))), "message": _message(error), "line": line}
 
 
 def _message(error: BaseException) -> str | None:
     """The message of an exception without running the program's code: that of its own exception classes only if it is a plain text."""
-    if type(error) is RecursionError:
+    kind = type(error)
+    if kind is RecursionError:
         return "maximum recursion depth exceeded"
-    if isinstance(error, SyntaxError):
-        return error.msg[:MESSAGE_CHARS] if type(error.msg) is str else None
-    if type(type(error).__str__) is _Wrapper:  # written in C
-        if len(error.args) == 1 and type(error.args[0]) is str:
-            return error.args[0][:MESSAGE_CHARS]
-        if all(type(argument) in (int, str, float, bool, type(None)) for argument in error.args):
+    if issubclass(kind, SyntaxError):
+        message = _syntax_message_of(error)
+        return message[:MESSAGE_CHARS] if type(message) is str else None
+    if type(encoding._named(kind, "__str__")) is _Wrapper:  # written in C
+        arguments = encoding._args_of(error)
+        if len(arguments) == 1 and type(arguments[0]) is str:
+            return str(arguments[0][:MESSAGE_CHARS])
+        if all(type(argument) is each for argument in arguments for each in (_plain_kind(argument),)):
             return BaseException.__str__(error)[:MESSAGE_CHARS] or None
     return None
 
 
-_encoding = sys.modules[values.encode.__module__]
-_Encoder: type = vars(_encoding)["_Encoder"]
-_OUR_CODE = monitor.codes_of(
-    [_encoding, chance, instrument, instrumented, monitor, names, recorder, rewriting, stepping, steps, values, nodes, sys.modules[__name__]]
+def _plain_kind(value: object) -> type | None:
+    """The class of a value that shows itself in C; `None` for any other."""
+    return next((kind for kind in (int, str, float, bool, type(None)) if type(value) is kind), None)
+
+
+_Encoder: type = encoding._Encoder
+_Recorder, _Steps = recorder.Recorder, steps.StepRecorder
+_EXEMPT = monitor.exempt(
+    {
+        "sys._getframe": [_Recorder.close, _Recorder.start, _Recorder.end, _Recorder.number, _Recorder.owner, substitutes._getframe_for]
+        + [_Steps.enter, _Steps.leave, _Steps.step, _Steps.loop, _Steps.turn],
+        **dict.fromkeys(("sys._current_frames", "gc.get_objects", "gi_frame", "cr_frame", "ag_frame"), [recorder._open_frames]),
+        "code.__new__": [substitutes._stand_in, substitutes._coroutine_for, substitutes.load_code],
+    }
 )
 instrument.instrument("def f(a): return a")  # the first parse of an interpreter is slow: it happens once here, before the sandbox forks
 before_fork = monitor.remember_classes

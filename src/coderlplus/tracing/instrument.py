@@ -19,8 +19,10 @@ and module code stays as it is: its variables are read when the program ends. Un
 calls the recorder when the recorder wants that count. Under `official` nothing is rewritten.
 
 What is written in capitals above, and the recorder, are *constants of the code objects*: no namespace of the program holds them. `$f` is a local
-variable whose name no source text can spell; calls of `locals()`, `vars()` and `dir()` in a function are wrapped to leave it out. Every inserted node
-has the line of the statement that it belongs to, so tracebacks are those of the original.
+variable whose name no source text can spell, and no function inside shares it: whoever binds a `nonlocal` variable finds the number of its owner by
+the cell of that variable. A program that may look at its local variables (see `looks_at_locals`) has no such variables; there the recorder knows an
+activation by its frame, which takes longer. Every inserted node has the line of the statement that it belongs to, so tracebacks are those of the
+original.
 
 Not covered: bindings made by `exec`, `globals()[...] = ...` and `from … import *`; lambdas (they bind parameters only); comprehension variables.
 """
@@ -37,18 +39,24 @@ from coderlplus.tracing.instrumented import (
     CALLS,
     CLOSE,
     COUNT,
+    END,
     FILENAME,
     LAST,
+    LEND,
     MODULE,
+    NUMBER,
+    OWNER,
     RECORD,
     RECORD_WALRUS,
     SET_LAST,
+    START,
     Instrumented,
     Scope,
+    owner_token,
     wanted,
 )
-from coderlplus.tracing.names import is_dunder
-from coderlplus.tracing.rewriting import Rewriter, place_of
+from coderlplus.tracing.names import cells_of, is_dunder, looks_at_locals, place_of
+from coderlplus.tracing.rewriting import Rewriter
 from coderlplus.tracing.stepping import Steps
 
 Semantics = Literal["final", "binding", "official"]
@@ -71,12 +79,13 @@ def instrument(source: str, semantics: Semantics | Literal["steps"] = "final") -
         if code is None:
             original = compile(source, FILENAME, "exec", dont_inherit=True)
             return Instrumented(original, {}, rewriter.scopes[:1], rewriter.keys, False)
-        return Instrumented(code, rewriter.slots, rewriter.scopes, rewriter.keys, "yield" in source or "async" in source)
+        return Instrumented(code, rewriter.slots, rewriter.scopes, rewriter.keys, "yield" in source or "async" in source, rewriter.may_hide)
 
 
 def _rewritten(source: str, kind: type[Rewriter]) -> tuple[Rewriter, ast.Module]:
     tree = ast.parse(source, FILENAME)
     rewriter = kind(source)
+    rewriter.may_hide = not looks_at_locals(tree, source)
     tree.body = rewriter.body(tree.body, rewriter.open(Scope(0, MODULE, "module", node=tree)))
     return rewriter, tree
 
@@ -93,40 +102,79 @@ def _compiled(tree: ast.Module) -> CodeType | None:
 class _Final(Rewriter):
     def bound(self, names: Iterable[str], scope: Scope, at: ast.AST) -> list[ast.stmt]:
         place = place_of(at)
-        notes: dict[int, tuple[Scope, list[ast.expr]]] = {}
+        notes: dict[int, tuple[ast.expr, list[ast.expr]]] = {}
         for name in names:
             for key, active in self.notes(name, scope):
-                notes.setdefault(active.index, (active, []))[1].append(self.item(LAST, key, ast.Store(), place))
-        return [ast.Assign(targets, self.token(active, place), **place) for active, targets in notes.values()]
+                targets = notes.setdefault(active.index, (self.number(active, scope, name, place), []))[1]
+                targets.append(self.item(LAST, key, ast.Store(), place))
+        return [ast.Assign(targets, number, **place) for number, targets in notes.values()]
+
+    def noted(self, names: Iterable[str], scope: Scope, at: ast.AST) -> list[ast.expr]:
+        place = place_of(at)
+        return [
+            ast.Call(self.slot(SET_LAST, place), [ast.Constant(key, **place), self.number(active, scope, name, place)], [], **place)
+            for name in dict.fromkeys(names)
+            for key, active in self.notes(name, scope)
+        ]
 
     def walrus(self, node: ast.NamedExpr, scope: Scope) -> ast.expr:
         place = place_of(node)
-        calls: list[ast.expr] = [
-            ast.Call(self.slot(SET_LAST, place), [ast.Constant(key, **place), self.token(active, place)], [], **place)
-            for key, active in self.notes(node.target.id, scope)
-        ]
+        calls = self.noted([node.target.id], scope, node)
         if not calls:
             return node
         return ast.Subscript(ast.Tuple([node, *calls], ast.Load(), **place), ast.Constant(0, **place), ast.Load(), **place)
+
+    def number(self, active: Scope, scope: Scope, name: str, place: dict[str, Any]) -> ast.expr:
+        """The number of the running activation of `scope`, or of that of `active` around it, which owns `name`."""
+        hides = self.may_hide and scope.kind == "function"  # class bodies hold nothing of ours, so that no class gets an attribute
+        if active is scope:
+            if hides:
+                return ast.Name(scope.token, ast.Load(), **place)
+            return self.item(CALLS, scope.index, ast.Load(), place) if scope.kind == "class" else self.call(NUMBER, place)
+        active.lent.add(name)
+        first = scope.lenders.setdefault(active.index, name)
+        if hides:
+            return ast.Name(owner_token(scope, active.index), ast.Load(), **place)
+        return self.call(OWNER, place, ast.Constant(active.index, **place), cells_of([first], place))
 
     def activation(self, body: list[ast.stmt], parameters: list[str], scope: Scope, at: ast.AST) -> list[ast.stmt]:
         if not (scope.variables or scope.borrowed):
             return body
         place = place_of(at)
-        number = ast.BinOp(self.item(CALLS, scope.index, ast.Load(), place), ast.Add(), ast.Constant(1, **place), **place)
+        index = ast.Constant(scope.index, **place)
+        count = ast.BinOp(self.item(CALLS, scope.index, ast.Load(), place), ast.Add(), ast.Constant(1, **place), **place)
         targets: list[ast.expr] = [self.item(CALLS, scope.index, ast.Store(), place)]
         for name in parameters:
             if name in scope.rebound:
                 targets.append(self.item(LAST, scope.variables[name], ast.Store(), place))
             else:
                 scope.constant_parameters.append(scope.variables[name])
-        if scope.kind == "function":
+        is_function = scope.kind == "function"
+        if is_function and self.may_hide:
             targets.append(ast.Name(scope.token, ast.Store(), **place))
-        call = ast.Expr(ast.Call(self.slot(CLOSE, place), [ast.Constant(scope.index, **place)], [], **place), **place)
-        is_wanted = ast.Compare(self.token(scope, place), [ast.In()], [self.slot(wanted(scope.index), place)], **place)
-        close = self.unless_too_deep(ast.If(is_wanted, [call], [], **place), place)
-        start = ast.Assign(targets, number, **place)
-        return [start, ast.Try(body, [], [], [close], **place) if body else close]
+        start: list[ast.stmt] = [ast.Assign(targets, count, **place)]
+        if is_function and not self.may_hide:
+            start.append(ast.Expr(self.call(START, place, index), **place))
+            close: ast.stmt = ast.Expr(self.call(END, place), **place)
+        else:
+            number = self.number(scope, scope, "", place)
+            is_wanted = ast.Compare(number, [ast.In()], [self.slot(wanted(scope.index), place)], **place)
+            close = ast.If(is_wanted, [ast.Expr(self.call(CLOSE, place, index), **place)], [], **place)
+        if is_function and scope.lent:
+            lend = self.call(LEND, place, self.number(scope, scope, "", place), cells_of(sorted(scope.lent), place))
+            start.append(self.unless_too_deep(ast.Expr(lend, **place), place))
+        if is_function and self.may_hide:
+            for owner, name in scope.lenders.items():
+                token: list[ast.expr] = [ast.Name(owner_token(scope, owner), ast.Store(), **place)]
+                start.append(ast.Assign(token, ast.Constant(0, **place), **place))
+                found = self.call(OWNER, place, ast.Constant(owner, **place), cells_of([name], place))
+                token = [ast.Name(owner_token(scope, owner), ast.Store(), **place)]
+                start.append(self.unless_too_deep(ast.Assign(token, found, **place), place))
+        close = self.unless_too_deep(close, place)
+        return [*start, ast.Try(body, [], [], [close], **place) if body else close]
+
+    def call(self, name: str, place: dict[str, Any], *arguments: ast.expr) -> ast.expr:
+        return ast.Call(self.slot(name, place), list(arguments), [], **place)
 
     def notes(self, name: str, scope: Scope) -> Iterator[tuple[int, Scope]]:
         """Which entries of LAST a binding sets, and the scope whose activation goes there.
@@ -163,12 +211,18 @@ class _Binding(Rewriter):
             noted.append(self.unless_too_deep(ast.If(is_wanted, [ast.Expr(call, **place)], [], **place), place))
         return noted
 
+    def noted(self, names: Iterable[str], scope: Scope, at: ast.AST) -> list[ast.expr]:
+        place = place_of(at)
+        return [self._recorded(name, scope, ast.Name(name, ast.Load(), **place)) for name in dict.fromkeys(names)]
+
     def walrus(self, node: ast.NamedExpr, scope: Scope) -> ast.expr:
-        owner = self.owner(node.target.id, scope)
-        if owner is None:
-            return node
-        place = place_of(node)
-        return ast.Call(self.slot(RECORD_WALRUS, place), [ast.Constant(self.key(node.target.id, owner), **place), node], [], **place)
+        return self._recorded(node.target.id, scope, node)
+
+    def _recorded(self, name: str, scope: Scope, value: ast.expr) -> ast.expr:
+        owner, place = self.owner(name, scope), place_of(value)
+        if owner is None or is_dunder(name):
+            return value
+        return ast.Call(self.slot(RECORD_WALRUS, place), [ast.Constant(self.key(name, owner), **place), value], [], **place)
 
     def activation(self, body: list[ast.stmt], parameters: list[str], scope: Scope, at: ast.AST) -> list[ast.stmt]:
         return self.bound(parameters, scope, at) + body

@@ -19,7 +19,13 @@ CLOSE = "close"
 SET_LAST = "set_last"
 RECORD = "record"
 RECORD_WALRUS = "record_walrus"
-VISIBLE = "visible"
+START = "start"
+END = "end"
+NUMBER = "number"
+LEND = "lend"
+OWNER = "owner"
+HELD = "held"
+SINK = "sink"
 TOO_DEEP = "too_deep"
 STEP = "step"
 LOOP = "loop"
@@ -53,6 +59,10 @@ class Scope:
     """Keys of the parameters that nothing else binds: each activation binds them once, so they need no note."""
     borrowed: dict[str, tuple[int, Scope, int]] = field(default_factory=dict)
     """Nonlocal name → a key for the bindings made here, the owner, and the owner's key."""
+    lent: set[str] = field(default_factory=set)
+    """Variables that functions inside bind, or mention."""
+    lenders: dict[int, str] = field(default_factory=dict)
+    """Index of a function around → a variable of its that is bound here."""
     globals: frozenset[str] = frozenset()
     nonlocals: frozenset[str] = frozenset()
     token: str = field(init=False)
@@ -60,6 +70,11 @@ class Scope:
 
     def __post_init__(self) -> None:
         self.token = f"${self.index}"
+
+
+def owner_token(scope: Scope, owner: int) -> str:
+    """The local variable that holds the number of the activation of scope `owner`, around, that owns what a function borrows."""
+    return f"${scope.index}_{owner}"
 
 
 def mangled(scope: Scope, name: str) -> str:
@@ -82,6 +97,8 @@ class Instrumented:
     """Keys are 1 to this number."""
     suspends: bool
     """Whether there may be generators or coroutines."""
+    hides: bool = True
+    """Whether numbers of activations are in local variables; else the recorder knows them by their frames."""
 
 
 def filled(program: Instrumented, objects: Mapping[str, Any]) -> CodeType:

@@ -1,9 +1,11 @@
-"""Which names a piece of syntax binds. Standard library only; runs inside the sandbox."""
+"""Which names a piece of syntax binds, and other small questions about syntax. Standard library only; runs inside the sandbox."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = Function | ast.ClassDef
@@ -94,3 +96,48 @@ def _bound_by(statement: ast.stmt) -> Iterator[str]:
             todo.append(node.args)
         elif node is statement or not isinstance(node, ast.stmt):
             todo += ast.iter_child_nodes(node)
+
+
+def place_of(node: ast.AST) -> dict[str, Any]:
+    return {name: getattr(node, name) for name in ("lineno", "col_offset", "end_lineno", "end_col_offset")}
+
+
+def after(noted: list[ast.expr], value: ast.expr) -> ast.expr:
+    """The expression, evaluated after these."""
+    place = place_of(value)
+    if not noted:
+        return value
+    return ast.Subscript(ast.Tuple([*noted, value], ast.Load(), **place), ast.Constant(-1, **place), ast.Load(), **place)
+
+
+def cells_of(names: Iterable[str], place: dict[str, Any]) -> ast.expr:
+    """A function that is never called: its closure has the cells of variables that functions share."""
+    nothing = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+    body: list[ast.expr] = [ast.Name(name, ast.Load(), **place) for name in names]
+    return ast.Lambda(nothing, ast.Tuple(body, ast.Load(), **place), **place) if body else ast.Constant(None, **place)
+
+
+_SHOWING = frozenset({"locals", "vars", "dir"})
+_SHOWS_LOCALS = re.compile(r"\b(?:locals|vars|dir)\b")
+
+
+def looks_at_locals(tree: ast.Module, source: str) -> bool:
+    """Whether a program may see the local variables of its functions: it mentions `locals`, `vars` or `dir`, other than as a name that it binds
+    itself, by name, as an attribute or in a text, which `eval` may run."""
+    if _SHOWS_LOCALS.search(source) is None:
+        return False
+    loaded: set[str] = set()
+    own: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            (loaded if isinstance(node.ctx, ast.Load) else own).add(node.id)
+        elif isinstance(node, ast.arg):
+            own.add(node.arg)
+        elif isinstance(node, ast.Attribute):
+            if node.attr in _SHOWING:
+                return True
+        elif isinstance(node, ast.alias) or (isinstance(node, ast.Constant) and type(node.value) is str):
+            text = node.name if isinstance(node, ast.alias) else str(node.value)
+            if _SHOWS_LOCALS.search(text) is not None:
+                return True
+    return not _SHOWING & loaded <= own

@@ -4,7 +4,7 @@ A run notes for every variable which activation bound it last (`final`), or how 
 `EARLY` activations or bindings and in those that an earlier run found to be the last. A program whose functions are called a few times is thus done
 in one run; for any other, `Recorder.missing` says what a second run has to look at. The cost does not depend on the size of what a program computes.
 
-It runs no code of the program: values are encoded by exact type, names are looked up in plain dicts.
+It runs no code of the program: values are encoded by exact type, names are looked up in dicts of our own (`plain`).
 """
 
 from __future__ import annotations
@@ -18,15 +18,18 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from coderlplus.tracing.instrumented import Instrumented, Scope, mangled
+from coderlplus.tracing.instrumented import Instrumented, Scope, mangled, owner_token
+from coderlplus.tracing.substitutes import frame_of
 
 EARLY = 4
 
 ABSENT: Any = object()
 # Taken here, where the program cannot patch them
 _getframe, _current_frames, _get_objects, _sha256 = sys._getframe, sys._current_frames, gc.get_objects, hashlib.sha256
+_exception_traceback = BaseException.__dict__["__traceback__"].__get__
+_Namespace = types.SimpleNamespace
 _get_recursion_limit, _set_recursion_limit = sys.getrecursionlimit, sys.setrecursionlimit
-_SUSPENDED = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
+_SUSPENDED = frozenset(map(id, (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)))
 _NOT_VARIABLES = (
     type,
     types.ModuleType,
@@ -60,6 +63,11 @@ class Recorder:
     def __init__(self, program: Instrumented, encode: Callable[[object], Any], wanted: Mapping[int, list[int]], *, binding: bool) -> None:
         self.scopes = program.scopes
         self.suspends = program.suspends
+        self.hides = program.hides
+        self.frames: dict[int, Any] = {}
+        """Identity of a frame → its activation, where no local variable holds the number."""
+        self.owners: dict[int, int] = {}
+        """Identity of the cell of a variable that functions share → the activation that made it."""
         self.encode = encode
         self.binding = binding
         self.marks = [0] * (program.keys + 1)
@@ -78,11 +86,47 @@ class Recorder:
         """An activation of scope `index` that is wanted ends; its frame is the caller's, which may be as deep as the recursion limit allows."""
         limit = raise_recursion_limit()
         try:
-            names = _getframe(1).f_locals
-            self._take(self.scopes[index], names)
-            hide(names)
+            scope, names = self.scopes[index], plain(_getframe(1).f_locals)
+            if scope.kind == "class":
+                self._take(scope, names, self.calls[index], {})
+            else:
+                self._take(scope, names, *_hidden(scope, names))
         finally:
             restore_recursion_limit(limit)
+
+    def start(self, index: int) -> None:
+        """A function of a program without hidden variables begins."""
+        self.frames[id(_getframe(1))] = _Namespace(scope=self.scopes[index], number=self.calls[index], owners={})
+
+    def end(self) -> None:
+        """It ends."""
+        limit = raise_recursion_limit()
+        try:
+            frame = _getframe(1)
+            activation = self.frames.pop(id(frame), None)
+            if activation is not None and activation.number in self.wanted[activation.scope.index]:
+                self._take(activation.scope, plain(frame.f_locals), activation.number, activation.owners)
+        finally:
+            restore_recursion_limit(limit)
+
+    def number(self) -> int:
+        """The number of the caller's activation."""
+        activation = self.frames.get(id(_getframe(1)))
+        return 0 if activation is None else activation.number
+
+    def lend(self, number: int, function: Any) -> None:
+        """An activation begins whose variables, in the closure of `function`, functions inside may bind."""
+        for cell in function.__closure__:
+            self.owners[id(cell)] = number
+
+    def owner(self, index: int, function: Any) -> int:
+        """The activation, of scope `index`, that owns the variable in the closure of `function`."""
+        number = self.owners.get(id(function.__closure__[0]), 0)
+        if not self.hides:
+            activation = self.frames.get(id(_getframe(1)))
+            if activation is not None:
+                activation.owners[index] = number
+        return number
 
     def record(self, key: int, value: object) -> None:
         """A binding whose count is wanted."""
@@ -95,15 +139,6 @@ class Recorder:
             self._capture(key, self.marks[key], value)
         return value
 
-    @staticmethod
-    def visible(names: Any) -> Any:
-        """What `locals()`, `vars()` or `dir()` returned to the caller, without the hidden variables."""
-        hide(_getframe(1).f_locals)
-        if type(names) is list:
-            return [name for name in names if not _is_hidden(name)]
-        hide(names)
-        return names
-
     def finish(self, namespace: dict[str, Any], error: BaseException | None = None) -> None:
         """The program has ended, or ends now: take the module's variables and those of activations that are still open.
 
@@ -114,18 +149,15 @@ class Recorder:
         for scope in self.scopes:
             self._mark_parameters(scope)
         for frame in _open_frames(self.suspends):
-            running = self._scope_of(frame)
-            if running is not None:
-                self._take(running, frame.f_locals)
-        traceback = error.__traceback__ if isinstance(error, RecursionError) else None
+            self._take_frame(frame, only_missing=False)
+        traceback = _exception_traceback(error) if error is not None and issubclass(type(error), RecursionError) else None
         while traceback is not None:
-            frame, traceback = traceback.tb_frame, traceback.tb_next
-            left = self._scope_of(frame)
-            if left is not None and look_up(frame.f_locals, left.token) in self.wanted[left.index]:
-                self._take(left, frame.f_locals, only_missing=True)
+            self._take_frame(frame_of(traceback), only_missing=True)
+            traceback = traceback.tb_next
+        names = plain(namespace)
         for name, key in self.scopes[0].variables.items():
             self.marks[key] = 1
-            self._capture(key, 1, dict.get(namespace, name, ABSENT))
+            self._capture(key, 1, names.get(name, ABSENT))
 
     def variables(self) -> dict[str, dict[str, Any]]:
         """Scope → variable → encoded value, in the order of the source text; where two scopes share a name, the later capture counts."""
@@ -166,24 +198,31 @@ class Recorder:
         for key in scope.constant_parameters:
             self.marks[key] = self.calls[scope.index]
 
-    def _scope_of(self, frame: types.FrameType) -> Scope | None:
-        """The function that a frame runs, known by its own hidden variable (one of an enclosing function would be a free variable)."""
-        hidden = [name for name in frame.f_code.co_varnames + frame.f_code.co_cellvars if _is_hidden(name)]
-        return self.scopes[int(hidden[0][1:])] if hidden else None
+    def _take_frame(self, frame: types.FrameType, *, only_missing: bool) -> None:
+        """Take what an activation holds that has not ended, or had no room to call `close`."""
+        if not self.hides:
+            activation = self.frames.get(id(frame))
+            if activation is not None and (not only_missing or activation.number in self.wanted[activation.scope.index]):
+                self._take(activation.scope, plain(frame.f_locals), activation.number, activation.owners, only_missing)
+            return
+        hidden = [name for name in frame.f_code.co_varnames if _is_hidden(name)]
+        if hidden:
+            scope, names = self.scopes[int(hidden[0][1:])], plain(frame.f_locals)
+            number, owners = _hidden(scope, names)
+            if not only_missing or number in self.wanted[scope.index]:
+                self._take(scope, names, number, owners, only_missing)
 
-    def _take(self, scope: Scope, names: Any, only_missing: bool = False) -> None:
+    def _take(self, scope: Scope, names: dict[str, Any], active: Any, owners: Mapping[int, Any], only_missing: bool = False) -> None:
         self._mark_parameters(scope)
-        active = self.calls[scope.index] if scope.kind == "class" else look_up(names, scope.token)
         for name, key in scope.variables.items():
             if self.marks[key] == active and not (only_missing and self.captured.get(key, (0,))[0] == active):
-                self._capture(key, active, look_up(names, mangled(scope, name)))
+                self._capture(key, active, names.get(mangled(scope, name), ABSENT))
                 self.seen.update((borrower, self.marks[borrower]) for borrower in self.borrowers.get(key, ()))
         for name, (key, owner, owners_key) in scope.borrowed.items():
             if self.marks[key] == active:
                 self.seen[key] = active
-                owners = look_up(names, owner.token)
-                if owners == self.marks[owners_key]:
-                    self._capture(owners_key, owners, look_up(names, mangled(scope, name)))
+                if owners.get(owner.index, 0) == self.marks[owners_key]:
+                    self._capture(owners_key, self.marks[owners_key], names.get(mangled(scope, name), ABSENT))
 
     def _capture(self, key: int, mark: int, value: object) -> None:
         self.captures += 1
@@ -213,20 +252,32 @@ def _is_hidden(name: object) -> bool:
     return type(name) is str and name.startswith("$") and name[1:].isdigit()
 
 
-def hide(names: object) -> None:
-    """Take the hidden variables out of a function's namespace, which until Python 3.12 is one dict for all who ask, the program included."""
-    if type(names) is dict:
-        for name in [name for name in names if _is_hidden(name)]:
-            del names[name]
+def _hidden(scope: Scope, names: Mapping[str, Any]) -> tuple[Any, dict[int, Any]]:
+    """The number of an activation, and those of the activations around it that own what it binds, from its hidden variables."""
+    owners = {owner.index: names.get(owner_token(scope, owner.index), 0) for _, owner, _ in scope.borrowed.values()}
+    return names.get(scope.token, 0), owners
 
 
-def look_up(names: Any, name: str) -> Any:
-    """A name in a frame's namespace; a class body's may be of the program's own making, and is then not asked unless it is a dict."""
-    if isinstance(names, dict):
-        return dict.get(names, name, ABSENT)
-    if type(names).__name__ == "FrameLocalsProxy":
-        return names.get(name, ABSENT)
-    return ABSENT
+def plain(names: Any) -> dict[str, Any]:
+    """The names and values of a namespace, in a dict of our own.
+
+    A look-up in a dict of the program may call `__hash__` and `__eq__` of its keys, and one in an object that is no dict anything else: such a
+    namespace, which only a class can have, counts as empty.
+    """
+    kind = type(names)
+    if issubclass(kind, dict):
+        return {name: value for name, value in dict.items(names) if type(name) is str}
+    if kind is _Proxy:
+        return {name: value for name, value in names.items() if type(name) is str}
+    return {}
+
+
+def _proxy() -> type:
+    return type(_getframe().f_locals)
+
+
+_Proxy = _proxy()
+"""What shows a function's variables from Python 3.13 on."""
 
 
 def _open_frames(suspended_too: bool) -> Iterator[types.FrameType]:
@@ -238,8 +289,7 @@ def _open_frames(suspended_too: bool) -> Iterator[types.FrameType]:
             current = current.f_back
     if suspended_too:
         for item in _get_objects():
-            kind = type(item)
-            if kind in _SUSPENDED:
+            if id(type(item)) in _SUSPENDED:
                 frame_of = getattr(item, "gi_frame", None) or getattr(item, "cr_frame", None) or getattr(item, "ag_frame", None)
                 if frame_of is not None:
                     yield frame_of

@@ -6,21 +6,32 @@ import ast
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from coderlplus.tracing.instrumented import CALLS, TOO_DEEP, VISIBLE, Scope
-from coderlplus.tracing.names import Definition, Function, assigned, bound_names, captures, declarations, parameters
+from coderlplus.tracing.instrumented import TOO_DEEP, Scope
+from coderlplus.tracing.names import Definition, Function, after, assigned, bound_names, captures, declarations, parameters, place_of
+from coderlplus.tracing.targets import Targets
 
 
 class Rewriter:
-    """What both semantics share: which statements bind which names in which scope. `bound`, `walrus` and `activation` say what is noted of it."""
+    """What all semantics share: which statements bind which names in which scope. `bound`, `noted`, `walrus` and `activation` say what is noted of it."""
+
+    in_order = True
+    """Whether each name is noted as soon as it is bound, also where the rest of its statement fails."""
 
     def __init__(self, source: str) -> None:
         self.scopes: list[Scope] = []
         self.keys = 0
         self.slots: dict[str, float] = {}
+        self.held = 0
         self._bound: dict[int, set[str]] = {}
-        self.looks_inside = any(word in source for word in (":=", "locals", "vars", "dir"))
+        self.has_walrus = ":=" in source
+        self.may_hide = True
 
     def bound(self, names: Iterable[str], scope: Scope, at: ast.AST) -> list[ast.stmt]:
+        """Statements that note that names have been bound."""
+        raise NotImplementedError
+
+    def noted(self, names: Iterable[str], scope: Scope, at: ast.AST) -> list[ast.expr]:
+        """Expressions that note it, where no statement can stand."""
         raise NotImplementedError
 
     def walrus(self, node: ast.NamedExpr, scope: Scope) -> ast.expr:
@@ -46,25 +57,25 @@ class Rewriter:
         return rewritten
 
     def statement(self, node: ast.stmt, scope: Scope) -> list[ast.stmt]:
-        if self.looks_inside:
+        if self.has_walrus:
             _Expressions(self, scope).expressions_of(node)
         if isinstance(node, Definition):
             self.definition(node, scope)
             return [node]
-        after: list[ast.stmt] = []
         if isinstance(node, ast.Assign):
-            after = self.bound(assigned(node.targets), scope, node)
-        elif isinstance(node, ast.AugAssign) or (isinstance(node, ast.AnnAssign) and node.value is not None):
-            after = self.bound(assigned([node.target]), scope, node)
-        elif isinstance(node, ast.For | ast.AsyncFor):
-            node.body = self.bound(assigned([node.target]), scope, node) + self.body(node.body, scope)
+            return self._assign(node, scope)
+        if isinstance(node, ast.AnnAssign) and node.value is not None:
+            return self._annotated(node, scope)
+        if isinstance(node, ast.AugAssign):
+            return [node, *self.bound(assigned([node.target]), scope, node)]
+        if isinstance(node, ast.For | ast.AsyncFor):
+            node.body = self._target(node, scope) + self.body(node.body, scope)
             node.orelse = self.body(node.orelse, scope)
         elif isinstance(node, ast.While | ast.If):
             node.body = self.body(node.body, scope)
             node.orelse = self.body(node.orelse, scope)
         elif isinstance(node, ast.With | ast.AsyncWith):
-            targets = [item.optional_vars for item in node.items if item.optional_vars is not None]
-            node.body = self.bound(assigned(targets), scope, node) + self.body(node.body, scope)
+            self._with(node, scope)
         elif isinstance(node, ast.Try | ast.TryStar):
             node.body = self.body(node.body, scope)
             for handler in node.handlers:
@@ -73,8 +84,48 @@ class Rewriter:
             node.finalbody = self.body(node.finalbody, scope)
         elif isinstance(node, ast.Match):
             for case in node.cases:
-                case.body = self.bound(captures(case.pattern), scope, case.pattern) + self.body(case.body, scope)
-        return [node, *after]
+                names = captures(case.pattern)
+                if case.guard is not None and names and self.in_order:  # they are bound when the guard is tested
+                    case.guard = after(self.noted(names, scope, case.guard), case.guard)
+                    names = []
+                case.body = self.bound(names, scope, case.pattern) + self.body(case.body, scope)
+        return [node]
+
+    def _assign(self, node: ast.Assign, scope: Scope) -> list[ast.stmt]:
+        if not self.in_order:
+            return [node, *self.bound(assigned(node.targets), scope, node)]
+        return [node, *Targets(self, scope, node).chained(node)]
+
+    def _annotated(self, node: ast.AnnAssign, scope: Scope) -> list[ast.stmt]:
+        """Outside functions the annotation is evaluated when the name is bound already."""
+        noted = self.bound(assigned([node.target]), scope, node)
+        if scope.kind == "function" or not noted or not self.in_order:
+            return [node, *noted]
+        assert isinstance(node.target, ast.Name) and node.value is not None
+        assignment = ast.Assign([ast.Name(node.target.id, ast.Store(), **place_of(node.target))], node.value, **place_of(node))
+        node.value = None
+        return [assignment, *noted, node]
+
+    def _target(self, node: ast.For | ast.AsyncFor, scope: Scope) -> list[ast.stmt]:
+        if not self.in_order:
+            return self.bound(assigned([node.target]), scope, node)
+        return Targets(self, scope, node).single(node.target)
+
+    def _with(self, node: ast.With | ast.AsyncWith, scope: Scope) -> None:
+        targets = [item.optional_vars for item in node.items if item.optional_vars is not None]
+        if not self.in_order:
+            node.body = self.bound(assigned(targets), scope, node) + self.body(node.body, scope)
+            return
+        body, items = self.body(node.body, scope), node.items
+        while items:
+            target = items[-1].optional_vars
+            body = (Targets(self, scope, node).single(target) if target is not None else []) + body
+            if len(items) > 1 and any(item.optional_vars is not None for item in items[:-1]):
+                body = [type(node)(items[-1:], body, None, **place_of(node))]
+                items = items[:-1]
+            else:  # the managers before it bind nothing
+                break
+        node.items, node.body = items, body
 
     def definition(self, node: Definition, parent: Scope) -> None:
         if parent.kind == "module" or node.name in parent.globals:
@@ -136,15 +187,9 @@ class Rewriter:
         """The statement, which does nothing where there is no room left on the stack."""
         return ast.Try([statement], [ast.ExceptHandler(self.slot(TOO_DEEP, place), None, [ast.Pass(**place)], **place)], [], [], **place)
 
-    def token(self, scope: Scope, place: Mapping[str, Any]) -> ast.expr:
-        """The number of the running activation: a local variable in functions; class bodies have none, so that no class gets an attribute."""
-        if scope.kind == "class":
-            return self.item(CALLS, scope.index, ast.Load(), place)
-        return ast.Name(scope.token, ast.Load(), **place)
-
 
 class _Expressions(ast.NodeTransformer):
-    """Rewrites inside the expressions of one statement: `:=`, and under `final` the calls that show a function's local variables."""
+    """Rewrites each `:=` in the expressions of one statement."""
 
     def __init__(self, rewriter: Rewriter, scope: Scope) -> None:
         self.rewriter = rewriter
@@ -170,14 +215,3 @@ class _Expressions(ast.NodeTransformer):
     def visit_NamedExpr(self, node: ast.NamedExpr) -> ast.expr:
         node.value = self.visit(node.value)
         return self.rewriter.walrus(node, self.scope)
-
-    def visit_Call(self, node: ast.Call) -> ast.expr:
-        self.generic_visit(node)
-        shows_locals = isinstance(node.func, ast.Name) and node.func.id in ("locals", "vars", "dir") and not (node.args or node.keywords)
-        if shows_locals and self.scope.kind == "function":
-            return ast.Call(self.rewriter.slot(VISIBLE, place_of(node)), [node], [], **place_of(node))
-        return node
-
-
-def place_of(node: ast.AST) -> dict[str, Any]:
-    return {name: getattr(node, name) for name in ("lineno", "col_offset", "end_lineno", "end_col_offset")}

@@ -1,7 +1,7 @@
 """Source text → code that reports its steps. Standard library only; runs inside the sandbox.
 
     def f(n):                       def f(n):
-        for i in range(n):              $f = enter(f, line, $enclosing …)
+        for i in range(n):              enter(f, line, cells of borrowed variables, cells of lent ones)
             g(i)                        try:
                                             step(line)
                                             for i in range(n):
@@ -21,13 +21,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from coderlplus.tracing.instrumented import ENTER, LEAVE, LOOP, STEP, TURN, Scope
-from coderlplus.tracing.names import Definition, is_dunder
-from coderlplus.tracing.rewriting import Rewriter, place_of
+from coderlplus.tracing.names import Definition, cells_of, is_dunder, place_of
+from coderlplus.tracing.rewriting import Rewriter
 
 _NO_STEP = (ast.Try, ast.TryStar, ast.Global, ast.Nonlocal)
 
 
 class Steps(Rewriter):
+    in_order = False  # the next look at the variables sees what was bound
+
     def statement(self, node: ast.stmt, scope: Scope) -> list[ast.stmt]:
         rewritten = super().statement(node, scope)
         place = place_of(node)
@@ -52,13 +54,10 @@ class Steps(Rewriter):
     def activation(self, body: list[ast.stmt], parameters: list[str], scope: Scope, at: ast.AST) -> list[ast.stmt]:
         assert isinstance(scope.node, Definition)
         place = place_of(at)
-        owners = self._owners(scope) if scope.kind == "function" else []
-        tokens = [ast.Name(owner.token, ast.Load(), **place) for owner in owners]
-        arguments = [ast.Constant(scope.index, **place), ast.Constant(scope.node.lineno, **place), *tokens]
-        enter = ast.Call(self.slot(ENTER, place), arguments, [], **place)
-        start: ast.stmt = ast.Expr(enter, **place)
-        if scope.kind == "function":
-            start = ast.Assign([ast.Name(scope.token, ast.Store(), **place)], enter, **place)
+        borrowed = self._borrowed(scope) if scope.kind == "function" else []
+        cells = [cells_of(names, place) for names in (borrowed, sorted(scope.lent))]
+        arguments = [ast.Constant(scope.index, **place), ast.Constant(scope.node.lineno, **place), *cells]
+        start = ast.Expr(ast.Call(self.slot(ENTER, place), arguments, [], **place), **place)
         leave = ast.Expr(ast.Call(self.slot(LEAVE, place), [], [], **place), **place)
         return [start, ast.Try(body or [ast.Pass(**place)], [], [], [leave], **place)]
 
@@ -68,20 +67,21 @@ class Steps(Rewriter):
             if owner is not None and not is_dunder(name):
                 self.key(name, owner)
 
-    def _owners(self, scope: Scope) -> list[Scope]:
-        """The functions around that own names which this one mentions."""
+    def _borrowed(self, scope: Scope) -> list[str]:
+        """A name of each function around whose variables this one mentions."""
         assert scope.node is not None
-        missing = {node.id for node in ast.walk(scope.node) if isinstance(node, ast.Name)} - self._own(scope)
-        owners = []
+        missing = {node.id for node in ast.walk(scope.node) if isinstance(node, ast.Name)} - self._own(scope) - scope.globals
+        names = []
         outer = scope.parent
         while outer is not None and missing:
             if outer.kind == "function":
                 found = missing & self._own(outer)
                 missing -= found
                 if found:
-                    owners.append(outer)
+                    names.append(min(found))
+                    outer.lent.add(min(found))
             outer = outer.parent
-        return owners
+        return names
 
     def _own(self, scope: Scope) -> set[str]:
         return self.bound_in(scope) - scope.globals - scope.nonlocals

@@ -11,14 +11,16 @@ import sys
 import types
 from collections import deque
 from collections.abc import Callable
+from itertools import repeat as _repeat
 from operator import is_ as _is
 from typing import Any
 
 from coderlplus.tracing.instrumented import Instrumented, Scope, mangled
-from coderlplus.tracing.recorder import ABSENT, hide, is_variable, look_up, raise_recursion_limit, restore_recursion_limit
+from coderlplus.tracing.recorder import ABSENT, is_variable, plain, raise_recursion_limit, restore_recursion_limit
 
-_ATOMS = frozenset({int, str, float, bool, bytes, complex, type(None)})
-_SEQUENCES = frozenset({list, tuple, deque, set, frozenset})
+_ATOMS = frozenset(map(id, (int, str, float, bool, bytes, complex, type(None))))
+_SEQUENCES = frozenset(map(id, (list, tuple, deque, set, frozenset)))
+"""Identities, because to look for a class calls `__hash__` of its metaclass."""
 _MAX_ITEMS, _MAX_DEPTH = 2_000, 20
 """Items and levels that a shape follows; what is larger is encoded at each step, as far as the encoder's budget goes."""
 _getframe, _Namespace = sys._getframe, types.SimpleNamespace
@@ -62,20 +64,24 @@ class StepRecorder:
         self.steps: list[Any] = []
         self.module = _activation(0, program.scopes[0], 1, 0, [])
         self.open: dict[int, Any] = {}
-        self.numbered = [self.module]
+        self.count = 1
+        self.makers: dict[int, Any] = {}
+        """Identity of the cell of a variable that functions share → the activation that made it."""
 
-    def enter(self, index: int, line: int, *owners: int) -> int:
-        """An activation begins, inside activations `owners`; returns its number."""
+    def enter(self, index: int, line: int, borrowed: Any, lent: Any) -> None:
+        """An activation begins. The closures of `borrowed` and `lent`, where they are functions, have a cell of a variable of each activation around
+        it whose variables it mentions, and cells of its own variables that functions inside mention."""
         frame = _getframe(1)
         if self.steps:
             self._note(self._changes(self.module, self.namespace), self.steps[-1].activation)
-        number = len(self.numbered)
-        activation = _activation(number, self.scopes[index], line, 1, [self.numbered[owner] for owner in owners])
-        self.numbered.append(activation)
+        owners = [self.makers.get(id(cell)) for cell in borrowed.__closure__ or ()] if borrowed is not None else []
+        activation = _activation(self.count, self.scopes[index], line, 1, [owner for owner in owners if owner is not None])
+        self.count += 1
+        if lent is not None:
+            self.makers.update((id(cell), activation) for cell in lent.__closure__ or ())
         self.open[id(frame)] = activation
         self._begin(line, activation, frame)
         self._look(activation, frame)
-        return number
 
     def leave(self) -> None:
         """The caller's activation ends."""
@@ -111,8 +117,9 @@ class StepRecorder:
         activation.in_loop = 0
 
     def finish(self) -> None:
-        """The program has ended."""
+        """The program has ended. What it does while it is cleared away is no step."""
         self._note(self._changes(self.module, self.namespace), self.module)
+        self.max_steps = self.left = sys.maxsize
 
     def report(self) -> list[Any]:
         """Rows `[line, scope, activation, depth, written, [[name, value as JSON or null, scope, activation], ...]]`."""
@@ -144,7 +151,6 @@ class StepRecorder:
             changes = self._changes(self.module, self.namespace)
             if activation is not self.module:
                 names = frame.f_locals
-                hide(names)
                 changes += self._changes(activation, names)
                 free = set(frame.f_code.co_freevars) if activation.owners else set()
                 for owner in activation.owners:
@@ -172,8 +178,10 @@ class StepRecorder:
         """What differs in an activation's variables: all of them, or those that another one has as free variables."""
         changes: list[Change] = []
         seen, scope = activation.seen, activation.scope
+        if type(names) is not dict or not all(map(_is, map(type, names), _repeat(str))):
+            names = plain(names)
         for name in scope.variables if free is None else free.intersection(scope.variables):
-            value = look_up(names, mangled(scope, name))
+            value = names.get(mangled(scope, name), ABSENT)
             before = seen.get(name)
             if value is ABSENT or not is_variable(value):
                 if before is not None:
@@ -197,15 +205,15 @@ def _shape(value: Any, left: list[int], depth: int = 0) -> Any:
     `left` holds how many items may still be looked at.
     """
     kind = type(value)
-    if kind in _ATOMS:
+    if id(kind) in _ATOMS:
         return value
-    if depth > _MAX_DEPTH or (kind is not dict and kind not in _SEQUENCES):
+    if depth > _MAX_DEPTH or (kind is not dict and id(kind) not in _SEQUENCES):
         return _UNKNOWN
     left[0] -= len(value) + 1
     if left[0] < 0:
         return _UNKNOWN
     items = tuple(value) if kind is not dict else (*value.keys(), *value.values())
-    if _ATOMS.issuperset(map(type, items)):
+    if _ATOMS.issuperset(map(id, map(type, items))):
         return kind, items, None
     return kind, (None,) * len(items), tuple([_shape(item, left, depth + 1) for item in items])
 

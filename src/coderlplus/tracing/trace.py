@@ -40,6 +40,8 @@ STEPS_CPU_S = 5.0
 
 _LIMITS = ("time_limit", "memory_limit", "output_limit")
 _KINDS = ("finished", "exception", "exit", "syntax_error", *_LIMITS)
+_SIGNALS = {member.value: member.name for member in signal.Signals}
+"""Real-time signals but the first and the last have a number only."""
 _MARGIN_S = 1.0
 """CPU time on top of the limit in which a program that has reached it is left with its values."""
 _MEMORY_MARGIN = 2
@@ -269,6 +271,7 @@ def _job(run: _Run, seed: int, mode: str) -> Job:
         "memory_mb": request.limits.memory_mb,
         "max_steps": request.max_steps,
         "max_bytes": STEPS_BYTES,
+        "hash_seed": seed,
         "key": secrets.token_hex(16),
     }
     limits = replace(request.limits, cpu_s=cpu_s + _MARGIN_S, memory_mb=request.limits.memory_mb * _MEMORY_MARGIN)
@@ -313,7 +316,8 @@ def _ending(outcome: Outcome, claimed: Any) -> Ending:
             line=claimed["line"] if type(claimed.get("line")) is int else None,
         )
     if outcome.ending == "signal":
-        return Ending(kind="exception", type=signal.Signals(outcome.exit_code).name, message="killed by the signal")
+        name = _SIGNALS.get(outcome.exit_code, f"signal {outcome.exit_code}")
+        return Ending(kind="exception", type=name, message="killed by the signal")
     return Ending(kind="exit", message=str(outcome.exit_code))
 
 

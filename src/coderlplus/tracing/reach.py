@@ -1,0 +1,64 @@
+"""Whether a program mentions what could falsify its trace: a look at its syntax tree. Standard library only; runs inside the sandbox.
+
+A second line of defence. The audit hook (see `monitor`) sees whoever reaches for a frame or a code object; it does not see raw memory, and may not see
+what nobody has thought of yet. So a program that so much as mentions the means is not traced: as a module that it imports, as a name or an attribute,
+or as a text that is such a name, for `getattr` and `exec`. Ordinary programs mention none of it.
+"""
+
+from __future__ import annotations
+
+import ast
+
+_MODULES = frozenset(
+    {"gc", "ctypes", "_ctypes", "_xxsubinterpreters", "_interpreters", "_xxinterpchannels", "_interpchannels", "interpreters", "linecache"}
+    | {"marshal", "bdb", "pdb", "trace", "tracemalloc", "faulthandler", "mmap", "_imp", "imp", "importlib", "pkgutil", "runpy", "zipimport"}
+    | {"_frozen_importlib", "_frozen_importlib_external", "_testcapi", "_testinternalcapi", "_posixsubprocess", "code", "cffi"}
+    | {"codeop", "dis", "opcode", "pyclbr", "modulefinder", "concurrent.interpreters"}
+)
+_NAMES = frozenset(
+    {"_getframe", "_current_frames", "_current_exceptions", "settrace", "setprofile", "settrace_all_threads", "setprofile_all_threads"}
+    | {"addaudithook", "audit", "call_tracing", "unraisablehook", "_getframemodulename", "register_callback", "use_tool_id", "create_builtin"}
+    | {"tb_frame", "gi_frame", "cr_frame", "ag_frame", "gi_code", "cr_code", "ag_code", "f_back", "f_locals", "f_globals", "f_code", "f_builtins"}
+    | {"__code__", "co_consts", "co_code", "CodeType", "FrameType", "TracebackType", "CellType", "FunctionType", "cell_contents"}
+    | {"__subclasses__", "__globals__", "__builtins__", "__loader__", "__spec__", "get_objects", "get_referrers", "get_referents"}
+    | {"FrameSummary", "StackSummary", "TracebackException", "walk_tb", "walk_stack", "capture_locals", "lazycache", "checkcache", "currentframe"}
+    | {"as_strided", "stride_tricks", "__array_interface__", "__array_struct__", "ctypeslib", "frombuffer", "set_wakeup_fd", "_wrap_awaitable"}
+)
+_WORDS = frozenset({"code", "trace", "linecache", "interpreters", "gc", "imp", "dis", "pdb", "bdb", "mmap", "opcode", "runpy", "pkgutil"})
+FORBIDDEN = _MODULES - _WORDS | _NAMES
+"""Names that say enough by themselves, be it as attributes or in texts."""
+_KNOWN = {name: f"sys.{name}" for name in ("_getframe", "_current_frames", "settrace", "setprofile", "addaudithook", "audit")}
+_KNOWN |= {name: f"gc.{name}" for name in ("get_objects", "get_referrers", "get_referents")}
+
+
+def reached(tree: ast.AST) -> str | None:
+    """The first such thing that a program mentions, by its known name; `None` if there is none.
+
+    >>> reached(ast.parse("import sys; sys._getframe()")), reached(ast.parse("import heapq; code = heapq"))
+    ('sys._getframe', None)
+    """
+    for node in ast.walk(tree):
+        named = _mentioned(node)
+        if named is not None:
+            return _KNOWN.get(named, named)
+    return None
+
+
+def _mentioned(node: ast.AST) -> str | None:
+    if isinstance(node, ast.Attribute):
+        return node.attr if node.attr in FORBIDDEN else None
+    if isinstance(node, ast.Name):
+        return node.id if node.id in _NAMES and isinstance(node.ctx, ast.Load) else None
+    if isinstance(node, ast.Constant):
+        return node.value if type(node.value) is str and node.value in FORBIDDEN else None
+    if isinstance(node, ast.Call):
+        function = node.func.id if isinstance(node.func, ast.Name) else node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        names = [value.value for value in node.args[:1] if isinstance(value, ast.Constant) and type(value.value) is str]
+        return next((name for name in names if function in ("__import__", "import_module") and name.split(".")[0] in _MODULES), None)
+    if isinstance(node, ast.alias):
+        root = node.name.split(".")[0]
+        return root if root in _MODULES else node.name if node.name in FORBIDDEN else None
+    if isinstance(node, ast.ImportFrom):
+        root = (node.module or "").split(".")[0]
+        return root if root in _MODULES else None
+    return None
