@@ -16,6 +16,7 @@ Returned values:
 - `values` (the default): as Python's `==`, with tuples as lists and `FLOAT_TOLERANCE` where a float is expected. `True` is `1`, `nan` is `nan`.
 - `strict`: the same, and the types must match: `True` is not `1`, `2.0` is not `2`, a tuple is no list.
 - `unordered`: as `values`, the items of the outermost list in any order.
+- `unordered_inside`: as `values`, the items of the lists in the outermost list in any order.
 - `wrapped`: as `values`, or the same as the only item of the expected list.
 
 No comparator raises, whatever it is given, and each takes near-linear time (see `sandbox.equality`).
@@ -155,6 +156,17 @@ def same_items(actual: TaggedValue, expected: TaggedValue) -> bool:
     return equality.equal_in_any_order(given, wanted, float_tolerance=FLOAT_TOLERANCE, tuples_as_lists=True, types="python")
 
 
+def same_items_inside(actual: TaggedValue, expected: TaggedValue) -> bool:
+    """
+    >>> same_items_inside([[2, 1], [3]], [[1, 2], [3]]), same_items_inside([[3], [1, 2]], [[1, 2], [3]])
+    (True, False)
+    """
+    given, wanted = (value.get("$tuple") if isinstance(value, dict) else value for value in (actual, expected))
+    if not isinstance(given, list) or not isinstance(wanted, list):
+        return False
+    return len(given) == len(wanted) and all(same_items(x, y) or same_value(x, y) for x, y in zip(given, wanted, strict=True))
+
+
 def same_value_or_only_item(actual: TaggedValue, expected: TaggedValue) -> bool:
     """
     >>> same_value_or_only_item(3, [3]), same_value_or_only_item([3], [3]), same_value_or_only_item(3, [3, 4])
@@ -174,6 +186,7 @@ VALUES: dict[str, Callable[[TaggedValue, TaggedValue], bool]] = {
     "values": same_value,
     "strict": same_value_and_types,
     "unordered": same_items,
+    "unordered_inside": same_items_inside,
     "wrapped": same_value_or_only_item,
 }
 

@@ -20,7 +20,9 @@ from coderlplus.errors import DataError
 from coderlplus.problems import leetcode
 from coderlplus.problems.inputs_outputs import Texts, digest_id, in_json, runnable
 from coderlplus.problems.inputs_outputs import problem as with_tests
-from coderlplus.problems.livecodebench import SETUP_CODE, method_of
+from coderlplus.problems.livecodebench import method_of
+from coderlplus.problems.prefixes import IMPORTS
+from coderlplus.problems.wording import order
 from coderlplus.records import CallTest, Problem
 
 
@@ -81,8 +83,8 @@ def _of_leetcode(texts: Texts, check: str) -> Problem:
         entry_point=leetcode.called(check) or f"Solution().{method_of(starter_code or next(iter(texts.solutions), ''))}",
         tests=tests,
         reference=next(iter(texts.solutions), None),
-        setup_code=SETUP_CODE,
-        checker=leetcode.order(texts.statement, starter_code) if isinstance(tests[0], CallTest) else None,
+        setup_code=texts.prefix or IMPORTS,
+        checker=order(texts.statement, starter_code) if isinstance(tests[0], CallTest) else None,
     )
 
 

@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from coderlplus.errors import DataError
-from coderlplus.problems.livecodebench import SETUP_CODE, any_case
+from coderlplus.problems.prefixes import IMPORTS
+from coderlplus.problems.wording import any_case
 from coderlplus.programs import syntax_error
 from coderlplus.records import CallTest, Problem, StdioTest, TaggedValue, Test
 from coderlplus.sandbox import values
@@ -33,13 +34,15 @@ _WHOLE_NUMBER = re.compile(r"-?\d+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Texts:
-    """What a row says beside its tests. `solutions` come in the order in which they should be tried as the reference."""
+    """What a row says beside its tests. `solutions` come in the order in which they should be tried as the reference; `prefix` is what the set's
+    scorer puts before a program."""
 
     problem_id: str
     source: str
     statement: str
     starter_code: str = ""
     solutions: Sequence[str] = ()
+    prefix: str = ""
 
 
 def problem(texts: Texts, in_outs: Mapping[str, Any]) -> Problem:
@@ -60,10 +63,10 @@ def problem(texts: Texts, in_outs: Mapping[str, Any]) -> Problem:
         is_method = any("class Solution" in text for text in (texts.starter_code, reference or "", texts.statement))
         entry_point: str | None = f"Solution().{name}" if is_method else name
         checker = "wrapped" if expected and all(isinstance(value, list) and len(value) == 1 for value in expected) else None
-        setup_code = SETUP_CODE
+        setup_code = texts.prefix or IMPORTS
     else:
         tests = tuple(StdioTest(_text(given), _text(printed)) for given, printed in pairs)
-        entry_point, checker, setup_code = None, any_case(texts.statement), ""
+        entry_point, checker, setup_code = None, any_case(texts.statement), texts.prefix
     return Problem(
         problem_id=texts.problem_id,
         source=texts.source,

@@ -4,23 +4,22 @@ Its checks are asserts that compare a call with a literal, so each becomes a cal
 lists and trees, which its checks build by `list_node([...])` and `tree_node([...])`, are written as `{"$list_node": [...]}` and `{"$tree_node":
 [...]}`. A check with anything else in it stays what it is, one check test.
 
-The order of the result does not count (`unordered`) where the statement says that it is returned in any order. What the prompt brings along
-(imports, the node classes) is set-up code; its star imports shadow `pow` and `abs`, so the builtin ones are put back.
+The order of the result does not count where the statement says so of the answer (`wording.order`). What the prompt brings along (imports, the node
+classes) is set-up code; its star imports shadow `pow` and `abs`, so the builtin ones are put back.
 """
 
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from coderlplus.problems.wording import order
 from coderlplus.records import CallTest, CheckTest, Problem, TaggedValue, Test
 from coderlplus.sandbox import values
 
 RESTORED = "from builtins import abs, pow"
 """Undoes what star imports of `math` and `operator` shadow."""
-_ANY_ORDER = re.compile(r"\breturn(ed)?\b[^.\n]*\bin any order\b", re.IGNORECASE)
 _NODES = {"list_node": "$list_node", "tree_node": "$tree_node"}
 _SAME = ("is_same_list", "is_same_tree")
 
@@ -42,11 +41,6 @@ def problem(row: Mapping[str, Any]) -> Problem:
         setup_code=f"{row['prompt'].rstrip()}\n{RESTORED}",
         checker=order(statement, starter_code) if isinstance(found[0], CallTest) else None,
     )
-
-
-def order(statement: str, starter_code: str) -> str | None:
-    """The comparator for results that are lists: `unordered` where the statement says that they come in any order."""
-    return "unordered" if _ANY_ORDER.search(statement) and re.search(r"->\s*List\[", starter_code) else None
 
 
 def tests(check: str) -> tuple[Test, ...]:

@@ -5,7 +5,7 @@ of the pickle, nothing is ever executed), and the name of the function in `metad
 with LiveCodeBench's verdict (`lcb_passed`), and `human` submissions, `accepted` and `faulty`.
 
 A test of type `stdin` is a stdio test; one of type `functional` has one argument a line, in JSON, and is a call test of the method of `Solution`.
-The case of letters does not count where the statement says so.
+Printed lines are compared as LiveCodeBench's scorer does (`decimal_lines`), but where the statement says that the case of letters does not count.
 """
 
 from __future__ import annotations
@@ -20,17 +20,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from coderlplus.errors import DataError
-from coderlplus.problems.leetcode import order
+from coderlplus.problems.prefixes import LIVECODEBENCH
+from coderlplus.problems.wording import any_case, order
 from coderlplus.records import CallTest, Problem, StdioTest, Test
 from coderlplus.sandbox import values
 
-_MODULES = (
-    "string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics", "itertools", "functools", "operator", "io",
-    "json", "typing",
-)  # fmt: skip
-SETUP_CODE = "\n".join([*(f"from {name} import *" for name in _MODULES), "from builtins import *", f"import sys, {', '.join(_MODULES)}"])
-"""What LeetCode has imported before a program runs: the names that LiveCodeBench's scorer and verl's put before it."""
-_ANY_CASE = re.compile(r"\b(print|output|write)\b[^.\n]*\bin any case\b|\bin any case \(upper", re.IGNORECASE)
 _METHOD = re.compile(r"^\s+def\s+(\w+)\s*\(\s*self\b", re.MULTILINE)
 
 
@@ -47,14 +41,9 @@ def problem(row: Mapping[str, Any]) -> Problem:
         starter_code=starter_code.rstrip(),
         entry_point=f"Solution().{_method(row)}" if is_call else None,
         tests=tests,
-        setup_code=SETUP_CODE if is_call else "",
-        checker=order(statement, starter_code) if is_call else any_case(statement),
+        setup_code=LIVECODEBENCH,
+        checker=order(statement, starter_code) if is_call else any_case(statement) or "decimal_lines",
     )
-
-
-def any_case(statement: str) -> str | None:
-    """The comparator for printed words: `case_insensitive` where the statement says that upper and lower case are the same."""
-    return "case_insensitive" if _ANY_CASE.search(statement) else None
 
 
 def programs(row: Mapping[str, Any]) -> Iterator[tuple[str, str, bool | None]]:

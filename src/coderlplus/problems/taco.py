@@ -10,6 +10,7 @@ from typing import Any
 from coderlplus.problems.apps import solutions
 from coderlplus.problems.inputs_outputs import Texts, digest_id, in_json
 from coderlplus.problems.inputs_outputs import problem as with_tests
+from coderlplus.problems.prefixes import APPS
 from coderlplus.records import Problem
 
 
@@ -22,5 +23,6 @@ def problem(row: Mapping[str, Any]) -> Problem:
         statement=row["question"],
         starter_code=starter_code,
         solutions=solutions(row),
+        prefix=APPS,
     )
     return with_tests(texts, in_json(row["input_output"], {}))
