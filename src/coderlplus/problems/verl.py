@@ -22,8 +22,9 @@ from typing import Any
 
 from coderlplus.errors import DataError
 from coderlplus.problems import deepcoder, leetcode
-from coderlplus.problems.inputs_outputs import Texts, digest_id, in_json
+from coderlplus.problems.inputs_outputs import Texts, digest_id
 from coderlplus.problems.inputs_outputs import problem as with_tests
+from coderlplus.problems.parsing import in_json
 from coderlplus.problems.prefixes import PRIME
 from coderlplus.problems.wording import order
 from coderlplus.programs import parse

@@ -21,7 +21,8 @@ _OF_ANSWER = re.compile(
 )
 """The returned list may be in any order."""
 _DOES_NOT_MATTER = re.compile(
-    r"\border\b[^.;:\n]*?\b(?:output|answer|result|returned|return)\b[^.;:\n]*?\b(?:does not|doesn't|do not|don't|is not|isn't) (?:matter|important)\b",
+    r"\border\b[^.;:\n]*?\b(?:output|answer|result|returned|return)\b[^.;:\n]*?"
+    r"\b(?:does not|doesn't|do not|don't|is not|isn't) (?:matter|important)\b",
     re.IGNORECASE,
 )
 _ABOUT_SOMETHING_ELSE = re.compile(
