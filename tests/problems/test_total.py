@@ -172,7 +172,9 @@ def test_mutated_rows_of_the_public_sets_are_problems_or_data_errors(shared: Pat
             check(mutated(row, chance))
 
 
-@pytest.mark.parametrize("text", ["", "null", "[1]", "[", "{", "{}", '{"a": ' + "[" * 5000, "9" * 5000, '{"a": ' + "9" * 5000 + "}", "\ufeff{}", "[" + "9" * 5000])
+@pytest.mark.parametrize(
+    "text", ["", "null", "[1]", "[", "{", "{}", '{"a": ' + "[" * 5000, "9" * 5000, '{"a": ' + "9" * 5000 + "}", "\ufeff{}", "[" + "9" * 5000]
+)
 def test_a_file_of_something_else_is_a_data_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "rows.jsonl").write_text(text)
     for read in (read_problems, read_recorded):
