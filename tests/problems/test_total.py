@@ -87,8 +87,9 @@ ROWS: dict[str, dict[str, Any]] = {
     "APPS": {"problem_id": 7, "question": "Double.", "solutions": '["print(2)"]', "input_output": '{"inputs": ["1", ["2"]], "outputs": [2, "4"]}'},
 }
 JUNK: tuple[Any, ...] = (
-    None, True, -1, 10**30, 1.5, float("nan"), "", " ", "x", "[]", "{}", "null", "[1", "{'a': 1}", '"[1]"', "\ud800", "\0", "9" * 5000, "[" * 300, "def f(",
-    "f(1)", "1\n2", [], [[]], [None], [1, "x"], {}, {"a": None}, {"input": 1, "output": 2}, {"$int": "x"}, b"x", "assert f(" + "7" * 5000 + ")",
+    None, True, -1, 10**30, 1.5, float("nan"), "", " ", "x", "[]", "{}", "null", "[1", "{'a': 1}", '"[1]"',
+    "\ud800", "\0", "9" * 5000, "[" * 300, "def f(",
+    "f(1)", "1\n2", [], [[]], [None], [1, "x"], {}, {"a": None}, {"input": 1, "output": 2}, {"$int": "x"}, "assert f(" + "7" * 5000 + ")",
 )  # fmt: skip
 
 
@@ -129,6 +130,7 @@ CHANGES: tuple[Any, ...] = (
 def check(row: dict[str, Any]) -> None:
     """The row is a problem that its own format holds, or a `DataError` that names the row."""
     place = Row(row, "rows.jsonl:1")
+    said = ""
     try:
         problem = place.read(format_of(place).read)
         if problem is not None:
@@ -138,7 +140,8 @@ def check(row: dict[str, Any]) -> None:
             for item in place.read(lambda data: recorded(data, "rows")):
                 json.dumps(item.rollout.to_json())
     except DataError as error:
-        assert str(error).startswith("rows.jsonl:1: ")
+        said = str(error)
+    assert said.startswith("rows.jsonl:1: ") or not said
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -178,5 +181,5 @@ def test_mutated_rows_of_the_public_sets_are_problems_or_data_errors(shared: Pat
 def test_a_file_of_something_else_is_a_data_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "rows.jsonl").write_text(text)
     for read in (read_problems, read_recorded):
-        with pytest.raises(DataError, match="rows.jsonl"):
+        with pytest.raises(DataError, match=r"rows\.jsonl"):
             read(tmp_path / "rows.jsonl")
