@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -42,7 +43,12 @@ def test_a_right_reference_is_kept(sandbox: Sandbox) -> None:
         (problem(*DOUBLE), "while True: pass", "reference_fails", "time_limit in test 1 of 2"),
         (problem(CallTest((1,), None)), "def f(x):\n    pass", "nothing_passes", "the program that does nothing passes all 1 tests"),
         (problem(StdioTest("1", ""), entry_point=None), "x = 1", "nothing_passes", ""),
-        (problem(CheckTest("def check(candidate):\n    pass")), "def f(x):\n    return 1", "nothing_passes", ""),
+        (
+            problem(CheckTest("def check(candidate):\n    pass")),
+            "def f(x):\n    return 1",
+            "tests_nothing",
+            "an object of its own passes all 1 tests",
+        ),
         (problem(CallTest((0,), [])), "def f(x):\n    return [y + 1 for y in range(x) if y % 2 == 1]", "mutants_pass", "all 5 changed references"),
         (problem(CheckTest("def check(candidate): return x = 1")), "def f(x):\n    return 1", "broken_tests", "SyntaxError"),
     ],
@@ -124,3 +130,49 @@ def test_the_first_tests_and_the_largest_are_kept() -> None:
     assert kept is not None
     assert [int(test.stdin) for test in kept.tests if isinstance(test, StdioTest)] == [*range(FIRST), FIRST + 1, FIRST + 3]
     assert capped(given, 100, 100) is given
+
+
+DEFINES_NOTHING = [
+    ("import nosuchlib\nassert f(1) == 2", "broken_tests", "imports nosuchlib, which is not installed"),
+    ("assert np.isclose(f(1), 2)", "broken_tests", "uses np, which is not defined"),
+    ("want = 1 / 0\nassert f(1) == want", "broken_tests", "division by zero"),
+    ("want = int(open('want.txt').read())\nassert f(1) == want", "broken_tests", "want.txt"),
+    ("assert 1 == 2\nassert f(1) == 2", "broken_tests", ""),
+    ("# assert f(1) == 2", "tests_nothing", "an object of its own passes all 1 tests"),
+    ("f(1) == 2", "tests_nothing", "an object of its own passes all 1 tests"),
+    ("assert (f(1) == 2, 'wrong')", "tests_nothing", "an object of its own passes all 1 tests"),
+    ("assert f(1)", "tests_nothing", "an object of its own passes all 1 tests"),
+    ("def test_one():\n    pass", "tests_nothing", "passes all 1 tests"),
+    ("def check(candidate):\n    try:\n        assert candidate(1) == 2\n    except Exception:\n        pass", "tests_nothing", "passes all 1 tests"),
+]
+
+
+@pytest.mark.parametrize(("code", "reason", "detail"), DEFINES_NOTHING)
+@pytest.mark.parametrize("references", [(), ("def f(x):\n    return x * 2",)])
+def test_test_code_that_is_at_fault_or_tests_nothing_is_named(
+    sandbox: Sandbox, code: str, reason: str, detail: str, references: tuple[str, ...]
+) -> None:
+    found = validated(sandbox, problem(CheckTest(code)), *references)
+    assert found.problem is None
+    assert found.reason in (reason, "broken_tests")  # the judge may see for itself that test code tests nothing
+    assert detail in found.detail or found.reason != reason
+
+
+def test_a_fault_behind_a_test_that_works_is_the_fault_of_the_tests(sandbox: Sandbox) -> None:
+    found = validated(sandbox, problem(CheckTest("assert f(1) == 2\nassert np.isclose(f(2), 4)")), "def f(x):\n    return x * 2")
+    assert (found.reason, "uses np, which is not defined" in found.detail) == ("broken_tests", True)
+
+
+@pytest.mark.parametrize(
+    "code", ["assert f(1) == 2", "import math\nassert math.isclose(f(1), 2)", "x = [1]\nassert f(x[0]) == 2", "assert f(1) is not None and f(2) == 4"]
+)
+def test_test_code_that_works_is_kept(sandbox: Sandbox, code: str) -> None:
+    assert validated(sandbox, problem(CheckTest(code))).problem is not None
+    assert validated(sandbox, problem(CheckTest(code)), "def f(x):\n    return x * 2").problem is not None
+
+
+def test_a_helper_that_the_statement_asks_for_is_no_fault_of_the_tests(sandbox: Sandbox) -> None:
+    given = replace(problem(CheckTest("assert f(Node(1)) == 2")), statement="Define a class Node and f(node), twice its value.")
+    assert validated(sandbox, given).problem is not None
+    reference = "class Node:\n    def __init__(self, n): self.n = n\ndef f(node):\n    return node.n * 2"
+    assert validated(sandbox, given, reference).problem is not None

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from coderlplus.errors import DataError
-from coderlplus.problems import livecodebench, read_pairs, read_problems, read_recorded, read_rollouts
+from coderlplus.problems import prefixes, read_pairs, read_problems, read_recorded, read_rollouts
 from coderlplus.problems.mbpp import entry_point
 from coderlplus.programs import syntax_error
 from coderlplus.records import CallTest, CheckTest, Problem, Rollout, StdioTest, write_jsonl
@@ -322,7 +322,7 @@ def test_recorded_runs_are_read_whole(shared: Path, name: str, count: int, solve
 def test_methods_have_what_livecodebench_imports_before_them() -> None:
     """LiveCodeBench's scorer and verl's `prime_code` put the same imports before a program; builtin functions stay what they are."""
     names: dict[str, Any] = {}
-    exec(livecodebench.SETUP_CODE, names)
+    exec(prefixes.PRIME, names)
     assert names["datetime"].date(2024, 1, 1) < names["date"](2024, 1, 2)
     assert (names["median"]([1, 3]), names["deepcopy"]([2]), names["choice"]([3]), names["loads"]("4")) == (2, [2], 3, 4)
     assert all(names[name] is getattr(builtins, name) for name in ("abs", "compile", "open", "pow", "sum"))

@@ -2,55 +2,107 @@
 
 Standard output, by the name in `Problem.checker`:
 
-- `tokens` (the default): the same number of tokens between white space, each the same text; where the expected token is written as a float (`0.5`,
-  `1e-3`), any number within `FLOAT_TOLERANCE` of it, absolute or relative. Line breaks do not count; case does.
+- `tokens` (the default): the same number of tokens between white space, each the same text or the same number. Where the expected token is written
+  as a float (`0.5`, `1e-3`), any number within `FLOAT_TOLERANCE` of it, absolute or relative, is; where it is a whole number, a float of exactly
+  that value is (`3.0`, `1e18`). Line breaks do not count; case does.
 - `exact`: the same text, but for white space at the end.
 - `case_insensitive`: as `tokens`, in lower case.
 - `unordered`: the lines as `tokens`, in any order; empty lines do not count.
+- `decimal_lines`: as LiveCodeBench's scorer. As many lines, each the same text but for white space at its ends, or the same decimal numbers,
+  exactly.
 
 Returned values:
 
-- by default `values.equal` with `FLOAT_TOLERANCE` and with tuples as lists, as LeetCode treats them. `True` is not `1`, `nan` is `nan`.
-- `unordered`: the same, the items of the outermost list in any order.
-- `wrapped`: the same, or the same as the only item of the expected list.
+- `values` (the default): as Python's `==`, with tuples as lists and `FLOAT_TOLERANCE` where a float is expected. `True` is `1`, `nan` is `nan`.
+- `strict`: the same, and the types must match: `True` is not `1`, `2.0` is not `2`, a tuple is no list.
+- `unordered`: as `values`, the items of the outermost list in any order.
+- `unordered_inside`: as `values`, the items of the lists in the outermost list in any order.
+- `wrapped`: as `values`, or the same as the only item of the expected list.
+
+No comparator raises, whatever it is given, and each takes near-linear time (see `sandbox.equality`).
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from coderlplus.errors import DataError
 from coderlplus.records import Problem, TaggedValue
-from coderlplus.sandbox import values
+from coderlplus.sandbox import equality
 
 FLOAT_TOLERANCE = 1e-6
-_UNORDERED = 1000
 
 Comparator = TypeVar("Comparator")
 
-_FLOAT = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?|[+-]?(inf|infinity|nan)", re.IGNORECASE)
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity|nan)", re.IGNORECASE)
+_FLOAT = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?|[+-]?(inf|infinity|nan)", re.IGNORECASE | re.ASCII)
+_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+_WIDE = Context(prec=30, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
+_MOST_DIGITS = 400
+"""Length of a text up to which it is read as a binary float."""
 
 
 def same_tokens(actual: str, expected: str) -> bool:
     """
-    >>> same_tokens("3 0.33333334\\n", "3\\n0.3333333"), same_tokens("3.0", "3"), same_tokens("Yes", "YES")
-    (True, False, False)
+    >>> same_tokens("3 0.33333334\\n", "3\\n0.3333333"), same_tokens("3.0", "3"), same_tokens("3.1", "3"), same_tokens("Yes", "YES")
+    (True, True, False, False)
     """
     given, wanted = actual.split(), expected.split()
-    return len(given) == len(wanted) and all(x == y or _close(x, y) for x, y in zip(given, wanted, strict=True))
+    return len(given) == len(wanted) and all(map(_same_token, given, wanted))
 
 
-def _close(actual: str, expected: str) -> bool:
-    if len(actual) > 400 or not _FLOAT.fullmatch(expected) or not _NUMBER.fullmatch(actual):
+def _same_token(given: str, wanted: str) -> bool:
+    if given == wanted:
+        return True
+    if _FLOAT.fullmatch(wanted):
+        return bool(_FLOAT.fullmatch(given) or _WHOLE.fullmatch(given)) and _close(given, wanted)
+    return bool(_WHOLE.fullmatch(wanted) and _FLOAT.fullmatch(given)) and _same_decimal(given, wanted)
+
+
+def _close(given: str, wanted: str) -> bool:
+    """Whether two numbers in text are the same up to the tolerance. What a float cannot hold is no infinity, but a decimal number."""
+    x, y = _float(given), _float(wanted)
+    if math.isfinite(x) and math.isfinite(y):
+        return math.isclose(x, y, rel_tol=FLOAT_TOLERANCE, abs_tol=FLOAT_TOLERANCE)
+    if given[-1].isalpha() or wanted[-1].isalpha():  # "inf", "nan"
+        return given[-1].isalpha() == wanted[-1].isalpha() and (x == y or (x != x and y != y))
+    try:
+        a, b = Decimal(given), Decimal(wanted)
+    except InvalidOperation:  # an exponent of many digits
         return False
-    x, y = float(actual), float(expected)
-    return math.isclose(x, y, rel_tol=FLOAT_TOLERANCE, abs_tol=FLOAT_TOLERANCE) or (x != x and y != y)
+    return _WIDE.abs(_WIDE.subtract(a, b)) <= _WIDE.multiply(_WIDE.max_mag(a, b).copy_abs(), Decimal(str(FLOAT_TOLERANCE)))
+
+
+def _float(text: str) -> float:
+    """The number, where its text is not too long for a float; an infinity otherwise."""
+    return float(text) if len(text) <= _MOST_DIGITS else math.inf
+
+
+def _same_decimal(given: str, wanted: str) -> bool:
+    try:
+        return Decimal(given) == Decimal(wanted)
+    except InvalidOperation:
+        return False
+
+
+def same_decimal_lines(actual: str, expected: str) -> bool:
+    """
+    >>> same_decimal_lines("1 2.0\\n", "1 2"), same_decimal_lines("1\\n2", "1 2"), same_decimal_lines("0.30000000000000004", "0.3")
+    (True, False, False)
+    """
+    given, wanted = (text.strip().split("\n") for text in (actual, expected))
+    return len(given) == len(wanted) and all(map(_same_decimal_line, given, wanted))
+
+
+def _same_decimal_line(given: str, wanted: str) -> bool:
+    if given.strip() == wanted.strip():
+        return True
+    words, others = given.split(), wanted.split()
+    return len(words) == len(others) and all(map(_same_decimal, words, others))
 
 
 def same_text(actual: str, expected: str) -> bool:
@@ -70,11 +122,27 @@ def same_lines_in_any_order(actual: str, expected: str) -> bool:
     >>> same_lines_in_any_order("b 1\\na\\n", "a\\n\\nb 1.0"), same_lines_in_any_order("a\\na", "a\\nb")
     (True, False)
     """
-    given, wanted = ([line for line in text.split("\n") if line.strip()] for text in (actual, expected))
-    return _same_in_any_order(given, wanted, same_tokens)
+    given, wanted = ([_line(line) for line in text.split("\n") if line.strip()] for text in (actual, expected))
+    return equality.match(given, wanted, text=_words_of_line, order=_order, same=_same_token, budget=equality.Budget())
 
 
-same_value = partial(values.equal, float_tolerance=FLOAT_TOLERANCE, tuples_as_lists=True)
+def _line(text: str) -> equality.Form:
+    """What a line is apart from its numbers, and its numbers."""
+    words = text.split()
+    numbers = [word for word in words if _FLOAT.fullmatch(word) or _WHOLE.fullmatch(word)]
+    return " ".join("#" if _FLOAT.fullmatch(word) or _WHOLE.fullmatch(word) else f"={word}" for word in words), numbers
+
+
+def _words_of_line(form: equality.Form) -> str:
+    return f"{form[0]} # {' '.join(form[1])}"
+
+
+def _order(numbers: list[str]) -> list[float]:
+    return [math.inf if value != value else value for value in map(_float, numbers)]
+
+
+same_value = partial(equality.equal, float_tolerance=FLOAT_TOLERANCE, tuples_as_lists=True, types="python")
+same_value_and_types = partial(equality.equal, float_tolerance=FLOAT_TOLERANCE, types="strict")
 
 
 def same_items(actual: TaggedValue, expected: TaggedValue) -> bool:
@@ -83,7 +151,20 @@ def same_items(actual: TaggedValue, expected: TaggedValue) -> bool:
     (True, False)
     """
     given, wanted = (value.get("$tuple") if isinstance(value, dict) else value for value in (actual, expected))
-    return isinstance(given, list) and isinstance(wanted, list) and _same_in_any_order(given, wanted, same_value)
+    if not isinstance(given, list) or not isinstance(wanted, list):
+        return False
+    return equality.equal_in_any_order(given, wanted, float_tolerance=FLOAT_TOLERANCE, tuples_as_lists=True, types="python")
+
+
+def same_items_inside(actual: TaggedValue, expected: TaggedValue) -> bool:
+    """
+    >>> same_items_inside([[2, 1], [3]], [[1, 2], [3]]), same_items_inside([[3], [1, 2]], [[1, 2], [3]])
+    (True, False)
+    """
+    given, wanted = (value.get("$tuple") if isinstance(value, dict) else value for value in (actual, expected))
+    if not isinstance(given, list) or not isinstance(wanted, list):
+        return False
+    return len(given) == len(wanted) and all(same_items(x, y) or same_value(x, y) for x, y in zip(given, wanted, strict=True))
 
 
 def same_value_or_only_item(actual: TaggedValue, expected: TaggedValue) -> bool:
@@ -94,41 +175,18 @@ def same_value_or_only_item(actual: TaggedValue, expected: TaggedValue) -> bool:
     return same_value(actual, expected) or (isinstance(expected, list) and len(expected) == 1 and same_value(actual, expected[0]))
 
 
-def _same_in_any_order(given: list[Any], wanted: list[Any], same: Callable[[Any, Any], bool]) -> bool:
-    """Whether the items match in some order: first those that are the same in text, then each of the rest against each, at most `_UNORDERED` of
-    them."""
-    if len(given) != len(wanted):
-        return False
-    left: dict[str, list[Any]] = {}
-    for item in wanted:
-        left.setdefault(json.dumps(item, sort_keys=True), []).append(item)
-    rest = []
-    for item in given:
-        same_text_left = left.get(json.dumps(item, sort_keys=True))
-        if same_text_left:
-            same_text_left.pop()
-        else:
-            rest.append(item)
-    others = [item for items in left.values() for item in items]
-    if len(rest) > _UNORDERED:
-        return False
-    for item in rest:
-        found = next((index for index, other in enumerate(others) if same(item, other)), None)
-        if found is None:
-            return False
-        del others[found]
-    return True
-
-
 STDOUT: dict[str, Callable[[str, str], bool]] = {
     "tokens": same_tokens,
     "exact": same_text,
     "case_insensitive": same_tokens_in_any_case,
     "unordered": same_lines_in_any_order,
+    "decimal_lines": same_decimal_lines,
 }
 VALUES: dict[str, Callable[[TaggedValue, TaggedValue], bool]] = {
     "values": same_value,
+    "strict": same_value_and_types,
     "unordered": same_items,
+    "unordered_inside": same_items_inside,
     "wrapped": same_value_or_only_item,
 }
 

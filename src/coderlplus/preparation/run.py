@@ -40,6 +40,7 @@ REASONS = {
     "contaminated": "stands in an evaluation set",
     "tests_too_large": "not one test fits the limit",
     "broken_tests": "the test code itself fails",
+    "tests_nothing": "the test code accepts every program",
     "nothing_passes": "a program that does nothing passes",
     "reference_fails": "the reference does not pass",
     "mutants_pass": "changed references pass too",

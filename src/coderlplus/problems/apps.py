@@ -9,21 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from coderlplus.problems.inputs_outputs import Texts, digest_id, in_json, runnable
+from coderlplus.problems.inputs_outputs import Texts, digest_id, runnable
 from coderlplus.problems.inputs_outputs import problem as with_tests
+from coderlplus.problems.parsing import in_json, text_of
+from coderlplus.problems.prefixes import APPS
 from coderlplus.records import Problem
 
 
 def problem(row: Mapping[str, Any]) -> Problem:
     """The problem of one row."""
     number = row["problem_id"] if row.get("problem_id") is not None else row.get("id")
-    starter_code = row.get("starter_code") or ""
+    starter_code = text_of(row, "starter_code", "")
     texts = Texts(
-        problem_id=f"apps/{number}" if number is not None else digest_id("apps", row["question"], starter_code),
+        problem_id=f"apps/{number}" if number is not None else digest_id("apps", text_of(row, "question"), starter_code),
         source="apps",
-        statement=row["question"],
+        statement=text_of(row, "question"),
         starter_code=starter_code,
         solutions=solutions(row),
+        prefix=APPS,
     )
     return with_tests(texts, in_json(row["input_output"], {}))
 

@@ -14,6 +14,7 @@ from typing import Any
 from coderlplus.errors import DataError
 from coderlplus.problems.inputs_outputs import Texts, runnable
 from coderlplus.problems.inputs_outputs import problem as with_tests
+from coderlplus.problems.parsing import text_of
 from coderlplus.records import Problem
 
 PYTHON_3 = (3, "PYTHON3")
@@ -27,7 +28,9 @@ def problem(row: Mapping[str, Any]) -> Problem:
             raise DataError(f"its programs use the file {row[name]!r} ({name}); only standard input and output are judged")
     parts = [row.get(name) for name in ("public_tests", "private_tests", "generated_tests")]
     in_outs = {f"{name}s": [text for part in parts for text in _column(part, name)] for name in ("input", "output")}
-    texts = Texts(problem_id=f"code_contests/{row['name']}", source="code_contests", statement=row["description"], solutions=solutions(row))
+    texts = Texts(
+        problem_id=f"code_contests/{text_of(row, 'name')}", source="code_contests", statement=text_of(row, "description"), solutions=solutions(row)
+    )
     return with_tests(texts, in_outs)
 
 

@@ -18,19 +18,22 @@ from typing import Any
 
 from coderlplus.errors import DataError
 from coderlplus.problems import leetcode
-from coderlplus.problems.inputs_outputs import Texts, digest_id, in_json, runnable
+from coderlplus.problems.inputs_outputs import Texts, digest_id, runnable
 from coderlplus.problems.inputs_outputs import problem as with_tests
-from coderlplus.problems.livecodebench import SETUP_CODE, method_of
+from coderlplus.problems.livecodebench import method_of
+from coderlplus.problems.parsing import in_json, text_of
+from coderlplus.problems.prefixes import IMPORTS
+from coderlplus.problems.wording import order
 from coderlplus.records import CallTest, Problem
 
 
 def problem(row: Mapping[str, Any]) -> Problem:
     """The problem of one row."""
-    starter_code = row.get("starter_code") or ""
+    starter_code = text_of(row, "starter_code", "")
     texts = Texts(
-        problem_id=digest_id("deepcoder", row["problem"], starter_code),
+        problem_id=digest_id("deepcoder", text_of(row, "problem"), starter_code),
         source="deepcoder",
-        statement=row["problem"],
+        statement=text_of(row, "problem"),
         starter_code=starter_code,
         solutions=solutions(row),
     )
@@ -81,8 +84,8 @@ def _of_leetcode(texts: Texts, check: str) -> Problem:
         entry_point=leetcode.called(check) or f"Solution().{method_of(starter_code or next(iter(texts.solutions), ''))}",
         tests=tests,
         reference=next(iter(texts.solutions), None),
-        setup_code=SETUP_CODE,
-        checker=leetcode.order(texts.statement, starter_code) if isinstance(tests[0], CallTest) else None,
+        setup_code=texts.prefix or IMPORTS,
+        checker=order(texts.statement, starter_code) if isinstance(tests[0], CallTest) else None,
     )
 
 

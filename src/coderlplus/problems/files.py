@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import pickle
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -16,10 +15,9 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from coderlplus.errors import ConfigError, DataError
+from coderlplus.problems.parsing import LongRow, loads, whole_number
 
 T = TypeVar("T")
-_UNFIT = (TypeError, ValueError, SyntaxError, AttributeError, IndexError, RecursionError, EOFError, zlib.error, pickle.PickleError)
-"""What a conversion may raise on a row of another shape (`DataError` is a `ValueError`)."""
 MAX_ROW_CHARS = 2**28
 """Longest object of a JSON list that is read; beyond it a bracket that is never closed would bring the whole file into memory."""
 _CHUNK_CHARS = 2**20
@@ -34,13 +32,15 @@ class Row:
     place: str
 
     def read(self, convert: Callable[[Mapping[str, Any]], T]) -> T:
-        """`convert(self.data)`; what is wrong with the row becomes a `DataError` that names its place."""
+        """`convert(self.data)`; whatever it raises becomes a `DataError` that names the place of the row."""
         try:
             return convert(self.data)
         except KeyError as error:
             raise DataError(f"{self.place}: field {error} is missing") from error
-        except _UNFIT as error:
+        except (DataError, SyntaxError) as error:
             raise DataError(f"{self.place}: {error}") from error
+        except Exception as error:  # a row may be anything; what a conversion does not foresee is the row's fault
+            raise DataError(f"{self.place}: not a row of its set's form ({type(error).__name__}: {error})") from error
 
 
 def read_rows(path: str | Path) -> list[Row]:
@@ -111,7 +111,7 @@ def _lines(path: Path, file: IO[str], on_bad_line: Callable[[str, DataError], No
 def json_object(line: str, place: str) -> dict[str, Any]:
     """The JSON object of a line. Raises `DataError` naming its place."""
     try:
-        data = json.loads(line)
+        data = _loads(line)
     except json.JSONDecodeError as error:
         raise DataError(f"{place}: not valid JSON ({error.msg.removesuffix(' at')} at column {error.colno}); fix or remove the line") from error
     except (ValueError, RecursionError) as error:
@@ -119,6 +119,17 @@ def json_object(line: str, place: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise DataError(f"{place}: expected a JSON object, not {type(data).__name__}")
     return data
+
+
+def _loads(line: str) -> Any:
+    """The value of a line; an object with whole numbers that JSON is not written with is a `LongRow`."""
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        data = loads(line)
+        return LongRow(data) if isinstance(data, dict) else data
 
 
 def _listed(path: Path, file: IO[str], start: str) -> Iterator[Row]:
@@ -135,7 +146,7 @@ def _listed(path: Path, file: IO[str], start: str) -> Iterator[Row]:
         if number and at < len(text) and text[at] != ",":
             raise DataError(f"{place}: not valid JSON (expected a comma or the end of the list, not {text[at : at + 20]!r})")
         try:
-            value, end = decoder.raw_decode(text, _end_of_space(text, at + 1) if number else at)
+            value, end = _decoded(decoder, text, _end_of_space(text, at + 1) if number else at)
             if end == len(text) and not ended:
                 raise json.JSONDecodeError("the text ends", text, end)  # a number might go on in what is not read yet
         except json.JSONDecodeError as error:
@@ -152,6 +163,16 @@ def _listed(path: Path, file: IO[str], start: str) -> Iterator[Row]:
             raise DataError(f"{place}: expected a JSON object, not {type(value).__name__}")
         number, at = number + 1, end
         yield Row(value, place)
+
+
+def _decoded(decoder: json.JSONDecoder, text: str, at: int) -> tuple[Any, int]:
+    try:
+        return decoder.raw_decode(text, at)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        value, end = json.JSONDecoder(parse_int=whole_number).raw_decode(text, at)
+        return LongRow(value) if isinstance(value, dict) else value, end
 
 
 def _end_of_space(text: str, at: int) -> int:

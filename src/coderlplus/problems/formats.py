@@ -10,7 +10,8 @@ from coderlplus.errors import DataError
 from coderlplus.judge import compare
 from coderlplus.problems import apps, code_contests, deepcoder, humaneval, leetcode, livecodebench, mbpp, taco, verl
 from coderlplus.problems.files import Row
-from coderlplus.records import Problem
+from coderlplus.problems.parsing import LongRow, tagged_numbers
+from coderlplus.records import CheckTest, Problem, StdioTest
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,38 @@ class Format:
         """The problem of a row. Raises `DataError` where it names a comparator that its tests cannot use, and what `problem` raises."""
         problem = self.problem(row)
         if problem is not None:
+            _check_types(problem)
             compare.check_name(problem)
         return problem
 
 
+def _check_types(problem: Problem) -> None:
+    """Raise `DataError` for a problem with a value in it that is no text where text is asked for."""
+    for name in ("problem_id", "statement", "source", "starter_code", "setup_code"):
+        if not isinstance(getattr(problem, name), str):
+            raise DataError(f"its {name} must be text, not {str(getattr(problem, name))[:60]!r}")
+    for name in ("entry_point", "reference"):
+        if not isinstance(getattr(problem, name), str | None):
+            raise DataError(f"its {name} must be text, not {str(getattr(problem, name))[:60]!r}")
+    owner, dot, name = (problem.entry_point or "f").rpartition("().")
+    if problem.entry_point == "" or not name.isidentifier() or not (owner.isidentifier() or not dot):
+        raise DataError(f"its entry point must be a name or Solution().name, not {str(problem.entry_point)[:60]!r}")
+    for test in problem.tests:
+        texts: tuple[object, ...] = ()
+        if isinstance(test, StdioTest):
+            texts = (test.stdin, test.stdout)
+        elif isinstance(test, CheckTest):
+            texts = (test.code,)
+        if not all(isinstance(text, str) for text in texts):
+            raise DataError(f"a test must be text, not {str(texts)[:60]!r}")
+
+
+def _own(row: Mapping[str, Any]) -> Problem:
+    return Problem.from_json(tagged_numbers(row) if isinstance(row, LongRow) else row)
+
+
 FORMATS = (
-    Format("coderlplus problems", frozenset({"problem_id", "statement", "tests"}), Problem.from_json),
+    Format("coderlplus problems", frozenset({"problem_id", "statement", "tests"}), _own),
     Format("MBPP", frozenset({"task_id", "code", "test_list"}), mbpp.problem),
     Format("LeetCodeDataset", frozenset({"task_id", "prompt", "completion", "entry_point", "test"}), leetcode.problem),
     Format("HumanEval", frozenset({"task_id", "prompt", "entry_point", "test"}), humaneval.problem),

@@ -12,22 +12,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from coderlplus.problems.mbpp import defined_functions
+from coderlplus.problems.parsing import text_of, with_short_numbers
 from coderlplus.programs import parse, syntax_error
 from coderlplus.records import CheckTest, Problem
 
 
 def problem(row: Mapping[str, Any]) -> Problem:
     """The problem of one row."""
-    prompt, name = row["prompt"], row["entry_point"]
-    tests = _tests(row["test"], name)
+    prompt, name = text_of(row, "prompt"), text_of(row, "entry_point")
+    solution = text_of(row, "canonical_solution", "") or None
+    tests = _tests(with_short_numbers(text_of(row, "test")), name)
     return Problem(
         problem_id=str(row["task_id"]),
         source=str(row["task_id"]).partition("/")[0].lower(),
         statement=_statement(prompt, name),
         starter_code=prompt,
-        entry_point=_called(tests, row.get("canonical_solution") or "", name),
+        entry_point=_called(tests, solution or "", name),
         tests=tuple(CheckTest(code) for code in tests),
-        reference=_reference(prompt, row.get("canonical_solution"), name),
+        reference=_reference(prompt, solution, name),
         setup_code=_before_function(prompt, name),
     )
 

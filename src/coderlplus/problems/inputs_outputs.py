@@ -13,9 +13,7 @@ statement has `class Solution`.
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import json
 import keyword
 import re
 from collections.abc import Mapping, Sequence
@@ -23,27 +21,32 @@ from dataclasses import dataclass
 from typing import Any
 
 from coderlplus.errors import DataError
-from coderlplus.problems.livecodebench import SETUP_CODE, any_case
+from coderlplus.problems.parsing import decimal_text, literal, loads, tagged
+from coderlplus.problems.prefixes import IMPORTS
+from coderlplus.problems.wording import any_case
 from coderlplus.programs import syntax_error
 from coderlplus.records import CallTest, Problem, StdioTest, TaggedValue, Test
-from coderlplus.sandbox import values
 
 _WHOLE_NUMBER = re.compile(r"-?\d+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Texts:
-    """What a row says beside its tests. `solutions` come in the order in which they should be tried as the reference."""
+    """What a row says beside its tests. `solutions` come in the order in which they should be tried as the reference; `prefix` is what the set's
+    scorer puts before a program."""
 
     problem_id: str
     source: str
     statement: str
     starter_code: str = ""
     solutions: Sequence[str] = ()
+    prefix: str = ""
 
 
-def problem(texts: Texts, in_outs: Mapping[str, Any]) -> Problem:
+def problem(texts: Texts, in_outs: Any) -> Problem:
     """The problem with these tests. Raises `DataError` where inputs and outputs do not match, or are of another form."""
+    if not isinstance(in_outs, Mapping):
+        raise DataError(f"the tests must be an object with 'inputs' and 'outputs', not {str(in_outs)[:60]!r}")
     inputs, outputs = in_outs.get("inputs") or [], in_outs.get("outputs") or []
     if not isinstance(inputs, list) or not isinstance(outputs, list) or len(inputs) != len(outputs):
         raise DataError(f"{_count(inputs)} inputs and {_count(outputs)} outputs do not match")
@@ -60,10 +63,10 @@ def problem(texts: Texts, in_outs: Mapping[str, Any]) -> Problem:
         is_method = any("class Solution" in text for text in (texts.starter_code, reference or "", texts.statement))
         entry_point: str | None = f"Solution().{name}" if is_method else name
         checker = "wrapped" if expected and all(isinstance(value, list) and len(value) == 1 for value in expected) else None
-        setup_code = SETUP_CODE
+        setup_code = texts.prefix or IMPORTS
     else:
         tests = tuple(StdioTest(_text(given), _text(printed)) for given, printed in pairs)
-        entry_point, checker, setup_code = None, any_case(texts.statement), ""
+        entry_point, checker, setup_code = None, any_case(texts.statement), texts.prefix
     return Problem(
         problem_id=texts.problem_id,
         source=texts.source,
@@ -82,21 +85,6 @@ def digest_id(source: str, *texts: str) -> str:
     return f"{source}/{hashlib.sha256(chr(0).join(text.strip() for text in texts).encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
 
 
-def in_json(text: Any, default: Any) -> Any:
-    """A field that holds JSON as text, or a Python literal as some copies of these sets do, or the value itself; `default` where it is empty."""
-    if not isinstance(text, str):
-        return default if text is None else text
-    if not text.strip():
-        return default
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        try:
-            return ast.literal_eval(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            raise DataError(f"{text[:60]!r} is not valid JSON ({error})") from None
-
-
 def runnable(solutions: Any) -> list[str]:
     """Those solutions that are programs of Python 3 (many of these sets are of Python 2), as they are, without the code fences of some sets."""
     texts = [_unfenced(text) for text in (solutions if isinstance(solutions, list) else []) if isinstance(text, str)]
@@ -110,9 +98,11 @@ def _unfenced(text: str) -> str:
 
 def _text(lines: Any) -> str:
     """A text, or the lines of one."""
-    if isinstance(lines, list):
+    if isinstance(lines, list) and not any(isinstance(line, list) for line in lines):
         return "\n".join(map(_text, lines))
-    if lines is None or isinstance(lines, dict):
+    if isinstance(lines, int) and not isinstance(lines, bool):
+        return decimal_text(lines)
+    if not isinstance(lines, str | float | bool):
         raise DataError(f"an input or output must be text, not {str(lines)[:60]!r}")
     return str(lines)
 
@@ -127,16 +117,16 @@ def _arguments(given: Any) -> list[Any]:
 
 def _parsed(text: str) -> Any:
     """A value in JSON or as a Python literal. A text that is neither stands for itself."""
-    for parse in (json.loads, ast.literal_eval):
+    for parse in (loads, literal):
         try:
             return parse(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             pass
     return text
 
 
 def _tagged(value: Any) -> TaggedValue:
-    return values.encode(_with_number_keys(value))
+    return tagged(_with_number_keys(value))
 
 
 def _with_number_keys(value: Any) -> Any:

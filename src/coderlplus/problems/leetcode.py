@@ -4,23 +4,23 @@ Its checks are asserts that compare a call with a literal, so each becomes a cal
 lists and trees, which its checks build by `list_node([...])` and `tree_node([...])`, are written as `{"$list_node": [...]}` and `{"$tree_node":
 [...]}`. A check with anything else in it stays what it is, one check test.
 
-The order of the result does not count (`unordered`) where the statement says that it is returned in any order. What the prompt brings along
-(imports, the node classes) is set-up code; its star imports shadow `pow` and `abs`, so the builtin ones are put back.
+The order of the result does not count where the statement says so of the answer (`wording.order`). What the prompt brings along (imports, the node
+classes) is set-up code; its star imports shadow `pow` and `abs`, so the builtin ones are put back.
 """
 
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from coderlplus.errors import DataError
+from coderlplus.problems.parsing import tagged, text_of, with_short_numbers
+from coderlplus.problems.wording import order
 from coderlplus.records import CallTest, CheckTest, Problem, TaggedValue, Test
-from coderlplus.sandbox import values
 
 RESTORED = "from builtins import abs, pow"
 """Undoes what star imports of `math` and `operator` shadow."""
-_ANY_ORDER = re.compile(r"\breturn(ed)?\b[^.\n]*\bin any order\b", re.IGNORECASE)
 _NODES = {"list_node": "$list_node", "tree_node": "$tree_node"}
 _SAME = ("is_same_list", "is_same_tree")
 
@@ -28,29 +28,28 @@ _SAME = ("is_same_list", "is_same_tree")
 def problem(row: Mapping[str, Any]) -> Problem:
     """The problem of one row of either version."""
     meta = row.get("meta") or {}
-    statement = (row.get("problem_description") or meta.get("question_title") or row["query"]).strip()
-    starter_code = row.get("starter_code") or meta.get("lang_code") or ""
-    found = tests(row["test"])
+    if not isinstance(meta, Mapping):
+        raise DataError(f"field 'meta' must be an object, not {str(meta)[:60]!r}")
+    statement = text_of(row, "problem_description", "") or text_of(meta, "question_title", "") or text_of(row, "query")
+    statement = statement.strip()
+    starter_code = text_of(row, "starter_code", "") or text_of(meta, "lang_code", "")
+    found = tests(text_of(row, "test"))
     return Problem(
         problem_id=f"leetcode/{row['task_id']}",
         source="leetcode_dataset",
         statement=statement,
         starter_code=starter_code.rstrip(),
-        entry_point=row["entry_point"],
+        entry_point=text_of(row, "entry_point"),
         tests=found,
-        reference=row["completion"],
-        setup_code=f"{row['prompt'].rstrip()}\n{RESTORED}",
+        reference=text_of(row, "completion"),
+        setup_code=f"{text_of(row, 'prompt').rstrip()}\n{RESTORED}",
         checker=order(statement, starter_code) if isinstance(found[0], CallTest) else None,
     )
 
 
-def order(statement: str, starter_code: str) -> str | None:
-    """The comparator for results that are lists: `unordered` where the statement says that they come in any order."""
-    return "unordered" if _ANY_ORDER.search(statement) and re.search(r"->\s*List\[", starter_code) else None
-
-
 def tests(check: str) -> tuple[Test, ...]:
     """A call test for each assert of `check`, or all of it as one check test. A call of `check` behind it, as rLLM writes it, is left out."""
+    check = with_short_numbers(check)
     if called(check) is not None:
         check = "\n".join(check.split("\n")[: ast.parse(check).body[-1].lineno - 1]).rstrip() + "\n"
     try:
@@ -103,4 +102,4 @@ def _tagged(node: ast.expr) -> TaggedValue:
             return [_tagged(item) for item in items]
         case ast.Tuple(elts=items):
             return {"$tuple": [_tagged(item) for item in items]}
-    return values.encode(ast.literal_eval(node))
+    return tagged(ast.literal_eval(node))

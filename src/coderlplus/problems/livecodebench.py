@@ -5,7 +5,7 @@ of the pickle, nothing is ever executed), and the name of the function in `metad
 with LiveCodeBench's verdict (`lcb_passed`), and `human` submissions, `accepted` and `faulty`.
 
 A test of type `stdin` is a stdio test; one of type `functional` has one argument a line, in JSON, and is a call test of the method of `Solution`.
-The case of letters does not count where the statement says so.
+Printed lines are compared as LiveCodeBench's scorer does (`decimal_lines`), but where the statement says that the case of letters does not count.
 """
 
 from __future__ import annotations
@@ -20,17 +20,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from coderlplus.errors import DataError
-from coderlplus.problems.leetcode import order
+from coderlplus.problems.parsing import in_json, loads, tagged, text_of
+from coderlplus.problems.prefixes import LIVECODEBENCH
+from coderlplus.problems.wording import any_case, order
 from coderlplus.records import CallTest, Problem, StdioTest, Test
-from coderlplus.sandbox import values
 
-_MODULES = (
-    "string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics", "itertools", "functools", "operator", "io",
-    "json", "typing",
-)  # fmt: skip
-SETUP_CODE = "\n".join([*(f"from {name} import *" for name in _MODULES), "from builtins import *", f"import sys, {', '.join(_MODULES)}"])
-"""What LeetCode has imported before a program runs: the names that LiveCodeBench's scorer and verl's put before it."""
-_ANY_CASE = re.compile(r"\b(print|output|write)\b[^.\n]*\bin any case\b|\bin any case \(upper", re.IGNORECASE)
+MAX_TESTS_BYTES = 2**30
+"""Size of the packed tests of a problem."""
 _METHOD = re.compile(r"^\s+def\s+(\w+)\s*\(\s*self\b", re.MULTILINE)
 
 
@@ -38,7 +34,7 @@ def problem(row: Mapping[str, Any]) -> Problem:
     """The problem of one row of either form."""
     given = [test for name in ("public_tests", "public_test_cases", "private_test_cases") for test in _tests(row.get(name))]
     tests = tuple(_test(test) for test in given)
-    statement, starter_code = row["question_content"].strip(), row["starter_code"]
+    statement, starter_code = text_of(row, "question_content").strip(), text_of(row, "starter_code", "")
     is_call = any(test.kind == "call" for test in tests)
     return Problem(
         problem_id=f"livecodebench/{row['question_id']}",
@@ -47,24 +43,19 @@ def problem(row: Mapping[str, Any]) -> Problem:
         starter_code=starter_code.rstrip(),
         entry_point=f"Solution().{_method(row)}" if is_call else None,
         tests=tests,
-        setup_code=SETUP_CODE if is_call else "",
-        checker=order(statement, starter_code) if is_call else any_case(statement),
+        setup_code=LIVECODEBENCH,
+        checker=order(statement, starter_code) if is_call else any_case(statement) or "decimal_lines",
     )
-
-
-def any_case(statement: str) -> str | None:
-    """The comparator for printed words: `case_insensitive` where the statement says that upper and lower case are the same."""
-    return "case_insensitive" if _ANY_CASE.search(statement) else None
 
 
 def programs(row: Mapping[str, Any]) -> Iterator[tuple[str, str, bool | None]]:
     """The recorded programs of one row: (name, program, whether it is right)."""
     for solution in row.get("model_solutions") or ():
-        yield solution["model"], solution["code"], solution.get("lcb_passed")
+        yield text_of(solution, "model"), text_of(solution, "code"), solution.get("lcb_passed")
     for submission in row.get("human") or ():
         for name, is_right in (("accepted", True), ("faulty", False)):
             if submission.get(name):
-                yield f"human/{submission['submission_id']}/{name}", submission[name], is_right
+                yield f"human/{submission['submission_id']}/{name}", text_of(submission, name), is_right
 
 
 def _tests(text: Any) -> list[Any]:
@@ -73,9 +64,9 @@ def _tests(text: Any) -> list[Any]:
         return []
     if isinstance(text, str):
         try:
-            text = json.loads(text)
+            text = loads(text)
         except json.JSONDecodeError:
-            text = json.loads(_StringOnly(io.BytesIO(zlib.decompress(base64.b64decode(text)))).load())
+            text = loads(_unpacked(text))
     if not isinstance(text, list):
         raise DataError(f"expected a list of tests, not {type(text).__name__}")
     return text
@@ -86,19 +77,34 @@ class _StringOnly(pickle.Unpickler):
         raise DataError(f"the pickled tests name {module_name}.{global_name}; only text is read")
 
 
-def _test(test: Mapping[str, Any]) -> Test:
+def _unpacked(text: str) -> str:
+    inflater = zlib.decompressobj()
+    data = inflater.decompress(base64.b64decode(text), MAX_TESTS_BYTES)
+    if inflater.unconsumed_tail:
+        raise DataError(f"the packed tests have more than {MAX_TESTS_BYTES >> 20} MB")
+    found = _StringOnly(io.BytesIO(data)).load()
+    if not isinstance(found, str):
+        raise DataError(f"the packed tests must be text, not {type(found).__name__}")
+    return found
+
+
+def _test(test: Any) -> Test:
+    if not isinstance(test, Mapping):
+        raise DataError(f"a test must be an object, not {str(test)[:60]!r}")
     kind = test["testtype"]
     if kind == "stdin":
-        return StdioTest(test["input"], test["output"])
+        return StdioTest(text_of(test, "input"), text_of(test, "output"))
     if kind == "functional":
-        arguments = [json.loads(line) for line in test["input"].split("\n") if line.strip()]
-        return CallTest(tuple(map(values.encode, arguments)), values.encode(json.loads(test["output"])))
+        arguments = [loads(line) for line in text_of(test, "input").split("\n") if line.strip()]
+        return CallTest(tuple(map(tagged, arguments)), tagged(loads(text_of(test, "output"))))
     raise DataError(f"unknown test type {kind!r}; LiveCodeBench has 'stdin' and 'functional'")
 
 
 def _method(row: Mapping[str, Any]) -> str:
-    name = json.loads(row["metadata"]).get("func_name") if row.get("metadata") else None
-    return str(name or method_of(row["starter_code"]))
+    about = in_json(row.get("metadata"), {})
+    if not isinstance(about, Mapping):
+        raise DataError(f"field 'metadata' must be an object, not {str(about)[:60]!r}")
+    return text_of(about, "func_name", "") or method_of(text_of(row, "starter_code", ""))
 
 
 def method_of(code: str) -> str:

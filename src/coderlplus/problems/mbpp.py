@@ -13,25 +13,36 @@ import ast
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coderlplus.errors import DataError
+from coderlplus.errors import DataError, NoTestsError
+from coderlplus.problems.parsing import in_json, text_of, with_short_numbers
 from coderlplus.programs import parse
 from coderlplus.records import CheckTest, Problem
 
 
 def problem(row: Mapping[str, Any]) -> Problem:
     """The problem of one row of either file."""
-    tests = row["test_list"]
-    set_up = row.get("test_setup_code") or ""
-    code = row["code"].replace("\r\n", "\n")
+    tests = [with_short_numbers(test.strip()) for test in _texts(row, "test_list")]
+    if not tests:
+        raise NoTestsError(f"problem 'MBPP/{row['task_id']}' has no tests: any program would pass; remove it or give it tests")
+    set_up = text_of(row, "test_setup_code", "").replace("\r\n", "\n")
+    code = text_of(row, "code").replace("\r\n", "\n")
     return Problem(
         problem_id=f"MBPP/{row['task_id']}",
         source="mbpp",
-        statement=f"{(row.get('prompt') or row.get('text') or '').strip()}\nYour code should pass this test:\n{tests[0]}",
+        statement=f"{(text_of(row, 'prompt', '') or text_of(row, 'text', '')).strip()}\nYour code should pass this test:\n{tests[0]}",
         entry_point=entry_point(code, tests[0]),
-        tests=tuple(CheckTest("\n".join(part for part in (set_up.replace("\r\n", "\n"), test.strip()) if part)) for test in tests),
+        tests=tuple(CheckTest("\n".join(part for part in (set_up, test) if part)) for test in tests),
         reference=code,
-        setup_code="\n".join(row.get("test_imports") or ()),
+        setup_code="\n".join(_texts(row, "test_imports")),
     )
+
+
+def _texts(row: Mapping[str, Any], name: str) -> list[str]:
+    """A list of texts, or one written as text. Raises `DataError` for anything else."""
+    given = in_json(row.get(name), [])
+    if not isinstance(given, list | tuple) or not all(isinstance(text, str) for text in given):
+        raise DataError(f"field {name!r} must be a list of texts, not {str(given)[:60]!r}")
+    return list(given)
 
 
 def entry_point(reference: str, test: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coderlplus.problems import humaneval, livecodebench
+from coderlplus.problems.parsing import text_of
 from coderlplus.records import Problem, Rollout
 
 
@@ -30,7 +31,7 @@ def recorded(row: Mapping[str, Any], file: str) -> list[RecordedProgram]:
         found = [(f"{file}/{row['question_id']}/{name}", program, is_right) for name, program, is_right in livecodebench.programs(row)]
     else:
         problem = humaneval.problem(row)
-        found = [(f"{file}/{problem.problem_id}", row["solution"], row.get("is_solved"))]
+        found = [(f"{file}/{problem.problem_id}", text_of(row, "solution"), row.get("is_solved"))]
     return [
         RecordedProgram(problem, Rollout(rollout_id=rollout_id, problem_id=problem.problem_id, program=program), is_solved)
         for rollout_id, program, is_solved in found

@@ -8,19 +8,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from coderlplus.problems.apps import solutions
-from coderlplus.problems.inputs_outputs import Texts, digest_id, in_json
+from coderlplus.problems.inputs_outputs import Texts, digest_id
 from coderlplus.problems.inputs_outputs import problem as with_tests
+from coderlplus.problems.parsing import in_json, text_of
+from coderlplus.problems.prefixes import APPS
 from coderlplus.records import Problem
 
 
 def problem(row: Mapping[str, Any]) -> Problem:
     """The problem of one row."""
-    starter_code = row.get("starter_code") or ""
+    starter_code = text_of(row, "starter_code", "")
     texts = Texts(
-        problem_id=digest_id("taco", row["question"], starter_code),
+        problem_id=digest_id("taco", text_of(row, "question"), starter_code),
         source="taco",
-        statement=row["question"],
+        statement=text_of(row, "question"),
         starter_code=starter_code,
         solutions=solutions(row),
+        prefix=APPS,
     )
     return with_tests(texts, in_json(row["input_output"], {}))

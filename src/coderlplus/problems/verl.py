@@ -22,9 +22,11 @@ from typing import Any
 
 from coderlplus.errors import DataError
 from coderlplus.problems import deepcoder, leetcode
-from coderlplus.problems.inputs_outputs import Texts, digest_id, in_json
+from coderlplus.problems.inputs_outputs import Texts, digest_id
 from coderlplus.problems.inputs_outputs import problem as with_tests
-from coderlplus.problems.livecodebench import SETUP_CODE
+from coderlplus.problems.parsing import in_json
+from coderlplus.problems.prefixes import PRIME
+from coderlplus.problems.wording import order
 from coderlplus.programs import parse
 from coderlplus.records import CallTest, CheckTest, Problem
 
@@ -39,7 +41,7 @@ def problem(row: Mapping[str, Any]) -> Problem | None:
     if row.get("record"):
         return Problem.from_json(json.loads(row["record"]))
     statement, source = statement_of(row["prompt"]), str(row.get("data_source") or "verl")
-    texts = Texts(problem_id=digest_id(source, statement), source=source, statement=statement)
+    texts = Texts(problem_id=digest_id(source, statement), source=source, statement=statement, prefix=PRIME)
     truth = in_json(row["reward_model"]["ground_truth"], {})
     if isinstance(truth, list) and all(isinstance(test, dict) for test in truth):
         return deepcoder.with_any_tests(texts, truth)
@@ -75,7 +77,7 @@ def _of_asserts(texts: Texts, asserts: Sequence[str]) -> Problem:
         statement=texts.statement,
         entry_point=_called(asserts[0]) if asserts else "f",
         tests=tuple(CheckTest(code) for code in asserts),
-        setup_code=SETUP_CODE,
+        setup_code=PRIME,
     )
 
 
@@ -97,5 +99,5 @@ def _of_leetcode(texts: Texts, truth: Mapping[str, Any]) -> Problem:
         entry_point=truth["entry_point"],
         tests=tests,
         setup_code=f"{(truth.get('import_prefix') or '').rstrip()}\n{leetcode.RESTORED}".strip(),
-        checker=leetcode.order(texts.statement, texts.statement) if isinstance(tests[0], CallTest) else None,
+        checker=order(texts.statement, texts.statement) if isinstance(tests[0], CallTest) else None,
     )
