@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ TEST_ROW = {
 }
 
 
-def asked(name: str, row: dict[str, object]) -> Question:
+def asked(name: str, row: Mapping[str, Any]) -> Question:
     question = BENCHMARKS[name].read(row)
     assert question is not None
     return question
@@ -44,7 +45,7 @@ def asked(name: str, row: dict[str, object]) -> Question:
 
 QUESTION = asked("cruxeval-o", ROW)
 COUNTED = ROW | {"output": "{'a': 2}"}
-PREDICTIONS = {"cruxeval-o": ROW, "lcb-execution": LCB_ROW, "lcb-testoutput": TEST_ROW}
+PREDICTIONS: dict[str, Mapping[str, Any]] = {"cruxeval-o": ROW, "lcb-execution": LCB_ROW, "lcb-testoutput": TEST_ROW}
 RUNS = {
     "f([1, 2])",
     "globals()['f']([1, 2])", "eval('f')([1, 2])", "(lambda: f)()([1, 2])", "[g for g in [f]][0]([1, 2])",
@@ -184,7 +185,9 @@ def test_only_printed_forms_of_containers_are_literals() -> None:
     assert [text for text in ("True + 1j", "-True", "~1", "1 + 1", "'a' 'b'%", "x", "math.pi", "os.deque([1])") if literal(text)] == []
 
 
-@pytest.mark.parametrize("text", ["[" * 5000, "-" * 50_000 + "1", "(" * 150 + ")" * 150, "1" * 5000, "'\ud800'", "\0", "[" * 150 + "1" + "]" * 150])
+@pytest.mark.parametrize(
+    "text", ["[" * 5000, "-" * 50_000 + "1", "(" * 150 + ")" * 150, "1" * 5000, "'\ud800'", "\0", "[" * 150 + "1" + "]" * 150, "1j" + "+1j" * 20_000]
+)
 def test_no_text_ends_the_reading_of_an_answer(text: str) -> None:
     for name, row in {**PREDICTIONS, "cruxeval-i": ROW}.items():
         question = asked(name, row)

@@ -107,7 +107,8 @@ def _is_number(node: ast.expr) -> bool:
         case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=ast.Call() as call):
             return _is_float_call(call)
         case ast.BinOp(left=left, op=ast.Add() | ast.Sub(), right=ast.Constant(value=complex())):
-            return _is_number(left) or (isinstance(left, ast.Constant) and type(left.value) in (int, float))
+            real = left.operand if isinstance(left, ast.UnaryOp) and isinstance(left.op, ast.USub | ast.UAdd) else left
+            return isinstance(real, ast.Constant) and type(real.value) in (int, float)
     return False
 
 
@@ -159,15 +160,15 @@ def _is_input(node: ast.expr, known: Collection[str], depth: int) -> bool:
     """Whether a node is a value that needs no search: see the head of this file. `known` are the values that the program defines."""
     if depth > _MAX_DEPTH:
         return False
-    if _is_literal(node, depth):
-        return True
 
     def all_are(*nodes: ast.expr | None) -> bool:
         return all(one is None or _is_input(one, known, depth + 1) for one in nodes)
 
     match node:
+        case ast.Constant(value=value):
+            return value is not ...
         case ast.Name(id=name):
-            return name in known
+            return name in known or name in ("inf", "nan")
         case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items):
             return all_are(*items)
         case ast.Dict(keys=keys, values=values):
@@ -182,6 +183,8 @@ def _is_input(node: ast.expr, known: Collection[str], depth: int) -> bool:
             return all(keyword.arg is not None for keyword in keywords) and all_are(*arguments, *(keyword.value for keyword in keywords))
         case ast.Call(func=ast.Attribute(value=ast.Constant(value=str() | bytes()), attr=name), args=arguments, keywords=[]):
             return not name.startswith("_") and all_are(*arguments)
+        case ast.Call(func=function) if _container(function) in CONTAINERS:
+            return _is_printed(node, depth + 1)
         case ast.Lambda(args=arguments, body=body):
             taken = [*arguments.posonlyargs, *arguments.args]
             is_plain = not (arguments.defaults or arguments.kwonlyargs or arguments.vararg or arguments.kwarg)

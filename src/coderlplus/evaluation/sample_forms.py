@@ -1,0 +1,170 @@
+"""The forms of samples files, told apart by what is in the file, gzipped or not:
+
+- JSON lines or a list of objects with an id (`question_id`, `task_id`, `problem_id` or `id`) and a text: `completion` is what a model said (in
+  evalplus's and HumanEval's files it may go on where the prompt ends), `solution`, `program` or `answer` is the answer itself; a list of texts is
+  several samples. Rows with one id are its samples in order. evalplus's `samples.jsonl` and the files of recorded programs are of this form.
+- LiveCodeBench's output: a list of objects with `question_id` (and `test_id`) or `id`, and `code_list` or `pred_list` (answers) or, without them,
+  `output_list` (what the model said).
+- Lists without ids, one for each question: LiveCodeBench's custom output, in its order of the questions, and bigcode's `generations.json`, in the
+  order of the data set.
+- CRUXEval's generations: an object that maps ids to lists of answers; the files with its scores hold them as `raw_generations`.
+- A folder of evalplus: a folder for each problem (`HumanEval_0`), its samples as files (`0.py`, `1.py`).
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coderlplus.errors import DataError
+from coderlplus.evaluation.benchmarks.base import Question
+from coderlplus.problems.files import stream_rows
+
+_IDS = ("question_id", "task_id", "problem_id", "id")
+_ANSWERS = ("solution", "program", "answer")
+_LISTS = ("code_list", "pred_list", "output_list")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A text of a samples file for the question named `name`; `is_answer`: nothing needs to be taken from it. `place` is for messages."""
+
+    name: str
+    text: str
+    is_answer: bool
+    place: str
+
+
+def given_in(
+    path: Path, benchmarks: Mapping[str, Sequence[Question]], whole: Mapping[str, Sequence[str]], on_bad_row: Callable[[str], None] | None
+) -> Iterator[Given]:
+    """The texts of a file or folder, each with the name of its question. `whole` are the ids of all questions of each benchmark, in their order.
+
+    Raises `DataError` naming the place for a row that cannot be used, or tells it to `on_bad_row`; always for a file that cannot be read at all.
+    """
+    if path.is_dir():
+        yield from _in_folder(path)
+        return
+    data = _whole_json(path)
+    parts: Iterable[tuple[str, Any]]
+    if isinstance(data, dict):
+        generations = data.get("raw_generations", data)
+        if not isinstance(generations, dict) or not all(isinstance(texts, list) for texts in generations.values()):
+            yield from _of_row(data, f"{path}:1")  # a file of one line
+            return
+        parts = ((f"{path}: {name}", {"id": str(name), "answer": texts}) for name, texts in generations.items())
+    elif isinstance(data, list) and data and all(isinstance(item, list | str) for item in data):
+        yield from _in_order(path, data, benchmarks, whole)
+        return
+    elif isinstance(data, list):
+        parts = ((f"{path}: row {number}", row) for number, row in enumerate(data, 1))
+    else:
+        parts = ((row.place, row.data) for row in stream_rows(path, None if on_bad_row is None else lambda _, error: on_bad_row(str(error))))
+    empty = True
+    for place, row in parts:
+        empty = False
+        try:
+            texts = list(_of_row(row, place))
+        except DataError as error:
+            if on_bad_row is None:
+                raise
+            on_bad_row(str(error))
+            continue
+        yield from texts
+    if empty:
+        raise DataError(f"{path} holds no rows")
+
+
+def _whole_json(path: Path) -> Any:
+    """The file as one JSON value, or `None` where it is JSON lines (or broken: `stream_rows` will say where)."""
+    try:
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+        value = json.loads(data) if data.lstrip()[:1] in (b"[", b"{") else None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, EOFError, zlib.error, RecursionError):
+        return None
+    is_row = isinstance(value, dict) and any(name in value and isinstance(value[name], str | int) for name in _IDS)
+    return None if is_row or value == [] else value
+
+
+def _in_folder(path: Path) -> Iterator[Given]:
+    """evalplus's folders: one for each problem, a file for each sample, in the order of their numbers."""
+    files = sorted(
+        path.glob("*/*.py"), key=lambda file: (file.parent.name, [(part.isdigit(), part.zfill(9)) for part in re.split(r"(\d+)", file.stem)])
+    )
+    if not files:
+        raise DataError(f"{path} holds no samples: a folder needs one for each problem (HumanEval_0) with files like 0.py in it")
+    for file in files:
+        try:
+            yield Given(file.parent.name, file.read_text(encoding="utf-8", errors="replace"), True, str(file))
+        except OSError as error:
+            raise DataError(f"cannot read {file}: {error.strerror or error}") from error
+
+
+def _in_order(
+    path: Path, data: Sequence[Sequence[Any] | str], benchmarks: Mapping[str, Sequence[Question]], whole: Mapping[str, Sequence[str]]
+) -> Iterator[Given]:
+    """Lists without ids, for all questions of the data or for those that are asked."""
+    (name, questions), *others = benchmarks.items()
+    orders = [list(whole[name]), [question.question_id for question in questions]]
+    ids = next((one for one in orders if len(one) == len(data)), None)
+    if others or ids is None:
+        counts = ", ".join(f"{name} {len(asked)}" for name, asked in benchmarks.items())
+        raise DataError(
+            f"{path} holds {len(data)} lists without ids, which must be one for each question of one benchmark ({counts}); name one benchmark, or "
+            "write rows with ids"
+        )
+    if _is_sorted_by_livecodebench(questions):
+        ids = sorted(ids, key=livecodebench_order)
+    for number, (question_id, texts) in enumerate(zip(ids, data, strict=True), 1):
+        for text in texts if isinstance(texts, list) else [texts]:
+            yield Given(question_id, _text(text, f"{path}: list {number}"), True, f"{path}: list {number}")
+
+
+def _is_sorted_by_livecodebench(questions: Sequence[Question]) -> bool:
+    return all("question_id" in question.keys or "id" in question.keys for question in questions)
+
+
+def livecodebench_order(question_id: str) -> tuple[int, str, str]:
+    """LiveCodeBench's order of questions: by id as text, and by test; execution (`sample_12`) by the number in the id."""
+    if re.fullmatch(r"sample_\d+", question_id):
+        return int(question_id.rpartition("_")[2]), "", ""
+    first, _, test = question_id.partition("/")
+    return 0, first, test
+
+
+def _of_row(data: Any, place: str) -> Iterator[Given]:
+    if not isinstance(data, Mapping):
+        raise DataError(f"{place}: expected an object with an id and a text, not {type(data).__name__}")
+    key = next((name for name in _IDS if isinstance(data.get(name), str | int) and not isinstance(data[name], bool)), None)
+    if key is None:
+        raise DataError(f"{place}: no id; a sample needs one of {', '.join(_IDS)}")
+    name = str(data[key]) + (f"/{data['test_id']}" if "test_id" in data else "")
+    for field in _LISTS:
+        if data.get(field) is not None:
+            if not isinstance(data[field], list):
+                raise DataError(f"{place}: {field!r} must be a list, not {type(data[field]).__name__}")
+            is_answer = "test_id" not in data and field != "output_list"  # of these predictions the tool takes assertions
+            yield from (Given(name, _text(text, place), is_answer, place) for text in data[field])
+            return
+    for field in (*_ANSWERS, "completion"):
+        if data.get(field) is not None:
+            texts = data[field] if isinstance(data[field], list) else [data[field]]
+            yield from (Given(name, _text(text, place), field != "completion", place) for text in texts)
+            return
+    raise DataError(f"{place}: no text; a sample needs 'completion' (what the model said) or one of {', '.join(_ANSWERS)} (the answer alone)")
+
+
+def _text(text: Any, place: str) -> str:
+    if not isinstance(text, str):
+        raise DataError(f"{place}: a sample must be text, not {type(text).__name__}")
+    return text
