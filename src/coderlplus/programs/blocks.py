@@ -15,22 +15,22 @@ from dataclasses import dataclass
 ANSWER, PYTHON, PLAIN, OTHER = 3, 2, 1, 0
 """What the marks of a block say of it: it is Python, nothing, another language; `ANSWER` is added within answer tags."""
 
-_ANSWER_TAGS = "answer|final_answer|solution"
+_ANSWER_TAGS = ("answer", "final_answer", "solution")
 _MARK = re.compile(
-    rf"`{{3,}}|^[ \t>]*+~{{3,}}|</?(?:{_ANSWER_TAGS}|code|python|program|response)>"
+    rf"`{{3,}}|^[ \t>]*+~{{3,}}|</?(?:{'|'.join(_ANSWER_TAGS)}|code|python|program|response)>"
     r"|^[ \t]*+\[(?:PYTHON|CODE|ANSWER|SOLUTION)\]|\[/(?:PYTHON|CODE|ANSWER|SOLUTION)\]",
     re.MULTILINE | re.IGNORECASE,
 )
 _LABEL = re.compile(r"[ \t]*\{?[ \t]*\.?(?P<label>[A-Za-z][\w+#.:/-]*)?(?P<rest>[^\n]*)")
 _PYTHON_LABEL = re.compile(r"py|.*\.py\b|sage\b", re.IGNORECASE)
 _PLAIN_LABEL = re.compile(r"(?:te?xt|plain|plaintext|code|source|markdown|md|program|solution|answer)?", re.IGNORECASE)
-_QUOTE_PREFIX = re.compile(r"[ \t]*>[ \t>]*")
 _QUOTE = re.compile(r"['\"#]")
 _LEXEME = re.compile(r"#[^\n]*|'(?:[^'\\\n]|\\.)*+'?|\"(?:[^\"\\\n]|\\.)*+\"?", re.DOTALL)
 _TRIPLE = {
     mark * 3: re.compile(rf"{mark * 3}(?:[^\\{mark}]|\\.|{mark}(?!{mark * 2}))*+{mark * 3}", re.DOTALL) for mark in "'\""
 }
-_FAILURES = 8
+_MAX_FAILURES = 8
+_MAX_BLOCKS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,46 +80,39 @@ def text_after_blocks(text: str) -> str:
 
 
 def blocks_in(text: str, parses: Callable[[str], bool], *, first_mark_closes: bool = False) -> list[Block]:
-    """The blocks of a text, in order. `parses` is asked where a mark may be part of the program, a few times at most."""
+    """The last 64 blocks of a text, in order. `parses` is asked where a mark may be part of the program, a few times."""
     marks = list(_marks(text))
-    ends = _tag_ends(marks)
-    blocks: list[Block] = []
+    tag_ends = _tag_ends(marks)
+    spans: list[tuple[_Mark, _Mark | None, bool]] = []
     failures = 0
     answer_until = -1
     index = int(first_mark_closes)
     while index < len(marks):
         mark = marks[index]
-        if not mark.is_fence:
-            if not mark.is_end:
-                end = ends[index]
-                stop = len(text) if end is None else marks[end].start
-                is_answer = re.fullmatch(_ANSWER_TAGS, mark.kind) is not None
-                if is_answer:
-                    answer_until = max(answer_until, stop)
-                body = text[mark.end : stop]
-                rank = ANSWER + PLAIN if is_answer else PYTHON if "\n" in body.strip() else OTHER
-                blocks.append(Block((_without_margin(body),), body, rank, end is not None))
-            index += 1
-            continue
-        nearest = stop_index = next((k for k in range(index + 1, len(marks)) if _ends(marks[k], mark)), None)
-        if nearest is not None and failures < _FAILURES:
-            outside = _first_outside_strings(text, marks, index)
-            if outside != nearest:
-                if outside is not None and parses(_readings(text, mark, marks[outside])[0]):
-                    stop_index = outside
+        end: int | None
+        if mark.is_fence:
+            end = _nearest(marks, index)
+            if end is not None and failures < _MAX_FAILURES:
+                outside = _first_outside_strings(text, marks, index)
+                if outside is not None and (outside == end or parses(_readings(text, mark, marks[outside])[0])):
+                    end = outside
                 else:
                     failures += 1
-        end_mark = None if stop_index is None else marks[stop_index]
-        rank = _rank(text, mark, end_mark)
-        if rank != OTHER and mark.start < answer_until:
-            rank += ANSWER
-        readings = _readings(text, mark, end_mark)
-        blocks.append(Block(readings, _raw(text, mark, end_mark), rank, end_mark is not None))
-        if stop_index is None:
-            index += 1
         else:
-            index = stop_index if marks[stop_index].is_opening else stop_index + 1
-    return blocks
+            end = None if mark.is_end else tag_ends[index]
+            if mark.kind in _ANSWER_TAGS and not mark.is_end:
+                answer_until = max(answer_until, len(text) if end is None else marks[end].start)
+        if not mark.is_end:
+            spans.append((mark, None if end is None else marks[end], mark.start < answer_until))
+        # the blocks within a tag are read too, and a mark that ends a block and has a label begins the next
+        index = index + 1 if not mark.is_fence or end is None else end + (not marks[end].is_opening)
+    return [_block(text, *span) for span in spans[-_MAX_BLOCKS:]]
+
+
+def _block(text: str, mark: _Mark, end: _Mark | None, is_answer: bool) -> Block:
+    readings = _readings(text, mark, end)
+    rank = _rank(text, mark, end, readings[0])
+    return Block(readings, _raw(text, mark, end), rank + ANSWER * (is_answer and rank != OTHER), end is not None)
 
 
 def _marks(text: str) -> Iterator[_Mark]:
@@ -156,6 +149,10 @@ def _tag_ends(marks: list[_Mark]) -> list[int | None]:
     return ends[::-1]
 
 
+def _nearest(marks: list[_Mark], index: int) -> int | None:
+    return next((k for k in range(index + 1, len(marks)) if _ends(marks[k], marks[index])), None)
+
+
 def _ends(mark: _Mark, opening: _Mark) -> bool:
     return mark.kind == opening.kind or mark.is_opening if mark.is_fence else mark.is_end
 
@@ -183,6 +180,8 @@ def _first_outside_strings(text: str, marks: list[_Mark], index: int) -> int | N
 
 def _raw(text: str, mark: _Mark, end: _Mark | None) -> str:
     stop = len(text) if end is None else end.start
+    if not mark.is_fence:
+        return text[mark.end : stop]
     if mark.line_end >= stop:
         return text[mark.code_start if _PYTHON_LABEL.match(mark.label) else mark.end : stop]
     if end is not None and not text[end.line_start : stop].strip(" \t>"):
@@ -191,24 +190,25 @@ def _raw(text: str, mark: _Mark, end: _Mark | None) -> str:
 
 
 def _readings(text: str, mark: _Mark, end: _Mark | None) -> tuple[str, ...]:
+    """Without its first line or, where that says more than a label, with it."""
     raw = _raw(text, mark, end)
-    quoted = _QUOTE_PREFIX.fullmatch(text, mark.line_start, mark.start) is not None or (
-        mark.kind == "~" and ">" in text[mark.start : mark.end]
-    )
+    if not mark.is_fence:
+        return (_without_margin(raw),)
     if mark.line_end >= (len(text) if end is None else end.start):
         return (raw.strip(),)
     info = text[mark.code_start if _PYTHON_LABEL.match(mark.label) else mark.end : mark.line_end].strip()
-    body = _unquoted(raw) if quoted else raw
+    is_quoted = ">" in text[mark.line_start : mark.start] + text[mark.start : mark.end]
+    body = _unquoted(raw) if is_quoted and not text[mark.line_start : mark.end].strip(" \t>`~") else raw
     return (_without_margin(body), _without_margin(f"{info}\n{body}")) if info else (_without_margin(body),)
 
 
-def _rank(text: str, mark: _Mark, end: _Mark | None) -> int:
-    if _PYTHON_LABEL.match(mark.label):
-        return PYTHON
+def _rank(text: str, mark: _Mark, end: _Mark | None, reading: str) -> int:
+    if not mark.is_fence and mark.kind in _ANSWER_TAGS:
+        return PLAIN
+    if not mark.is_fence or _PYTHON_LABEL.match(mark.label):
+        return PYTHON if mark.is_fence or "\n" in reading.strip() else OTHER
     is_inline = mark.line_end >= (len(text) if end is None else end.start)
-    if is_inline or (mark.is_opening and not _PLAIN_LABEL.fullmatch(mark.label)):
-        return OTHER
-    return PLAIN
+    return OTHER if is_inline or (mark.is_opening and not _PLAIN_LABEL.fullmatch(mark.label)) else PLAIN
 
 
 def _unquoted(text: str) -> str:

@@ -15,7 +15,6 @@ from coderlplus.programs.answer import answers_of
 from coderlplus.programs.names import defines, is_program, names_bound, names_read, stands_alone, without_run_on
 from coderlplus.programs.syntax import MAX_PROGRAM_CHARS, parse
 
-_MAX_BLOCKS = 64
 _MAX_PARSES = 96
 _MAX_PARSED_CHARS = 4 * MAX_PROGRAM_CHARS
 _MAX_CUTS = 8
@@ -104,7 +103,7 @@ class _Search:
         run = self._run(lead)
         closes = may_close and run is not None and lead.rstrip().endswith(run.text.rstrip())
         found = blocks.blocks_in(text, lambda part: self._tree(part) is not None, first_mark_closes=closes)
-        read = [self._best_reading(block) for block in reversed(found[-_MAX_BLOCKS:])]
+        read = [self._best_reading(block) for block in reversed(found)]
         candidates = [candidate for candidate in reversed(read) if candidate is not None]
         if run is not None and (run.does_the_job or closes or not found):
             candidates.insert(0, run)

@@ -1,9 +1,10 @@
 """Static facts about a program: its syntax tree, normal form and complexity.
 
 The parser of CPython is written in C and holds the interpreter lock while it works. It is bounded by
-`MAX_PROGRAM_CHARS` and by limits of its own (200 open brackets, 100 levels of indentation, 6,000 of grammar). Two things
+`MAX_PROGRAM_CHARS` and by limits of its own (200 open brackets, 100 levels of indentation, 6,000 of grammar). Three things
 would still take it quadratic time and are refused before it sees them: long runs of combining marks, which it sorts to
-normalise a name, and dotted names of very many parts, which it joins part by part.
+normalise a name, dotted names of very many parts, which it joins part by part, and format strings of very many fields,
+each of which Python 3.11 looks for in the whole string.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ MAX_PROGRAM_CHARS = 100_000
 _FILENAME = "<program>"
 _MAX_MARKS = 256
 _MAX_PARTS = 1_000
+_MAX_FIELDS = 2_000
 _FOREIGN_RUN = re.compile(rf"[^\x00-\x7f]{{{_MAX_MARKS + 1},}}")
 _DOTTED = re.compile(
     r"(?<![\w\x80-\U0010ffff])(?:[\w\x80-\U0010ffff]++(?:[ \t\f]|\\\n)*+\.(?:[ \t\f]|\\\n)*+)++"
 )
+_STRINGS = [rf"{q * 3}(?:[^\\{q}]|\\.|{q}(?!{q * 2}))*+{q * 3}|{q}(?:[^\\{q}\n]|\\.)*+{q}" for q in "'\""]
+_FORMAT_STRING = re.compile(rf"(?<!\w)(?:[fF][rR]?|[rR][fF])(?:{'|'.join(_STRINGS)})", re.DOTALL)
 _OWN_WARNINGS = rf"{re.escape(_FILENAME)}\Z"
 
 
@@ -95,6 +99,9 @@ def _refuse_what_is_quadratic(program: str) -> None:
     for chain in _DOTTED.finditer(program):
         if chain[0].count(".") > _MAX_PARTS:
             raise SyntaxError(f"a name of more than {_MAX_PARTS:,} parts")
+    for string in _FORMAT_STRING.finditer(program):
+        if string[0].count("{") > _MAX_FIELDS:
+            raise SyntaxError(f"a format string of more than {_MAX_FIELDS:,} fields")
     if not program.isascii() and any(_has_many_marks(run[0]) for run in _FOREIGN_RUN.finditer(program)):
         raise SyntaxError(f"more than {_MAX_MARKS} combining marks in a row")
 
