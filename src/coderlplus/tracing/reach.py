@@ -1,8 +1,9 @@
 """Whether a program mentions what could falsify its trace: a look at its syntax tree. Standard library only; runs inside the sandbox.
 
-A second line of defence. The audit hook (see `monitor`) sees whoever reaches for a frame or a code object; it does not see raw memory, and may not see
-what nobody has thought of yet. So a program that so much as mentions the means is not traced: as a module that it imports, as a name or an attribute,
-or as a text that is such a name, for `getattr` and `exec`. Ordinary programs mention none of it.
+A second line of defence. The audit hook (see `monitor`) sees whoever reaches for a frame or a code object; it does not
+see raw memory, and may not see what nobody has thought of yet. So a program that so much as mentions the means is not
+traced: as a module that it imports, as a name or an attribute, or as a text that is such a name, for `getattr` and
+`exec`. Ordinary programs mention none of it.
 """
 
 from __future__ import annotations
