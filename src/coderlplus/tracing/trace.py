@@ -97,7 +97,7 @@ def _run_all(sandbox: Sandbox, runs: list[tuple[_Run, int, str]]) -> None:
     for (run, seed, _), job, outcome in zip(runs, jobs, sandbox.run(jobs), strict=True):
         if outcome.ending == "fault":
             raise SandboxError(f"the sandbox failed while it traced a program ({outcome.detail}); `coderlplus doctor` tells what it needs")
-        run.add(_Report.of(outcome, job.payload["key"], seed), job.payload["mode"])
+        run.add(_Report.of(outcome, job.payload["key"], seed, job.payload["mode"]), job.payload["mode"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +119,22 @@ class _Report:
     cut: Any
 
     @classmethod
-    def of(cls, outcome: Outcome, key: str, seed: int) -> _Report:
+    def of(cls, outcome: Outcome, key: str, seed: int, mode: str) -> _Report:
         replies = [body for reply in outcome.replies if (body := _opened(reply, key)) is not None]
         reply = replies[0] if replies else {}
+        if mode == "plain":  # nothing kept the program from the key
+            reply = {name: reply[name] for name in ("ending", "value") if name in reply}
+        ending = reply.get("ending")
         return cls(
             seed=seed,
-            ending=_ending(outcome, reply.get("ending")),
+            ending=_ending(outcome, ending),
             output=outcome.stdout,
             value=reply.get("value"),
             variables=reply.get("variables", {}),
             missing=reply.get("missing", {}),
             fingerprint=reply.get("fingerprint", ""),
             suspect=reply.get("suspect", False),
-            thread=_text((reply.get("ending") or {}).get("thread")),
+            thread=_text(ending.get("thread")) if isinstance(ending, dict) else None,
             withheld=reply.get("withheld"),
             steps=reply.get("steps"),
             cut=reply.get("cut"),
@@ -139,13 +142,16 @@ class _Report:
 
 
 def _opened(reply: Any, key: str) -> dict[str, Any] | None:
-    """The body of a reply if it bears the seal of the recorder; then nobody else has written it, and it needs no further check."""
+    """The body of a reply if it bears the seal of the recorder; of a watched run nobody else has written it."""
     if not isinstance(reply, dict) or not isinstance(reply.get("body"), str) or not isinstance(reply.get("seal"), str):
         return None
     if not hmac.compare_digest(seal(key, reply["body"]).encode(), reply["seal"].encode("utf-8", "surrogatepass")):
         return None
-    body: dict[str, Any] = json.loads(reply["body"])
-    return body
+    try:
+        body = json.loads(reply["body"])
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
 
 
 class _Run:
