@@ -5,8 +5,9 @@ agree, so mining adds one traced execution; a second one only for programs whose
 play a part, and for those whose result the judge did not keep (passed, or too long to be asked for). Tasks of the kind `official` are about the
 first test of the problem instead, as in the published code.
 
-A program that ended by exception makes tasks of the kinds that ask about such runs, one that ended at a limit makes none. Everything that is left out
-is counted by reason, and the same rollouts, step and seed always give the same tasks.
+A program that ended by exception makes tasks of the kinds that ask about such runs, one that ended at a limit makes none. A program that mentions or
+reaches for what could falsify its trace makes none (`withheld`). Everything that is left out is counted by reason, and the same rollouts, step and
+seed always give the same tasks.
 """
 
 from __future__ import annotations
@@ -111,7 +112,8 @@ def mine(
             continue
         problem, rollout, verdict = candidate.judged.problem, candidate.judged.rollout, candidate.judged.verdict.verdict
         lineage = Lineage(problem_id=problem.problem_id, rollout_id=rollout.rollout_id, step=step, verdict=verdict)
-        task = make_task(trace, lineage, settings=settings, kind=candidate.kind, seed=seed, setup_code=problem.setup_code)
+        kind = _kind_for(trace, candidate, settings, seed)
+        task = make_task(trace, lineage, settings=settings, kind=kind, seed=seed, setup_code=problem.setup_code)
         if isinstance(task, str):
             rejects[task] += 1
         elif prompt_fits is not None and not prompt_fits(task.prompt):
@@ -159,6 +161,8 @@ def _candidate(judged: JudgedRollout, settings: AlignmentSettings, seed: int) ->
     if failure is not None and failure.verdict not in ("wrong_answer", "runtime_error"):
         return failure.verdict
     kinds = {kind: share for kind, share in settings.shares.items() if (NEEDS[kind].crashed if crashed else NEEDS[kind].finished)}
+    if not kinds and crashed and judged.program is not None and "hread" in judged.program:  # it may be a thread that crashed, not the run
+        kinds = dict(settings.shares)
     if not kinds:
         return "exception" if crashed else "no_exception"
     given = first_input(problem) if failure is None or (crashed and failure.input is None) else failure.input
@@ -177,6 +181,21 @@ def _candidate(judged: JudgedRollout, settings: AlignmentSettings, seed: int) ->
         program = judged.program.strip()
         seen, given = (seen, given) if first == given else (None, first)
     return _Candidate(judged, program, given, kind, seen)
+
+
+def _kind_for(trace: Trace, candidate: _Candidate, settings: AlignmentSettings, seed: int) -> Kind:
+    """The kind to ask: the candidate's, or if the run ended in the other way (an exception ended a thread, not the run) one that asks about such runs
+    and needs the same trace."""
+    finished, needs = trace.ending.kind in ("finished", "exit"), NEEDS[candidate.kind]
+    if needs.finished if finished else needs.crashed:
+        return candidate.kind
+    fitting = {
+        kind: share
+        for kind, share in settings.shares.items()
+        if (NEEDS[kind].finished if finished else NEEDS[kind].crashed)
+        and (NEEDS[kind].semantics, NEEDS[kind].max_steps) == (needs.semantics, needs.max_steps)
+    }
+    return _draw(fitting, f"{seed}/kind/{same_question(candidate.program, candidate.input)}") if fitting else candidate.kind
 
 
 def _draw(shares: Mapping[Kind, float], seed: str) -> Kind:

@@ -1,9 +1,9 @@
 """Whether chance can play a part in a program: a look at its syntax tree. Standard library only; runs inside the sandbox.
 
-All runs of a trace are compared in output, ending, result, in the order of all bindings, and in the variables that two of them took. Values that one
-run alone took are taken again by another, unless chance is *ruled out*: the program uses nothing but what is listed here as the same in every run.
-What is not on the lists counts as chance, be it `random`, `id`, `set`, a module that nobody has heard of, or `str`, which shows an address of what has
-no text of its own.
+All runs of a trace are compared in output, ending, result, in the order of all bindings, and in the variables that two
+of them took. Values that one run alone took are taken again by another, unless chance is *ruled out*: the program uses
+nothing but what is listed here as the same in every run. What is not on the lists counts as chance, be it `random`,
+`id`, `set`, a module that nobody has heard of, or `str`, which shows an address of what has no text of its own.
 """
 
 from __future__ import annotations
@@ -19,14 +19,11 @@ _BUILTINS = frozenset(
     | {"NotImplemented", "Ellipsis", "__name__"}
 )
 _MODULES = frozenset(
-    {"__future__", "abc", "array", "bisect", "cmath", "collections", "copy", "dataclasses", "decimal", "enum", "fractions", "functools", "heapq", "io"}
-    | {"itertools", "math", "numbers", "operator", "re", "statistics", "string", "sys", "typing"}
+    {"__future__", "abc", "array", "bisect", "cmath", "collections", "copy", "dataclasses", "decimal", "enum", "fractions"}
+    | {"functools", "heapq", "io", "itertools", "math", "numbers", "operator", "re", "statistics", "string", "sys", "typing"}
 )
 _ATTRIBUTES = frozenset(
-    name
-    for kind in (str, bytes, bytearray, list, dict, tuple, int, float, complex, range, slice)
-    for name in vars(kind)
-    if not name.startswith("_")
+    name for kind in (str, bytes, bytearray, list, dict, tuple, int, float, complex, range, slice) for name in vars(kind) if not name.startswith("_")
 ) - {"format", "format_map"} | frozenset(
     {"stdin", "stdout", "stderr", "buffer", "read", "readline", "readlines", "write", "flush", "setrecursionlimit", "maxsize", "exit", "argv"}
     | {"__init__", "__name__", "__main__", "appendleft", "popleft", "extendleft", "rotate", "maxlen", "most_common", "elements", "move_to_end"}

@@ -50,7 +50,7 @@ NODE_CLASSES += "class TreeNode:\n def __init__(self, val=0, left=None, right=No
 
 # Taken here, where the program cannot patch them
 _leave, _set_timer, _Namespace, _Method = os._exit, signal.setitimer, types.SimpleNamespace, types.MethodType
-_default_excepthook = sys.excepthook
+_default_excepthook, _show_death = sys.excepthook, threading.__excepthook__
 _process_time, _getrusage = time.process_time, resource.getrusage
 _name_of = type.__dict__["__name__"].__get__
 _traceback_of, _set_traceback = BaseException.__dict__["__traceback__"].__get__, BaseException.__dict__["__traceback__"].__set__
@@ -139,7 +139,7 @@ def run(payload: JSON, host: Any) -> None:
         _cut_traceback(error)
         show = sys.excepthook
         if show is not _default_excepthook:
-            clean_ups.insert(0, lambda: show(type(failure), failure, _traceback_of(failure)))
+            clean_ups.insert(0, lambda: show(type(failure), failure, _traceback_of(failure)))  # type: ignore[arg-type]
     for clean_up in clean_ups:
         try:
             clean_up()
@@ -159,13 +159,12 @@ _wait_for_threads, _run_exit_functions = threading._shutdown, atexit._run_exitfu
 def _note_deaths() -> list[str]:
     """The classes of the exceptions that end threads, in order, as they come."""
     died: list[str] = []
-    show = threading.excepthook
 
     def note(args: Any) -> None:
         kind = args[0]
         if issubclass(type(kind), type) and not issubclass(kind, SystemExit):
             died.append(str.__str__(_name_of(kind)))
-        show(args)
+        _show_death(args)
 
     threading.excepthook = substitutes.opaque(note)
     return died
@@ -277,7 +276,8 @@ def _report_of_variables(payload: JSON, program: instrumented.Instrumented, name
 
 def _official(namespace: JSON, encode: Callable[..., Any]) -> JSON:
     """What the published code sees when the last line has run, in its order."""
-    seen = {name: encode(value) for name, value in recorder.plain(namespace).items() if id(type(value)) in _OFFICIAL_TYPES and not name.startswith("_")}
+    names = recorder.plain(namespace).items()
+    seen = {name: encode(value) for name, value in names if id(type(value)) in _OFFICIAL_TYPES and not name.startswith("_")}
     return {instrumented.MODULE: seen} if seen else {}
 
 
@@ -435,11 +435,12 @@ def _plain_kind(value: object) -> type | None:
 
 _Encoder: type = encoding._Encoder
 _Recorder, _Steps = recorder.Recorder, steps.StepRecorder
+_WHO_CALLS: list[Callable[..., Any]] = [_Recorder.close, _Recorder.start, _Recorder.end, _Recorder.number, _Recorder.owner]
+_WHO_CALLS += [_Steps.enter, _Steps.leave, _Steps.step, _Steps.loop, _Steps.turn, substitutes._getframe_for]
 _EXEMPT = monitor.exempt(
     {
-        "sys._getframe": [_Recorder.close, _Recorder.start, _Recorder.end, _Recorder.number, _Recorder.owner, substitutes._getframe_for]
-        + [_Steps.enter, _Steps.leave, _Steps.step, _Steps.loop, _Steps.turn],
-        **dict.fromkeys(("sys._current_frames", "gc.get_objects", "gi_frame", "cr_frame", "ag_frame"), [recorder._open_frames]),
+        "sys._getframe": _WHO_CALLS,
+        **{event: [recorder._open_frames] for event in ("sys._current_frames", "gc.get_objects", "gi_frame", "cr_frame", "ag_frame")},
         "code.__new__": [substitutes._stand_in, substitutes._coroutine_for, substitutes.load_code],
     }
 )

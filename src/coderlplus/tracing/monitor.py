@@ -17,7 +17,6 @@ That is why a program that mentions such things is not traced at all (see `reach
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import sys
@@ -106,7 +105,7 @@ def _package_classes() -> list[type]:
 
 def exempt(functions: Mapping[str, Iterable[Callable[..., Any]]]) -> dict[str, frozenset[int]]:
     """Event or attribute → identities of the code objects of the functions that may cause or read it. Theirs inside are meant as well."""
-    return {event: frozenset(id(code) for function in group for code in _codes(function.__code__)) for event, group in functions.items()}  # type: ignore[attr-defined]
+    return {event: frozenset(id(code) for function in group for code in _codes(function.__code__)) for event, group in functions.items()}
 
 
 def _codes(code: types.CodeType) -> list[types.CodeType]:

@@ -1,8 +1,9 @@
 """Whether a program mentions what could falsify its trace: a look at its syntax tree. Standard library only; runs inside the sandbox.
 
-A second line of defence. The audit hook (see `monitor`) sees whoever reaches for a frame or a code object; it does not see raw memory, and may not see
-what nobody has thought of yet. So a program that so much as mentions the means is not traced: as a module that it imports, as a name or an attribute,
-or as a text that is such a name, for `getattr` and `exec`. Ordinary programs mention none of it.
+A second line of defence. The audit hook (see `monitor`) sees whoever reaches for a frame or a code object; it does not
+see raw memory, and may not see what nobody has thought of yet. So a program that so much as mentions the means is not
+traced: as a module that it imports, as a name or an attribute, or as a text that is such a name, for `getattr` and
+`exec`. Ordinary programs mention none of it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ _MODULES = frozenset(
     {"gc", "ctypes", "_ctypes", "_xxsubinterpreters", "_interpreters", "_xxinterpchannels", "_interpchannels", "interpreters", "linecache"}
     | {"marshal", "bdb", "pdb", "trace", "tracemalloc", "faulthandler", "mmap", "_imp", "imp", "importlib", "pkgutil", "runpy", "zipimport"}
     | {"_frozen_importlib", "_frozen_importlib_external", "_testcapi", "_testinternalcapi", "_posixsubprocess", "code", "cffi"}
-    | {"codeop", "dis", "opcode", "pyclbr", "modulefinder", "concurrent.interpreters"}
+    | {"codeop", "dis", "opcode", "pyclbr", "modulefinder"}
 )
 _NAMES = frozenset(
     {"_getframe", "_current_frames", "_current_exceptions", "settrace", "setprofile", "settrace_all_threads", "setprofile_all_threads"}
@@ -56,9 +57,7 @@ def _mentioned(node: ast.AST) -> str | None:
         names = [value.value for value in node.args[:1] if isinstance(value, ast.Constant) and type(value.value) is str]
         return next((name for name in names if function in ("__import__", "import_module") and name.split(".")[0] in _MODULES), None)
     if isinstance(node, ast.alias):
-        root = node.name.split(".")[0]
-        return root if root in _MODULES else node.name if node.name in FORBIDDEN else None
+        return next((part for part in node.name.split(".") if part in _MODULES or part in FORBIDDEN), None)
     if isinstance(node, ast.ImportFrom):
-        root = (node.module or "").split(".")[0]
-        return root if root in _MODULES else None
+        return next((part for part in (node.module or "").split(".") if part in _MODULES), None)
     return None

@@ -12,7 +12,10 @@ from coderlplus.tracing.targets import Targets
 
 
 class Rewriter:
-    """What all semantics share: which statements bind which names in which scope. `bound`, `noted`, `walrus` and `activation` say what is noted of it."""
+    """What all semantics share: which statements bind which names in which scope.
+
+    `bound`, `noted`, `walrus` and `activation` say what is noted of it.
+    """
 
     in_order = True
     """Whether each name is noted as soon as it is bound, also where the rest of its statement fails."""
@@ -101,7 +104,8 @@ class Rewriter:
         noted = self.bound(assigned([node.target]), scope, node)
         if scope.kind == "function" or not noted or not self.in_order:
             return [node, *noted]
-        assert isinstance(node.target, ast.Name) and node.value is not None
+        assert isinstance(node.target, ast.Name)
+        assert node.value is not None
         assignment = ast.Assign([ast.Name(node.target.id, ast.Store(), **place_of(node.target))], node.value, **place_of(node))
         node.value = None
         return [assignment, *noted, node]

@@ -1,10 +1,11 @@
 """What of the standard library needs frames or code objects for itself, so that it works without. Standard library only; runs inside the sandbox.
 
-`collections.namedtuple`, `enum`, `typing`, `dataclasses` and `logging` ask who called them; `traceback` prints where an exception passed;
-`inspect.signature` and `doctest` read a function's code. To let them have the real things is no way: a program can patch a name that they use by a
-callable of C, which runs in their frame and keeps what they get. So `install` puts *sketches* in the place of frames, plain data of file, name and
-line, and *stand-ins* in the place of the program's functions, with their signature and no code. A profiler measures nothing, and imports read compiled
-code from the files of the standard library themselves.
+`collections.namedtuple`, `enum`, `typing`, `dataclasses` and `logging` ask who called them; `traceback` prints where an
+exception passed; `inspect.signature` and `doctest` read a function's code. They cannot have the real things: a program
+could patch a name that they use by a callable of C, which runs in their frame and keeps what they get. So `install` puts
+*sketches* in the place of frames, plain data of file, name and line, and *stand-ins* in the place of the program's
+functions, with their signature and no code. A profiler measures nothing, and imports read compiled code from the files
+of the standard library themselves.
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ from coderlplus.tracing.instrumented import FILENAME
 
 _getframe = sys._getframe
 _Function, _Method, _Namespace, _Traceback, _Code = types.FunctionType, types.MethodType, types.SimpleNamespace, types.TracebackType, types.CodeType
-_islice, _loads, _fix_filename, _FileIO = itertools.islice, marshal.loads, _imp._fix_co_filename, _io.FileIO
+_islice, _loads, _fix_filename, _FileIO = itertools.islice, marshal.loads, _imp._fix_co_filename, _io.FileIO  # type: ignore[attr-defined]
 _Frame, _Partial, _Path = types.FrameType, functools.partial, sys.path[:]
-_default_int_handler, _uncached = signal.default_int_handler, functools._lru_cache_wrapper
+_default_int_handler = signal.default_int_handler
+_uncached: Any = functools._lru_cache_wrapper
 _MAX_SKETCHED = 50
 _PYC_HEADER = 16
 """Bytes before the code in a compiled file."""
@@ -44,7 +46,7 @@ _PYC_HEADER = 16
 
 def opaque(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function behind a callable of C code: from outside it is a cache of no size, and does not tell of what."""
-    wrapped: Callable[..., Any] = _uncached(function, 0, False, bool)  # type: ignore[call-overload]
+    wrapped: Callable[..., Any] = _uncached(function, 0, False, bool)
     return wrapped
 
 
@@ -54,7 +56,7 @@ def install(breach: Callable[[str], None], program: str) -> None:
     _close_side_ways()
     sys._getframe = opaque(_getframe_for(breach))
     sys.settrace = opaque(lambda function: breach("sys.settrace") if function is not None else None)
-    types.coroutine = opaque(_coroutine_for(types.coroutine))  # type: ignore[assignment]
+    types.coroutine = opaque(_coroutine_for(types.coroutine))
     inspect._has_code_flag = opaque(_has_code_flag_for(inspect._has_code_flag))  # type: ignore[attr-defined]
     inspect._signature_from_function = opaque(_signature_for(inspect._signature_from_function))  # type: ignore[attr-defined]
     importlib._bootstrap_external._compile_bytecode = opaque(_compiled_for(breach))  # type: ignore[attr-defined]
@@ -139,7 +141,7 @@ def _passed(tb: Any) -> list[tuple[Any, Any]]:
 def _stack(frame: Any) -> list[tuple[Any, int]]:
     if type(frame) is _Frame:
         frame = _sketches(frame)
-    found = []
+    found: list[tuple[Any, int]] = []
     while type(frame) is _Namespace and len(found) < _MAX_SKETCHED:
         found.append((frame, frame.f_lineno))
         frame = frame.f_back
@@ -200,8 +202,8 @@ def _getframe_for(breach: Callable[[str], None]) -> Callable[..., Any]:
     return getframe
 
 
-_OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
-_COLLECTIONS: str = collections.namedtuple.__code__.co_filename  # type: ignore[attr-defined]
+_OURS = __file__.rpartition(os.sep)[0].rpartition(os.sep)[0] + os.sep
+_COLLECTIONS: str = collections.namedtuple.__code__.co_filename
 _ASK_WHO_CALLS = frozenset(
     {_COLLECTIONS, _COLLECTIONS.replace("collections", "logging"), dataclasses.dataclass.__code__.co_filename}
     | {typing.cast.__code__.co_filename, enum.unique.__code__.co_filename}
@@ -250,9 +252,9 @@ def _line_for(real: Callable[..., Any]) -> Callable[..., Any]:
 
 def _has_code_flag_for(real: Callable[..., Any]) -> Callable[..., Any]:
     def has_code_flag(item: Any, flag: Any) -> Any:
-        function = item
+        function: Any = item
         while type(function) is _Method or type(function) is _Partial:
-            function = function.__func__ if type(function) is _Method else function.func
+            function = function.__func__ if type(function) is _Method else function.func  # type: ignore[union-attr]
         if _is_of_program(function) and type(flag) is int:
             return bool(code_of(function).co_flags & flag)
         return real(item, flag)
@@ -273,11 +275,11 @@ def _coroutine_for(real: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _compiled_for(breach: Callable[[str], None]) -> Callable[..., Any]:
-    def compiled(data: object, name: object = None, bytecode_path: object = None, source_path: object = None) -> Any:
+    def compiled(data: object, name: object = None, bytecode_path: Any = None, source_path: object = None) -> Any:
         """The code in a compiled file of the standard library or an installed package, whatever data it is said to have."""
         if type(bytecode_path) is not str or ".." in bytecode_path or not any(bytecode_path.startswith(path) for path in _Path):
             breach("marshal.loads")
-        with _FileIO(bytecode_path) as file:  # type: ignore[call-overload]
+        with _FileIO(bytecode_path) as file:
             code = load_code(file.read()[_PYC_HEADER:])
         if type(code) is not _Code:
             raise ImportError(f"no code in {bytecode_path!r}")

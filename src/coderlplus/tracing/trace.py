@@ -2,10 +2,11 @@
 
 Every program runs twice, with different hash seeds (and different addresses, and seeds of `random`). The first run finds which activation bound each
 variable last and takes the values where that is known early; the second takes the rest. Where the two differ in anything that both know, the trace is
-`deterministic=False`. A third run, with a third seed, is made when values that only the second run took could depend on chance (see `chance`). Steps,
-where they are asked for, come from one more run, which ends when their budget is used up.
+`deterministic=False`. A third run, with a third seed, takes again what only the second one took, unless chance is ruled out (see `chance`). Steps,
+where they are asked for, come from one more run, which ends when their budget is used up, or from two.
 
-A program that reaches for frames, code objects and the like, with which it could falsify its trace, is run again untraced (see `monitor`).
+A program that mentions or reaches for frames, code objects and the like, with which it could falsify its trace, is run untraced (see `reach` and
+`monitor`).
 
 A caller that has seen the program run on the input already, untraced and with the first seed (the judge has), says what it gave: `TraceRequest.seen`.
 That run then takes the place of the first one: one traced run with another seed must give the same, and a second one is made only where the first
@@ -87,6 +88,7 @@ def trace_many(sandbox: Sandbox, requests: Iterable[TraceRequest]) -> list[Trace
     for place in range(len(SEEDS)):
         _run_all(sandbox, [(run, run.seeds[place], "plain" if run.withheld else run.request.semantics) for run in runs if run.needs_another()])
     _run_all(sandbox, [(run, run.best.seed, "steps") for run in runs if run.needs_steps()])
+    _run_all(sandbox, [(run, run.other_seed, "steps") for run in runs if run.needs_steps_again()])
     return [run.trace() for run in runs]
 
 
@@ -95,7 +97,7 @@ def _run_all(sandbox: Sandbox, runs: list[tuple[_Run, int, str]]) -> None:
     for (run, seed, _), job, outcome in zip(runs, jobs, sandbox.run(jobs), strict=True):
         if outcome.ending == "fault":
             raise SandboxError(f"the sandbox failed while it traced a program ({outcome.detail}); `coderlplus doctor` tells what it needs")
-        run.add(_Report.of(outcome, job.payload["key"], seed), job.payload["mode"])
+        run.add(_Report.of(outcome, job.payload["key"], seed, job.payload["mode"]), job.payload["mode"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,23 +112,29 @@ class _Report:
     missing: Mapping[str, list[int]]
     fingerprint: str
     suspect: bool
+    thread: str | None
+    """The class of the first exception that ended a thread."""
     withheld: str | None
     steps: Any
     cut: Any
 
     @classmethod
-    def of(cls, outcome: Outcome, key: str, seed: int) -> _Report:
+    def of(cls, outcome: Outcome, key: str, seed: int, mode: str) -> _Report:
         replies = [body for reply in outcome.replies if (body := _opened(reply, key)) is not None]
         reply = replies[0] if replies else {}
+        if mode == "plain":  # nothing kept the program from the key
+            reply = {name: reply[name] for name in ("ending", "value") if name in reply}
+        ending = reply.get("ending")
         return cls(
             seed=seed,
-            ending=_ending(outcome, reply.get("ending")),
+            ending=_ending(outcome, ending),
             output=outcome.stdout,
             value=reply.get("value"),
             variables=reply.get("variables", {}),
             missing=reply.get("missing", {}),
             fingerprint=reply.get("fingerprint", ""),
             suspect=reply.get("suspect", False),
+            thread=_text(ending.get("thread")) if isinstance(ending, dict) else None,
             withheld=reply.get("withheld"),
             steps=reply.get("steps"),
             cut=reply.get("cut"),
@@ -134,13 +142,16 @@ class _Report:
 
 
 def _opened(reply: Any, key: str) -> dict[str, Any] | None:
-    """The body of a reply if it bears the seal of the recorder; then nobody else has written it, and it needs no further check."""
+    """The body of a reply if it bears the seal of the recorder; of a watched run nobody else has written it."""
     if not isinstance(reply, dict) or not isinstance(reply.get("body"), str) or not isinstance(reply.get("seal"), str):
         return None
     if not hmac.compare_digest(seal(key, reply["body"]).encode(), reply["seal"].encode("utf-8", "surrogatepass")):
         return None
-    body: dict[str, Any] = json.loads(reply["body"])
-    return body
+    try:
+        body = json.loads(reply["body"])
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
 
 
 class _Run:
@@ -168,6 +179,14 @@ class _Run:
     def needs_steps(self) -> bool:
         return self.request.max_steps > 0 and self.withheld is None and self.reports[0].ending.kind != "syntax_error"
 
+    def needs_steps_again(self) -> bool:
+        """Whether steps that one run took may differ in another."""
+        return self.deterministic and self.of_steps is not None and self.reports[0].suspect
+
+    @property
+    def other_seed(self) -> int:
+        return next(seed for seed in SEEDS if seed != self.best.seed)
+
     @property
     def best(self) -> _Report:
         """The run whose values are reported."""
@@ -191,6 +210,10 @@ class _Run:
         if report.withheld is not None:  # only now, so chance plays a part
             self.withheld, self.deterministic = report.withheld, False
             return
+        if self.of_steps is not None:
+            same = self.of_steps.cut == "time" or (report.steps, report.cut) == (self.of_steps.steps, self.of_steps.cut)
+            self.deterministic = self.deterministic and same
+            return
         self.of_steps = report
         limited = report.cut is not None or report.ending.kind in _LIMITS or self.best.ending.kind in _LIMITS
         sees_locals = any(word in self.request.program for word in ("locals", "vars"))  # a dict of them that it holds is kept up to date by each look
@@ -204,6 +227,8 @@ class _Run:
         if seen is None:
             return True
         if seen.raised is not None:
+            if isinstance(self.request.input, StdioInput) and report.thread == seen.raised and report.ending.kind in ("finished", "exit"):
+                return True
             return report.ending.kind == "exception" and report.ending.type == seen.raised
         if isinstance(self.request.input, StdioInput):
             return report.ending.kind in ("finished", "exit") and bool(report.output.decode("utf-8", "replace") == seen.value)
@@ -289,7 +314,8 @@ def _job(run: _Run, seed: int, mode: str) -> Job:
 
 def _agree(one: _Report, other: _Report) -> bool:
     """Whether two runs did the same, in everything that both took."""
-    if (one.ending, one.output, one.fingerprint) != (other.ending, other.output, other.fingerprint) or not _is_same(one.value, other.value):
+    facts = [(run.ending, run.output, run.fingerprint, run.thread) for run in (one, other)]
+    if facts[0] != facts[1] or not _is_same(one.value, other.value):
         return False
     return all(
         _is_same(value, other.variables[scope][name])
