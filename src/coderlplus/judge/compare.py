@@ -150,10 +150,20 @@ def same_items(actual: TaggedValue, expected: TaggedValue) -> bool:
     >>> same_items([3, 1], [1, 3]), same_items([1, 1], [1])
     (True, False)
     """
-    given, wanted = (value.get("$tuple") if isinstance(value, dict) else value for value in (actual, expected))
-    if not isinstance(given, list) or not isinstance(wanted, list):
+    return _same_items(actual, expected, equality.Budget())
+
+
+def _same_items(actual: TaggedValue, expected: TaggedValue, budget: equality.Budget) -> bool:
+    given, wanted = _items(actual), _items(expected)
+    if given is None or wanted is None:
         return False
-    return equality.equal_in_any_order(given, wanted, float_tolerance=FLOAT_TOLERANCE, tuples_as_lists=True, types="python")
+    return equality.equal_in_any_order(given, wanted, float_tolerance=FLOAT_TOLERANCE, tuples_as_lists=True, types="python", budget=budget)
+
+
+def _items(value: TaggedValue) -> list[TaggedValue] | None:
+    """The items of a list or tuple."""
+    items = value.get("$tuple") if isinstance(value, dict) else value
+    return items if isinstance(items, list) else None
 
 
 def same_items_inside(actual: TaggedValue, expected: TaggedValue) -> bool:
@@ -161,10 +171,11 @@ def same_items_inside(actual: TaggedValue, expected: TaggedValue) -> bool:
     >>> same_items_inside([[2, 1], [3]], [[1, 2], [3]]), same_items_inside([[3], [1, 2]], [[1, 2], [3]])
     (True, False)
     """
-    given, wanted = (value.get("$tuple") if isinstance(value, dict) else value for value in (actual, expected))
-    if not isinstance(given, list) or not isinstance(wanted, list):
+    given, wanted = _items(actual), _items(expected)
+    if given is None or wanted is None:
         return False
-    return len(given) == len(wanted) and all(same_items(x, y) or same_value(x, y) for x, y in zip(given, wanted, strict=True))
+    budget = equality.Budget()
+    return len(given) == len(wanted) and all(_same_items(x, y, budget) for x, y in zip(given, wanted, strict=True))
 
 
 def same_value_or_only_item(actual: TaggedValue, expected: TaggedValue) -> bool:

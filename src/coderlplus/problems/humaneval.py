@@ -21,7 +21,7 @@ def problem(row: Mapping[str, Any]) -> Problem:
     """The problem of one row."""
     prompt, name = text_of(row, "prompt"), text_of(row, "entry_point")
     solution = text_of(row, "canonical_solution", "") or None
-    tests = _tests(with_short_numbers(text_of(row, "test")), name)
+    tests = _tests(text_of(row, "test"), name)
     return Problem(
         problem_id=str(row["task_id"]),
         source=str(row["task_id"]).partition("/")[0].lower(),
@@ -36,7 +36,12 @@ def problem(row: Mapping[str, Any]) -> Problem:
 
 def _tests(code: str, name: str) -> list[str]:
     """The asserts of `check`, or the whole code where there is more to it."""
-    statements = [node for node in parse(code).body if not _is_call_of_check(node) and not _is_metadata(node)]
+    try:
+        tree = parse(code)
+    except SyntaxError:
+        code = with_short_numbers(code)
+        tree = parse(code)
+    statements = [node for node in tree.body if not _is_call_of_check(node) and not _is_metadata(node)]
     match statements:
         case [ast.FunctionDef(name="check", args=ast.arguments(args=[ast.arg(arg=candidate)]), body=body)]:
             asserts = [node for node in body if not (isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant))]

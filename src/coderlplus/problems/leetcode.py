@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coderlplus.errors import DataError
-from coderlplus.problems.parsing import tagged, text_of, with_short_numbers
+from coderlplus.problems.parsing import parsed, tagged, text_of
 from coderlplus.problems.wording import order
 from coderlplus.records import CallTest, CheckTest, Problem, TaggedValue, Test
 
@@ -49,13 +49,17 @@ def problem(row: Mapping[str, Any]) -> Problem:
 
 def tests(check: str) -> tuple[Test, ...]:
     """A call test for each assert of `check`, or all of it as one check test. A call of `check` behind it, as rLLM writes it, is left out."""
-    check = with_short_numbers(check)
-    if called(check) is not None:
-        check = "\n".join(check.split("\n")[: ast.parse(check).body[-1].lineno - 1]).rstrip() + "\n"
+    check, tree = parsed(check)
+    body = tree.body
+    if _called(tree) is not None:
+        check = "\n".join(check.split("\n")[: body[-1].lineno - 1]).rstrip() + "\n"
+        body = body[:-1]
     try:
-        (function,) = ast.parse(check).body
+        (function,) = body
         if isinstance(function, ast.FunctionDef) and function.name == "check":
             return tuple(_test(statement) for statement in function.body)
+    except DataError:
+        raise
     except ValueError:
         pass
     return (CheckTest(check),)
@@ -67,7 +71,11 @@ def called(check: str) -> str | None:
     >>> called("def check(candidate): ...\\n\\ncheck(Solution().twoSum)")
     'Solution().twoSum'
     """
-    match ast.parse(check).body:
+    return _called(parsed(check)[1])
+
+
+def _called(tree: ast.Module) -> str | None:
+    match tree.body:
         case [*_, ast.Expr(value=ast.Call(func=ast.Name(id="check"), args=[argument], keywords=[]))]:
             return ast.unparse(argument)
     return None

@@ -72,7 +72,7 @@ def with_short_numbers(code: str) -> str:
     >>> with_short_numbers("f(12) == 34")
     'f(12) == 34'
     """
-    if _LONG.search(code) is None:
+    if len(code) <= _DIGITS or _LONG.search(code) is None:
         return code
     lines = code.splitlines(keepends=True)
     try:
@@ -86,6 +86,17 @@ def with_short_numbers(code: str) -> str:
             line = lines[row - 1]
             lines[row - 1] = f"{line[:start]}{whole_number(digits):#x}{line[end:]}"
     return "".join(lines)
+
+
+def parsed(code: str) -> tuple[str, ast.Module]:
+    """The code, where need be `with_short_numbers`, and its syntax tree. Raises `SyntaxError`, `ValueError` and what else `ast.parse` raises."""
+    try:
+        return code, ast.parse(code)
+    except SyntaxError:
+        short = with_short_numbers(code)
+        if short is code:
+            raise
+        return short, ast.parse(short)
 
 
 def in_json(text: Any, default: Any) -> Any:

@@ -9,22 +9,23 @@ from __future__ import annotations
 import re
 
 _ORDER = r"in\s+any\s+(?:arbitrary\s+)?order\b"
-_ASKED = re.compile(rf"\breturn(?:s|ed|ing)?\b(?P<what>[^.;:\n]*?)(?P<aside>[,(]?) ?{_ORDER}", re.IGNORECASE)
+_ASKED = re.compile(rf"\breturn(?:s|ed|ing)?\b(?P<what>.*?)(?P<aside>[,(]?) ?{_ORDER}", re.IGNORECASE)
 """Return … in any order."""
-_ALLOWED = re.compile(
-    rf"(?P<what>[^.;:\n]*?)\b(?:can|may|could|might|should|will) (?:also )?be (?:returned|printed|output|listed|reported) {_ORDER}", re.IGNORECASE
-)
+_ALLOWED = re.compile(rf"\b(?:can|may|could|might|should|will) (?:also )?be (?:returned|printed|output|listed|reported) {_ORDER}", re.IGNORECASE)
 """… may be returned in any order."""
 _OF_ANSWER = re.compile(
-    rf"\b(?:returned|answer|output|result)\b[^.;:,\n]{{0,40}}\b(?:can|may|could|might) (?:be|appear|come|have|contain)\b[^.;:\n]{{0,40}}?{_ORDER}",
+    r"\b(?:returned|answer|output|result)\b[^,]{0,40}\b(?:can|may|could|might) (?:be|appear|come|have|contain)\b"
+    rf".{{0,40}}?{_ORDER}",
     re.IGNORECASE,
 )
 """The returned list may be in any order."""
 _DOES_NOT_MATTER = re.compile(
-    r"\border\b[^.;:\n]*?\b(?:output|answer|result|returned|return)\b[^.;:\n]*?"
+    r"\border\b.*?\b(?:output|answer|result|returned|return)\b.*?"
     r"\b(?:does not|doesn't|do not|don't|is not|isn't) (?:matter|important)\b",
     re.IGNORECASE,
 )
+_BROKEN = re.compile(r"(in|any|arbitrary) ?\n(any|arbitrary|order)")
+_SENTENCE_END = re.compile(r"[.;:\n]")
 _ABOUT_SOMETHING_ELSE = re.compile(
     r"\b(?:by|after|using|when|whenever|if|where|whose|can|could|may|might|must|once|while|until|inputs?)\b"
     r"|\b(?:given|taken|chosen|shown|seen|written|appears?|appearing|comes?|coming|occurs?|\w{2,}ed)\s*$",
@@ -49,28 +50,26 @@ def order(statement: str, starter_code: str) -> str | None:
     found = _LIST.search(starter_code)
     if found is None:
         return None
-    said = _said(statement)
-    if said is None:
+    sentences = _SENTENCE_END.split(_BROKEN.sub(r"\1 \2", statement))
+    said = [what for sentence in sentences if "order" in sentence.lower() and (what := _said(sentence)) is not None]
+    if not said:
         return None
-    return "unordered_inside" if found["nested"] and _ITEMS.search(said) else "unordered"
+    return "unordered_inside" if found["nested"] and _ITEMS.search(said[0]) else "unordered"
 
 
-def _said(statement: str) -> str | None:
-    """What the statement says may come in any order, where that is the answer."""
-    for match in _ASKED.finditer(statement):
-        if match["what"].strip() == "" and re.search(r"\w", statement[: match.start()]) and match[0][:8].lower() == "returned":
-            continue  # "… returned in any order": below
-        about_answer = match["aside"] or not _ABOUT_SOMETHING_ELSE.search(match["what"])
-        if about_answer and not _NEGATED.search(statement[: match.start()]):
-            return match["what"]
-    for match in _ALLOWED.finditer(statement):
-        if not _INPUT.search(match["what"]):
-            return match["what"]
-    for pattern in (_OF_ANSWER, _DOES_NOT_MATTER):
-        match_ = pattern.search(statement)
-        if match_ and not _INPUT.search(match_[0]):
-            return ""
-    return None
+def _said(sentence: str) -> str | None:
+    """What the sentence says may come in any order, where that is the answer."""
+    allowed = _ALLOWED.search(sentence)
+    if allowed is not None:
+        what = sentence[: allowed.start()]
+        return None if _INPUT.search(what) else what
+    asked = _ASKED.search(sentence)
+    if asked is not None:
+        is_answer = asked["aside"] or not _ABOUT_SOMETHING_ELSE.search(asked["what"])
+        if is_answer and not _NEGATED.search(sentence[: asked.start()]):
+            return asked["what"]
+    other = _OF_ANSWER.search(sentence) or _DOES_NOT_MATTER.search(sentence)
+    return "" if other is not None and not _INPUT.search(other[0]) else None
 
 
 def any_case(statement: str) -> str | None:

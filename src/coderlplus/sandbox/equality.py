@@ -59,14 +59,21 @@ def equal(a: Tagged, b: Tagged, *, float_tolerance: float = 0.0, tuples_as_lists
 
 
 def equal_in_any_order(
-    items: Sequence[Tagged], others: Sequence[Tagged], *, float_tolerance: float = 0.0, tuples_as_lists: bool = False, types: Types = "kinds"
+    items: Sequence[Tagged],
+    others: Sequence[Tagged],
+    *,
+    float_tolerance: float = 0.0,
+    tuples_as_lists: bool = False,
+    types: Types = "kinds",
+    budget: Budget | None = None,
 ) -> bool:
-    """Whether the items are the others, one to one, in some order; see `equal`.
+    """Whether the items are the others, one to one, in some order; see `equal`. Calls may share a `budget`.
 
     >>> equal_in_any_order([3, [1]], [[1.0], 3]), equal_in_any_order([1, 1], [1, 2])
     (True, False)
     """
     rule = _Equality(float_tolerance, tuples_as_lists, types)
+    rule.budget = budget or rule.budget
     try:
         return rule.matched([rule.form(item, 0) for item in items], [rule.form(item, 0) for item in others])
     except _Unequal:
