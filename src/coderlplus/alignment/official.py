@@ -14,7 +14,7 @@ What it does, warts included, and what follows from them:
   form and 0.9 · (right items / items), the output being one item.
 - `"0"` equals `"False"`, `1` equals `"true"`, `"None"` equals null, and what is left is compared as text.
 
-Departures: it runs in our sandbox under the problem's limits; a program whose two runs differ makes no task, nor does one whose answer can be
+Departures: it runs in our sandbox under the problem's limits; a value of more than `MAX_VALUE_CHARS` makes no task; a program whose two runs differ makes no task, nor does one whose answer can be
 copied from the prompt (see `visible`); a set of anything but numbers is a sorted list here, where the published order is that of the hashes of one
 run."""
 
@@ -27,12 +27,15 @@ from typing import Any
 
 from coderlplus.programs import parse
 from coderlplus.records import OUTPUT, AlignmentTask, StdioInput, TaggedValue, Target, Trace
-from coderlplus.sandbox.values import NotPlain, decode, encode
+from coderlplus.records.jsonl import loads
+from coderlplus.sandbox.values import NotPlain, decode, encode, to_source
 
 MODULE = "<module>"
 MAX_VARIABLES = 3
 MAX_LINE_CHARS = 100_000
 """A longer last line is no answer."""
+MAX_VALUE_CHARS = 20_000
+"""Of a longer value (as Python source) nothing is asked: what is done with it must take little time, whatever a program computed."""
 
 # The wording is part of what is compared, so it is the published one to the character.
 _PROMPT = """Given the following Python Code and Input, predict:
@@ -69,8 +72,11 @@ def ask(trace: Trace) -> tuple[Target, ...] | str:
     if place is None:
         return "official_unfit"
     values = {} if exited or place == "inside" else trace.variables.get(MODULE, {})
+    counted = {name: value for name, value in values.items() if not name.startswith("_") and _counts(value)}
+    if any(len(to_source(value)) > MAX_VALUE_CHARS for value in counted.values()):
+        return "official_unfit"
     try:
-        taken = {name: _through_json(value) for name, value in values.items() if not name.startswith("_") and _counts(value)}
+        taken = {name: _through_json(value) for name, value in counted.items()}
     except (NotPlain, TypeError, ValueError):
         return "official_unfit"
     names = list(taken)[-MAX_VARIABLES:]
@@ -96,7 +102,7 @@ def score(task: AlignmentTask, completion: str) -> tuple[float, dict[str, bool]]
     if len(line) > MAX_LINE_CHARS:
         return 0.0, {}
     try:
-        answer = json.loads(line)
+        answer = loads(line)
         if "final_output" not in answer or "variables" not in answer:
             return 0.0, {}
         given = answer["variables"]
