@@ -13,7 +13,7 @@ import coderlplus
 
 PACKAGE = Path(coderlplus.__file__).parent
 LAYERS = (
-    {"errors", "locks", "records"},
+    {"errors", "locks", "records", "terminal"},
     {"programs", "sandbox"},
     {"judge", "tracing"},
     {"problems", "alignment"},
@@ -26,7 +26,7 @@ LAYERS = (
     {"study"},
     {"cli"},
 )
-WITHIN_LAYER = {("records", "errors"), ("alignment", "problems"), ("engines", "evaluation")}
+WITHIN_LAYER = {("records", "errors"), ("terminal", "errors"), ("alignment", "problems"), ("engines", "evaluation")}
 """Imports allowed between neighbours of one layer: importer first."""
 
 HEAVY = {"torch", "transformers", "trl", "datasets", "accelerate", "tokenizers", "peft", "tensorboard", "ray", "sklearn", "scipy"}

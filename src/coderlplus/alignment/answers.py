@@ -139,16 +139,16 @@ def as_json(value: TaggedValue) -> str | None:
 def _is_plain_json(value: TaggedValue) -> bool:
     """Whether a tagged value is written in JSON as it is: no tag, no NaN, no character that a JSON file cannot hold."""
     if isinstance(value, dict):
-        return all(not key.startswith("$") and _is_text(key) and _is_plain_json(item) for key, item in value.items())
+        return all(not key.startswith("$") and is_unicode(key) and _is_plain_json(item) for key, item in value.items())
     if isinstance(value, list):
         return all(_is_plain_json(item) for item in value)
     if isinstance(value, str):
-        return _is_text(value)
+        return is_unicode(value)
     return not isinstance(value, float) or math.isfinite(value)
 
 
-def _is_text(value: str) -> bool:
-    """Whether UTF-8 has it: no half of a surrogate pair."""
+def is_unicode(value: str) -> bool:
+    """Whether UTF-8 has the text: no half of a surrogate pair."""
     return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
 
 

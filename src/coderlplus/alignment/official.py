@@ -14,9 +14,9 @@ What it does, warts included, and what follows from them:
   form and 0.9 · (right items / items), the output being one item.
 - `"0"` equals `"False"`, `1` equals `"true"`, `"None"` equals null, and what is left is compared as text.
 
-Departures: it runs in our sandbox under the problem's limits; a value of more than `MAX_VALUE_CHARS` makes no task; a program whose two runs differ makes no task, nor does one whose answer can be
-copied from the prompt (see `visible`); a set of anything but numbers is a sorted list here, where the published order is that of the hashes of one
-run."""
+Departures: it runs in our sandbox under the problem's limits; a value of more than `MAX_VALUE_CHARS` makes no task, nor does a program whose two
+runs differ, nor one whose answer can be copied from the prompt (see `visible`); a set of anything but numbers is a sorted list here, where the
+published order is that of the hashes of one run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from typing import Any
 
 from coderlplus.programs import parse
 from coderlplus.records import OUTPUT, AlignmentTask, StdioInput, TaggedValue, Target, Trace
-from coderlplus.records.jsonl import loads
 from coderlplus.sandbox.values import NotPlain, decode, encode, to_source
 
 MODULE = "<module>"
@@ -102,7 +101,7 @@ def score(task: AlignmentTask, completion: str) -> tuple[float, dict[str, bool]]
     if len(line) > MAX_LINE_CHARS:
         return 0.0, {}
     try:
-        answer = loads(line)
+        answer = json.loads(line)
         if "final_output" not in answer or "variables" not in answer:
             return 0.0, {}
         given = answer["variables"]

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from coderlplus.engines.config import known_template
 from coderlplus.engines.prompts import user_message
-from coderlplus.errors import ConfigError
+from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.asking import FILE_ENDINGS, asked_for
 from coderlplus.evaluation.backends import Backend, Sampling, has_gpu
 from coderlplus.evaluation.benchmarks import BENCHMARKS
@@ -31,6 +31,7 @@ from coderlplus.evaluation.sample_files import read_samples
 from coderlplus.judge import Judge
 from coderlplus.report.eval_page import write_eval_page
 from coderlplus.sandbox import Sandbox
+from coderlplus.terminal import console, name_left_out, shown
 
 T = TypeVar("T")
 BACKENDS = ("vllm", "transformers")
@@ -66,7 +67,8 @@ def eval_(
 ) -> None:
     """Evaluate a model on benchmarks, or compare two evaluations (coderlplus eval compare A B).
 
-    Everything is written as soon as it is there. After an interruption the same command goes on where it stopped.
+    Everything is written as soon as it is there. After an interruption the same command goes on where it stopped. Rows of files that cannot be used
+    are named and left out; the exit code is then 1.
     """
     if context.invoked_subcommand is not None:
         return
@@ -80,28 +82,34 @@ def eval_(
         raise ConfigError(f"greedy decoding gives one completion, not {n_samples}; set --temperature")
     began = time.perf_counter()
     window = Window(release=release, start=start_date, end=end_date)
-    asked = _asked(benchmarks, window, data_dir, prompt)
+    left_out: list[DataError] = []
+    asked = _asked(benchmarks, window, data_dir, prompt, left_out)
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)
     open_backend = cache(lambda: _open(model or "", backend, endpoint, concurrency))
-    source = _source(model, asked, sampling, n_samples, _kind(backend, endpoint), samples)
+    source = _source(model, asked, sampling, n_samples, _kind(backend, endpoint), samples, left_out)
+    name_left_out(left_out)
     _refuse_another_model(output, source.model)
     prepare(output, source, asked)
     numbers = _evaluate_all(output, source, asked, open_backend, workers)
     results = read_results(output)
     page = write_eval_page(output)
     if as_json:
-        print(json.dumps(results))
+        print(json.dumps(results | {"left_out": len(left_out)}))
     else:
         _print(results, list(numbers), time.perf_counter() - began, page)
+    if left_out:
+        if not as_json:
+            print(f"{len(left_out)} rows are left out")
+        raise typer.Exit(1)
 
 
-def _asked(names: str, window: Window, data_dir: Path | None, prompt: str | None) -> list[Asked]:
+def _asked(names: str, window: Window, data_dir: Path | None, prompt: str | None, left_out: list[DataError]) -> list[Asked]:
     """The benchmarks that are named, with their questions."""
     parts = [name.strip() for name in names.split(",") if name.strip()]
     if prompt is not None and not any(name.endswith(FILE_ENDINGS) for name in parts):
         raise ConfigError("--prompt is for files of problems; the benchmarks have prompts of their own")
     known_template(prompt)
-    return asked_for(parts, window, data_dir, lambda problem: user_message(problem, prompt))
+    return asked_for(parts, window, data_dir, lambda problem: user_message(problem, prompt), left_out=left_out)
 
 
 def _kind(backend: str | None, endpoint: str | None) -> str:
@@ -133,10 +141,12 @@ def _open(model: str, backend: str | None, endpoint: str | None, concurrency: in
     return LocalModel(model)
 
 
-def _source(model: str | None, asked: list[Asked], sampling: Sampling, n_samples: int, kind: str, samples: Path | None) -> Source:
+def _source(
+    model: str | None, asked: list[Asked], sampling: Sampling, n_samples: int, kind: str, samples: Path | None, left_out: list[DataError]
+) -> Source:
     if samples is None:
         return Source(model=model or "", kind=kind, sampling=sampling, n_samples=n_samples)
-    found = read_samples(samples, {one.benchmark.name: one.questions for one in asked})
+    found = read_samples(samples, {one.benchmark.name: one.questions for one in asked}, left_out)
     digest = hashlib.sha256(samples.read_bytes()).hexdigest()[:16]
     label = model or samples.name.partition(".")[0]
     return Source(model=label, kind="samples", sampling=sampling, samples=found, digest=digest)
@@ -156,7 +166,7 @@ def _evaluate_all(output: Path, source: Source, asked: list[Asked], open_backend
 
         def track(items: Iterable[T], label: str, total: int) -> Iterator[T]:
             if total:
-                task = progress.add_task(label, total=total)
+                task = progress.add_task(shown(label), total=total)
                 for item in items:
                     yield item
                     progress.advance(task)
@@ -170,7 +180,8 @@ def _evaluate_all(output: Path, source: Source, asked: list[Asked], open_backend
 
 
 def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    label = TextColumn("{task.description}", markup=False)
+    columns = (label, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True))
 
 
@@ -183,13 +194,13 @@ def _print(results: dict[str, Any], now: list[str], seconds: float, page: Path) 
         numbers = results["benchmarks"][name]
         for metric, (low, high) in numbers["intervals"].items():
             share = f"{100 * numbers[metric]:.1f} ({100 * low:.1f} – {100 * high:.1f})"
-            table.add_row(name, metric, share, str(numbers["problems"]), str(numbers["samples"]), _failures(numbers["outcomes"]))
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(table)
+            table.add_row(shown(name), metric, share, str(numbers["problems"]), str(numbers["samples"]), _failures(numbers["outcomes"]))
+    out = console()
+    out.print(table)
     parts = {part: sum(results["benchmarks"][name]["seconds"][part] for name in now) for part in ("generate", "judge", "trace")}
     shares = ", ".join(f"{part} {value:.1f} s ({value / seconds:.0%})" for part, value in parts.items())
-    console.print(f"{seconds:.1f} s: {shares}")
-    console.print(f"written to {page.parent / 'results.json'}; look at every sample in {page}")
+    out.print(f"{seconds:.1f} s: {shares}")
+    out.print(shown(f"written to {page.parent / 'results.json'}; look at every sample in {page}"))
 
 
 def _failures(outcomes: Mapping[str, int]) -> str:
@@ -213,14 +224,14 @@ def compare(
     for column in table.columns[2:]:
         column.justify = "right"
         column.no_wrap = True
-    console = Console(soft_wrap=True, highlight=False)
+    out = console()
     for name, numbers in result["benchmarks"].items():
         percent = [f"{100 * numbers[side]:.1f}" for side in ("a", "b")]
         change = f"{100 * numbers['difference']:+.1f} ({100 * numbers['low']:+.1f} – {100 * numbers['high']:+.1f})"
         counts = [str(numbers[key]) for key in ("problems", "a_better", "b_better")]
-        table.add_row(name, numbers["metric"], *percent, change, f"{numbers['p_value']:.3g}", *counts)
-    console.print(f"A: {result['a']}\nB: {result['b']}")
-    console.print(table)
+        table.add_row(shown(name), shown(numbers["metric"]), *percent, change, f"{numbers['p_value']:.3g}", *counts)
+    out.print(shown(f"A: {result['a']}\nB: {result['b']}", keep="\n"))
+    out.print(table)
     for name, numbers in result["benchmarks"].items():
         for note in numbers["notes"]:
-            console.print(f"{name}: {note}")
+            out.print(shown(f"{name}: {note}"))

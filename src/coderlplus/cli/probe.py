@@ -18,6 +18,7 @@ from coderlplus.probes.models import labels
 from coderlplus.probes.run import ProbeSettings
 from coderlplus.probes.run import probe as run_probes
 from coderlplus.report.probe_page import write_probe_page
+from coderlplus.terminal import console, shown
 
 DEFAULTS = ProbeSettings()
 
@@ -51,7 +52,7 @@ def probe(
 
         def track(items: Iterable[Any], label: str, total: int) -> Iterator[Any]:
             if total:
-                task = progress.add_task(label, total=total)
+                task = progress.add_task(shown(label), total=total)
                 for item in items:
                     yield item
                     progress.advance(task)
@@ -65,7 +66,8 @@ def probe(
 
 
 def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    label = TextColumn("{task.description}", markup=False)
+    columns = (label, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True))
 
 
@@ -75,14 +77,14 @@ def _print(results: dict[str, Any], page: Path) -> None:
     for place, column in enumerate(table.columns):
         column.justify = "left" if place < 3 else "right"
         column.no_wrap = True
-    console = Console(soft_wrap=True, highlight=False)
+    out = console()
     for name, part in results["parts"].items():
         for mark, over in part["summary"].items():
             for model, one in over["models"].items():
                 cells = [str(over["facts"]), f"{100 * one['score']['mean']:.1f}", interval(one["selectivity"])]
-                table.add_row(name.partition("/")[0], mark, model, *cells)
-    console.print(table)
-    print(f"written to {page.parent / 'results.json'}; look at every fact, layer by layer, in {page}")
+                table.add_row(shown(name.partition("/")[0]), mark, shown(model), *cells)
+    out.print(table)
+    print(shown(f"written to {page.parent / 'results.json'}; look at every fact, layer by layer, in {page}"))
 
 
 def interval(one: dict[str, float]) -> str:

@@ -145,8 +145,9 @@ def hub_folder(dataset: str, patterns: Sequence[str], way_out: str) -> Path:
         raise DataError(f"cannot load {dataset} from the hub ({reason}); check the network, {way_out}") from error
 
 
-def own_benchmark(path: Path, ask: Any) -> tuple[Benchmark, list[Question]]:
-    """A file of problems in coderlplus's own form as a benchmark, named as the file; `ask` makes the user's message of a problem."""
+def own_benchmark(path: Path, ask: Any, left_out: list[DataError] | None = None) -> tuple[Benchmark, list[Question]]:
+    """A file of problems in coderlplus's own form as a benchmark, named as the file; `ask` makes the user's message of a problem. `left_out`: as of
+    `read_problems`."""
     from coderlplus.evaluation.benchmarks.base import user
     from coderlplus.problems import read_problems
 
@@ -154,4 +155,4 @@ def own_benchmark(path: Path, ask: Any) -> tuple[Benchmark, list[Question]]:
         return Question(question_id=problem.problem_id, messages=user(ask(problem)), problem=problem)
 
     benchmark = Benchmark(name=path.name.partition(".")[0], metric="pass@1", read=read, files=(str(path),))
-    return benchmark, [read(problem) for problem in read_problems(path)]
+    return benchmark, [read(problem) for problem in read_problems(path, left_out)]

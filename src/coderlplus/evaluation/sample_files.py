@@ -44,25 +44,31 @@ class Given:
     place: str
 
 
-def read_samples(path: Path, benchmarks: Mapping[str, Sequence[Question]]) -> dict[str, list[Sample]]:
+def read_samples(path: Path, benchmarks: Mapping[str, Sequence[Question]], left_out: list[DataError] | None = None) -> dict[str, list[Sample]]:
     """The samples of a file for each of these benchmarks (name → its questions); a row counts for every benchmark that has its id.
 
-    Raises `DataError` naming the place for a row that cannot be used and for an id that no benchmark has.
+    Raises `DataError` naming the place for a row that cannot be used and for an id that no benchmark has; with `left_out`, these errors are added to
+    it, and raised only where no sample is left.
     """
     names = {name: _names(questions) for name, questions in benchmarks.items()}
     found: dict[str, list[Sample]] = {name: [] for name in benchmarks}
     counts: Counter[tuple[str, str]] = Counter()
-    for given in _given(path, benchmarks):
+    for given in _given(path, benchmarks, left_out):
         homes = [(name, ids[given.name.casefold()]) for name, ids in names.items() if given.name.casefold() in ids]
         if not homes:
             known = {key: original for ids in names.values() for key, original in ids.items()}
             near = difflib.get_close_matches(given.name.casefold(), known, n=1)
             meant = f"; the nearest is {known[near[0]]!r}" if near else ""
-            raise DataError(f"{given.place}: no question of {', '.join(benchmarks)} has the id {given.name!r}{meant}")
+            error = DataError(f"{given.place}: no question of {', '.join(benchmarks)} has the id {given.name!r}{meant}")
+            if left_out is None:
+                raise error
+            left_out.append(error)
         for name, question_id in homes:
             answer, completion = (given.text, None) if given.is_answer else (None, given.text)
             found[name].append(Sample(question_id=question_id, sample=counts[name, question_id], answer=answer, completion=completion))
             counts[name, question_id] += 1
+    if left_out and not any(found.values()):
+        raise left_out[0]
     return found
 
 
@@ -76,7 +82,7 @@ def _is_numbered(question: Question) -> bool:
     return "test_id" not in question.keys
 
 
-def _given(path: Path, benchmarks: Mapping[str, Sequence[Question]]) -> Iterator[Given]:
+def _given(path: Path, benchmarks: Mapping[str, Sequence[Question]], left_out: list[DataError] | None) -> Iterator[Given]:
     data = _whole(path)
     if isinstance(data, dict):
         generations = data.get("raw_generations", data)
@@ -89,7 +95,14 @@ def _given(path: Path, benchmarks: Mapping[str, Sequence[Question]]) -> Iterator
         yield from _in_order(path, data, benchmarks)
     else:
         for row in read_rows(path):
-            yield from _of_row(row.data, row.place)
+            try:
+                samples = list(_of_row(row.data, row.place))
+            except DataError as error:
+                if left_out is None:
+                    raise
+                left_out.append(error)
+                continue
+            yield from samples
 
 
 def _whole(path: Path) -> Any:

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from coderlplus.errors import ConfigError, DataError
+from coderlplus.records.jsonl import integer, loads
 
 T = TypeVar("T")
-_UNFIT = (TypeError, ValueError, SyntaxError, AttributeError, IndexError, RecursionError, EOFError, zlib.error, pickle.PickleError)
+_UNFIT = (TypeError, ValueError, ArithmeticError, SyntaxError, AttributeError, IndexError, RecursionError, EOFError, zlib.error, pickle.PickleError)
 """What a conversion may raise on a row of another shape (`DataError` is a `ValueError`)."""
 MAX_ROW_CHARS = 2**28
 """Longest object of a JSON list that is read; beyond it a bracket that is never closed would bring the whole file into memory."""
@@ -111,7 +112,7 @@ def _lines(path: Path, file: IO[str], on_bad_line: Callable[[str, DataError], No
 def json_object(line: str, place: str) -> dict[str, Any]:
     """The JSON object of a line. Raises `DataError` naming its place."""
     try:
-        data = json.loads(line)
+        data = loads(line)
     except json.JSONDecodeError as error:
         raise DataError(f"{place}: not valid JSON ({error.msg.removesuffix(' at')} at column {error.colno}); fix or remove the line") from error
     except (ValueError, RecursionError) as error:
@@ -124,6 +125,7 @@ def json_object(line: str, place: str) -> dict[str, Any]:
 def _listed(path: Path, file: IO[str], start: str) -> Iterator[Row]:
     """The objects of a JSON list, of which `start` has been read; as much of the file is held as the next object needs."""
     decoder = json.JSONDecoder()
+    patient = json.JSONDecoder(parse_int=integer)
     text, at, number, ended = start.lstrip(), 1, 0, False
     while True:
         at = _end_of_space(text, at)
@@ -135,7 +137,13 @@ def _listed(path: Path, file: IO[str], start: str) -> Iterator[Row]:
         if number and at < len(text) and text[at] != ",":
             raise DataError(f"{place}: not valid JSON (expected a comma or the end of the list, not {text[at : at + 20]!r})")
         try:
-            value, end = decoder.raw_decode(text, _end_of_space(text, at + 1) if number else at)
+            begin = _end_of_space(text, at + 1) if number else at
+            try:
+                value, end = decoder.raw_decode(text, begin)
+            except json.JSONDecodeError:
+                raise
+            except ValueError:  # an integer of more than 4,300 digits
+                value, end = patient.raw_decode(text, begin)
             if end == len(text) and not ended:
                 raise json.JSONDecodeError("the text ends", text, end)  # a number might go on in what is not read yet
         except json.JSONDecodeError as error:

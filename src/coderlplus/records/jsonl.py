@@ -38,14 +38,19 @@ def loads(text: str | bytes) -> Any:
         except json.JSONDecodeError:
             raise
         except ValueError:
-            return json.loads(text, parse_int=_integer)
+            return json.loads(text, parse_int=integer)
     except RecursionError:
         raise DataError("the JSON is nested too deeply") from None
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8 text ({error.reason} at byte {error.start})") from error
 
 
-def _integer(text: str) -> int:
+def integer(text: str) -> int:
+    """The value of a decimal integer. Raises `DataError` beyond `MAX_DIGITS`.
+
+    >>> integer("-" + "1" * 5000) % 1000
+    889
+    """
     digits = text.removeprefix("-")
     if len(digits) > MAX_DIGITS:
         raise DataError(f"an integer has {len(digits):,} digits; at most {MAX_DIGITS:,} are read")
@@ -56,11 +61,12 @@ def _whole(digits: str) -> int:
     if len(digits) <= _CHUNK_DIGITS:
         return int(digits)
     low = len(digits) // 2
-    return _whole(digits[:-low]) * 10**low + _whole(digits[-low:])
+    return _whole(digits[:-low]) * int(10**low) + _whole(digits[-low:])
 
 
-def read_jsonl(path: str | Path, record: type[RecordT]) -> Iterator[RecordT]:
-    """Yield the records of a JSONL file, one a line; empty lines are skipped. Raises `DataError` naming file and line."""
+def read_jsonl(path: str | Path, record: type[RecordT], left_out: list[DataError] | None = None) -> Iterator[RecordT]:
+    """Yield the records of a JSONL file, one a line; empty lines are skipped. Raises `DataError` naming file and line: with `left_out` only for lines
+    that are no JSON; the errors of others are added to it."""
     path = Path(path)
     try:
         file = path.open(encoding="utf-8")
@@ -81,7 +87,10 @@ def read_jsonl(path: str | Path, record: type[RecordT]) -> Iterator[RecordT]:
                         f"{path}:{number}: not valid JSON ({error.msg.removesuffix(' at')} at column {error.colno}); fix or remove the line"
                     ) from error
                 except DataError as error:
-                    raise DataError(f"{path}:{number}: {error}") from error
+                    named = DataError(f"{path}:{number}: {error}")
+                    if left_out is None:
+                        raise named from error
+                    left_out.append(named)
         except UnicodeDecodeError as error:
             raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); is it compressed?") from error
 

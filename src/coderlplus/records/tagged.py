@@ -73,7 +73,7 @@ def _members(item: dict[Any, Any], name: str) -> Iterable[Any]:
         if tag == "$dict":
             return [part for pair in body for part in pair]
         return body if type(body) is list else ()
-    raise DataError(f"field {name!r} has {tag[:20]!r} with {str(type(body).__name__)}, which is no tagged value")
+    raise DataError(f"field {name!r} has {tag[:20]!r} with {type(body).__name__!s}, which is no tagged value")
 
 
 def _fits(tag: str, body: Any) -> bool:

@@ -63,22 +63,26 @@ class AlignmentTask:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        targets = tuple(map(Target.from_json, items(data, "targets")))
-        if not targets:
-            raise DataError("an alignment task needs a target to ask for")
         return cls(
             task_id=get(data, "task_id", str),
             kind=get(data, "kind", str),
             prompt=get(data, "prompt", str),
             program=get(data, "program", str),
             input=input_from_json(get(data, "input", dict)),
-            targets=targets,
+            targets=_targets(data),
             setup_code=optional(data, "setup_code", str, ""),
             problem_id=get(data, "problem_id", str),
             rollout_id=get(data, "rollout_id", str),
             step=optional(data, "step", int, 0),
             verdict="wrong_answer" if data.get("verdict") is None else choice(data, "verdict", VERDICTS),
         )
+
+
+def _targets(data: Mapping[str, Any]) -> tuple[Target, ...]:
+    targets = tuple(map(Target.from_json, items(data, "targets")))
+    if not targets:
+        raise DataError("field 'targets' is empty; a task must ask for something")
+    return targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

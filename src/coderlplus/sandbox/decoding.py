@@ -12,7 +12,6 @@ from typing import Any
 from coderlplus.sandbox import nodes
 from coderlplus.sandbox.encoding import MAX_DEPTH, Tagged
 
-
 _FRACTION_BITS = 100_000
 """Longest number of a fraction; reducing one takes quadratic time."""
 
