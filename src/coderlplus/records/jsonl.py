@@ -118,7 +118,7 @@ def get(data: Mapping[str, Any], name: str, kind: type) -> Any:
     value = data[name]
     is_kind = isinstance(value, (int, float) if kind is float else kind)
     if not is_kind or (kind in (int, float) and isinstance(value, bool)):
-        raise DataError(f"field {name!r} must be {kind.__name__}, not {type(value).__name__} {_short(value)!r}")
+        raise DataError(f"field {name!r} must be {kind.__name__}, not {type(value).__name__} {short(value)!r}")
     if isinstance(value, int) and value.bit_length() > 63:
         raise DataError(f"field {name!r} is a number of more than 64 bits")
     if isinstance(value, float) and not math.isfinite(value):
@@ -144,11 +144,11 @@ def items(data: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     found = get(data, name, list)
     for item in found:
         if not isinstance(item, dict):
-            raise DataError(f"field {name!r} must hold objects, not {type(item).__name__} {_short(item)!r}")
+            raise DataError(f"field {name!r} must hold objects, not {type(item).__name__} {short(item)!r}")
     return list(found)
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     """The beginning of a value's text; of what may be long or deep, nothing."""
     is_short = isinstance(value, str | float | None) or (isinstance(value, int) and value.bit_length() < 64)
     return str(value)[:60] if is_short else "…"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from coderlplus.errors import DataError, NoTestsError
-from coderlplus.records.jsonl import get, optional
+from coderlplus.records.jsonl import get, optional, short
 from coderlplus.records.tagged import tagged
 
 TaggedValue = Any
@@ -126,7 +126,7 @@ Test = StdioTest | CallTest | CheckTest
 def test_from_json(data: Mapping[str, Any]) -> Test:
     """Read a `Test` from its JSON form; an unknown `kind` is a `DataError`."""
     if not isinstance(data, dict):
-        raise DataError(f"a test must be an object, not {type(data).__name__}")
+        raise DataError(f"a test must be an object, not {short(data)!r}")
     kind = data.get("kind")
     if kind == "stdio":
         return StdioTest(get(data, "stdin", str), get(data, "stdout", str))
@@ -137,7 +137,7 @@ def test_from_json(data: Mapping[str, Any]) -> Test:
         return CallTest(args, tagged(data["expected"], "expected"), kwargs)
     if kind == "check":
         return CheckTest(get(data, "code", str))
-    raise DataError(f"unknown test kind {str(kind)[:60] if isinstance(kind, str) else type(kind).__name__!r}; use 'stdio', 'call' or 'check'")
+    raise DataError(f"unknown test kind {short(kind)!r}; use 'stdio', 'call' or 'check'")
 
 
 test_from_json.__test__ = False  # type: ignore[attr-defined]  # its name makes pytest take it for a test
