@@ -37,7 +37,7 @@ MAX_OBJECTS = 400
 FLOAT_TOLERANCE = 1e-6
 """Relative and absolute."""
 
-_REASONING_END = re.compile(r"</(?:think|thinking|reasoning)>", re.IGNORECASE)
+REASONING_END = re.compile(r"</(?:think|thinking|reasoning)>", re.IGNORECASE)
 _MAX_PAIRS = 20_000
 """Comparisons of members of a set, times the length of the members."""
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
@@ -81,7 +81,7 @@ def parse_answer(completion: str, labels: Sequence[str]) -> Answer | None:
     >>> parse_answer("I do not know.", ["a", "output"]) is None
     True
     """
-    text = _REASONING_END.split(completion[-MAX_ANSWER_CHARS:])[-1].strip()
+    text = REASONING_END.split(completion[-MAX_ANSWER_CHARS:])[-1].strip()
     return _last_object(text, labels) or _last_lines(text, labels) or (_last_literal(text, labels[0]) if len(labels) == 1 else None)
 
 

@@ -62,8 +62,8 @@ def _decode(tagged: Tagged, depth: int, hashed: bool, classes: Mapping[str, Any]
         if hashed:
             raise NotPlain("a dict cannot be a key")
         return {_string(key): _decode(item, depth + 1, False, classes) for key, item in tagged.items()}
-    if tag == "$object" and "$object" in classes and type(tagged.get("fields")) is dict:
-        return classes["$object"](str(tagged["$object"]), _decode(tagged["fields"], depth + 1, False, classes))
+    if tag == "$object" and "$object" in classes and type(tagged[tag]) is str and type(tagged.get("fields")) is dict:
+        return classes["$object"](tagged[tag], _decode(tagged["fields"], depth + 1, False, classes))
     if len(tagged) != 1 or tag not in DECODERS:
         raise NotPlain(f"a value tagged {tag[:20]!r} is not plain data")
     try:
@@ -71,7 +71,7 @@ def _decode(tagged: Tagged, depth: int, hashed: bool, classes: Mapping[str, Any]
     except NotPlain:
         raise
     except (ValueError, TypeError, AttributeError, KeyError, OverflowError, ZeroDivisionError, InvalidOperation, RecursionError) as error:
-        raise NotPlain(f"{tag} with {_short(tagged[tag])}: {error}") from None
+        raise NotPlain(f"{tag} with {_short(tagged[tag])}: {type(error).__name__}") from None
 
 
 def _short(body: Any) -> str:
