@@ -38,7 +38,7 @@ def reward_rows(
     pairs: list[tuple[Problem, Rollout]] = []
     for index, (row, completion) in enumerate(zip(rows, completions, strict=True)):
         if isinstance(row, AlignmentTask):
-            rewards[index] = _answer_reward(row, completion, format_weight)
+            rewards[index] = answer_reward(row, completion, format_weight=format_weight)
         else:
             programs[index] = program = extract_program(completion)
             given = {"completion": completion} if program is None else {"program": program}
@@ -48,7 +48,7 @@ def reward_rows(
     return [rewards[index] for index in range(len(rows))]
 
 
-def _answer_reward(task: AlignmentTask, completion: str, format_weight: float) -> Reward:
+def answer_reward(task: AlignmentTask, completion: str, *, format_weight: float = 0.1) -> Reward:
     """R_sem of an answer; no reward, told once, where our own code fails on it."""
     try:
         value, correct = score_answer(task, completion, format_weight=format_weight)

@@ -249,9 +249,7 @@ def test_half_a_surrogate_pair_in_one_test_costs_the_others_nothing(sandbox: San
     odd = Problem(problem_id="odd", statement="", tests=(StdioTest("a\ud83d\n", "4\n"),))
     good = Problem(problem_id="good", statement="", tests=(StdioTest("a\n", "1\n"),))
     write_jsonl(tmp_path / "problems.jsonl", [odd, good])
-    write_jsonl(
-        tmp_path / "programs.jsonl", [Rollout(rollout_id=name, problem_id=name, program="print(len(input()))") for name in ("odd", "good")]
-    )
+    write_jsonl(tmp_path / "programs.jsonl", [Rollout(rollout_id=name, problem_id=name, program="print(len(input()))") for name in ("odd", "good")])
     result = CliRunner().invoke(
         app, ["judge", str(tmp_path / "problems.jsonl"), str(tmp_path / "programs.jsonl"), "-o", str(tmp_path / "v.jsonl"), "--json"]
     )

@@ -19,8 +19,8 @@ MOST_S = 20.0
 def assert_linear(function: Callable[[T], object], make: Callable[[int], T], start: int, doublings: int = 4) -> None:
     """Fail if `function(make(n))` takes more than linear time as n doubles from `start`.
 
-    CPU time of this thread counts, the best of two; what looks more than linear is measured once more. An error that the function raises counts as its
-    result: what it raises is not asked here.
+    CPU time of this thread counts, the best of two; what looks more than linear is measured once more. An error that
+    the function raises counts as its result: what it raises is not asked here.
     """
     if _verdict(function, make, start, doublings):
         said = _verdict(function, make, start, doublings)

@@ -7,16 +7,21 @@ import random
 from typing import Any
 
 ODD = [
-    "```", "~~~", "```python\n", "<think>", "</think>", "\x00", "\x1b[31m", "\ud800", "\udcff", "\u202e", "\u00a0", "\u200b", "\ufeff", "\u2028", "\r", "\r\n",
-    "\f", "\\", "\\\n", '"', "'", '"""', "'''", "{", "}", "[", "]", "(", ")", "#", "\t", "    ", "\n\n", "f'{\"\u00a0\"}'", "0x" + "f" * 4000, "9" * 5000,
-    "1e999", "nan", "-", "*", "**", "lambda:", "yield", "await ", "async ", "match x:\n case", "global x", "del x", "é", "\u0301" * 50, "ﬁ", "名", "🎉",
-    '{"a": ', '"output": ', "a = ", "set()", "{1, 2}", "(1,)", "float('nan')", "Decimal('1')", "Fraction(1, 2)", "1+2j", "deque([1])", "range(3)",
-    "b'\\xff'", "None", "true", "null", "NaN", "Infinity", ":=", "->", "\N{ZERO WIDTH JOINER}", "%s", "{0}", "{targets}", "[red]", "[/]", ":smile:", "</script>",
+    "```", "~~~", "```python\n", "<think>", "</think>", "\x00", "\x1b[31m", "\ud800", "\udcff", "\u202e",
+    "\u00a0", "\u200b", "\ufeff", "\u2028", "\r", "\r\n", "\f", "\\", "\\\n", '"', "'", '"""', "'''", "{", "}",
+    "[", "]", "(", ")", "#", "\t", "    ", "\n\n", "f'{\"\u00a0\"}'", "0x" + "f" * 4000, "9" * 5000, "1e999",
+    "nan", "-", "*", "**", "lambda:", "yield", "await ", "async ", "match x:\n case", "global x", "del x", "é",
+    "\u0301" * 50, "ﬁ", "名", "🎉", '{"a": ', '"output": ', "a = ", "set()", "{1, 2}", "(1,)", "float('nan')",
+    "Decimal('1')", "Fraction(1, 2)", "1+2j", "deque([1])", "range(3)", "b'\\xff'", "None", "true", "null",
+    "NaN", "Infinity", ":=", "->", "\N{ZERO WIDTH JOINER}", "%s", "{0}", "{targets}", "[red]", "[/]", ":smile:",
+    "</script>",
 ]  # fmt: skip
 VALUES: list[Any] = [
-    None, True, 0, -1, 10**5000, 2**63, 1.5, float("nan"), float("inf"), "", "\ud800", "\x1b", "$tuple", [], {}, [[]], {"$set": [1]}, {"$cut": "list"}, {"$x": 1},
-    {"$int": "0xff"}, {"$int": "zz"}, {"$float": "nan"}, {"$dict": [[1, 2]]}, {"$dict": [1]}, {"$object": "P", "fields": {"x": 1}}, {"$cycle": 0},
-    {"$tuple": [1, 2]}, {"kind": "stdio"}, {"kind": "call", "entry_point": "f"}, {"$fraction": [1, 0]}, {"$decimal": "x"}, {"$range": [1, 2, 0]},
+    None, True, 0, -1, 10**5000, 2**63, 1.5, float("nan"), float("inf"), "", "\ud800", "\x1b", "$tuple", [], {},
+    [[]], {"$set": [1]}, {"$cut": "list"}, {"$x": 1}, {"$int": "0xff"}, {"$int": "zz"}, {"$float": "nan"},
+    {"$dict": [[1, 2]]}, {"$dict": [1]}, {"$object": "P", "fields": {"x": 1}}, {"$cycle": 0},
+    {"$tuple": [1, 2]}, {"kind": "stdio"}, {"kind": "call", "entry_point": "f"}, {"$fraction": [1, 0]},
+    {"$decimal": "x"}, {"$range": [1, 2, 0]},
 ]  # fmt: skip
 
 

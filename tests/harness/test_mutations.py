@@ -40,10 +40,42 @@ COUNT = 10_000 if os.environ.get("CODERLPLUS_WHOLE") else 300
 
 PROGRAMS = [
     "n = int(input())\nparts = [str(n), str(n * n)]\nprint(f\"{'-'.join(parts)}\")\n",
-    'def f(a, *, key=None):\n    """Sorts a list."""\n    b = sorted(a, key=key)  # a copy\n    return {x: i for i, x in enumerate(b)}\n',
-    "class Solution:\n    def f(self, xs: list[int]) -> int:\n        total = 0\n        for x in xs:\n            if x > 0:\n                total += x\n        return total\n",
-    "import sys\nfor line in sys.stdin:\n    a, b = map(int, line.split())\n    try:\n        print(a // b)\n    except ZeroDivisionError as e:\n        print(e)\n",
-    "def g():\n    x = 0\n    def h():\n        nonlocal x\n        x += 1\n        return lambda y: (z := y) + x\n    return h()\nmatch g()(3):\n    case int(v):\n        print(v)\n",
+    '''\
+def f(a, *, key=None):
+    """Sorts a list."""
+    b = sorted(a, key=key)  # a copy
+    return {x: i for i, x in enumerate(b)}
+''',
+    """\
+class Solution:
+    def f(self, xs: list[int]) -> int:
+        total = 0
+        for x in xs:
+            if x > 0:
+                total += x
+        return total
+""",
+    """\
+import sys
+for line in sys.stdin:
+    a, b = map(int, line.split())
+    try:
+        print(a // b)
+    except ZeroDivisionError as e:
+        print(e)
+""",
+    """\
+def g():
+    x = 0
+    def h():
+        nonlocal x
+        x += 1
+        return lambda y: (z := y) + x
+    return h()
+match g()(3):
+    case int(v):
+        print(v)
+""",
 ]
 SHAPES = [
     "```python\n{}```",
@@ -196,9 +228,8 @@ def test_answers() -> None:
 
 
 def test_values() -> None:
-    seeds = [value for value in VALUES if isinstance(value, dict | list)] + [
-        [1, {"a": {"$dict": [[{"$tuple": [1]}, {"$set": ["x"]}]]}}, {"$bytes": "00ff"}]
-    ]
+    seeds = [value for value in VALUES if isinstance(value, dict | list)]
+    seeds.append([1, {"a": {"$dict": [[{"$tuple": [1]}, {"$set": ["x"]}]]}}, {"$bytes": "00ff"}])
     for number in range(COUNT):
         rng = random.Random(f"values/{number}")
         value = mutated_json(rng.choice(seeds), rng)

@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from coderlplus.alignment import AlignmentSettings, score_answer
+from coderlplus.alignment import AlignmentSettings
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.problems.files import read_rows
 from coderlplus.records import AlignmentTask, read_jsonl, write_jsonl
+from coderlplus.rewards import answer_reward
 from coderlplus.terminal import console, name_left_out, shown
 
 
@@ -78,9 +79,11 @@ def score(
         except DataError as error:
             left_out.append(error)
             continue
-        task = by_id[given.task_id]
-        reward, correct = score_answer(task, given.answer, format_weight=format_weight)
-        scores.append(Score(given.task_id, task.kind, reward, correct))
+        reward = answer_reward(by_id[given.task_id], given.answer, format_weight=format_weight)
+        if reward.value is None:
+            left_out.append(DataError(f"{row.place}: the answer to task {given.task_id!r} has no score, for our own code failed on it"))
+            continue
+        scores.append(Score(given.task_id, reward.kind, reward.value, reward.correct))
     if left_out and not scores:
         raise left_out[0]
     name_left_out(left_out)
