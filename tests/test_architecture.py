@@ -16,6 +16,7 @@ LIBRARY, LAB = Path(coderlplus.__file__).parent, Path(coderlplus_lab.__file__).p
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "locks": set(),
+    "terminal": {"errors"},
     "records": {"errors"},
     "programs": set(),
     "sandbox": {"errors", "records"},

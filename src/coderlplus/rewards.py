@@ -13,6 +13,7 @@ from coderlplus.alignment.answers import score_answer
 from coderlplus.judge import Judge
 from coderlplus.programs import extract_program
 from coderlplus.records import AlignmentTask, Problem, Reward, Rollout, Verdict
+from coderlplus.terminal import tell_defect
 
 
 def reward_rows(
@@ -37,8 +38,7 @@ def reward_rows(
     pairs: list[tuple[Problem, Rollout]] = []
     for index, (row, completion) in enumerate(zip(rows, completions, strict=True)):
         if isinstance(row, AlignmentTask):
-            value, correct = score_answer(row, completion, format_weight=format_weight)
-            rewards[index] = Reward(kind=row.kind, value=value, correct=correct)
+            rewards[index] = answer_reward(row, completion, format_weight=format_weight)
         else:
             program = extract_program(completion, row.entry_point, starter_code=row.starter_code)
             programs[index] = program
@@ -47,6 +47,16 @@ def reward_rows(
     for (index, program), verdict in zip(programs.items(), _verdicts(judge, pairs, limit_s), strict=True):
         rewards[index] = generation_reward(program, verdict)
     return [rewards[index] for index in range(len(rows))]
+
+
+def answer_reward(task: AlignmentTask, completion: str, *, format_weight: float = 0.1) -> Reward:
+    """R_sem of an answer; no reward, told once, where our own code fails on it."""
+    try:
+        value, correct = score_answer(task, completion, format_weight=format_weight)
+    except Exception as error:
+        tell_defect(f"an answer to task {task.task_id!r}", error)
+        return Reward(kind=task.kind, value=None)
+    return Reward(kind=task.kind, value=value, correct=correct)
 
 
 def generation_reward(program: str | None, verdict: Verdict) -> Reward:

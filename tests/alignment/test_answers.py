@@ -85,6 +85,11 @@ def test_one_value_alone_may_be_answered_bare() -> None:
     assert values("So it is 42", ["output"]) is None
 
 
+def test_an_integer_of_any_length_is_read_and_does_not_cost_the_other_values() -> None:
+    long = '{"a": 1, "output": ' + "9" * 5_000 + "}"
+    assert score_answer(task(target("a", 1, "f"), target("output", 2)), long) == (pytest.approx(0.55), {"a": True, "output": False})
+
+
 def test_a_lacking_label_is_no_answer_for_it_but_the_rest_counts() -> None:
     assert score_answer(task(target("a", 1, "f"), target("output", 2)), '{"output": 2}') == (pytest.approx(0.55), {"a": False, "output": True})
 
@@ -99,7 +104,6 @@ HOSTILE = {
     "open strings": "{'" * 5_000,
     "quotes": "{" * 30 + "\"'" * 4_900,
     "huge": '{"a": ' + "9" * 3_000_000 + "}",
-    "digits": '{"a": ' + "9" * 5_000 + "}",
     "nul": '{"a": "\x00"\x00}',
     "surrogate": '{"a": "\ud800"',
     "a long range": '{"a": set(range(10**10))}',

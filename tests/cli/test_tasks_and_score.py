@@ -56,6 +56,7 @@ def test_tasks_of_the_failing_programs_and_scores_of_answers(run, tmp_path: Path
         "tasks_by_variables": {"1": 2},
         "verdicts": {"wrong_answer": 2, "passed": 1, "runtime_error": 1},
         "rejects": {"passed": 1, "exception": 1},
+        "left_out": 0,
     }
     made = list(read_jsonl(tmp_path / "tasks.jsonl", AlignmentTask))
     assert [task.rollout_id for task in made] == ["wrong", "square"]
@@ -72,7 +73,7 @@ def test_tasks_of_the_failing_programs_and_scores_of_answers(run, tmp_path: Path
         "output_accuracy": 0.3333,
         "all_variables_accuracy": 0.6667,
     }
-    assert summary == {"tasks": 2, "answered": 2, **means, "by_kind": {"final_values": means}}
+    assert summary == {"tasks": 2, "answered": 2, **means, "by_kind": {"final_values": means}, "left_out": 0}
     scores = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
     assert [item["reward"] for item in scores] == [1.0, pytest.approx(0.55), 0.0]
     assert scores[1]["correct"] == {"m": True, "output": False}
@@ -160,7 +161,7 @@ def test_the_same_seed_writes_the_same_file(run, tmp_path: Path) -> None:  # typ
     ("arguments", "message"),
     [
         (("tasks", "nowhere.jsonl", "programs.jsonl", "-o", "t.jsonl"), "cannot read nowhere.jsonl: No such file"),
-        (("tasks", "problems.jsonl", "stray.jsonl", "-o", "t.jsonl"), "stray.jsonl:2: rollout 'r' answers problem 'x', which the problems file"),
+        (("tasks", "problems.jsonl", "stray.jsonl", "-o", "t.jsonl"), "stray.jsonl:1: rollout 'r' is of problem 'x', which problems.jsonl does"),
         (("tasks", "problems.jsonl", "programs.jsonl", "-o", "no/t.jsonl"), "its folder does not exist"),
         (("tasks", "problems.jsonl", "programs.jsonl", "-o", "t.jsonl", "--kind", "all"), "kinds must be one of final_values, .*, not 'all'"),
         (("tasks", "problems.jsonl", "programs.jsonl", "-o", "t.jsonl", "--kind", "branch=half"), "the share of branch must be a number"),
@@ -174,7 +175,7 @@ def test_the_same_seed_writes_the_same_file(run, tmp_path: Path) -> None:  # typ
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(run, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:  # type: ignore[no-untyped-def]
-    write_jsonl(tmp_path / "stray.jsonl", [ROLLOUTS[0], Rollout(rollout_id="r", problem_id="x", program="x = 1")])
+    write_jsonl(tmp_path / "stray.jsonl", [Rollout(rollout_id="r", problem_id="x", program="x = 1")])
     (tmp_path / "empty.jsonl").touch()
     (tmp_path / "answers.jsonl").write_text('{"task_id": "t", "answer": ""}\n')
     with pytest.raises(CodeRLPlusError, match=message):

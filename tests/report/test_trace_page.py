@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from coderlplus.errors import DataError
 from coderlplus.records import AlignmentTask, Change, Ending, StdioInput, Step, Target, Trace
 from coderlplus.report import write_trace
-from coderlplus.report.trace_page import kept, page_data, shown
+from coderlplus.report.trace_page import kept, page_data, value_text
 
 HOSTILE = "</script><img src=x onerror=\"document.title='owned'\"><!--\u2028"
 
@@ -64,7 +64,7 @@ def embedded(page: Path) -> dict[str, Any]:
 @given(st.lists(st.one_of(st.text(), st.lists(st.integers(0, 30)), st.integers()), min_size=1, max_size=20))
 def test_differences_give_the_values_back(values: list[Any]) -> None:
     states = replayed(page_data(stepped(*values), "x"))
-    assert states == [{(0, "x"): shown(value)} for value in values]
+    assert states == [{(0, "x"): value_text(value)} for value in values]
 
 
 @settings(deadline=None)
@@ -86,7 +86,7 @@ def test_all_steps_of_a_real_program_are_on_the_page(traced: Callable[..., Trace
     state: dict[tuple[int, str], str] = {}
     states = []
     for step in trace.steps:
-        state.update(((change.activation, change.name), shown(change.value)) for change in step.changes)
+        state.update(((change.activation, change.name), value_text(change.value)) for change in step.changes)
         states.append(dict(state))
     assert replayed(page_data(trace, "x")) == states
 

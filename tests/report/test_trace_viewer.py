@@ -11,7 +11,7 @@ import pytest
 
 from coderlplus.records import AlignmentTask, CallInput, Target, Trace
 from coderlplus.report import write_trace
-from coderlplus.report.trace_page import shown
+from coderlplus.report.trace_page import value_text
 
 from .browser import Browser
 from .test_trace_page import HOSTILE
@@ -116,7 +116,7 @@ def test_buttons_and_the_slider_move_too(view: Callable[..., Trace], browser: Br
 def test_what_changed_is_marked(view: Callable[..., Trace], browser: Browser) -> None:
     trace = view(COUNT)
     assert trace.steps
-    number = next(number for number, step in enumerate(trace.steps) if [shown(change.value) for change in step.changes] == ["[0, 1]"])
+    number = next(number for number, step in enumerate(trace.steps) if [value_text(change.value) for change in step.changes] == ["[0, 1]"])
     browser.press("ArrowRight", number)
     assert browser.text(".changed").split() == ["items", "•", "changed", "[0,", "1]"]
     assert browser.text(".changed mark") == ", 1"
@@ -143,7 +143,7 @@ def test_every_step_shows_the_true_state(view: Callable[..., Trace], browser: Br
     state: dict[tuple[int, str], str] = {}
     for number, step in enumerate(trace.steps or ()):
         for change in step.changes:
-            state[change.activation, change.name] = shown(change.value)
+            state[change.activation, change.name] = value_text(change.value)
         if number:
             browser.press("ArrowRight")
         inside = {0, step.activation}

@@ -14,7 +14,7 @@ import ast
 import json
 import math
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -24,6 +24,7 @@ from typing import Any
 from coderlplus.alignment import official
 from coderlplus.programs import parse
 from coderlplus.records import AlignmentTask, StdioInput, TaggedValue, Target
+from coderlplus.records.jsonl import loads
 from coderlplus.sandbox.values import encode, equal, to_source
 
 MAX_ANSWER_CHARS = 10_000
@@ -36,8 +37,9 @@ MAX_OBJECTS = 400
 FLOAT_TOLERANCE = 1e-6
 """Relative and absolute."""
 
-_REASONING_END = re.compile(r"</(?:think|thinking|reasoning)>", re.IGNORECASE)
-_PIECE = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|[\[\](){}]')
+REASONING_END = re.compile(r"</(?:think|thinking|reasoning)>", re.IGNORECASE)
+_MAX_PAIRS = 20_000
+"""Comparisons of members of a set, times the length of the members."""
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -79,7 +81,7 @@ def parse_answer(completion: str, labels: Sequence[str]) -> Answer | None:
     >>> parse_answer("I do not know.", ["a", "output"]) is None
     True
     """
-    text = _REASONING_END.split(completion[-MAX_ANSWER_CHARS:])[-1].strip()
+    text = REASONING_END.split(completion[-MAX_ANSWER_CHARS:])[-1].strip()
     return _last_object(text, labels) or _last_lines(text, labels) or (_last_literal(text, labels[0]) if len(labels) == 1 else None)
 
 
@@ -137,10 +139,17 @@ def as_json(value: TaggedValue) -> str | None:
 def _is_plain_json(value: TaggedValue) -> bool:
     """Whether a tagged value is written in JSON as it is: no tag, no NaN, no character that a JSON file cannot hold."""
     if isinstance(value, dict):
-        return not any(key.startswith("$") for key in value) and all(_is_plain_json(item) for item in value.values())
+        return all(not key.startswith("$") and is_unicode(key) and _is_plain_json(item) for key, item in value.items())
     if isinstance(value, list):
         return all(_is_plain_json(item) for item in value)
+    if isinstance(value, str):
+        return is_unicode(value)
     return not isinstance(value, float) or math.isfinite(value)
+
+
+def is_unicode(value: str) -> bool:
+    """Whether UTF-8 has the text: no half of a surrogate pair."""
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _as_written_in_json(value: TaggedValue, target: TaggedValue) -> TaggedValue:
@@ -154,8 +163,7 @@ def _as_written_in_json(value: TaggedValue, target: TaggedValue) -> TaggedValue:
     if tag in ("$tuple", "$deque") and isinstance(value, list):
         return {tag: _as_written_in_json(value, target[tag])}
     if tag in ("$set", "$frozenset") and isinstance(value, list):
-        members = target[tag]
-        return {tag: members} if len(value) == len(members) and all(_among(member, value) for member in members) else value
+        return {tag: target[tag]} if _are_members(value, target[tag]) else value
     if "$dict" in target and isinstance(value, dict):
         keys = {_json_key(key): key for key, _ in target["$dict"]}
         if len(keys) == len(target["$dict"]) and keys.keys() == value.keys():
@@ -166,8 +174,31 @@ def _as_written_in_json(value: TaggedValue, target: TaggedValue) -> TaggedValue:
     return value
 
 
-def _among(member: TaggedValue, values: list[TaggedValue]) -> bool:
-    return any(equal(_as_written_in_json(value, member), member, float_tolerance=FLOAT_TOLERANCE) for value in values)
+def _are_members(values: list[TaggedValue], members: list[TaggedValue]) -> bool:
+    """Whether the items of a list, read from JSON, are the members of a set. Most are found by their text; of those that need a tolerance or an order
+    of their own, `_MAX_PAIRS` pairs are compared."""
+    if len(values) != len(members):
+        return False
+    by_text = Counter(map(_json_text, values))
+    left = [member for member in members if not _taken(by_text, _json_text(member))]
+    rest = [value for value in values if _taken(by_text, _json_text(value))]
+    if sum(len(to_source(member)) for member in left) * len(rest) > _MAX_PAIRS:
+        return False
+    return all(any(equal(_as_written_in_json(value, member), member, float_tolerance=FLOAT_TOLERANCE) for value in rest) for member in left)
+
+
+def _taken(counts: Counter[str], text: str) -> bool:
+    counts[text] -= 1
+    return counts[text] >= 0
+
+
+def _json_text(value: TaggedValue) -> str:
+    """One text for a value and for what JSON can say of it: a tuple is a list, a whole float an integer."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value)) if abs(value) < 2**53 else repr(value)
+    if isinstance(value, list) or (isinstance(value, dict) and "$tuple" in value):
+        return f"[{','.join(map(_json_text, value if isinstance(value, list) else value['$tuple']))}]"
+    return json.dumps(value)
 
 
 def _json_key(key: TaggedValue) -> str:
@@ -180,34 +211,57 @@ def _json_key(key: TaggedValue) -> str:
 def _last_object(text: str, labels: Sequence[str]) -> Answer | None:
     found: Answer | None = None
     starts = [match.start() for match in re.finditer(r"\{", text)][-MAX_OBJECTS:]
+    closes = _closing_brackets(text) if starts else {}
     end = 0
     for start in starts:
-        if start < end:
+        if start < end or start not in closes:
             continue
-        close = _closing_bracket(text, start)
-        if close is None:
-            continue
-        answer = _object(text[start : close + 1], labels)
+        close = closes[start] + 1
+        answer = _object(text[start:close], labels)
         if answer is not None:
-            found, end = answer, close + 1
+            found, end = answer, close
     return found
 
 
-def _closing_bracket(text: str, start: int) -> int | None:
-    """Where the bracket at `start` closes, strings skipped; `None` if it does not, or nests deeper than `MAX_DEPTH`."""
-    expected: list[str] = []
-    for piece in _PIECE.finditer(text, start):
-        mark = piece[0]
-        if mark in _CLOSING:
-            expected.append(_CLOSING[mark])
-            if len(expected) > MAX_DEPTH:
-                return None
-        elif len(mark) == 1:
-            if mark != expected.pop():
-                return None
-            if not expected:
-                return piece.start()
-    return None
+def _closing_brackets(text: str) -> dict[int, int]:
+    """Where each bracket closes, read from that bracket on with strings skipped; without those that do not, or nest deeper than `MAX_DEPTH`.
+
+    Takes one pass from the end: `unmatched[i]` is the first closing bracket after `i` whose opening one is not after `i` too (-1: there is none, or
+    brackets between do not match), `levels[i]` how deep brackets nest up to there.
+    """
+    size = len(text)
+    unmatched, levels = [-1] * (size + 1), [0] * (size + 1)
+    ends = {'"': [-1] * (size + 2), "'": [-1] * (size + 2)}
+    """Where a string that has begun before `i` ends."""
+    closes: dict[int, int] = {}
+    for place in range(size - 1, -1, -1):
+        mark = text[place]
+        for quote, of_quote in ends.items():
+            if mark == quote:
+                of_quote[place] = place
+            elif mark == "\\":
+                of_quote[place] = of_quote[place + 2] if text[place + 1 : place + 2] != "\n" else -1
+            elif mark != "\n":
+                of_quote[place] = of_quote[place + 1]
+        following = place + 1
+        if mark in ")]}":
+            unmatched[place] = place
+            continue
+        if mark in ends and ends[mark][following] >= 0:
+            following = ends[mark][following] + 1
+        elif mark in _CLOSING:
+            close = unmatched[following]
+            if close < 0 or text[close] != _CLOSING[mark]:
+                continue
+            depth = 1 + levels[following]
+            if depth <= MAX_DEPTH:
+                closes[place] = close
+            following = close + 1
+            levels[place] = max(depth, levels[following])
+            unmatched[place] = unmatched[following]
+            continue
+        unmatched[place], levels[place] = unmatched[following], levels[following]
+    return closes
 
 
 def _object(source: str, labels: Sequence[str]) -> Answer | None:
@@ -220,12 +274,12 @@ def _object(source: str, labels: Sequence[str]) -> Answer | None:
 def _last_lines(text: str, labels: Sequence[str]) -> Answer | None:
     values: dict[str, TaggedValue] = {}
     names = "|".join(re.escape(label) for label in labels)
-    form = re.compile(rf"\s*(?:[-*]\s+)?[`*]*(?P<label>{names})[`*]*\s*[=:]\s*(?P<value>.+?)\s*")
+    form = re.compile(rf"(?:[-*]\s+)?[`*]*(?P<label>{names})[`*]*\s*[=:](?P<value>.+)")
     for line in reversed(_without_closing_fence(text).split("\n")):
-        match = form.fullmatch(line)
+        match = form.fullmatch(line.strip())
         if match is None:
             break
-        value, _ = _literal(match["value"].strip("`"))
+        value, _ = _literal(match["value"].strip().strip("`"))
         if value is _UNREADABLE:
             break
         values.setdefault(match["label"], encode(value))
@@ -251,8 +305,8 @@ def _literal(source: str) -> tuple[Any, bool]:
     if len(source) > MAX_ANSWER_CHARS:
         return _UNREADABLE, False
     try:
-        return json.loads(source), True
-    except (ValueError, RecursionError):
+        return loads(source), True
+    except ValueError:
         pass
     try:
         match parse(source.strip()).body:

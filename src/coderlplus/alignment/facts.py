@@ -18,7 +18,8 @@ from coderlplus.sandbox.values import encode
 MODULE = "<module>"
 READERS = frozenset({"input", "stdin", "read", "readline", "readlines"})
 """Names whose presence on the right of an assignment says that it reads the standard input."""
-
+_LITERAL = (ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.UnaryOp)
+_MAX_LEVELS = 20
 
 HANDING_ON = READERS | {"print", "write", "int", "str", "float", "list", "map", "split", "strip", "rstrip"}
 """Functions and methods that bring values in and out without computing anything."""
@@ -55,20 +56,24 @@ def variable_bindings(program: str) -> dict[tuple[str, str], Bindings]:
     ['10']
     """
     found: dict[tuple[str, str], Bindings] = {}
-    _collect(parse(program), (MODULE,), found)
+    tree = parse(program)
+    _collect(tree, (MODULE,), found, _reading(tree))
     return found
 
 
-def _collect(block: ast.AST, scopes: tuple[str, ...], found: dict[tuple[str, str], Bindings]) -> None:
-    """Note the bindings inside `block`, the body of the last of `scopes`."""
+def _collect(block: ast.AST, scopes: tuple[str, ...], found: dict[tuple[str, str], Bindings], reading: Set[int]) -> None:
+    """Note the bindings inside `block`, the body of the last of `scopes`. `reading`: see `_reading`."""
     nodes = list(_own_nodes(block))
     outer = {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
-    values = {id(target): value for node in nodes for target, value in _assignments(node)}
+    values = {id(target): value for node in nodes for target, value in _assignments(node, reading)}
+    texts: dict[int, list[str]] = {}  # of a value that many targets have, once
     for node in nodes:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             value = values.get(id(node))
-            constants = [] if value is None else [canonical(constant) for constant in _literal(value)]
-            reads = value is not None and _reads(value)
+            if value is not None and id(value) not in texts:
+                texts[id(value)] = [canonical(constant) for constant in _literal(value)]
+            constants = [] if value is None else texts[id(value)]
+            reads = id(value) in reading
             for scope in scopes[:-1] if node.id in outer else scopes[-1:]:
                 bindings = found.setdefault((scope, node.id), Bindings())
                 bindings.constants += constants
@@ -82,7 +87,7 @@ def _collect(block: ast.AST, scopes: tuple[str, ...], found: dict[tuple[str, str
                 for argument in every:
                     if argument is not None:
                         found.setdefault((inner, argument.arg), Bindings()).parameter = True
-            _collect(node, (*scopes, inner), found)
+            _collect(node, (*scopes, inner), found, reading)
 
 
 def _qualified(scope: str, block: ast.AST, name: str) -> str:
@@ -107,7 +112,7 @@ def _own_nodes(block: ast.AST) -> Iterator[ast.AST]:
         stack.extend(reversed(children))
 
 
-def _assignments(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
+def _assignments(node: ast.AST, reading: Set[int]) -> Iterator[tuple[ast.expr, ast.expr]]:
     """(target, value) of an assignment; each target of an unpacking with its own value, or with the whole where that reads the input."""
     pairs: list[tuple[ast.expr, ast.expr]]
     match node:
@@ -124,25 +129,46 @@ def _assignments(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
         if isinstance(target, ast.Tuple | ast.List):
             if isinstance(value, ast.Tuple | ast.List) and len(value.elts) == len(target.elts):
                 pairs += zip(target.elts, value.elts, strict=True)
-            elif _reads(value):
+            elif id(value) in reading:
                 pairs += [(item, value) for item in target.elts]
         elif isinstance(target, ast.Starred):
-            if _reads(value):
+            if id(value) in reading:
                 pairs.append((target.value, value))
         else:
             yield target, value
 
 
-def _reads(value: ast.expr) -> bool:
-    """Whether an expression reads the standard input."""
-    return any(
-        (isinstance(node, ast.Name) and node.id in READERS) or (isinstance(node, ast.Attribute) and node.attr in READERS) for node in ast.walk(value)
-    )
+def _reading(tree: ast.AST) -> set[int]:
+    """The ids of the nodes in which the standard input is read."""
+    parents = _in_order(tree)
+    reading: set[int] = set()
+    for node, parent in reversed(parents):  # children come after their parents, so each node is complete when its turn comes
+        is_reader = (isinstance(node, ast.Name) and node.id in READERS) or (isinstance(node, ast.Attribute) and node.attr in READERS)
+        if is_reader or id(node) in reading:
+            reading |= {id(node), id(parent)}
+    return reading
+
+
+def _in_order(tree: ast.AST) -> list[tuple[ast.AST, ast.AST | None]]:
+    """All nodes, each with its parent and after it."""
+    found: list[tuple[ast.AST, ast.AST | None]] = [(tree, None)]
+    for node, _ in found:
+        found.extend((child, node) for child in ast.iter_child_nodes(node))
+    return found
 
 
 def literals(program: str) -> set[str]:
-    """The `canonical` values of all literals in the program, those inside other literals included."""
-    return {canonical(value) for node in ast.walk(parse(program)) if isinstance(node, ast.expr) for value in _literal(node)}
+    """The `canonical` values of the literals in the program, those inside other literals included, up to `_MAX_LEVELS` levels of them: a value that
+    is nested more deeply is asked for nowhere, and each level is one more text that holds all below it."""
+    heights: dict[int, int] = {}
+    found: set[str] = set()
+    for node, parent in reversed(_in_order(parse(program))):
+        height = heights.get(id(node), 0)
+        if isinstance(node, _LITERAL) and height <= _MAX_LEVELS:
+            found.update(map(canonical, _literal(node)))
+        if parent is not None:
+            heights[id(parent)] = max(heights.get(id(parent), 0), height + isinstance(node, _LITERAL))
+    return found
 
 
 def literal_calls(code: str, names: Set[str]) -> Iterator[tuple[tuple[TaggedValue, ...], dict[str, TaggedValue]]]:
@@ -157,7 +183,7 @@ def literal_calls(code: str, names: Set[str]) -> Iterator[tuple[tuple[TaggedValu
                 try:
                     positional = tuple(encode(ast.literal_eval(arg)) for arg in args)
                     yield positional, {keyword.arg or "": encode(ast.literal_eval(keyword.value)) for keyword in keywords}
-                except (ValueError, TypeError, RecursionError):
+                except (ValueError, TypeError, RecursionError, MemoryError):
                     continue
 
 
@@ -221,8 +247,8 @@ def _parts(value: TaggedValue) -> Iterator[TaggedValue]:
 
 
 def _literal(node: ast.expr) -> Iterable[TaggedValue]:
-    if isinstance(node, ast.Constant | ast.List | ast.Tuple | ast.Set | ast.Dict | ast.UnaryOp):
+    if isinstance(node, _LITERAL):
         try:
             yield encode(ast.literal_eval(node))
-        except (ValueError, TypeError, RecursionError):
+        except (ValueError, TypeError, RecursionError, MemoryError):
             return

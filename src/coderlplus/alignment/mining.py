@@ -16,6 +16,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from coderlplus.alignment.facts import canonical, literal_calls
 from coderlplus.alignment.prompts import shown_program
@@ -38,7 +39,10 @@ from coderlplus.records import (
     Verdict,
 )
 from coderlplus.sandbox import Sandbox
+from coderlplus.terminal import tell_defect
 from coderlplus.tracing import TraceRequest, trace_many
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class _Candidate:
     input: ProgramInput
     kind: Kind
     seen: Actual | None
+    question: str
+    """See `same_question`."""
 
 
 def mine(
@@ -86,16 +92,16 @@ def mine(
     the source), `sandbox_fault`, `no_program`, `syntax_error`, `time_limit`, `memory_limit`, `output_limit` (as judged), `exception` and
     `no_exception` (no kind in `settings.kinds` asks about a run that ended, or did not end, by one), `no_input` (it failed before it was given one),
     `too_long`, `too_complex`, `duplicate` (the same program and input before, comments and format aside), `over_budget` (more than `mine_per_step`),
-    `trace_fault` (our sandbox failed on it). Raises `SandboxError` if our sandbox fails on all.
+    `trace_fault` (our sandbox failed on it), `error` (our own code did, which is told on stderr). Raises `SandboxError` if our sandbox fails on all.
     """
     rejects: Counter[str] = Counter()
     candidates: dict[str, _Candidate] = {}
     for item in judged:
-        candidate = _candidate(item, settings, seed)
+        candidate = _or_error(item, lambda item=item: _candidate(item, settings, seed))  # type: ignore[misc]
         if isinstance(candidate, str):
             rejects[candidate] += 1
             continue
-        key = same_question(candidate.program, candidate.input)
+        key = candidate.question
         if key in candidates:
             rejects["duplicate"] += 1
         else:
@@ -104,16 +110,12 @@ def mine(
     if len(chosen) > settings.mine_per_step:
         rejects["over_budget"] = len(chosen) - settings.mine_per_step
         chosen = _spread(chosen, settings.mine_per_step, random.Random(f"{seed}/mine/{step}"))
-    requests = [_request(candidate) for candidate in chosen]
     tasks: list[AlignmentTask] = []
-    for candidate, trace in zip(chosen, _traces(sandbox, requests), strict=True):
-        if trace is None:
-            rejects["trace_fault"] += 1
+    for candidate, trace in zip(chosen, _traces(sandbox, chosen), strict=True):
+        if trace is None or isinstance(trace, str):
+            rejects[trace or "trace_fault"] += 1
             continue
-        problem, rollout, verdict = candidate.judged.problem, candidate.judged.rollout, candidate.judged.verdict.verdict
-        lineage = Lineage(problem_id=problem.problem_id, rollout_id=rollout.rollout_id, step=step, verdict=verdict)
-        kind = _kind_for(trace, candidate, settings, seed)
-        task = make_task(trace, lineage, settings=settings, kind=kind, seed=seed, setup_code=problem.setup_code)
+        task = _or_error(candidate.judged, lambda trace=trace, candidate=candidate: _task(trace, candidate, settings, seed, step))  # type: ignore[misc]
         if isinstance(task, str):
             rejects[task] += 1
         elif prompt_fits is not None and not prompt_fits(task.prompt):
@@ -121,6 +123,24 @@ def mine(
         else:
             tasks.append(task)
     return Mined(tasks, dict(sorted(rejects.items())), len(chosen))
+
+
+def _task(trace: Trace, candidate: _Candidate, settings: AlignmentSettings, seed: int, step: int) -> AlignmentTask | str:
+    problem, rollout, verdict = candidate.judged.problem, candidate.judged.rollout, candidate.judged.verdict.verdict
+    lineage = Lineage(problem_id=problem.problem_id, rollout_id=rollout.rollout_id, step=step, verdict=verdict)
+    kind = _kind_for(trace, candidate, settings, seed)
+    return make_task(trace, lineage, settings=settings, kind=kind, seed=seed, setup_code=problem.setup_code)
+
+
+def _or_error(item: JudgedRollout, work: Callable[[], T | str]) -> T | str:
+    """What `work` makes of a rollout; the reason `error`, told once, where our own code fails on it, so that it costs the other rollouts nothing."""
+    try:
+        return work()
+    except SandboxError:
+        raise
+    except Exception as error:
+        tell_defect(f"rollout {item.rollout.rollout_id!r} of problem {item.problem.problem_id!r}", error)
+        return "error"
 
 
 def merged(parts: Sequence[Mined]) -> Mined:
@@ -180,7 +200,7 @@ def _candidate(judged: JudgedRollout, settings: AlignmentSettings, seed: int) ->
     if kind == "official" and (first := first_input(problem)) is not None:
         program = judged.program.strip()
         seen, given = (seen, given) if first == given else (None, first)
-    return _Candidate(judged, program, given, kind, seen)
+    return _Candidate(judged, program, given, kind, seen, same_question(program, given))
 
 
 def _kind_for(trace: Trace, candidate: _Candidate, settings: AlignmentSettings, seed: int) -> Kind:
@@ -202,17 +222,17 @@ def _draw(shares: Mapping[Kind, float], seed: str) -> Kind:
     return random.Random(seed).choices(list(shares), list(shares.values()))[0]
 
 
-def _traces(sandbox: Sandbox, requests: Sequence[TraceRequest]) -> list[Trace | None]:
-    """The traces; if the sandbox fails on some program, those of the others."""
-    if not requests:
+def _traces(sandbox: Sandbox, chosen: Sequence[_Candidate]) -> list[Trace | str | None]:
+    """The traces; where it fails on some program, those of the others: `None` where the sandbox fails, `error` where our own code does."""
+    if not chosen:
         return []
     try:
-        return [*trace_many(sandbox, requests)]
-    except SandboxError:
-        traces: list[Trace | None] = []
-        for request in requests:
+        return [*trace_many(sandbox, [_request(candidate) for candidate in chosen])]
+    except Exception:
+        traces: list[Trace | str | None] = []
+        for candidate in chosen:
             try:
-                traces += trace_many(sandbox, [request])
+                traces.append(_or_error(candidate.judged, lambda candidate=candidate: trace_many(sandbox, [_request(candidate)])[0]))  # type: ignore[misc]
             except SandboxError:
                 traces.append(None)
         if not any(traces):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import tokenize
 from collections.abc import Sequence
 
@@ -35,6 +36,7 @@ writes it, such as (1, 2) for a tuple and {{1, 2}} for a set, and floats with at
 
 Labels: {labels}"""
 
+_NOTHING_ELSE = re.compile(rb"\s*(?:#|\Z)")
 _COMPACT = """\
 {program}
 {run}
@@ -88,9 +90,7 @@ def _run(given: ProgramInput) -> str:
 
 
 def _fenced(text: str, language: str) -> str:
-    fence = "```"
-    while fence in text:
-        fence += "`"
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{fence}{language}\n{text}\n{fence}"
 
 
@@ -131,6 +131,7 @@ def _comments(text: str) -> list[tokenize.TokenInfo]:
 def _docstring_lines(tree: ast.Module, lines: Sequence[str]) -> set[int]:
     """The lines of strings that stand alone as statements, where another statement remains in their block and nothing else is on their lines."""
     gone: set[int] = set()
+    encoded = [line.encode() for line in lines]  # offsets in the tree count bytes
     for node in ast.walk(tree):
         for block in (getattr(node, name, None) for name in ("body", "orelse", "finalbody")):
             if not isinstance(block, list):
@@ -139,9 +140,10 @@ def _docstring_lines(tree: ast.Module, lines: Sequence[str]) -> set[int]:
             for string in strings if len(strings) < len(block) else strings[1:]:
                 assert string.end_lineno is not None
                 assert string.end_col_offset is not None
-                before = lines[string.lineno - 1].encode()[: string.col_offset]
-                after = lines[string.end_lineno - 1].encode()[string.end_col_offset :].strip()
-                if before.strip() or (after and not after.startswith(b"#")):
+                first = encoded[string.lineno - 1]
+                if string.col_offset > len(first) - len(first.lstrip()):
+                    continue
+                if not _NOTHING_ELSE.match(encoded[string.end_lineno - 1], string.end_col_offset):
                     continue
                 last = string.end_lineno
                 while last < len(lines) and not lines[last].strip():

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from coderlplus.alignment import official
+from coderlplus.alignment.answers import is_unicode
 from coderlplus.alignment.facts import computes
 from coderlplus.alignment.points import MAX_STEPS, ask_branches, ask_state, statement_line
 from coderlplus.alignment.prompts import call_expression, write_prompt
@@ -66,8 +67,9 @@ def make_task(
     Reasons: `exception`, `exit`, `time_limit`, `memory_limit`, `output_limit`, `syntax_error` (how the run ended), `no_exception` (it should have
     ended with one), `withheld` (the program reached for what could falsify its trace), `nondeterministic`, `no_output` (a stdin program that prints
     nothing, and has no variable to ask for), `output_unfit` (too long, or no plain data), `trivial`, `answer_in_prompt` and `address_in_prompt`
-    (see `visible`), `prompt_too_long`, and those of the kinds: `recursion_limit`, `no_line` (exception), `no_state`, `no_branch`, `too_many_steps`
-    (see `points`), `official_call`, `official_unfit` (see `official`).
+    (see `visible`), `not_unicode` (half of a surrogate pair in the prompt), `prompt_too_long`, and those of the kinds:
+    `recursion_limit`, `no_line` (exception; also of a class without a proper name), `no_state`, `no_branch`, `too_many_steps` (see `points`),
+    `official_call`, `official_unfit` (see `official`).
 
     The task is the same whenever the same program is traced on the same input with the same seed and settings; `task_id` is a hash of its question
     and answer.
@@ -84,6 +86,9 @@ def make_task(
     if not trace.deterministic:
         return "nondeterministic"
     call = call_expression(trace.input) if isinstance(trace.input, CallInput) else ""
+    shown = trace.program + (trace.input.stdin.rstrip() if isinstance(trace.input, StdioInput) else call)
+    if len(shown) > settings.max_prompt_chars:
+        return "prompt_too_long"
     visible = Visible(trace.program, trace.input, call, setup_code)
     if kind == "official":
         asked = official.ask(trace)
@@ -101,6 +106,8 @@ def make_task(
         prompt = write_prompt(trace.program, trace.input, question, style=settings.prompt_style, setup_code=setup_code)
     if shows_address(prompt):
         return "address_in_prompt"
+    if not is_unicode(prompt):
+        return "not_unicode"
     if len(prompt) > settings.max_prompt_chars:
         return "prompt_too_long"
     return AlignmentTask(
@@ -155,7 +162,7 @@ def _exception(trace: Trace, visible: Visible, settings: AlignmentSettings, seed
     if ending.type == "RecursionError":
         return "recursion_limit"  # where it strikes depends on the interpreter, and so do the values
     line = None if ending.line is None else statement_line(trace.program, ending.line)
-    if line is None or ending.type is None:
+    if line is None or ending.type is None or not all(part.isidentifier() for part in ending.type.split(".")):
         return "no_line"
     chosen = choose_variables(trace, visible, settings, seed, reserved={OUTPUT, EXCEPTION, LINE})
     variables = [target for target, given in chosen if not given]

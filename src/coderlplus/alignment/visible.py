@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from coderlplus.alignment.answers import as_json
+from coderlplus.alignment.answers import REASONING_END, as_json
 from coderlplus.alignment.facts import Bindings, canonical, input_values, is_stretch_of, literals, variable_bindings
 from coderlplus.records import CallInput, ProgramInput, StdioInput, TaggedValue
 from coderlplus.sandbox.values import to_source
@@ -74,8 +74,12 @@ class Visible:
 
 
 def is_fit(value: TaggedValue, max_chars: int) -> bool:
-    """Whether a reader can write the value down: plain data, nested at most `_MAX_LEVELS` deep, at most `max_chars` long as a Python literal."""
-    return not _has_unwritable(value) and len(to_source(value)) <= max_chars
+    """Whether a reader can write the value down: plain data, nested at most `_MAX_LEVELS` deep, at most `max_chars` long as a Python literal, without
+    a tag that would end the reasoning of the answer."""
+    if _has_unwritable(value):
+        return False
+    source = to_source(value)
+    return len(source) <= max_chars and not REASONING_END.search(source)
 
 
 def shows_address(prompt: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 import typer
-from rich.console import Console
+from rich.text import Text
 
 from coderlplus import __version__
 from coderlplus.cli.doctor import doctor
@@ -22,6 +22,7 @@ from coderlplus.cli.tasks import tasks
 from coderlplus.cli.trace import trace
 from coderlplus.cli.train import train
 from coderlplus.errors import CodeRLPlusError, ConfigError
+from coderlplus.terminal import console, shown
 
 app = typer.Typer(
     name="coderlplus",
@@ -65,13 +66,8 @@ def run(app: typer.Typer) -> None:
     try:
         app()
     except CodeRLPlusError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error:[/] {_escape(str(error))}")
+        console(stderr=True).print(Text.assemble(("error:", "bold red"), " ", shown(str(error), keep="\n")))
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
-
-
-def _escape(text: str) -> str:
-    """Keep rich from reading square brackets in a message as markup."""
-    return text.replace("[", r"\[")

@@ -11,11 +11,12 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from coderlplus import __version__
 from coderlplus.sandbox import EXTRA_LAYERS, LAYERS, Sandbox
+from coderlplus.terminal import console, shown
 
 _LIBRARIES = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "pydantic", "radon", "rich", "typer")
 
@@ -62,15 +63,16 @@ def _devices() -> list[str]:
 def _print(facts: dict[str, Any]) -> None:
     table = Table(show_header=False)
     for name in ("coderlplus", "python", "system", "user", "cores"):
-        table.add_row(name, str(facts[name]))
-    table.add_row("devices", ", ".join(facts["devices"]))
+        table.add_row(name, shown(str(facts[name])))
+    table.add_row("devices", shown(", ".join(facts["devices"])))
     table.add_section()
     for layer, state in facts["sandbox"].items():
-        missing = "[yellow]missing (an extra)[/]" if layer in EXTRA_LAYERS else "[red]missing[/]"
-        table.add_row(f"sandbox: {layer}", "[green]in force[/]" if state == "in force" else f"{missing}: {state}")
+        missing = ("missing (an extra)", "yellow") if layer in EXTRA_LAYERS else ("missing", "red")
+        told = Text(state, "green") if state == "in force" else Text.assemble(missing, f": {shown(state)}")
+        table.add_row(f"sandbox: {layer}", told)
     if facts["sandbox"]["namespaces"] != "in force":
         table.add_row("", _WITHOUT_NAMESPACES)
     table.add_section()
     for name, version in facts["libraries"].items():
-        table.add_row(name, version or "[dim]not installed[/]")
-    Console().print(table)
+        table.add_row(name, Text(version) if version else Text("not installed", "dim"))
+    console(soft_wrap=False).print(table)

@@ -13,9 +13,9 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from coderlplus.engines.config import known_template
 from coderlplus.engines.prompts import user_message
@@ -31,8 +31,8 @@ from coderlplus.evaluation.run import Asked, Source, evaluate, prepare
 from coderlplus.evaluation.sample_files import digest_of, read_samples
 from coderlplus.judge import Judge
 from coderlplus.report.eval_page import write_eval_page
-from coderlplus.report.trace_text import visible
 from coderlplus.sandbox import Sandbox
+from coderlplus.terminal import console, shown
 
 T = TypeVar("T")
 BACKENDS = ("vllm", "transformers")
@@ -94,7 +94,7 @@ def eval_(
     page = write_eval_page(output)
     if as_json:
         print(json.dumps(results))
-        _print_notes(results, list(numbers), Console(stderr=True, soft_wrap=True, highlight=False))
+        _print_notes(results, list(numbers), console(stderr=True))
     else:
         _print(results, list(numbers), time.perf_counter() - began, page)
 
@@ -172,7 +172,7 @@ def _evaluate_all(output: Path, source: Source, asked: list[Asked], open_backend
 
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))
+    return Progress(*columns, console=console(stderr=True, soft_wrap=False))
 
 
 def _print(results: dict[str, Any], now: list[str], seconds: float, page: Path) -> None:
@@ -184,28 +184,28 @@ def _print(results: dict[str, Any], now: list[str], seconds: float, page: Path) 
         numbers = results["benchmarks"][name]
         for metric, (low, high) in numbers["intervals"].items():
             counts = (str(numbers["problems"]), str(numbers["tests"]), str(numbers["samples"]))
-            table.add_row(name, metric, _share(numbers[metric], low, high), *counts)
+            table.add_row(shown(name), metric, _share(numbers[metric], low, high), *counts)
             part = numbers.get("with_samples")
             if part and metric == numbers["metric"]:
                 share = _share(part[metric], *part["interval"])
-                table.add_row("[bold red]with a sample[/]", metric, share, str(part["problems"]), "", counts[2])
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(table)
-    _print_notes(results, now, console)
+                table.add_row(Text("with a sample", "bold red"), metric, share, str(part["problems"]), "", counts[2])
+    out = console()
+    out.print(table)
+    _print_notes(results, now, out)
     parts = {part: sum(results["benchmarks"][name]["seconds"][part] for name in now) for part in ("generate", "judge", "trace")}
     shares = ", ".join(f"{part} {value:.1f} s ({value / seconds:.0%})" for part, value in parts.items())
-    console.print(f"{seconds:.1f} s: {shares}")
-    console.print(f"written to {page.parent / 'results.json'}; look at every sample in {page}")
+    out.print(f"{seconds:.1f} s: {shares}")
+    out.print(shown(f"written to {page.parent / 'results.json'}; look at every sample in {page}"))
 
 
-def _print_notes(results: dict[str, Any], now: list[str], console: Console) -> None:
+def _print_notes(results: dict[str, Any], now: list[str], out: Console) -> None:
     """What keeps a number from being the benchmark's own, then what each number stands for."""
     for name in now:
         for note in results["benchmarks"][name]["notes"]:
-            console.print("[bold red]warning:[/] " + escape(visible(f"{name}: {note}")))
+            out.print(Text.assemble(("warning:", "bold red"), " ", shown(f"{name}: {note}")))
     for name in now:
         numbers = results["benchmarks"][name]
-        console.print(escape(visible(f"{described(name, numbers)}; failures: {_failures(numbers['outcomes'])}")))
+        out.print(shown(f"{described(name, numbers)}; failures: {_failures(numbers['outcomes'])}"))
 
 
 def _share(value: float, low: float, high: float) -> str:
@@ -233,14 +233,14 @@ def compare(
     for column in table.columns[2:]:
         column.justify = "right"
         column.no_wrap = True
-    console = Console(soft_wrap=True, highlight=False)
+    out = console()
     for name, numbers in result["benchmarks"].items():
         percent = [f"{100 * numbers[side]:.1f}" for side in ("a", "b")]
         change = f"{100 * numbers['difference']:+.1f} ({100 * numbers['low']:+.1f} – {100 * numbers['high']:+.1f})"
         counts = [str(numbers[key]) for key in ("problems", "a_better", "b_better")]
-        table.add_row(name, numbers["metric"], *percent, change, f"{numbers['p_value']:.3g}", *counts)
-    console.print(f"A: {result['a']}\nB: {result['b']}")
-    console.print(table)
+        table.add_row(shown(name), numbers["metric"], *percent, change, f"{numbers['p_value']:.3g}", *counts)
+    out.print(shown(f"A: {result['a']}\nB: {result['b']}", keep="\n"))
+    out.print(table)
     for name, numbers in result["benchmarks"].items():
         for note in numbers["notes"]:
-            console.print(f"{name}: {note}")
+            out.print(shown(f"{name}: {note}"))

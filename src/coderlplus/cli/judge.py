@@ -23,6 +23,7 @@ from coderlplus.problems import read_pairs
 from coderlplus.problems.files import Row, json_object
 from coderlplus.records import VERDICTS, Verdict, write_jsonl
 from coderlplus.sandbox import Sandbox
+from coderlplus.terminal import console, name_left_out, note
 
 
 def judge(
@@ -36,9 +37,12 @@ def judge(
 ) -> None:
     """Judge programs on the tests of their problems.
 
-    Each verdict is written as soon as it is there: after an interruption, `--resume` goes on where it stopped.
+    Each verdict is written as soon as it is there: after an interruption, `--resume` goes on where it stopped. Rows that cannot be used are named
+    and left out; the exit code is then 1.
     """
-    pairs = read_pairs(problems, programs)
+    left_out: list[DataError] = []
+    pairs = read_pairs(problems, programs, left_out)
+    name_left_out(left_out)
     kept = _Kept.read(output, resume)
     unknown = kept.verdicts.keys() - {rollout.rollout_id for _, rollout in pairs}
     if unknown:
@@ -51,16 +55,18 @@ def judge(
                 _append(file, verdict, output)
                 verdicts.append(verdict)
     except KeyboardInterrupt:
-        Console(stderr=True).print(f"stopped after {len(verdicts)} of {len(pairs)} programs; go on with --resume", highlight=False)
+        note(f"stopped after {len(verdicts)} of {len(pairs)} programs; go on with --resume")
         raise
     if as_json:
-        print(json.dumps(_summary(verdicts)))
+        print(json.dumps(_summary(verdicts) | {"left_out": len(left_out)}))
     else:
-        _print_table(verdicts)
+        _print_table(verdicts, len(left_out))
     faults = [verdict for verdict in verdicts if verdict.verdict == "sandbox_fault"]
     if faults:
         detail = faults[0].first_failure.detail if faults[0].first_failure else ""
         raise SandboxError(f"{len(faults)} programs have no verdict, the first is {faults[0].rollout_id!r}: {detail}; --resume judges them again")
+    if left_out:
+        raise typer.Exit(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +141,16 @@ def _summary(verdicts: list[Verdict]) -> dict[str, object]:
     }
 
 
-def _print_table(verdicts: list[Verdict]) -> None:
+def _print_table(verdicts: list[Verdict], left_out: int) -> None:
     table = Table("verdict", "programs", "share", "CPU s")
     for name in VERDICTS:
         those = [verdict for verdict in verdicts if verdict.verdict == name]
         if those:
             table.add_row(name, str(len(those)), f"{len(those) / len(verdicts):.1%}", f"{sum(verdict.cpu_s for verdict in those):.1f}")
+    if left_out:
+        table.add_row("rows left out", str(left_out))
     table.add_section()
     table.add_row("all", str(len(verdicts)), "", f"{sum(verdict.cpu_s for verdict in verdicts):.1f}")
     for column in table.columns[1:]:
         column.justify = "right"
-    Console().print(table)
+    console(soft_wrap=False).print(table)

@@ -23,6 +23,7 @@ from coderlplus.preparation.run import prepare as prepare_files
 from coderlplus.preparation.sources import SUFFIXES, files_of
 from coderlplus.problems import read_problems
 from coderlplus.sandbox import Sandbox
+from coderlplus.terminal import console, note, shown
 
 T = TypeVar("T")
 AGAINST = "humaneval,mbpp,mbppplus,leetcode,livecodebench"
@@ -75,7 +76,7 @@ def prepare(
                     track=lambda items, label, total: _tracked(progress, items, label, total),
                 )
         except KeyboardInterrupt:
-            Console(stderr=True).print("stopped; what was done is kept, go on with --resume", highlight=False)
+            note("stopped; what was done is kept, go on with --resume")
             raise
     if as_json:
         print(json.dumps(report))
@@ -105,7 +106,8 @@ def _evaluation_texts(names: str, data_dir: Path | None) -> tuple[EvaluationText
 
 
 def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    label = TextColumn("{task.description}", markup=False)
+    columns = (label, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True))
 
 
@@ -125,6 +127,6 @@ def _print(report: dict[str, Any], output: Path) -> None:
     table.add_row("tests", f"{report['tests_kept']} of {report['tests_given']}", f"{report['capped']} problems had more than the limit")
     table.add_row("minutes", f"{report['seconds'] / 60:.1f}", f"peak memory {report['peak_memory_mb']} MB")
     table.columns[1].justify = "right"
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(table)
-    console.print(f"written to {output}; what was cut is in {beside(output, 'cut.jsonl')}, the report in {beside(output, 'report.json')}")
+    out = console()
+    out.print(table)
+    out.print(shown(f"written to {output}; what was cut is in {beside(output, 'cut.jsonl')}, the report in {beside(output, 'report.json')}"))

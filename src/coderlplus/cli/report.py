@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from coderlplus.report import write_report
+from coderlplus.terminal import shown
 
 
 def report(
@@ -15,4 +16,4 @@ def report(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The HTML file to write (default: index.html in the folder).")] = None,
 ) -> None:
     """Write the page of a run: one HTML file with curves, numbers and samples, which needs no network."""
-    print(write_report(folder, output))
+    print(shown(str(write_report(folder, output))))

@@ -13,10 +13,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from coderlplus.alignment import AlignmentSettings, score_answer
+from coderlplus.alignment import AlignmentSettings
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.problems.files import read_rows
 from coderlplus.records import AlignmentTask, read_jsonl, write_jsonl
+from coderlplus.rewards import answer_reward
+from coderlplus.terminal import console, name_left_out, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +60,41 @@ def score(
     format_weight: Annotated[float, typer.Option(help="w of R_sem = w + (1 − w) · fraction; 0 is the paper's formula.")] = 0.1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Score answers to alignment tasks; a task may be answered any number of times."""
+    """Score answers to alignment tasks; a task may be answered any number of times.
+
+    Rows that cannot be used are named and left out; the exit code is then 1.
+    """
     AlignmentSettings(format_weight=format_weight)
-    by_id = {task.task_id: task for task in read_jsonl(tasks, AlignmentTask)}
+    left_out: list[DataError] = []
+    by_id = {task.task_id: task for task in read_jsonl(tasks, AlignmentTask, left_out)}
     rows = read_rows(answers)
     if not output.resolve().parent.is_dir():
         raise ConfigError(f"cannot write {output}: its folder does not exist; make it first")
     scores: list[Score] = []
     for row in track(rows, "scoring", console=Console(stderr=True)):
-        given = row.read(GivenAnswer.from_json)
-        task = by_id.get(given.task_id)
-        if task is None:
-            raise DataError(f"{row.place}: task {given.task_id!r} is not in {tasks}")
-        reward, correct = score_answer(task, given.answer, format_weight=format_weight)
-        scores.append(Score(given.task_id, task.kind, reward, correct))
+        try:
+            given = row.read(GivenAnswer.from_json)
+            if given.task_id not in by_id:
+                raise DataError(f"{row.place}: task {given.task_id!r} is not in {tasks}")
+        except DataError as error:
+            left_out.append(error)
+            continue
+        reward = answer_reward(by_id[given.task_id], given.answer, format_weight=format_weight)
+        if reward.value is None:
+            left_out.append(DataError(f"{row.place}: the answer to task {given.task_id!r} has no score, for our own code failed on it"))
+            continue
+        scores.append(Score(given.task_id, reward.kind, reward.value, reward.correct))
+    if left_out and not scores:
+        raise left_out[0]
+    name_left_out(left_out)
     write_jsonl(output, scores)
-    summary = summarise(scores, by_id)
+    summary = summarise(scores, by_id) | {"left_out": len(left_out)}
     if as_json:
         print(json.dumps(summary))
     else:
         _print_summary(summary, output)
+    if left_out:
+        raise typer.Exit(1)
 
 
 def summarise(scores: Sequence[Score], tasks: Mapping[str, AlignmentTask]) -> dict[str, Any]:
@@ -113,13 +130,13 @@ def _mean(values: Iterable[float]) -> float | None:
 
 def _print_summary(summary: Mapping[str, Any], output: Path) -> None:
     by_kind = summary["by_kind"]
-    table = Table("", "all", *by_kind)
+    table = Table("", "all", *map(shown, by_kind))
     for name, value in summary.items():
         if name != "by_kind":
             cells = [value, *(means.get(name, "") for means in by_kind.values())]
             table.add_row(name.replace("_", " "), *("–" if cell is None else str(cell) for cell in cells))
     for column in table.columns[1:]:
         column.justify = "right"
-    console = Console(soft_wrap=True)
-    console.print(table)
-    console.print(f"written to {output}", highlight=False)
+    out = console()
+    out.print(table)
+    out.print(shown(f"written to {output}"))

@@ -21,11 +21,11 @@ from coderlplus.alignment.mining import same_question
 from coderlplus.alignment.settings import Kind
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.judge import Judge
-from coderlplus.problems import read_problems, read_rollouts
-from coderlplus.problems.files import read_rows
+from coderlplus.problems import read_pairs
 from coderlplus.programs import extract_program
 from coderlplus.records import AlignmentTask, Problem, Rollout, write_jsonl
 from coderlplus.sandbox import Sandbox
+from coderlplus.terminal import console, name_left_out, note, shown
 
 CHUNK = 64
 """Programs judged and traced between two updates of the progress bar, and between two notes for `--resume`."""
@@ -48,9 +48,14 @@ def tasks(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run with the same arguments stopped.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Make alignment tasks of the programs that fail their tests."""
+    """Make alignment tasks of the programs that fail their tests.
+
+    Rows that cannot be used are named and left out; the exit code is then 1.
+    """
     settings = AlignmentSettings(kinds=_kinds(kind or []), max_variables=max_variables, prompt_style=prompt_style)  # type: ignore[arg-type]
-    pairs = with_problems(read_problems(problems), read_rollouts(programs), programs)
+    left_out: list[DataError] = []
+    pairs = read_pairs(problems, programs, left_out)
+    name_left_out(left_out)
     if not output.resolve().parent.is_dir():
         raise ConfigError(f"cannot write {output}: its folder does not exist; make it first")
     notes = Notes(output.with_name(output.name + ".unfinished"), _digest(pairs, settings, seed))
@@ -66,11 +71,13 @@ def tasks(
                 notes.append(done)
                 show()
     except KeyboardInterrupt:
-        Console(stderr=True).print(f"stopped after {tally.programs} of {len(pairs)} programs; go on with --resume", highlight=False)
+        note(f"stopped after {tally.programs} of {len(pairs)} programs; go on with --resume")
         raise
     write_jsonl(output, tally.tasks.values())
     notes.path.unlink()
-    _print_summary(tally.summary(), output, as_json=as_json)
+    _print_summary(tally.summary() | {"left_out": len(left_out)}, output, as_json=as_json)
+    if left_out:
+        raise typer.Exit(1)
 
 
 @dataclass
@@ -128,11 +135,13 @@ class Notes:
             return self.begin()
         except OSError as error:
             raise DataError(f"cannot read {self.path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise DataError(f"cannot read {self.path}: it is not UTF-8 text; remove the file to start anew") from error
         lines = []
         for number, line in enumerate(whole.split("\n"), 1):
             try:
                 lines.append(json.loads(line))
-            except json.JSONDecodeError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{self.path}:{number}: not valid JSON; remove the file to start anew") from error
         if not lines or lines[0] != {"made_of": self.made_of}:
             raise ConfigError(f"{self.path} was begun with other problems, programs or settings; give the same, or remove it to start anew")
@@ -148,16 +157,6 @@ class Notes:
                 file.writelines(json.dumps(line) + "\n" for line in lines)
         except OSError as error:
             raise DataError(f"cannot write {self.path}: {error.strerror}; what was done before is kept, go on with --resume") from error
-
-
-def with_problems(problems: Sequence[Problem], rollouts: Sequence[Rollout], path: Path) -> list[tuple[Problem, Rollout]]:
-    """Each rollout with its problem. Raises `DataError`, naming file and line, for a rollout whose problem is not there."""
-    by_id = {problem.problem_id: problem for problem in problems}
-    for place, rollout in enumerate(rollouts):
-        if rollout.problem_id not in by_id:
-            row = read_rows(path)[place].place
-            raise DataError(f"{row}: rollout {rollout.rollout_id!r} answers problem {rollout.problem_id!r}, which the problems file does not have")
-    return [(by_id[rollout.problem_id], rollout) for rollout in rollouts]
 
 
 def _kinds(given: Sequence[str]) -> Kind | dict[Kind, float]:
@@ -228,6 +227,8 @@ def _print_summary(summary: dict[str, Any], output: Path, *, as_json: bool) -> N
         table.add_row(f"  of the kind {kind}", str(count))
     for reason, count in summary["rejects"].items():
         table.add_row(f"  no task: {reason}", str(count))
-    console = Console(soft_wrap=True)
-    console.print(table)
-    console.print(f"written to {output}", highlight=False)
+    if summary["left_out"]:
+        table.add_row("rows left out", str(summary["left_out"]))
+    out = console()
+    out.print(table)
+    out.print(shown(f"written to {output}"))

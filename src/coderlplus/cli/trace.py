@@ -16,6 +16,7 @@ from coderlplus.records import AlignmentTask, CallInput, Limits, ProgramInput, S
 from coderlplus.report import write_trace
 from coderlplus.report.trace_text import print_answer, print_steps, print_variables
 from coderlplus.sandbox import Sandbox, values
+from coderlplus.terminal import console, shown
 from coderlplus.tracing import TraceRequest, trace_many
 
 SEMANTICS = ("final", "binding", "official")
@@ -68,16 +69,16 @@ def trace(
         raise DataError(f"{title}{place}: {result.ending.message or 'syntax error'}; a program that is not valid Python has nothing to trace")
     if html is not None:
         write_trace(result, html, title=title, task=asked, answer=said)
-        print(html, file=sys.stderr if as_json or steps else sys.stdout)
+        print(shown(str(html)), file=sys.stderr if as_json or steps else sys.stdout)
     if as_json:
         print(json.dumps(result.to_json()))
         return
     if html is not None and not steps:
         return
-    console = Console(highlight=False)
+    out = console(soft_wrap=False)
     if asked is not None:
-        print_answer(asked, said, console)
-    (print_steps if steps else print_variables)(result, console)
+        print_answer(asked, said, out)
+    (print_steps if steps else print_variables)(result, out)
 
 
 def parse_call(text: str) -> CallInput:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from coderlplus.errors import CodeRLPlusError
+from coderlplus.terminal import shown
 
 
 def train(
@@ -36,7 +37,7 @@ def train(
     except CodeRLPlusError as error:
         raise error if here is None else type(error)(f"process {here}: {error}") from error
     if not here:
-        print(f"{folder.final}: the trained model; see the run with: coderlplus report {folder.path}")
+        print(shown(f"{folder.final}: the trained model; see the run with: coderlplus report {folder.path}"))
 
 
 def _train_on_verl(settings: dict[str, Any], where: Callable[[str], str], resume: bool) -> None:
@@ -49,5 +50,6 @@ def _train_on_verl(settings: dict[str, Any], where: Callable[[str], str], resume
     if checkpoint is None:
         print("finished, and nothing was saved: set verl.trainer.save_freq above 0")
         return
-    print(f"{checkpoint}: the last checkpoint; see the run with: coderlplus report {folder.path}")
-    print(f"make a model of it with: python -m verl.model_merger merge --backend fsdp --local_dir {checkpoint}/actor --target_dir {folder.final}")
+    print(shown(f"{checkpoint}: the last checkpoint; see the run with: coderlplus report {folder.path}"))
+    merge = f"python -m verl.model_merger merge --backend fsdp --local_dir {checkpoint}/actor --target_dir {folder.final}"
+    print(shown(f"make a model of it with: {merge}"))

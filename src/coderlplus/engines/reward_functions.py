@@ -29,7 +29,7 @@ from typing import Any
 from coderlplus.engines.prompts import conversation, user_message
 from coderlplus.judge import Judge
 from coderlplus.records import AlignmentTask, Problem, Reward
-from coderlplus.rewards import reward_rows
+from coderlplus.rewards import answer_reward, reward_rows
 
 RewardFunction = Callable[..., list[float | None]]
 """TRL's signature: `prompts`, `completions`, `completion_ids`, every column of the data set as a list, and `trainer_state`, all by name."""
@@ -58,12 +58,10 @@ def generation_reward(judge: Judge, *, limit_s: float | None = 600.0) -> RewardF
 
 def alignment_reward(*, format_weight: float = 0.1) -> RewardFunction:
     """A reward function: R_sem of an answer to an alignment task (see `coderlplus.alignment.answers`); `None` for problems."""
-    from coderlplus.alignment import score_answer
 
     def coderlplus_alignment(completions: Sequence[Any], record: Sequence[str], **_: Any) -> list[float | None]:
         def score(rows: Sequence[Any], texts: Sequence[str]) -> list[Reward]:
-            values = [score_answer(task, text, format_weight=format_weight)[0] for task, text in zip(rows, texts, strict=True)]
-            return [Reward(kind=task.kind, value=value) for task, value in zip(rows, values, strict=True)]
+            return [answer_reward(task, text, format_weight=format_weight) for task, text in zip(rows, texts, strict=True)]
 
         return _rewards(completions, record, AlignmentTask, score)
 

@@ -20,12 +20,18 @@ FILE_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 
 
 def asked_for(
-    names: Sequence[str], window: Window, data_dir: Path | None, own_prompt: Callable[[Problem], str], *, limit: int | None = None
+    names: Sequence[str],
+    window: Window,
+    data_dir: Path | None,
+    own_prompt: Callable[[Problem], str],
+    *,
+    limit: int | None = None,
+    left_out: list[DataError] | None = None,
 ) -> list[Asked]:
     """The benchmarks of these names with their questions, of each at most `limit`; of a file of problems `own_prompt` makes the user's message.
 
     Raises `ConfigError` for names that are unknown, doubled or none, or a window that chooses among contests where no benchmark has any, `DataError`
-    for data that cannot be had.
+    for data that cannot be had; rows of files of problems that cannot be used go to `left_out`, where that is given.
     """
     names = [canonical(name) for name in names]
     files = [name for name in names if name.endswith(FILE_ENDINGS)]

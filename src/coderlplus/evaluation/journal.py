@@ -16,6 +16,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 from coderlplus.errors import DataError
 from coderlplus.locks import claim, give_up
+from coderlplus.records.jsonl import loads
 
 Key = tuple[str, int]
 """Question and number of the sample."""
@@ -47,8 +48,8 @@ def read_lines(path: Path, kind: type[LineT], keep: Callable[[LineT], bool] = la
             for number, text in enumerate(file, 1):
                 if text.endswith(b"\n"):
                     try:
-                        line = kind.from_json(json.loads(text))
-                    except (ValueError, TypeError, AttributeError) as error:
+                        line = kind.from_json(loads(text))
+                    except (ValueError, TypeError, AttributeError, KeyError) as error:
                         raise DataError(f"{path}:{number}: not a line of this file ({error}); remove it and it is made again") from error
                     if keep(line):
                         lines[line.question_id, line.sample] = line

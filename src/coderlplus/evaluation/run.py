@@ -15,7 +15,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
@@ -30,6 +30,7 @@ from coderlplus.evaluation.sample_files import write_samples
 from coderlplus.evaluation.traces import SampleTrace, trace_failures
 from coderlplus.judge import Judge
 from coderlplus.records import Failure, Problem, Rollout, Verdict
+from coderlplus.terminal import tell_defect
 
 T = TypeVar("T")
 
@@ -227,18 +228,29 @@ def _judged(here: Path, asked: Asked, samples: Mapping[Key, Sample], judge: Judg
     with Journal(here / "verdicts.jsonl", Judged, keep=lambda line: line.verdict.verdict != "sandbox_fault") as journal:
         left = [sample for key, sample in samples.items() if key not in journal.lines]
         answered: dict[int, tuple[str | None, str | None]] = {}
+        defects: dict[int, str] = {}
 
         def pairs() -> Iterator[tuple[Problem, Rollout]]:
             for number, sample in enumerate(left):
                 question = by_id[sample.question_id]
-                _, program = answered[number] = _answered(asked.benchmark, question, sample)
                 rollout_id = f"{sample.question_id}#{sample.sample}"
+                answer = program = None
+                try:
+                    answer = sample.answer if sample.completion is None else asked.benchmark.answer(question, sample.completion)
+                    program = None if answer is None else asked.benchmark.program(question, answer)
+                except Exception as error:
+                    tell_defect(f"sample {rollout_id!r} of {asked.benchmark.name}", error)
+                    defects[number] = f"{type(error).__name__} while its answer was read: {error}"[:300]
+                answered[number] = answer, program
                 given = {"program": program} if program is not None else {"completion": ""}
                 yield question.problem, Rollout(rollout_id=rollout_id, problem_id=question.problem.problem_id, **given)
 
         for number, verdict in track(judge.judge_as_completed(pairs()), f"{asked.benchmark.name}: judging", len(left)):
             sample = left[number]
             answer, program = answered.pop(number)
+            if number in defects:
+                failure = Failure(index=0, verdict="sandbox_fault", detail=defects[number])
+                verdict = replace(verdict, verdict="sandbox_fault", first_failure=failure)
             journal.append(
                 Judged(
                     question_id=sample.question_id,
@@ -250,15 +262,6 @@ def _judged(here: Path, asked: Asked, samples: Mapping[Key, Sample], judge: Judg
                 )
             )
         return dict(journal.lines)
-
-
-def _answered(benchmark: Benchmark, question: Question, sample: Sample) -> tuple[str | None, str | None]:
-    """The answer in a sample and the program that stands for it. A text that no reader can read has none: it ends nothing."""
-    try:
-        answer = sample.answer if sample.completion is None else benchmark.answer(question, sample.completion)
-        return answer, None if answer is None else benchmark.program(question, answer)
-    except (ValueError, SyntaxError, RecursionError, MemoryError, OverflowError):
-        return None, None
 
 
 def _worded(verdict: Verdict, benchmark: Benchmark, answer: str | None, program: str | None) -> Verdict:
@@ -285,7 +288,11 @@ def _trace(here: Path, asked: Asked, lines: Sequence[Judged], judge: Judge, trac
         for line in left:
             question = by_id[line.question_id]
             failure = line.verdict.first_failure
-            run = asked.benchmark.traced(question, line.program or "", None if failure is None else failure.input)
+            try:
+                run = asked.benchmark.traced(question, line.program or "", None if failure is None else failure.input)
+            except Exception as error:  # the page lacks this trace
+                tell_defect(f"the trace of {line.question_id!r}", error)
+                continue
             if run is not None and line.verdict.verdict in ("wrong_answer", "runtime_error"):
                 wanted.append((line, question.problem, *run))
         traces = trace_failures(judge.sandbox, wanted)

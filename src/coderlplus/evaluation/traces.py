@@ -12,6 +12,7 @@ from coderlplus.records import Problem, ProgramInput, Trace
 from coderlplus.records.jsonl import get
 from coderlplus.sandbox import Sandbox
 from coderlplus.sandbox.values import to_source
+from coderlplus.terminal import tell_defect
 from coderlplus.tracing import TraceRequest, trace_many
 
 TEXT_LIMIT = 300
@@ -71,12 +72,26 @@ def trace_failures(sandbox: Sandbox, wanted: Sequence[tuple[Judged, Problem, str
             )
             for _, problem, program, given in chunk
         ]
-        try:
-            traces = trace_many(sandbox, requests)
-        except SandboxError:
-            continue
-        for (line, _, program, _), trace in zip(chunk, traces, strict=True):
-            yield _shown(line, trace, program)
+        for (line, _, program, _), trace in zip(chunk, _traces(sandbox, requests, chunk), strict=True):
+            if trace is not None:
+                yield _shown(line, trace, program)
+
+
+def _traces(sandbox: Sandbox, requests: Sequence[TraceRequest], chunk: Sequence[tuple[Judged, Any, Any, Any]]) -> list[Trace | None]:
+    """The traces; `None` for a run that the sandbox fails on, or our own code, which is told once."""
+    try:
+        return [*trace_many(sandbox, requests)]
+    except Exception:
+        traces: list[Trace | None] = []
+        for request, (line, *_) in zip(requests, chunk, strict=True):
+            try:
+                traces += trace_many(sandbox, [request])
+            except SandboxError:
+                traces.append(None)
+            except Exception as error:
+                tell_defect(f"the trace of {line.question_id!r}", error)
+                traces.append(None)
+        return traces
 
 
 def _shown(line: Judged, trace: Trace, program: str) -> SampleTrace:

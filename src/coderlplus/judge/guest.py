@@ -18,6 +18,7 @@ from typing import Any
 
 from coderlplus.judge.wire import Connection, PeerGone, framed
 from coderlplus.sandbox import nodes
+from coderlplus.sandbox.text import as_bytes
 from coderlplus.sandbox.values import decode, encode, is_plain
 
 FILENAME, TEST_FILENAME = "<program>", "<test>"
@@ -64,7 +65,7 @@ def run_stdio(payload: Mapping[str, Any], host: Any) -> None:
             for fd, copy in spare.items():  # the program may have closed them
                 os.dup2(copy, fd)
         if stdin is not None:
-            _fill_stdin(stdin.encode("utf-8", "surrogateescape"))
+            _fill_stdin(as_bytes(stdin))
         if index:
             host.open_streams()
         ending = _run_script(code, new_module("__main__"))

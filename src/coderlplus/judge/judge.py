@@ -13,10 +13,12 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import replace
 from typing import Any, Protocol
 
-from coderlplus.errors import DataError, SandboxError
+from coderlplus.errors import CodeRLPlusError, DataError, SandboxError
 from coderlplus.judge.program import judge_program
 from coderlplus.programs import extract_program
-from coderlplus.records import Problem, Rollout, Verdict
+from coderlplus.records import Failure, Problem, Rollout, Verdict
+from coderlplus.sandbox import Job, Outcome
+from coderlplus.terminal import tell_defect
 
 _IN_FLIGHT = 64
 """Programs taken ahead for each worker: among them the longest is run first."""
@@ -118,7 +120,7 @@ class Judge:
                 run.future.cancel()
 
     def _start(self, problem: Problem, program: str | None, all_tests: bool) -> Future[Verdict]:
-        future: Future[Verdict] = self.sandbox.call(judge_program, problem, program, all_tests, weight=self._costs.expected_cpu_s(problem))
+        future: Future[Verdict] = self.sandbox.call(_judged, problem, program, all_tests, weight=self._costs.expected_cpu_s(problem))
         future.add_done_callback(self._costs.learn)
         return future
 
@@ -166,6 +168,25 @@ def _program(problem: Problem, rollout: Rollout) -> str | None:
     if rollout.completion is None:
         return rollout.program
     return extract_program(rollout.completion, problem.entry_point, starter_code=problem.starter_code)
+
+
+def _judged(execute: Callable[[Job], Outcome], problem: Problem, program: str | None, all_tests: bool) -> Verdict:
+    """The verdict on a program; `sandbox_fault`, told once, where our own code fails on it, so that the other programs are judged."""
+    try:
+        return judge_program(execute, problem, program, all_tests)
+    except CodeRLPlusError:
+        raise
+    except Exception as error:
+        tell_defect(f"a program of problem {problem.problem_id!r}", error)
+        failure = Failure(index=0, verdict="sandbox_fault", detail=f"{type(error).__name__} in the judge: {error}"[:300])
+        return Verdict(
+            rollout_id="",
+            problem_id=problem.problem_id,
+            verdict="sandbox_fault",
+            tests_passed=0,
+            tests_total=len(problem.tests),
+            first_failure=failure,
+        )
 
 
 def _key(problem: Problem, program: str | None) -> _Key:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from coderlplus.judge.checkers import Acceptance, Refusal
 from coderlplus.records import Actual, CallInput, CallTest, CheckTest, Failure, Limits, Problem, ProgramInput, StdioInput, StdioTest, VerdictName
 from coderlplus.sandbox import Job, Outcome, values
+from coderlplus.sandbox.text import as_bytes
 
 _DETAIL_CHARS = 300
 _ACTUAL_CHARS = 2_000
@@ -40,7 +41,7 @@ class StdioRuns:
     def job(self, tests: Sequence[int]) -> Job:
         first, *others = [self._test(index).stdin for index in tests]
         payload = {"setup_code": self.problem.setup_code, "program": self.program, "stdins": [None, *others]}
-        stdin = first.encode("utf-8", "surrogateescape")
+        stdin = as_bytes(first)
         return Job(guest="coderlplus.judge.guest:run_stdio", payload=payload, stdin=stdin, limits=self.problem.limits)
 
     def read(self, test: int, position: int, outcome: Outcome) -> Failure | None:

@@ -13,13 +13,13 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from coderlplus.errors import DataError, NoTestsError, SandboxError
+from coderlplus.errors import CodeRLPlusError, DataError, NoTestsError, SandboxError
 from coderlplus.preparation.capping import capped
 from coderlplus.preparation.contamination import MOST_OVERLAP, EvaluationTexts
 from coderlplus.preparation.journal import Journal
@@ -29,11 +29,13 @@ from coderlplus.problems.files import Row, count_rows, stream_rows
 from coderlplus.problems.formats import Format, format_of
 from coderlplus.records import Problem
 from coderlplus.sandbox import Sandbox
+from coderlplus.terminal import tell_defect
 
 T = TypeVar("T")
 
 REASONS = {
     "unreadable": "the row is broken, or not of its set's form",
+    "error": "our own code failed on it, which is told on stderr",
     "not_code": "no programming problem",
     "no_statement": "nothing is asked",
     "no_tests": "no tests",
@@ -181,7 +183,12 @@ def _done(
     running: dict[Future[Validation], tuple[int, Done, Sequence[str]]] = {}
     try:
         for number, row, form in rows:
-            done, solutions = _read(row, form, settings, texts)
+            try:
+                done, solutions = _read(row, form, settings, texts)
+            except Exception as error:
+                place = row.place if isinstance(row, Row) else str(row)
+                tell_defect(place, error)
+                done, solutions = Done(place=place, cut="error", detail=f"{type(error).__name__}: {error}"[:300]), ()
             if done.problem is None:
                 yield number, done
                 continue
@@ -199,7 +206,13 @@ def _done(
 def _finished(running: dict[Future[Validation], tuple[int, Done, Sequence[str]]]) -> Iterator[tuple[int, Done | str]]:
     for future in wait(running, return_when=FIRST_COMPLETED).done:
         number, done, solutions = running.pop(future)
-        found = future.result()
+        try:
+            found = future.result()
+        except (CodeRLPlusError, CancelledError):
+            raise
+        except Exception as error:
+            tell_defect(done.place, error)
+            found = Validation(reason="error", detail=f"{type(error).__name__}: {error}"[:300])
         if found.fault:
             yield number, found.fault
             continue

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from coderlplus.errors import DataError
-from coderlplus.problems.files import read_rows
-from coderlplus.problems.formats import format_of
+from coderlplus.problems.files import Row, read_rows
+from coderlplus.problems.formats import Format, format_of
 from coderlplus.problems.recorded import RecordedProgram, recorded
 from coderlplus.records import Problem, Rollout
 
@@ -18,67 +20,101 @@ _RECORDED = ({"task_id", "prompt", "entry_point", "test", "solution"}, {"questio
 _ROLLOUT = {"rollout_id", "problem_id"}
 
 
-def read_problems(path: str | Path) -> list[Problem]:
+def read_problems(path: str | Path, left_out: list[DataError] | None = None) -> list[Problem]:
     """The problems of a file of any of `formats.FORMATS`, or of recorded programs, which bring their problems along. Rows that are no programming
     problems (of Eurus) are passed over.
 
     Raises `DataError` naming file and line where a row cannot be used, where the format is none of these, and where two rows give one `problem_id`
-    to different problems; rows that repeat a problem count once.
+    to different problems; rows that repeat a problem count once. With `left_out`, the errors of rows that cannot be used are added to it, and raised
+    only where no row is left.
     """
     problems: dict[str, Problem] = {}
     rows = read_rows(path)
-    found = format_of(rows[0])
+    found = _format(rows, left_out)
     for row in rows:
-        problem = row.read(found.read)
-        if problem is not None and problems.setdefault(problem.problem_id, problem) != problem:
-            raise DataError(f"{row.place}: another problem has the id {problem.problem_id!r}; ids must be unique")
+        with _leaving_out(left_out):
+            problem = row.read(found.read)
+            if problem is not None and problems.setdefault(problem.problem_id, problem) != problem:
+                raise DataError(f"{row.place}: another problem has the id {problem.problem_id!r}; ids must be unique")
+    if left_out and not problems:
+        raise left_out[0]
     return list(problems.values())
 
 
-def read_rollouts(path: str | Path) -> list[Rollout]:
-    """The programs of a file: coderlplus JSONL, or recorded programs. Raises `DataError` as `read_problems` does."""
-    return [rollout for rollout, _ in _rollouts(path)]
+def _format(rows: Sequence[Row], left_out: list[DataError] | None) -> Format:
+    """The format of a file: of its first row or, where that may be left out, of the first that has a known one."""
+    for row in rows if left_out is not None else ():
+        try:
+            return format_of(row)
+        except DataError:
+            continue
+    return format_of(rows[0])
 
 
-def read_pairs(problems: str | Path, programs: str | Path) -> list[tuple[Problem, Rollout]]:
-    """The programs of one file, each with its problem from another (or the same). Raises `DataError` as `read_problems` does, and for a program whose
-    problem is not there."""
-    by_id = {problem.problem_id: problem for problem in read_problems(problems)}
+@contextmanager
+def _leaving_out(left_out: list[DataError] | None) -> Iterator[None]:
+    """Add a `DataError` to `left_out`, where that is given."""
+    try:
+        yield
+    except DataError as error:
+        if left_out is None:
+            raise
+        left_out.append(error)
+
+
+def read_rollouts(path: str | Path, left_out: list[DataError] | None = None) -> list[Rollout]:
+    """The programs of a file: coderlplus JSONL, or recorded programs. Raises `DataError`, and leaves out, as `read_problems` does."""
+    return [rollout for rollout, _ in _rollouts(path, left_out)]
+
+
+def read_pairs(problems: str | Path, programs: str | Path, left_out: list[DataError] | None = None) -> list[tuple[Problem, Rollout]]:
+    """The programs of one file, each with its problem from another (or the same). Raises `DataError`, and leaves out, as `read_problems` does, also
+    for a program whose problem is not there."""
+    by_id = {problem.problem_id: problem for problem in read_problems(problems, left_out)}
     pairs = []
-    for rollout, place in _rollouts(programs):
-        if rollout.problem_id not in by_id:
-            raise DataError(f"{place}: rollout {rollout.rollout_id!r} is of problem {rollout.problem_id!r}, which {problems} does not have")
-        pairs.append((by_id[rollout.problem_id], rollout))
+    for rollout, place in _rollouts(programs, left_out):
+        with _leaving_out(left_out):
+            if rollout.problem_id not in by_id:
+                raise DataError(f"{place}: rollout {rollout.rollout_id!r} is of problem {rollout.problem_id!r}, which {problems} does not have")
+            pairs.append((by_id[rollout.problem_id], rollout))
+    if left_out and not pairs:
+        raise left_out[0]
     return pairs
 
 
-def _rollouts(path: str | Path) -> list[tuple[Rollout, str]]:
+def _rollouts(path: str | Path, left_out: list[DataError] | None) -> list[tuple[Rollout, str]]:
     """Rollouts and their places."""
     rows = read_rows(path)
     if any(rows[0].data.keys() >= fields for fields in _RECORDED):
-        return [(item.rollout, place) for item, place in _recorded(path)]
-    if not rows[0].data.keys() & _ROLLOUT:
+        return [(item.rollout, place) for item, place in _recorded(path, left_out)]
+    if not any(row.data.keys() & _ROLLOUT for row in (rows if left_out is not None else rows[:1])):
         raise DataError(f"{rows[0].place}: neither a coderlplus program (rollout_id, problem_id, program or completion) nor a recorded one")
     rollouts: dict[str, tuple[Rollout, str]] = {}
     for row in rows:
-        rollout = row.read(Rollout.from_json)
-        if rollout.rollout_id in rollouts:
-            raise DataError(f"{row.place}: a second rollout has the id {rollout.rollout_id!r}; ids must be unique")
-        rollouts[rollout.rollout_id] = rollout, row.place
+        with _leaving_out(left_out):
+            rollout = row.read(Rollout.from_json)
+            if rollout.rollout_id in rollouts:
+                raise DataError(f"{row.place}: a second rollout has the id {rollout.rollout_id!r}; ids must be unique")
+            rollouts[rollout.rollout_id] = rollout, row.place
+    if left_out and not rollouts:
+        raise left_out[-1]
     return list(rollouts.values())
 
 
 def read_recorded(path: str | Path) -> list[RecordedProgram]:
     """Recorded programs with their problems and recorded verdicts. The second program of one name gets `/2` at its end, and so on."""
-    return [item for item, _ in _recorded(path)]
+    return [item for item, _ in _recorded(path, None)]
 
 
-def _recorded(path: str | Path) -> list[tuple[RecordedProgram, str]]:
+def _recorded(path: str | Path, left_out: list[DataError] | None) -> list[tuple[RecordedProgram, str]]:
     stem = Path(path).name.partition(".")[0]
     seen: Counter[str] = Counter()
     programs: list[tuple[RecordedProgram, str]] = []
     for row in read_rows(path):
-        for item in row.read(lambda data: recorded(data, stem)):
+        found: Sequence[RecordedProgram] = ()
+        with _leaving_out(left_out):
+            found = row.read(lambda data: list(recorded(data, stem)))
+        for item in found:
             name = item.rollout.rollout_id
             seen[name] += 1
             if seen[name] > 1:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
@@ -21,9 +22,51 @@ class Record(Protocol):
 
 RecordT = TypeVar("RecordT", bound=Record)
 
+MAX_DIGITS = 100_000
+"""Longest integer that is read; reading takes more than linear time in its digits."""
+_CHUNK_DIGITS = 4_000
 
-def read_jsonl(path: str | Path, record: type[RecordT]) -> Iterator[RecordT]:
-    """Yield the records of a JSONL file, one a line; empty lines are skipped. Raises `DataError` naming file and line."""
+
+def loads(text: str | bytes) -> Any:
+    """JSON as Python values, with integers of any length up to `MAX_DIGITS` (CPython itself stops at 4,300 digits).
+
+    Raises `json.JSONDecodeError` for text that is not JSON, and `DataError` for JSON that is nested too deeply or has a longer integer.
+    """
+    try:
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:
+            return json.loads(text, parse_int=integer)
+    except RecursionError:
+        raise DataError("the JSON is nested too deeply") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8 text ({error.reason} at byte {error.start})") from error
+
+
+def integer(text: str) -> int:
+    """The value of a decimal integer. Raises `DataError` beyond `MAX_DIGITS`.
+
+    >>> integer("-" + "1" * 5000) % 1000
+    889
+    """
+    digits = text.removeprefix("-")
+    if len(digits) > MAX_DIGITS:
+        raise DataError(f"an integer has {len(digits):,} digits; at most {MAX_DIGITS:,} are read")
+    return -_whole(digits) if text.startswith("-") else _whole(digits)
+
+
+def _whole(digits: str) -> int:
+    if len(digits) <= _CHUNK_DIGITS:
+        return int(digits)
+    low = len(digits) // 2
+    return _whole(digits[:-low]) * int(10**low) + _whole(digits[-low:])
+
+
+def read_jsonl(path: str | Path, record: type[RecordT], left_out: list[DataError] | None = None) -> Iterator[RecordT]:
+    """Yield the records of a JSONL file, one a line; empty lines are skipped. Raises `DataError` naming file and line: with `left_out` only for lines
+    that are no JSON; the errors of others are added to it."""
     path = Path(path)
     try:
         file = path.open(encoding="utf-8")
@@ -35,7 +78,7 @@ def read_jsonl(path: str | Path, record: type[RecordT]) -> Iterator[RecordT]:
                 if not line.strip():
                     continue
                 try:
-                    data = json.loads(line)
+                    data = loads(line)
                     if not isinstance(data, dict):
                         raise DataError("expected a JSON object")
                     yield record.from_json(data)
@@ -43,8 +86,11 @@ def read_jsonl(path: str | Path, record: type[RecordT]) -> Iterator[RecordT]:
                     raise DataError(
                         f"{path}:{number}: not valid JSON ({error.msg.removesuffix(' at')} at column {error.colno}); fix or remove the line"
                     ) from error
-                except (DataError, TypeError) as error:
-                    raise DataError(f"{path}:{number}: {error}") from error
+                except DataError as error:
+                    named = DataError(f"{path}:{number}: {error}")
+                    if left_out is None:
+                        raise named from error
+                    left_out.append(named)
         except UnicodeDecodeError as error:
             raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); is it compressed?") from error
 
@@ -66,10 +112,43 @@ def write_jsonl(path: str | Path, records: Iterable[Record]) -> int:
 
 
 def get(data: Mapping[str, Any], name: str, kind: type) -> Any:
-    """The field `name`, which must be there and of type `kind`."""
+    """The field `name`, which must be there and of type `kind`; whole numbers are those of 64 bits, numbers (`float`) may be whole."""
     if name not in data:
         raise DataError(f"field {name!r} is missing")
     value = data[name]
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise DataError(f"field {name!r} must be {kind.__name__}, not {type(value).__name__} {str(value)[:60]!r}")
+    is_kind = isinstance(value, (int, float) if kind is float else kind)
+    if not is_kind or (kind in (int, float) and isinstance(value, bool)):
+        raise DataError(f"field {name!r} must be {kind.__name__}, not {type(value).__name__} {short(value)!r}")
+    if isinstance(value, int) and value.bit_length() > 63:
+        raise DataError(f"field {name!r} is a number of more than 64 bits")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise DataError(f"field {name!r} must be a finite number, not {value}")
     return value
+
+
+def optional(data: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
+    """The field `name` of type `kind`; `default` where it is absent or null."""
+    return default if data.get(name) is None else get(data, name, kind)
+
+
+def choice(data: Mapping[str, Any], name: str, choices: Sequence[str]) -> Any:
+    """The field `name`, which must be one of `choices`."""
+    value = get(data, name, str)
+    if value not in choices:
+        raise DataError(f"field {name!r} must be one of {', '.join(choices)}, not {value[:60]!r}")
+    return value
+
+
+def items(data: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """The field `name`, which must be a list of objects."""
+    found = get(data, name, list)
+    for item in found:
+        if not isinstance(item, dict):
+            raise DataError(f"field {name!r} must hold objects, not {type(item).__name__} {short(item)!r}")
+    return list(found)
+
+
+def short(value: Any) -> str:
+    """The beginning of a value's text; of what may be long or deep, nothing."""
+    is_short = isinstance(value, str | float | None) or (isinstance(value, int) and value.bit_length() < 64)
+    return str(value)[:60] if is_short else "…"

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from coderlplus.errors import DataError, NoTestsError
-from coderlplus.records.jsonl import get
+from coderlplus.records.jsonl import get, optional, short
+from coderlplus.records.tagged import tagged
 
 TaggedValue = Any
 """Plain JSON or a tagged object; see `coderlplus.sandbox.values`."""
@@ -34,8 +35,9 @@ class Limits:
             if name not in names:
                 raise DataError(f"unknown limit {name!r}; the limits are {', '.join(sorted(names))}")
             whole = name in ("memory_mb", "output_kb")
-            if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not 0 < value < float("inf"):
-                raise DataError(f"limit {name} must be a {'whole ' if whole else ''}number above 0, not {value!r}")
+            if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not 0 < value < 2**53:
+                told = repr(value)[:60] if isinstance(value, str | float | bool) else type(value).__name__
+                raise DataError(f"limit {name} must be a {'whole ' if whole else ''}number above 0, not {told}")
         return cls(**data)
 
 
@@ -68,12 +70,18 @@ ProgramInput = StdioInput | CallInput
 
 def input_from_json(data: Mapping[str, Any]) -> ProgramInput:
     """Read a `ProgramInput` from its JSON form."""
-    kind = data.get("kind")
+    kind = get(data, "kind", str)
     if kind == "stdio":
         return StdioInput(get(data, "stdin", str))
     if kind == "call":
-        return CallInput(get(data, "entry_point", str), tuple(data.get("args", ())), dict(data.get("kwargs", {})))
-    raise DataError(f"unknown input kind {kind!r}; use 'stdio' or 'call'")
+        return CallInput(get(data, "entry_point", str), *_arguments(data))
+    raise DataError(f"unknown input kind {kind[:60]!r}; use 'stdio' or 'call'")
+
+
+def _arguments(data: Mapping[str, Any]) -> tuple[tuple[TaggedValue, ...], dict[str, TaggedValue]]:
+    """The tagged `args` and `kwargs` of a call; none where they are absent."""
+    args, kwargs = optional(data, "args", list, []), optional(data, "kwargs", dict, {})
+    return tuple(tagged(args, "args")), {name: tagged(value, "kwargs") for name, value in kwargs.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,22 +126,18 @@ Test = StdioTest | CallTest | CheckTest
 def test_from_json(data: Mapping[str, Any]) -> Test:
     """Read a `Test` from its JSON form; an unknown `kind` is a `DataError`."""
     if not isinstance(data, dict):
-        raise DataError(f"a test must be an object, not {str(data)[:60]!r}")
+        raise DataError(f"a test must be an object, not {short(data)!r}")
     kind = data.get("kind")
     if kind == "stdio":
         return StdioTest(get(data, "stdin", str), get(data, "stdout", str))
     if kind == "call":
         if "expected" not in data:
             raise DataError("a call test needs 'expected'")
-        return CallTest(tuple(_optional(data, "args", list)), data["expected"], dict(_optional(data, "kwargs", dict)))
+        args, kwargs = _arguments(data)
+        return CallTest(args, tagged(data["expected"], "expected"), kwargs)
     if kind == "check":
         return CheckTest(get(data, "code", str))
-    raise DataError(f"unknown test kind {kind!r}; use 'stdio', 'call' or 'check'")
-
-
-def _optional(data: Mapping[str, Any], name: str, kind: type) -> Any:
-    """The field `name` of type `kind`; an empty one where there is none."""
-    return kind() if data.get(name) is None else get(data, name, kind)
+    raise DataError(f"unknown test kind {short(kind)!r}; use 'stdio', 'call' or 'check'")
 
 
 test_from_json.__test__ = False  # type: ignore[attr-defined]  # its name makes pytest take it for a test
@@ -167,7 +171,7 @@ def checker_from_json(data: Any) -> str | CheckerProgram | None:
         return data
     if isinstance(data, dict):
         return CheckerProgram(get(data, "name", str), get(data, "code", str))
-    raise DataError(f"'checker' must be a name or an object with 'name' and 'code', not {str(data)[:60]!r}")
+    raise DataError(f"'checker' must be a name or an object with 'name' and 'code', not {type(data).__name__}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,11 +210,11 @@ class Problem:
             problem_id=get(data, "problem_id", str),
             statement=get(data, "statement", str),
             tests=tuple(test_from_json(test) for test in get(data, "tests", list)),
-            source=_optional(data, "source", str),
-            starter_code=_optional(data, "starter_code", str),
-            entry_point=_optional(data, "entry_point", str) or None,
-            reference=_optional(data, "reference", str) or None,
-            setup_code=_optional(data, "setup_code", str),
+            source=optional(data, "source", str, ""),
+            starter_code=optional(data, "starter_code", str, ""),
+            entry_point=optional(data, "entry_point", str) or None,
+            reference=optional(data, "reference", str) or None,
+            setup_code=optional(data, "setup_code", str, ""),
             checker=checker_from_json(data.get("checker")),
-            limits=Limits.from_json(_optional(data, "limits", dict)),
+            limits=Limits.from_json(optional(data, "limits", dict, {})),
         )

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
 from coderlplus.errors import DataError
-from coderlplus.records.jsonl import get
+from coderlplus.records.jsonl import choice, get, items, optional
 from coderlplus.records.problem import ProgramInput, TaggedValue, input_from_json
+from coderlplus.records.tagged import tagged
 
 VerdictName = Literal[
     "passed",
@@ -23,6 +24,8 @@ VerdictName = Literal[
     "sandbox_fault",
 ]
 VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
+EndingName = Literal["finished", "exception", "exit", "time_limit", "memory_limit", "output_limit", "syntax_error"]
+StepsCut = Literal["steps", "bytes", "time"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,7 @@ class Actual:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        return cls(value=data.get("value"), raised=data.get("raised"))
+        return cls(value=tagged(data.get("value"), "value"), raised=optional(data, "raised", str))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +94,11 @@ class Failure:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        given, actual = data.get("input"), data.get("actual")
+        given, actual = optional(data, "input", dict), optional(data, "actual", dict)
         return cls(
             index=get(data, "index", int),
-            verdict=get(data, "verdict", str),
-            detail=data.get("detail", ""),
+            verdict=choice(data, "verdict", VERDICTS),
+            detail=optional(data, "detail", str, ""),
             input=None if given is None else input_from_json(given),
             actual=None if actual is None else Actual.from_json(actual),
         )
@@ -127,18 +130,21 @@ class Verdict:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        failure = data.get("first_failure")
+        failure = optional(data, "first_failure", dict)
+        isolation = optional(data, "isolation", list, [])
+        if not all(isinstance(layer, str) for layer in isolation):
+            raise DataError("field 'isolation' must hold the names of layers")
         return cls(
             rollout_id=get(data, "rollout_id", str),
             problem_id=get(data, "problem_id", str),
-            verdict=get(data, "verdict", str),
+            verdict=choice(data, "verdict", VERDICTS),
             tests_passed=get(data, "tests_passed", int),
             tests_total=get(data, "tests_total", int),
             first_failure=None if failure is None else Failure.from_json(failure),
-            cpu_s=data.get("cpu_s", 0.0),
-            wall_s=data.get("wall_s", 0.0),
-            peak_mb=data.get("peak_mb", 0.0),
-            isolation=tuple(data.get("isolation", ())),
+            cpu_s=optional(data, "cpu_s", float, 0.0),
+            wall_s=optional(data, "wall_s", float, 0.0),
+            peak_mb=optional(data, "peak_mb", float, 0.0),
+            isolation=tuple(isolation),
         )
 
 
@@ -146,7 +152,7 @@ class Verdict:
 class Ending:
     """How a run ended: `finished`, `exception` (with `type`, `message` and the `line` in the program), `exit`, or at a limit."""
 
-    kind: Literal["finished", "exception", "exit", "time_limit", "memory_limit", "output_limit", "syntax_error"]
+    kind: EndingName
     type: str | None = None
     message: str | None = None
     line: int | None = None
@@ -156,7 +162,15 @@ class Ending:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        return cls(**data)
+        unknown = data.keys() - {f.name for f in dataclasses.fields(cls)}
+        if unknown:
+            raise DataError(f"an ending has no field {min(unknown)[:60]!r}")
+        return cls(
+            kind=choice(data, "kind", get_args(EndingName)),
+            type=optional(data, "type", str),
+            message=optional(data, "message", str),
+            line=optional(data, "line", int),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,10 +194,10 @@ class Change:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         return cls(
             name=get(data, "name", str),
-            value=data.get("value"),
+            value=tagged(data.get("value"), "value"),
             scope=get(data, "scope", str),
             activation=get(data, "activation", int),
-            deleted=data.get("deleted", False),
+            deleted=optional(data, "deleted", bool, False),
         )
 
 
@@ -216,7 +230,7 @@ class Step:
             activation=get(data, "activation", int),
             depth=get(data, "depth", int),
             output_chars=get(data, "output_chars", int),
-            changes=tuple(Change.from_json(change) for change in data.get("changes", ())),
+            changes=tuple(map(Change.from_json, items(data, "changes") if data.get("changes") is not None else ())),
         )
 
 
@@ -239,7 +253,7 @@ class Trace:
     variables: Mapping[str, Mapping[str, TaggedValue]] = field(default_factory=dict)
     withheld: str | None = None
     steps: tuple[Step, ...] | None = None
-    steps_cut: Literal["steps", "bytes", "time"] | None = None
+    steps_cut: StepsCut | None = None
 
     def to_json(self) -> dict[str, Any]:
         """`steps` and `steps_cut` are there only if steps were asked for."""
@@ -250,15 +264,16 @@ class Trace:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
+        variables = optional(data, "variables", dict, {})
         return cls(
             program=get(data, "program", str),
             input=input_from_json(get(data, "input", dict)),
             ending=Ending.from_json(get(data, "ending", dict)),
-            output=data.get("output", ""),
-            value=data.get("value"),
-            deterministic=data.get("deterministic", True),
-            variables=data.get("variables", {}),
-            withheld=data.get("withheld"),
-            steps=tuple(Step.from_json(step) for step in data["steps"]) if data.get("steps") is not None else None,
-            steps_cut=data.get("steps_cut"),
+            output=optional(data, "output", str, ""),
+            value=tagged(data.get("value"), "value"),
+            deterministic=optional(data, "deterministic", bool, True),
+            variables={scope: {name: tagged(value, name) for name, value in get(variables, scope, dict).items()} for scope in variables},
+            withheld=optional(data, "withheld", str),
+            steps=tuple(map(Step.from_json, items(data, "steps"))) if data.get("steps") is not None else None,
+            steps_cut=None if data.get("steps_cut") is None else choice(data, "steps_cut", get_args(StepsCut)),
         )

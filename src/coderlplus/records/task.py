@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from coderlplus.errors import DataError
-from coderlplus.records.jsonl import get
+from coderlplus.records.jsonl import choice, get, items, optional
 from coderlplus.records.problem import ProgramInput, TaggedValue, input_from_json
-from coderlplus.records.run import Verdict, VerdictName
+from coderlplus.records.run import VERDICTS, Verdict, VerdictName
+from coderlplus.records.tagged import tagged
 
 OUTPUT = "output"
 """The label of what the program prints or returns; a variable of that name is labelled with its scope."""
@@ -30,13 +31,13 @@ class Target:
         return self.label == OUTPUT and self.scope is None
 
     def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        return {"label": self.label, "value": self.value, "scope": self.scope}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         if "value" not in data:
             raise DataError("a target needs 'value'")
-        return cls(label=get(data, "label", str), value=data["value"], scope=data.get("scope"))
+        return cls(label=get(data, "label", str), value=tagged(data["value"], "value"), scope=optional(data, "scope", str))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +69,20 @@ class AlignmentTask:
             prompt=get(data, "prompt", str),
             program=get(data, "program", str),
             input=input_from_json(get(data, "input", dict)),
-            targets=tuple(Target.from_json(target) for target in get(data, "targets", list)),
-            setup_code=data.get("setup_code", ""),
+            targets=_targets(data),
+            setup_code=optional(data, "setup_code", str, ""),
             problem_id=get(data, "problem_id", str),
             rollout_id=get(data, "rollout_id", str),
-            step=data.get("step", 0),
-            verdict=data.get("verdict", "wrong_answer"),
+            step=optional(data, "step", int, 0),
+            verdict="wrong_answer" if data.get("verdict") is None else choice(data, "verdict", VERDICTS),
         )
+
+
+def _targets(data: Mapping[str, Any]) -> tuple[Target, ...]:
+    targets = tuple(map(Target.from_json, items(data, "targets")))
+    if not targets:
+        raise DataError("field 'targets' is empty; a task must ask for something")
+    return targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +106,12 @@ class Reward:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        verdict = data.get("verdict")
+        verdict = optional(data, "verdict", dict)
+        correct = optional(data, "correct", dict, {})
         return cls(
             kind=get(data, "kind", str),
-            value=data.get("value"),
-            program=data.get("program"),
+            value=optional(data, "value", float),
+            program=optional(data, "program", str),
             verdict=None if verdict is None else Verdict.from_json(verdict),
-            correct=data.get("correct", {}),
+            correct={label: get(correct, label, bool) for label in correct},
         )

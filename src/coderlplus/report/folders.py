@@ -7,7 +7,7 @@ that has just begun has a page too.
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from coderlplus.errors import DataError
+from coderlplus.records.jsonl import loads
 
 LABELS = {"grpo": "GRPO", "coderlplus": "CodeRL+"}
 
@@ -97,11 +98,13 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
                 if not line.strip() or not line.endswith("\n"):
                     continue
                 try:
-                    data = json.loads(line)
+                    data = loads(line)
                 except json.JSONDecodeError as error:
                     raise DataError(
                         f"{path}:{number}: not valid JSON ({error.msg.removesuffix(' at')} at column {error.colno}); remove the line"
                     ) from error
+                except DataError as error:
+                    raise DataError(f"{path}:{number}: {error}; remove the line") from error
                 if not isinstance(data, dict):
                     raise DataError(f"{path}:{number}: expected a JSON object, not {type(data).__name__}; remove the line")
                 yield data
@@ -113,9 +116,11 @@ def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file; empty when there is no such file."""
     text = read_text(path)
     try:
-        data = json.loads(text or "{}")
+        data = loads(text or "{}")
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno}: not valid JSON ({error.msg}); remove the file or write it anew") from error
+    except DataError as error:
+        raise DataError(f"{path}: {error}; remove the file or write it anew") from error
     if not isinstance(data, dict):
         raise DataError(f"{path}: expected a JSON object, not {type(data).__name__}; remove the file or write it anew")
     return data
@@ -135,7 +140,7 @@ def planned_steps(config: str, path: Path) -> int | None:
     """The number of steps that a configuration asks for, at its top level or one level down."""
     try:
         data = yaml.safe_load(config) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not valid YAML; the run's other files can be read without it, remove it") from error
     if not isinstance(data, dict):
         return None
@@ -148,4 +153,4 @@ def planned_steps(config: str, path: Path) -> int | None:
 
 def is_number(value: Any) -> bool:
     """A finite number: what a curve can be drawn through."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -31,8 +31,23 @@ def assemble(template: str | Path, *, styles: Sequence[str | Path], scripts: Seq
 
 
 def embed(data: Any) -> str:
-    """JSON that can stand inside a script element: ASCII only, and no `<` that could end it or open a comment."""
-    return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    """JSON that can stand inside a script element: ASCII only, and no `<` that could end it or open a comment.
+
+    Numbers that the browser's JSON does not have are null."""
+    try:
+        text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        text = json.dumps(_writable(data), separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+def _writable(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _writable(item) for key, item in data.items()}
+    if isinstance(data, list | tuple):
+        return [_writable(item) for item in data]
+    is_odd = isinstance(data, int | float) and not abs(data) < 2**1024
+    return None if is_odd else data
 
 
 def digest(text: str) -> str:

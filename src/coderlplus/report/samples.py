@@ -148,7 +148,7 @@ def shown_group(path: Path, line_number: int, line: Mapping[str, Any]) -> tuple[
             "prompt": cut(line["prompt"]),
             "samples": [shown_sample(sample, task) for sample in line["samples"]],
         }
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = f"field {error} is missing" if isinstance(error, KeyError) else error
         raise DataError(f"{path}:{line_number}: not a group of samples ({reason}); remove the line") from error
     return group, problem

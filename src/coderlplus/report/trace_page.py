@@ -45,10 +45,10 @@ def page_data(trace: Trace, title: str, task: AlignmentTask | None = None, answe
         "input": {"call": called, "text": cut(given.stdin if isinstance(given, StdioInput) else call_expression(given))},
         "ending": trace.ending.to_json(),
         "output": cut(trace.output, OUTPUT_CHARS),
-        "value": shown(trace.value) if called and trace.ending.kind == "finished" else None,
+        "value": value_text(trace.value) if called and trace.ending.kind == "finished" else None,
         "deterministic": trace.deterministic,
         "withheld": trace.withheld,
-        "variables": [[scope, [[name, shown(value)] for name, value in names.items()]] for scope, names in trace.variables.items()],
+        "variables": [[scope, [[name, value_text(value)] for name, value in names.items()]] for scope, names in trace.variables.items()],
         "answer": None if task is None else answer_data(trace, task, answer),
     } | steps_data(trace)
 
@@ -75,7 +75,7 @@ def steps_data(trace: Trace) -> dict[str, Any]:
                 texts.pop((change.activation, change.name), None)
                 row.append([change.activation, name])
                 continue
-            text = shown(change.value)
+            text = value_text(change.value)
             start, end = kept(texts.get((change.activation, change.name), ""), text)
             texts[change.activation, change.name] = text
             row.append([change.activation, name, start, text[start : len(text) - end], end])
@@ -94,8 +94,8 @@ def answer_data(trace: Trace, task: AlignmentTask, answer: str | None) -> dict[s
     targets = [
         {
             "label": target.label,
-            "value": shown(target.value),
-            "predicted": None if parsed is None or target.label not in parsed.values else shown(parsed.values[target.label]),
+            "value": value_text(target.value),
+            "predicted": None if parsed is None or target.label not in parsed.values else value_text(parsed.values[target.label]),
             "right": correct.get(target.label, False),
             "step": None if target.scope is None else last.get((target.scope, target.label.removeprefix(f"{target.scope}."))),
         }
@@ -104,10 +104,10 @@ def answer_data(trace: Trace, task: AlignmentTask, answer: str | None) -> dict[s
     return {"targets": targets, "reward": reward, "text": None if answer is None else cut(answer)}
 
 
-def shown(value: TaggedValue) -> str:
+def value_text(value: TaggedValue) -> str:
     """A value as the page shows it: Python source of bounded length; one beyond the tracer's budget by its description.
 
-    >>> shown({"$tuple": [1, 2]}), shown({"$cut": "list of 250000"})
+    >>> value_text({"$tuple": [1, 2]}), value_text({"$cut": "list of 250000"})
     ('(1, 2)', '… list of 250000')
     """
     return f"… {value['$cut']}" if isinstance(value, dict) and isinstance(value.get("$cut"), str) else cut(to_source(value))

@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from coderlplus.alignment.answers import parse_answer, score_answer
-from coderlplus.records import AlignmentTask, CallInput, Ending, Step, Trace
-from coderlplus.report.trace_page import shown
+from coderlplus.records import AlignmentTask, CallInput, Ending, Step, TaggedValue, Trace
+from coderlplus.report.trace_page import value_text
+from coderlplus.terminal import shown
 
 VALUE_LINES = 3
 """Lines of the table that one value may take."""
@@ -29,7 +30,7 @@ def print_variables(trace: Trace, console: Console) -> None:
         room = _room(console, max(map(len, trace.variables)) + names_wide + 4)
         for scope, names in trace.variables.items():
             for position, (name, value) in enumerate(names.items()):
-                table.add_row(Text("" if position else visible(scope), "dim"), Text(visible(name), "cyan"), Text(shortened(shown(value), room)))
+                table.add_row(Text("" if position else shown(scope), "dim"), Text(shown(name), "cyan"), Text(shortened(_value(value), room)))
         console.print(table)
     else:
         console.print(Text("no variables", "dim"))
@@ -62,11 +63,11 @@ def print_answer(task: AlignmentTask, answer: str | None, console: Console) -> N
     table = _table("asked", "true", *(("predicted", "") if answer is not None else ()))
     room = _room(console, max(len(target.label) for target in task.targets) + 4) // (1 if answer is None else 2)
     for target in task.targets:
-        row = [Text(visible(target.label), "cyan"), Text(shortened(shown(target.value), room))]
+        row = [Text(shown(target.label), "cyan"), Text(shortened(_value(target.value), room))]
         if answer is not None:
             given = answered is not None and target.label in answered.values
             right = correct.get(target.label, False)
-            row.append(Text(shortened(shown(answered.values[target.label]), room)) if answered and given else Text("not given", "dim"))
+            row.append(Text(shortened(_value(answered.values[target.label]), room)) if answered and given else Text("not given", "dim"))
             row.append(Text("right" if right else "wrong", "green" if right else "red"))
         table.add_row(*row)
     console.print(table)
@@ -77,7 +78,7 @@ def print_answer(task: AlignmentTask, answer: str | None, console: Console) -> N
 
 def print_ending(trace: Trace, console: Console) -> None:
     """What was printed or returned, how the run ended, and whether it can be trusted to end so again."""
-    lines = visible(trace.output, keep="\n\t").rstrip("\n").split("\n")
+    lines = shown(trace.output, keep="\n\t").rstrip("\n").split("\n")
     if trace.output:
         console.print(Text("\noutput", "bold"))
         if len(lines) > OUTPUT_LINES:
@@ -85,12 +86,12 @@ def print_ending(trace: Trace, console: Console) -> None:
         console.print(Text("\n".join(shortened(line, 10 * console.width) for line in lines[-OUTPUT_LINES:])))
     console.print()
     if trace.ending.kind == "finished" and isinstance(trace.input, CallInput):
-        console.print(Text.assemble(("returned ", "bold"), shortened(shown(trace.value), VALUE_LINES * console.width)))
+        console.print(Text.assemble(("returned ", "bold"), shortened(_value(trace.value), VALUE_LINES * console.width)))
     console.print(Text(ended(trace.ending), "bold" if trace.ending.kind in ("finished", "exit") else "bold red"))
     if trace.ending.line is not None:
         console.print(Text.assemble((f"line {trace.ending.line}: ", "dim"), source_lines(trace.program).get(trace.ending.line, "")))
     if trace.withheld is not None:
-        console.print(Text(f"values are withheld: the program reaches for {visible(trace.withheld)}, with which it could falsify them", "yellow"))
+        console.print(Text(f"values are withheld: the program reaches for {shown(trace.withheld)}, with which it could falsify them", "yellow"))
     elif not trace.deterministic and trace.ending.kind not in ("time_limit", "memory_limit", "output_limit"):
         console.print(Text("two runs differ: chance or time plays a part, so no task would be made of this program", "yellow"))
 
@@ -101,7 +102,7 @@ def ended(ending: Ending) -> str:
     >>> ended(Ending(kind="exception", type="KeyError", message="7", line=3)), ended(Ending(kind="time_limit"))
     ('ended by KeyError: 7', 'stopped at the time limit')
     """
-    told = visible(": ".join(part for part in (ending.type, ending.message) if part))
+    told = shown(": ".join(part for part in (ending.type, ending.message) if part))
     match ending.kind:
         case "finished":
             return "finished"
@@ -116,23 +117,19 @@ def ended(ending: Ending) -> str:
 def changes(step: Step) -> Iterator[str]:
     """What a step changed, one text a variable; of a variable of another scope that scope's name too."""
     for change in step.changes:
-        owner = "" if change.activation == step.activation else f" (of {change.scope.strip('<>')})"
-        yield f"del {change.name}{owner}" if change.deleted else f"{change.name} = {shortened(shown(change.value), 200)}{owner}"
+        owner = "" if change.activation == step.activation else f" (of {shown(change.scope.strip('<>'))})"
+        name = shown(change.name)
+        yield f"del {name}{owner}" if change.deleted else f"{name} = {shortened(_value(change.value), 200)}{owner}"
 
 
 def source_lines(program: str) -> dict[int, str]:
     """The lines of a program by number, from 1, without indentation and control characters; they end where Python says."""
     lines = program.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return {number: visible(line.strip()) for number, line in enumerate(lines, 1)}
+    return {number: shown(line.strip()) for number, line in enumerate(lines, 1)}
 
 
-def visible(text: str, keep: str = "") -> str:
-    """The same text with escapes for characters that do not print, except those to `keep`.
-
-    >>> visible("a\\x1b[2J\\tb\\n", keep="\\n")
-    'a\\\\x1b[2J\\\\tb\\n'
-    """
-    return text if text.isprintable() else "".join(one if one.isprintable() or one in keep else repr(one)[1:-1] for one in text)
+def _value(value: TaggedValue) -> str:
+    return shown(value_text(value))
 
 
 def shortened(text: str, room: int) -> str:

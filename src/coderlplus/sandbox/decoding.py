@@ -12,6 +12,9 @@ from typing import Any
 from coderlplus.sandbox import nodes
 from coderlplus.sandbox.encoding import MAX_DEPTH, Tagged
 
+_FRACTION_BITS = 100_000
+"""Longest number of a fraction; reducing one takes quadratic time."""
+
 
 class NotPlain(ValueError):
     """A tagged value cannot become a Python value: it holds an object, a cycle or a cut, is nested too deeply, or is not a tagged value at all."""
@@ -59,8 +62,8 @@ def _decode(tagged: Tagged, depth: int, hashed: bool, classes: Mapping[str, Any]
         if hashed:
             raise NotPlain("a dict cannot be a key")
         return {_string(key): _decode(item, depth + 1, False, classes) for key, item in tagged.items()}
-    if tag == "$object" and "$object" in classes and type(tagged.get("fields")) is dict:
-        return classes["$object"](str(tagged["$object"]), _decode(tagged["fields"], depth + 1, False, classes))
+    if tag == "$object" and "$object" in classes and type(tagged[tag]) is str and type(tagged.get("fields")) is dict:
+        return classes["$object"](tagged[tag], _decode(tagged["fields"], depth + 1, False, classes))
     if len(tagged) != 1 or tag not in DECODERS:
         raise NotPlain(f"a value tagged {tag[:20]!r} is not plain data")
     try:
@@ -68,12 +71,16 @@ def _decode(tagged: Tagged, depth: int, hashed: bool, classes: Mapping[str, Any]
     except NotPlain:
         raise
     except (ValueError, TypeError, AttributeError, KeyError, OverflowError, ZeroDivisionError, InvalidOperation, RecursionError) as error:
-        raise NotPlain(f"{tag} with {str(tagged[tag])[:40]!r}: {error}") from None
+        raise NotPlain(f"{tag} with {_short(tagged[tag])}: {type(error).__name__}") from None
+
+
+def _short(body: Any) -> str:
+    return repr(body[:40]) if type(body) is str else f"a {type(body).__name__}"
 
 
 def _string(key: Any) -> str:
     if type(key) is not str or key.startswith("$"):
-        raise NotPlain(f"key {key!r}")
+        raise NotPlain(f"a dict with {_short(key)} as a key")
     return key
 
 
@@ -85,6 +92,12 @@ def _items(items: Any, depth: int, hashed: bool, classes: Mapping[str, Any] = no
 
 def _node(name: str, body: Any, depth: int, hashed: bool, classes: Mapping[str, Any]) -> Any:
     return nodes.build(name, _items(body, depth, hashed, classes), classes.get(name) or nodes.CLASSES[name])
+
+
+def _fraction(parts: list[Any]) -> Fraction:
+    if any(type(part) is not int or part.bit_length() > _FRACTION_BITS for part in parts):
+        raise NotPlain("a fraction of what is no integer, or of one that is too long")
+    return Fraction(*parts)
 
 
 def _unhashable(hashed: bool, value: Any) -> Any:
@@ -110,5 +123,5 @@ DECODERS: dict[str, Any] = {
     "$bytearray": lambda body, depth, hashed, classes: _unhashable(hashed, bytearray.fromhex(body)),
     "$range": lambda body, depth, hashed, classes: range(*_items(body, depth, True)),
     "$decimal": lambda body, depth, hashed, classes: Decimal(body),
-    "$fraction": lambda body, depth, hashed, classes: Fraction(*_items(body, depth, True)),
+    "$fraction": lambda body, depth, hashed, classes: _fraction(_items(body, depth, True)),
 }

@@ -2,59 +2,117 @@
 
 from __future__ import annotations
 
-from coderlplus.sandbox.encoding import Tagged
+from collections.abc import Iterable
+
+from coderlplus.sandbox.encoding import MAX_DEPTH, Tagged
+
+_MAX_BITS = 10_000
+"""Longest integer in decimal; `str` takes more than linear time, and refuses 4,300 digits."""
+_ENCLOSED = {
+    "$set": ("{", "}", "set()"),
+    "$frozenset": ("frozenset({", "})", "frozenset()"),
+    "$deque": ("deque([", "])", ""),
+    "$complex": ("complex(", ")", ""),
+    "$fraction": ("Fraction(", ")", ""),
+    "$list_node": ("list_node([", "])", ""),
+    "$tree_node": ("tree_node([", "])", ""),
+}
+"""What stands before and after the items of a tag, and what for none."""
 
 
 def to_source(tagged: Tagged) -> str:
     """The value as a Python literal or, where there is none, as the expression that a person would write.
 
+    Takes time linear in the value and raises nothing: what is no tagged value, or is nested too deeply, is `...`. Long integers are hexadecimal.
+
     >>> to_source([{"$tuple": [1]}, {"$dict": [[1, "a"]]}, {"$float": "nan"}, {"$set": []}, {"$object": "Point", "fields": {"x": 1}}])
     "[(1,), {1: 'a'}, float('nan'), set(), Point(x=1)]"
     """
+    out: list[str] = []
+    _write(tagged, out, 0)
+    return "".join(out)
+
+
+def _write(tagged: Tagged, out: list[str], depth: int) -> None:
     kind = type(tagged)
-    if kind is list:
-        return f"[{_joined(tagged)}]"
-    if kind is not dict:
-        return repr(tagged)
-    tag = next(iter(tagged), "")
-    if not tag.startswith("$"):
-        return "{" + ", ".join(f"{key!r}: {to_source(item)}" for key, item in tagged.items()) + "}"
+    if depth > MAX_DEPTH + 1:
+        out.append("...")
+    elif kind is list:
+        _enclosed("[", tagged, "]", out, depth)
+    elif kind is int:
+        out.append(str(tagged) if tagged.bit_length() < _MAX_BITS else hex(tagged))
+    elif kind is not dict:
+        out.append(repr(tagged) if tagged is None or kind in (bool, float, str) else "...")
+    elif type(tag := next(iter(tagged), "")) is str and tag.startswith("$"):
+        start = len(out)
+        try:
+            _write_tagged(tag, tagged, out, depth)
+        except (ValueError, TypeError, AttributeError, KeyError, IndexError):  # no tagged value
+            out[start:] = ["..."]
+    else:
+        _pairs("{", tagged.items(), ": ", "}", out, depth, [repr(key) for key in tagged])
+
+
+def _write_tagged(tag: str, tagged: Tagged, out: list[str], depth: int) -> None:
     body = tagged[tag]
+    if tag in _ENCLOSED:
+        before, after, empty = _ENCLOSED[tag]
+        if type(body) is not list:
+            raise TypeError(tag)
+        if empty and not body:
+            out.append(empty)
+        else:
+            _enclosed(before, body, after, out, depth)
+        return
     match tag:
         case "$tuple":
-            return f"({_joined(body)}{',' if len(body) == 1 else ''})"
-        case "$set":
-            return f"{{{_joined(body)}}}" if body else "set()"
-        case "$frozenset":
-            return f"frozenset({{{_joined(body)}}})" if body else "frozenset()"
+            _enclosed("(", body, ",)" if len(body) == 1 else ")", out, depth)
         case "$dict":
-            return "{" + ", ".join(f"{to_source(key)}: {to_source(item)}" for key, item in body) + "}"
+            out.append("{")
+            for number, (key, item) in enumerate(body):
+                out.append(", " if number else "")
+                _write(key, out, depth + 1)
+                out.append(": ")
+                _write(item, out, depth + 1)
+            out.append("}")
         case "$float":
-            return f"float({body!r})"
+            out.append(f"float({str.__str__(body)!r})")
         case "$int":
-            value = int(body, 16)
-            return str(value) if value.bit_length() < 10_000 else body
+            _write(int(body, 16), out, depth)
         case "$bytes":
-            return repr(bytes.fromhex(body))
+            out.append(repr(bytes.fromhex(body)))
         case "$bytearray":
-            return f"bytearray({bytes.fromhex(body)!r})"
-        case "$deque":
-            return f"deque([{_joined(body)}])"
+            out.append(f"bytearray({bytes.fromhex(body)!r})")
         case "$range":
-            return f"range({_joined(body if body[2] != 1 else body[:2])})"
-        case "$complex":
-            return f"complex({_joined(body)})"
+            _enclosed("range(", body if body[2:] != [1] else body[:2], ")", out, depth)
         case "$decimal":
-            return f"Decimal({body!r})"
-        case "$fraction":
-            return f"Fraction({_joined(body)})"
-        case "$list_node" | "$tree_node":
-            return f"{tag[1:]}([{_joined(body)}])"
+            out.append(f"Decimal({str.__str__(body)!r})")
         case "$object":
-            return f"{body}({', '.join(f'{key}={to_source(item)}' for key, item in tagged['fields'].items())})"
+            fields = tagged["fields"]
+            _pairs(f"{_name(body)}(", fields.items(), "=", ")", out, depth, [_name(key) for key in fields])
         case _:
-            return "..."
+            out.append("...")
 
 
-def _joined(items: list[Tagged]) -> str:
-    return ", ".join(to_source(item) for item in items)
+def _name(text: str) -> str:
+    """A name as it is; of one that a program made up, with escapes for characters that do not print."""
+    return text if str.isprintable(text) else repr(text)[1:-1]
+
+
+def _enclosed(before: str, items: Iterable[Tagged], after: str, out: list[str], depth: int) -> None:
+    if type(items) is not list:
+        raise TypeError("no list")
+    out.append(before)
+    for number, item in enumerate(items):
+        if number:
+            out.append(", ")
+        _write(item, out, depth + 1)
+    out.append(after)
+
+
+def _pairs(before: str, items: Iterable[tuple[str, Tagged]], between: str, after: str, out: list[str], depth: int, names: list[str]) -> None:
+    out.append(before)
+    for number, (name, (_, item)) in enumerate(zip(names, items, strict=True)):
+        out.append(f"{', ' if number else ''}{name}{between}")
+        _write(item, out, depth + 1)
+    out.append(after)

@@ -29,6 +29,7 @@ from typing import Any, Literal
 from coderlplus.errors import SandboxError
 from coderlplus.records import Actual, Change, Ending, Limits, ProgramInput, StdioInput, Step, Trace
 from coderlplus.sandbox import Job, Outcome, Sandbox
+from coderlplus.sandbox.text import as_bytes
 from coderlplus.tracing.addresses import without_addresses, without_addresses_among_numbers
 from coderlplus.tracing.instrument import Semantics
 from coderlplus.tracing.monitor import seal
@@ -305,7 +306,7 @@ def _job(run: _Run, seed: int, mode: str) -> Job:
     return Job(
         guest="coderlplus.tracing.guest:run",
         payload=payload,
-        stdin=given.stdin.encode("utf-8", "surrogateescape") if isinstance(given, StdioInput) else b"",
+        stdin=as_bytes(given.stdin) if isinstance(given, StdioInput) else b"",
         limits=limits,
         reply_kb=max(4096, 4 * STEPS_BYTES >> 10) if mode == "steps" else 4096,
         hash_seed=seed,

@@ -28,7 +28,6 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
-from coderlplus.alignment import score_answer
 from coderlplus.engines.batches import ProblemStream
 from coderlplus.engines.prompts import conversation, user_message
 from coderlplus.engines.run_folder import RunFolder
@@ -41,7 +40,7 @@ from coderlplus.loop import AlignmentLoop, Row
 from coderlplus.problems import read_problems
 from coderlplus.programs import extract_program
 from coderlplus.records import AlignmentTask, Problem, Reward, Rollout
-from coderlplus.rewards import generation_reward
+from coderlplus.rewards import answer_reward, generation_reward
 from coderlplus.sandbox import Sandbox
 from verl import DataProto
 
@@ -155,8 +154,7 @@ class CodeRLPlusReward(RewardManagerBase):  # type: ignore[misc]
     async def _reward(self, row: Row, completion: str, name: str) -> Reward:
         if isinstance(row, AlignmentTask):
             weight = self.settings.alignment.format_weight if self.settings.alignment else 0.0
-            value, correct = score_answer(row, completion, format_weight=weight)
-            return Reward(kind=row.kind, value=value, correct=correct)
+            return answer_reward(row, completion, format_weight=weight)
         program = extract_program(completion, row.entry_point, starter_code=row.starter_code)
         rollout = Rollout(rollout_id=name, problem_id=row.problem_id, **({"completion": completion} if program is None else {"program": program}))
         try:

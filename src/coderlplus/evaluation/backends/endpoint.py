@@ -125,7 +125,7 @@ class Endpoint:
             return Completion(
                 text=str(content), truncated=choice.get("finish_reason") == "length", tokens=tokens if isinstance(tokens, int) else None
             )
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigError(f"the endpoint {self.url} does not speak OpenAI's chat completions API: it says {text[:120]!r}") from error
 
 
@@ -134,7 +134,7 @@ def _message(text: str) -> str:
     try:
         data: Any = json.loads(text)
         text = str((data.get("error") or {}).get("message") or data.get("message") or text) if isinstance(data, dict) else text
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         pass
     return " ".join(text.split())[:200]
 

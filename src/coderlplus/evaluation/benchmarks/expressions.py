@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from coderlplus.errors import DataError
-from coderlplus.evaluation.benchmarks.base import Question, defines
+from coderlplus.evaluation.benchmarks.base import Question
 from coderlplus.evaluation.benchmarks.values import CONTAINERS, call_with_values, literal
 from coderlplus.programs import extract_program, parse
+from coderlplus.programs.names import names_bound
 from coderlplus.records import CallInput, CheckTest, Limits, Problem, ProgramInput
 
 ENTRY_POINT = "prediction"
@@ -93,10 +94,17 @@ def _expression_in(text: str, side: Literal["left", "right"]) -> str | None:
 
 def check_row(row: Mapping[str, Any]) -> None:
     """Raises `DataError` for a row that is none of CRUXEval's: its program defines no `f`, or its output is no value."""
-    if not defines(row["code"], "f"):
+    if not _defines_f(row["code"]):
         raise DataError("the program of the row defines no function f, so it is none of CRUXEval's")
     if literal(row["output"]) is None:
         raise DataError(f"the output of the row is no literal: {row['output'][:80]!r}")
+
+
+def _defines_f(code: str) -> bool:
+    try:
+        return "f" in names_bound(parse(code))
+    except SyntaxError:
+        return False
 
 
 def returning(code: str, expression: str) -> str | None:

@@ -1,0 +1,58 @@
+"""What is printed for people. Text of a model, a program or a file goes through `shown`, so that it cannot steer the terminal."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from coderlplus.errors import DataError
+
+_told: set[tuple[str, str]] = set()
+_NAMED = 20
+"""Rows left out that are named one by one."""
+
+
+def shown(text: str, keep: str = "") -> str:
+    """The same text with escapes for characters that do not print (control characters, bidirectional overrides, half surrogate pairs, …), except
+    those to `keep`.
+
+    >>> shown("a\\x1b[2J\\tb\\n", keep="\\n")
+    'a\\\\x1b[2J\\\\tb\\n'
+    """
+    return text if text.isprintable() else "".join(one if one.isprintable() or one in keep else repr(one)[1:-1] for one in text)
+
+
+def console(*, stderr: bool = False, soft_wrap: bool = True) -> Console:
+    """A console that prints text as it is: square brackets are no markup, colons no emoji."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, soft_wrap=soft_wrap, markup=False, emoji=False, highlight=False)
+
+
+def note(text: str) -> None:
+    """Print a line on stderr, whatever is in it."""
+    print(shown(text), file=sys.stderr, flush=True)
+
+
+def name_left_out(errors: Sequence[DataError]) -> None:
+    """Name the rows that cannot be used on stderr: the first `_NAMED` one by one, the others by their number."""
+    for error in errors[:_NAMED]:
+        note(f"left out: {error}")
+    if len(errors) > _NAMED:
+        note(f"left out: {len(errors) - _NAMED} more rows")
+
+
+def tell_defect(what: str, error: Exception) -> None:
+    """Print the traceback of an error that is a defect of ours, on stderr, the first time that one of its class is raised at its place. The caller
+    counts it, and goes on with the rest."""
+    frames = traceback.extract_tb(error.__traceback__)
+    key = type(error).__name__, str(frames[-1:])
+    if key not in _told:
+        _told.add(key)
+        text = "".join(traceback.format_exception(error))
+        print(shown(f"{what} is left out, a defect of coderlplus; please report this:\n{text}", keep="\n"), file=sys.stderr, flush=True)
