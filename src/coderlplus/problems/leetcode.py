@@ -41,7 +41,7 @@ def problem(row: Mapping[str, Any]) -> Problem:
         reference=row["completion"],
         setup_code=f"{row['prompt'].rstrip()}\n{RESTORED}",
         checker=order(statement, starter_code) if isinstance(found[0], CallTest) else None,
-    )
+    ).marked()
 
 
 def order(statement: str, starter_code: str) -> str | None:

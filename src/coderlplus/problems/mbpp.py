@@ -31,7 +31,7 @@ def problem(row: Mapping[str, Any]) -> Problem:
         tests=tuple(CheckTest("\n".join(part for part in (set_up.replace("\r\n", "\n"), test.strip()) if part)) for test in tests),
         reference=code,
         setup_code="\n".join(row.get("test_imports") or ()),
-    )
+    ).marked()
 
 
 def entry_point(reference: str, test: str) -> str:
