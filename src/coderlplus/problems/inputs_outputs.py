@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coderlplus.errors import DataError
-from coderlplus.problems.livecodebench import SETUP_CODE, any_case
+from coderlplus.problems.livecodebench import LIMITS_CODE, SETUP_CODE, any_case
 from coderlplus.programs import syntax_error
 from coderlplus.records import CallTest, Problem, StdioTest, TaggedValue, Test
 from coderlplus.sandbox import values
@@ -63,7 +63,7 @@ def problem(texts: Texts, in_outs: Mapping[str, Any]) -> Problem:
         setup_code = SETUP_CODE
     else:
         tests = tuple(StdioTest(_text(given), _text(printed)) for given, printed in pairs)
-        entry_point, checker, setup_code = None, any_case(texts.statement), ""
+        entry_point, checker, setup_code = None, any_case(texts.statement), LIMITS_CODE
     return Problem(
         problem_id=texts.problem_id,
         source=texts.source,

@@ -28,7 +28,10 @@ _MODULES = (
     "string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics", "itertools", "functools", "operator", "io",
     "json", "typing",
 )  # fmt: skip
-SETUP_CODE = "\n".join([*(f"from {name} import *" for name in _MODULES), "from builtins import *", f"import sys, {', '.join(_MODULES)}"])
+LIMITS_CODE = "import sys\nsys.setrecursionlimit(50000)\nsys.set_int_max_str_digits(50000)"
+"""What LiveCodeBench's scorer, and those of APPS and verl that came of it, set before a program runs."""
+_IMPORTS = (*(f"from {name} import *" for name in _MODULES), "from builtins import *", f"import {', '.join(_MODULES)}")
+SETUP_CODE = "\n".join((*_IMPORTS, LIMITS_CODE))
 """What LeetCode has imported before a program runs: the names that LiveCodeBench's scorer and verl's put before it."""
 _ANY_CASE = re.compile(r"\b(print|output|write)\b[^.\n]*\bin any case\b|\bin any case \(upper", re.IGNORECASE)
 _METHOD = re.compile(r"^\s+def\s+(\w+)\s*\(\s*self\b", re.MULTILINE)
@@ -47,7 +50,7 @@ def problem(row: Mapping[str, Any]) -> Problem:
         starter_code=starter_code.rstrip(),
         entry_point=f"Solution().{_method(row)}" if is_call else None,
         tests=tests,
-        setup_code=SETUP_CODE if is_call else "",
+        setup_code=SETUP_CODE if is_call else LIMITS_CODE,
         checker=order(statement, starter_code) if is_call else any_case(statement),
     )
 

@@ -224,7 +224,7 @@ def _without_runners(code: str, tree: ast.Module, entry_point: str) -> str:
 
 
 def _vacuous(tree: ast.Module, entry_point: str, calls: Sequence[str]) -> str:
-    owner, dot, method = entry_point.rpartition("().")
+    owner, dot, _ = entry_point.rpartition("().")
     names = {"candidate", owner if dot else entry_point}
     running = _running(tree, calls)
     used = {name for node in running for name in _names_in(node)}
