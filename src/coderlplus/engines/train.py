@@ -118,6 +118,7 @@ def _trainer(config: RunConfig, **arguments: Any) -> Any:
             skip_zero_advantage=config.skip_zero_advantage,
             dynamic_sampling_rounds=config.dynamic_sampling_rounds,
             max_wait_s=config.sandbox.max_wait_s,
+            in_process_checks=config.sandbox.in_process_checks,
             **arguments,
         )
     except CodeRLPlusError:

@@ -77,11 +77,13 @@ class AlignmentMixin(Saving):
         skip_zero_advantage: bool = False,
         dynamic_sampling_rounds: int = 0,
         max_wait_s: float = 600.0,
+        in_process_checks: bool = False,
         **kwargs: Any,
     ) -> None:
         self.loop, self.stream = loop, stream
         self._judge, self._prompt, self._run, self._samples_every = judge, prompt, run, samples_every
         self._skip_zero_advantage, self._dynamic_rounds, self._max_wait_s = skip_zero_advantage, dynamic_sampling_rounds, max_wait_s
+        self._in_process_checks = in_process_checks
         self._batches = self._completions = 0  # generated so far, on all ranks together
         self._generation: Generation  # the batch in work
         self._mining: Background[Mined] | None = None
@@ -203,7 +205,8 @@ class AlignmentMixin(Saving):
         share = self._generation.shares[-1]
         share.texts = [completion[0]["content"] for completion in generated[self.COMPLETIONS]]
         score = self.loop.reward if self.loop else functools.partial(reward_rows, self._judge)
-        self._generation.judging = Background(functools.partial(score, share.rows, share.texts, rollout_ids=share.ids, limit_s=self._max_wait_s))
+        how: dict[str, Any] = {"rollout_ids": share.ids, "limit_s": self._max_wait_s, "in_process_checks": self._in_process_checks}
+        self._generation.judging = Background(functools.partial(score, share.rows, share.texts, **how))
 
     def _judged(self) -> list[Reward]:
         """The rewards of the last round, which are waited for."""
