@@ -5,9 +5,11 @@ A small number of examples here; `CODERLPLUS_WHOLE=1` takes many.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import struct
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +27,15 @@ EXAMPLES = 1500 if WHOLE else 20
 SECRET = 977_231
 LIMITS = Limits(cpu_s=1, wall_s=3, memory_mb=128, output_kb=256)
 CODE = f"n = 3\nassert f(n) == {SECRET}\nassert f(f(n)) == {SECRET}"
+CATCHES = f"""
+seen = []
+for n in range(3):
+    try:
+        seen.append(f(n))
+    except:
+        pass
+assert seen == [{SECRET}] * 3
+"""
 KINDS: dict[str, tuple[Test, ...]] = {
     "stdio": (StdioTest("3", str(SECRET)), StdioTest("4", str(SECRET))),
     "call": (CallTest((3,), SECRET), CallTest((4,), SECRET)),
@@ -137,11 +148,9 @@ def test_no_message_of_a_program_decides(
 @pytest.mark.parametrize("kind", ["stdio", "call", "code"])
 def test_nor_does_a_large_one(verdict_on: Callable[..., Verdict], kind: str, data: bytes) -> None:
     entry_point = None if kind == "stdio" else "f"
-    text = f"import base64, zlib\n{program(b'', [7, 4], 'first call', 'exits')}"
-    packed = __import__("base64").b85encode(__import__("zlib").compress(data)).decode()
-    text = text.replace("DATA, FDS", f"PACKED, FDS = {packed!r}, []\nDATA, FDS", 1).replace(
-        'say("load")', 'DATA = zlib.decompress(base64.b85decode(PACKED))\nsay("load")', 1
-    )
+    packed = base64.b85encode(zlib.compress(data))
+    unpacked = f"import base64, zlib\nDATA = zlib.decompress(base64.b85decode({packed!r}))\nsay('load')"
+    text = program(b"", [7, 4], "first call", "exits").replace('say("load")', unpacked, 1)
     check(verdict_on(text, *KINDS[kind], entry_point=entry_point, limits=LIMITS), kind)
 
 

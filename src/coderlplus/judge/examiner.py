@@ -106,7 +106,7 @@ class Candidate:
         try:
             self._update(args, kwargs, answer)
             if answer.kind == "raised":
-                state.error = _exception(answer)
+                state.error, state.line = _exception(answer), answer.line
                 raise state.error
             if answer.kind == "items":
                 return _iterable(answer.view, self._decode(answer.value))
@@ -160,6 +160,8 @@ class _State:
         """The value of the last call, as the only item."""
         self.error: BaseException | None = None
         """The exception that the last call raised."""
+        self.line: int | None = None
+        """The line of the program that it passed, as the program says."""
         self.stop: PeerGone | NotData | None = None
         """What ended the test, even where its code caught it."""
 
@@ -323,7 +325,7 @@ def _end(state: _State, raised: BaseException | None) -> dict[str, Any]:
     if raised is state.error:
         if isinstance(raised, CandidateError | CandidateExit):
             said |= {"raised": raised.args[0], "message": raised.args[1]}
-        return {"end": "raised", "raised": said["raised"], "message": said["message"], **_told(state)}
+        return {"end": "raised", "raised": said["raised"], "message": said["message"], "line": state.line, **_told(state)}
     end = "assertion" if isinstance(raised, AssertionError) else "error"
     return {"end": end, "raised": said["raised"], "message": said["message"], "test_line": said.get("test_line"), **_told(state)}
 

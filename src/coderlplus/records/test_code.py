@@ -226,13 +226,19 @@ def _without_runners(code: str, tree: ast.Module, entry_point: str) -> str:
 def _vacuous(tree: ast.Module, entry_point: str, calls: Sequence[str]) -> str:
     owner, dot, _ = entry_point.rpartition("().")
     names = {"candidate", owner if dot else entry_point}
+    for node in ast.walk(tree):
+        if isinstance(node, _FUNCTIONS) and node.name == "check":
+            given = node.args
+            names |= {argument.arg for argument in (*given.posonlyargs, *given.args, *filter(None, [given.vararg]))}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {alias.asname for alias in node.names if alias.asname and alias.name in names}
     running = _running(tree, calls)
     used = {name for node in running for name in _names_in(node)}
     if used & _DYNAMIC:
         return ""
     if not any(map(_can_fail, running)):
         return "it tests nothing: no statement of it that runs can fail"
-    if not names & used and not any("(candidate)" in call for call in calls):
+    if not names & used and "check" not in _assigned(tree):
         return f"it tests nothing: it never uses {entry_point}"
     return ""
 
