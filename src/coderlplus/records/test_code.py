@@ -232,7 +232,7 @@ def _vacuous(tree: ast.Module, entry_point: str, calls: Sequence[str]) -> str:
             names |= {argument.arg for argument in (*given.posonlyargs, *given.args, *filter(None, [given.vararg]))}
         elif isinstance(node, ast.ImportFrom):
             names |= {alias.asname for alias in node.names if alias.asname and alias.name in names}
-    running = _running(tree, calls)
+    running = _running(tree, [call.replace("(candidate)", "()") for call in calls])
     used = {name for node in running for name in _names_in(node)}
     if used & _DYNAMIC:
         return ""
