@@ -18,6 +18,7 @@ from coderlplus.records import StdioTest, Verdict
         "from collections import *\nfrom functools import lru_cache\n@lru_cache(None)\ndef f(n): return n and f(n - 1)\nprint(f(3), Counter('aab'))",
         "class Tree:\n    def __init__(self, n): self.size = n\n    def grow(self): self.size += 1\nt = Tree(3)\nt.grow()\nprint(t.size)",
         "import heapq, math\nh = []\nheapq.heappush(h, -math.inf)\nif __name__ == '__main__': print(h)",
+        "print('{:.2f} {} {x!r:>3} {{}}'.format(1, 2, x=3))",
         "from typing import List\ndef f(xs: List[int]) -> List[int]: return sorted(xs, key=lambda x: -x)\nprint(*f([1, 2]))",
     ],
 )
@@ -54,6 +55,12 @@ def test_most_programs_cannot_tell(program: str) -> None:
         "async def f(): pass",
         "open(0)",
         "print(",
+        "def gi_frame(): pass\ng = (g for _ in [1])\ng.gi_frame.f_back",
+        "def tell(): pass\nimport sys\nprint(sys.stdout.tell())",
+        "def g(): yield TEXT.format(G)\nTEXT = '{0.gi' + chr(95) + 'frame}'\nG = g()",
+        "print('{0.real}'.format(1))",
+        "print('{[0]}'.format([1]))",
+        "print(str.format('{0.real}', 1))",
         "match 1:\n    case A(): pass",
     ],
 )

@@ -7,6 +7,7 @@ company is a run in a fresh process; so no program has one answer for company an
 from __future__ import annotations
 
 import ast
+import re
 
 _MODULES = {
     "__future__": None,
@@ -38,7 +39,7 @@ _HIDDEN_NAMES = (
 """Builtins that reach state, or show an address. `super` and `type` reach classes of others."""
 _COMMON = (
     "add append appendleft bit_count bit_length buffer cache_clear cache_info capitalize center clear count decode "
-    "difference discard elements encode endswith extend extendleft find flush format fromkeys get imag index insert "
+    "difference discard elements encode endswith extend extendleft find flush fromkeys get imag index insert "
     "insort intersection is_integer isalnum isalpha isdecimal isdigit isdisjoint islower isnumeric isspace issubset "
     "issuperset istitle isupper items join keys ljust lower lstrip maketrans most_common numerator partition pop "
     "popitem popleft read readline readlines real remove replace reverse rfind rindex rjust rotate rpartition rsplit "
@@ -48,6 +49,12 @@ _COMMON = (
 
 
 _HIDDEN, _ATTRIBUTES = frozenset(_HIDDEN_NAMES.split()), frozenset(_COMMON.split())
+
+
+_INNER = re.compile(r"(gi|cr|ag|f|tb|co|func)_.*|_.*|tell|seek|raw|fileno|detach|mro|modules|format_map|with_traceback")
+"""Attributes of frames, generators and streams that show what is around; no program may have one of its own of such a name."""
+_FIELD = re.compile(r"\{\{|\}\}|\{\w*(![sr])?(:[^{}]*)?\}")
+"""A field of a format that reaches no attribute."""
 
 
 def cannot_tell(program: str) -> bool:
@@ -126,8 +133,11 @@ class _Reader:
                     and (allowed is None or attribute in allowed)
                     and (attribute not in _PYTHON_OBJECTS or id(node) in self.called)
                 )
+            case ast.Attribute(value=value, attr="format"):
+                text = value.value if isinstance(value, ast.Constant) else None
+                return isinstance(text, str) and not set("{}") & set(_FIELD.sub("", text))
             case ast.Attribute(attr=attribute):
-                return not attribute.startswith("_") and (attribute in _ATTRIBUTES or attribute in self.own)
+                return not _INNER.fullmatch(attribute) and (attribute in _ATTRIBUTES or attribute in self.own)
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
                 return name not in _HIDDEN and name != "__del__"
             case ast.AsyncFunctionDef() | ast.Await() | ast.AsyncFor() | ast.AsyncWith() | ast.MatchClass():

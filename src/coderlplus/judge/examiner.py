@@ -92,7 +92,7 @@ class Candidate:
         if not all(map(is_plain, [*sent_args, *sent_kwargs.values()])) or are_shared([*args, *kwargs.values()]):
             raise state.stopped(NotData("the arguments are not plain data"))
         state.last_call = {"args": sent_args, "kwargs": sent_kwargs}
-        state.was_tainted = state.answered
+        state.was_tainted = state.called
         if not state.called:
             state.called = True
             self.examination.reply({"at": "called"})
@@ -101,7 +101,6 @@ class Candidate:
             answer = read_answer(self.examination.connection.receive(), len(args), frozenset(kwargs))
         except PeerGone as gone:
             raise state.stopped(gone) from None
-        state.answered = True
         state.value = None
         try:
             self._update(args, kwargs, answer)
@@ -150,9 +149,7 @@ class _State:
 
     def __init__(self) -> None:
         self.called = False
-        """Whether a call was sent."""
-        self.answered = False
-        """Whether an answer came: what goes wrong before can only be the test's own doing."""
+        """Whether a call was sent, so that an answer may come: what goes wrong before can only be the test's own doing."""
         self.last_call: dict[str, Any] | None = None
         self.was_tainted = False
         """Whether the program had given an answer before the last call, so that its arguments may come from there."""
@@ -314,7 +311,7 @@ def _end(state: _State, raised: BaseException | None) -> dict[str, Any]:
     """How a test ended, of which `raised` came in the end."""
     if isinstance(state.stop, PeerGone):
         return {"end": "gone", **_told(state)}
-    if not state.answered:
+    if not state.called:
         what = str(state.stop) if state.stop else "it passes without a call of the program" if raised is None else f"it raised {_words(raised)}"
         return {"end": "fault", "message": what}
     if state.stop is not None:
