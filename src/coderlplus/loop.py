@@ -77,10 +77,24 @@ class AlignmentLoop:
         return tasks
 
     def reward(
-        self, rows: Sequence[Row], completions: Sequence[str], *, rollout_ids: Sequence[str] | None = None, limit_s: float | None = None
+        self,
+        rows: Sequence[Row],
+        completions: Sequence[str],
+        *,
+        rollout_ids: Sequence[str] | None = None,
+        limit_s: float | None = None,
+        in_process_checks: bool = False,
     ) -> list[Reward]:
         """The reward of every sample: see `coderlplus.rewards.reward_rows`."""
-        return reward_rows(self._judge, rows, completions, format_weight=self.settings.format_weight, rollout_ids=rollout_ids, limit_s=limit_s)
+        return reward_rows(
+            self._judge,
+            rows,
+            completions,
+            format_weight=self.settings.format_weight,
+            rollout_ids=rollout_ids,
+            limit_s=limit_s,
+            in_process_checks=in_process_checks,
+        )
 
     def mine(self, step: int, rows: Sequence[Row], completions: Sequence[str], rewards: Sequence[Reward]) -> Mined:
         """The first half of `observe`: tasks from the samples of `step` on code problems (none with `task_file`), and what samples of its alignment

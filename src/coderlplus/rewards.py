@@ -1,7 +1,8 @@
 """The one entry for rewards: R_gen of programs and R_sem of answers, batched together (paper, section 3).
 
 `R_gen = 1` if the program passes all tests of its problem, else 0. `R_sem` as in `coderlplus.alignment.answers`. A completion on which our own
-sandbox failed has no reward (`None`), so that an engine leaves it out of its group; it is never a 0.
+sandbox failed has no reward (`None`), so that an engine leaves it out of its group; it is never a 0. Neither has a pass by test code that ran in the
+process of the program (`CheckTest.in_process`), where the program could have forged it, unless the run asks for such rewards.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import threading
 from collections.abc import Sequence
 
 from coderlplus.alignment.answers import score_answer
-from coderlplus.judge import Judge
+from coderlplus.judge import IN_PROCESS, Judge
 from coderlplus.programs import extract_program
 from coderlplus.records import AlignmentTask, Problem, Reward, Rollout, Verdict
 from coderlplus.terminal import tell_defect
@@ -24,11 +25,13 @@ def reward_rows(
     format_weight: float = 0.1,
     rollout_ids: Sequence[str] | None = None,
     limit_s: float | None = None,
+    in_process_checks: bool = False,
 ) -> list[Reward]:
     """One reward per (row, completion), in order: a row that is a `Problem` is judged, an `AlignmentTask` is scored.
 
     All programs go to the judge in one call. `rollout_ids` name the samples in verdicts and in the lineage of what is mined from them; without them a
     sample is named by its place. What is not judged within `limit_s` seconds has no reward, as where the sandbox failed; `None` waits for all.
+    With `in_process_checks` a pass by test code in the program's own process, which the program could have forged, has a reward too.
     """
     ids = [str(index) for index in range(len(rows))] if rollout_ids is None else rollout_ids
     if not len(rows) == len(completions) == len(ids):
@@ -45,7 +48,7 @@ def reward_rows(
             given = {"completion": completion} if program is None else {"program": program}
             pairs.append((row, Rollout(rollout_id=ids[index], problem_id=row.problem_id, **given)))
     for (index, program), verdict in zip(programs.items(), _verdicts(judge, pairs, limit_s), strict=True):
-        rewards[index] = generation_reward(program, verdict)
+        rewards[index] = generation_reward(program, verdict, in_process_checks=in_process_checks)
     return [rewards[index] for index in range(len(rows))]
 
 
@@ -59,9 +62,10 @@ def answer_reward(task: AlignmentTask, completion: str, *, format_weight: float 
     return Reward(kind=task.kind, value=value, correct=correct)
 
 
-def generation_reward(program: str | None, verdict: Verdict) -> Reward:
-    """R_gen of a verdict; no reward for a fault of our own sandbox."""
-    value = None if verdict.verdict == "sandbox_fault" else float(verdict.passed)
+def generation_reward(program: str | None, verdict: Verdict, *, in_process_checks: bool = False) -> Reward:
+    """R_gen of a verdict; none for a fault of our own sandbox, and none for a pass by an in-process check without `in_process_checks`."""
+    is_weak = verdict.passed and IN_PROCESS in verdict.isolation and not in_process_checks
+    value = None if verdict.verdict == "sandbox_fault" or is_weak else float(verdict.passed)
     return Reward(kind="generation", value=value, program=program, verdict=verdict)
 
 

@@ -16,10 +16,14 @@ from coderlplus.sandbox import Job, Outcome
 from coderlplus.sandbox.forkserver import _parse
 
 SECRET = 977_231
-PROBLEMS = {
-    test.kind: Problem(problem_id=test.kind, statement="", tests=(test,) * 3, entry_point="f")
-    for test in (StdioTest("3", str(SECRET)), CallTest((3,), SECRET), CheckTest(f"assert f(3) == {SECRET}"))
+CASES: dict[str, Test] = {
+    "stdio": StdioTest("3", str(SECRET)),
+    "call": CallTest((3,), SECRET),
+    "literal": CheckTest(f"assert f(3) == {SECRET}"),
+    "code": CheckTest(f"n = 3\nassert f(n) == {SECRET}"),
+    "in process": CheckTest(f"assert f(3) == {SECRET}", in_process=True),
 }
+PROBLEMS = {kind: Problem(problem_id=kind, statement="", tests=(test,) * 3, entry_point="f") for kind, test in CASES.items()}
 TAGS = [
     "$tuple",
     "$set",
@@ -89,10 +93,7 @@ def test_brackets_in_text_are_not_nesting() -> None:
     assert list(_parse(json.dumps(["[" * 1000]).encode() + b"\n")) == [["[" * 1000]]
 
 
-CASES: dict[str, Test] = {"stdio": StdioTest("3", str(SECRET)), "call": CallTest((3,), SECRET), "check": CheckTest(f"assert f(3) == {SECRET}")}
-
-
-@pytest.mark.parametrize("kind", CASES)
+@pytest.mark.parametrize("kind", [kind for kind in CASES if kind != "in process"])
 @given(data=st.binary(max_size=300) | st.lists(values.map(json.dumps), max_size=3).map(lambda lines: ("\n".join(lines) + "\n").encode()))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_program_that_writes_any_bytes_for_replies_gets_no_pass(verdict_on: Callable[..., Verdict], kind: str, data: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -84,7 +85,7 @@ def test_verdict_on_a_function(verdict_on: VerdictOn, program: str, verdict: str
         ("def f(n): return 6", "assert math.isclose(f(3), 6)", "passed"),
         ("def f(n):\n    while True: pass", "assert f(3) == 6", "time_limit"),
         ("def f(n): return bytearray(10**10)", "assert f(3)", "memory_limit"),
-        ("def f(n): return", "while True: f(3)", "time_limit"),
+        ("def f(n): return", "while True: assert f(3) is None", "time_limit"),
         ("def f(n) return 6", "assert f(3) == 6", "syntax_error"),
     ],
 )
@@ -99,25 +100,40 @@ def test_check_code_has_the_helpers_of_the_set_up_code(verdict_on: VerdictOn) ->
     assert verdict_on("def f(n): return helper(n)", CheckTest("assert f(1) == helper(1) == math.ceil(1.5)"), setup_code=set_up).passed
 
 
-def test_methods_are_called_on_a_new_instance(verdict_on: VerdictOn) -> None:
-    program = "class Solution:\n    def __init__(self): self.seen = []\n    def f(self, n):\n        self.seen.append(n)\n        return self.seen"
-    tests = (CallTest((1,), [1]), CallTest((2,), [2]), CheckTest("assert candidate(3) == [3] and Solution().f(4) == [4]"))
-    assert verdict_on(program, *tests, entry_point="Solution().f").passed
+REMEMBERS = "class Solution:\n    def __init__(self): self.seen = []\n    def f(self, n):\n        self.seen.append(n)\n        return self.seen"
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        (CallTest((1,), [1]), CallTest((2,), [1, 2])),
+        (CheckTest("assert candidate(1) == [1]"), CheckTest("assert candidate(2) == [1, 2]")),
+        (CheckTest("one = 1\nassert candidate(one) == [1]"), CallTest((2,), [1, 2]), CheckTest("assert candidate(3) == [1, 2, 3]")),
+        (CheckTest("s = Solution()\nassert s.f(1) == [1] and s.f(2) == [1, 2] and Solution().f(3) == [3] and candidate(4) == [4]"),),
+    ],
+)
+def test_calls_and_checks_have_one_instance_as_the_scorers_of_the_sets(verdict_on: VerdictOn, tests: tuple[Test, ...]) -> None:
+    verdict = verdict_on(REMEMBERS, *tests, entry_point="Solution().f")
+    assert (verdict.verdict, verdict.first_failure) == ("passed", None)
 
 
 @pytest.mark.parametrize("code", ["assert type(f(1)) is Node", "assert f(lambda: 1)"])
 def test_a_check_that_needs_the_process_of_the_program_says_so(verdict_on: VerdictOn, code: str) -> None:
     program = "class Node: pass\ndef f(x): return Node()"
-    assert verdict_on(program, CheckTest(code)).verdict == "passed"
-    assert "in_process_check" in verdict_on(program, CheckTest(code)).isolation
-    assert verdict_on("def f(x): return 0\nNode = str", CheckTest(code)).verdict == "wrong_answer"
+    test = CheckTest(code, in_process=True)
+    (marked,) = Problem(problem_id="p", statement="", tests=(CheckTest(code),), entry_point="f", reference=program).marked().tests
+    assert marked == test
+    assert verdict_on(program, test).verdict == "passed"
+    assert "in_process_check" in verdict_on(program, test).isolation
+    assert verdict_on("def f(x): return 0\nNode = str", test).verdict == "wrong_answer"
+    assert verdict_on(program, CheckTest(code)).verdict == "sandbox_fault"
 
 
 @pytest.mark.parametrize("code", ["def check(c):\n    assert c(3) == 6", "def check(c):\n    assert c(3) == 6 and Node"])
 @pytest.mark.parametrize("entry_point", ["f", "check"])
 def test_a_check_of_the_program_does_not_stand_in_for_the_check_of_the_test(verdict_on: VerdictOn, code: str, entry_point: str) -> None:
     program = "class Node: pass\ndef f(n): return 0\ndef check(candidate): return 0"
-    assert verdict_on(program, CheckTest(code), entry_point=entry_point).verdict == "wrong_answer"
+    assert verdict_on(program, CheckTest(code, in_process="Node" in code), entry_point=entry_point).verdict == "wrong_answer"
 
 
 def test_a_program_cannot_choose_the_weaker_way(verdict_on: VerdictOn) -> None:
@@ -143,8 +159,11 @@ def test_the_first_failure_names_the_test_and_its_input(verdict_on: VerdictOn, t
     assert verdict.first_failure.input == (expected or CallInput("f", ({"$dict": [["$tuple", 2]]},), {"y": {"$tuple": [3]}}))
 
 
-def test_a_program_that_remembers_is_run_again_in_a_fresh_process(verdict_on: VerdictOn) -> None:
-    assert verdict_on("seen = []\ndef f(n):\n    seen.append(n)\n    return 2 * n if len(seen) == 1 else None", *DOUBLE).passed
+def test_what_a_program_keeps_counts_against_it_in_calls_and_not_in_scripts(verdict_on: VerdictOn) -> None:
+    once = "seen = []\ndef f(n):\n    seen.append(n)\n    return 2 * n if len(seen) == 1 else None"
+    assert verdict_on(once, *DOUBLE).tests_passed == 1
+    assert verdict_on(once, *(CheckTest(f"assert f({n}) == {2 * n}") for n in range(3))).tests_passed == 1
+    assert verdict_on(once, *(CheckTest(f"n = {n}\nassert f(n) == 2 * n") for n in range(3))).tests_passed == 1
     assert verdict_on("import os\nprint(2 * int(input()), flush=True)\nos._exit(0)", *(StdioTest(f"{n}", f"{2 * n}") for n in range(3))).passed
 
 
@@ -298,6 +317,8 @@ def test_nodes_that_two_arguments_share_need_the_process_of_the_program(verdict_
     check = CheckTest("t = ListNode(9)\nassert candidate(ListNode(1, t), ListNode(2, t)) is t")
     set_up = "class ListNode:\n    def __init__(self, val=0, next=None): self.val, self.next = val, next"
     verdict = verdict_on(program, check, entry_point="Solution().f", setup_code=set_up)
+    assert verdict.verdict == "sandbox_fault"
+    verdict = verdict_on(program, replace(check, in_process=True), entry_point="Solution().f", setup_code=set_up)
     assert verdict.passed
     assert "in_process_check" in verdict.isolation
 
@@ -339,7 +360,7 @@ def test_test_code_that_does_not_compile_is_no_verdict_on_the_program(verdict_on
     verdict = verdict_on("def f(n): return 1", CheckTest(code))
     assert verdict.verdict == "sandbox_fault"
     assert verdict.first_failure is not None
-    assert "the test code of problem 'p' is broken: SyntaxError" in verdict.first_failure.detail
+    assert "test 1 of problem 'p' is at fault, not the program: it does not compile: SyntaxError" in verdict.first_failure.detail
 
 
 LARGE = "def check(candidate):\n    assert candidate(3_000_000) == ['x' * 3_000_000, list(range(1_000_000))]"

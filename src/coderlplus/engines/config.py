@@ -41,6 +41,9 @@ class SandboxConfig(BaseModel):
     max_wait_s: float = Field(default=600.0, gt=0)
     """Longest time, in seconds, that the programs of a generation batch are judged, and that a step waits for its failures to be traced. What is not
     judged by then has no reward, as where the sandbox failed; what is not traced makes no task."""
+    in_process_checks: bool = False
+    """Whether a pass by test code that runs in the process of the program (`in_process` of a check test) has a reward. The program could have forged
+    it, so by default it has none, as where the sandbox failed."""
 
 
 class StepConfig(BaseModel):

@@ -46,12 +46,14 @@ def row(record: Problem | AlignmentTask, *, prompt_template: str | None = None, 
     return {"prompt": conversation(content, system_prompt), "record": json.dumps(record.to_json())}
 
 
-def generation_reward(judge: Judge, *, limit_s: float | None = 600.0) -> RewardFunction:
+def generation_reward(judge: Judge, *, limit_s: float | None = 600.0, in_process_checks: bool = False) -> RewardFunction:
     """A reward function: 1 for a program that passes all tests of its problem, else 0; `None` for alignment tasks, and where our own sandbox failed
-    or a program was not judged within `limit_s` seconds."""
+    or a program was not judged within `limit_s` seconds. With `in_process_checks` also for a pass by test code in the process of
+    the program, which it could have forged (`coderlplus.rewards`)."""
 
     def coderlplus_generation(completions: Sequence[Any], record: Sequence[str], **_: Any) -> list[float | None]:
-        return _rewards(completions, record, Problem, lambda rows, texts: reward_rows(judge, rows, texts, limit_s=limit_s))
+        how: dict[str, Any] = {"limit_s": limit_s, "in_process_checks": in_process_checks}
+        return _rewards(completions, record, Problem, lambda rows, texts: reward_rows(judge, rows, texts, **how))
 
     return coderlplus_generation
 

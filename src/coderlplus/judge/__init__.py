@@ -5,5 +5,6 @@ with Sandbox() as sandbox:
 """
 
 from coderlplus.judge.judge import Judge
+from coderlplus.judge.program import IN_PROCESS
 
-__all__ = ["Judge"]
+__all__ = ["IN_PROCESS", "Judge"]

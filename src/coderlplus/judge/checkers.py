@@ -6,8 +6,8 @@ A checker program (`records.CheckerProgram`) defines
 
 with `given` the standard input, or for call tests a dict from place or name to argument; `answer` what the program printed or returned; `expected`
 what the test expects, which may be whatever the checker makes use of. It runs in a sandboxed process of its own for each answer. An answer that is
-not plain data is refused without it. A checker that raises, returns something else or runs into a limit says nothing about the program: that is a
-`sandbox_fault`, no wrong answer. So a checker should return False on what it cannot read.
+not plain data is refused without it. A checker that raises, returns something else or runs into a limit is run once more, on the expected answer. If
+it can say something of that, it has refused the program's answer; otherwise it says nothing about the program: a `sandbox_fault`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coderlplus.judge import compare
+from coderlplus.judge.replies import read_checked
 from coderlplus.records import CallTest, CheckerProgram, Problem, StdioTest, TaggedValue, VerdictName
 from coderlplus.sandbox import Job, Outcome, values
 
@@ -51,15 +52,23 @@ class Acceptance:
         return None if compare.value_comparator(self.problem)(returned, test.expected) else Refusal()
 
     def _check(self, checker: CheckerProgram, kind: str, given: Any, answer: TaggedValue, expected: TaggedValue) -> Refusal | None:
+        decided, reason, outcome = self._run(checker, kind, given, answer, expected)
+        if decided is None and outcome.ending != "fault":
+            decided, _, again = self._run(checker, kind, given, expected, expected)
+            if decided is None:
+                outcome = again
+            else:
+                return Refusal(reason=f"the checker could not read it: it {reason}")
+        if decided is None:
+            who = f"the checker {checker.name!r} of problem {self.problem.problem_id!r}"
+            words = f"{who} {reason}; it should refuse what it cannot read"
+            return Refusal("sandbox_fault", outcome.detail if outcome.ending == "fault" else words)
+        return None if decided else Refusal(reason=reason)
+
+    def _run(self, checker: CheckerProgram, kind: str, given: Any, answer: TaggedValue, expected: TaggedValue) -> tuple[bool | None, str, Outcome]:
+        """Whether the checker accepts this answer (`None`: it could not say), and why."""
         payload = {"code": checker.code, "kind": kind, "given": given, "answer": answer, "expected": expected}
         outcome = self.execute(Job(guest="coderlplus.judge.examiner:check_answer", payload=payload, limits=self.problem.limits))
-        reply = outcome.replies[0] if outcome.ending == "returned" and outcome.replies else {}
-        if reply.get("accepted") is True:
-            return None
-        if reply.get("accepted") is False:
-            return Refusal(reason=str(reply.get("reason", "")))
-        if outcome.ending == "fault":
-            return Refusal("sandbox_fault", outcome.detail)
-        why = reply.get("fault") or f"ended by {outcome.ending.replace('_', ' ')}"
-        who = f"the checker {checker.name!r} of problem {self.problem.problem_id!r}"
-        return Refusal("sandbox_fault", f"{who} {why}; it should refuse what it cannot read")
+        said = read_checked(outcome.replies[0]) if outcome.ending == "returned" and outcome.replies else None
+        decided, reason = said or (None, f"ended by {outcome.ending.replace('_', ' ')}")
+        return decided, reason, outcome

@@ -1,7 +1,8 @@
 """Test code, run in a process of its own with a proxy for the candidate. Standard library only; no code of the program runs here.
 
 Arguments go to the program's process as plain data and come back changed in place if the program changed them; results and exceptions come back as
-plain data. What the program sends is never taken for more than a value or an exception.
+plain data. What the program sends is never taken for more than a value or an exception (`wire.read_answer`), and no field of it is copied into a
+reply: how a test ended, and which call is told of, is said here, of what was sent from here.
 """
 
 from __future__ import annotations
@@ -13,16 +14,22 @@ import types
 from collections.abc import Mapping
 from typing import Any
 
-from coderlplus.judge.guest import MESSAGE_CHARS, TEST_FILENAME, bind_modules, describe
-from coderlplus.judge.wire import Connection, PeerGone, framed
+from coderlplus.judge.guest import TEST_FILENAME, bind_modules, describe
+from coderlplus.judge.wire import MESSAGE_CHARS, Answer, Connection, PeerGone, framed, read_answer, read_loaded
 from coderlplus.sandbox.nodes import CLASSES, FIELDS, are_shared
 from coderlplus.sandbox.values import NotPlain, decode, encode, is_plain
 
+_TEST = {"code": "assert f(1) == 1", "main": False, "modules": []}
 REHEARSALS = {
-    "examine": ({"setup_code": "", "entry_point": "f", "tests": ["assert f(1) == 1"]}, framed({"loaded": True}) + framed({"value": 1})),
+    "examine": (
+        {"setup_code": "", "entry_point": "f", "tests": [_TEST], "all": False},
+        framed({"loaded": True}) + framed({"value": 1}),
+    ),
 }
 TOLD_CHARS = 100_000
-"""Longest arguments, and longest value, that a reply tells of."""
+"""Longest arguments that a reply tells of where the test made them, and longest value."""
+TAINTED_CHARS = 4_000
+"""Longest arguments that a reply tells of where the program had given an answer before."""
 
 
 class CandidateError(Exception):
@@ -48,52 +55,74 @@ class Opaque:
         return bool(self.__dict__["__truth"])
 
 
-class Candidate:
-    """What test code calls in place of the program's function; remembers the last call. `names` is the namespace of the test code: nodes that arrive
-    are made of its `ListNode` and `TreeNode`."""
+class Examination:
+    """The conversation with the program, over all tests."""
 
-    def __init__(self, connection: Connection, name: str, names: Mapping[str, Any]) -> None:
-        self._connection = connection
-        self._names = names
+    def __init__(self, connection: Connection, host: Any) -> None:
+        self.connection = connection
+        self.reply = host.reply
+        self.instances = 0
+
+
+class Candidate:
+    """What test code calls in place of the program's function, in one test; remembers the last call. `names` is the namespace of the test code: nodes
+    that arrive are made of its `ListNode` and `TreeNode`. `of` numbers the instance of the program's class."""
+
+    def __init__(self, examination: Examination, name: str, names: Mapping[str, Any]) -> None:
+        self.examination = examination
+        self.names = names
+        self.name = name
+        self.state = _State()
+        self.of = 0
         self.__name__ = name.rpartition(".")[2]
-        self.last_call: dict[str, Any] | None = None
-        self.error: BaseException | None = None
+
+    def of_new_instance(self) -> types.SimpleNamespace:
+        """What `Solution()` in test code gives."""
+        other = Candidate(self.examination, self.name, self.names)
+        self.examination.instances += 1
+        other.state, other.of = self.state, self.examination.instances
+        return types.SimpleNamespace(**{self.__name__: other})
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        state = self.state
+        if state.stop is not None:  # caught by the test code
+            raise state.stop
         sent_args = [encode(arg, by_value=True) for arg in args]
         sent_kwargs = {key: encode(value, by_value=True) for key, value in kwargs.items()}
-        sent = {"args": sent_args, "kwargs": sent_kwargs}
         if not all(map(is_plain, [*sent_args, *sent_kwargs.values()])) or are_shared([*args, *kwargs.values()]):
-            self.error = NotData("arguments")
-            raise self.error
-        self.last_call = dict(sent)
-        self._connection.send(sent)
-        answer = self._connection.receive()
-        if type(answer) is not dict:
-            raise PeerGone("not an answer")
+            raise state.stopped(NotData("the arguments are not plain data"))
+        state.last_call = {"args": sent_args, "kwargs": sent_kwargs}
+        state.was_tainted = state.called
+        if not state.called:
+            state.called = True
+            self.examination.reply({"at": "called"})
+        try:
+            self.examination.connection.send({"args": sent_args, "kwargs": sent_kwargs, "of": self.of})
+            answer = read_answer(self.examination.connection.receive(), len(args), frozenset(kwargs))
+        except PeerGone as gone:
+            raise state.stopped(gone) from None
+        state.value = None
         try:
             self._update(args, kwargs, answer)
-            if "raised" in answer:
-                self.error = _exception(answer)
-                raise self.error
-            if "items" in answer:
-                return _iterable(answer.get("view"), self._decode(answer["items"]))
-            if "truth" in answer:
-                return self._opaque(answer.get("value"), answer["truth"] is True)
-            self.last_call["value"] = answer.get("value")
-            value = self._decode(answer.get("value"))
+            if answer.kind == "raised":
+                state.error, state.line = _exception(answer), answer.line
+                raise state.error
+            if answer.kind == "items":
+                return _iterable(answer.view, self._decode(answer.value))
+            if answer.truth is not None:
+                return self._opaque(answer.value, answer.truth)
+            value = self._decode(answer.value)
         except NotPlain as error:
-            self.error = NotData(f"the program returned what is not plain data: {error}")
-            raise self.error from None
-        same = answer.get("same")
-        known: dict[Any, Any] = {**dict(enumerate(args)), **kwargs} if type(same) in (int, str) else {}
-        return known.get(same, value)
+            raise state.stopped(NotData(f"the program returned what is not plain data: {error}")) from None
+        state.value = [answer.value]
+        known: dict[Any, Any] = {} if answer.same is None else {**dict(enumerate(args)), **kwargs}
+        return known.get(answer.same, value)
 
     def _decode(self, tagged: Any) -> Any:
-        return decode(tagged, {**self._nodes(), "$object": lambda name, fields: Opaque(fields)})
+        return decode(tagged, {**self.node_classes(), "$object": lambda name, fields: Opaque(fields)})
 
-    def _nodes(self) -> dict[str, Any]:
-        return {name: self._names.get(name) or kind for name, kind in CLASSES.items()}
+    def node_classes(self) -> dict[str, Any]:
+        return {name: self.names.get(name) or kind for name, kind in CLASSES.items()}
 
     def _opaque(self, tagged: Any, truth: bool) -> Any:
         """What stands for an object, with as many of its fields as can travel, or for a container of objects."""
@@ -107,13 +136,35 @@ class Candidate:
                 return self._decode(tagged)
         return Opaque(fields, truth)
 
-    def _update(self, args: tuple[Any, ...], kwargs: dict[str, Any], answer: Mapping[str, Any]) -> None:
+    def _update(self, args: tuple[Any, ...], kwargs: dict[str, Any], answer: Answer) -> None:
         """Change arguments in place as the program did. What it changed into something that cannot travel stays as it was."""
-        changed = answer.get("args"), answer.get("kwargs")
-        if type(changed[0]) is list and type(changed[1]) is dict:
-            for old, new in [*zip(args, changed[0], strict=False), *((kwargs.get(key), new) for key, new in changed[1].items())]:
+        if answer.args is not None and answer.kwargs is not None:
+            for old, new in [*zip(args, answer.args, strict=True), *((kwargs[key], new) for key, new in answer.kwargs.items())]:
                 with contextlib.suppress(NotPlain):
-                    _assign(old, decode(new, self._nodes()))
+                    _assign(old, decode(new, self.node_classes()))
+
+
+class _State:
+    """What came of the calls of one test."""
+
+    def __init__(self) -> None:
+        self.called = False
+        """Whether a call was sent, so that an answer may come: what goes wrong before can only be the test's own doing."""
+        self.last_call: dict[str, Any] | None = None
+        self.was_tainted = False
+        """Whether the program had given an answer before the last call, so that its arguments may come from there."""
+        self.value: list[Any] | None = None
+        """The value of the last call, as the only item."""
+        self.error: BaseException | None = None
+        """The exception that the last call raised."""
+        self.line: int | None = None
+        """The line of the program that it passed, as the program says."""
+        self.stop: PeerGone | NotData | None = None
+        """What ended the test, even where its code caught it."""
+
+    def stopped(self, why: PeerGone | NotData) -> PeerGone | NotData:
+        self.stop = why
+        return why
 
 
 def _assign(old: Any, new: Any) -> None:
@@ -151,8 +202,8 @@ def _iterable(view: Any, items: Any) -> Any:
         raise NotPlain(str(error)) from None
 
 
-def _exception(answer: Mapping[str, Any]) -> BaseException:
-    name, message = str(answer["raised"]), str(answer.get("message"))
+def _exception(answer: Answer) -> BaseException:
+    name, message = answer.raised, answer.message
     kind = getattr(builtins, name, None)
     if name in ("StopIteration", "StopAsyncIteration"):  # would end a loop of the test code in silence
         return RuntimeError(f"{name}: {message}")
@@ -167,40 +218,45 @@ def _exception(answer: Mapping[str, Any]) -> BaseException:
 
 
 def examine(payload: Mapping[str, Any], host: Any) -> None:
-    """Run each of `tests`; replies for each `{"end": ..., "call": last call}` (of failed ones, as far as it is not too long to tell), where `end` is
+    """Run each of `tests`, to the first that is not passed or, with `all`, to the last. A test is code (`code`, `main`, `modules`), or one call
+    (`args`, `kwargs`) whose value the reply tells.
 
-    - `passed`, `assertion` (of the test code, with `test_line`), `raised` (by the program, with `raised`, `message`, `line`),
-    - `error` (of the test code: what the program gave does not fit), `not_data` (what the program gave cannot travel), `gone` (its process ended),
-    - `broken`: the test code or the set-up code does not even compile or run, which is its author's fault,
-    - `in_process`: the test code uses a name of the program, or passes something that cannot travel: it needs the weaker way.
+    Replies `{"at": "loading"}` behind the set-up code, `{"at": "loaded"}` when the program is, `{"at": "called"}` before the first call of each test,
+    and for each test `{"end": ...}`:
+
+    - `passed`, or `value` with `value` for a call,
+    - `assertion` (of the test code, with `test_line`), `raised` (by the program, with `raised`, `message`, `line`),
+    - `error` (of the test code: what the program gave does not fit), `not_data` (what the program gave cannot travel),
+    - `gone`: its process ended, or sent what is not an answer; nothing is run after it,
+    - `not_loaded`: the program failed before any test; a reply of its own process says how,
+    - `fault`: of the test itself or its set-up code, with `message`.
+
+    Ends of tests that are not passed tell the last `call`, as far as it is not too long.
     """
-    connection = Connection(host.peer)
-    try:
-        loaded = connection.receive()
-    except PeerGone:
-        host.reply({"end": "gone"})
-        return
-    if loaded != {"loaded": True}:
-        host.reply({"end": "raised", **loaded} if type(loaded) is dict else {"end": "gone"})
-        return
     helpers: dict[str, Any] = dict(CLASSES) if payload["entry_point"].startswith("Solution()") else {}
     if payload["setup_code"]:
         try:
             exec(compile(payload["setup_code"], "<set-up>", "exec", dont_inherit=True), helpers)
-        except Exception as error:
-            host.reply({"end": "broken", **describe(error)})
+        except BaseException as error:
+            host.reply({"end": "fault", "message": f"its set-up code raised {_words(error)}"})
             return
+        host.reply({"at": "loading"})
+    examination = Examination(Connection(host.peer), host)
+    try:
+        is_loaded = read_loaded(examination.connection.receive())
+    except PeerGone:
+        host.reply({"end": "gone"})
+        return
+    if not is_loaded:
+        host.reply({"end": "not_loaded"})
+        return
+    host.reply({"at": "loaded"})
     for test in payload["tests"]:
         names = dict(helpers)
-        candidate = Candidate(connection, payload["entry_point"], names)
-        try:
-            code = compile(test, TEST_FILENAME, "exec", dont_inherit=True)
-        except (SyntaxError, ValueError) as error:
-            host.reply({"end": "broken", **describe(error)})
-            return
-        result = _run(code, candidate, payload["entry_point"], names)
-        host.reply(result if result["end"] == "passed" else result | {"call": _told(candidate.last_call)})
-        if result["end"] == "gone":
+        candidate = Candidate(examination, payload["entry_point"], names)
+        end = _run(test, candidate, names) if "code" in test else _call(test, candidate, names)
+        host.reply(end)
+        if end["end"] in ("gone", "fault") or not (payload["all"] or end["end"] in ("passed", "value")):
             return
 
 
@@ -224,40 +280,63 @@ def check_answer(payload: Mapping[str, Any], host: Any) -> None:
             host.reply({"fault": f"returned a {type(result).__name__}, not True, False or a reason for refusing"})
 
 
-def _told(call: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The last call without its value, or nothing of it, where it would fill the reply."""
-    size = {name: len(json.dumps(part)) for name, part in (call or {}).items()}
-    if call is None or size["args"] + size["kwargs"] > TOLD_CHARS:
-        return None
-    return {name: part for name, part in call.items() if name != "value" or size[name] <= TOLD_CHARS}
-
-
-def _run(code: types.CodeType, candidate: Candidate, entry_point: str, names: dict[str, Any]) -> dict[str, Any]:
-    names["__name__"] = "test"
-    names["__builtins__"] = builtins
-    try:
-        run_test(code, candidate, entry_point, names)
-    except PeerGone:
-        return {"end": "gone"}
-    except NotData as error:
-        return {"end": "in_process" if str(error) == "arguments" else "not_data", "message": str(error)}
-    except BaseException as error:
-        if error is candidate.error:
-            raised = {"raised": error.args[0], "message": error.args[1]} if isinstance(error, CandidateError | CandidateExit) else describe(error)
-            return {"end": "raised", **raised}
-        if isinstance(error, NameError):
-            return {"end": "in_process", **describe(error)}
-        return {"end": "assertion" if isinstance(error, AssertionError) else "error", **describe(error)}
-    return {"end": "passed"}
-
-
-def run_test(code: types.CodeType, candidate: Any, entry_point: str, names: dict[str, Any]) -> None:
-    """Run test code in the namespace `names`, with the candidate bound as `candidate` and under its own name; call `check` if it defines one."""
+def _run(test: Mapping[str, Any], candidate: Candidate, names: dict[str, Any]) -> dict[str, Any]:
+    """Run test code in the namespace `names`, with the candidate bound as `candidate` and under its own name."""
     names.pop("check", None)
     names["candidate"] = candidate
-    owner, dot, method = entry_point.rpartition("().")
-    names[owner if dot else entry_point] = (lambda: types.SimpleNamespace(**{method: candidate})) if dot else candidate
-    bind_modules(code, names)
-    exec(code, names)
-    if names.get("check", candidate) is not candidate:
-        names["check"](candidate)
+    owner, dot, _ = candidate.name.rpartition("().")
+    names[owner if dot else candidate.name] = candidate.of_new_instance if dot else candidate
+    names["__name__"] = "__main__" if test["main"] else "test"
+    names["__builtins__"] = builtins
+    raised: BaseException | None = None
+    try:
+        bind_modules(test["modules"], names)
+        exec(compile(test["code"], TEST_FILENAME, "exec", dont_inherit=True), names)
+    except BaseException as error:
+        raised = error
+    return _end(candidate.state, raised)
+
+
+def _call(test: Mapping[str, Any], candidate: Candidate, names: dict[str, Any]) -> dict[str, Any]:
+    raised: BaseException | None = None
+    try:
+        value = candidate(*decode(test["args"], names | candidate.node_classes()), **decode(test["kwargs"], names | candidate.node_classes()))
+        return {"end": "value", "value": encode(value, by_value=True)}
+    except BaseException as error:
+        raised = error
+    return _end(candidate.state, raised)
+
+
+def _end(state: _State, raised: BaseException | None) -> dict[str, Any]:
+    """How a test ended, of which `raised` came in the end."""
+    if isinstance(state.stop, PeerGone):
+        return {"end": "gone", **_told(state)}
+    if not state.called:
+        what = str(state.stop) if state.stop else "it passes without a call of the program" if raised is None else f"it raised {_words(raised)}"
+        return {"end": "fault", "message": what}
+    if state.stop is not None:
+        return {"end": "not_data", "message": str(state.stop)[:MESSAGE_CHARS], **_told(state)}
+    if raised is None or (isinstance(raised, SystemExit) and not raised.code):
+        return {"end": "passed"}
+    said = describe(raised)
+    if raised is state.error:
+        if isinstance(raised, CandidateError | CandidateExit):
+            said |= {"raised": raised.args[0], "message": raised.args[1]}
+        return {"end": "raised", "raised": said["raised"], "message": said["message"], "line": state.line, **_told(state)}
+    end = "assertion" if isinstance(raised, AssertionError) else "error"
+    return {"end": end, "raised": said["raised"], "message": said["message"], "test_line": said.get("test_line"), **_told(state)}
+
+
+def _words(error: BaseException) -> str:
+    said = describe(error)
+    return f"{said['raised']}: {said['message']}" if said["message"] else str(said["raised"])
+
+
+def _told(state: _State) -> dict[str, Any]:
+    """The last call and its value, or nothing of what would fill the reply."""
+    told: dict[str, Any] = {}
+    if state.last_call is not None and len(json.dumps(state.last_call)) <= (TAINTED_CHARS if state.was_tainted else TOLD_CHARS):
+        told["call"] = state.last_call
+        if state.value is not None and len(json.dumps(state.value)) <= TOLD_CHARS:
+            told["value"] = state.value[0]
+    return told

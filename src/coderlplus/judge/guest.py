@@ -13,31 +13,32 @@ import os
 import sys
 import threading
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from coderlplus.judge.wire import Connection, PeerGone, framed
+from coderlplus.judge.wire import MESSAGE_CHARS, NAME_CHARS, Connection, PeerGone, framed
 from coderlplus.sandbox import nodes
 from coderlplus.sandbox.text import as_bytes
-from coderlplus.sandbox.values import decode, encode, is_plain
+from coderlplus.sandbox.values import BUDGET, decode, encode, is_plain
 
 FILENAME, TEST_FILENAME = "<program>", "<test>"
-MESSAGE_CHARS = 300
 _MAX_ITEMS = 100_000
 VALUE_BUDGET = 8_000_000
 """Size of a value that goes to test code (see `sandbox.encoding.BUDGET`): HumanEval+ has a text of 7 MB and lists of a million items."""
 _ITERATORS = (map, filter, zip, enumerate, reversed, types.GeneratorType, *(type(iter(kind())) for kind in (list, tuple, dict, set, str)))
 _ITERATORS += (type(iter(range(0))), *(kind for kind in vars(itertools).values() if isinstance(kind, type)))
 """Returned iterators travel as their items."""
-_VIEWS = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
+_VIEWS: dict[type, str | None] = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
 """So do views of dicts, and become such a view again."""
+_ITERABLES: dict[type, str | None] = {**{kind: None for kind in _ITERATORS if isinstance(kind, type)}, **_VIEWS}
 
 
-_CALL = {"args": [1], "kwargs": {}}
+_name_of = type.__dict__["__name__"].__get__
+_CALL = {"args": [1], "kwargs": {}, "of": 0}
 _FUNCTION = {"setup_code": "", "program": "def f(n): return n", "entry_point": "f"}
 REHEARSALS: dict[str, tuple[Any, bytes]] = {
     "run_stdio": ({"setup_code": "", "program": "n = int(input())\nprint(n)", "stdins": ["1\n"]}, b""),
-    "run_calls": (_FUNCTION | {"calls": [_CALL]}, b""),
+    "run_calls": (_FUNCTION | {"calls": [_CALL], "all": True}, b""),
     "serve": (_FUNCTION, framed(_CALL)),
 }
 """Jobs that a fork server runs itself before it forks for the first time, and what the other process says in them."""
@@ -130,81 +131,101 @@ def _flush(stream: Any) -> None:
 
 
 def run_calls(payload: Mapping[str, Any], host: Any) -> None:
-    """Call the entry point with each of `calls` (`args`, `kwargs`), made anew each time. Replies `{"value"}`, or `{"raised", "message", "line"}`, for
-    each; once `{"raised", ..., "loading": true}` if the program itself fails; or `{"syntax_error"}`."""
+    """Call the entry point with each of `calls` (`args`, `kwargs`), made anew each time, on one instance.
+
+    Replies an answer for each (see `wire.Answer`), to the first exception or, with `all`, to the end; once `{"raised", ..., "loading": true}` if the
+    program itself fails; or `{"syntax_error"}`.
+    """
     module = load(payload, host)
     if module is None:
         return
+    function = None
     for call in payload["calls"]:
         try:
             args, kwargs = decode(call["args"], module.__dict__), decode(call["kwargs"], module.__dict__)
-            value = entry_point(module, payload["entry_point"])(*args, **kwargs)
+            if function is None:
+                function = entry_point(module, payload["entry_point"])
+            answer = _told(function(*args, **kwargs), BUDGET, _VIEWS, _is_whole)
         except BaseException as error:
             host.reply(describe(error))
+            if not payload["all"]:
+                return
         else:
-            host.reply({"value": encode(value, by_value=True)})
+            host.reply(answer)
 
 
 def serve(payload: Mapping[str, Any], host: Any) -> None:
-    """Answer the calls of the examiner until it hangs up."""
+    """Answer the calls of the examiner until it hangs up. If the program itself fails, a reply says how, as in `run_calls`."""
     connection = Connection(host.peer)
-    said: list[dict[str, Any]] = []
-    module = load(payload, types.SimpleNamespace(reply=said.append))
+    module = load(payload, host)
+    instances: dict[int, Any] = {}
     try:
-        connection.send(said[0] if module is None else {"loaded": True})
+        connection.send({"loaded": module is not None})
         while module is not None:
-            connection.send(_answer(module, payload["entry_point"], connection.receive()))
+            connection.send(_answer(module, payload["entry_point"], instances, connection.receive()))
     except PeerGone:
         return
 
 
-def _answer(module: types.ModuleType, name: str, call: Mapping[str, Any]) -> dict[str, Any]:
-    """`value`, or `items` of an iterator (with `view`, if it is one); `truth` of what is not plain data; `same` if it is the argument of that place.
-    Or `raised`. And `args`, `kwargs` as they are now, if they changed."""
+def _answer(module: types.ModuleType, name: str, instances: dict[int, Any], call: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to a call; `args`, `kwargs` as they are now stand in it if they changed."""
     args, kwargs = decode(call["args"], module.__dict__), decode(call["kwargs"], module.__dict__)
     try:
-        value = entry_point(module, name)(*args, **kwargs)
-        if type(value) in _ITERATORS or type(value) in _VIEWS:
-            answer: dict[str, Any] = {"items": encode(list(itertools.islice(value, _MAX_ITEMS)), by_value=True), "view": _VIEWS.get(type(value))}
-        else:
-            answer = {"value": encode(value, VALUE_BUDGET, by_value=True)}
-            if not is_plain(answer["value"]):
-                answer["truth"] = bool(value)
+        if call["of"] not in instances:
+            instances[call["of"]] = entry_point(module, name)
+        value = instances[call["of"]](*args, **kwargs)
+        answer = _told(value, VALUE_BUDGET, _ITERABLES, is_plain)
+        if "value" in answer:
             places = [place for place, argument in [*enumerate(args), *kwargs.items()] if argument is value]
             if places:
                 answer["same"] = places[0]
     except BaseException as error:
         answer = describe(error)
+        answer.pop("test_line", None)
     after = {"args": [encode(arg, by_value=True) for arg in args], "kwargs": {key: encode(value, by_value=True) for key, value in kwargs.items()}}
     if after["args"] != call["args"] or after["kwargs"] != call["kwargs"]:
         answer |= after
     return answer
 
 
+def _told(value: Any, budget: int, iterables: Mapping[type, str | None], is_data: Callable[[Any], bool]) -> dict[str, Any]:
+    """A returned value as an answer tells it: the items of an iterator or a view, and of what is not plain data also whether it is true."""
+    if type(value) in iterables:
+        return {"items": encode(list(itertools.islice(value, _MAX_ITEMS)), budget, by_value=True), "view": iterables[type(value)]}
+    told = encode(value, budget, by_value=True)
+    return {"value": told} if is_data(told) else {"value": told, "truth": bool(value)}
+
+
+def _is_whole(told: Any) -> bool:
+    """Whether what is told says itself whether it is true."""
+    return type(told) is not dict or not ("$object" in told or "$cut" in told)
+
+
 def check_in_process(payload: Mapping[str, Any], host: Any) -> None:
-    """The weaker way: test code in the process of the program, in its namespace. Replies as the examiner does, without calls."""
-    said: list[dict[str, Any]] = []
-    module = load(payload, types.SimpleNamespace(reply=said.append))
+    """The weaker way: test code in the process of the program, in its namespace. Replies `{"end": "passed"}`, `{"end": "assertion", ...}` or
+    `{"end": "raised", ...}` for each test, to the first that fails or, with `all`, to the last; if the program itself fails, as `run_calls`."""
+    module = load(payload, host)
     if module is None:
-        host.reply({"end": "raised", **said[0]})
         return
     for test in payload["tests"]:
-        code = compile(test, TEST_FILENAME, "exec", dont_inherit=True)  # it did in the examiner
+        code = compile(test["code"], TEST_FILENAME, "exec", dont_inherit=True)
         names = dict(module.__dict__)
         if payload["entry_point"] != "check":
             names.pop("check", None)
         try:
-            names["candidate"] = candidate = entry_point(module, payload["entry_point"])
-            bind_modules(code, names)
+            names["candidate"] = entry_point(module, payload["entry_point"])
+            names["__name__"] = "__main__" if test["main"] else "test"
+            bind_modules(test["modules"], names)
             exec(code, names)
-            if names.get("check", candidate) is not candidate:
-                names["check"](candidate)
         except AssertionError as error:
-            host.reply({"end": "assertion", **describe(error)})
+            end = {"end": "assertion", **describe(error)}
         except BaseException as error:
-            host.reply({"end": "raised", **describe(error)})
+            end = {"end": "raised", **describe(error)}
         else:
-            host.reply({"end": "passed"})
+            end = {"end": "passed"}
+        host.reply(end)
+        if end["end"] != "passed" and not payload["all"]:
+            return
 
 
 def compile_program(payload: Mapping[str, Any], host: Any) -> list[types.CodeType]:
@@ -245,25 +266,26 @@ def new_module(name: str) -> types.ModuleType:
 
 
 def entry_point(module: types.ModuleType, name: str) -> Any:
-    """`"f"` or `"Solution().f"`, the latter of a new instance."""
+    """`"f"` or `"Solution().f"`, the latter of a new instance; or, where the program does not have it, the other of the two, as the scorers of the
+    sets take whichever a program has. Raises `NameError`."""
     owner, dot, method = name.rpartition("().")
-    found = module.__dict__.get(owner if dot else name)
-    if found is None:
-        raise NameError(f"name {owner or name!r} is not defined")
-    return getattr(found(), method) if dot else found
+    found: Any = module.__dict__.get(owner or "Solution")
+    of_class = isinstance(found, type) and hasattr(found, method)
+    plain = module.__dict__.get(method)
+    if of_class and (dot or plain is None):
+        return getattr(found(), method)
+    if plain is not None:
+        return plain
+    if dot and found is not None:
+        return getattr(found(), method)
+    raise NameError(f"name {owner or name!r} is not defined")
 
 
-def bind_modules(code: types.CodeType, names: dict[str, Any]) -> None:
-    """Bind the modules of the standard library that test code uses without an import: it counts on the imports of the reference."""
-    for name in _global_names(code) - names.keys():
-        if name in sys.stdlib_module_names and name in sys.modules:
-            names[name] = sys.modules[name]
-
-
-def _global_names(code: types.CodeType) -> set[str]:
-    """Names that code looks up as globals or attributes."""
-    inner = [_global_names(part) for part in code.co_consts if isinstance(part, types.CodeType)]
-    return set(code.co_names).union(*inner)
+def bind_modules(modules: Sequence[str], names: dict[str, Any]) -> None:
+    """Bind modules of the standard library that test code uses without an import."""
+    for name in modules:
+        if name not in names:
+            names[name] = __import__(name)
 
 
 def describe(error: BaseException) -> dict[str, Any]:
@@ -277,5 +299,5 @@ def describe(error: BaseException) -> dict[str, Any]:
         message = message[:MESSAGE_CHARS] if type(message) is str else ""
     except BaseException:
         message = ""
-    said = {"raised": type.__dict__["__name__"].__get__(type(error)), "message": message, "line": lines.get(FILENAME)}
+    said = {"raised": str.__str__(_name_of(type(error)))[:NAME_CHARS], "message": message, "line": lines.get(FILENAME)}
     return said | {"test_line": lines[TEST_FILENAME]} if TEST_FILENAME in lines else said

@@ -1,26 +1,38 @@
 """One program on the tests of its problem: in which processes they run, and when a failure counts.
 
-Tests of one kind run in one process, one after the other, in batches of 8, then 32, 128, …, so that a program that fails early costs little. A test
-that fails in company is run again alone, in a fresh process with the whole limits, before its failure counts; what passes in company is passed.
+*Calls and test code* run in one process, in their order, as the sets' own scorers run them: what a program keeps counts against it, and a wrong
+answer is final. Where nobody waits for all results, the first 8 calls run in a process before all run in one, so that a program that fails early
+costs little. Tests that a limit or a fault kept from an answer go on in a fresh process; each test needs an answer, and every answer must be right.
+
+*Scripts* are judged as if each ran in a fresh process. They run in company, in batches of 8, then 32, 128, …, and that counts for a program
+whose text shows that it cannot tell (`company.py`). For any other program, and as soon as a test fails in company and passes alone, what came of
+company is void and every test runs alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from itertools import groupby, takewhile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 
+from coderlplus.judge.asserts import literal_asserts
 from coderlplus.judge.checkers import Acceptance
-from coderlplus.judge.runs import CallRuns, CheckRuns, Runs, StdioRuns
-from coderlplus.records import Failure, Problem, Verdict
+from coderlplus.judge.company import cannot_tell
+from coderlplus.judge.runs import CallRuns, CheckRuns, InProcessRuns, Runs, StdioRuns, at_fault, no_answer
+from coderlplus.records import CheckTest, Failure, Problem, Verdict
+from coderlplus.records.test_code import read_test_code
 from coderlplus.sandbox import Job, Outcome
 
 IN_PROCESS = "in_process_check"
 """Stands among the layers of a verdict whose test code ran in the process of the program: a program could have forged it."""
 _FIRST_BATCH, _GROWTH = 8, 4
-_LIMITS = ("time_limit", "memory_limit", "output_limit")
 _LAST = ("syntax_error", "sandbox_fault")
 """Failures after which no further test is run, whatever was asked for."""
+_FRESH = ("time_limit", "sandbox_fault")
+"""What may come of the tests before: a test that it keeps from an answer runs in a fresh process."""
+
+Results = dict[int, Failure | None]
+"""What tests came to: `None` is passed."""
 
 
 @dataclass
@@ -32,8 +44,6 @@ class _Tally:
     wall_s: float = 0.0
     peak_mb: float = 0.0
     isolation: tuple[str, ...] = ()
-    weaker: tuple[str, ...] = ()
-    passed: int = 0
 
     def run(self, job: Job) -> Outcome:
         outcome = self.execute(job)
@@ -52,77 +62,150 @@ def judge_program(execute: Callable[[Job], Outcome], problem: Problem, program: 
     Stops at the first failure. With `all_tests` every test is run, and `tests_passed` counts all that pass.
     """
     tally = _Tally(execute)
-    failure = None
+    results: Results = {}
+    failure = test_at_fault(problem)
+    weaker: tuple[str, ...] = ()
     if program is None or not program.strip():
         failure = Failure(index=0, verdict="no_program", detail="no program was found in the completion")
+    elif failure is not None:
+        tally.run(Job(guest="coderlplus.judge.guest:echo", limits=problem.limits))  # every verdict names the layers in force
     else:
-        for kind, group in groupby(range(len(problem.tests)), key=lambda index: problem.tests[index].kind):
-            found = _run_tests(tally, _runs(kind, problem, program, Acceptance(problem, execute)), list(group), all_tests)
-            if found and (failure is None or found.verdict == "sandbox_fault"):
-                failure = found
-            if found and (not all_tests or found.verdict in _LAST):
+        acceptance = Acceptance(problem, execute)
+        for kind, group in groupby(range(len(problem.tests)), key=lambda index: _kind(problem, index)):
+            tests = list(group)
+            if kind == "stdio":
+                found = _scripts(tally, StdioRuns(problem, program, acceptance), tests, all_tests)
+            else:
+                weaker = (IN_PROCESS,) if kind == "in process" else weaker
+                found = _functions(tally, _runs(kind, problem, program, acceptance, tests), tests, all_tests)
+            results |= found
+            failed = [each for each in found.values() if each is not None]
+            if any(each.verdict in _LAST for each in failed) or (failed and not all_tests):
                 break
+        failure = _worst(results)
     return Verdict(
         rollout_id="",
         problem_id=problem.problem_id,
         verdict=failure.verdict if failure else "passed",
-        tests_passed=tally.passed,
+        tests_passed=sum(each is None for each in results.values()),
         tests_total=len(problem.tests),
         first_failure=failure,
         cpu_s=round(tally.cpu_s, 6),
         wall_s=round(tally.wall_s, 6),
         peak_mb=tally.peak_mb,
-        isolation=tally.isolation + tally.weaker,
+        isolation=tally.isolation + weaker,
     )
 
 
-def _runs(kind: str, problem: Problem, program: str, acceptance: Acceptance) -> Runs:
-    if kind == "check":
-        return CheckRuns(problem, program)
-    return (StdioRuns if kind == "stdio" else CallRuns)(problem, program, acceptance)
+def test_at_fault(problem: Problem) -> Failure | None:
+    """The first test that is itself at fault, as its text says; no program can pass or fail it."""
+    for index, test in enumerate(problem.tests):
+        if isinstance(test, CheckTest):
+            fault = read_test_code(test.code, problem.entry_point or "", problem.setup_code, test.in_process).fault
+            if fault:
+                return Failure(index=index, verdict="sandbox_fault", detail=at_fault(problem, index, fault))
+    return None
 
 
-def _run_tests(tally: _Tally, runs: Runs, tests: list[int], all_tests: bool) -> Failure | None:
-    """Run tests of one kind, to the first failure or all of them. Returns the first failure, or the one after which nothing can be run."""
-    failures: list[Failure] = []
-    again: set[int] = set()
-    left, size = tests, _FIRST_BATCH
+test_at_fault.__test__ = False  # type: ignore[attr-defined]  # its name makes pytest take it for a test
+
+
+def _worst(results: Results) -> Failure | None:
+    """The first failure, but a fault before all."""
+    failures = [results[index] for index in sorted(results)]
+    return min((each for each in failures if each), key=lambda each: (each.verdict != "sandbox_fault", each.index), default=None)
+
+
+def _kind(problem: Problem, index: int) -> str:
+    """Tests of one kind run together. Where one check test needs the process of the program, all are run there, in their order."""
+    test = problem.tests[index]
+    if test.kind == "check" and any(isinstance(each, CheckTest) and each.in_process for each in problem.tests):
+        return "in process"
+    return "stdio" if test.kind == "stdio" else "apart"
+
+
+def _runs(kind: str, problem: Problem, program: str, acceptance: Acceptance, tests: Sequence[int]) -> Runs:
+    entry_point = problem.entry_point or ""
+    checks = {index: test for index in tests if isinstance(test := problem.tests[index], CheckTest)}
+    codes = {index: read_test_code(test.code, entry_point, problem.setup_code, test.in_process) for index, test in checks.items()}
+    if kind == "in process":
+        return InProcessRuns(problem, program, codes)
+    asserts = {index: found for index, test in checks.items() if (found := literal_asserts(test.code, entry_point)) is not None}
+    if len(asserts) == len(checks):
+        return CallRuns(problem, program, acceptance, asserts)
+    return CheckRuns(problem, program, acceptance, codes)
+
+
+def _functions(tally: _Tally, runs: Runs, tests: Sequence[int], all_tests: bool) -> Results:
+    """Run calls and test code, to the first failure or all of them."""
+    if isinstance(runs, CallRuns) and not all_tests and len(tests) > _FIRST_BATCH:
+        first = _in_order(tally, runs, tests[:_FIRST_BATCH], all_tests)
+        if any(first.values()):
+            return first
+    return _in_order(tally, runs, tests, all_tests)
+
+
+def _in_order(tally: _Tally, runs: Runs, tests: Sequence[int], all_tests: bool) -> Results:
+    """Run these tests in one process, in their order; those that a limit or a fault kept from an answer in a fresh one, from there on."""
+    results: Results = {}
+    left, alone = list(tests), False
     while left:
-        batch = left[:1] if left[0] in again else list(takewhile(lambda test: test not in again, left[:size]))
-        outcome = tally.run(runs.job(batch))
-        if isinstance(runs, CheckRuns) and runs.needs_program(outcome):
-            runs, tally.weaker = replace(runs, in_process=True), (IN_PROCESS,)
-            continue
-        if len(batch) > 1 and outcome.ending in ("memory_limit", "output_limit"):
-            size = 1  # nobody knows which of them it was
-            continue
-        results = _results(runs, batch, outcome, again, all_tests)
-        tally.passed += sum(failure is None for failure in results.values())
-        new = [failure for failure in results.values() if failure]
-        failures += new
-        if new and (not all_tests or new[-1].verdict in _LAST):
-            return new[-1]
-        left = [test for test in left if test not in results]
-        if size > 1 and not again.issuperset(batch):
-            size *= _GROWTH
-    return min(failures, key=lambda failure: failure.index, default=None)
+        batch = left[:1] if alone else left
+        reading = runs.read(batch, tally.run(runs.job(batch, all_tests)))
+        found: Results = dict(zip(batch, reading.results, strict=False))
+        failed = any(found.values())
+        if reading.over and len(batch) > 1 and reading.over.verdict != "time_limit" and (all_tests or not failed):
+            found = {test: failure for test, failure in found.items() if failure}  # nobody knows which of the others it was
+            alone = True
+        elif len(batch) == 1 and reading.over and (reading.stop is None or reading.stop.verdict != "sandbox_fault"):
+            found[batch[0]] = reading.over
+        elif len(found) == len(batch):
+            if reading.over and found[batch[-1]] is None:  # it may have been the last test, which runs again by itself
+                del found[batch[-1]]
+        elif not found or not (reading.stop is None or reading.stop.verdict in _FRESH or (failed and not all_tests)):
+            found[batch[len(found)]] = reading.stop or no_answer(batch[len(found)], None)
+        last = next((test for test, failure in found.items() if failure and (not all_tests or failure.verdict in _LAST)), None)
+        if last is not None:
+            return results | {test: failure for test, failure in found.items() if test <= last}
+        results |= found
+        left = [test for test in left if test not in found]
+    return results
 
 
-def _results(runs: Runs, batch: list[int], outcome: Outcome, again: set[int], all_tests: bool) -> dict[int, Failure | None]:
-    """What the tests of a batch came to, where that counts: the first one had a fresh process; others that fail go to `again`."""
-    if len(batch) == 1:
-        return {batch[0]: runs.read(batch[0], len(outcome.replies) if outcome.ending in _LIMITS else 0, outcome)}
-    results: dict[int, Failure | None] = {}
-    for position, test in enumerate(batch):
-        if position > 0 and position >= len(outcome.replies):
-            if position == len(outcome.replies):
-                again.add(test)
+def _scripts(tally: _Tally, runs: StdioRuns, tests: Sequence[int], all_tests: bool) -> Results:
+    """Run scripts as if each ran in a fresh process."""
+    results: Results = {}
+    in_company: set[int] = set()
+    left, size, alone = list(tests), _FIRST_BATCH, len(tests) == 1
+    while left:
+        batch = left[:1] if alone else left[:size]
+        reading = runs.read(batch, tally.run(runs.job(batch, all_tests)))
+        found: Results = dict(zip(batch, reading.results, strict=False))
+        if len(batch) == 1 and reading.over:
+            found[batch[0]] = reading.over
+        if not found:
+            found[batch[0]] = reading.stop or no_answer(batch[0], None)
+        if len(batch) > 1 and reading.over and reading.over.verdict != "time_limit":
+            found, alone = {}, True  # nobody knows which of them it was
+        for test in [test for test in found if test != batch[0]]:
+            if found[test] is None:
+                in_company.add(test)
+                continue
+            (by_itself,) = _scripts(tally, runs, [test], all_tests).values()
+            if by_itself is None:
+                alone = True
+            found[test] = by_itself
+            if by_itself and not all_tests:
+                found = {each: failure for each, failure in found.items() if each <= test}
+                break
+        results |= found
+        if any(failure and (not all_tests or failure.verdict in _LAST) for failure in found.values()):
             break
-        failure = runs.read(test, position, outcome)
-        if failure and position > 0:
-            again.add(test)
-        else:
-            results[test] = failure
-        if failure and (not all_tests or failure.verdict in _LAST):
-            break
+        if in_company and not alone:
+            alone = not cannot_tell(runs.program)
+        if alone:
+            results = {test: failure for test, failure in results.items() if test not in in_company}
+            in_company.clear()
+        left = [test for test in tests if test not in results]
+        size *= _GROWTH
     return results

@@ -1,7 +1,7 @@
 """The tests of one kind of one problem: which job runs them, and what became of each.
 
-A *batch* of tests runs in one process (check tests: in two), and every test leaves one reply. `read` takes the reply of a test, or the way the
-process ended where there is none, and says whether the test is passed. The expected values stay here.
+A *batch* of tests runs in one process (test code that the examiner runs: in two). `read` says what the first tests of the batch came to, in their
+order, and why the next one came to nothing. The expected values stay here.
 """
 
 from __future__ import annotations
@@ -9,27 +9,53 @@ from __future__ import annotations
 import ast
 import json
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from coderlplus.judge.asserts import LiteralAssert
 from coderlplus.judge.checkers import Acceptance, Refusal
+from coderlplus.judge.replies import (
+    Examined,
+    Raised,
+    Returned,
+    read_examined,
+    read_in_process,
+    read_not_loaded,
+    read_returned,
+    read_script_end,
+)
 from coderlplus.records import Actual, CallInput, CallTest, CheckTest, Failure, Limits, Problem, ProgramInput, StdioInput, StdioTest, VerdictName
+from coderlplus.records.test_code import TestCode
 from coderlplus.sandbox import Job, Outcome, values
 from coderlplus.sandbox.text import as_bytes
 
 _DETAIL_CHARS = 300
 _ACTUAL_CHARS = 2_000
+LIMITS = ("time_limit", "memory_limit", "output_limit")
+_NO_ANSWER = "the program sent what is not an answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a batch came to: of its first tests, in order, `None` for passed or the failure; and why the next test has no result (`stop`).
+
+    `over` tells of the limit that a process was beyond in the end, if it was, as if the last test had been.
+    """
+
+    results: tuple[Failure | None, ...]
+    stop: Failure | None = None
+    over: Failure | None = None
 
 
 class Runs(Protocol):
     """How tests of one kind are run."""
 
-    def job(self, tests: Sequence[int]) -> Job:
-        """The job that runs these tests (indices into the problem's tests) in this order."""
+    def job(self, tests: Sequence[int], all_tests: bool) -> Job:
+        """The job that runs these tests (indices into the problem's tests) in this order, all of them or to the first failure."""
 
-    def read(self, test: int, position: int, outcome: Outcome) -> Failure | None:
-        """What the test at `position` of the job came to: `None` if it is passed. It has a reply, or it is the first without one."""
+    def read(self, tests: Sequence[int], outcome: Outcome) -> Reading:
+        """What these tests came to."""
 
 
 @dataclass(frozen=True)
@@ -38,35 +64,49 @@ class StdioRuns:
     program: str
     acceptance: Acceptance
 
-    def job(self, tests: Sequence[int]) -> Job:
+    def job(self, tests: Sequence[int], all_tests: bool) -> Job:
         first, *others = [self._test(index).stdin for index in tests]
         payload = {"setup_code": self.problem.setup_code, "program": self.program, "stdins": [None, *others]}
         stdin = as_bytes(first)
         return Job(guest="coderlplus.judge.guest:run_stdio", payload=payload, stdin=stdin, limits=self.problem.limits)
 
-    def read(self, test: int, position: int, outcome: Outcome) -> Failure | None:
-        given = StdioInput(self._test(test).stdin)
-        reply = reply_at(outcome, position)
-        if reply is None:
-            if outcome.ending != "exited" or outcome.exit_code:
-                return ended(test, outcome, self.problem.limits, given)
-            start, end = _stdout_end(reply_at(outcome, position - 1)), len(outcome.stdout)
-        else:
-            failure = raised(test, reply, given)
-            if failure:
-                return failure
-            if reply.get("exit_code") != 0:
-                return Failure(index=test, verdict="runtime_error", detail=f"exited with code {reply.get('exit_code')}", input=given)
-            start, end = _stdout_end(reply_at(outcome, position - 1)), _stdout_end(reply)
-        actual = outcome.stdout[start:end].decode("utf-8", "surrogateescape")
-        refusal = self.acceptance.stdout(self._test(test), actual)
+    def read(self, tests: Sequence[int], outcome: Outcome) -> Reading:
+        results: list[Failure | None] = []
+        start = 0
+        over = over_limit(tests[-1], outcome, self.problem.limits, StdioInput(self._test(tests[-1]).stdin))
+        for test, reply in zip(tests, outcome.replies, strict=False):
+            given = StdioInput(self._test(test).stdin)
+            failure, end = None, read_script_end(reply)
+            if end is None:
+                unloaded = read_not_loaded(reply)
+                text = unloaded.syntax_error if unloaded and not unloaded.raised else ""
+                failure = not_compiled(test, text, given) if text else no_answer(test, given)
+            elif end.raised:
+                failure = raised(test, end.raised, given)
+            elif end.exit_code:
+                failure = Failure(index=test, verdict="runtime_error", detail=f"exited with code {end.exit_code}", input=given)
+            else:
+                failure = self._compared(test, outcome.stdout[start : end.stdout], end.in_thread)
+            results.append(failure)
+            if end is None:  # nobody knows where the next output begins
+                return Reading(tuple(results), over=over)
+            start = end.stdout
+        if len(results) == len(tests):
+            return Reading(tuple(results), over=over)
+        test = tests[len(results)]
+        if outcome.ending == "exited" and not outcome.exit_code:  # by os._exit
+            return Reading((*results, self._compared(test, outcome.stdout[start:], None)))
+        return Reading(tuple(results), ended(test, outcome, self.problem.limits, StdioInput(self._test(test).stdin)), over)
+
+    def _compared(self, test: int, printed: bytes, in_thread: Raised | None) -> Failure | None:
+        given, expected = StdioInput(self._test(test).stdin), self._test(test)
+        actual = printed.decode("utf-8", "surrogateescape")
+        refusal = self.acceptance.stdout(expected, actual)
         if refusal is None:
             return None
-        in_thread = reply.get("thread") if reply else None
-        failure = raised(test, in_thread, given) if isinstance(in_thread, dict) else None
-        if failure:  # as everywhere, an exception that ends a thread does not count where the output is right
-            return failure
-        return refused(test, refusal, f"printed {_short(actual)}", _short(self._test(test).stdout), given, _actual(actual))
+        if in_thread is not None:  # as everywhere, an exception that ends a thread does not count where the output is right
+            return raised(test, in_thread, given)
+        return refused(test, refusal, f"printed {_short(actual)}", _short(expected.stdout), given, _actual(actual))
 
     def _test(self, index: int) -> StdioTest:
         test = self.problem.tests[index]
@@ -76,84 +116,215 @@ class StdioRuns:
 
 @dataclass(frozen=True)
 class CallRuns:
+    """Call tests, and test code that is nothing but asserts on calls and literals (`asserts`, by test)."""
+
     problem: Problem
     program: str
     acceptance: Acceptance
+    asserts: dict[int, tuple[LiteralAssert, ...]]
 
-    def job(self, tests: Sequence[int]) -> Job:
-        calls = [{"args": list(test.args), "kwargs": dict(test.kwargs)} for test in map(self._test, tests)]
-        entry_point = self.problem.entry_point
-        payload = {"setup_code": self.problem.setup_code, "program": self.program, "entry_point": entry_point, "calls": calls}
-        return Job(guest="coderlplus.judge.guest:run_calls", payload=payload, limits=self.problem.limits)
+    def job(self, tests: Sequence[int], all_tests: bool) -> Job:
+        calls = [{"args": list(call.args), "kwargs": dict(call.kwargs)} for test in tests for call in self._calls(test)]
+        of_program = {"setup_code": self.problem.setup_code, "program": self.program, "entry_point": self.problem.entry_point}
+        return Job(guest="coderlplus.judge.guest:run_calls", payload=of_program | {"calls": calls, "all": all_tests}, limits=self.problem.limits)
 
-    def read(self, test: int, position: int, outcome: Outcome) -> Failure | None:
-        wanted = self._test(test)
-        given = CallInput(self.problem.entry_point or "", wanted.args, wanted.kwargs)
-        reply = reply_at(outcome, position)
+    def read(self, tests: Sequence[int], outcome: Outcome) -> Reading:
+        first = read_not_loaded(outcome.replies[0]) if outcome.replies else None
+        if first is not None:
+            is_call = isinstance(self.problem.tests[tests[0]], CallTest)
+            given = self._given(tests[0], self._calls(tests[0])[0]) if is_call else None
+            if first.raised:
+                return Reading((raised(tests[0], first.raised, given),))
+            return Reading((not_compiled(tests[0], first.syntax_error, given),))
+        results: list[Failure | None] = []
+        over = over_limit(tests[-1], outcome, self.problem.limits, self._given(tests[-1], self._calls(tests[-1])[-1]))
+        replies = iter(outcome.replies)
+        for test in tests:
+            failure: Failure | None = None
+            for call in self._calls(test):
+                reply = next(replies, replies)
+                if reply is replies:
+                    if failure is not None:
+                        break
+                    return Reading(tuple(results), ended(test, outcome, self.problem.limits, self._given(test, call)), over)
+                failure = failure or self._failure(test, call, read_returned(reply))
+            results.append(failure)
+        return Reading(tuple(results), over=over)
+
+    def _failure(self, test: int, call: CallTest | LiteralAssert, reply: Returned | Raised | None) -> Failure | None:
+        if isinstance(reply, Raised):
+            return raised(test, reply, self._given(test, call))
         if reply is None:
-            return ended(test, outcome, self.problem.limits, given)
-        failure = raised(test, reply, given)
-        if failure:
-            return failure
-        refusal = self.acceptance.value(wanted, reply["value"]) if "value" in reply else Refusal()
-        if refusal is None:
+            return no_answer(test, self._given(test, call))
+        if isinstance(call, CallTest):
+            refusal = self.acceptance.value(call, reply.value) if reply.view is None else Refusal()
+            return returned(test, refusal, call, reply.value, self._given(test, call))
+        if call.holds(reply):
             return None
-        return refused(test, refusal, f"returned {_source(reply.get('value'))}", _source(wanted.expected), given, _actual(reply.get("value")))
+        return asserted(test, self._code(test), call.line, call.message, self._given(test, call), _actual(reply.value))
 
-    def _test(self, index: int) -> CallTest:
-        test = self.problem.tests[index]
-        assert isinstance(test, CallTest)
-        return test
+    def _calls(self, test: int) -> Sequence[CallTest | LiteralAssert]:
+        found = self.problem.tests[test]
+        return (found,) if isinstance(found, CallTest) else self.asserts[test]
+
+    def _given(self, test: int, call: CallTest | LiteralAssert) -> CallInput:
+        return CallInput(self.problem.entry_point or "", call.args, call.kwargs)
+
+    def _code(self, test: int) -> str:
+        found = self.problem.tests[test]
+        assert isinstance(found, CheckTest)
+        return found.code
 
 
 @dataclass(frozen=True)
 class CheckRuns:
-    """Tests that are code. `in_process` is the weaker way, for tests that use more of the program than the entry point and plain data."""
+    """Tests that are code, apart from the program, and call tests among them."""
 
     problem: Problem
     program: str
-    in_process: bool = False
+    acceptance: Acceptance
+    codes: dict[int, TestCode]
 
-    def job(self, tests: Sequence[int]) -> Job:
+    def job(self, tests: Sequence[int], all_tests: bool) -> Job:
         problem = self.problem
         of_program = {"setup_code": problem.setup_code, "program": self.program, "entry_point": problem.entry_point}
-        of_tests = {"tests": [test.code for test in map(self._test, tests)]}
-        if self.in_process:
-            return Job(guest="coderlplus.judge.guest:check_in_process", payload=of_program | of_tests, limits=problem.limits)
         served = Job(guest="coderlplus.judge.guest:serve", payload=of_program, limits=problem.limits)
-        payload = of_tests | {"setup_code": problem.setup_code, "entry_point": problem.entry_point}
+        payload: dict[str, Any] = {"tests": [self._payload(test) for test in tests], "all": all_tests}
+        payload |= {"setup_code": problem.setup_code, "entry_point": problem.entry_point}
         return Job(guest="coderlplus.judge.examiner:examine", payload=payload, limits=problem.limits, peer=served)
 
-    def needs_program(self, outcome: Outcome) -> bool:
-        """Whether the examiner met a test that only the weaker way can run; it depends on the test's code, not on what the program does."""
-        return any(isinstance(reply, dict) and reply.get("end") == "in_process" for reply in outcome.replies)
-
-    def read(self, test: int, position: int, outcome: Outcome) -> Failure | None:
-        reply = reply_at(outcome, position)
-        if reply is None:
-            return ended(test, outcome, self.problem.limits, None)
-        call = reply.get("call")
-        given = _input_of(call, self.problem.entry_point or "")
-        if reply.get("end") == "passed":
-            return None
-        if reply.get("end") == "broken" and not self.in_process:
-            what = f"the test code of problem {self.problem.problem_id!r} is broken: {reply.get('raised')}: {reply.get('message')}"
-            return Failure(index=test, verdict="sandbox_fault", detail=what[:_DETAIL_CHARS], input=given)
-        if reply.get("end") == "gone":
-            return ended(test, outcome.peer or outcome, self.problem.limits, given)
-        if reply.get("end") == "raised":
-            return raised(test, reply, given) or Failure(index=test, verdict="runtime_error", detail="the program failed", input=given)
-        words = {"assertion": "the assertion does not hold", "error": "the test could not use the result", "not_data": "the result is not plain data"}
-        what = f"{reply['raised']}: " if reply.get("end") == "error" and "raised" in reply else ""
-        message = f" ({what}{reply['message']})" if reply.get("message") or what else ""
-        detail = f"{words.get(str(reply.get('end')), 'no result')}: {_statement(self._test(test).code, reply.get('test_line'))}{message}"
-        actual = _actual(call["value"]) if isinstance(call, dict) and "value" in call else None
-        return Failure(index=test, verdict="wrong_answer", detail=detail[:_DETAIL_CHARS], input=given, actual=actual)
-
-    def _test(self, index: int) -> CheckTest:
+    def _payload(self, index: int) -> dict[str, Any]:
         test = self.problem.tests[index]
-        assert isinstance(test, CheckTest)
-        return test
+        if isinstance(test, CallTest):
+            return {"args": list(test.args), "kwargs": dict(test.kwargs)}
+        return code_payload(self.codes[index])
+
+    def read(self, tests: Sequence[int], outcome: Outcome) -> Reading:
+        results: list[Failure | None] = []
+        peer = outcome.peer or outcome
+        over = over_limit(tests[-1], peer, self.problem.limits) or over_limit(tests[-1], outcome, self.problem.limits)
+        state = "setting up" if self.problem.setup_code else "loading"
+        for reply in outcome.replies:
+            if isinstance(reply, dict) and reply in _STATES:
+                state = reply["at"]
+                continue
+            test = tests[min(len(results), len(tests) - 1)]
+            said = read_examined(reply)
+            if said is None:
+                return Reading(tuple(results), no_answer(test, None), over)
+            if said.end == "not_loaded":
+                return Reading((self._not_loaded(test, peer),))
+            if said.end in ("gone", "fault"):
+                return Reading(tuple(results), self._stop(test, said, peer), over)
+            results.append(self._failure(test, said))
+            state = "loaded"
+            if len(results) == len(tests):
+                break
+        if len(results) == len(tests) or (results and results[-1] and outcome.ending == "returned"):
+            return Reading(tuple(results), over=over)
+        test = tests[len(results)]
+        if state in ("setting up", "loaded") and outcome.ending != "fault" and peer.ending in ("returned", "fault"):
+            what = ended(test, outcome, self.problem.limits, None).detail
+            return Reading(tuple(results), self._fault(test, f"before it called the program: {what}"))
+        at_limit = peer if peer.ending in (*LIMITS, "fault") else outcome
+        return Reading(tuple(results), ended(test, at_limit, self.problem.limits, None), over)
+
+    def _stop(self, test: int, said: Examined, peer: Outcome) -> Failure:
+        """The failure of a test after which nothing was run: it is at fault, or the process of the program was gone."""
+        if said.end == "fault":
+            return self._fault(test, said.message)
+        given = self._given(said)
+        return no_answer(test, given) if peer.ending == "returned" else ended(test, peer, self.problem.limits, given)
+
+    def _fault(self, test: int, what: str) -> Failure:
+        return Failure(index=test, verdict="sandbox_fault", detail=at_fault(self.problem, test, what))
+
+    def _not_loaded(self, test: int, peer: Outcome) -> Failure:
+        found = read_not_loaded(peer.replies[0]) if peer.replies else None
+        if found is None:
+            return no_answer(test, None)
+        return raised(test, found.raised, None) if found.raised else not_compiled(test, found.syntax_error, None)
+
+    def _failure(self, test: int, said: Examined) -> Failure | None:
+        wanted = self.problem.tests[test]
+        if isinstance(wanted, CallTest) and said.end == "value" and said.value is not None:
+            given = CallInput(self.problem.entry_point or "", wanted.args, wanted.kwargs)
+            return returned(test, self.acceptance.value(wanted, said.value[0]), wanted, said.value[0], given)
+        if said.end == "passed":
+            return None
+        given_to = self._given(said)
+        if said.end == "raised" and said.raised:
+            return raised(test, said.raised, given_to)
+        code = wanted.code if isinstance(wanted, CheckTest) else ""
+        line = said.raised.test_line if said.raised else None
+        actual = _actual(said.value[0]) if said.value is not None else None
+        message = said.message
+        if said.raised:
+            message = said.raised.message if said.end == "assertion" else f"{said.raised.name}: {said.raised.message}"
+        words = {"assertion": _DOES_NOT_HOLD, "error": "the test could not use the result", "not_data": "the result is not plain data"}
+        return asserted(test, code, line, message, given_to, actual, words.get(said.end, "no result"))
+
+    def _given(self, said: Examined) -> CallInput | None:
+        return None if said.call is None else CallInput(self.problem.entry_point or "", tuple(said.call[0]), said.call[1])
+
+
+@dataclass(frozen=True)
+class InProcessRuns:
+    """The weaker way: tests that are code, in the process of the program."""
+
+    problem: Problem
+    program: str
+    codes: dict[int, TestCode]
+
+    def job(self, tests: Sequence[int], all_tests: bool) -> Job:
+        problem = self.problem
+        payload: dict[str, Any] = {"setup_code": problem.setup_code, "program": self.program, "entry_point": problem.entry_point}
+        payload |= {"tests": [code_payload(self.codes[test]) for test in tests], "all": all_tests}
+        return Job(guest="coderlplus.judge.guest:check_in_process", payload=payload, limits=problem.limits)
+
+    def read(self, tests: Sequence[int], outcome: Outcome) -> Reading:
+        first = read_not_loaded(outcome.replies[0]) if outcome.replies else None
+        if first is not None:
+            failure = raised(tests[0], first.raised, None) if first.raised else not_compiled(tests[0], first.syntax_error, None)
+            return Reading((failure,))
+        over = over_limit(tests[-1], outcome, self.problem.limits)
+        results = tuple(self._failure(test, read_in_process(reply)) for test, reply in zip(tests, outcome.replies, strict=False))
+        if len(results) == len(tests):
+            return Reading(results, over=over)
+        return Reading(results, ended(tests[len(results)], outcome, self.problem.limits, None), over)
+
+    def _failure(self, test: int, said: Examined | None) -> Failure | None:
+        if said is None:
+            return no_answer(test, None)
+        if said.end == "passed" or said.raised is None:
+            return None
+        if said.end == "raised":
+            return raised(test, said.raised, None)
+        wanted = self.problem.tests[test]
+        code = wanted.code if isinstance(wanted, CheckTest) else ""
+        return asserted(test, code, said.raised.test_line, said.raised.message, None, None)
+
+
+_STATES = ({"at": "loading"}, {"at": "loaded"}, {"at": "called"})
+_DOES_NOT_HOLD = "the assertion does not hold"
+
+
+def code_payload(code: TestCode) -> dict[str, Any]:
+    """Test code as guests take it."""
+    return {"code": code.text, "main": code.is_main, "modules": list(code.modules)}
+
+
+def at_fault(problem: Problem, test: int, what: str) -> str:
+    """The sentence about a test that is itself at fault."""
+    return f"test {test + 1} of problem {problem.problem_id!r} is at fault, not the program: {what}"[:_DETAIL_CHARS]
+
+
+def asserted(
+    test: int, code: str, line: int | None, message: str, given: CallInput | None, actual: Actual | None, words: str = _DOES_NOT_HOLD
+) -> Failure:
+    """The failure of test code with this line."""
+    detail = f"{words}: {_statement(code, line)}" + (f" ({message})" if message else "")
+    return Failure(index=test, verdict="wrong_answer", detail=detail[:_DETAIL_CHARS], input=given, actual=actual)
 
 
 def refused(test: int, refusal: Refusal, gave: str, expected: str, given: ProgramInput, actual: Actual | None) -> Failure:
@@ -164,10 +335,32 @@ def refused(test: int, refusal: Refusal, gave: str, expected: str, given: Progra
     return Failure(index=test, verdict=refusal.verdict, detail=detail[:_DETAIL_CHARS], input=given, actual=actual)
 
 
-def _input_of(call: Any, entry_point: str) -> CallInput | None:
-    """The input of a call that a reply tells of, if it has the form of one."""
-    args, kwargs = (call.get("args", []), call.get("kwargs", {})) if isinstance(call, dict) else (None, None)
-    return CallInput(entry_point, tuple(args), kwargs) if isinstance(args, list) and isinstance(kwargs, dict) else None
+def returned(test: int, refusal: Refusal | None, wanted: CallTest, value: Any, given: CallInput) -> Failure | None:
+    """What a call test came to."""
+    if refusal is None:
+        return None
+    return refused(test, refusal, f"returned {_source(value)}", _source(wanted.expected), given, _actual(value))
+
+
+def no_answer(test: int, given: ProgramInput | None) -> Failure:
+    """The failure of a program whose process said what no reader takes."""
+    return Failure(index=test, verdict="runtime_error", detail=_NO_ANSWER, input=given)
+
+
+def not_compiled(test: int, message: str, given: ProgramInput | None) -> Failure:
+    return Failure(index=test, verdict="syntax_error", detail=message[:_DETAIL_CHARS], input=given)
+
+
+def raised(test: int, error: Raised, given: ProgramInput | None) -> Failure:
+    """The failure of a test whose program raised an exception."""
+    verdict: VerdictName = "memory_limit" if error.name == "MemoryError" else "runtime_error"
+    detail = f"{error.name}: {error.message}" + ("" if error.line is None else f" (line {error.line})")
+    return Failure(index=test, verdict=verdict, detail=detail, input=given, actual=Actual(raised=error.name))
+
+
+def over_limit(test: int, outcome: Outcome, limits: Limits, given: ProgramInput | None = None) -> Failure | None:
+    """The failure of a test whose process was beyond a limit, if it was."""
+    return ended(test, outcome, limits, given) if outcome.ending in LIMITS else None
 
 
 def _statement(code: str, line: Any) -> str:
@@ -182,26 +375,6 @@ def _statement(code: str, line: Any) -> str:
 
 def _lines(node: ast.stmt) -> int:
     return (node.end_lineno or node.lineno) - node.lineno
-
-
-def reply_at(outcome: Outcome, position: int) -> Mapping[str, Any] | None:
-    """The reply of one test, if there is one and it has the form of one."""
-    if not 0 <= position < len(outcome.replies):
-        return None
-    reply = outcome.replies[position]
-    return reply if isinstance(reply, dict) else {}
-
-
-def raised(test: int, reply: Mapping[str, Any], given: ProgramInput | None) -> Failure | None:
-    """The failure of a test whose reply tells of an exception or of a program that does not compile."""
-    if "syntax_error" in reply:
-        return Failure(index=test, verdict="syntax_error", detail=str(reply["syntax_error"])[:_DETAIL_CHARS], input=given)
-    if "raised" not in reply:
-        return None
-    verdict: VerdictName = "memory_limit" if reply["raised"] == "MemoryError" else "runtime_error"
-    line = reply.get("line")
-    detail = f"{str(reply['raised'])[:80]}: {str(reply.get('message'))[:_DETAIL_CHARS]}" + (f" (line {line})" if isinstance(line, int) else "")
-    return Failure(index=test, verdict=verdict, detail=detail, input=given, actual=Actual(raised=str(reply["raised"])[:80]))
 
 
 def _actual(value: Any) -> Actual | None:
@@ -228,11 +401,6 @@ def ended(test: int, outcome: Outcome, limits: Limits, given: ProgramInput | Non
         case _:
             detail = f"the process ended with code {outcome.exit_code} before the result was there"
     return Failure(index=test, verdict=verdict, detail=detail, input=given)
-
-
-def _stdout_end(reply: Mapping[str, Any] | None) -> int:
-    end = reply.get("stdout") if reply else 0
-    return end if isinstance(end, int) and end >= 0 else 0
 
 
 def _short(text: str) -> str:

@@ -34,6 +34,7 @@ from coderlplus.errors import ConfigError, SandboxError
 from coderlplus.judge import remote
 from coderlplus.sandbox import Job, Outcome
 from coderlplus.sandbox.jobs import EndingName
+from coderlplus.sandbox.text import as_bytes
 
 _STDIO = "coderlplus.judge.guest:run_stdio"
 _MODULES = (
@@ -116,7 +117,7 @@ class SandboxFusion:
             program = "".join(_FUTURE.findall(program)) + job.payload["setup_code"] + "\n" + _FUTURE.sub("\n", program)
         stdout, replies, wall_s, ending, code = b"", [], 0.0, "returned", 0
         for stdin in job.payload["stdins"]:
-            given = job.stdin.decode("utf-8", "surrogateescape") if stdin is None else stdin
+            given = (job.stdin if stdin is None else as_bytes(stdin)).decode("utf-8", "surrogateescape")
             body = {"code": program, "stdin": given, "run_timeout": job.limits.wall_s, "memory_limit_MB": job.limits.memory_mb + _STARTED_MB}
             result = self._request(body, job.limits.wall_s)
             printed = str(result.get("stdout") or "").encode("utf-8", "surrogateescape")
@@ -125,8 +126,9 @@ class SandboxFusion:
             if ending != "returned":
                 break
             stdout += printed
-            replies.append(_script_reply(result, str(result.get("stderr") or ""), program) | {"stdout": len(stdout)})
-            if "exit_code" not in replies[-1] or replies[-1]["exit_code"]:
+            reply = _script_reply(result, str(result.get("stderr") or ""), program)
+            replies.append(reply if "syntax_error" in reply else reply | {"stdout": len(stdout)})
+            if reply.get("exit_code") != 0:
                 break
         return Outcome(
             ending=ending,  # type: ignore[arg-type]
@@ -216,7 +218,7 @@ def _script_ending(result: dict[str, Any], is_long: bool) -> tuple[EndingName, i
 
 def _script_reply(result: dict[str, Any], stderr: str, program: str) -> dict[str, Any]:
     """As the guest says it: the exit code, and of an exception its class, message and line."""
-    code = int(result.get("return_code") or 0)
+    code = int(result.get("return_code") or 0) & 255
     name, _, message = _last_line(stderr).partition(": ")
     if code != 1 or not re.fullmatch(r"[\w.]+", name):
         return {"exit_code": code}

@@ -1,17 +1,97 @@
-"""Messages between the program's process and the examiner: a length (4 bytes) and JSON. Standard library only."""
+"""Messages between the program's process and the examiner: a length (4 bytes) and JSON. Standard library only.
+
+One reader for each kind of message that the program sends, with a closed set of fields, types and sizes. Whatever else arrives is no answer, and the
+program has failed. None of these fields says how a test ended; that is for the examiner alone.
+
+    examiner → program      {"args": [...], "kwargs": {...}, "of": n}     a call; `of` numbers the instance, 0 is the candidate's
+    program → examiner      {"loaded": bool}                              once
+                            an `Answer`                                   to each call
+"""
 
 from __future__ import annotations
 
 import os
 import struct
 from json import JSONDecodeError, dumps, loads
-from typing import Any
+from typing import Any, NamedTuple
 
 MAX_MESSAGE = 64 << 20
+MESSAGE_CHARS = 300
+"""Longest message of an exception that is told of."""
+NAME_CHARS = 80
+"""Longest name of its class."""
 
 
 class PeerGone(BaseException):
     """The other process ended, closed the connection, or sent what is no message. Not an `Exception`, so that test code does not catch it."""
+
+
+class Answer(NamedTuple):
+    """What the program says came of a call: a value, the items of an iterator or of a view of a dict, or an exception."""
+
+    kind: str
+    """`value`, `items` or `raised`."""
+    value: Any = None
+    """Of `value` the tagged value, of `items` the tagged list."""
+    truth: bool | None = None
+    """Of a value that is not plain data: whether it counts as true."""
+    same: int | str | None = None
+    """Place or name of the argument that was returned."""
+    view: str | None = None
+    """`keys`, `values`, `items`: which view of a dict the items are."""
+    raised: str = ""
+    message: str = ""
+    line: int | None = None
+    args: list[Any] | None = None
+    """The arguments as they are now, where the program changed one."""
+    kwargs: dict[str, Any] | None = None
+
+
+_SHAPES: dict[str, dict[str, tuple[type, ...]]] = {
+    "value": {"value": (object,), "truth": (bool,), "same": (int, str)},
+    "items": {"items": (list,), "view": (str, type(None))},
+    "raised": {"raised": (str,), "message": (str,), "line": (int, type(None))},
+}
+"""The fields of each kind of answer, the first of them required, and their types."""
+_CHANGED: dict[str, tuple[type, ...]] = {"args": (list,), "kwargs": (dict,)}
+
+
+def read_loaded(message: object) -> bool:
+    """Whether the program was loaded. Raises `PeerGone` for anything but that message."""
+    if type(message) is dict and message.keys() == {"loaded"} and type(message["loaded"]) is bool:
+        return bool(message["loaded"])
+    raise PeerGone("not a message of a program that was loaded")
+
+
+def read_answer(message: object, places: int, names: frozenset[str]) -> Answer:
+    """The answer to a call with so many positional arguments and keyword arguments of these names. Raises `PeerGone` for anything else."""
+    if type(message) is not dict:
+        raise PeerGone("not an answer")
+    kind = next((kind for kind in _SHAPES if kind in message), None)
+    if kind is None:
+        raise PeerGone("not an answer")
+    types = _SHAPES[kind]
+    changed = "args" in message or "kwargs" in message
+    for name, value in message.items():
+        allowed = types.get(name) or (_CHANGED.get(name) if changed else None)
+        if allowed is None or (allowed != (object,) and type(value) not in allowed):
+            raise PeerGone(f"not an answer: {str(name)[:NAME_CHARS]!r}")
+    if changed and not ("args" in message and "kwargs" in message and len(message["args"]) == places and names == message["kwargs"].keys()):
+        raise PeerGone("not an answer: other arguments than were given")
+    if message.get("view") not in (None, "keys", "values", "items"):
+        raise PeerGone("not an answer: not a view")
+    return Answer(
+        kind=kind,
+        value=message.get("items" if kind == "items" else "value"),
+        truth=message.get("truth"),
+        same=message.get("same"),
+        view=message.get("view"),
+        raised=message.get("raised", "")[:NAME_CHARS],
+        message=message.get("message", "")[:MESSAGE_CHARS],
+        line=message.get("line"),
+        args=message.get("args"),
+        kwargs=message.get("kwargs"),
+    )
 
 
 def framed(value: Any) -> bytes:
@@ -41,14 +121,14 @@ class Connection:
             raise PeerGone(f"a message of {size} bytes")
         try:
             return loads(self._receive(size).decode("utf-8", "surrogatepass"))
-        except (JSONDecodeError, ValueError, RecursionError) as error:
+        except (JSONDecodeError, ValueError, RecursionError, MemoryError) as error:
             raise PeerGone(f"not JSON: {error}") from None
 
     def _receive(self, size: int) -> bytes:
         chunks = []
         while size:
             try:
-                chunk = self._read(self._fd, size)
+                chunk = self._read(self._fd, min(size, 1 << 20))
             except OSError as error:
                 raise PeerGone(str(error)) from None
             if not chunk:

@@ -31,7 +31,7 @@ def problem(row: Mapping[str, Any]) -> Problem:
         tests=tuple(CheckTest(code) for code in tests),
         reference=_reference(prompt, solution, name),
         setup_code=_before_function(prompt, name),
-    )
+    ).marked()
 
 
 def _tests(code: str, name: str) -> list[str]:

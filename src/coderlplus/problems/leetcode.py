@@ -44,7 +44,7 @@ def problem(row: Mapping[str, Any]) -> Problem:
         reference=text_of(row, "completion"),
         setup_code=f"{text_of(row, 'prompt').rstrip()}\n{RESTORED}",
         checker=order(statement, starter_code) if isinstance(found[0], CallTest) else None,
-    )
+    ).marked()
 
 
 def tests(check: str) -> tuple[Test, ...]:

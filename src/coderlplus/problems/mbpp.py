@@ -34,7 +34,7 @@ def problem(row: Mapping[str, Any]) -> Problem:
         tests=tuple(CheckTest("\n".join(part for part in (set_up, test) if part)) for test in tests),
         reference=code,
         setup_code="\n".join(_texts(row, "test_imports")),
-    )
+    ).marked()
 
 
 def _texts(row: Mapping[str, Any], name: str) -> list[str]:

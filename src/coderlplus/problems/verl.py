@@ -78,7 +78,7 @@ def _of_asserts(texts: Texts, asserts: Sequence[str]) -> Problem:
         entry_point=_called(asserts[0]) if asserts else "f",
         tests=tuple(CheckTest(code) for code in asserts),
         setup_code=PRIME,
-    )
+    ).marked()
 
 
 def _called(test: str) -> str:

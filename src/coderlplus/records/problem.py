@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from coderlplus.errors import DataError, NoTestsError
 from coderlplus.records.jsonl import get, optional, short
 from coderlplus.records.tagged import tagged
+from coderlplus.records.test_code import needs_program
 
 TaggedValue = Any
 """Plain JSON or a tagged object; see `coderlplus.sandbox.values`."""
@@ -111,13 +112,18 @@ class CallTest:
 
 @dataclass(frozen=True, slots=True)
 class CheckTest:
-    """Test code: it defines `check(candidate)`, or is a list of asserts on the entry point by name. It runs in the examiner."""
+    """Test code: it defines `check(candidate)`, or is a list of asserts on the entry point by name.
+
+    It runs apart from the program. With `in_process` it runs in the process of the program, which could forge what comes of it: for test code that
+    needs more of the program than its entry point and plain data (`test_code.needs_program`).
+    """
 
     code: str
+    in_process: bool = False
     kind: ClassVar[str] = "check"
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "code": self.code}
+        return {"kind": self.kind, "code": self.code, "in_process": self.in_process}
 
 
 Test = StdioTest | CallTest | CheckTest
@@ -136,7 +142,7 @@ def test_from_json(data: Mapping[str, Any]) -> Test:
         args, kwargs = _arguments(data)
         return CallTest(args, tagged(data["expected"], "expected"), kwargs)
     if kind == "check":
-        return CheckTest(get(data, "code", str))
+        return CheckTest(get(data, "code", str), optional(data, "in_process", bool, False))
     raise DataError(f"unknown test kind {short(kind)!r}; use 'stdio', 'call' or 'check'")
 
 
@@ -204,9 +210,23 @@ class Problem:
         checker = self.checker.to_json() if isinstance(self.checker, CheckerProgram) else self.checker
         return data | {"tests": [test.to_json() for test in self.tests], "checker": checker, "limits": self.limits.to_json()}
 
+    def marked(self, places: Collection[int] | None = None) -> Self:
+        """The problem with `CheckTest.in_process` decided for its check tests (those at `places`), from their code and the reference."""
+        tests = range(len(self.tests)) if places is None else places
+        if self.entry_point is None:
+            return self
+        program = self.reference or self.starter_code
+        found = list(self.tests)
+        for index in tests:
+            test = found[index]
+            if isinstance(test, CheckTest) and needs_program(test.code, self.entry_point, self.setup_code, program):
+                found[index] = CheckTest(test.code, in_process=True)
+        return self if tuple(found) == self.tests else dataclasses.replace(self, tests=tuple(found))
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        return cls(
+        """Of check tests that do not say whether they run in the process of the program, it is decided here."""
+        problem = cls(
             problem_id=get(data, "problem_id", str),
             statement=get(data, "statement", str),
             tests=tuple(test_from_json(test) for test in get(data, "tests", list)),
@@ -218,3 +238,4 @@ class Problem:
             checker=checker_from_json(data.get("checker")),
             limits=Limits.from_json(optional(data, "limits", dict, {})),
         )
+        return problem.marked([index for index, test in enumerate(data["tests"]) if test.get("in_process") is None])

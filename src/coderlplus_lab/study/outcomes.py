@@ -72,7 +72,7 @@ def outcomes(
     answers = [texts[0] for texts in complete(tasks, 1, True)]
     rows: list[Row] = [problem for problem in problems for _ in range(samples + 1)]
     texts = [text for first, others in zip(greedy, sampled, strict=True) for text in (first, *others)]
-    rewards = reward_rows(judge, rows, texts)
+    rewards = reward_rows(judge, rows, texts, in_process_checks=True)
     if any(reward.value is None for reward in rewards):
         raise SandboxError("the sandbox failed on a program of the evaluation; run coderlplus doctor, then evaluate again")
     passed = [reward.value == 1.0 for reward in rewards]

@@ -144,6 +144,7 @@ def _trainer(config: RunConfig, **arguments: Any) -> Any:
             peft_config=lora_config(config),
             skip_zero_advantage=config.skip_zero_advantage,
             dynamic_sampling_rounds=config.dynamic_sampling_rounds,
+            in_process_checks=config.sandbox.in_process_checks,
             **arguments,
         )
     except CodeRLPlusError:

@@ -72,11 +72,13 @@ class AlignmentMixin(Saving):
         prompt: Callable[[Row], list[dict[str, str]]],
         skip_zero_advantage: bool = False,
         dynamic_sampling_rounds: int = 0,
+        in_process_checks: bool = False,
         **kwargs: Any,
     ) -> None:
         self.steps, self.loop = steps, steps.loop
         self._judge, self._prompt, self._max_wait_s = judge, prompt, steps.max_wait_s
         self._skip_zero_advantage, self._dynamic_rounds = skip_zero_advantage, dynamic_sampling_rounds
+        self._in_process_checks = in_process_checks
         self._batches = 0  # generated so far
         self._generation: Generation  # the batch in work
         dataset = Dataset.from_list([{"prompt": prompt(problem)} for problem in steps.stream.problems])
@@ -178,7 +180,8 @@ class AlignmentMixin(Saving):
         share = self._generation.shares[-1]
         share.texts = [completion[0]["content"] for completion in generated[self.COMPLETIONS]]
         score = self.loop.reward if self.loop else functools.partial(reward_rows, self._judge)
-        self._generation.judging = Background(functools.partial(score, share.rows, share.texts, rollout_ids=share.ids, limit_s=self._max_wait_s))
+        how: dict[str, Any] = {"rollout_ids": share.ids, "limit_s": self._max_wait_s, "in_process_checks": self._in_process_checks}
+        self._generation.judging = Background(functools.partial(score, share.rows, share.texts, **how))
 
     def _judged(self) -> list[Reward]:
         """The rewards of the last round, which are waited for."""

@@ -161,7 +161,7 @@ class CodeRLPlusReward(RewardManagerBase):  # type: ignore[misc]
             verdict = await asyncio.wait_for(self._judge.judge_async(row, rollout), self.settings.sandbox.max_wait_s)
         except TimeoutError:
             return Reward(kind="generation", value=None, program=program)
-        return generation_reward(program, verdict)
+        return generation_reward(program, verdict, in_process_checks=self.settings.sandbox.in_process_checks)
 
 
 class CodeRLPlusReplayBuffer(ReplayBuffer):  # type: ignore[misc]

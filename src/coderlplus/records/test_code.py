@@ -1,0 +1,365 @@
+"""What test code will do, as far as its text says. All of it is decided here, before any program runs, so no program has a say in it.
+
+- What is run: the code, and after it what a test runner would call (`check`, `test_*` functions, methods of test classes).
+- Whether it tests anything: code in which nothing that runs can fail, or that never uses the entry point, is at fault itself.
+- Whether it needs the process of the program (`needs_program`): it uses a name that only the reference defines, or hands over a function, a class
+  or an object of a class of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+import importlib
+import symtable
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+_NODE_CLASSES = ("ListNode", "TreeNode")
+_DYNAMIC = frozenset({"exec", "eval", "compile", "globals", "locals", "vars", "__import__", "importlib"})
+"""Code that uses one of these may define and do what its text does not show."""
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_BROKEN = (SyntaxError, ValueError, RecursionError, MemoryError)
+_DRIVER = "try:\n    {call}.send(None)\nexcept StopIteration:\n    pass\nelse:\n    raise RuntimeError('a coroutine of the test waits')"
+
+
+@dataclass(frozen=True, slots=True)
+class TestCode:
+    """Test code as it is run."""
+
+    text: str
+    """The code, and behind it the calls of what it only defines."""
+    is_main: bool
+    """Whether it asks for `__name__`, which is then `"__main__"`."""
+    modules: tuple[str, ...]
+    """Modules of the standard library that it uses without an import: it counts on the imports of the reference."""
+    fault: str = ""
+    """What is wrong with the test itself, whatever the program: it does not compile, tests nothing, or uses a name that nothing defines."""
+
+
+@functools.lru_cache(maxsize=8192)
+def read_test_code(code: str, entry_point: str, setup_code: str = "", in_process: bool = False) -> TestCode:
+    """How test code is run, and what is wrong with it.
+
+    >>> read_test_code("def check(candidate):\\n    assert candidate(1) == 2\\n", "f").text.splitlines()[-1]
+    'check(candidate)'
+    >>> read_test_code("f(1) == 2", "f").fault
+    'it tests nothing: no statement of it that runs can fail'
+    """
+    try:
+        tree = ast.parse(code)
+        compile(code, "<test>", "exec", dont_inherit=True)
+    except _BROKEN as error:
+        return TestCode(code, False, (), f"it does not compile: {type(error).__name__}: {error}")
+    text = _without_runners(code, tree, entry_point)
+    calls, fault = _calls(tree, entry_point)
+    unknown = unknown_names(code, entry_point, setup_code)
+    modules = tuple(sorted(name for name in unknown if name in sys.stdlib_module_names))
+    undefined = sorted(unknown.difference(modules))
+    if not fault:
+        fault = _vacuous(tree, entry_point, calls)
+    if not fault and undefined and not in_process:
+        fault = f"it uses the name {undefined[0]!r}, which nothing defines"
+    is_main = any(isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(tree))
+    return TestCode("\n".join([text, *calls]) if calls else text, is_main, modules, fault)
+
+
+def needs_program(code: str, entry_point: str, setup_code: str, program: str) -> bool:
+    """Whether test code can only run in the process of the program; `program` is the reference, or what there is of it.
+
+    >>> needs_program("assert size(Node(1)) == 1", "size", "", "class Node: ...\\ndef size(node): ...")
+    True
+    """
+    try:
+        tree = ast.parse(code)
+    except _BROKEN:
+        return False
+    unknown = {name for name in unknown_names(code, entry_point, setup_code) if name not in sys.stdlib_module_names}
+    if unknown and unknown <= _defined(program):
+        return True
+    own = _own_things(tree) | _own_things(_parsed(setup_code))
+    given = (argument for call in _calls_of(tree, entry_point) for argument in (*call.args, *(keyword.value for keyword in call.keywords)))
+    return any(_is_thing(argument, own) for argument in given)
+
+
+def unknown_names(code: str, entry_point: str, setup_code: str) -> set[str]:
+    """Global names that test code uses and that neither it, its set-up code, the entry point nor Python defines. None where that cannot be told."""
+    known = set(dir(builtins)) | {"candidate", entry_point.partition("().")[0]}
+    known |= set(_NODE_CLASSES) if "()." in entry_point else set()
+    used = _used(symtable.symtable(code, "<test>", "exec"))
+    if used & _DYNAMIC:
+        return set()
+    for text in (code, setup_code):
+        defined = _defined(text)
+        if "*" in defined:
+            return set()
+        known |= defined
+    return {name for name in used - known if not name.startswith("__")}
+
+
+def _used(table: symtable.SymbolTable) -> set[str]:
+    is_module = table.get_type() == "module"
+    names = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced() and (is_module or symbol.is_global())}
+    return names.union(*map(_used, table.get_children()))
+
+
+def _defined(code: str) -> set[str]:
+    """Names that code binds at module level; `*` stands for those of a module that is not of the standard library."""
+    tree = _parsed(code)
+    try:
+        names = _bound(symtable.symtable(ast.unparse(tree), "<code>", "exec"))
+    except _BROKEN:
+        return set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+            names |= _exported(node.module or "")
+    return names
+
+
+def _bound(table: symtable.SymbolTable) -> set[str]:
+    is_module = table.get_type() == "module"
+    found = (symbol for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported())
+    names = {symbol.get_name() for symbol in found if is_module or symbol.is_declared_global()}
+    return names.union(*map(_bound, table.get_children()))
+
+
+@functools.cache
+def _exported(module: str) -> frozenset[str]:
+    if module.partition(".")[0] not in sys.stdlib_module_names or module in ("antigravity", "this"):
+        return frozenset({"*"})
+    try:
+        loaded = importlib.import_module(module)
+    except ImportError:
+        return frozenset({"*"})
+    return frozenset(getattr(loaded, "__all__", [name for name in vars(loaded) if not name.startswith("_")]))
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(code: str) -> ast.Module:
+    for text in (code, code + "\n    pass\n"):  # starter code may end behind a signature
+        try:
+            return ast.parse(text)
+        except _BROKEN:
+            continue
+    return ast.Module([], [])
+
+
+# What is run
+
+
+def _calls(tree: ast.Module, entry_point: str) -> tuple[list[str], str]:
+    """The statements that call what test code defines for a runner, and why it cannot be called if so."""
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    called = {node.func.id for node in _own_nodes(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    calls: list[str] = []
+    fault = ""
+    for node in _definitions(tree):
+        if isinstance(node, ast.ClassDef):
+            calls += _class_calls(node)
+        elif node.name == "check" and "check" not in called:
+            if any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in _own_nodes(node)):
+                fault = "it tests nothing: its check is a generator, of which nothing runs"
+            calls.append(_call(node, "check(candidate)" if node.args.args or node.args.posonlyargs or node.args.vararg else "check()"))
+        elif node.name.startswith("test") and node.name not in used and not _required(node.args):
+            calls.append(_call(node, f"{node.name}()"))
+    if "check" in _assigned(tree) and "check" not in called:
+        calls.append("check(candidate)")
+    return calls, fault
+
+
+def _call(function: ast.FunctionDef | ast.AsyncFunctionDef, call: str) -> str:
+    return _DRIVER.format(call=call) if isinstance(function, ast.AsyncFunctionDef) else call
+
+
+def _class_calls(node: ast.ClassDef) -> list[str]:
+    """As unittest and pytest do: a new object for each test."""
+    methods = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
+    tests = [name for name in methods if name.startswith("test")]
+    if any(ast.unparse(base).endswith("TestCase") for base in node.bases):
+        before = [f"{node.name}.setUpClass()"] if "setUpClass" in methods else []
+        return before + [f"{node.name}({name!r}).debug()" for name in tests] if tests else []
+    if not node.name.startswith("Test") or "__init__" in methods:
+        return []
+    set_up = methods.get("setup_method")
+    arguments = "" if set_up is None or len(set_up.args.args) < 2 else "None"
+    calls = []
+    for name in tests:
+        if len(methods[name].args.args) == 1 or methods[name].decorator_list:
+            before_each = f"_test = {node.name}()\n_test.setup_method({arguments})\n" if set_up else f"_test = {node.name}()\n"
+            calls.append(f"{before_each}_test.{name}()")
+    return calls
+
+
+def _required(arguments: ast.arguments) -> bool:
+    """Whether a function cannot be called without arguments."""
+    places = len(arguments.posonlyargs) + len(arguments.args)
+    return places > len(arguments.defaults) or any(default is None for default in arguments.kw_defaults)
+
+
+def _without_runners(code: str, tree: ast.Module, entry_point: str) -> str:
+    """The code without `unittest.main()` and `pytest.main()`, and without imports of the entry point from a module that stands for the program."""
+    name = entry_point.partition("().")[0]
+    cuts: list[tuple[ast.stmt, str]] = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="unittest" | "pytest"), attr="main"))):
+                cuts.append((node, "pass"))
+            case ast.ImportFrom(module=str(module), names=names, level=0) if any(alias.name == name for alias in names):
+                if module.partition(".")[0] not in sys.stdlib_module_names:
+                    rest = [alias for alias in names if alias.name != name]
+                    bound = [f"{alias.asname} = {name}" for alias in names if alias.name == name and alias.asname not in (None, name)]
+                    kept = [ast.unparse(ast.ImportFrom(module, rest, 0))] if rest else []
+                    cuts.append((node, "; ".join(kept + bound) or "pass"))
+    lines = code.encode().splitlines(keepends=True)
+    for cut, text in sorted(cuts, key=lambda pair: -pair[0].lineno):
+        first, last = cut.lineno - 1, (cut.end_lineno or cut.lineno) - 1
+        start, end = lines[first][: cut.col_offset], lines[last][cut.end_col_offset :]
+        lines[first : last + 1] = [start + text.encode() + end, *[b"\n"] * (last - first)]
+    return b"".join(lines).decode()
+
+
+# Whether it can fail
+
+
+def _vacuous(tree: ast.Module, entry_point: str, calls: Sequence[str]) -> str:
+    owner, dot, _ = entry_point.rpartition("().")
+    names = {"candidate", owner if dot else entry_point}
+    for node in ast.walk(tree):
+        if isinstance(node, _FUNCTIONS) and node.name == "check":
+            given = node.args
+            names |= {argument.arg for argument in (*given.posonlyargs, *given.args, *filter(None, [given.vararg]))}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {alias.asname for alias in node.names if alias.asname and alias.name in names}
+    running = _running(tree, [call.replace("(candidate)", "()") for call in calls])
+    used = {name for node in running for name in _names_in(node)}
+    if used & _DYNAMIC:
+        return ""
+    if not any(map(_can_fail, running)):
+        return "it tests nothing: no statement of it that runs can fail"
+    if not names & used and "check" not in _assigned(tree):
+        return f"it tests nothing: it never uses {entry_point}"
+    return ""
+
+
+def _running(tree: ast.Module, calls: Sequence[str]) -> list[ast.AST]:
+    """The nodes of all code that may run: at module level, in what is called, and in each function whose name such code mentions."""
+    functions: dict[str, list[ast.AST]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, _FUNCTIONS):
+            functions.setdefault(node.name, []).append(node)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    functions.setdefault(target.id, []).append(node.value)
+    found: list[ast.AST] = []
+    waiting: list[ast.AST] = [tree, *map(ast.parse, calls)]
+    while waiting:
+        nodes = [*_own_nodes(waiting.pop())]
+        found += nodes
+        for name in {name for node in nodes for name in _names_in(node)}:
+            waiting += functions.pop(name, [])
+        if any(isinstance(node, ast.ClassDef) for node in nodes):
+            for name in [name for name in functions if name.startswith("__") or name.lower().startswith(("setup", "teardown"))]:
+                waiting += functions.pop(name)
+    return found
+
+
+def _names_in(node: ast.AST) -> tuple[str, ...]:
+    if isinstance(node, ast.Name):
+        return (node.id,)
+    if isinstance(node, ast.Attribute):
+        return (node.attr,)
+    if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
+        return (node.args[0].value,)  # TestCase("test_name")
+    return ()
+
+
+def _can_fail(node: ast.AST) -> bool:
+    match node:
+        case ast.Assert(test=ast.Constant(value=value)):
+            return not value
+        case ast.Assert(test=ast.Tuple(elts=items)):
+            return not items
+        case ast.Assert() | ast.Raise():
+            return True
+        case ast.Call(func=ast.Name(id=name)) | ast.Call(func=ast.Attribute(attr=name)):
+            return "assert" in name.lower() or name in ("fail", "exit", "_exit", "quit")
+    return False
+
+
+def _own_nodes(root: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a module or a function, without those inside the functions that it defines."""
+    stack = [*ast.iter_child_nodes(root)]
+    while stack:
+        node = stack.pop()
+        yield node
+        if isinstance(node, _FUNCTIONS):
+            stack += [*node.decorator_list, *node.args.defaults]
+        else:
+            stack += ast.iter_child_nodes(node)
+
+
+def _definitions(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+    """Functions and classes at module level, also under `if` and `try`, in their order; of several of one name the last."""
+    found: dict[str, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef] = {}
+    stack: list[ast.AST] = [tree]
+    while stack:
+        for node in ast.iter_child_nodes(stack.pop()):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                found[node.name] = node
+            elif isinstance(node, ast.If | ast.Try | ast.With | ast.ExceptHandler):
+                stack.append(node)
+    return sorted(found.values(), key=lambda node: node.lineno)
+
+
+def _assigned(tree: ast.Module) -> set[str]:
+    return {target.id for node in tree.body if isinstance(node, ast.Assign) for target in node.targets if isinstance(target, ast.Name)}
+
+
+# What it hands over
+
+
+def _own_things(tree: ast.Module) -> set[str]:
+    """Names of the functions and classes that code defines itself, and of variables that hold one of them or an object of such a class."""
+    names = {node.name for node in ast.walk(tree) if isinstance(node, *_THINGS)} - set(_NODE_CLASSES)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and _is_thing(node.value, names):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return names
+
+
+_THINGS = ((ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),)
+_CLASSES_OF_PYTHON = frozenset(name for name, value in vars(builtins).items() if callable(value))
+
+
+def _is_thing(node: ast.expr, own: set[str]) -> bool:
+    """Whether an argument is a function, a class, or an object of a class of the test, or a display that holds one."""
+    match node:
+        case ast.Lambda():
+            return True
+        case ast.Name(id=name):
+            return name in own or name in _CLASSES_OF_PYTHON
+        case ast.Call(func=ast.Name(id=name)):
+            return name in own and name[:1].isupper()
+        case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items):
+            return any(_is_thing(item, own) for item in items)
+        case ast.Dict(values=items):
+            return any(_is_thing(item, own) for item in items)
+    return False
+
+
+def _calls_of(tree: ast.Module, entry_point: str) -> Iterator[ast.Call]:
+    """The calls of the entry point, by its name, as the candidate, or by the name that `check` gives it."""
+    names = {"candidate", entry_point.rpartition("().")[2]}
+    for node in ast.walk(tree):
+        if isinstance(node, _FUNCTIONS) and node.name == "check":
+            names |= {argument.arg for argument in node.args.args[:1]}
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id in names:
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and (
+            (isinstance(node.func, ast.Name) and node.func.id in names) or (isinstance(node.func, ast.Attribute) and node.func.attr in names)
+        ):
+            yield node
