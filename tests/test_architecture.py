@@ -24,6 +24,7 @@ LAYERS = (
     {"report", "preparation"},
     {"quickstart"},
     {"study"},
+    {"serving"},
     {"cli"},
 )
 WITHIN_LAYER = {("records", "errors"), ("alignment", "problems"), ("engines", "evaluation")}

@@ -20,6 +20,7 @@ from coderlplus.cli.probe import probe
 from coderlplus.cli.quickstart import quickstart
 from coderlplus.cli.report import report
 from coderlplus.cli.score import score
+from coderlplus.cli.serve import serve
 from coderlplus.cli.study import study
 from coderlplus.cli.tasks import tasks
 from coderlplus.cli.trace import trace
@@ -33,7 +34,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (quickstart, prepare, train, judge, trace, tasks, score, study, probe, report, doctor):
+for verb in (quickstart, prepare, train, judge, trace, tasks, score, serve, study, probe, report, doctor):
     app.command()(verb)
 app.add_typer(eval_app, name="eval")
 
