@@ -18,6 +18,7 @@ from coderlplus.cli.judge import judge
 from coderlplus.cli.prepare import prepare
 from coderlplus.cli.report import report
 from coderlplus.cli.score import score
+from coderlplus.cli.serve import serve
 from coderlplus.cli.tasks import tasks
 from coderlplus.cli.trace import trace
 from coderlplus.cli.train import train
@@ -31,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (prepare, train, judge, trace, tasks, score, report, doctor):
+for verb in (prepare, train, judge, trace, tasks, score, serve, report, doctor):
     app.command()(verb)
 app.add_typer(eval_app, name="eval")
 

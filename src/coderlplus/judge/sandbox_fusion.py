@@ -46,6 +46,7 @@ _MODULES = (
     "sandbox.decoding",
     "sandbox.equality",
     "sandbox.literals",
+    "sandbox.text",
     "sandbox.values",
 )
 _ATTEMPTS = 4

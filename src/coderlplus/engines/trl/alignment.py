@@ -1,0 +1,218 @@
+"""CodeRL+ in a `GRPOTrainer` of your own, through TRL's public interface alone.
+
+    import coderlplus as crl
+    from trl import GRPOConfig, GRPOTrainer
+
+    args = GRPOConfig(output_dir="runs/mine", max_steps=200)
+    with crl.open_sandbox() as sandbox:
+        problems = crl.load_problems("problems.jsonl")
+        trainer = GRPOTrainer(model, args=args, **crl.trl_alignment(args, problems, sandbox, alpha=0.6))
+        trainer.train()
+
+How it works. TRL asks an *environment* for the prompt just before a completion is generated (`environment_factory`,
+TRL 1.9 and later). The data set therefore holds *slots* and no prompts. The environment asks the `AlignmentLoop` what
+a slot holds in this step, so tasks come from the failures of the step before, all samples of a group have one prompt,
+and the mix is exact. An epoch is one pass over the problems.
+
+A run has the batches, tasks, completions and rewards of `coderlplus train` at the same seed and settings. Checkpoints
+hold the buffer and the place in the problems. A resumed run composes the batches that the uninterrupted one would
+have, if checkpoints are saved at the end of a generation batch (`save_steps` a multiple of `steps_per_generation` ×
+`num_iterations`): TRL does not save a batch that is half used.
+
+Not available this way: dynamic sampling, REINFORCE++, RLOO, `skip_zero_advantage`, judging beside log-probabilities,
+and models whose chat template cannot render tool calls, which TRL requires of every environment. `coderlplus train`
+has them.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils import gather_object
+from datasets import Dataset
+from transformers import TrainerCallback
+
+from coderlplus.alignment import AlignmentSettings
+from coderlplus.engines.batches import ProblemStream
+from coderlplus.engines.generation import rollout_id
+from coderlplus.engines.prompts import user_message
+from coderlplus.engines.steps import Steps
+from coderlplus.errors import ConfigError, DataError
+from coderlplus.judge import Judge
+from coderlplus.loop import AlignmentLoop, Row
+from coderlplus.records import AlignmentTask, Problem, Reward
+from coderlplus.sandbox import Sandbox
+
+STATE = "coderlplus.json"
+"""In each checkpoint: the state of the loop and the place in the problems."""
+
+
+def trl_alignment(
+    args: Any,
+    problems: Sequence[Problem],
+    sandbox: Sandbox,
+    *,
+    alpha: float = 0.6,
+    settings: AlignmentSettings | None = None,
+    system_prompt: str | None = None,
+    prompt_template: str | None = None,
+    timeout_s: float = 600.0,
+) -> dict[str, Any]:
+    """Arguments for `GRPOTrainer`: `train_dataset`, `environment_factory`, `reward_funcs` and `callbacks`.
+
+    `args` is the trainer's `GRPOConfig`; its `seed` orders the problems and draws the tasks. `alpha` is the share of
+    code problems in a batch; `settings`, where given, has everything about tasks, alpha included. Programs that are
+    not judged within `timeout_s` seconds have no reward. Raises `ConfigError` for settings that are not available this
+    way.
+    """
+    settings = AlignmentSettings(alpha=alpha) if settings is None else settings
+    groups = _groups(args)
+    if len(problems) < groups:
+        raise ConfigError(f"{len(problems)} problems cannot fill a batch of {groups} prompts; use more problems")
+    loop = AlignmentLoop(settings, sandbox, Judge(sandbox), args.seed)
+    steps = Steps(
+        ProblemStream(problems, args.seed), loop, max_wait_s=timeout_s, gather=lambda mined: list(gather_object([mined]))
+    )
+    slots = _Slots(steps, loop, args, prompt_template, timeout_s)
+    system = [{"role": "system", "content": system_prompt}] if system_prompt else []
+    rows = [{"slot": slot, "prompt": [*system, {"role": "user", "content": ""}]} for slot in range(steps.batches_a_pass(groups) * groups)]
+    return {
+        "train_dataset": Dataset.from_list(rows),
+        "environment_factory": functools.partial(SlotEnvironment, slots),
+        "reward_funcs": [slots.reward],
+        "callbacks": [SlotCallback(slots)],
+    }
+
+
+def _groups(args: Any) -> int:
+    """Prompts in a generation batch. Raises `ConfigError` for the arguments of another algorithm."""
+    if type(args).__name__.startswith("RLOO"):
+        raise ConfigError("RLOOTrainer has no environments; use coderlplus train with algorithm: rloo")
+    if not hasattr(args, "generation_batch_size") or not hasattr(args, "num_generations"):
+        raise ConfigError(f"args must be a GRPOConfig, not {type(args).__name__}")
+    return int(args.generation_batch_size // args.num_generations)
+
+
+class SlotEnvironment:
+    """What TRL asks for the prompt of a slot; it has no tools. TRL resets the environments of a batch in its order."""
+
+    def __init__(self, slots: _Slots) -> None:
+        self._slots = slots
+        self._sampled: _Sampled | None = None
+
+    def reset(self, slot: int | None = None, **_: Any) -> str | None:
+        """The prompt of the slot in this step; `None` leaves a row of an evaluation data set as it is."""
+        self._sampled = None if slot is None else self._slots.next()
+        return None if self._sampled is None else self._slots.prompt(self._sampled.row)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    """A sample in work: its row and the id of its rollout."""
+
+    row: Row
+    rollout_id: str
+
+
+class SlotCallback(TrainerCallback):  # type: ignore[misc]
+    """Tells the slots the step, waits for mining at the end of it, and keeps their state with checkpoints."""
+
+    def __init__(self, slots: _Slots) -> None:
+        self._slots = slots
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._slots.state = state
+        if state.global_step:
+            self._slots.load(Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._slots.finish_mining()
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            self._slots.save(Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE)
+
+
+class _Slots:
+    """The generation batch in work, as one process sees it: a contiguous slice of the batch that all compose alike."""
+
+    def __init__(self, steps: Steps, loop: AlignmentLoop, args: Any, template: str | None, timeout_s: float) -> None:
+        self.state: Any = None
+        """TRL's, from the beginning of training."""
+        self._steps, self._loop, self._template, self._timeout_s = steps, loop, template, timeout_s
+        self._groups, self._samples = _groups(args), int(args.num_generations)
+        self._first = int(args.process_index * (args.generation_batch_size // args.world_size))
+        self._rows: list[Row] = []
+        """What the groups of the batch hold; empty between batches."""
+        self._next = 0
+        self._metrics: dict[str, float] = {}
+
+    def next(self) -> _Sampled:
+        """The next sample of this process. The first call after a batch was scored composes the next batch."""
+        if not self._rows:
+            self.finish_mining()
+            self._rows = self._steps.compose(self._step, self._groups)
+            self._next = self._first
+        group, sample = divmod(self._next, self._samples)
+        self._next += 1
+        return _Sampled(self._rows[group], rollout_id(self._step, group, sample))
+
+    def prompt(self, row: Row) -> str:
+        return row.prompt if isinstance(row, AlignmentTask) else user_message(row, self._template)
+
+    @property
+    def _step(self) -> int:
+        return int(self.state.global_step) + 1
+
+    def reward(
+        self, completions: Sequence[Any], environments: Sequence[SlotEnvironment], log_metric: Any = None, **_: Any
+    ) -> list[float | None]:
+        """R_gen or R_sem of each completion; `None` where the sandbox failed, and for rows that are not slots."""
+        sampled = [environment._sampled for environment in environments]
+        if not all(sampled):
+            return [None] * len(completions)
+        rows = [one.row for one in sampled if one is not None]
+        ids = [one.rollout_id for one in sampled if one is not None]
+        texts = [one if isinstance(one, str) else one[-1]["content"] for one in completions]
+        rewards = self._loop.reward(rows, texts, rollout_ids=ids, limit_s=self._timeout_s)
+        self._steps.start_mining(self._step, rows, texts, rewards)
+        if log_metric is not None:
+            for name, value in (_batch_metrics(rows, rewards) | self._metrics).items():
+                log_metric(name, value)
+        self._rows, self._metrics = [], {}
+        return [reward.value for reward in rewards]
+
+    def finish_mining(self) -> None:
+        """Wait for the tasks of the last batch; every process adds those of all processes in the same order."""
+        self._metrics |= self._steps.finish_mining()
+
+    def save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(self._steps.state()), encoding="utf-8")
+        partial.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Raises `DataError` where a checkpoint has no state of ours, or one of another run."""
+        try:
+            self._steps.load_state(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"cannot resume from {path}: {error}; the checkpoint must lie in output_dir") from error
+
+
+def _batch_metrics(rows: Sequence[Row], rewards: Sequence[Reward]) -> dict[str, float]:
+    metrics = {"mix/alignment_share": sum(isinstance(row, AlignmentTask) for row in rows) / len(rows)}
+    for name, kind in (("generation", Problem), ("alignment", AlignmentTask)):
+        values = [
+            reward.value
+            for row, reward in zip(rows, rewards, strict=True)
+            if isinstance(row, kind) and reward.value is not None
+        ]
+        if values:
+            metrics[f"reward/{name}"] = sum(values) / len(values)
+    return metrics
