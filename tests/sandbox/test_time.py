@@ -42,6 +42,21 @@ def test_a_program_that_waits_for_the_machine_is_not_late(busy_machine: None) ->
     assert outcome.cpu_s < 5
 
 
+@pytest.mark.parametrize("count", [2, 8, 20])
+def test_threads_that_take_turns_and_wait_for_the_machine_are_not_late(busy_machine: None, count: int) -> None:
+    program = f"""
+import threading, time
+def work():
+    while time.thread_time() < 0.3 / {count}: pass
+threads = [threading.Thread(target=work) for _ in range({count})]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(1)
+"""
+    outcome = run(program, cpu_s=5, wall_s=0.4)
+    assert (outcome.ending, outcome.stdout) == ("returned", b"1\n")
+
+
 def test_a_busy_machine_does_not_let_programs_sleep(busy_machine: None) -> None:
     assert run("import time\ntime.sleep(100)", cpu_s=5, wall_s=0.4).ending == "time_limit"
 

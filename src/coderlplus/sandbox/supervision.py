@@ -14,7 +14,7 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 REQUEST = struct.Struct("=96sddqqq")
 """Guest, CPU and wall limit in s, memory in bytes, most bytes of any file, bytes of the payload."""
@@ -31,7 +31,7 @@ MOST_THREADS = 256
 """A program with more threads than this is beyond its memory limit: users and containers have a limit on them."""
 HARD_CAP = 10
 """No program runs longer than this many times its wall limit, however busy the machine is."""
-_MEMORY_CHECK_S = 0.1
+_LOOK_S = 0.1
 _WORD_S = 5.0
 """So often `BUSY` is said."""
 _WAITS_AFTER_S, _WAITS_SHARE = 0.5, 0.1
@@ -58,48 +58,30 @@ class Child:
         except OSError:  # ended, not yet waited for
             return 0.0
 
-    def over_memory(self, base_bytes: int) -> bool:
-        """Whether it fills more than its limit now, with what the kernel needs for its threads, or has too many threads.
+    def look(self, base_bytes: int) -> tuple[bool, bool]:
+        """Whether it is beyond its memory limit now, and whether a thread of it is ready to run, or runs.
 
-        `base_bytes` it has had from the start."""
-        threads, pages = _threads_and_pages(f"/proc/{self.pid}/stat")
-        if not pages:  # the first thread has ended; all others have the same memory
-            pages = self._pages_of_others()
+        What it fills counts, without the `base_bytes` that it has had from the start, and what the kernel needs for its
+        threads; too many threads are beyond the limit too."""
+        state, threads, pages = _stat(f"/proc/{self.pid}/stat")
+        ready = state == b"R"
+        if threads > 1 and not (ready and pages):  # the first thread sleeps, or has ended and tells of no memory
+            for thread in os.listdir(f"/proc/{self.pid}/task"):
+                with contextlib.suppress(OSError):  # it has ended since
+                    state, _, filled = _stat(f"/proc/{self.pid}/task/{thread}/stat")
+                    ready, pages = ready or state == b"R", pages or filled
+                if ready and pages:
+                    break
         filled_bytes = pages * _PAGE_BYTES - base_bytes + (threads - 1) * _THREAD_BYTES
-        return threads > MOST_THREADS or filled_bytes > self.memory_bytes
+        return bool(threads > MOST_THREADS or filled_bytes > self.memory_bytes), ready
 
-    def _pages_of_others(self) -> int:
-        """What the process fills, asked of any thread that has not ended."""
-        for thread in os.listdir(f"/proc/{self.pid}/task"):
-            with contextlib.suppress(OSError):  # it has ended since
-                _, pages = _threads_and_pages(f"/proc/{self.pid}/task/{thread}/stat")
-                if pages:
-                    return pages
-        return 0
-
-    def held_up(self) -> tuple[float, bool]:
-        """How many seconds it was ready to run and the machine did not let it, for the thread with the longest such
-        time; and whether a thread is ready to run (or runs) now. A wait that goes on is not in the seconds."""
-        longest, ready = 0, False
-        for thread in os.listdir(f"/proc/{self.pid}/task"):
-            with contextlib.suppress(OSError):  # it has ended since, or this kernel does not keep count
-                with open(f"/proc/{self.pid}/task/{thread}/stat", "rb") as file:
-                    ready = ready or file.read().rpartition(b") ")[2].startswith(b"R")
-                with open(f"/proc/{self.pid}/task/{thread}/schedstat", "rb") as file:
-                    longest = max(longest, int(file.read().split()[1]))
-        return longest / 1e9, ready
-
-    def time_left_s(self, now: float, held_up_s: float) -> float:
+    def is_late(self, now: float, held_up_s: float) -> bool:
         wall_s = now - self.started
-        left = (
-            self.cpu_limit_s - self.used_cpu_s(),
-            self.wall_limit_s - wall_s + held_up_s,
-            HARD_CAP * self.wall_limit_s - wall_s,
-        )
-        return float(min(left))
+        return bool(wall_s - held_up_s >= self.wall_limit_s or wall_s >= HARD_CAP * self.wall_limit_s)
 
     def kill(self, why: str) -> None:
-        self.killed = KILLED.index(why)
+        if not self.killed:
+            self.killed = KILLED.index(why)
         signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
     def watch(self) -> None:
@@ -124,20 +106,20 @@ def supervise(children: list[Child], connection: socket.socket, poll: select.pol
     Memory is looked at ten times a second: what is shorter than that is bounded by address space. Two children share a CPU for so long, and have all
     of them from then on (`spread`).
 
-    Wall time for which a program was ready to run, on a machine that was busy with others, does not count, up to
-    `HARD_CAP`. The kernel counts such a wait when it is over. So a program that is ready to run when its time is over
-    gets a tenth of a second more, and all time in which it does not run at all.
+    Wall time does not count while a program is ready to run and the machine runs others, up to `HARD_CAP`. How long that
+    was is told by the looks: the time for which they find it ready to run or running, without the CPU time that it used.
+    The looks come at random moments, so that a program cannot be ready at each of them and sleep in between.
     """
     running: dict[int, Child] = {}
-    timeout_s = _MEMORY_CHECK_S
+    timeout_s = _LOOK_S
     for child in children:
         poll.register(child.pidfd, select.POLLIN)
         running[child.pidfd] = child
         timeout_s = min(timeout_s, child.cpu_limit_s, child.wall_limit_s)
     first = children[0]
-    next_check = first.started + _MEMORY_CHECK_S
+    last_look, next_look = first.started, first.started + timeout_s
+    ready_s = gone_cpu_s = 0.0
     next_word = 0.0
-    cpu_s_before: float | None = None
     waits, together = False, len(children) > 1
     while True:
         for fd, _ in poll.poll(timeout_s * 1000 + 1):
@@ -148,54 +130,48 @@ def supervise(children: list[Child], connection: socket.socket, poll: select.pol
             poll.unregister(fd)
             child = running.pop(fd)
             child.reap()
+            gone_cpu_s += child.cpu_s
             if child is first:
                 for peer in running.values():
                     peer.kill("done")
         if not running:
             return
         now = time.monotonic()
-        check = now >= next_check
-        if check:
-            next_check = now + _MEMORY_CHECK_S
+        if now >= next_look:
             if together:
                 together = False
                 for child in running.values():
                     spread(child.pid)
-        left = [next_check - now]
-        held_up_s = 0.0
-        if any(now - child.started >= child.wall_limit_s for child in running.values()):
-            held_up_s, ready = _held_up(running.values())
-            cpu_s = sum(child.used_cpu_s() for child in running.values())
-            if ready:
-                held_up_s = held_up_s + _MEMORY_CHECK_S if cpu_s_before not in (None, cpu_s) else float("inf")
-            cpu_s_before = cpu_s
-            if now >= next_word:
+            seen = [(child, *child.look(base_bytes)) for child in running.values()]
+            ready = any(is_ready for _, _, is_ready in seen)
+            ready_s += (now - last_look) * ready
+            used_s = gone_cpu_s + sum(child.used_cpu_s() for child in running.values())
+            held_up_s = max(0.0, ready_s - used_s)
+            for child, over_memory, _ in seen:
+                if child.is_late(now, held_up_s):
+                    child.kill("time")
+                elif over_memory:
+                    child.kill("memory")
+            wall_s = now - first.started
+            if wall_s > first.wall_limit_s and now >= next_word:
                 next_word = now + _WORD_S
                 connection.send(BUSY)
+            if not waits and wall_s > _WAITS_AFTER_S and used_s < _WAITS_SHARE * wall_s:
+                waits = not ready and held_up_s < _WAITS_SHARE * wall_s
+                if waits:
+                    connection.send(WAITING)
+            last_look, next_look = now, now + _LOOK_S * (0.5 + os.urandom(1)[0] / 256)
+        left = [next_look - now]
         for child in running.values():
-            seconds = child.time_left_s(now, held_up_s)
-            if seconds <= 0 and not child.killed:
+            cpu_left_s = child.cpu_limit_s - child.used_cpu_s()
+            if cpu_left_s <= 0:
                 child.kill("time")
-            elif check and not child.killed and child.over_memory(base_bytes):
-                child.kill("memory")
-            left.append(max(seconds, 0.002))
+            left.append(max(cpu_left_s, 0.002))
         timeout_s = min(left)
-        wall_s = now - first.started
-        if not waits and wall_s > _WAITS_AFTER_S and sum(child.used_cpu_s() for child in running.values()) < _WAITS_SHARE * wall_s:
-            held_up_s, ready = _held_up(running.values())
-            waits = not ready and held_up_s < _WAITS_SHARE * wall_s
-            if waits:
-                connection.send(WAITING)
 
 
-def _held_up(children: Iterable[Child]) -> tuple[float, bool]:
-    """What `Child.held_up` says of all of them together."""
-    seconds, ready = zip(*(child.held_up() for child in children), strict=True)
-    return sum(seconds), any(ready)
-
-
-def _threads_and_pages(stat: str) -> tuple[int, int]:
-    """Threads and resident pages of a process, from its file `stat` or that of one of its threads."""
-    with open(stat, "rb") as file:
+def _stat(path: str) -> tuple[bytes, int, int]:
+    """State, threads and resident pages of a process, from its file `stat` or that of one of its threads."""
+    with open(path, "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
-    return int(fields[17]), int(fields[21])
+    return fields[0], int(fields[17]), int(fields[21])
