@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.backends import Completion, Request, Sampling
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
 from coderlplus.evaluation.compare import compare
-from coderlplus.evaluation.journal import Journal
-from coderlplus.evaluation.records import Sample
-from coderlplus.evaluation.results import write_results
+from coderlplus.evaluation.journal import Journal, read_lines
+from coderlplus.evaluation.notes import of_faults
+from coderlplus.evaluation.records import Judged, Sample
+from coderlplus.evaluation.results import score, shares, write_results
 from coderlplus.evaluation.run import Asked, Source, evaluate, prepare
 from coderlplus.judge import Judge
 from coderlplus.records import CallTest, Problem
@@ -186,3 +188,19 @@ def test_the_page_is_one_file_that_loads_nothing(tmp_path: Path, judge: Judge) -
     assert "default-src 'none'" in text
     assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
     assert '"adding"' in text
+
+
+def test_a_program_that_the_sandbox_failed_on_is_in_no_number(tmp_path: Path, judge: Judge) -> None:
+    """One of twelve: the others still have a score, and a note names it."""
+    questions = [Question(question_id=f"q{number}", messages=user("?"), problem=problem(number)) for number in range(12)]
+    answers = [Sample(question_id=f"q{number}", sample=0, answer=f"def f(x):\n    return x + {number}") for number in range(12)]
+    one, folder = asked(tmp_path, questions), tmp_path / "a"
+    run(folder, one, judge, Scripted(breaks_after=0), samples={"adding": answers}, kind="samples", digest="d")
+    judged = list(read_lines(folder / "adding" / "verdicts.jsonl", Judged).values())
+    broken = [replace(line, verdict=replace(line.verdict, verdict="sandbox_fault", tests_passed=0)) for line in judged[:1]] + judged[1:]
+    numbers = score(BENCHMARK, questions, broken)
+    assert (numbers["pass@1"], numbers["problems"], numbers["samples"], numbers["faults"]) == (1.0, 11, 11, 1)
+    assert numbers["outcomes"]["missing"] == 0
+    (note,) = of_faults(broken)
+    assert broken[0].question_id in note
+    assert broken[0].question_id not in shares([question.question_id for question in questions], broken)
