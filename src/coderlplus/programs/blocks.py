@@ -197,8 +197,8 @@ def _readings(text: str, mark: _Mark, end: _Mark | None) -> tuple[str, ...]:
     if mark.line_end >= (len(text) if end is None else end.start):
         return (raw.strip(),)
     info = text[mark.code_start if _PYTHON_LABEL.match(mark.label) else mark.end : mark.line_end].strip()
-    is_quoted = ">" in text[mark.line_start : mark.start] + text[mark.start : mark.end]
-    body = _unquoted(raw) if is_quoted and not text[mark.line_start : mark.end].strip(" \t>`~") else raw
+    prefix = text[mark.line_start : mark.end].rstrip("`~")
+    body = _without_prefix(raw, prefix) if ">" in prefix and not prefix.strip(" \t>") else raw
     return (_without_margin(body), _without_margin(f"{info}\n{body}")) if info else (_without_margin(body),)
 
 
@@ -211,8 +211,10 @@ def _rank(text: str, mark: _Mark, end: _Mark | None, reading: str) -> int:
     return OTHER if is_inline or (mark.is_opening and not _PLAIN_LABEL.fullmatch(mark.label)) else PLAIN
 
 
-def _unquoted(text: str) -> str:
-    return "\n".join(re.sub(r"^[ \t]*> ?", "", line) for line in text.split("\n"))
+def _without_prefix(text: str, prefix: str) -> str:
+    """The lines without the `> ` of a quotation."""
+    bare = prefix.rstrip()
+    return "\n".join(line.removeprefix(prefix if line.startswith(prefix) else bare) for line in text.split("\n"))
 
 
 def _without_margin(text: str) -> str:
