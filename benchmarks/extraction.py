@@ -1,14 +1,15 @@
 """Where is the program in a completion? Four ways on the same completions, judged.
 
     python benchmarks/extraction.py                                   completions that are made here
-    python benchmarks/extraction.py --completions FILE --data DIR     completions of a model, and the problems they are of
+    python benchmarks/extraction.py --completions FILE --data DATA...  completions of a model, and problems
 
-Made completions are every shape of `SHAPES` around a right program of every task of `TASKS`, so that a way has found the
-program if what it returns passes. A line of FILE has `problem_id`, `completion` and optionally `kind`; a kind that ends in
-`continued` is a base model's, which goes on where the starter code ends. DIR holds problem files that `coderlplus` reads.
+Made completions are every shape of `SHAPES` around a right program of every task of `TASKS`, so that a way has found
+the program if what it returns passes. A line of FILE has `problem_id`, `completion` and optionally `kind`; a kind that
+ends in `continued` is a base model's, which goes on where the starter code ends. DIR holds problem files that
+`coderlplus` reads.
 
-The ways: ours with the entry point and starter code of the problem; verl's split of prime_code; LiveCodeBench's rule (the
-last two lines that hold a fence); evalplus's `sanitize`, if the extra `bench` is installed, for functions only.
+The ways: ours with the entry point and starter code of the problem; verl's split of prime_code; LiveCodeBench's rule
+(the last two lines that hold a fence); evalplus's `sanitize`, if the extra `bench` is installed, for functions only.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -61,7 +62,8 @@ def _function(name: str, head: str, body: str, wrong: str, *tests: tuple[list[ob
     )
     args, expected = tests[0]
     call = f"{name}({', '.join(map(repr, args))})"
-    return Task(problem, starter + body, f"{head}\n    return {wrong}\n", f"print({call})\nassert {call} == {expected!r}", repr(expected))
+    usage = f"print({call})\nassert {call} == {expected!r}"
+    return Task(problem, starter + body, f"{head}\n    return {wrong}\n", usage, repr(expected))
 
 
 def _script(name: str, program: str, draft: str, usage: str, *tests: tuple[str, str]) -> Task:
@@ -74,7 +76,8 @@ TASKS = (
     _function(
         "middle",
         "def middle(values):",
-        "    values = sorted(values)\n    half = len(values) // 2\n    if len(values) % 2:\n        return values[half]\n"
+        "    values = sorted(values)\n    half = len(values) // 2\n"
+        "    if len(values) % 2:\n        return values[half]\n"
         "    return (values[half - 1] + values[half]) / 2\n",
         "values[0]",
         ([[3, 1, 2]], 2),
@@ -91,7 +94,8 @@ TASKS = (
     _function(
         "runs",
         "def runs(text):",
-        "    if not text:\n        return []\n\n    found = [[text[0], 0]]\n    for letter in text:\n        if letter != found[-1][0]:\n"
+        "    if not text:\n        return []\n\n    found = [[text[0], 0]]\n    for letter in text:\n"
+        "        if letter != found[-1][0]:\n"
         "            found.append([letter, 0])\n        found[-1][1] += 1\n    return found\n",
         "[]",
         (["aab"], [["a", 2], ["b", 1]]),
@@ -179,7 +183,7 @@ SHAPES: dict[str, dict[str, Shape]] = {
         "only the last, words before": lambda t: f"Sure, here it is:\n\n{t.program}```\n",
         "in a markdown fence": lambda t: f"```markdown\n# Answer\n{_fenced(t)}\n```",
         "a stray one before": lambda t: f"```\nIt is short.\n{_fenced(t)}",
-        "a fence in a string": lambda t: _fenced(Task(t.problem, f'NOTE = """\n```\nx\n```\n"""\n{t.program}', "", "", "")),
+        "a fence in a string": lambda t: _fenced(replace(t, program=f'NOTE = """\n```\nx\n```\n"""\n{t.program}')),
     },
     "more than one block": {
         "draft before": lambda t: f"First try:\n{_draft(t)}\nBetter:\n{_fenced(t)}",
@@ -189,7 +193,7 @@ SHAPES: dict[str, dict[str, Shape]] = {
         "usage after, no labels": lambda t: f"{_fenced(t, '')}\nFor example:\n```\n{t.usage}\n```",
         "imports before": lambda t: f"First\n```python\nimport math\n```\nthen\n{_fenced(t)}",
         "two pieces": _halves,
-        "cut in a second answer": lambda t: f"{_fenced(t)}\nOr shorter:\n```python\n{t.program[: len(t.program) // 2]} = (",
+        "cut in a second answer": lambda t: f"{_fenced(t)}\nOr shorter:\n```python\n{t.program[:20]} = (",
     },
     "reasoning": {
         "with a draft, before": lambda t: f"<think>\nMaybe\n{_draft(t)}\nno.\n</think>\n{_fenced(t)}",
@@ -206,8 +210,8 @@ SHAPES: dict[str, dict[str, Shape]] = {
     },
     "no fence": {
         "the program": lambda t: t.program,
-        "words before and after": lambda t: f"Sure, here it is:\n\n{t.program}\nThis solves the problem, as it should.",
-        "another problem after": lambda t: f"{t.program}\n\nQuestion: what is next?\n\ndef other(y):\n    return y * (\n",
+        "words before and after": lambda t: f"Sure, here it is:\n\n{t.program}\nThis solves it, as it should.",
+        "another problem after": lambda t: f"{t.program}\n\nQuestion: next?\n\ndef other(y):\n    return y * (\n",
     },
 }
 
@@ -270,18 +274,16 @@ def made(seed: int) -> list[Case]:
                 before = rng.choice(words) if kind in ("one fence", "more than one block") else ""
                 cases.append(Case(task.problem, kind, name, before + shape(task)))
     functions = [task for task in TASKS if task.problem.entry_point]
-    cases += [
-        Case(task.problem, "a base model goes on", name, shape(task), True)
-        for name, shape in CONTINUED.items()
-        for task in functions
-    ]
+    for name, shape in CONTINUED.items():
+        cases += [Case(task.problem, "a base model goes on", name, shape(task), True) for task in functions]
     return cases
 
 
 def read(completions: Path, data: Sequence[Path]) -> list[Case]:
     """The completions of a file whose problems are in one of the files of data."""
-    problems = {problem.problem_id.rpartition("/")[2]: problem for path in data for problem in read_problems(path)}
-    by_id = {problem.problem_id: problem for problem in problems.values()} | problems
+    problems = [problem for path in data for problem in read_problems(path)]
+    by_id = {problem.problem_id.rpartition("/")[2]: problem for problem in problems}
+    by_id |= {problem.problem_id: problem for problem in problems}
     cases = []
     for number, line in enumerate(completions.read_text().splitlines(), 1):
         row = json.loads(line)
@@ -289,6 +291,14 @@ def read(completions: Path, data: Sequence[Path]) -> list[Case]:
         problem = by_id[str(row["problem_id"])]
         cases.append(Case(problem, kind, f"line {number}", row["completion"], kind.endswith("continued")))
     return cases
+
+
+def _told(case: Case) -> str:
+    return f"{case.kind}: {case.name}: {case.problem.problem_id}"
+
+
+def _share(count: Counter[bool], asked: int) -> str:
+    return f"{count[True]} of {count.total()}" if count.total() != asked else str(count[True])
 
 
 def main() -> None:
@@ -317,19 +327,18 @@ def main() -> None:
         for i, verdict in found.items():
             passed[cases[i].kind][name][verdict.passed] += 1
             if verdict.passed != verdicts["ours"][i].passed:
-                lost.append(f"{cases[i].kind}: {cases[i].name}: {cases[i].problem.problem_id}: {name} {verdict.verdict}")
-    table = Table("completions", "number", *ways, title="right programs found" if not arguments.completions else "passed")
+                lost.append(f"{_told(cases[i])}: {name} {verdict.verdict}")
+    table = Table("completions", "number", *ways, title="passed")
     rows = [*passed, "all"]
     passed["all"] = {name: sum((passed[kind][name] for kind in rows[:-1]), Counter()) for name in ways}
     for kind in rows:
         counts = [passed[kind][name] for name in ways]
-        shown = [f"{c[True]}" + (f" of {c.total()}" if c.total() != counts[0].total() else "") if c else "–" for c in counts]
-        table.add_row(kind, str(counts[0].total()), *shown)
+        table.add_row(kind, str(counts[0].total()), *(_share(count, counts[0].total()) for count in counts))
     Console().print(table)
     if not arguments.completions:
         for i, verdict in verdicts["ours"].items():
             if not verdict.passed:
-                print(f"ours: {cases[i].kind}: {cases[i].name}: {cases[i].problem.problem_id}: {verdict.verdict}")
+                print(f"{_told(cases[i])}: ours {verdict.verdict}")
     if arguments.show:
         print("\n".join(lost))
 

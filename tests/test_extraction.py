@@ -32,9 +32,7 @@ def _close(tag: str) -> str:
 
 
 @given(programs, st.sampled_from(LABELS), st.sampled_from(BEFORE), st.sampled_from(AFTER), st.integers(3, 6), st.integers(3, 6), st.booleans())
-def test_a_fence_in_any_words(
-    program: tuple[str, str | None], label: str, before: str, after: str, opening: int, closing: int, glued: bool
-) -> None:
+def test_a_fence_in_any_words(program: tuple[str, str | None], label: str, before: str, after: str, opening: int, closing: int, glued: bool) -> None:
     text, entry_point = program
     completion = f"{before}{'`' * opening}{label}\n{text}{'' if glued else chr(10)}{'`' * closing}{after}"
     assert extract_program(completion, entry_point) == text

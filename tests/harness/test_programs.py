@@ -1,4 +1,5 @@
-"""Reading what a model wrote takes time that is linear in it. CODERLPLUS_WHOLE=1 doubles up to 1.6 million characters."""
+"""Reading what a model wrote takes time that is linear in it. CODERLPLUS_WHOLE=1 doubles up to 1.6 million
+characters."""
 
 from __future__ import annotations
 
@@ -7,9 +8,9 @@ import random
 from collections.abc import Callable
 
 import pytest
+from tests.harness.growth import assert_linear
 
 from coderlplus.programs import MAX_PROGRAM_CHARS, cyclomatic_complexity, extract_program, normalized, syntax_error
-from tests.harness.growth import assert_linear
 
 WHOLE = bool(os.environ.get("CODERLPLUS_WHOLE"))
 
@@ -34,7 +35,7 @@ TEXTS |= {
     "blocks that need each other": lambda size: "".join(f"```python\ny{i} = y{i + 1}\nprint(y{i})\n```\n" for i in range(size // 40)),
 }
 
-PROGRAMS: dict[str, Callable[[int], str]] = {repr(unit): _repeat(unit) for unit in UNITS}
+PROGRAMS = {repr(unit): _repeat(unit) for unit in UNITS if WHOLE}
 PROGRAMS |= {
     "marks in a name": _repeat("\u0301\u0316", "a", " = 1"),
     "marks that are none": _repeat("\u0f73", "a", " = 1"),
@@ -67,20 +68,23 @@ def test_extraction_is_linear(name: str) -> None:
         extract_program(text)
         extract_program(text, "f", starter_code="def f(x):\n")
 
-    assert_linear(extract, TEXTS[name], start=100_000 if WHOLE else 25_000, doublings=4 if WHOLE else 2)
+    assert_linear(extract, TEXTS[name], start=100_000 if WHOLE else 20_000, doublings=4 if WHOLE else 2)
 
 
-@pytest.mark.parametrize("function", [syntax_error, normalized, cyclomatic_complexity])
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_parsing_is_linear(name: str, function: Callable[[str], object]) -> None:
-    start = MAX_PROGRAM_CHARS // (16 if WHOLE else 4) - 32
-    assert_linear(function, PROGRAMS[name], start=start, doublings=4 if WHOLE else 2)
+def test_parsing_is_linear(name: str) -> None:
+    def read(program: str) -> None:
+        syntax_error(program)
+        normalized(program)
+        cyclomatic_complexity(program)
+
+    assert_linear(read, PROGRAMS[name], start=MAX_PROGRAM_CHARS // (16 if WHOLE else 4) - 32, doublings=4 if WHOLE else 2)
 
 
 PIECES = [*UNITS, "def f(x):", "return x", "lambda ", "f'{", "}", "((", "))", "\n", " ", "é", "match x:\n case ", "import a.b", "'", '"']
 
 
-@pytest.mark.parametrize("seed", range(200 if WHOLE else 12))
+@pytest.mark.parametrize("seed", range(200 if WHOLE else 10))
 def test_random_repetition_is_linear(seed: int) -> None:
     rng = random.Random(seed)
     before, unit, after = ("".join(rng.choices(PIECES, k=rng.randint(1, 3))) for _ in range(3))

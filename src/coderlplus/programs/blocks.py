@@ -2,9 +2,8 @@
 
 Models do not write CommonMark. Here any run of three or more backticks is a mark, wherever it stands on its line and
 however long it is, and so is a tag; a block begins at a mark and ends at the next one that is not inside a string or a
-comment of the program, labelled or not. A reading that is wrong gives text that is no program, which the choice among the
-blocks sorts out.
-"""
+comment of the program, labelled or not. A reading that is wrong gives text that is no program, which the choice among
+the blocks sorts out."""
 
 from __future__ import annotations
 
@@ -13,7 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 ANSWER, PYTHON, PLAIN, OTHER = 3, 2, 1, 0
-"""What the marks of a block say of it: it is Python, nothing, another language; `ANSWER` is added within answer tags."""
+"""What the marks of a block say of it: it is Python, nothing, another language; `ANSWER` is added within answer
+tags."""
 
 _ANSWER_TAGS = ("answer", "final_answer", "solution")
 _MARK = re.compile(
@@ -26,9 +26,7 @@ _PYTHON_LABEL = re.compile(r"py|.*\.py\b|sage\b", re.IGNORECASE)
 _PLAIN_LABEL = re.compile(r"(?:te?xt|plain|plaintext|code|source|markdown|md|program|solution|answer)?", re.IGNORECASE)
 _QUOTE = re.compile(r"['\"#]")
 _LEXEME = re.compile(r"#[^\n]*|'(?:[^'\\\n]|\\.)*+'?|\"(?:[^\"\\\n]|\\.)*+\"?", re.DOTALL)
-_TRIPLE = {
-    mark * 3: re.compile(rf"{mark * 3}(?:[^\\{mark}]|\\.|{mark}(?!{mark * 2}))*+{mark * 3}", re.DOTALL) for mark in "'\""
-}
+_TRIPLE = {q * 3: re.compile(rf"{q * 3}(?:[^\\{q}]|\\.|{q}(?!{q * 2}))*+{q * 3}", re.DOTALL) for q in "'\""}
 _MAX_FAILURES = 8
 _MAX_BLOCKS = 64
 
@@ -80,7 +78,8 @@ def text_after_blocks(text: str) -> str:
 
 
 def blocks_in(text: str, parses: Callable[[str], bool], *, first_mark_closes: bool = False) -> list[Block]:
-    """The last 64 blocks of a text, in order. `parses` is asked where a mark may be part of the program, a few times."""
+    """The last 64 blocks of a text, in order. `parses` is asked where a mark may be part of the program, a few
+    times."""
     marks = list(_marks(text))
     tag_ends = _tag_ends(marks)
     spans: list[tuple[_Mark, _Mark | None, bool]] = []
