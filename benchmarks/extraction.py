@@ -86,7 +86,7 @@ TASKS = (
     _function(
         "vowels",
         "def vowels(text):",
-        "    count = 0\n    for letter in text.lower():\n        if letter in 'aeiou':\n            count += 1\n    return count\n",
+        "    count = 0\n    for letter in text.lower():\n        count += letter in 'aeiou'\n    return count\n",
         "len(text)",
         (["Audio"], 4),
         (["xyz"], 0),
@@ -104,7 +104,7 @@ TASKS = (
     _script("square", "n = int(input())\nprint(n * n)\n", "print(0)\n", ">>> 3\n9", ("3\n", "9\n"), ("12\n", "144\n")),
     _script(
         "total",
-        "import sys\n\n\ndef main():\n    numbers = map(int, sys.stdin.read().split())\n    print(sum(numbers))\n\n\nmain()\n",
+        "import sys\n\n\ndef main():\n    print(sum(map(int, sys.stdin.read().split())))\n\n\nmain()\n",
         "import sys\nprint(len(sys.stdin.read()))\n",
         "main()  # reads 1 2 3",
         ("1 2 3\n", "6\n"),
@@ -122,6 +122,7 @@ TASKS = (
 
 Shape = Callable[[Task], str]
 FENCE = "```"
+FINAL = "<|start|>assistant<|channel|>final<|message|>"
 
 
 def _fenced(task: Task, label: str = "python", marks: str = FENCE, end: str | None = None) -> str:
@@ -199,7 +200,7 @@ SHAPES: dict[str, dict[str, Shape]] = {
         "with a draft, before": lambda t: f"<think>\nMaybe\n{_draft(t)}\nno.\n</think>\n{_fenced(t)}",
         "only its end": lambda t: f"{_draft(t)}\nno.\n</think>\n{_fenced(t)}",
         "with a draft, after": lambda t: f"{_fenced(t)}\n<reflection>\nNot\n{_draft(t)}\n</reflection>\n",
-        "channels": lambda t: f"<|channel|>analysis<|message|>{_draft(t)}<|end|><|start|>assistant<|channel|>final<|message|>{_fenced(t)}",
+        "channels": lambda t: f"<|channel|>analysis<|message|>{_draft(t)}<|end|>{FINAL}{_fenced(t)}",
     },
     "Markdown around it": {
         "quotation": lambda t: _indented(_fenced(t), "> "),

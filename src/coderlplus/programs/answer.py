@@ -13,7 +13,8 @@ _REASONING = re.compile(
     r"|\[(/?)THINK\]|◁(/?)think▷",
     re.IGNORECASE,
 )
-_SPECIAL = re.compile(r"<[|｜][^<>|｜\s]{1,40}[|｜]>|</?s>|<(?:start_of_turn|end_of_turn|eos|bos|pad|EOT)>|\[/?INST\]")
+_NAMED = "start_of_turn|end_of_turn|eos|bos|pad|EOT"
+_SPECIAL = re.compile(rf"<[|｜][^<>|｜\s]{{1,40}}[|｜]>|</?s>|<(?:{_NAMED})>|\[/?INST\]")
 _ROLE = re.compile(r"\s*(?:assistant|model|user|system)[ \t]*(?:\n|\Z)", re.IGNORECASE)
 
 

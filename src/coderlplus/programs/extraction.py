@@ -102,7 +102,7 @@ class _Search:
 
     def _candidates(self, text: str, lead: str, may_close: bool) -> tuple[list[_Candidate], list[str]]:
         """The candidates of a text in order, and what stands in its last blocks as it is."""
-        if len(lead) == len(text) or _CODE_LINE.match(text.lstrip("\n")):
+        if len(lead) == len(text) or _CODE_LINE.match(lead.lstrip("\n")):
             whole = self._candidate(text, blocks.PLAIN, closed=True)
             if whole is not None and whole.tree is not None:
                 return [whole], []
@@ -219,7 +219,8 @@ def _with_pieces(candidates: list[_Candidate], best: int) -> str:
     chosen = candidates[best]
     if chosen.tree is None:
         return chosen.text
-    bound = [set() if each.tree is None or each.rank == blocks.OTHER else names_bound(each.tree) for each in candidates]
+    trees = [None if each.rank == blocks.OTHER else each.tree for each in candidates]
+    bound = [set() if tree is None else names_bound(tree) for tree in trees]
     pieces: set[int] = set()
     wanted = [(best, name) for name in names_read(chosen.tree)]
     while wanted:
