@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,6 +103,43 @@ def test_syntax_error_names_the_line() -> None:
 
 def test_an_odd_escape_in_a_program_is_no_warning(recwarn: pytest.WarningsRecorder) -> None:
     assert syntax_error("s = '\\d'") is None
+
+
+ODD_PROGRAMS = [
+    "print(f\"{'\u00a0'.join('ab')}\")",
+    "print(f\"{'\u200b'.join('ab')}\")",
+    f"x = 0x{'f' * 5_000}",
+    f"x = {'1' * 5_000}",
+    "x = '\ud800'",
+    "x = f'{chr(10)}\\n'",
+    "x = " + "-" * 900 + "1",
+    "x = " + "1+" * 5_000 + "1",
+    "a" + "\u0301" * 5_000 + " = 1",
+    "import a" + ".a" * 5_000,
+]
+
+
+@pytest.mark.parametrize("program", ODD_PROGRAMS, ids=range(len(ODD_PROGRAMS)))
+def test_odd_programs_have_a_normal_form(program: str) -> None:
+    form = normalized(program)
+    assert (syntax_error(form) is None) == (syntax_error(program) is None)
+    assert cyclomatic_complexity(program) >= 0
+
+
+def test_a_program_that_cannot_be_written_again_keeps_its_blank_lines() -> None:
+    program = f"x = 0x{'f' * 5_000}\ny = '''a\n\nb'''"
+    assert normalized(program) == program
+
+
+@pytest.mark.parametrize("program", ["s = '\\d'", "s = f'\\d{1}'", "x = 1if 2else 3", "s = b'\\q'"])
+def test_a_warning_about_a_program_is_neither_raised_nor_shown(program: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert syntax_error(program) is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert syntax_error(program) is None
+    assert capsys.readouterr().err == ""
 
 
 def test_normalized_ignores_comments_and_format_only() -> None:

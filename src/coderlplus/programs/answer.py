@@ -1,4 +1,5 @@
-"""The part of a completion that is its answer: one turn of the assistant, without reasoning and marks of a chat template."""
+"""The part of a completion that is its answer: one turn of the assistant, without reasoning and marks of a chat
+template."""
 
 from __future__ import annotations
 
@@ -12,9 +13,8 @@ _REASONING = re.compile(
     r"|\[(/?)THINK\]|◁(/?)think▷",
     re.IGNORECASE,
 )
-_SPECIAL = re.compile(
-    r"<[|｜][^<>|｜\s]{1,40}[|｜]>|</?s>|<(?:start|end)_of_turn>|<(?:eos|bos|pad|EOT)>|\[/?INST\]"
-)
+_NAMED = "start_of_turn|end_of_turn|eos|bos|pad|EOT"
+_SPECIAL = re.compile(rf"<[|｜][^<>|｜\s]{{1,40}}[|｜]>|</?s>|<(?:{_NAMED})>|\[/?INST\]")
 _ROLE = re.compile(r"\s*(?:assistant|model|user|system)[ \t]*(?:\n|\Z)", re.IGNORECASE)
 
 
@@ -33,9 +33,8 @@ def answers_of(completion: str) -> list[str]:
 def without_reasoning(text: str) -> str:
     """The text without `<think>…</think>` and the like, before or after the answer.
 
-    An end without a beginning ends reasoning that began in the prompt; a beginning without an end, at the beginning of a
-    line, begins reasoning that was cut. A tag with a quotation mark next to it is part of a program.
-    """
+    An end without a beginning ends reasoning that began in the prompt; a beginning without an end, at the beginning of
+    a line, begins reasoning that was cut. A tag with a quotation mark next to it is part of a program."""
     tags = [tag for tag in _REASONING.finditer(text) if not _is_quoted(text, tag)]
     if not tags:
         head, found, tail = text.rpartition("assistantfinal")  # gpt-oss where special tokens were left out
@@ -48,7 +47,7 @@ def without_reasoning(text: str) -> str:
             if not is_open:
                 kept.clear()
             position, is_open = tag.end(), False
-        elif not is_open and (tag.start() < last_end or not text[_line_start(text, tag.start()) : tag.start()].strip()):
+        elif not is_open and (tag.start() < last_end or _begins_a_line(text, tag.start())):
             kept.append(text[position : tag.start()])
             is_open = True
     if not is_open:
@@ -69,8 +68,9 @@ def _is_quoted(text: str, tag: re.Match[str]) -> bool:
     return text[max(tag.start() - 1, 0) : tag.start()] in ("'", '"') or text[tag.end() : tag.end() + 1] in ("'", '"')
 
 
-def _line_start(text: str, position: int) -> int:
-    return max(text.rfind("\n", max(position - 200, 0), position) + 1, position - 200, 0)
+def _begins_a_line(text: str, position: int) -> bool:
+    before = text[max(position - 200, 0) : position].rpartition("\n")[2]
+    return not before.strip()
 
 
 def _first_turn(text: str) -> str:

@@ -2,9 +2,8 @@
 
 Models do not write CommonMark. Here any run of three or more backticks is a mark, wherever it stands on its line and
 however long it is, and so is a tag; a block begins at a mark and ends at the next one that is not inside a string or a
-comment of the program, labelled or not. A reading that is wrong gives text that is no program, which the choice among the
-blocks sorts out.
-"""
+comment of the program, labelled or not. A reading that is wrong gives text that is no program, which the choice among
+the blocks sorts out."""
 
 from __future__ import annotations
 
@@ -13,7 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 ANSWER, PYTHON, PLAIN, OTHER = 3, 2, 1, 0
-"""What the marks of a block say of it: it is Python, nothing, another language; `ANSWER` is added within answer tags."""
+"""What the marks of a block say of it: it is Python, nothing, another language; `ANSWER` is added within answer
+tags."""
 
 _ANSWER_TAGS = ("answer", "final_answer", "solution")
 _MARK = re.compile(
@@ -26,9 +26,7 @@ _PYTHON_LABEL = re.compile(r"py|.*\.py\b|sage\b", re.IGNORECASE)
 _PLAIN_LABEL = re.compile(r"(?:te?xt|plain|plaintext|code|source|markdown|md|program|solution|answer)?", re.IGNORECASE)
 _QUOTE = re.compile(r"['\"#]")
 _LEXEME = re.compile(r"#[^\n]*|'(?:[^'\\\n]|\\.)*+'?|\"(?:[^\"\\\n]|\\.)*+\"?", re.DOTALL)
-_TRIPLE = {
-    mark * 3: re.compile(rf"{mark * 3}(?:[^\\{mark}]|\\.|{mark}(?!{mark * 2}))*+{mark * 3}", re.DOTALL) for mark in "'\""
-}
+_TRIPLE = {q * 3: re.compile(rf"{q * 3}(?:[^\\{q}]|\\.|{q}(?!{q * 2}))*+{q * 3}", re.DOTALL) for q in "'\""}
 _MAX_FAILURES = 8
 _MAX_BLOCKS = 64
 
@@ -80,7 +78,8 @@ def text_after_blocks(text: str) -> str:
 
 
 def blocks_in(text: str, parses: Callable[[str], bool], *, first_mark_closes: bool = False) -> list[Block]:
-    """The last 64 blocks of a text, in order. `parses` is asked where a mark may be part of the program, a few times."""
+    """The last 64 blocks of a text, in order. `parses` is asked where a mark may be part of the program, a few
+    times."""
     marks = list(_marks(text))
     tag_ends = _tag_ends(marks)
     spans: list[tuple[_Mark, _Mark | None, bool]] = []
@@ -197,8 +196,8 @@ def _readings(text: str, mark: _Mark, end: _Mark | None) -> tuple[str, ...]:
     if mark.line_end >= (len(text) if end is None else end.start):
         return (raw.strip(),)
     info = text[mark.code_start if _PYTHON_LABEL.match(mark.label) else mark.end : mark.line_end].strip()
-    is_quoted = ">" in text[mark.line_start : mark.start] + text[mark.start : mark.end]
-    body = _unquoted(raw) if is_quoted and not text[mark.line_start : mark.end].strip(" \t>`~") else raw
+    prefix = text[mark.line_start : mark.end].rstrip("`~")
+    body = _without_prefix(raw, prefix) if ">" in prefix and not prefix.strip(" \t>") else raw
     return (_without_margin(body), _without_margin(f"{info}\n{body}")) if info else (_without_margin(body),)
 
 
@@ -211,8 +210,10 @@ def _rank(text: str, mark: _Mark, end: _Mark | None, reading: str) -> int:
     return OTHER if is_inline or (mark.is_opening and not _PLAIN_LABEL.fullmatch(mark.label)) else PLAIN
 
 
-def _unquoted(text: str) -> str:
-    return "\n".join(re.sub(r"^[ \t]*> ?", "", line) for line in text.split("\n"))
+def _without_prefix(text: str, prefix: str) -> str:
+    """The lines without the `> ` of a quotation."""
+    bare = prefix.rstrip()
+    return "\n".join(line.removeprefix(prefix if line.startswith(prefix) else bare) for line in text.split("\n"))
 
 
 def _without_margin(text: str) -> str:

@@ -17,33 +17,39 @@ from coderlplus.programs.syntax import MAX_PROGRAM_CHARS, parse
 
 _MAX_PARSES = 96
 _MAX_PARSED_CHARS = 4 * MAX_PROGRAM_CHARS
+_MAX_STARTS = 16
 _MAX_CUTS = 8
-_ODD_SPACES = dict.fromkeys([0xA0, 0x202F, 0x205F, 0x3000, *range(0x2000, 0x200B)], " ") | dict.fromkeys([0x200B, 0x2060, 0xFEFF], "")
-_CODE_LINE = re.compile(r"(?:from|import|def|class|async|if|for|while|try|with|print)\b|@\w|[A-Za-z_][\w.,\[\]: ]{0,80}=|[A-Za-z_][\w.]{0,80}\(")
+_ODD_SPACES = dict.fromkeys([0xA0, 0x202F, 0x205F, 0x3000, *range(0x2000, 0x200B)], " ")
+_ODD_SPACES |= dict.fromkeys([0x200B, 0x2060, 0xFEFF], "")
+_CODE_LINE = re.compile(
+    r"(?:from|import|def|class|async|if|for|while|try|with|print)\b|@\w|[#\"'(\[]"
+    r"|[A-Za-z_][\w.,\[\]: ]{0,80}=|[A-Za-z_][\w.]{0,80}\("
+)
+"""What the first line of a program looks like."""
 
 
 def extract_program(completion: str, entry_point: str | None = None, *, starter_code: str = "") -> str | None:
     """The program that a completion answers with, or `None` where there is none.
 
-    1. *The answer.* Reasoning (`<think>…</think>` and the like, before or after) is left out, and so is everything from
-       an end-of-turn token on.
-    2. *Candidates.* Each block between fences or tags is one, wherever its marks stand on their lines; so is text before
-       the first mark or after the last, and a text without marks: from its first line of code to the last one with which
-       it still parses. A block is taken without the indentation of its first line and the `>` of a quotation; if it does
-       not parse, its no-break and zero-width spaces are read as the spaces they look like.
-    3. *Choice.* A candidate that does the job goes before all others. With an `entry_point` (`"f"` or `"Solution().f"`)
-       it defines that function, or a class with that method. Without one it is a program that runs by itself: it does
-       something, and every name that it reads is its own. Among equals: what stands in `<answer>`, what is labelled as
-       Python, what parses, what was closed, the last. A block of another language is a candidate only if it defines the
-       entry point.
+    1. *The answer.* Reasoning (`<think>…</think>` and the like, before or after) is left out, and so is everything
+       from an end-of-turn token on.
+    2. *Candidates.* Each block between fences or tags is one, wherever its marks stand on their lines; so is text
+       before the first mark or after the last, and a text without marks: from its first line of code to the last one
+       with which it still parses. A block is taken without the indentation of its first line and the `>` of a
+       quotation; if it does not parse, its no-break and zero-width spaces are read as the spaces they look like.
+    3. *Choice.* A candidate that does the job goes before all others. With an `entry_point` (`"f"` or
+       `"Solution().f"`) it defines that function, or a class with that method. Without one it is a program that runs
+       by itself: it does something, and every name that it reads is its own. Among equals: what stands in `<answer>`,
+       what is labelled as Python, what parses, what was closed, the last. A block of another language is a candidate
+       only if it defines the entry point.
     4. *Pieces.* Names that the chosen block reads and only other blocks define bring those blocks with them.
     5. *Continuations.* Where nothing defines the entry point, or the text begins with an indented line, `starter_code`
        followed by the text may be the program: the function, and the definitions and imports after it up to the first
        statement that is none.
 
-    Text of a closed fence that does not parse is the program where there is nothing better, so that its syntax error is
-    found. A program of more than `MAX_PROGRAM_CHARS` characters is none. The time is linear in the text: at most the last
-    64 blocks are read, and a few hundred thousand characters are parsed. No text makes this raise.
+    Text of a closed fence that does not parse is the program where there is nothing better, so that its syntax error
+    is found. A program of more than `MAX_PROGRAM_CHARS` characters is none. The time is linear in the text: at most
+    the last 64 blocks are read, and a few hundred thousand characters are parsed. No text makes this raise.
 
     >>> extract_program("The sum:\\n```python\\nprint(1 + 2)\\n```\\nDone.")
     'print(1 + 2)'
@@ -96,7 +102,7 @@ class _Search:
 
     def _candidates(self, text: str, lead: str, may_close: bool) -> tuple[list[_Candidate], list[str]]:
         """The candidates of a text in order, and what stands in its last blocks as it is."""
-        if len(lead) == len(text) or _CODE_LINE.match(text.lstrip("\n")):
+        if len(lead) == len(text) or _CODE_LINE.match(lead.lstrip("\n")):
             whole = self._candidate(text, blocks.PLAIN, closed=True)
             if whole is not None and whole.tree is not None:
                 return [whole], []
@@ -145,13 +151,15 @@ class _Search:
         lines = text.split("\n")
         first: _Candidate | None = None
         start = 0
-        for _ in range(_MAX_CUTS):
-            start = next((number for number in range(start, len(lines)) if _CODE_LINE.match(lines[number])), len(lines))
+        for _ in range(_MAX_STARTS):
+            while start < len(lines) and not _CODE_LINE.match(lines[start]):
+                start += 1
             if start == len(lines):
                 break
             stop, tree = self._cut(lines, start)
             if tree is not None and is_program(tree):
-                run = _Candidate("\n".join(lines[start:stop]), tree, self._does_the_job(tree), blocks.PLAIN, closed=False)
+                text = "\n".join(lines[start:stop])
+                run = _Candidate(text, tree, self._does_the_job(tree), blocks.PLAIN, closed=False)
                 if run.does_the_job:
                     return run
                 first = first or run
@@ -159,8 +167,8 @@ class _Search:
         return first
 
     def _cut(self, lines: list[str], start: int) -> tuple[int, ast.Module | None]:
-        """Where the text from a line on ends to parse, and its tree. What does not parse is cut off from the beginning of
-        its statement on, a few times at most."""
+        """Where the text from a line on ends to parse, and its tree. What does not parse is cut off from the beginning
+        of its statement on, a few times at most."""
         stop = len(lines)
         for _ in range(_MAX_CUTS):
             parsed = self._parsed("\n".join(lines[start:stop]))
@@ -211,9 +219,8 @@ def _with_pieces(candidates: list[_Candidate], best: int) -> str:
     chosen = candidates[best]
     if chosen.tree is None:
         return chosen.text
-    bound = [
-        names_bound(each.tree) if each.tree is not None and each.rank != blocks.OTHER else set() for each in candidates
-    ]
+    trees = [None if each.rank == blocks.OTHER else each.tree for each in candidates]
+    bound = [set() if tree is None else names_bound(tree) for tree in trees]
     pieces: set[int] = set()
     wanted = [(best, name) for name in names_read(chosen.tree)]
     while wanted:

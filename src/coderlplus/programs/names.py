@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 _OF_ITSELF = {*dir(builtins), "exit", "quit", "__file__", "__builtins__", "__annotations__"}
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _IMPORTS = (ast.Import, ast.ImportFrom)
+_PARTS = (ast.stmt, ast.excepthandler, ast.match_case)
 
 
 def is_program(tree: ast.Module) -> bool:
-    """Whether there is a statement that does more than to write down a value, and no `return` outside of a function."""
+    """Whether there is a statement that does more than to write down a value, and no `return` outside of a
+    function."""
     if any(isinstance(node, ast.Return) for node in tree.body):
         return False
     return any(not isinstance(node, ast.Expr) or _calls(node) for node in tree.body)
@@ -54,23 +56,29 @@ def names_bound(tree: ast.Module) -> set[str]:
 
 
 def defines(tree: ast.Module, entry_point: str) -> bool:
-    """Whether a program defines the function of an entry point, `"f"` or `"Solution().f"`, or a class with it as a method."""
+    """Whether a program defines the function of an entry point, `"f"` or `"Solution().f"`, or a class with it as a
+    method."""
     name = entry_point.rpartition(".")[2]
     return any(_defines(node, name) for node in _run_at_once(tree.body))
 
 
 def without_run_on(program: str, tree: ast.Module, entry_point: str, first_line: int) -> str | None:
-    """The program up to the end of the entry point, which must reach into `first_line`, with the definitions and imports
-    that follow at once; `None` where the entry point does not reach it.
+    """The program up to the end of the entry point, which must reach into `first_line`, with the definitions and
+    imports that follow at once; `None` where the entry point does not reach it.
 
     What a base model goes on with is left out: tests, examples, the next problem, the same function again.
     """
     name = entry_point.rpartition(".")[2]
-    reaching = [index for index, node in enumerate(tree.body) if _defines(node, name) and (node.end_lineno or 0) >= first_line]
-    if not reaching:
+    known: set[str] = set()
+    function = None
+    for index, node in enumerate(tree.body):
+        known.update(_bound_by(node, with_imports=False))
+        if _defines(node, name) and (node.end_lineno or 0) >= first_line:
+            function = index
+            break
+    if function is None:
         return None
-    known = {bound for node in tree.body[: reaching[0] + 1] for bound in _bound_by(node, with_imports=False)}
-    for node in tree.body[reaching[0] + 1 :]:
+    for node in tree.body[function + 1 :]:
         if not isinstance(node, (*_DEFINITIONS, *_IMPORTS)) or known.intersection(_bound_by(node, with_imports=False)):
             decorators = node.decorator_list if isinstance(node, _DEFINITIONS) else []
             stop = min([node.lineno, *(decorator.lineno for decorator in decorators)]) - 1
@@ -91,9 +99,7 @@ def _run_at_once(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
         if isinstance(node, ast.stmt):
             yield node
         if not isinstance(node, (*_DEFINITIONS, ast.expr)):
-            waiting.extend(
-                child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case)
-            )
+            waiting += [child for child in ast.iter_child_nodes(node) if isinstance(child, _PARTS)]
 
 
 def _bound_by(node: ast.stmt, *, with_imports: bool) -> set[str]:
@@ -109,7 +115,8 @@ def _bound_by(node: ast.stmt, *, with_imports: bool) -> set[str]:
             targets = [node.target]
         case ast.With() | ast.AsyncWith():
             targets = [item.optional_vars for item in node.items if item.optional_vars is not None]
-    return {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+    parts = [part for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)]
+    return {part.id for part in parts if isinstance(part.ctx, ast.Store)}
 
 
 def _defines(node: ast.stmt, name: str) -> bool:

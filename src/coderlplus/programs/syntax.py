@@ -1,11 +1,10 @@
 """Static facts about a program: its syntax tree, normal form and complexity.
 
 The parser of CPython is written in C and holds the interpreter lock while it works. It is bounded by
-`MAX_PROGRAM_CHARS` and by limits of its own (200 open brackets, 100 levels of indentation, 6,000 of grammar). Three things
-would still take it quadratic time and are refused before it sees them: long runs of combining marks, which it sorts to
-normalise a name, dotted names of very many parts, which it joins part by part, and format strings of very many fields,
-each of which Python 3.11 looks for in the whole string.
-"""
+`MAX_PROGRAM_CHARS` and by limits of its own (200 open brackets, 100 levels of indentation, 6,000 of grammar). Three
+things would still take it quadratic time and are refused before it sees them: long runs of combining marks, which it
+sorts to normalise a name, dotted names of very many parts, which it joins part by part, and format strings of very
+many fields, each of which Python 3.11 looks for in the whole string."""
 
 from __future__ import annotations
 
@@ -23,9 +22,7 @@ _MAX_MARKS = 256
 _MAX_PARTS = 1_000
 _MAX_FIELDS = 2_000
 _FOREIGN_RUN = re.compile(rf"[^\x00-\x7f]{{{_MAX_MARKS + 1},}}")
-_DOTTED = re.compile(
-    r"(?<![\w\x80-\U0010ffff])(?:[\w\x80-\U0010ffff]++(?:[ \t\f]|\\\n)*+\.(?:[ \t\f]|\\\n)*+)++"
-)
+_DOTTED = re.compile(r"(?<![\w\x80-\U0010ffff])(?:[\w\x80-\U0010ffff]++(?:[ \t\f]|\\\n)*+\.(?:[ \t\f]|\\\n)*+)++")
 _STRINGS = [rf"{q * 3}(?:[^\\{q}]|\\.|{q}(?!{q * 2}))*+{q * 3}|{q}(?:[^\\{q}\n]|\\.)*+{q}" for q in "'\""]
 _FORMAT_STRING = re.compile(rf"(?<!\w)(?:[fF][rR]?|[rR][fF])(?:{'|'.join(_STRINGS)})", re.DOTALL)
 _OWN_WARNINGS = rf"{re.escape(_FILENAME)}\Z"
@@ -39,13 +36,13 @@ def parse(program: str) -> ast.Module:
         return ast.parse(program, _FILENAME)
     except SyntaxError:
         raise
-    except Exception as error:  # ValueError, RecursionError, MemoryError, OverflowError, SystemError: the parser gave up
+    except Exception as error:  # ValueError, RecursionError, MemoryError, OverflowError, SystemError: it gave up
         raise SyntaxError(str(error)[:200] or "nested too deeply") from None
 
 
 def syntax_error(program: str) -> str | None:
-    """Why the program does not parse, in one line, or `None` if it does. Errors that only compilation finds (`return` at
-    module level) are not seen.
+    """Why the program does not parse, in one line, or `None` if it does. Errors that only compilation finds (`return`
+    at module level) are not seen.
 
     >>> syntax_error("x = = 1")
     'SyntaxError: invalid syntax (line 1)'
@@ -59,8 +56,8 @@ def syntax_error(program: str) -> str | None:
 
 
 def cyclomatic_complexity(program: str) -> int:
-    """McCabe's number for the whole program: one plus every decision in the module, its functions and methods (by radon);
-    0 if it does not parse or is nested too deeply for radon.
+    """McCabe's number for the whole program: one plus every decision in the module, its functions and methods (by
+    radon); 0 if it does not parse or is nested too deeply for radon.
 
     >>> cyclomatic_complexity("for i in range(3):\\n    if i:\\n        print(i)")
     3
@@ -77,8 +74,8 @@ def normalized(program: str) -> str:
     """The program without comments and formatting: two programs with the same text here have the same syntax tree.
 
     A program that does not parse is returned without blank lines and trailing spaces; one that parses and that Python
-    cannot write again from its tree (a no-break space in an f-string, a hexadecimal number of thousands of digits, very
-    deep nesting) as it is.
+    cannot write again from its tree (a no-break space in an f-string, a hexadecimal number of thousands of digits,
+    very deep nesting) as it is.
 
     >>> normalized("x = (1)  # one") == normalized("x=1")
     True
@@ -117,7 +114,7 @@ def _has_many_marks(run: str) -> bool:
 
 
 def _ignore_warnings_of_programs() -> None:
-    """"\\d" in a model's string is not the user's concern, also where warnings are errors.
+    """ "\\d" in a model's string is not the user's concern, also where warnings are errors.
 
     Our filter must be the first. It is put there again after others have changed the list, and never taken away: to
     restore a list of filters is a race between threads.

@@ -51,10 +51,8 @@ def raw_numbers(study: Study, layout: Layout, split: str, model: Any, model_name
     tasks = list(read_jsonl(layout.tasks(split), AlignmentTask))
     questions = list(read_jsonl(layout.test_outputs(split), AlignmentTask))
     seen = _outcomes(study, model, load_tokenizer(model_name), judge, problems, [*tasks, *questions], samples)
-    programs = [
-        extract_program(text, problem.entry_point, starter_code=problem.starter_code)
-        for problem, text in zip(problems, seen.greedy, strict=True)
-    ]
+    answered = zip(problems, seen.greedy, strict=True)
+    programs = [extract_program(text, one.entry_point, starter_code=one.starter_code) for one, text in answered]
     claims = count_true(judge.sandbox, problems, programs)
     return {
         "split": split,
