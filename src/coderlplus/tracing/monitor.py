@@ -137,9 +137,9 @@ def watch(exempted: Mapping[str, frozenset[int]], program: types.CodeType, breac
                 breach("import")
             return
         elif event == "exec":
-            if type(args[0]) is _Code and args[0] is not program and not args[0].co_filename.startswith("/"):
-                if named_in(args[0]):
-                    breach("exec")
+            made = type(args[0]) is _Code and args[0] is not program and not args[0].co_filename.startswith("/")
+            if made and named_in(args[0]):
+                breach("exec")
             return
         try:
             requester = look(None)
