@@ -17,7 +17,6 @@ run.
 
 from __future__ import annotations
 
-import ast
 import atexit
 import builtins
 import gc
@@ -66,15 +65,14 @@ def run(payload: JSON, host: Any) -> None:
     mode, key = payload["mode"], payload.pop("key")
     send = _sender(host, key)
     try:
-        if mode != "plain":
-            named = reach.reached(ast.parse(payload["program"]))
-            if named is not None:
-                send({"withheld": named})
-                return
         program = instrument.instrument(payload["program"], "official" if mode == "plain" else mode)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         line = error.lineno if isinstance(error, SyntaxError) else None
         send({"ending": {"kind": "syntax_error", "type": type(error).__name__, "message": _message(error), "line": line}})
+        return
+    named = None if mode == "plain" else reach.reached(program.code, payload["program"])
+    if named is not None:
+        send({"withheld": named})
         return
     is_script = payload["input"]["kind"] != "call"
     main = sys.modules["__main__"] = _module("__main__")

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from coderlplus.tracing.instrumented import FILENAME
-from coderlplus.tracing.reach import FORBIDDEN
+from coderlplus.tracing.reach import named_in
 from coderlplus.tracing.substitutes import code_of, frame_of, load_code
 
 _READS = frozenset({"__code__", "gi_code", "cr_code", "ag_code", "tb_frame", "gi_frame", "cr_frame", "ag_frame"})
@@ -137,10 +137,9 @@ def watch(exempted: Mapping[str, frozenset[int]], program: types.CodeType, breac
                 breach("import")
             return
         elif event == "exec":
-            if type(args[0]) is _Code and args[0] is not program and not args[0].co_filename.startswith("/"):
-                named = _forbidden(args[0])
-                if named is not None:
-                    breach(named)
+            made = type(args[0]) is _Code and args[0] is not program and not args[0].co_filename.startswith("/")
+            if made and named_in(args[0]):
+                breach("exec")
             return
         try:
             requester = look(None)
@@ -165,15 +164,3 @@ def _looker() -> Any:
     yield
     while True:
         yield own.f_back.f_back
-
-
-def _forbidden(code: types.CodeType) -> str | None:
-    """A name in code that was made in the run which only somebody has a use for who looks for us."""
-    for name in code.co_names:
-        if name in FORBIDDEN:
-            return name
-    for constant in code.co_consts:
-        found = _forbidden(constant) if type(constant) is _Code else constant if type(constant) is str and constant in FORBIDDEN else None
-        if found is not None:
-            return found
-    return None

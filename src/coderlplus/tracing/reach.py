@@ -9,6 +9,7 @@ traced: as a module that it imports, as a name or an attribute, or as a text tha
 from __future__ import annotations
 
 import ast
+from types import CodeType
 
 _MODULES = frozenset(
     {"gc", "ctypes", "_ctypes", "_xxsubinterpreters", "_interpreters", "_xxinterpchannels", "_interpchannels", "interpreters", "linecache"}
@@ -28,28 +29,56 @@ _NAMES = frozenset(
 _WORDS = frozenset({"code", "trace", "linecache", "interpreters", "gc", "imp", "dis", "pdb", "bdb", "mmap", "opcode", "runpy", "pkgutil"})
 FORBIDDEN = _MODULES - _WORDS | _NAMES
 """Names that say enough by themselves, be it as attributes or in texts."""
+_HINTS = FORBIDDEN | _MODULES
 _KNOWN = {name: f"sys.{name}" for name in ("_getframe", "_current_frames", "settrace", "setprofile", "addaudithook", "audit")}
 _KNOWN |= {name: f"gc.{name}" for name in ("get_objects", "get_referrers", "get_referents")}
 
 
-def reached(tree: ast.AST) -> str | None:
-    """The first such thing that a program mentions, by its known name; `None` if there is none.
+def reached(code: CodeType, source: str) -> str | None:
+    """The first such thing that a program mentions, by its known name; `None` if there is none. `code` is that of the source text.
 
-    >>> reached(ast.parse("import sys; sys._getframe()")), reached(ast.parse("import heapq; code = heapq"))
-    ('sys._getframe', None)
+    >>> [reached(compile(text, "", "exec"), text) for text in ("import sys; sys._getframe()", "import heapq; code = heapq")]
+    ['sys._getframe', None]
     """
-    for node in ast.walk(tree):
+    if not _has(code, _HINTS):  # so much for nearly all programs, which saves a walk over the tree
+        return None
+    for node in ast.walk(ast.parse(source)):
         named = _mentioned(node)
         if named is not None:
             return _KNOWN.get(named, named)
     return None
 
 
+def named_in(code: CodeType) -> bool:
+    """Whether code that was made in the run, of which there is no source text, has such a name."""
+    return _has(code, FORBIDDEN)
+
+
+def _has(code: CodeType, names: frozenset[str]) -> bool:
+    if not names.isdisjoint(code.co_names):
+        return True
+    if any("." in name and not names.isdisjoint(name.split(".")) for name in code.co_names):
+        return True
+    for constant in code.co_consts:
+        kind = type(constant)
+        if kind is str:
+            if constant in names:
+                return True
+        elif kind is CodeType:
+            if _has(constant, names):
+                return True
+        elif kind is tuple and any(type(item) is str and item in names for item in constant):
+            return True
+    return False
+
+
 def _mentioned(node: ast.AST) -> str | None:
     if isinstance(node, ast.Attribute):
         return node.attr if node.attr in FORBIDDEN else None
     if isinstance(node, ast.Name):
-        return node.id if node.id in _NAMES and isinstance(node.ctx, ast.Load) else None
+        return node.id if node.id in _NAMES and node.id.startswith("__") else None
+    if isinstance(node, ast.keyword):
+        return node.arg if node.arg in FORBIDDEN else None
     if isinstance(node, ast.Constant):
         return node.value if type(node.value) is str and node.value in FORBIDDEN else None
     if isinstance(node, ast.Call):
