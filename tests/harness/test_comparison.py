@@ -55,7 +55,7 @@ def test_values_are_compared_in_near_linear_time(name: str) -> None:
         if isinstance(pair[0], list):
             equal_in_any_order(*pair, float_tolerance=1e-6, types="python")
 
-    assert_linear(compare, PAIRS[name], 400, doublings=4)
+    assert_linear(compare, PAIRS[name], 180, doublings=4)
 
 
 def lines(form: str, other: str) -> Callable[[int], tuple[str, str]]:
@@ -78,4 +78,4 @@ TEXTS: dict[str, Callable[[int], tuple[str, str]]] = {
 @pytest.mark.parametrize("name", TEXTS)
 @pytest.mark.parametrize("comparator", compare.STDOUT)
 def test_printed_text_is_compared_in_near_linear_time(name: str, comparator: str) -> None:
-    assert_linear(lambda pair: compare.STDOUT[comparator](*pair), TEXTS[name], 1_000, doublings=4)
+    assert_linear(lambda pair: compare.STDOUT[comparator](*pair), TEXTS[name], 200, doublings=4)

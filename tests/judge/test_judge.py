@@ -182,7 +182,8 @@ def test_tests_of_several_kinds(verdict_on: VerdictOn) -> None:
     ("checker", "printed", "expected", "verdict"),
     [
         ("tokens", "1  0.3333333", "1\n0.33333334", "passed"),
-        ("tokens", "1.0", "1", "wrong_answer"),
+        ("tokens", "1.0", "1", "passed"),
+        ("tokens", "1.1", "1", "wrong_answer"),
         ("tokens", "yes", "YES", "wrong_answer"),
         ("case_insensitive", "yes", "YES", "passed"),
         ("exact", "a  b", "a b", "wrong_answer"),

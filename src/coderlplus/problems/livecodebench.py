@@ -5,7 +5,8 @@ of the pickle, nothing is ever executed), and the name of the function in `metad
 with LiveCodeBench's verdict (`lcb_passed`), and `human` submissions, `accepted` and `faulty`.
 
 A test of type `stdin` is a stdio test; one of type `functional` has one argument a line, in JSON, and is a call test of the method of `Solution`.
-Printed lines are compared as LiveCodeBench's scorer does (`decimal_lines`), but where the statement says that the case of letters does not count.
+Printed lines are compared as LiveCodeBench's scorer does (`decimal_lines`), but where the statement itself allows more: letters in any case, numbers
+with a small error.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 from coderlplus.errors import DataError
 from coderlplus.problems.parsing import in_json, loads, tagged, text_of
 from coderlplus.problems.prefixes import LIVECODEBENCH
-from coderlplus.problems.wording import any_case, order
+from coderlplus.problems.wording import allows_error, any_case, order
 from coderlplus.records import CallTest, Problem, StdioTest, Test
 
 MAX_TESTS_BYTES = 2**30
@@ -35,6 +36,7 @@ def problem(row: Mapping[str, Any]) -> Problem:
     given = [test for name in ("public_tests", "public_test_cases", "private_test_cases") for test in _tests(row.get(name))]
     tests = tuple(_test(test) for test in given)
     statement, starter_code = text_of(row, "question_content").strip(), text_of(row, "starter_code", "")
+    printed = any_case(statement) or (None if allows_error(statement) else "decimal_lines")
     is_call = any(test.kind == "call" for test in tests)
     return Problem(
         problem_id=f"livecodebench/{row['question_id']}",
@@ -44,7 +46,7 @@ def problem(row: Mapping[str, Any]) -> Problem:
         entry_point=f"Solution().{_method(row)}" if is_call else None,
         tests=tests,
         setup_code=LIVECODEBENCH,
-        checker=order(statement, starter_code) if is_call else any_case(statement) or "decimal_lines",
+        checker=order(statement, starter_code) if is_call else printed,
     )
 
 

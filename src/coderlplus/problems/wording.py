@@ -1,4 +1,4 @@
-"""What a statement says about the answer: whether the order of its items counts, and the case of its letters.
+"""What a statement says about the answer: whether the order of its items and the case of its letters count, and how exact numbers must be.
 
 Only sentences about the answer count. "The input is given in any order" and "the largest number formed from the digits in any order" say
 nothing about it.
@@ -37,6 +37,7 @@ _INPUT = re.compile(r"\b(?:inputs?|given|queries)\b", re.IGNORECASE)
 _ITEMS = re.compile(r"^\W*(?:(?:note|notice|that|all|the|these|you|may|can|return|of) )*(?:integers|indices|indexes|numbers|values)\b", re.IGNORECASE)
 """What the inner lists of a list of lists hold."""
 _LIST = re.compile(r"->\s*(?:typing\.)?(?:List|list)\[(?P<nested>\s*(?:typing\.)?(?:List|list)\[)?")
+_ERROR = re.compile(r"\b(?:absolute|relative)\b[^.\n]{0,80}\berror\b|\berror\b[^.\n]{0,80}\b10\s*\^", re.IGNORECASE)
 _ANY_CASE = re.compile(r"\b(print|output|write)\b[^.\n]*\bin any case\b|\bin any case \(upper", re.IGNORECASE)
 
 
@@ -75,3 +76,12 @@ def _said(sentence: str) -> str | None:
 def any_case(statement: str) -> str | None:
     """The comparator for printed words: `case_insensitive` where the statement says that upper and lower case are the same."""
     return "case_insensitive" if _ANY_CASE.search(statement) else None
+
+
+def allows_error(statement: str) -> bool:
+    """Whether printed numbers may differ from the expected ones by a small error.
+
+    >>> allows_error("Your answer is right if its absolute or relative error is at most 10^{-6}.")
+    True
+    """
+    return _ERROR.search(statement) is not None
