@@ -88,14 +88,16 @@ def _fits(tag: str, body: Any) -> bool:
         return is_list and not (tag == "$range" and body[2:] == [0]) and not (tag == "$fraction" and body[1:] == [0])
     if tag == "$dict":
         return type(body) is list and all(type(pair) is list and len(pair) == 2 for pair in body)
-    return tag == "$cycle" and type(body) is int
+    return tag == "$cycle" and type(body) is int and 0 <= body <= MAX_LEVELS
 
 
 def _is_number(part: Any, tag: str) -> bool:
     if type(part) is dict:
         inner = next(iter(part), "")
         return len(part) == 1 and inner == ("$float" if tag == "$complex" else "$int") and _fits(inner, part[inner])
-    return type(part) is int or (type(part) is float and tag == "$complex")
+    if tag == "$complex":
+        return type(part) is float or (type(part) is int and part.bit_length() < 1024)
+    return type(part) is int
 
 
 def _with_tags(value: Any) -> Any:
