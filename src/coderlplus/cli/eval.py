@@ -67,8 +67,8 @@ def eval_(
 ) -> None:
     """Evaluate a model on benchmarks, or compare two evaluations (coderlplus eval compare A B).
 
-    Everything is written as soon as it is there. After an interruption the same command goes on where it stopped. Rows of files that cannot be used
-    are named and left out; the exit code is then 1.
+    Everything is written as soon as it is there. After an interruption the same command goes on where it stopped.
+    Rows of files that cannot be used are named and left out; the exit code is then 1.
     """
     if context.invoked_subcommand is not None:
         return

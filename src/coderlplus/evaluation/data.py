@@ -146,8 +146,8 @@ def hub_folder(dataset: str, patterns: Sequence[str], way_out: str) -> Path:
 
 
 def own_benchmark(path: Path, ask: Any, left_out: list[DataError] | None = None) -> tuple[Benchmark, list[Question]]:
-    """A file of problems in coderlplus's own form as a benchmark, named as the file; `ask` makes the user's message of a problem. `left_out`: as of
-    `read_problems`."""
+    """A file of problems in coderlplus's own form as a benchmark, named as the file; `ask` makes the user's message
+    of a problem. `left_out`: as of `read_problems`."""
     from coderlplus.evaluation.benchmarks.base import user
     from coderlplus.problems import read_problems
 

@@ -47,8 +47,8 @@ class Given:
 def read_samples(path: Path, benchmarks: Mapping[str, Sequence[Question]], left_out: list[DataError] | None = None) -> dict[str, list[Sample]]:
     """The samples of a file for each of these benchmarks (name → its questions); a row counts for every benchmark that has its id.
 
-    Raises `DataError` naming the place for a row that cannot be used and for an id that no benchmark has; with `left_out`, these errors are added to
-    it, and raised only where no sample is left.
+    Raises `DataError` naming the place for a row that cannot be used and for an id that no benchmark has; with
+    `left_out`, these errors are added to it, and raised only where no sample is left.
     """
     names = {name: _names(questions) for name, questions in benchmarks.items()}
     found: dict[str, list[Sample]] = {name: [] for name in benchmarks}
