@@ -1,4 +1,5 @@
-"""What is printed for people. Text of a model, a program or a file goes through `shown`, so that it cannot steer the terminal."""
+"""What is printed for people. Text of a model, a program or a file goes through `shown`, so that it cannot steer the
+terminal."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ _NAMED = 20
 
 
 def shown(text: str, keep: str = "") -> str:
-    """The same text with escapes for characters that do not print (control characters, bidirectional overrides, half surrogate pairs, …), except
-    those to `keep`.
+    """The same text with escapes for characters that do not print (control characters, bidirectional overrides, half
+    surrogate pairs, …), except those to `keep`.
 
     >>> shown("a\\x1b[2J\\tb\\n", keep="\\n")
     'a\\\\x1b[2J\\\\tb\\n'
@@ -48,8 +49,8 @@ def name_left_out(errors: Sequence[DataError]) -> None:
 
 
 def tell_defect(what: str, error: Exception) -> None:
-    """Print the traceback of an error that is a defect of ours, on stderr, the first time that one of its class is raised at its place. The caller
-    counts it, and goes on with the rest."""
+    """Print the traceback of an error that is a defect of ours, on stderr, the first time that one of its class is
+    raised at its place. The caller counts it, and goes on with the rest."""
     frames = traceback.extract_tb(error.__traceback__)
     key = type(error).__name__, str(frames[-1:])
     if key not in _told:

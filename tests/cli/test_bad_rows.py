@@ -1,4 +1,5 @@
-"""One row that cannot be used never ends a command: it is named with its file and line, counted, and the others go on."""
+"""One row that cannot be used never ends a command: it is named with its file and line, counted, and the others go
+on."""
 
 from __future__ import annotations
 

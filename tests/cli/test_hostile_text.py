@@ -1,4 +1,5 @@
-"""Whatever stands in names, programs, answers and files: no control character, bidirectional override or half surrogate pair is printed."""
+"""Whatever stands in names, programs, answers and files: no control character, bidirectional override or half
+surrogate pair is printed."""
 
 from __future__ import annotations
 

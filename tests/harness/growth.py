@@ -10,7 +10,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 MOST_GROWTH = 3.0
-"""Of the time when the input doubles, at most, over the last three doublings: a quadratic function has 4, a linear one 2."""
+"""Of the time when the input doubles, at most, over the last three doublings: a quadratic function has 4, a linear
+one 2."""
 SHORTEST_S = 0.02
 """Below this a time says nothing about growth."""
 MOST_S = 20.0

@@ -1,4 +1,5 @@
-"""Every function of the host that reads what a model or a program wrote takes time in proportion to it, on adversarial and on random texts.
+"""Every function of the host that reads what a model or a program wrote takes time in proportion to it, on
+adversarial and on random texts.
 
 `make harness` doubles further, and over more random texts.
 """

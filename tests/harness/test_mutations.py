@@ -1,4 +1,5 @@
-"""Random changes of completions, answers, values and records go through everything on the host that reads them, and nothing raises.
+"""Random changes of completions, answers, values and records go through everything on the host that reads them, and
+nothing raises.
 
 `make harness` takes 10,000 of each.
 """

@@ -175,8 +175,8 @@ def _as_written_in_json(value: TaggedValue, target: TaggedValue) -> TaggedValue:
 
 
 def _are_members(values: list[TaggedValue], members: list[TaggedValue]) -> bool:
-    """Whether the items of a list, read from JSON, are the members of a set. Most are found by their text; of those that need a tolerance or an order
-    of their own, `_MAX_PAIRS` pairs are compared."""
+    """Whether the items of a list, read from JSON, are the members of a set. Most are found by their text; of those
+    that need a tolerance or an order of their own, `_MAX_PAIRS` pairs are compared."""
     if len(values) != len(members):
         return False
     by_text = Counter(map(_json_text, values))
@@ -224,10 +224,11 @@ def _last_object(text: str, labels: Sequence[str]) -> Answer | None:
 
 
 def _closing_brackets(text: str) -> dict[int, int]:
-    """Where each bracket closes, read from that bracket on with strings skipped; without those that do not, or nest deeper than `MAX_DEPTH`.
+    """Where each bracket closes, read from that bracket on with strings skipped; without those that do not, or nest
+    deeper than `MAX_DEPTH`.
 
-    Takes one pass from the end: `unmatched[i]` is the first closing bracket after `i` whose opening one is not after `i` too (-1: there is none, or
-    brackets between do not match), `levels[i]` how deep brackets nest up to there.
+    Takes one pass from the end: `unmatched[i]` is the first closing bracket after `i` whose opening one is not after
+    `i` too (-1: there is none, or brackets between do not match), `levels[i]` how deep brackets nest up to there.
     """
     size = len(text)
     unmatched, levels = [-1] * (size + 1), [0] * (size + 1)

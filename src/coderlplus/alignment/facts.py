@@ -158,8 +158,9 @@ def _in_order(tree: ast.AST) -> list[tuple[ast.AST, ast.AST | None]]:
 
 
 def literals(program: str) -> set[str]:
-    """The `canonical` values of the literals in the program, those inside other literals included, up to `_MAX_LEVELS` levels of them: a value that
-    is nested more deeply is asked for nowhere, and each level is one more text that holds all below it."""
+    """The `canonical` values of the literals in the program, those inside other literals included, up to
+    `_MAX_LEVELS` levels of them: a value that is nested more deeply is asked for nowhere, and each level is one more
+    text that holds all below it."""
     heights: dict[int, int] = {}
     found: set[str] = set()
     for node, parent in reversed(_in_order(parse(program))):

@@ -92,7 +92,8 @@ def mine(
     the source), `sandbox_fault`, `no_program`, `syntax_error`, `time_limit`, `memory_limit`, `output_limit` (as judged), `exception` and
     `no_exception` (no kind in `settings.kinds` asks about a run that ended, or did not end, by one), `no_input` (it failed before it was given one),
     `too_long`, `too_complex`, `duplicate` (the same program and input before, comments and format aside), `over_budget` (more than `mine_per_step`),
-    `trace_fault` (our sandbox failed on it), `error` (our own code did, which is told on stderr). Raises `SandboxError` if our sandbox fails on all.
+    `trace_fault` (our sandbox failed on it), `error` (our own code did, which is told on stderr). Raises
+    `SandboxError` if our sandbox fails on all.
     """
     rejects: Counter[str] = Counter()
     candidates: dict[str, _Candidate] = {}
@@ -133,7 +134,8 @@ def _task(trace: Trace, candidate: _Candidate, settings: AlignmentSettings, seed
 
 
 def _or_error(item: JudgedRollout, work: Callable[[], T | str]) -> T | str:
-    """What `work` makes of a rollout; the reason `error`, told once, where our own code fails on it, so that it costs the other rollouts nothing."""
+    """What `work` makes of a rollout; the reason `error`, told once, where our own code fails on it, so that it costs
+    the other rollouts nothing."""
     try:
         return work()
     except SandboxError:
@@ -223,7 +225,8 @@ def _draw(shares: Mapping[Kind, float], seed: str) -> Kind:
 
 
 def _traces(sandbox: Sandbox, chosen: Sequence[_Candidate]) -> list[Trace | str | None]:
-    """The traces; where it fails on some program, those of the others: `None` where the sandbox fails, `error` where our own code does."""
+    """The traces; where it fails on some program, those of the others: `None` where the sandbox fails, `error` where
+    our own code does."""
     if not chosen:
         return []
     try:

@@ -14,9 +14,9 @@ What it does, warts included, and what follows from them:
   form and 0.9 · (right items / items), the output being one item.
 - `"0"` equals `"False"`, `1` equals `"true"`, `"None"` equals null, and what is left is compared as text.
 
-Departures: it runs in our sandbox under the problem's limits; a value of more than `MAX_VALUE_CHARS` makes no task, nor does a program whose two
-runs differ, nor one whose answer can be copied from the prompt (see `visible`); a set of anything but numbers is a sorted list here, where the
-published order is that of the hashes of one run."""
+Departures: it runs in our sandbox under the problem's limits; a value of more than `MAX_VALUE_CHARS` makes no task,
+nor does a program whose two runs differ, nor one whose answer can be copied from the prompt (see `visible`); a set of
+anything but numbers is a sorted list here, where the published order is that of the hashes of one run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ MAX_VARIABLES = 3
 MAX_LINE_CHARS = 100_000
 """A longer last line is no answer."""
 MAX_VALUE_CHARS = 20_000
-"""Of a longer value (as Python source) nothing is asked: what is done with it must take little time, whatever a program computed."""
+"""Of a longer value (as Python source) nothing is asked: what is done with it must take little time, whatever a
+program computed."""
 
 # The wording is part of what is compared, so it is the published one to the character.
 _PROMPT = """Given the following Python Code and Input, predict:

@@ -68,8 +68,8 @@ def make_task(
     ended with one), `withheld` (the program reached for what could falsify its trace), `nondeterministic`, `no_output` (a stdin program that prints
     nothing, and has no variable to ask for), `output_unfit` (too long, or no plain data), `trivial`, `answer_in_prompt` and `address_in_prompt`
     (see `visible`), `not_unicode` (half of a surrogate pair in the prompt), `prompt_too_long`, and those of the kinds:
-    `recursion_limit`, `no_line` (exception; also of a class without a proper name), `no_state`, `no_branch`, `too_many_steps` (see `points`),
-    `official_call`, `official_unfit` (see `official`).
+    `recursion_limit`, `no_line` (exception; also of a class whose name is none), `no_state`, `no_branch`,
+    `too_many_steps` (see `points`), `official_call`, `official_unfit` (see `official`).
 
     The task is the same whenever the same program is traced on the same input with the same seed and settings; `task_id` is a hash of its question
     and answer.

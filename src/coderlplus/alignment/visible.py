@@ -74,8 +74,8 @@ class Visible:
 
 
 def is_fit(value: TaggedValue, max_chars: int) -> bool:
-    """Whether a reader can write the value down: plain data, nested at most `_MAX_LEVELS` deep, at most `max_chars` long as a Python literal, without
-    a tag that would end the reasoning of the answer."""
+    """Whether a reader can write the value down: plain data, nested at most `_MAX_LEVELS` deep, at most `max_chars`
+    long as a Python literal, without a tag that would end the reasoning of the answer."""
     if _has_unwritable(value):
         return False
     source = to_source(value)

@@ -70,6 +70,7 @@ def eval_(
     """Evaluate a model on benchmarks, or compare two evaluations (coderlplus eval compare A B).
 
     Everything is written as soon as it is there. After an interruption the same command goes on where it stopped.
+    Rows of files that cannot be used are named and left out; the exit code is then 1.
     """
     if context.invoked_subcommand is not None:
         return
@@ -92,11 +93,14 @@ def eval_(
     numbers = _evaluate_all(output, source, asked, open_backend, workers)
     results = read_results(output)
     page = write_eval_page(output)
+    left_out = sum(len(one.left_out) for one in asked) + len(source.strangers)
     if as_json:
-        print(json.dumps(results))
+        print(json.dumps(results | {"left_out": left_out}))
         _print_notes(results, list(numbers), console(stderr=True))
     else:
         _print(results, list(numbers), time.perf_counter() - began, page)
+    if left_out:
+        raise typer.Exit(1)
 
 
 def _asked(names: str, window: Window, data_dir: Path | None, prompt: str | None, limit: int | None) -> list[Asked]:

@@ -37,8 +37,8 @@ def judge(
 ) -> None:
     """Judge programs on the tests of their problems.
 
-    Each verdict is written as soon as it is there: after an interruption, `--resume` goes on where it stopped. Rows that cannot be used are named
-    and left out; the exit code is then 1.
+    Each verdict is written as soon as it is there: after an interruption, `--resume` goes on where it stopped. Rows
+    that cannot be used are named and left out; the exit code is then 1.
     """
     left_out: list[DataError] = []
     pairs = read_pairs(problems, programs, left_out)

@@ -26,12 +26,11 @@ def asked_for(
     own_prompt: Callable[[Problem], str],
     *,
     limit: int | None = None,
-    left_out: list[DataError] | None = None,
 ) -> list[Asked]:
     """The benchmarks of these names with their questions, of each at most `limit`; of a file of problems `own_prompt` makes the user's message.
 
     Raises `ConfigError` for names that are unknown, doubled or none, or a window that chooses among contests where no benchmark has any, `DataError`
-    for data that cannot be had; rows of files of problems that cannot be used go to `left_out`, where that is given.
+    for data that cannot be had.
     """
     names = [canonical(name) for name in names]
     files = [name for name in names if name.endswith(FILE_ENDINGS)]

@@ -25,8 +25,8 @@ def read_problems(path: str | Path, left_out: list[DataError] | None = None) -> 
     problems (of Eurus) are passed over.
 
     Raises `DataError` naming file and line where a row cannot be used, where the format is none of these, and where two rows give one `problem_id`
-    to different problems; rows that repeat a problem count once. With `left_out`, the errors of rows that cannot be used are added to it, and raised
-    only where no row is left.
+    to different problems; rows that repeat a problem count once. With `left_out`, the errors of rows that cannot be
+    used are added to it, and raised only where no row is left.
     """
     problems: dict[str, Problem] = {}
     rows = read_rows(path)
@@ -63,13 +63,14 @@ def _leaving_out(left_out: list[DataError] | None) -> Iterator[None]:
 
 
 def read_rollouts(path: str | Path, left_out: list[DataError] | None = None) -> list[Rollout]:
-    """The programs of a file: coderlplus JSONL, or recorded programs. Raises `DataError`, and leaves out, as `read_problems` does."""
+    """The programs of a file: coderlplus JSONL, or recorded programs. Raises `DataError`, and leaves out, as
+    `read_problems` does."""
     return [rollout for rollout, _ in _rollouts(path, left_out)]
 
 
 def read_pairs(problems: str | Path, programs: str | Path, left_out: list[DataError] | None = None) -> list[tuple[Problem, Rollout]]:
-    """The programs of one file, each with its problem from another (or the same). Raises `DataError`, and leaves out, as `read_problems` does, also
-    for a program whose problem is not there."""
+    """The programs of one file, each with its problem from another (or the same). Raises `DataError`, and leaves out,
+    as `read_problems` does, also for a program whose problem is not there."""
     by_id = {problem.problem_id: problem for problem in read_problems(problems, left_out)}
     pairs = []
     for rollout, place in _rollouts(programs, left_out):

@@ -30,7 +30,8 @@ _CHUNK_DIGITS = 4_000
 def loads(text: str | bytes) -> Any:
     """JSON as Python values, with integers of any length up to `MAX_DIGITS` (CPython itself stops at 4,300 digits).
 
-    Raises `json.JSONDecodeError` for text that is not JSON, and `DataError` for JSON that is nested too deeply or has a longer integer.
+    Raises `json.JSONDecodeError` for text that is not JSON, and `DataError` for JSON that is nested too deeply or has
+    a longer integer.
     """
     try:
         try:
@@ -65,8 +66,8 @@ def _whole(digits: str) -> int:
 
 
 def read_jsonl(path: str | Path, record: type[RecordT], left_out: list[DataError] | None = None) -> Iterator[RecordT]:
-    """Yield the records of a JSONL file, one a line; empty lines are skipped. Raises `DataError` naming file and line: with `left_out` only for lines
-    that are no JSON; the errors of others are added to it."""
+    """Yield the records of a JSONL file, one a line; empty lines are skipped. Raises `DataError` naming file and
+    line: with `left_out` only for lines that are no JSON; the errors of others are added to it."""
     path = Path(path)
     try:
         file = path.open(encoding="utf-8")
@@ -112,7 +113,8 @@ def write_jsonl(path: str | Path, records: Iterable[Record]) -> int:
 
 
 def get(data: Mapping[str, Any], name: str, kind: type) -> Any:
-    """The field `name`, which must be there and of type `kind`; whole numbers are those of 64 bits, numbers (`float`) may be whole."""
+    """The field `name`, which must be there and of type `kind`; whole numbers are those of 64 bits, numbers (`float`)
+    may be whole."""
     if name not in data:
         raise DataError(f"field {name!r} is missing")
     value = data[name]

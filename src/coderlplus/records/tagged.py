@@ -1,4 +1,5 @@
-"""Tagged values as they come from a file: checked once, where they are read, so that nothing behind has to ask again."""
+"""Tagged values as they come from a file: checked once, where they are read, so that nothing behind has to ask
+again."""
 
 from __future__ import annotations
 
@@ -10,9 +11,11 @@ from typing import Any
 from coderlplus.errors import DataError
 
 MAX_LEVELS = 400
-"""Deepest nesting of JSON in a tagged value; `values.encode` makes at most 100 levels of containers, of three JSON levels each."""
+"""Deepest nesting of JSON in a tagged value; `values.encode` makes at most 100 levels of containers, of three JSON
+levels each."""
 MAX_INT_BITS = 14_000
-"""Longest integer that stands as a number; JSON and CPython's `str` stop at 4,300 digits. Longer ones are `{"$int": "0x…"}`."""
+"""Longest integer that stands as a number; JSON and CPython's `str` stop at 4,300 digits. Longer ones are
+`{"$int": "0x…"}`."""
 
 _SCALARS = frozenset({str, bool, float, type(None)})
 _SEQUENCES = frozenset({"$tuple", "$set", "$frozenset", "$deque", "$list_node", "$tree_node"})
@@ -30,7 +33,8 @@ _NUMBERS = {"$complex": (2, 2), "$range": (1, 3), "$fraction": (1, 2)}
 
 
 def tagged(value: Any, name: str) -> Any:
-    """The tagged value of field `name`, as records hold it: integers that are too long for text and floats that JSON does not have are tagged.
+    """The tagged value of field `name`, as records hold it: integers that are too long for text and floats that JSON
+    does not have are tagged.
 
     Raises `DataError` for what is no tagged value, or is nested more than `MAX_LEVELS` deep.
 
@@ -88,14 +92,16 @@ def _fits(tag: str, body: Any) -> bool:
         return is_list and not (tag == "$range" and body[2:] == [0]) and not (tag == "$fraction" and body[1:] == [0])
     if tag == "$dict":
         return type(body) is list and all(type(pair) is list and len(pair) == 2 for pair in body)
-    return tag == "$cycle" and type(body) is int
+    return tag == "$cycle" and type(body) is int and 0 <= body <= MAX_LEVELS
 
 
 def _is_number(part: Any, tag: str) -> bool:
     if type(part) is dict:
         inner = next(iter(part), "")
         return len(part) == 1 and inner == ("$float" if tag == "$complex" else "$int") and _fits(inner, part[inner])
-    return type(part) is int or (type(part) is float and tag == "$complex")
+    if tag == "$complex":
+        return type(part) is float or (type(part) is int and part.bit_length() < 1024)
+    return type(part) is int
 
 
 def _with_tags(value: Any) -> Any:

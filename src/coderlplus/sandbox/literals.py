@@ -23,7 +23,8 @@ _ENCLOSED = {
 def to_source(tagged: Tagged) -> str:
     """The value as a Python literal or, where there is none, as the expression that a person would write.
 
-    Takes time linear in the value and raises nothing: what is no tagged value, or is nested too deeply, is `...`. Long integers are hexadecimal.
+    Takes time linear in the value and raises nothing: what is no tagged value, or is nested too deeply, is `...`.
+    Long integers are hexadecimal.
 
     >>> to_source([{"$tuple": [1]}, {"$dict": [[1, "a"]]}, {"$float": "nan"}, {"$set": []}, {"$object": "Point", "fields": {"x": 1}}])
     "[(1,), {1: 'a'}, float('nan'), set(), Point(x=1)]"
