@@ -138,7 +138,8 @@ def test_resume_with_a_broken_line_changes_nothing(run: Run) -> None:
 
 def test_programs_without_a_verdict_end_with_an_error_and_are_judged_again(run: Run) -> None:
     fragile = {"name": "fragile", "code": "def check(given, answer, expected): return 1 / (answer - 3) > 0"}
-    Path("problems.jsonl").write_text(json.dumps(PROBLEM.to_json() | {"checker": fragile}) + "\n")
+    given = {"checker": fragile, "tests": [{"kind": "call", "args": [1], "expected": 3}]}
+    Path("problems.jsonl").write_text(json.dumps(PROBLEM.to_json() | given) + "\n")
     with pytest.raises(SandboxError, match=r"1 programs have no verdict, the first is '3': the checker 'fragile' of problem 'p' raised Zero"):
         run()
     assert verdicts() == {"0": "wrong_answer", "1": "wrong_answer", "2": "wrong_answer", "3": "sandbox_fault"}

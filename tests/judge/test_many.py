@@ -40,14 +40,27 @@ def sizes_of_batches(judge: Judge, problem: Problem, program: str, *, all_tests:
     return judge.sandbox.call(judged).result(), sizes
 
 
-def test_tests_run_together_in_growing_batches(judge: Judge) -> None:
+ECHO = Problem(problem_id="p", statement="", tests=tuple(StdioTest(f"{n}", f"{n}") for n in range(40)), limits=LIMITS)
+
+
+def test_all_calls_run_in_one_process_after_the_first_eight(judge: Judge) -> None:
     verdict, sizes = sizes_of_batches(judge, FORTY, "def f(n): return 2 * n")
+    assert verdict.passed
+    assert sizes == [8, 40]
+    assert sizes_of_batches(judge, FORTY, "def f(n): return 2 * n", all_tests=True)[1] == [40]
+
+
+def test_scripts_run_together_in_growing_batches(judge: Judge) -> None:
+    verdict, sizes = sizes_of_batches(judge, ECHO, "print(input())")
     assert verdict.passed
     assert sizes == [8, 32]
 
 
-def test_judging_stops_at_the_first_failure_and_runs_it_again_alone(judge: Judge) -> None:
+def test_judging_stops_at_the_first_failure_which_of_a_script_runs_again_alone(judge: Judge) -> None:
     verdict, sizes = sizes_of_batches(judge, FORTY, "def f(n): return 2 * n if n != 3 else 0")
+    assert (verdict.verdict, verdict.tests_passed) == ("wrong_answer", 3)
+    assert sizes == [8]
+    verdict, sizes = sizes_of_batches(judge, ECHO, "n = input()\nprint(n if n != '3' else 0)")
     assert (verdict.verdict, verdict.tests_passed) == ("wrong_answer", 3)
     assert sizes == [8, 1]
 
@@ -57,7 +70,7 @@ def test_all_tests_counts_every_test_that_passes(judge: Judge) -> None:
     assert (verdict.verdict, verdict.tests_passed, verdict.tests_total) == ("wrong_answer", 36, 40)
     assert verdict.first_failure is not None
     assert verdict.first_failure.index == 3
-    assert sorted(sizes) == [1, 1, 1, 1, 8, 32]
+    assert sizes == [40]
 
 
 @pytest.mark.parametrize(
@@ -78,8 +91,7 @@ def test_all_tests_goes_on_after_any_kind_of_failure(judge: Judge, program: str,
 
 def test_a_fault_of_the_sandbox_is_the_verdict_also_after_a_wrong_answer() -> None:
     def execute(job: Job) -> Outcome:
-        reply = {"value": -1}
-        return Outcome(ending="fault", detail="gone") if len(job.payload["calls"]) == 1 else Outcome(ending="returned", replies=(reply,) * 8)
+        return Outcome(ending="fault", detail="gone", replies=({"value": -1},) * (len(job.payload["calls"]) == 40))
 
     assert judge_program(execute, FORTY, "def f(n): return -1", True).verdict == "sandbox_fault"
 

@@ -43,12 +43,7 @@ def test_a_right_reference_is_kept(sandbox: Sandbox) -> None:
         (problem(*DOUBLE), "while True: pass", "reference_fails", "time_limit in test 1 of 2"),
         (problem(CallTest((1,), None)), "def f(x):\n    pass", "nothing_passes", "the program that does nothing passes all 1 tests"),
         (problem(StdioTest("1", ""), entry_point=None), "x = 1", "nothing_passes", ""),
-        (
-            problem(CheckTest("def check(candidate):\n    pass")),
-            "def f(x):\n    return 1",
-            "tests_nothing",
-            "an object of its own passes all 1 tests",
-        ),
+        (problem(CheckTest("def check(candidate):\n    pass")), "def f(x):\n    return 1", "broken_tests", "it tests nothing"),
         (problem(CallTest((0,), [])), "def f(x):\n    return [y + 1 for y in range(x) if y % 2 == 1]", "mutants_pass", "all 5 changed references"),
         (problem(CheckTest("def check(candidate): return x = 1")), "def f(x):\n    return 1", "broken_tests", "SyntaxError"),
     ],

@@ -139,16 +139,19 @@ def _runs(kind: str, problem: Problem, program: str, acceptance: Acceptance, tes
 def _functions(tally: _Tally, runs: Runs, tests: Sequence[int], all_tests: bool) -> Results:
     """Run calls and test code, to the first failure or all of them."""
     if isinstance(runs, CallRuns) and not all_tests and len(tests) > _FIRST_BATCH:
-        first = _in_order(tally, runs, tests[:_FIRST_BATCH], all_tests)
+        first, alone = _in_order(tally, runs, tests[:_FIRST_BATCH], all_tests)
         if any(first.values()):
             return first
-    return _in_order(tally, runs, tests, all_tests)
+        if alone:
+            return first | _in_order(tally, runs, tests[_FIRST_BATCH:], all_tests, alone)[0]
+    return _in_order(tally, runs, tests, all_tests)[0]
 
 
-def _in_order(tally: _Tally, runs: Runs, tests: Sequence[int], all_tests: bool) -> Results:
-    """Run these tests in one process, in their order; those that a limit or a fault kept from an answer in a fresh one, from there on."""
+def _in_order(tally: _Tally, runs: Runs, tests: Sequence[int], all_tests: bool, alone: bool = False) -> tuple[Results, bool]:
+    """Run these tests in one process, in their order; those that a limit or a fault kept from an answer in a fresh one, from there on. Also says
+    whether tests ran each in a process of its own (`alone`), because together they went beyond a limit."""
     results: Results = {}
-    left, alone = list(tests), False
+    left = list(tests)
     while left:
         batch = left[:1] if alone else left
         reading = runs.read(batch, tally.run(runs.job(batch, all_tests)))
@@ -166,10 +169,10 @@ def _in_order(tally: _Tally, runs: Runs, tests: Sequence[int], all_tests: bool) 
             found[batch[len(found)]] = reading.stop or no_answer(batch[len(found)], None)
         last = next((test for test, failure in found.items() if failure and (not all_tests or failure.verdict in _LAST)), None)
         if last is not None:
-            return results | {test: failure for test, failure in found.items() if test <= last}
+            return results | {test: failure for test, failure in found.items() if test <= last}, alone
         results |= found
         left = [test for test in left if test not in found]
-    return results
+    return results, alone
 
 
 def _scripts(tally: _Tally, runs: StdioRuns, tests: Sequence[int], all_tests: bool) -> Results:
