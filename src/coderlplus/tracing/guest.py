@@ -147,8 +147,8 @@ def run(payload: JSON, host: Any) -> None:
         ending["thread"] = died[0]
     reply(ending, value, failure)
     if is_script:
-        failure = None
-        _let_go(main.__dict__, payload["program"])
+        main = code = report = program = failure = reply = None  # type: ignore[assignment]
+        _let_go(payload["program"])
 
 
 _wait_for_threads, _run_exit_functions = threading._shutdown, atexit._run_exitfuncs  # type: ignore[attr-defined]
@@ -176,10 +176,14 @@ def _shift_addresses(seed: int) -> None:
 _shifted: list[bytes] = []
 
 
-def _let_go(namespace: JSON, program: str) -> None:
-    """The end of the interpreter, as far as it can print: finalizers run, generators are closed, and files are flushed. The judge does the same."""
+def _let_go(program: str) -> None:
+    """The end of the interpreter, as far as it can print: the module goes, finalizers run while its names are still there, generators are closed, and
+    files are flushed."""
+    sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
+    sys.excepthook = _default_excepthook
+    sys.modules.pop("__main__", None)
     stream = sys.__stdout__
-    for step in (namespace.clear, _collect if any(word in program for word in _FINALIZES) else None, stream.flush if stream is not None else None):
+    for step in (_collect if any(word in program for word in _FINALIZES) else None, stream.flush if stream is not None else None):
         try:
             if step is not None:
                 step()

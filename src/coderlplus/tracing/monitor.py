@@ -122,6 +122,8 @@ def watch(exempted: Mapping[str, frozenset[int]], program: types.CodeType, breac
     loaders = frozenset({id(load_code.__code__)})
     allowed = {**readers, "marshal.loads": loaders, **exempted}
     nobody: frozenset[int] = frozenset()
+    own = id(program)  # the code itself would keep the program's objects alive when it ends
+    del program
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event not in _WATCHED:
@@ -137,7 +139,7 @@ def watch(exempted: Mapping[str, frozenset[int]], program: types.CodeType, breac
                 breach("import")
             return
         elif event == "exec":
-            made = type(args[0]) is _Code and args[0] is not program and not args[0].co_filename.startswith("/")
+            made = type(args[0]) is _Code and id(args[0]) != own and not args[0].co_filename.startswith("/")
             if made and named_in(args[0]):
                 breach("exec")
             return

@@ -120,6 +120,7 @@ class StepRecorder:
         """The program has ended. What it does while it is cleared away is no step."""
         self._note(self._changes(self.module, self.namespace), self.module)
         self.max_steps = self.left = sys.maxsize
+        self.namespace = {}
 
     def report(self) -> list[Any]:
         """Rows `[line, scope, activation, depth, written, [[name, value as JSON or null, scope, activation], ...]]`."""
