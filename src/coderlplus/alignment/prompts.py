@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from coderlplus.alignment.questions import Question
 from coderlplus.alignment.settings import PromptStyle
-from coderlplus.programs import normalized, parse, syntax_error
+from coderlplus.programs import normalized, only_prepares, parse, syntax_error
 from coderlplus.records import CallInput, ProgramInput
 from coderlplus.sandbox.values import to_source
 
@@ -54,10 +54,11 @@ def call_expression(call: CallInput) -> str:
 
 
 def write_prompt(program: str, given: ProgramInput, question: Question, *, style: PromptStyle, setup_code: str = "") -> str:
-    """The prompt of a task. `program` is shown as it is: see `shown_program`. `setup_code` is shown above it unless it only imports."""
+    """The prompt of a task. `program` is shown as it is: see `shown_program`. `setup_code` is shown above it unless it
+    only imports and sets limits."""
     if question.numbered:
         program = _with_numbers(program)
-    if not _only_imports(setup_code):
+    if not only_prepares(setup_code):
         program = f"{shown_program(setup_code).strip()}\n\n{program}"
     labels = ", ".join(target.label for target in question.targets)
     if style == "compact":
@@ -94,11 +95,6 @@ def _fenced(text: str, language: str) -> str:
     return f"{fence}{language}\n{text}\n{fence}"
 
 
-def _only_imports(code: str) -> bool:
-    try:
-        return all(isinstance(node, ast.Import | ast.ImportFrom) for node in parse(code).body)
-    except SyntaxError:
-        return False
 
 
 def shown_program(program: str) -> str:

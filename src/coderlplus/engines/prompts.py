@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from coderlplus.programs import only_prepares
 from coderlplus.records import Problem
 
 
@@ -27,7 +28,7 @@ def user_message(problem: Problem, template: str | None = None) -> str:
             statement=problem.statement, starter_code=problem.starter_code, entry_point=problem.entry_point or "", setup_code=problem.setup_code
         )
     parts = [problem.statement.strip()]
-    if problem.setup_code.strip():
+    if problem.setup_code.strip() and not only_prepares(problem.setup_code):
         parts.append(f"This code runs before yours:\n```python\n{problem.setup_code.strip()}\n```")
     if problem.starter_code.strip():
         parts.append(f"Start from this code:\n```python\n{problem.starter_code.rstrip()}\n```")

@@ -18,6 +18,7 @@ from typing import Any
 
 from coderlplus.judge.wire import MESSAGE_CHARS, NAME_CHARS, Connection, PeerGone, framed
 from coderlplus.sandbox import nodes
+from coderlplus.sandbox.endings import collect, leaves_finalizers
 from coderlplus.sandbox.text import as_bytes
 from coderlplus.sandbox.values import BUDGET, decode, encode, is_plain
 
@@ -69,7 +70,7 @@ def run_stdio(payload: Mapping[str, Any], host: Any) -> None:
             _fill_stdin(as_bytes(stdin))
         if index:
             host.open_streams()
-        ending = _run_script(code, new_module("__main__"))
+        ending = _run_script(code, new_module("__main__"), leaves_finalizers(payload["program"]))
         sys.setrecursionlimit(recursion_limit)
         ending["stdout"] = os.fstat(spare[1]).st_size
         host.reply(ending)
@@ -87,8 +88,9 @@ def _fill_stdin(data: bytes) -> None:
     os.lseek(0, 0, os.SEEK_SET)
 
 
-def _run_script(code: list[types.CodeType], module: types.ModuleType) -> dict[str, Any]:
-    """As the interpreter does: run, wait for threads, run exit functions, let go of everything, flush."""
+def _run_script(code: list[types.CodeType], module: types.ModuleType, collects: bool) -> dict[str, Any]:
+    """As the interpreter does: run, wait for threads, run exit functions, let go of everything (with `collects` cycles
+    too), flush."""
     ending: dict[str, Any] = {"exit_code": 0}
     threading.excepthook = _note_death
     _died.clear()
@@ -109,6 +111,8 @@ def _run_script(code: list[types.CodeType], module: types.ModuleType) -> dict[st
     try:
         _flush(sys.stdout)
         module.__dict__.clear()  # closes, and so flushes, files that the program opened on stdout
+        if collects:
+            collect()
         _flush(sys.__stdout__)
     except Exception as error:
         ending = {"exit_code": 1} | describe(error)

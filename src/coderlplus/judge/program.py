@@ -127,13 +127,12 @@ def _kind(problem: Problem, index: int) -> str:
 def _runs(kind: str, problem: Problem, program: str, acceptance: Acceptance, tests: Sequence[int]) -> Runs:
     entry_point = problem.entry_point or ""
     checks = {index: test for index in tests if isinstance(test := problem.tests[index], CheckTest)}
-    codes = {index: read_test_code(test.code, entry_point, problem.setup_code, test.in_process) for index, test in checks.items()}
     if kind == "in process":
-        return InProcessRuns(problem, program, codes)
+        return InProcessRuns(problem, program)
     asserts = {index: found for index, test in checks.items() if (found := literal_asserts(test.code, entry_point)) is not None}
     if len(asserts) == len(checks):
         return CallRuns(problem, program, acceptance, asserts)
-    return CheckRuns(problem, program, acceptance, codes)
+    return CheckRuns(problem, program, acceptance)
 
 
 def _functions(tally: _Tally, runs: Runs, tests: Sequence[int], all_tests: bool) -> Results:

@@ -26,7 +26,7 @@ from coderlplus.judge.replies import (
     read_script_end,
 )
 from coderlplus.records import Actual, CallInput, CallTest, CheckTest, Failure, Limits, Problem, ProgramInput, StdioInput, StdioTest, VerdictName
-from coderlplus.records.test_code import TestCode
+from coderlplus.records.test_code import read_test_code
 from coderlplus.sandbox import Job, Outcome, values
 from coderlplus.sandbox.text import as_bytes
 
@@ -51,7 +51,7 @@ class Reading:
 class Runs(Protocol):
     """How tests of one kind are run."""
 
-    def job(self, tests: Sequence[int], all_tests: bool) -> Job:
+    def job(self, tests: Sequence[int], all_tests: bool = False) -> Job:
         """The job that runs these tests (indices into the problem's tests) in this order, all of them or to the first failure."""
 
     def read(self, tests: Sequence[int], outcome: Outcome) -> Reading:
@@ -64,7 +64,7 @@ class StdioRuns:
     program: str
     acceptance: Acceptance
 
-    def job(self, tests: Sequence[int], all_tests: bool) -> Job:
+    def job(self, tests: Sequence[int], all_tests: bool = False) -> Job:
         first, *others = [self._test(index).stdin for index in tests]
         payload = {"setup_code": self.problem.setup_code, "program": self.program, "stdins": [None, *others]}
         stdin = as_bytes(first)
@@ -123,7 +123,7 @@ class CallRuns:
     acceptance: Acceptance
     asserts: dict[int, tuple[LiteralAssert, ...]]
 
-    def job(self, tests: Sequence[int], all_tests: bool) -> Job:
+    def job(self, tests: Sequence[int], all_tests: bool = False) -> Job:
         calls = [{"args": list(call.args), "kwargs": dict(call.kwargs)} for test in tests for call in self._calls(test)]
         of_program = {"setup_code": self.problem.setup_code, "program": self.program, "entry_point": self.problem.entry_point}
         return Job(guest="coderlplus.judge.guest:run_calls", payload=of_program | {"calls": calls, "all": all_tests}, limits=self.problem.limits)
@@ -182,10 +182,10 @@ class CheckRuns:
 
     problem: Problem
     program: str
-    acceptance: Acceptance
-    codes: dict[int, TestCode]
+    acceptance: Acceptance | None = None
+    """For call tests among them."""
 
-    def job(self, tests: Sequence[int], all_tests: bool) -> Job:
+    def job(self, tests: Sequence[int], all_tests: bool = False) -> Job:
         problem = self.problem
         of_program = {"setup_code": problem.setup_code, "program": self.program, "entry_point": problem.entry_point}
         served = Job(guest="coderlplus.judge.guest:serve", payload=of_program, limits=problem.limits)
@@ -197,7 +197,7 @@ class CheckRuns:
         test = self.problem.tests[index]
         if isinstance(test, CallTest):
             return {"args": list(test.args), "kwargs": dict(test.kwargs)}
-        return code_payload(self.codes[index])
+        return code_payload(self.problem, index)
 
     def read(self, tests: Sequence[int], outcome: Outcome) -> Reading:
         results: list[Failure | None] = []
@@ -248,6 +248,7 @@ class CheckRuns:
     def _failure(self, test: int, said: Examined) -> Failure | None:
         wanted = self.problem.tests[test]
         if isinstance(wanted, CallTest) and said.end == "value" and said.value is not None:
+            assert self.acceptance is not None
             given = CallInput(self.problem.entry_point or "", wanted.args, wanted.kwargs)
             return returned(test, self.acceptance.value(wanted, said.value[0]), wanted, said.value[0], given)
         if said.end == "passed":
@@ -274,12 +275,11 @@ class InProcessRuns:
 
     problem: Problem
     program: str
-    codes: dict[int, TestCode]
 
-    def job(self, tests: Sequence[int], all_tests: bool) -> Job:
+    def job(self, tests: Sequence[int], all_tests: bool = False) -> Job:
         problem = self.problem
         payload: dict[str, Any] = {"setup_code": problem.setup_code, "program": self.program, "entry_point": problem.entry_point}
-        payload |= {"tests": [code_payload(self.codes[test]) for test in tests], "all": all_tests}
+        payload |= {"tests": [code_payload(problem, test) for test in tests], "all": all_tests}
         return Job(guest="coderlplus.judge.guest:check_in_process", payload=payload, limits=problem.limits)
 
     def read(self, tests: Sequence[int], outcome: Outcome) -> Reading:
@@ -309,8 +309,11 @@ _STATES = ({"at": "loading"}, {"at": "loaded"}, {"at": "called"})
 _DOES_NOT_HOLD = "the assertion does not hold"
 
 
-def code_payload(code: TestCode) -> dict[str, Any]:
-    """Test code as guests take it."""
+def code_payload(problem: Problem, index: int) -> dict[str, Any]:
+    """The code of a check test as guests take it."""
+    test = problem.tests[index]
+    assert isinstance(test, CheckTest)
+    code = read_test_code(test.code, problem.entry_point or "", problem.setup_code, test.in_process)
     return {"code": code.text, "main": code.is_main, "modules": list(code.modules)}
 
 

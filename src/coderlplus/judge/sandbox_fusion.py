@@ -44,6 +44,7 @@ _MODULES = (
     "sandbox.nodes",
     "sandbox.encoding",
     "sandbox.decoding",
+    "sandbox.endings",
     "sandbox.equality",
     "sandbox.literals",
     "sandbox.text",

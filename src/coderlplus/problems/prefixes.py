@@ -1,4 +1,5 @@
-"""What the sets' own scorers put before a program: imports, and the depth of recursion. It is the set-up code of their problems.
+"""What the sets' own scorers put before a program: imports, the depth of recursion, and
+the longest whole number that is written. It is the set-up code of their problems.
 
 | scorer | imports | recursion limit |
 |---|---|---|
@@ -16,13 +17,15 @@ _MODULES = (
     "sys", "json",
 )  # fmt: skip
 IMPORTS = "\n".join([*(f"from {name} import *" for name in (*_MODULES, "builtins", "typing")), f"import {', '.join(_MODULES)}"])
-LIVECODEBENCH = f"{IMPORTS}\nsys.setrecursionlimit(50000)"
-PRIME = f"{IMPORTS}\nsys.setrecursionlimit(600000)"
-APPS = """\
+_DIGITS = "sys.set_int_max_str_digits(50000)"
+LIVECODEBENCH = f"{IMPORTS}\nsys.setrecursionlimit(50000)\n{_DIGITS}"
+PRIME = f"{IMPORTS}\nsys.setrecursionlimit(600000)\n{_DIGITS}"
+APPS = f"""\
 import sys, time, itertools, collections, math, fractions, random, heapq
 from itertools import accumulate, product, permutations, combinations
 from collections import Counter, OrderedDict, deque, defaultdict, ChainMap
 from functools import lru_cache
 from math import sqrt, sin, cos, tan, ceil, fabs, floor, gcd, exp, log, log2
 from typing import List, Tuple
-from heapq import *"""
+from heapq import *
+{_DIGITS}"""

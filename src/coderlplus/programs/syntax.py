@@ -55,6 +55,26 @@ def syntax_error(program: str) -> str | None:
     return None
 
 
+def only_prepares(code: str) -> bool:
+    """Whether code only imports modules and sets the interpreter's limits, so that a reader need not see it.
+
+    >>> only_prepares("import sys\nsys.setrecursionlimit(50000)"), only_prepares("LIMIT = 3")
+    (True, False)
+    """
+    try:
+        body = parse(code).body
+    except SyntaxError:
+        return False
+    return all(isinstance(node, ast.Import | ast.ImportFrom) or _sets_limit(node) for node in body)
+
+
+def _sets_limit(node: ast.stmt) -> bool:
+    match node:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="sys"), attr=name))):
+            return name in ("setrecursionlimit", "set_int_max_str_digits")
+    return False
+
+
 def cyclomatic_complexity(program: str) -> int:
     """McCabe's number for the whole program: one plus every decision in the module, its functions and methods (by
     radon); 0 if it does not parse or is nested too deeply for radon.

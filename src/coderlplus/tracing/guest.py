@@ -32,6 +32,7 @@ from collections.abc import Callable
 from typing import Any
 
 from coderlplus.sandbox import encoding, nodes, values
+from coderlplus.sandbox.endings import collect, leaves_finalizers
 from coderlplus.tracing import chance, instrument, instrumented, monitor, reach, recorder, steps, substitutes
 
 JSON = dict[str, Any]
@@ -183,7 +184,7 @@ def _let_go(program: str) -> None:
     sys.excepthook = _default_excepthook
     sys.modules.pop("__main__", None)
     stream = sys.__stdout__
-    for step in (_collect if any(word in program for word in _FINALIZES) else None, stream.flush if stream is not None else None):
+    for step in (collect if leaves_finalizers(program) else None, stream.flush if stream is not None else None):
         try:
             if step is not None:
                 step()
@@ -191,8 +192,7 @@ def _let_go(program: str) -> None:
             continue
 
 
-_FINALIZES = ("__del__", "yield", "weakref", "open", "IO", "Writer")
-_collect, _no_collection, _collections_again = gc.collect, gc.disable, gc.enable
+_no_collection, _collections_again = gc.disable, gc.enable
 
 
 def _exit_message(code: Any) -> str | None:
