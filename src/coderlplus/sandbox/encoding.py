@@ -1,7 +1,9 @@
-"""Python values → tagged values, calling no method of the program. Standard library only: this file also runs inside the sandbox.
+"""Python values → tagged values, calling no method of the program. Standard library only: this file also runs inside
+the sandbox.
 
-Classes are told apart by identity, never by `==`, `in` or a look-up in a dict: those call `__eq__` and `__hash__` of a metaclass. For the same reason
-no name is looked up in a dict that the program may have filled: such dicts are walked, and keys that are not exactly `str` are passed over.
+Classes are told apart by `is`, never by `==`, `in` or a look-up in a dict: those call `__eq__` and `__hash__` of a
+metaclass (and `id`, which does not, is an event that the tracer's audit hook hears). For the same reason no name is
+looked up in a dict that the program may have filled: such dicts are walked, and keys that are not `str` are passed over.
 """
 
 from __future__ import annotations
@@ -25,10 +27,6 @@ MAX_DEPTH = 100
 BUDGET = 1_000_000
 """Default size of an encoded value: one for each item of a container, each character of a string, each byte."""
 
-_TAGS = {id(list): None, id(tuple): "$tuple", id(set): "$set", id(frozenset): "$frozenset", id(deque): "$deque"}
-_DICTS = frozenset(map(id, (dict, defaultdict, OrderedDict, Counter)))
-_CONTAINERS = _DICTS.union(_TAGS)
-"""Identities of classes, which are never freed."""
 _INT_BITS = 14_000
 """Longest integer written as JSON does: CPython converts at most 4,300 digits."""
 # Taken here and in C, where a program that shares the process cannot patch them
@@ -84,7 +82,7 @@ class _Encoder:
             return value if _isfinite(value) else {"$float": str(value)}
         if kind is str:
             return value if self._take(len(value)) else {"$cut": f"str of {len(value)}"}
-        if id(kind) in _CONTAINERS:
+        if kind is list or kind is dict or kind is tuple or kind is set or kind is deque or kind is frozenset or _is_dict(kind):
             return self._container(value, kind, depth)
         if kind is bytes or kind is bytearray:
             return {f"${_name_of(kind)}": value.hex()} if self._take(len(value)) else {"$cut": f"{_name_of(kind)} of {len(value)}"}
@@ -106,7 +104,7 @@ class _Encoder:
         return True
 
     def _container(self, value: Any, kind: type, depth: int) -> Tagged:
-        name, is_dict = _name_of(kind), id(kind) in _DICTS
+        name, is_dict = _name_of(kind), kind is not list and _is_dict(kind)
         size = dict.__len__(value) if is_dict else len(value)  # `Counter` is a class of Python, and can be patched
         if id(value) in self.open:
             return {"$cycle": self.open[id(value)]}
@@ -124,10 +122,11 @@ class _Encoder:
             return {"$cut": f"{name} of {size}"}
         finally:
             del self.open[id(value)]
-        tag = _TAGS[id(kind)]
-        if tag in ("$set", "$frozenset"):
+        if kind is list:
+            return encoded
+        if kind is set or kind is frozenset:
             encoded.sort(key=text_of)
-        return encoded if tag is None else {tag: encoded}
+        return {f"${name}": encoded}
 
     def _object(self, value: Any, kind: type, depth: int) -> Tagged:
         name = str.__str__(_name_of(kind))
@@ -171,6 +170,10 @@ _BASES: dict[int, Any] = {
     id(set): lambda value: set(set.__iter__(value)),
     id(frozenset): lambda value: frozenset(frozenset.__iter__(value)),
 }
+
+
+def _is_dict(kind: type) -> bool:
+    return kind is dict or kind is defaultdict or kind is OrderedDict or kind is Counter
 
 
 def _base_value(value: Any, kind: type) -> Any:

@@ -11,6 +11,7 @@ import sys
 import types
 from collections import deque
 from collections.abc import Callable
+from itertools import chain as _chain
 from itertools import repeat as _repeat
 from operator import is_ as _is
 from typing import Any
@@ -18,9 +19,7 @@ from typing import Any
 from coderlplus.tracing.instrumented import Instrumented, Scope, mangled
 from coderlplus.tracing.recorder import ABSENT, is_variable, plain, raise_recursion_limit, restore_recursion_limit
 
-_ATOMS = frozenset(map(id, (int, str, float, bool, bytes, complex, type(None))))
-_SEQUENCES = frozenset(map(id, (list, tuple, deque, set, frozenset)))
-"""Identities, because to look for a class calls `__hash__` of its metaclass."""
+_None = type(None)
 _MAX_ITEMS, _MAX_DEPTH = 2_000, 20
 """Items and levels that a shape follows; what is larger is encoded at each step, as far as the encoder's budget goes."""
 _getframe, _Namespace = sys._getframe, types.SimpleNamespace
@@ -190,7 +189,7 @@ class StepRecorder:
                     changes.append((name, None, scope.qualname, activation.number))
             elif before is None or not _is_same(value, before[1]):
                 text = self.encode(value)
-                seen[name] = (text, _shape(value, [_MAX_ITEMS]))
+                seen[name] = (text, _shape(value, [_MAX_ITEMS], None if before is None else before[1]))
                 if before is None or before[0] != text:
                     changes.append((name, text, scope.qualname, activation.number))
         return changes
@@ -200,23 +199,46 @@ _UNKNOWN = object()
 """The shape of a value that is encoded each time."""
 
 
-def _shape(value: Any, left: list[int], depth: int = 0) -> Any:
+def _shape(value: Any, left: list[int], old: Any = None, depth: int = 0) -> Any:
     """An atom is its own shape; that of a container is (kind, its atoms, shapes of its items unless they are all atoms).
 
-    `left` holds how many items may still be looked at.
+    `left` holds how many items may still be looked at. Of `old`, the shape that was, parts are used again that have not
+    changed: to compare them is faster.
     """
     kind = type(value)
-    if id(kind) in _ATOMS:
+    if _is_atomic(kind):
         return value
-    if depth > _MAX_DEPTH or (kind is not dict and id(kind) not in _SEQUENCES):
+    if depth > _MAX_DEPTH or not _is_container(kind):
         return _UNKNOWN
     left[0] -= len(value) + 1
     if left[0] < 0:
         return _UNKNOWN
+    was_flat = type(old) is tuple and old[2] is None
+    if was_flat and _is_same(value, old):
+        return old
     items = tuple(value) if kind is not dict else (*value.keys(), *value.values())
-    if _ATOMS.issuperset(map(id, map(type, items))):
+    if _are_atoms(items):
         return kind, items, None
-    return kind, (None,) * len(items), tuple([_shape(item, left, depth + 1) for item in items])
+    parts = _repeat(None) if type(old) is not tuple or was_flat else _chain(old[2], _repeat(None))
+    return kind, (None,) * len(items), tuple([_shape(item, left, part, depth + 1) for item, part in zip(items, parts)])  # noqa: B905
+
+
+def _is_atomic(kind: type) -> bool:
+    """By identity: to look for a class in a set calls `__hash__` of its metaclass, and `id` calls the audit hook."""
+    return kind is int or kind is str or kind is float or kind is bool or kind is _None or kind is bytes or kind is complex
+
+
+def _is_container(kind: type) -> bool:
+    return kind is list or kind is dict or kind is tuple or kind is set or kind is deque or kind is frozenset
+
+
+def _are_atoms(items: tuple[Any, ...]) -> bool:
+    if not items:
+        return True
+    first = type(items[0])
+    if not _is_atomic(first):
+        return False
+    return all(map(_is, map(type, items), _repeat(first))) or all(map(_is_atomic, map(type, items)))
 
 
 def _is_same(value: Any, shape: Any) -> bool:
