@@ -98,7 +98,7 @@ def _run_script(code: list[types.CodeType], module: types.ModuleType, collects: 
         for part in code:
             exec(part, module.__dict__)
     except SystemExit as error:
-        ending["exit_code"] = 0 if error.code is None else error.code & 255 if type(error.code) is int else 1
+        ending["exit_code"] = 0 if error.code is None else error.code & 255 if issubclass(type(error.code), int) else 1
     except BaseException as error:
         ending = {"exit_code": 1} | describe(error)
     if _thread._count():
@@ -110,9 +110,12 @@ def _run_script(code: list[types.CodeType], module: types.ModuleType, collects: 
     atexit._run_exitfuncs()
     try:
         _flush(sys.stdout)
-        module.__dict__.clear()  # closes, and so flushes, files that the program opened on stdout
-        if collects:
+        sys.modules.pop("__main__", None)
+        if collects:  # finalizers run while the names of the module are there, and files are flushed
+            del module
             collect()
+        else:
+            module.__dict__.clear()
         _flush(sys.__stdout__)
     except Exception as error:
         ending = {"exit_code": 1} | describe(error)
