@@ -2,8 +2,9 @@
 
     python benchmarks/evaluation.py --runs FOLDER --data-dir FOLDER [--completions 10000]
 
-`--runs` holds files of recorded programs (`seed_humaneval_*.jsonl.gz`, `seed_mbpp_*.jsonl.gz`). They are repeated until there are enough, each
-time with another comment at the end, so that none is taken for one that was judged before.
+`--runs` holds files of recorded programs (`seed_humaneval_*.jsonl.gz`, `seed_mbpp_*.jsonl.gz`). They are repeated
+until there are enough, each time with another comment at the end, so that none is taken for one that was judged
+before.
 """
 
 from __future__ import annotations

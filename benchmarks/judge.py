@@ -1,13 +1,16 @@
 """CPU milliseconds per judged program, and programs per second, against other judges and the floor.
 
-    python benchmarks/judge.py [--programs 200] [--rounds 5] [--livecodebench CHECKOUT] [--coderlplus-published CHECKOUT]
+    python benchmarks/judge.py [--programs 200] [--rounds 5] [--livecodebench CHECKOUT] [--coderlplus-published
+    CHECKOUT]
 
-Every way judges the same programs one at a time; all take turns in one run, and the median of the rounds is shown. CPU time counts everything: the
-process that asks, its helpers and the programs. It is steadier than wall time on a machine that does other things too, but it grows too when others
-use the caches: compare ratios of one run. The *floor* is a fork of an interpreter with the same modules loaded, the same confinement, and the program
-run on its inputs, with nothing compared, watched or reported; `fork alone` is the same without confinement.
+Every way judges the same programs one at a time; all take turns in one run, and the median of the rounds is shown. CPU
+time counts everything: the process that asks, its helpers and the programs. It is steadier than wall time on a machine
+that does other things too, but it grows too when others use the caches: compare ratios of one run. The *floor* is a
+fork of an interpreter with the same modules loaded, the same confinement, and the program run on its inputs, with
+nothing compared, watched or reported; `fork alone` is the same without confinement.
 
-A way whose library or checkout is not there is left out. `pip install --constraint constraints.txt '.[bench]'` brings evalplus.
+A way whose library or checkout is not there is left out. `pip install --constraint constraints.txt '.[bench]'` brings
+evalplus.
 """
 
 from __future__ import annotations
@@ -60,7 +63,9 @@ def main() -> None:
     parser.add_argument("--coderlplus-published", metavar="CHECKOUT", help="a checkout of the published CodeRL+")
     parser.add_argument("--json", metavar="FILE", help="write the medians there too")
     settings = parser.parse_args()
-    arguments: dict[str, list[str]] = {name: [] for name in ("fork alone", "floor", "coderlplus, stdio", "coderlplus, calls", "coderlplus, checks")}
+    arguments: dict[str, list[str]] = {
+        name: [] for name in ("fork alone", "floor", "coderlplus, stdio", "coderlplus, calls", "coderlplus, checks")
+    }
     if importlib.util.find_spec("evalplus"):
         arguments["evalplus"] = []
     arguments["human-eval style"] = []
@@ -70,7 +75,9 @@ def main() -> None:
         arguments["published CodeRL+"] = [settings.coderlplus_published]
     arguments["subprocess.run"] = []
     drivers = {name: Driver(name, extra) for name, extra in arguments.items()}
-    measured: dict[str, dict[tuple[str, int], list[tuple[float, float]]]] = {name: {column: [] for column in COLUMNS} for name in drivers}
+    measured: dict[str, dict[tuple[str, int], list[tuple[float, float]]]] = {
+        name: {column: [] for column in COLUMNS} for name in drivers
+    }
     for _ in range(settings.rounds):
         for work, tests in COLUMNS:
             for name, driver in drivers.items():
@@ -79,17 +86,26 @@ def main() -> None:
     for driver in drivers.values():
         driver.close()
     medians = {
-        name: {column: tuple(statistics.median(values) for values in zip(*rounds, strict=True)) for column, rounds in columns.items()}
+        name: {
+            column: tuple(statistics.median(values) for values in zip(*rounds, strict=True))
+            for column, rounds in columns.items()
+        }
         for name, columns in measured.items()
     }
     print_table(medians, settings.programs, settings.rounds)
     if settings.json:
-        flat = {name: {f"{tests} {work}": values for (work, tests), values in columns.items()} for name, columns in medians.items()}
+        flat = {
+            name: {f"{tests} {work}": values for (work, tests), values in columns.items()}
+            for name, columns in medians.items()
+        }
         Path(settings.json).write_text(json.dumps(flat, indent=1) + "\n", encoding="utf-8")
 
 
 def print_table(medians: dict[str, dict[tuple[str, int], tuple[float, ...]]], programs: int, rounds: int) -> None:
-    title = f"CPU ms per program (× floor); programs per second. {programs} programs, median of {rounds} rounds, Python {sys.version.split()[0]}"
+    title = (
+        f"CPU ms per program (× floor); programs per second. {programs} programs, median of {rounds} rounds, "
+        f"Python {sys.version.split()[0]}"
+    )
     table = Table("", *(f"{tests} test{'s' * (tests > 1)}, {work}" for work, tests in COLUMNS), title=title)
     for column in table.columns[1:]:
         column.justify = "right"

@@ -1,10 +1,11 @@
-"""Random bytes as programs and as replies: every program gets a verdict, none of them a pass or a fault, and honest ones still pass.
+"""Random bytes as programs and as replies: every program gets a verdict, none of them a pass or a fault, and honest
+ones still pass.
 
     python benchmarks/judge_fuzz.py [--programs 20000] [--seed 0]
 
-A third of the programs are random bytes, a third are working programs with bytes changed, taken away or put in, a third
-write random bytes, damaged replies or damaged messages to every file descriptor that they have, after they have treated
-these descriptors in random ways. These end by themselves or let their first thread end.
+A third of the programs are random bytes, a third are working programs with bytes changed, taken away or put in, a
+third write random bytes, damaged replies or damaged messages to every file descriptor that they have, after they have
+treated these descriptors in random ways. These end by themselves or let their first thread end.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from coderlplus.sandbox import Sandbox
 SECRET = 977_231
 LIMITS = Limits(cpu_s=0.5, wall_s=3, memory_mb=64, output_kb=64)
 TESTS: list[Test] = [StdioTest("3", str(SECRET)), CallTest((3,), SECRET), CheckTest(f"assert f(3) == {SECRET}")]
-PROBLEMS = [Problem(problem_id=test.kind, statement="", tests=(test,), entry_point="f", limits=LIMITS) for test in TESTS]
+PROBLEMS = [
+    Problem(problem_id=test.kind, statement="", tests=(test,), entry_point="f", limits=LIMITS) for test in TESTS
+]
 HONEST = Problem(problem_id="honest", statement="", tests=(StdioTest("3", "6"),), limits=LIMITS)
 PACKAGE = Path(__file__).parents[1] / "src" / "coderlplus"
 SOURCES = [path.read_text(encoding="utf-8") for path in sorted((PACKAGE / "sandbox").glob("*.py"))]
@@ -63,15 +66,23 @@ def treatment(chance: random.Random) -> str:
     """Statements that do something to every descriptor."""
     lines = ["import ctypes, fcntl, os, select, socket, threading, time"]
     for _ in range(chance.randint(0, 3)):
-        action = chance.choice(ACTIONS).format(number=chance.choice([0, 1, 1 << 20, 1 << 40]), other=chance.randrange(10))
-        lines.append(f"for fd in range({chance.randint(0, 8)}, 20):\n    try: {action}\n    except (OSError, ValueError): pass")
+        action = chance.choice(ACTIONS).format(
+            number=chance.choice([0, 1, 1 << 20, 1 << 40]), other=chance.randrange(10)
+        )
+        lines.append(
+            f"for fd in range({chance.randint(0, 8)}, 20):\n    try: {action}\n    except (OSError, ValueError): pass"
+        )
     return "\n".join(lines)
 
 
 def damaged(chance: random.Random, text: str) -> str:
     for _ in range(chance.randint(1, 6)):
         place = chance.randrange(len(text) + 1)
-        text = text[:place] + chance.choice(["", chr(chance.randrange(256)), "\x00", "\ud800", "[" * 9]) + text[place + chance.randint(0, 3) :]
+        text = (
+            text[:place]
+            + chance.choice(["", chr(chance.randrange(256)), "\x00", "\ud800", "[" * 9])
+            + text[place + chance.randint(0, 3) :]
+        )
     return text
 
 
@@ -89,9 +100,14 @@ def programs(count: int, seed: int) -> Iterator[tuple[Problem, Rollout]]:
             start = chance.randrange(len(source))
             text = damaged(chance, source[start : start + chance.randint(20, 3000)])
         else:
-            lines = [damaged(chance, chance.choice(REPLIES)) if chance.random() < 0.8 else chance.choice(REPLIES) for _ in range(3)]
+            lines = [
+                damaged(chance, chance.choice(REPLIES)) if chance.random() < 0.8 else chance.choice(REPLIES)
+                for _ in range(3)
+            ]
             texts = [line.encode("utf-8", "surrogatepass") for line in lines]
-            framed = b"".join(struct.pack("I", max(0, len(text) + chance.choice([0, 0, 0, -1, 1, 1 << 26]))) + text for text in texts)
+            framed = b"".join(
+                struct.pack("I", max(0, len(text) + chance.choice([0, 0, 0, -1, 1, 1 << 26]))) + text for text in texts
+            )
             data = chance.choice([chance.randbytes(200), b"\n".join(texts) + b"\n", framed])
             end = FIRST_THREAD_ENDS if chance.random() < 0.1 else f"os._exit({chance.randint(0, 3)})"
             writes = f"for fd in range(20):\n    try: os.write(fd, {data!r})\n    except OSError: pass"

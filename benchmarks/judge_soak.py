@@ -1,9 +1,10 @@
-"""Judge very many programs, honest and hostile ones mixed, and see that nothing grows: memory, file descriptors, processes, CPU time per program.
+"""Judge very many programs, honest and hostile ones mixed, and see that nothing grows: memory, file descriptors,
+processes, CPU time per program.
 
     python benchmarks/judge_soak.py [--programs 200000] [--workers N] [--seed 0]
 
-Prints a line for each twentieth of the run. Ends with exit code 1 if a verdict is not what it must be, if the sandbox failed on one, or if there
-is more of anything at the end than at the start.
+Prints a line for each twentieth of the run. Ends with exit code 1 if a verdict is not what it must be, if the sandbox
+failed on one, or if there is more of anything at the end than at the start.
 """
 
 from __future__ import annotations
@@ -24,9 +25,15 @@ from judge_ways import descendants, used_cpu_s
 
 LIMITS = Limits(cpu_s=0.3, wall_s=2, memory_mb=64, output_kb=64)
 PROBLEMS = {
-    "stdio": Problem(problem_id="stdio", statement="", tests=(StdioTest("3\n", "6\n"), StdioTest("4\n", "8\n")), limits=LIMITS),
-    "call": Problem(problem_id="call", statement="", tests=(CallTest((3,), 6), CallTest((4,), 8)), entry_point="f", limits=LIMITS),
-    "check": Problem(problem_id="check", statement="", tests=(CheckTest("assert f(3) == 6"),), entry_point="f", limits=LIMITS),
+    "stdio": Problem(
+        problem_id="stdio", statement="", tests=(StdioTest("3\n", "6\n"), StdioTest("4\n", "8\n")), limits=LIMITS
+    ),
+    "call": Problem(
+        problem_id="call", statement="", tests=(CallTest((3,), 6), CallTest((4,), 8)), entry_point="f", limits=LIMITS
+    ),
+    "check": Problem(
+        problem_id="check", statement="", tests=(CheckTest("assert f(3) == 6"),), entry_point="f", limits=LIMITS
+    ),
 }
 PATCHED = """
 import builtins
@@ -117,7 +124,12 @@ KINDS: list[tuple[int, str, str, set[str]]] = [
     (300, "stdio", "print(int(input()) * 2)", {"passed"}),
     (250, "call", "def f(n): return n * 2", {"passed"}),
     (50, "check", "def f(n): return n * 2", {"passed"}),
-    (50, "stdio", "import threading\nt = threading.Thread(target=lambda: print(int(input()) * 2))\nt.start()\nt.join()", {"passed"}),
+    (
+        50,
+        "stdio",
+        "import threading\nt = threading.Thread(target=lambda: print(int(input()) * 2))\nt.start()\nt.join()",
+        {"passed"},
+    ),
     (50, "stdio", "import sys\nprint(int(sys.stdin.buffer.read()) * 2)\nexit()", {"passed"}),
     (50, "stdio", "print(int(input()) * 3)", {"wrong_answer"}),
     (50, "call", "def f(n): return n * 3", {"wrong_answer"}),
@@ -206,12 +218,16 @@ def main() -> None:
         for done, (_, verdict) in enumerate(stream, 1):
             verdicts[verdict.verdict] += 1
             if not is_right(verdict):
-                wrong[f"{verdict.verdict} ({verdict.first_failure and verdict.first_failure.detail}) for {KINDS[int(verdict.rollout_id)][2]!r}"] += 1
+                wrong[
+                    f"{verdict.verdict} ({verdict.first_failure and verdict.first_failure.detail}) for "
+                    f"{KINDS[int(verdict.rollout_id)][2]!r}"
+                ] += 1
             if done % step == 0:
                 now = Sample(sandbox)
                 costs_ms.append(1000 * (now.cpu_s - last.cpu_s) / step)
                 print(
-                    f"{done:8d} {step / (now.time - last.time):11.0f} {costs_ms[-1]:12.2f} {now.memory_mb:10.1f} {now.servers_mb:18.1f}"
+                    f"{done:8d} {step / (now.time - last.time):11.0f} {costs_ms[-1]:12.2f} {now.memory_mb:10.1f} "
+                    f"{now.servers_mb:18.1f}"
                     f" {now.descriptors:12d} {now.processes:8d}",
                     flush=True,
                 )
@@ -231,7 +247,8 @@ def main() -> None:
 
 
 def _grown(samples: list[Sample], costs_ms: list[float], workers: int) -> list[str]:
-    """Of what there is more at the end (the least of the last quarter) than at the start (the most of the first quarter, without the very first)."""
+    """Of what there is more at the end (the least of the last quarter) than at the start (the most of the first
+    quarter, without the very first)."""
     quarter = max(1, len(samples) // 4)
     start, end = samples[1 : 1 + quarter], samples[-quarter:]
     found = []

@@ -2,8 +2,9 @@
 
     python benchmarks/judge_ways.py NAME [CHECKOUT]
 
-reads lines "work tests count" and judges `count` programs one after the other for each; prints the CPU seconds that this took in the process and all
-of its descendants, and the seconds. Every program is another text. All ways are given right programs, and make sure that they are told so.
+reads lines "work tests count" and judges `count` programs one after the other for each; prints the CPU seconds that
+this took in the process and all of its descendants, and the seconds. Every program is another text. All ways are given
+right programs, and make sure that they are told so.
 """
 
 from __future__ import annotations
@@ -51,16 +52,21 @@ def ours(kind: str) -> tuple[Way, Any]:
 
     def way(programs: list[str], tests: int) -> None:
         problem = Problem(problem_id="p", statement="", tests=tuple(map(make, range(tests))), entry_point="f")
-        verdicts = judge.judge_many((problem, Rollout(rollout_id=str(i), problem_id="p", program=program)) for i, program in enumerate(programs))
+        verdicts = judge.judge_many(
+            (problem, Rollout(rollout_id=str(i), problem_id="p", program=program))
+            for i, program in enumerate(programs)
+        )
         assert all(verdict.passed for verdict in verdicts), verdicts[0]
 
     return way, script if kind == "stdio" else function
 
 
 def floor(confined: bool) -> tuple[Way, Any]:
-    """Fork an interpreter with the same modules loaded, put it under the same confinement, run the program on its inputs, get what it prints, wait.
+    """Fork an interpreter with the same modules loaded, put it under the same confinement, run the program on its
+    inputs, get what it prints, wait.
 
-    Nothing is compared, no limit is watched, nothing is reported; hooks that run after a fork are left out, as our fork server does."""
+    Nothing is compared, no limit is watched, nothing is reported; hooks that run after a fork are left out, as our
+    fork server does."""
     register, os.register_at_fork = os.register_at_fork, lambda **hooks: None
     specification = importlib.util.spec_from_file_location("zygote", SOURCE / "sandbox" / "zygote.py")
     assert specification is not None
@@ -114,7 +120,9 @@ def subprocess_run() -> tuple[Way, Any]:
     def way(programs: list[str], tests: int) -> None:
         for program in programs:
             for n in range(tests):
-                done = subprocess.run([sys.executable, "-c", program], input=f"{n}\n", capture_output=True, text=True, timeout=10)
+                done = subprocess.run(
+                    [sys.executable, "-c", program], input=f"{n}\n", capture_output=True, text=True, timeout=10
+                )
                 assert done.stdout == f"{2 * n}\n", done.stderr
 
     return way, script
@@ -163,7 +171,11 @@ def livecodebench(checkout: str) -> tuple[Way, Any]:
     from lcb_runner.evaluation.compute_code_generation_metrics import check_correctness
 
     def way(programs: list[str], tests: int) -> None:
-        sample = {"input_output": json.dumps({"inputs": [f"{n}\n" for n in range(tests)], "outputs": [f"{2 * n}\n" for n in range(tests)]})}
+        sample = {
+            "input_output": json.dumps(
+                {"inputs": [f"{n}\n" for n in range(tests)], "outputs": [f"{2 * n}\n" for n in range(tests)]}
+            )
+        }
         for program in programs:
             results, _ = check_correctness(sample, program, timeout=6, debug=False)
             assert results == [True] * tests, results
@@ -172,12 +184,15 @@ def livecodebench(checkout: str) -> tuple[Way, Any]:
 
 
 def coderlplus_published(checkout: str) -> tuple[Way, Any]:
-    """The class that the published recipe executes programs with; the file around it needs ray and verl, so the class alone is taken from it."""
+    """The class that the published recipe executes programs with; the file around it needs ray and verl, so the class
+    alone is taken from it."""
     import subprocess
     import tempfile
 
     tree = ast.parse(Path(checkout, "recipe", "code_extractor.py").read_text(encoding="utf-8"))
-    body: list[ast.stmt] = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "CodeExecutor"]
+    body: list[ast.stmt] = [
+        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "CodeExecutor"
+    ]
     names: dict[str, Any] = {"json": json, "os": os, "subprocess": subprocess, "sys": sys, "tempfile": tempfile}
     exec(compile(ast.Module(body, []), "code_extractor.py", "exec"), names)
 
@@ -222,8 +237,12 @@ def descendants() -> dict[int, list[str]]:
 
 
 def used_cpu_s() -> float:
-    """CPU seconds of this process, of the children that it has waited for, and of all living descendants with those that they have waited for."""
-    own = sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+    """CPU seconds of this process, of the children that it has waited for, and of all living descendants with those
+    that they have waited for."""
+    own = sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
     return own + sum(sum(map(int, fields[11:15])) for fields in descendants().values()) / os.sysconf("SC_CLK_TCK")
 
 

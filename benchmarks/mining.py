@@ -2,10 +2,11 @@
 
     python benchmarks/mining.py RECORDED... [--rollouts N] [--failures SHARE] [--kind KIND...] [--repeat N]
 
-RECORDED are files that `coderlplus judge` reads as problems and as programs (recorded runs). A batch of N rollouts is drawn from their programs with
-the share of failures asked for, judged, and mined with the judge's verdicts, nothing being kept from before. CPU time is that of this process (here)
-and that of the processes of the programs from their fork to their end (sandbox). What they come to on 16 cores is calculated: the work of this
-process on one core, and then that of the programs on all of them, as if nothing overlapped.
+RECORDED are files that `coderlplus judge` reads as problems and as programs (recorded runs). A batch of N rollouts is
+drawn from their programs with the share of failures asked for, judged, and mined with the judge's verdicts, nothing
+being kept from before. CPU time is that of this process (here) and that of the processes of the programs from their
+fork to their end (sandbox). What they come to on 16 cores is calculated: the work of this process on one core, and
+then that of the programs on all of them, as if nothing overlapped.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ def main() -> None:
             verdicts = judge.judge_many(pairs)
             sandbox.cpu_s += sum(verdict.cpu_s for verdict in verdicts)
             judged[:] = [
-                JudgedRollout(problem, rollout, rollout.program, verdict) for (problem, rollout), verdict in zip(pairs, verdicts, strict=True)
+                JudgedRollout(problem, rollout, rollout.program, verdict)
+                for (problem, rollout), verdict in zip(pairs, verdicts, strict=True)
             ]
 
         costs = {"judging": [measured(sandbox, judge_all) for _ in range(settings.repeat)]}
@@ -87,9 +89,16 @@ def main() -> None:
 
             costs[f"mining: {kind}"] = [measured(sandbox, mine_all) for _ in range(settings.repeat)]
     failed = sum(not item.verdict.passed for item in judged)
-    Console().print(table(costs, f"{len(pairs)} rollouts, {failed} failed; {os.cpu_count()} cores here, median of {settings.repeat}"))
+    Console().print(
+        table(
+            costs, f"{len(pairs)} rollouts, {failed} failed; {os.cpu_count()} cores here, median of {settings.repeat}"
+        )
+    )
     for kind, mined in found.items():
-        print(f"{kind}: {mined.traced} traced, {len(mined.tasks)} tasks, rejected {dict(Counter(mined.rejects).most_common())}")
+        print(
+            f"{kind}: {mined.traced} traced, {len(mined.tasks)} tasks, rejected "
+            f"{dict(Counter(mined.rejects).most_common())}"
+        )
 
 
 def batch(judge: Judge, files: list[Path], count: int, failures: float) -> list[tuple[Problem, Rollout]]:
@@ -106,7 +115,11 @@ def batch(judge: Judge, files: list[Path], count: int, failures: float) -> list[
         raise SystemExit(f"{len(failing)} programs fail and {len(passing)} pass; give files that hold both")
     rng = random.Random(0)
     chosen = rng.choices(failing, k=wanted) if wanted > len(failing) else rng.sample(failing, wanted)
-    chosen += rng.choices(passing, k=count - wanted) if count - wanted > len(passing) else rng.sample(passing, count - wanted)
+    chosen += (
+        rng.choices(passing, k=count - wanted)
+        if count - wanted > len(passing)
+        else rng.sample(passing, count - wanted)
+    )
     rng.shuffle(chosen)
     rollouts = []
     for number, (problem, rollout) in enumerate(chosen):
@@ -126,9 +139,20 @@ def measured(sandbox: Metered, action: Callable[[], object]) -> Cost:
 
 
 def table(costs: dict[str, list[Cost]], title: str) -> Table:
-    result = Table("", "CPU s here", "CPU s sandbox", "wall s", "× judging", f"s on {CORES} cores", f"of a {STEP_S:g}-s step", title=title)
+    result = Table(
+        "",
+        "CPU s here",
+        "CPU s sandbox",
+        "wall s",
+        "× judging",
+        f"s on {CORES} cores",
+        f"of a {STEP_S:g}-s step",
+        title=title,
+    )
     middle = {
-        name: Cost(*(statistics.median(getattr(cost, part) for cost in of_name) for part in ("own_s", "sandbox_s", "wall_s")))
+        name: Cost(
+            *(statistics.median(getattr(cost, part) for cost in of_name) for part in ("own_s", "sandbox_s", "wall_s"))
+        )
         for name, of_name in costs.items()
     }
     base = middle["judging"]
@@ -136,7 +160,13 @@ def table(costs: dict[str, list[Cost]], title: str) -> Table:
         share = (cost.own_s + cost.sandbox_s) / (base.own_s + base.sandbox_s)
         there = cost.on(CORES)
         result.add_row(
-            name, f"{cost.own_s:.2f}", f"{cost.sandbox_s:.2f}", f"{cost.wall_s:.2f}", f"{share:.2f}", f"{there:.2f}", f"{there / STEP_S:.1%}"
+            name,
+            f"{cost.own_s:.2f}",
+            f"{cost.sandbox_s:.2f}",
+            f"{cost.wall_s:.2f}",
+            f"{share:.2f}",
+            f"{there:.2f}",
+            f"{there / STEP_S:.1%}",
         )
     for column in result.columns[1:]:
         column.justify = "right"

@@ -1,9 +1,10 @@
-"""Are traces the same on every Python? Traces CRUXEval under each interpreter given and compares variables, values, outputs and endings.
+"""Are traces the same on every Python? Traces CRUXEval under each interpreter given and compares variables, values,
+outputs and endings.
 
     python benchmarks/pythons.py CRUXEVAL PYTHON [PYTHON ...]
 
-Each PYTHON is an interpreter that can import coderlplus (its base dependencies are enough). Names the programs that differ from the first
-interpreter's and exits with 1 if there is one.
+Each PYTHON is an interpreter that can import coderlplus (its base dependencies are enough). Names the programs that
+differ from the first interpreter's and exits with 1 if there is one.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def main() -> None:
         different = [row[0] for row, other in zip(rows, first, strict=True) if json.dumps(row) != json.dumps(other)]
         wrong = [row[0] for row in rows if not row[1]]
         print(
-            f"{python}: {len(rows) - len(wrong)} of {len(rows)} recorded outputs, {len(rows) - len(different)} traces as under {arguments.pythons[0]}"
+            f"{python}: {len(rows) - len(wrong)} of {len(rows)} recorded outputs, {len(rows) - len(different)} "
+            f"traces as under {arguments.pythons[0]}"
         )
         for name in different:
             print(f"  {name} differs")

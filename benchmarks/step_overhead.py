@@ -1,12 +1,16 @@
-"""What CodeRL+ adds to a training step: the same GRPO run on TRL, stock and with CodeRL+, at equal batch, prompt and completion lengths.
+"""What CodeRL+ adds to a training step: the same GRPO run on TRL, stock and with CodeRL+, at equal batch, prompt and
+completion lengths.
 
-    python benchmarks/step_overhead.py [--size tiny|small|0.5b|1.5b] [--prompts 16] [--generations 8] [--prompt-tokens 512] [--completion-tokens 256]
+    python benchmarks/step_overhead.py [--size tiny|small|0.5b|1.5b] [--prompts 16] [--generations 8] [--prompt-tokens
+    512] [--completion-tokens 256]
                                        [--steps 6] [--workers N]
 
-The model has random weights, and every completion is sampled to its full length; what it wrote is then replaced by programs as models write them
-(some pass, some fail, some crash), so that judge and tracer have real work in both runs. Prompts are filled up to `--prompt-tokens`. The stock run
-is TRL's `GRPOTrainer` with `engines.reward_functions.generation_reward`; it has to judge as well, so what CodeRL+ adds is composing, scoring answers,
-mining and tracing. The first two steps (without tasks, and with cold caches) are left out. Times are medians of wall-clock seconds over the others.
+The model has random weights, and every completion is sampled to its full length; what it wrote is then replaced by
+programs as models write them (some pass, some fail, some crash), so that judge and tracer have real work in both runs.
+Prompts are filled up to `--prompt-tokens`. The stock run is TRL's `GRPOTrainer` with
+`engines.reward_functions.generation_reward`; it has to judge as well, so what CodeRL+ adds is composing, scoring
+answers, mining and tracing. The first two steps (without tasks, and with cold caches) are left out. Times are medians
+of wall-clock seconds over the others.
 """
 
 from __future__ import annotations
@@ -46,7 +50,8 @@ SIZES = {
     "0.5b": (896, 4864, 24, 14, 2),
     "1.5b": (1536, 8960, 28, 12, 2),
 }
-"""Hidden size, feed-forward size, layers, heads, key-value heads; the last two are those of Qwen2.5 with a small vocabulary."""
+"""Hidden size, feed-forward size, layers, heads, key-value heads; the last two are those of Qwen2.5 with a small
+vocabulary."""
 
 PROGRAM = """import sys
 
@@ -74,7 +79,9 @@ main()
 
 def program(rng: random.Random, *, crashes: bool = True) -> str:
     """One of a few thousand programs that differ in what they print."""
-    ends = ("size = len(numbers)",) * 6 + (("answer = answer // (total - total)", "answer = items[99]") if crashes else ())
+    ends = ("size = len(numbers)",) * 6 + (
+        ("answer = answer // (total - total)", "answer = items[99]") if crashes else ()
+    )
     return PROGRAM.format(
         modulus=rng.randint(2, 9),
         comparison=rng.choice(("and", "or")),
@@ -119,7 +126,9 @@ def tokenizer() -> Any:
     inner = Tokenizer(models.WordLevel({letter: number for number, letter in enumerate(letters)}, unk_token="<unk>"))
     inner.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     inner.decoder = decoders.Fuse()
-    made = PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left")
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left"
+    )
     made.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
     return made
 
@@ -149,18 +158,24 @@ def model_folder(size: str, folder: Path) -> Path:
 
 def filled(message: str, tokens: int) -> list[dict[str, str]]:
     """A prompt of exactly so many tokens."""
-    return [{"role": "user", "content": message[:tokens].ljust(tokens, ".")}]  # white space at the end would be stripped
+    return [
+        {"role": "user", "content": message[:tokens].ljust(tokens, ".")}
+    ]  # white space at the end would be stripped
 
 
 class Written:
-    """Puts programs and answers in the place of what a random model wrote; the tokens, and so the model's work, stay."""
+    """Puts programs and answers in the place of what a random model wrote; the tokens, and so the model's work,
+    stay."""
 
     def __init__(self) -> None:
         self.rng = random.Random(0)
 
     def texts(self, rows: Sequence[Row]) -> list[str]:
         """Of problems a quarter are solved."""
-        return [reference_answer(row) if isinstance(row, AlignmentTask) else f"```python\n{self.program(row)}```" for row in rows]
+        return [
+            reference_answer(row) if isinstance(row, AlignmentTask) else f"```python\n{self.program(row)}```"
+            for row in rows
+        ]
 
     def program(self, problem: Problem) -> str:
         return reference(int(problem.problem_id)) if self.rng.random() < 0.25 else program(self.rng)
@@ -195,7 +210,8 @@ def settings(options: argparse.Namespace, folder: Path) -> Any:
 
 
 def stock(options: argparse.Namespace, model: Path, folder: Path, sandbox: Sandbox) -> list[dict[str, float]]:
-    """TRL's own trainer with our judge as a reward function: seconds of each step, and those of its reward function."""
+    """TRL's own trainer with our judge as a reward function: seconds of each step, and those of its reward
+    function."""
     from datasets import Dataset
     from transformers import TrainerCallback
     from trl import GRPOTrainer
@@ -217,9 +233,16 @@ def stock(options: argparse.Namespace, model: Path, folder: Path, sandbox: Sandb
         def on_step_end(self, *_: Any, **__: Any) -> None:
             seconds.append({"seconds/step": time.perf_counter() - self.began, "seconds/judging": judging[0]})
 
-    rows = [row(problem) | {"prompt": filled(problem.statement, options.prompt_tokens)} for problem in problems(options.prompts * 4)]
+    rows = [
+        row(problem) | {"prompt": filled(problem.statement, options.prompt_tokens)}
+        for problem in problems(options.prompts * 4)
+    ]
     trainer = GRPOTrainer(
-        str(model), reward_funcs=[reward], args=settings(options, folder), train_dataset=Dataset.from_list(rows), callbacks=[Clock()]
+        str(model),
+        reward_funcs=[reward],
+        args=settings(options, folder),
+        train_dataset=Dataset.from_list(rows),
+        callbacks=[Clock()],
     )
     trainer.train()
     return seconds
@@ -254,7 +277,9 @@ def ours(options: argparse.Namespace, model: Path, folder: Path, sandbox: Sandbo
             samples_every=10_000,
         ),
         judge=judge,
-        prompt=lambda row: filled(row.prompt if isinstance(row, AlignmentTask) else row.statement, options.prompt_tokens),
+        prompt=lambda row: filled(
+            row.prompt if isinstance(row, AlignmentTask) else row.statement, options.prompt_tokens
+        ),
     )
     record.trainer = trainer
     run.begin("", sandbox.isolation)
@@ -282,7 +307,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, Sandbox(workers=options.workers) as sandbox:
         folder = Path(name)
         model = model_folder(options.size, folder / "model")
-        runs = {"TRL": stock(options, model, folder / "stock", sandbox), "TRL + CodeRL+": ours(options, model, folder / "ours", sandbox)}
+        runs = {
+            "TRL": stock(options, model, folder / "stock", sandbox),
+            "TRL + CodeRL+": ours(options, model, folder / "ours", sandbox),
+        }
     memory = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else None
     report(options, runs, memory)
 
@@ -294,28 +322,38 @@ def report(options: argparse.Namespace, runs: dict[str, list[dict[str, float]]],
     for name, lines in runs.items():
         later = lines[2:]
         medians[name] = {
-            part: statistics.median(line[f"seconds/{part}"] for line in later) for part in parts if all(f"seconds/{part}" in line for line in later)
+            part: statistics.median(line[f"seconds/{part}"] for line in later)
+            for part in parts
+            if all(f"seconds/{part}" in line for line in later)
         }
         table.add_row(name, *(f"{medians[name][part]:.3f}" if part in medians[name] else "" for part in parts))
     console = Console()
     console.print(
-        f"{options.size}, {options.prompts} x {options.generations} completions of {options.completion_tokens} tokens after prompts of "
-        f"{options.prompt_tokens}; {'GPU ' + torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'}, {os.cpu_count()} cores"
-        + (f", {memory_gib:.1f} GiB at most" if memory_gib is not None else "")
+        f"{options.size}, {options.prompts} x {options.generations} completions of {options.completion_tokens} "
+        "tokens after prompts of "
+        f"{options.prompt_tokens}; {'GPU ' + torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'}, "
+        f"{os.cpu_count()} cores" + (f", {memory_gib:.1f} GiB at most" if memory_gib is not None else "")
     )
     console.print(table)
     plain, with_ours = medians["TRL"]["step"], medians["TRL + CodeRL+"]
     rollouts = options.prompts * options.generations
     own = with_ours["judging_work"] + with_ours["tracing_work"]
     waits = with_ours["judging"] + with_ours["tracing"]
-    traced, mined = (statistics.mean(line.get(name, 0.0) for line in runs["TRL + CodeRL+"][2:]) for name in ("traced", "mined"))
+    traced, mined = (
+        statistics.mean(line.get(name, 0.0) for line in runs["TRL + CodeRL+"][2:]) for name in ("traced", "mined")
+    )
     console.print(f"CodeRL+ makes a step {100 * (with_ours['step'] / plain - 1):+.1f} % longer.")
     console.print(
-        f"Judging and tracing take {own:.2f} s, {own * 1024 / rollouts:.2f} s for 1,024 rollouts; the step stands still for {waits:.2f} s of it."
+        f"Judging and tracing take {own:.2f} s, {own * 1024 / rollouts:.2f} s for 1,024 rollouts; the step stands "
+        f"still for {waits:.2f} s of it."
     )
     console.print(f"{traced:.0f} failures are traced a step and make {mined:.0f} tasks.")
     if options.json:
-        options.json.write_text(json.dumps({"medians": medians, "runs": runs, "options": {k: str(v) for k, v in vars(options).items()}}, indent=2))
+        options.json.write_text(
+            json.dumps(
+                {"medians": medians, "runs": runs, "options": {k: str(v) for k, v in vars(options).items()}}, indent=2
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
-"""What share of recorded programs becomes an alignment task with at least one variable: ours, and the published extractor's.
+"""What share of recorded programs becomes an alignment task with at least one variable: ours, and the published
+extractor's.
 
     python benchmarks/task_yield.py DATA [--published CHECKOUT] [--limit N]
 
-DATA is a folder with `llm_runs` (function programs with recorded verdicts) and `lcb` (programs for standard input); CHECKOUT one of
-github.com/jiangxxxue/CODERLPLUS, of which `CodeExecutor` in `recipe/code_extractor.py` runs in a process of its own. It has no isolation: it is given
-the same programs as we, and runs them as you.
+DATA is a folder with `llm_runs` (function programs with recorded verdicts) and `lcb` (programs for standard input);
+CHECKOUT one of github.com/jiangxxxue/CODERLPLUS, of which `CodeExecutor` in `recipe/code_extractor.py` runs in a
+process of its own. It has no isolation: it is given the same programs as we, and runs them as you.
 
-Function programs: those that the judge finds wrong, on the input on which it saw them fail. Programs for standard input: all of them on the first
-public test. A program *runs* if it ends by itself and without an exception. A task asks for at most three variables; the published code counts a
-task as one if the program prints something.
+Function programs: those that the judge finds wrong, on the input on which it saw them fail. Programs for standard
+input: all of them on the first public test. A program *runs* if it ends by itself and without an exception. A task
+asks for at most three variables; the published code counts a task as one if the program prints something.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class Item:
 
 @dataclass(frozen=True)
 class Yield:
-    """What came of one program: whether it ran, the variables of its trace, and those that its task asks for (`None`: no task)."""
+    """What came of one program: whether it ran, the variables of its trace, and those that its task asks for (`None`:
+    no task)."""
 
     ran: bool
     traced: int
@@ -80,12 +82,17 @@ def stdin_programs(recorded: Sequence[RecordedProgram]) -> list[Item]:
 
 def ours(sandbox: Sandbox, items: Sequence[Item]) -> list[Yield]:
     limits = Limits(cpu_s=TIMEOUT_S)
-    requests = [TraceRequest(program=item.program, input=item.input, setup_code=item.setup_code, limits=limits) for item in items]
+    requests = [
+        TraceRequest(program=item.program, input=item.input, setup_code=item.setup_code, limits=limits)
+        for item in items
+    ]
     return [_ours(trace, item) for trace, item in zip(trace_many(sandbox, requests), items, strict=True)]
 
 
 def _ours(trace: Trace, item: Item) -> Yield:
-    task = make_task(trace, Lineage(problem_id=item.name, rollout_id=item.name), settings=SETTINGS, setup_code=item.setup_code)
+    task = make_task(
+        trace, Lineage(problem_id=item.name, rollout_id=item.name), settings=SETTINGS, setup_code=item.setup_code
+    )
     asked = None if isinstance(task, str) else sum(not target.is_output for target in task.targets)
     ran = trace.ending.kind == "finished" or (trace.ending.kind == "exit" and trace.ending.message in (None, "0"))
     return Yield(ran, sum(map(len, trace.variables.values())), asked)
@@ -120,9 +127,15 @@ for line in sys.stdin:
 
 
 def published(checkout: Path, items: Sequence[Item]) -> list[Yield]:
-    """What the published `CodeExecutor` gives: the program with its set-up code as a script. A function program is called by nobody there."""
+    """What the published `CodeExecutor` gives: the program with its set-up code as a script. A function program is
+    called by nobody there."""
     lines = [
-        json.dumps({"program": f"{item.setup_code}\n{item.program}", "stdin": "" if isinstance(item.input, CallInput) else item.input.stdin})
+        json.dumps(
+            {
+                "program": f"{item.setup_code}\n{item.program}",
+                "stdin": "" if isinstance(item.input, CallInput) else item.input.stdin,
+            }
+        )
         for item in items
     ]
     with tempfile.TemporaryDirectory() as folder:
@@ -137,7 +150,10 @@ def published(checkout: Path, items: Sequence[Item]) -> list[Yield]:
     if result.returncode:
         raise SystemExit(f"the published extractor in {checkout} failed: {result.stderr.strip().splitlines()[-1]}")
     found = [json.loads(line) for line in result.stdout.splitlines()]
-    return [Yield(not failed, variables, None if failed or silent else min(variables, 3)) for failed, silent, variables in found]
+    return [
+        Yield(not failed, variables, None if failed or silent else min(variables, 3))
+        for failed, silent, variables in found
+    ]
 
 
 def row(table: Table, name: str, who: str, yields: Sequence[Yield]) -> None:
@@ -160,15 +176,29 @@ def row(table: Table, name: str, who: str, yields: Sequence[Yield]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with llm_runs and lcb")
-    parser.add_argument("--published", type=Path, help="checkout of the published code; without it only ours is measured")
+    parser.add_argument(
+        "--published", type=Path, help="checkout of the published code; without it only ours is measured"
+    )
     parser.add_argument("--limit", type=int, help="at most so many programs of each kind")
     arguments = parser.parse_args()
     table = Table(
-        *("programs", "by", "number", "run", "tasks with a variable", "of those that run", "of all", "variables in a trace", "asked in a task"),
+        *(
+            "programs",
+            "by",
+            "number",
+            "run",
+            "tasks with a variable",
+            "of those that run",
+            "of all",
+            "variables in a trace",
+            "asked in a task",
+        ),
         title="Task yield",
     )
     with Sandbox() as sandbox:
-        functions = [each for path in sorted((arguments.data / "llm_runs").glob("*.jsonl*")) for each in read_recorded(path)]
+        functions = [
+            each for path in sorted((arguments.data / "llm_runs").glob("*.jsonl*")) for each in read_recorded(path)
+        ]
         scripts = [each for path in sorted((arguments.data / "lcb").glob("*.jsonl*")) for each in read_recorded(path)]
         people: Callable[[Item], bool] = lambda item: "/human/" in item.name  # noqa: E731
         stdin = stdin_programs(scripts)

@@ -1,4 +1,5 @@
-"""What a step costs in the trace viewer: CPU time of the page's main thread, drawing included, on a run of 5,000 steps over a list of 700.
+"""What a step costs in the trace viewer: CPU time of the page's main thread, drawing included, on a run of 5,000 steps
+over a list of 700.
 
     python benchmarks/trace_viewer.py
 
@@ -31,7 +32,12 @@ for i in range(2, 700):
         for j in range(2 * i, 700, i):
             flags[j] = not flags[j]
 """
-MOVES = {"one step forward": "i", "one step back": "END - 1 - i", "a twentieth forward": "(i * 250) % END", "anywhere": "(i * 2654435761) % END"}
+MOVES = {
+    "one step forward": "i",
+    "one step back": "END - 1 - i",
+    "a twentieth forward": "(i * 250) % END",
+    "anywhere": "(i * 2654435761) % END",
+}
 TIMES = 200
 
 
@@ -41,14 +47,22 @@ def main() -> None:
         sys.exit("no Chromium here to open the page with")
     with tempfile.TemporaryDirectory() as folder, Browser(executable) as browser:
         with Sandbox(workers=1) as sandbox:
-            page = write_trace(trace(sandbox, PROGRAM, StdioInput(""), max_steps=5000), Path(folder) / "trace.html", title="sieve.py")
+            page = write_trace(
+                trace(sandbox, PROGRAM, StdioInput(""), max_steps=5000), Path(folder) / "trace.html", title="sieve.py"
+            )
         browser.size(1280, 800)
         browser.call("Performance.enable", timeDomain="threadTicks")
         browser.open(page)
-        print(f"{browser.run('END'):,} steps, {page.stat().st_size / 1000:.0f} kB, opened in {1000 * cpu_s(browser):.0f} ms of CPU time")
+        print(
+            f"{browser.run('END'):,} steps, {page.stat().st_size / 1000:.0f} kB, opened in "
+            f"{1000 * cpu_s(browser):.0f} ms of CPU time"
+        )
         for name, place in MOVES.items():
             before = cpu_s(browser)
-            browser.run(f"(async () => {{ for (let i = 0; i < {TIMES}; i++) {{ moveTo({place}); await new Promise(requestAnimationFrame); }} }})()")
+            browser.run(
+                f"(async () => {{ for (let i = 0; i < {TIMES}; i++) {{ moveTo({place}); await new "
+                f"Promise(requestAnimationFrame); }} }})()"
+            )
             print(f"{name:20} {1000 * (cpu_s(browser) - before) / TIMES:5.1f} ms")
 
 

@@ -2,11 +2,12 @@
 
     python benchmarks/tracing.py [--repeat N] [--cruxeval FILE]
 
-Ours: CPU time of all runs of a trace, processes and their start included, as a multiple of one run of the same program untraced in the same sandbox
-(semantics `official`, which rewrites nothing). `steps` is a trace with its first 5,000 steps. Others: CPU time of the program under them as a
-multiple of its own time, in one process without a sandbox. `settrace` keeps the local variables of the running function at each line, by reference;
-PySnooper (PyPI, extra `bench`) writes each change to /dev/null. It is given a small size of each program, because it would take minutes otherwise,
-and is compared with an untraced run of that size. All take turns, and the best of N counts.
+Ours: CPU time of all runs of a trace, processes and their start included, as a multiple of one run of the same program
+untraced in the same sandbox (semantics `official`, which rewrites nothing). `steps` is a trace with its first 5,000
+steps. Others: CPU time of the program under them as a multiple of its own time, in one process without a sandbox.
+`settrace` keeps the local variables of the running function at each line, by reference; PySnooper (PyPI, extra
+`bench`) writes each change to /dev/null. It is given a small size of each program, because it would take minutes
+otherwise, and is compared with an untraced run of that size. All take turns, and the best of N counts.
 """
 
 from __future__ import annotations
@@ -207,7 +208,10 @@ def traced_s(sandbox: Metered, requests: Sequence[TraceRequest]) -> float:
 
 def untraced_s(sandbox: Metered, requests: Sequence[TraceRequest]) -> float:
     """CPU seconds of one run of each program as it is: half of a trace that rewrites nothing."""
-    plain = [TraceRequest(program=each.program, input=each.input, limits=each.limits, semantics="official") for each in requests]
+    plain = [
+        TraceRequest(program=each.program, input=each.input, limits=each.limits, semantics="official")
+        for each in requests
+    ]
     return traced_s(sandbox, plain) / 2
 
 
@@ -216,18 +220,24 @@ def others_s(way: str, programs: Sequence[str]) -> float:
     job = json.dumps({"way": way, "programs": list(programs)})
     result = subprocess.run([sys.executable, "-c", OTHERS], input=job, capture_output=True, text=True)
     if result.returncode:
-        raise SystemExit(f"{way} failed: {result.stderr.strip().splitlines()[-1]}; `pip install -e '.[bench]'` has PySnooper")
+        raise SystemExit(
+            f"{way} failed: {result.stderr.strip().splitlines()[-1]}; `pip install -e '.[bench]'` has PySnooper"
+        )
     return float(result.stdout)
 
 
-def factors(sandbox: Metered, requests: Sequence[TraceRequest], programs: Sequence[str], small: Sequence[str], repeat: int) -> list[float]:
+def factors(
+    sandbox: Metered, requests: Sequence[TraceRequest], programs: Sequence[str], small: Sequence[str], repeat: int
+) -> list[float]:
     """Untraced seconds, and how much longer each of `WAYS` takes; all take turns, the best of each counts."""
     best: dict[str, float] = {}
 
     def took(name: str, seconds: float) -> None:
         best[name] = min(best.get(name, math.inf), seconds)
 
-    with_steps = [TraceRequest(program=each.program, input=each.input, limits=each.limits, max_steps=STEPS) for each in requests]
+    with_steps = [
+        TraceRequest(program=each.program, input=each.input, limits=each.limits, max_steps=STEPS) for each in requests
+    ]
     for _ in range(repeat):
         took("sandboxed", untraced_s(sandbox, requests))
         for semantics in ("final", "binding"):
@@ -258,23 +268,35 @@ def main() -> None:
             status.update(name)
             program = template.replace("SIZE", str(full))
             request = TraceRequest(program=program, input=StdioInput(""), limits=Limits(cpu_s=20))
-            rows.append(factors(sandbox, [request], [program], [template.replace("SIZE", str(small))], arguments.repeat))
+            rows.append(
+                factors(sandbox, [request], [program], [template.replace("SIZE", str(small))], arguments.repeat)
+            )
             table.add_row(name, *_cells(rows[-1]))
         if arguments.cruxeval is not None:
             status.update("CRUXEval")
             programs = [json.loads(line) for line in arguments.cruxeval.read_text().splitlines()]
             called = [f"{row['code']}\nf({row['input']})" for row in programs]
-            requests = [TraceRequest(program=f"{row['code']}\ndef call(): return f({row['input']})", input=CallInput("call")) for row in programs]
+            requests = [
+                TraceRequest(program=f"{row['code']}\ndef call(): return f({row['input']})", input=CallInput("call"))
+                for row in programs
+            ]
             rows.append(factors(sandbox, requests, called, called, 1))
             table.add_row("CRUXEval, 800 programs", *_cells(rows[-1]))
-        means = [math.exp(sum(math.log(row[column]) for row in rows) / len(rows)) for column in range(1, len(WAYS) + 1)]
+        means = [
+            math.exp(sum(math.log(row[column]) for row in rows) / len(rows)) for column in range(1, len(WAYS) + 1)
+        ]
         table.add_row("geometric mean", "", *(f"{mean:.1f}" for mean in means))
-        table.add_row("largest", "", *(f"{max(row[column] for row in rows):.1f}" for column in range(1, len(WAYS) + 1)))
+        table.add_row(
+            "largest", "", *(f"{max(row[column] for row in rows):.1f}" for column in range(1, len(WAYS) + 1))
+        )
         requests = [TraceRequest(program=TINY, input=StdioInput("1\n"))] * 300
         trace_many(sandbox, requests[:10])
         started = time.perf_counter()
         cpu_s = traced_s(sandbox, requests)
-        tiny = f"a tiny program: {cpu_s / 300 * 1e3:.1f} ms CPU and {(time.perf_counter() - started) / 300 * 1e3:.1f} ms on one worker"
+        tiny = (
+            f"a tiny program: {cpu_s / 300 * 1e3:.1f} ms CPU and "
+            f"{(time.perf_counter() - started) / 300 * 1e3:.1f} ms on one worker"
+        )
     console.print(table)
     console.print(tiny)
 

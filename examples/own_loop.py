@@ -2,8 +2,9 @@
 
     python examples/own_loop.py MODEL PROBLEMS --steps 100 --output runs/own [--resume]
 
-MODEL is a folder or a hub name of a causal language model with a chat template, PROBLEMS a file that `coderlplus.problems` reads. All of CodeRL+ is
-in the lines marked with ←. The rest is GRPO: sample groups, normalise rewards within each group, take one policy-gradient step.
+MODEL is a folder or a hub name of a causal language model with a chat template, PROBLEMS a file that
+`coderlplus.problems` reads. All of CodeRL+ is in the lines marked with ←. The rest is GRPO: sample groups, normalise
+rewards within each group, take one policy-gradient step.
 """
 
 from __future__ import annotations
@@ -27,14 +28,23 @@ from coderlplus.sandbox import Sandbox
 
 def message(row: Problem | AlignmentTask) -> list[dict[str, str]]:
     """The chat of a prompt; ask for programs in whatever words your model knows."""
-    ask = row.prompt if isinstance(row, AlignmentTask) else f"{row.statement}\n\nAnswer with one Python program in a ```python block."
+    ask = (
+        row.prompt
+        if isinstance(row, AlignmentTask)
+        else f"{row.statement}\n\nAnswer with one Python program in a ```python block."
+    )
     return [{"role": "user", "content": ask}]
 
 
-def sample(model: Any, tokenizer: Any, rows: list[Any], new_tokens: int, suppress: list[int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """One completion for each row: tokens (B, P + C), attention mask (B, P + C), and the mask of the completions' tokens (B, C)."""
+def sample(
+    model: Any, tokenizer: Any, rows: list[Any], new_tokens: int, suppress: list[int]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """One completion for each row: tokens (B, P + C), attention mask (B, P + C), and the mask of the completions'
+    tokens (B, C)."""
     prompts = [tokenizer.apply_chat_template(message(row), add_generation_prompt=True, tokenize=False) for row in rows]
-    batch = tokenizer(prompts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False).to(model.device)
+    batch = tokenizer(prompts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False).to(
+        model.device
+    )
     with torch.no_grad():
         tokens = model.generate(
             input_ids=batch["input_ids"],
@@ -51,16 +61,21 @@ def sample(model: Any, tokenizer: Any, rows: list[Any], new_tokens: int, suppres
     return tokens, torch.cat([batch["attention_mask"], mask], 1), mask
 
 
-def policy_loss(model: Any, tokens: torch.Tensor, attention: torch.Tensor, mask: torch.Tensor, advantages: torch.Tensor) -> torch.Tensor:
+def policy_loss(
+    model: Any, tokens: torch.Tensor, attention: torch.Tensor, mask: torch.Tensor, advantages: torch.Tensor
+) -> torch.Tensor:
     """The policy gradient of one on-policy step, as a mean over the tokens of the batch."""
     positions = (attention.cumsum(1) - 1).clamp(min=0)
-    logits = model(input_ids=tokens, attention_mask=attention, position_ids=positions).logits[:, -mask.shape[1] - 1 : -1]
+    logits = model(input_ids=tokens, attention_mask=attention, position_ids=positions).logits[
+        :, -mask.shape[1] - 1 : -1
+    ]
     logps = logits.float().log_softmax(-1).gather(2, tokens[:, -mask.shape[1] :, None])[..., 0]
     return -(logps * advantages[:, None] * mask).sum() / mask.sum()
 
 
 def group_advantages(rewards: list[float | None], size: int) -> torch.Tensor:
-    """GRPO: (reward − mean) / deviation within each group; a completion without reward (our sandbox failed) counts nowhere and has 0."""
+    """GRPO: (reward − mean) / deviation within each group; a completion without reward (our sandbox failed) counts
+    nowhere and has 0."""
     values = torch.tensor([float("nan") if reward is None else reward for reward in rewards]).view(-1, size)
     centred = values - values.nanmean(1, keepdim=True)
     deviation = centred.square().nanmean(1, keepdim=True).sqrt()
@@ -85,7 +100,9 @@ def main(arguments: list[str] | None = None) -> None:
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tokenizer = AutoTokenizer.from_pretrained(options.model)
-    model = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.bfloat16 if device == "cuda" else torch.float32).to(device)
+    model = AutoModelForCausalLM.from_pretrained(
+        options.model, dtype=torch.bfloat16 if device == "cuda" else torch.float32
+    ).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, weight_decay=0.0)
     problems = list(read_problems(options.problems))
     options.output.mkdir(parents=True, exist_ok=True)
@@ -107,10 +124,14 @@ def main(arguments: list[str] | None = None) -> None:
                 rows = [row for task in tasks for row in [task or next(code)] * options.size]
 
                 tokens, attention, mask = sample(model, tokenizer, rows, options.new_tokens, options.suppress)
-                ids = [row[keep.bool()] for row, keep in zip(tokens[:, -mask.shape[1] :].cpu(), mask.cpu(), strict=True)]
+                ids = [
+                    row[keep.bool()] for row, keep in zip(tokens[:, -mask.shape[1] :].cpu(), mask.cpu(), strict=True)
+                ]
                 completions = tokenizer.batch_decode(ids, skip_special_tokens=True)
 
-                rewards = loop.reward(rows, completions, rollout_ids=[f"{step}-{index}" for index in range(len(rows))])  # ←
+                rewards = loop.reward(
+                    rows, completions, rollout_ids=[f"{step}-{index}" for index in range(len(rows))]
+                )  # ←
                 values = [reward.value for reward in rewards]
                 optimizer.zero_grad()
                 loss = policy_loss(model, tokens, attention, mask, group_advantages(values, options.size).to(device))
@@ -122,8 +143,16 @@ def main(arguments: list[str] | None = None) -> None:
                 passed = [reward.verdict.passed for reward in rewards if reward.verdict is not None]
                 line["pass_rate"] = sum(passed) / max(1, len(passed))
                 print(json.dumps(line), file=metrics, flush=True)
-                print(f"step {step}: passed {line['pass_rate']:.3f}, mix {line['mix/alignment_share']:.2f}, {line['buffer/size']:.0f} tasks")
-                state = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "loop": json.dumps(loop.state_dict())}
+                print(
+                    f"step {step}: passed {line['pass_rate']:.3f}, mix {line['mix/alignment_share']:.2f}, "
+                    f"{line['buffer/size']:.0f} tasks"
+                )
+                state = {
+                    "step": step,
+                    "model": model.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "loop": json.dumps(loop.state_dict()),
+                }
                 torch.save(state, saved.with_suffix(".partial"))
                 saved.with_suffix(".partial").replace(saved)
     model.save_pretrained(options.output / "final")

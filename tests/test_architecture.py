@@ -27,12 +27,45 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rewards": {"terminal", "records", "programs", "judge", "alignment"},
     "loop": {"errors", "records", "sandbox", "judge", "alignment", "rewards"},
     "evaluation": {"terminal", "errors", "locks", "records", "programs", "sandbox", "judge", "tracing", "problems"},
-    "engines": {"errors", "records", "programs", "sandbox", "judge", "problems", "alignment", "rewards", "loop", "evaluation"},
-    "preparation": {"terminal", "errors", "locks", "records", "programs", "sandbox", "judge", "problems", "engines", "evaluation"},
+    "engines": {
+        "errors",
+        "records",
+        "programs",
+        "sandbox",
+        "judge",
+        "problems",
+        "alignment",
+        "rewards",
+        "loop",
+        "evaluation",
+    },
+    "preparation": {
+        "terminal",
+        "errors",
+        "locks",
+        "records",
+        "programs",
+        "sandbox",
+        "judge",
+        "problems",
+        "engines",
+        "evaluation",
+    },
     "serving": {"errors", "records", "programs", "sandbox", "judge"},
     "report": {"terminal", "errors", "records", "programs", "sandbox", "alignment", "evaluation"},
     "cli": {
-        *("terminal", "errors", "records", "programs", "sandbox", "judge", "tracing", "problems", "alignment", "rewards"),
+        *(
+            "terminal",
+            "errors",
+            "records",
+            "programs",
+            "sandbox",
+            "judge",
+            "tracing",
+            "problems",
+            "alignment",
+            "rewards",
+        ),
         *("engines", "evaluation", "preparation", "report", "serving"),
     },
     "coderlplus_lab": {
@@ -40,9 +73,22 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("engines", "evaluation", "report", "cli"),
     },
 }
-"""Importer → the packages and modules of coderlplus that it may import. The laboratory stands on top: nothing imports it."""
+"""Importer → the packages and modules of coderlplus that it may import. The laboratory stands on top: nothing imports
+it."""
 
-HEAVY = {"torch", "transformers", "trl", "datasets", "accelerate", "tokenizers", "peft", "tensorboard", "ray", "sklearn", "scipy"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "trl",
+    "datasets",
+    "accelerate",
+    "tokenizers",
+    "peft",
+    "tensorboard",
+    "ray",
+    "sklearn",
+    "scipy",
+}
 HEAVY_ALLOWED = {"engines", "evaluation", "coderlplus_lab"}
 """Packages that may import the heavy libraries at all. `rewards` and everything before it must work without them."""
 
@@ -59,7 +105,11 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "coderlplus" else {node.module}
+            names |= (
+                {f"{node.module}.{alias.name}" for alias in node.names}
+                if node.module == "coderlplus"
+                else {node.module}
+            )
     return names
 
 
@@ -104,7 +154,9 @@ def test_engines_are_siblings(path: Path) -> None:
     """What they share imports neither of them, and neither imports the other."""
     own = path.relative_to(ENGINES).parts[0]
     others = {engine for engine in ("trl", "verl") if engine != own}
-    assert not [name for name in imports(path) for engine in others if f"{name}.".startswith(f"coderlplus.engines.{engine}.")]
+    assert not [
+        name for name in imports(path) for engine in others if f"{name}.".startswith(f"coderlplus.engines.{engine}.")
+    ]
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
@@ -119,7 +171,8 @@ def test_heavy_libraries_stay_in_their_packages(path: Path) -> None:
 @pytest.mark.parametrize(
     "imported",
     [
-        "from coderlplus import records, errors, programs, sandbox, judge, tracing, problems, alignment, rewards, report, preparation, cli",
+        "from coderlplus import records, errors, programs, sandbox, judge, tracing, problems, alignment, rewards, "
+        "report, preparation, cli",
         "import coderlplus_lab.cli",
     ],
 )

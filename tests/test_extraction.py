@@ -16,13 +16,56 @@ METHOD = "class Solution:\n    def area(self, r):\n        return 3 * r * r"
 PROGRAMS = ((FUNCTION, "area"), (SCRIPT, None), (METHOD, "Solution().area"))
 STARTER = 'def area(r):\n    """The area of a circle."""\n'
 
-END_TOKENS = ["<|im_end|>", "</s>", "<|eot_id|>", "<｜end▁of▁sentence｜>", "<end_of_turn>", "<|endoftext|>", "<|EOT|>", "[/INST]"]
+END_TOKENS = [
+    "<|im_end|>",
+    "</s>",
+    "<|eot_id|>",
+    "<｜end▁of▁sentence｜>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "<|EOT|>",
+    "[/INST]",
+]
 TAGS = ["<answer>", "<solution>", "<code>", "<final_answer>", "<python>", "[PYTHON]", "[CODE]", "[ANSWER]"]
-LABELS = ["python", "py", "Python", "python3", "Python3.11", "python 3", "pypy3", "", "text", "code", "main.py", "python:src/a.py", "{.python}"]
-BEFORE = ["", "Here it is:\n", "1. So:\n\n", "Answer: ", "**Solution** ", "<think>\n```python\nprint(0)\n```\n</think>\n", "It isn't hard.\n\n"]
-AFTER = ["", ".", " That is all.", "\nDone.", "\n\nIt isn't slow: `O(n)`.", "\n```\n6\n```", "\nRun:\n```bash\npython a.py\n```", "\n</answer>"]
+LABELS = [
+    "python",
+    "py",
+    "Python",
+    "python3",
+    "Python3.11",
+    "python 3",
+    "pypy3",
+    "",
+    "text",
+    "code",
+    "main.py",
+    "python:src/a.py",
+    "{.python}",
+]
+BEFORE = [
+    "",
+    "Here it is:\n",
+    "1. So:\n\n",
+    "Answer: ",
+    "**Solution** ",
+    "<think>\n```python\nprint(0)\n```\n</think>\n",
+    "It isn't hard.\n\n",
+]
+AFTER = [
+    "",
+    ".",
+    " That is all.",
+    "\nDone.",
+    "\n\nIt isn't slow: `O(n)`.",
+    "\n```\n6\n```",
+    "\nRun:\n```bash\npython a.py\n```",
+    "\n</answer>",
+]
 AFTER += [f"{token}\n<|im_start|>user\nThanks" for token in END_TOKENS]
-AFTER += ["\n<reflection>\n```python\nprint(0)\n```\n</reflection>", "\nFor example:\n```python\n>>> area(1)\n3.14\n```"]
+AFTER += [
+    "\n<reflection>\n```python\nprint(0)\n```\n</reflection>",
+    "\nFor example:\n```python\n>>> area(1)\n3.14\n```",
+]
 
 programs = st.sampled_from(PROGRAMS)
 
@@ -31,8 +74,18 @@ def _close(tag: str) -> str:
     return f"{tag[0]}/{tag[1:]}"
 
 
-@given(programs, st.sampled_from(LABELS), st.sampled_from(BEFORE), st.sampled_from(AFTER), st.integers(3, 6), st.integers(3, 6), st.booleans())
-def test_a_fence_in_any_words(program: tuple[str, str | None], label: str, before: str, after: str, opening: int, closing: int, glued: bool) -> None:
+@given(
+    programs,
+    st.sampled_from(LABELS),
+    st.sampled_from(BEFORE),
+    st.sampled_from(AFTER),
+    st.integers(3, 6),
+    st.integers(3, 6),
+    st.booleans(),
+)
+def test_a_fence_in_any_words(
+    program: tuple[str, str | None], label: str, before: str, after: str, opening: int, closing: int, glued: bool
+) -> None:
     text, entry_point = program
     completion = f"{before}{'`' * opening}{label}\n{text}{'' if glued else chr(10)}{'`' * closing}{after}"
     assert extract_program(completion, entry_point) == text
@@ -62,7 +115,11 @@ def test_a_fence_in_a_quotation_or_list(program: tuple[str, str | None], margin:
     assert extract_program("".join(f"{margin}{line}\n" for line in fenced.split("\n")), entry_point) == text
 
 
-@given(programs, st.sampled_from(["", "Sure, here it is:\n\n"]), st.sampled_from(["", "\n\nThis is right.", "\n\n```", "\n```\n6\n```"]))
+@given(
+    programs,
+    st.sampled_from(["", "Sure, here it is:\n\n"]),
+    st.sampled_from(["", "\n\nThis is right.", "\n\n```", "\n```\n6\n```"]),
+)
 def test_only_a_closing_fence(program: tuple[str, str | None], before: str, after: str) -> None:
     text, entry_point = program
     assert extract_program(f"{before}{text}\n```{after}", entry_point) == text
@@ -71,10 +128,17 @@ def test_only_a_closing_fence(program: tuple[str, str | None], before: str, afte
 
 @given(
     programs,
-    st.lists(st.sampled_from(["print(area(2))", "assert area(1) == 3", "from solution import area\nprint(area(1))", ">>> area(1)\n3"]), max_size=3),
+    st.lists(
+        st.sampled_from(
+            ["print(area(2))", "assert area(1) == 3", "from solution import area\nprint(area(1))", ">>> area(1)\n3"]
+        ),
+        max_size=3,
+    ),
     st.booleans(),
 )
-def test_blocks_of_examples_after_the_program(program: tuple[str, str | None], examples: list[str], labelled: bool) -> None:
+def test_blocks_of_examples_after_the_program(
+    program: tuple[str, str | None], examples: list[str], labelled: bool
+) -> None:
     text, entry_point = program
     if entry_point is None:
         examples = [example for example in examples if "import" not in example]  # nothing tells it from an answer
@@ -129,7 +193,9 @@ def test_a_base_model_goes_on_past_the_function(name: str) -> None:
     program = extract_program(body + RUN_ON[name], "area", starter_code=STARTER)
     assert program is not None
     assert program.rstrip() == (STARTER + body).rstrip()
-    assert extract_program(body.lstrip() + RUN_ON[name], "area", starter_code=STARTER) is not None  # stripped by a harness
+    assert (
+        extract_program(body.lstrip() + RUN_ON[name], "area", starter_code=STARTER) is not None
+    )  # stripped by a harness
 
 
 def test_definitions_after_the_function_stay() -> None:
@@ -147,7 +213,19 @@ def test_a_whole_program_is_not_put_after_the_starter_code() -> None:
     assert extract_program(FUNCTION, "area", starter_code=STARTER) == FUNCTION
 
 
-STRINGS = ["</s>", "<|im_end|>", "```", "```python\\nx\\n```", "<think>x</think>", "</think>", "<answer>", "[PYTHON]", "# ```", "\\u00a0", "\u00a0"]
+STRINGS = [
+    "</s>",
+    "<|im_end|>",
+    "```",
+    "```python\\nx\\n```",
+    "<think>x</think>",
+    "</think>",
+    "<answer>",
+    "[PYTHON]",
+    "# ```",
+    "\\u00a0",
+    "\u00a0",
+]
 
 
 @given(st.sampled_from(STRINGS), st.booleans(), st.booleans())
@@ -169,7 +247,10 @@ def test_a_fence_in_a_docstring_with_a_label() -> None:
 
 
 def test_no_break_spaces_are_spaces_only_where_python_needs_them() -> None:
-    assert extract_program("```python\nfor i in range(2):\n\u00a0\u00a0\u00a0\u00a0print(i)\n```") == "for i in range(2):\n    print(i)"
+    assert (
+        extract_program("```python\nfor i in range(2):\n\u00a0\u00a0\u00a0\u00a0print(i)\n```")
+        == "for i in range(2):\n    print(i)"
+    )
     kept = "print(f\"{'\u00a0'.join('ab')}\")"
     assert extract_program(f"```python\n{kept}\n```") == kept
 

@@ -17,17 +17,45 @@ from coderlplus.records.tagged import tagged
 from coderlplus.records.task import Target
 from coderlplus.sandbox.values import encode, equal, to_source
 
-RECORDS: list[Any] = [Problem, Rollout, Verdict, Failure, Actual, Trace, Step, Change, Ending, AlignmentTask, Target, Reward]
+RECORDS: list[Any] = [
+    Problem,
+    Rollout,
+    Verdict,
+    Failure,
+    Actual,
+    Trace,
+    Step,
+    Change,
+    Ending,
+    AlignmentTask,
+    Target,
+    Reward,
+]
 NAMES = """
 problem_id statement tests kind stdin stdout args kwargs expected entry_point checker limits code name
 rollout_id program completion verdict tests_passed tests_total first_failure index detail input actual value
 raised ending variables steps line scope activation depth output_chars changes task_id prompt targets label
 correct isolation type message step $tuple $set $dict $float $int $object fields $cut $decimal cpu_s
 """.split()  # noqa: SIM905
-WORDS = st.sampled_from(["stdio", "call", "check", "passed", "wrong_answer", "finished", "exception", "nan", "0xff", "def check(a, b, c): pass"])
+WORDS = st.sampled_from(
+    [
+        "stdio",
+        "call",
+        "check",
+        "passed",
+        "wrong_answer",
+        "finished",
+        "exception",
+        "nan",
+        "0xff",
+        "def check(a, b, c): pass",
+    ]
+)
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | WORDS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=4), inner, max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=4), inner, max_size=8)
+    ),
     max_leaves=30,
 )
 
@@ -71,7 +99,8 @@ def test_a_tagged_value_that_is_taken_can_be_written_and_compared(value: Any) ->
 
 @given(
     value=st.recursive(
-        st.integers() | st.floats() | st.text() | st.binary() | st.complex_numbers(), lambda inner: st.lists(inner) | st.tuples(inner, inner)
+        st.integers() | st.floats() | st.text() | st.binary() | st.complex_numbers(),
+        lambda inner: st.lists(inner) | st.tuples(inner, inner),
     )
 )
 def test_what_is_encoded_is_taken_as_it_is(value: Any) -> None:
@@ -98,7 +127,10 @@ def test_integers_beyond_the_limit_are_refused_with_their_length() -> None:
 
 
 def test_a_big_integer_goes_through_a_file_and_the_records(tmp_path: Any) -> None:
-    row = '{"problem_id": "p", "statement": "s", "entry_point": "f", "tests": [{"kind": "call", "args": [2], "expected": ' + "9" * 5000 + "}]}"
+    row = (
+        '{"problem_id": "p", "statement": "s", "entry_point": "f", "tests": [{"kind": "call", "args": [2], '
+        '"expected": ' + "9" * 5000 + "}]}"
+    )
     problem = Problem.from_json(loads(row))
     assert equal(problem.tests[0].expected, encode(10**5000 - 1))  # type: ignore[union-attr]
     assert Problem.from_json(loads(json.dumps(problem.to_json()))) == problem

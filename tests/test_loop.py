@@ -1,4 +1,5 @@
-"""The loop: an exact mix from the first step that can have it, drawn by seed, step and buffer alone; resume continues exactly."""
+"""The loop: an exact mix from the first step that can have it, drawn by seed, step and buffer alone; resume continues
+exactly."""
 
 from __future__ import annotations
 
@@ -26,7 +27,10 @@ PROBLEM = Problem(
     tests=(CallTest(([1, 2, 3],), 2), CallTest(([5, 4, 5],), 5)),
 )
 RIGHT = "```python\ndef f(a):\n    return sorted(a)[-2]\n```"
-WRONG = [f"```python\ndef f(a):\n    b = sorted(a)  # wrong\n    c = b[0] + {number}\n    return c\n```" for number in range(10, 16)]
+WRONG = [
+    f"```python\ndef f(a):\n    b = sorted(a)  # wrong\n    c = b[0] + {number}\n    return c\n```"
+    for number in range(10, 16)
+]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +71,9 @@ def test_the_mix_is_nothing_or_exact(groups: int, alpha: float, tasks: int, step
     places = one.alignment_groups(groups)
     assert len(batch) == groups
     assert abs(len(places) - (1 - alpha) * groups) <= 0.5 + 1e-6
-    assert tuple(index for index, item in enumerate(batch) if item is not None) == (places if tasks >= len(places) else ())
+    assert tuple(index for index, item in enumerate(batch) if item is not None) == (
+        places if tasks >= len(places) else ()
+    )
     drawn = [item for item in batch if item is not None]
     assert len({question(item) for item in drawn}) == len(drawn)
 
@@ -92,12 +98,19 @@ def test_no_task_is_older_than_the_settings_say() -> None:
     assert all(age <= 2 for of_step in ages.values() for age in of_step)
 
 
-@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 6)), max_size=40), st.integers(1, 12), st.integers(1, 5), st.integers(0, 9))
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 6)), max_size=40),
+    st.integers(1, 12),
+    st.integers(1, 5),
+    st.integers(0, 9),
+)
 @settings(max_examples=100, deadline=None)
 def test_with_any_policy_a_batch_has_no_duplicate_none_too_old_and_an_exact_mix(
     history: list[tuple[int, int]], groups: int, age: int, seed: int
 ) -> None:
-    one = loop(None, None, seed, alpha=0.5, policy="solvable", max_task_age=age, kinds={"final_values": 0.6, "exception": 0.4})
+    one = loop(
+        None, None, seed, alpha=0.5, policy="solvable", max_task_age=age, kinds={"final_values": 0.6, "exception": 0.4}
+    )
     for number, step in sorted(history, key=lambda item: item[1]):
         kind = "exception" if number % 2 else "final_values"
         one.add([replace(task(number), step=step, kind=kind)], [{str(number): (0.0, number / 30)}])
@@ -118,7 +131,9 @@ def test_a_fixed_file_is_what_is_drawn_from_and_nothing_is_mined(tmp_path: Path)
     rewards = [Reward(kind="any", value=0.0) for _ in rows]
     metrics = one.observe(1, rows, ["?"] * 4, rewards)
     assert (metrics["mined"], metrics["buffer/size"]) == (0.0, 6.0)
-    limited = AlignmentLoop(AlignmentSettings(task_file=str(path)), None, None, prompt_fits=lambda prompt: prompt.endswith("3"))  # type: ignore[arg-type]
+    limited = AlignmentLoop(
+        AlignmentSettings(task_file=str(path)), None, None, prompt_fits=lambda prompt: prompt.endswith("3")
+    )  # type: ignore[arg-type]
     assert [item.task_id for item in limited.buffer] == ["3"]
 
 
@@ -133,7 +148,9 @@ def test_a_fixed_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         "long.jsonl": "the prompts of all its 1 tasks are too long",
     }.items():
         with pytest.raises(DataError, match=message):
-            AlignmentLoop(AlignmentSettings(task_file=str(tmp_path / name)), None, None, prompt_fits=lambda prompt: False)  # type: ignore[arg-type]
+            AlignmentLoop(
+                AlignmentSettings(task_file=str(tmp_path / name)), None, None, prompt_fits=lambda prompt: False
+            )  # type: ignore[arg-type]
 
 
 def test_what_groups_earned_decides_the_next_draw_and_survives_a_checkpoint() -> None:
@@ -156,12 +173,22 @@ def play(one: AlignmentLoop, steps: range, seen: list[object]) -> None:
     for step in steps:
         rows: list[Row] = [item or PROBLEM for item in one.compose(step, 5)]
         completions = [
-            write_answer(row.targets) if isinstance(row, AlignmentTask) else RIGHT if index == 0 else WRONG[(index + step) % len(WRONG)]
+            write_answer(row.targets)
+            if isinstance(row, AlignmentTask)
+            else RIGHT
+            if index == 0
+            else WRONG[(index + step) % len(WRONG)]
             for index, row in enumerate(rows)
         ]
         rewards = one.reward(rows, completions, rollout_ids=[f"{step}-{index}-0" for index in range(5)])
         metrics = one.observe(step, rows, completions, rewards)
-        seen.append(([row.task_id for row in rows if isinstance(row, AlignmentTask)], [reward.value for reward in rewards], metrics))
+        seen.append(
+            (
+                [row.task_id for row in rows if isinstance(row, AlignmentTask)],
+                [reward.value for reward in rewards],
+                metrics,
+            )
+        )
 
 
 def test_a_run_mines_its_failures_and_comes_to_the_exact_mix(judge: Judge, sandbox: Sandbox) -> None:

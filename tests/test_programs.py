@@ -40,7 +40,10 @@ COMPLETIONS = {
         '```python\ndef f():\n    """\n    ```\n    f()\n    ```\n    """\n```',
         'def f():\n    """\n    ```\n    f()\n    ```\n    """',
     ),
-    "indented in a list": ("1. So:\n   ```python\n   for i in range(2):\n       print(i)\n   ```", "for i in range(2):\n    print(i)"),
+    "indented in a list": (
+        "1. So:\n   ```python\n   for i in range(2):\n       print(i)\n   ```",
+        "for i in range(2):\n    print(i)",
+    ),
     "four marks around three": ('````python\ns = """\n```\n"""\n````', 's = """\n```\n"""'),
     "reasoning before": (f"<think>\n```python\nwrong = 1\n```\n</think>\n```python\n{PROGRAM}\n```", PROGRAM),
     "only the end of reasoning": (f"```python\nwrong = 1\n```\n</think>\n{PROGRAM}", PROGRAM),
@@ -57,12 +60,28 @@ def test_extract_program(name: str) -> None:
 
 
 LINES = st.sampled_from(
-    ["```", "```python", "````", "~~~", "<think>", "</think>", "x = 1", "def f(:", "    y = (2", "'''", "\x00", "\ud800", "word", "", "(" * 300]
+    [
+        "```",
+        "```python",
+        "````",
+        "~~~",
+        "<think>",
+        "</think>",
+        "x = 1",
+        "def f(:",
+        "    y = (2",
+        "'''",
+        "\x00",
+        "\ud800",
+        "word",
+        "",
+        "(" * 300,
+    ]
 )
 MARKDOWN = st.one_of(st.text(), st.lists(LINES).map("\n".join))
-PROGRAMS = st.lists(st.sampled_from(["x = 1", "print(x)", "for i in range(3):\n    pass", "# note", "", "y = '''\na\n'''"]), min_size=1).map(
-    "\n".join
-)
+PROGRAMS = st.lists(
+    st.sampled_from(["x = 1", "print(x)", "for i in range(3):\n    pass", "# note", "", "y = '''\na\n'''"]), min_size=1
+).map("\n".join)
 
 
 @given(MARKDOWN)
@@ -132,7 +151,9 @@ def test_a_program_that_cannot_be_written_again_keeps_its_blank_lines() -> None:
 
 
 @pytest.mark.parametrize("program", ["s = '\\d'", "s = f'\\d{1}'", "x = 1if 2else 3", "s = b'\\q'"])
-def test_a_warning_about_a_program_is_neither_raised_nor_shown(program: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_warning_about_a_program_is_neither_raised_nor_shown(
+    program: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert syntax_error(program) is None
@@ -150,5 +171,10 @@ def test_normalized_ignores_comments_and_format_only() -> None:
 
 def test_cyclomatic_complexity_counts_the_whole_program() -> None:
     assert cyclomatic_complexity("x = 1") == 1
-    assert cyclomatic_complexity("def f(a):\n    if a and a > 1:\n        return 1\n    return 2\nfor i in range(2):\n    f(i)") == 4
+    assert (
+        cyclomatic_complexity(
+            "def f(a):\n    if a and a > 1:\n        return 1\n    return 2\nfor i in range(2):\n    f(i)"
+        )
+        == 4
+    )
     assert cyclomatic_complexity("if") == 0

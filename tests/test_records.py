@@ -28,12 +28,28 @@ from coderlplus.records import (
     write_jsonl,
 )
 
-FAILURE = Failure(index=1, verdict="wrong_answer", detail="3 is not 4", input=CallInput("f", ([1], {"$tuple": [2]}), {"key": None}))
+FAILURE = Failure(
+    index=1, verdict="wrong_answer", detail="3 is not 4", input=CallInput("f", ([1], {"$tuple": [2]}), {"key": None})
+)
 VERDICT = Verdict(
-    rollout_id="r", problem_id="p", verdict="wrong_answer", tests_passed=1, tests_total=2, first_failure=FAILURE, cpu_s=0.5, isolation=("seccomp",)
+    rollout_id="r",
+    problem_id="p",
+    verdict="wrong_answer",
+    tests_passed=1,
+    tests_total=2,
+    first_failure=FAILURE,
+    cpu_s=0.5,
+    isolation=("seccomp",),
 )
 RECORDS: list[Record] = [
-    Problem(problem_id="p", statement="Say.", tests=(StdioTest("1\n", "2\n"),), limits=Limits(cpu_s=1.0), source="x", checker="any"),
+    Problem(
+        problem_id="p",
+        statement="Say.",
+        tests=(StdioTest("1\n", "2\n"),),
+        limits=Limits(cpu_s=1.0),
+        source="x",
+        checker="any",
+    ),
     Problem(
         problem_id="q",
         statement="Do.",
@@ -92,10 +108,16 @@ def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"rollout_id": "r', r"r\.jsonl:2: not valid JSON \(Invalid control character at column 18\); fix or remove the line"),
+        (
+            '{"rollout_id": "r',
+            r"r\.jsonl:2: not valid JSON \(Invalid control character at column 18\); fix or remove the line",
+        ),
         ("[]", r"r\.jsonl:2: expected a JSON object"),
         ('{"rollout_id": "r"}', r"r\.jsonl:2: field 'problem_id' is missing"),
-        ('{"rollout_id": 1, "problem_id": "p", "program": ""}', r"r\.jsonl:2: field 'rollout_id' must be str, not int '1'"),
+        (
+            '{"rollout_id": 1, "problem_id": "p", "program": ""}',
+            r"r\.jsonl:2: field 'rollout_id' must be str, not int '1'",
+        ),
         ('{"rollout_id": "r", "problem_id": "p"}', r"r\.jsonl:2: rollout 'r' needs either 'program' or 'completion'"),
     ],
 )

@@ -11,7 +11,9 @@ from coderlplus.records import AlignmentTask, CallInput, Problem, Rollout, Stdio
 from coderlplus.rewards import generation_reward, reward_rows
 from coderlplus.sandbox import Sandbox
 
-PROBLEM = Problem(problem_id="double", statement="Print twice the number.", tests=(StdioTest("2\n", "4\n"), StdioTest("0\n", "0\n")))
+PROBLEM = Problem(
+    problem_id="double", statement="Print twice the number.", tests=(StdioTest("2\n", "4\n"), StdioTest("0\n", "0\n"))
+)
 TASK = AlignmentTask(
     task_id="t",
     kind="final_values",
@@ -31,10 +33,22 @@ def judge() -> Iterator[Judge]:
 
 
 def test_both_kinds_in_one_call_and_in_order(judge: Judge) -> None:
-    completions = ["print(2 * int(input()))", '{"a": 1, "output": 3}', "print(int(input()) + 2)", "I do not know.", '{"a": 1, "output": 2}']
+    completions = [
+        "print(2 * int(input()))",
+        '{"a": 1, "output": 3}',
+        "print(int(input()) + 2)",
+        "I do not know.",
+        '{"a": 1, "output": 2}',
+    ]
     rewards = reward_rows(judge, [PROBLEM, TASK, PROBLEM, PROBLEM, TASK], completions, rollout_ids=list("vwxyz"))
     assert [reward.value for reward in rewards] == [1.0, pytest.approx(0.55), 0.0, 0.0, 1.0]
-    assert [reward.kind for reward in rewards] == ["generation", "final_values", "generation", "generation", "final_values"]
+    assert [reward.kind for reward in rewards] == [
+        "generation",
+        "final_values",
+        "generation",
+        "generation",
+        "final_values",
+    ]
     assert [reward.verdict and (reward.verdict.rollout_id, reward.verdict.verdict) for reward in rewards] == [
         ("v", "passed"),
         None,
@@ -57,7 +71,13 @@ def test_all_programs_are_judged_in_one_call() -> None:
         def judge_many(self, pairs: Iterable[tuple[Problem, Rollout]]) -> list[Verdict]:
             self.calls += 1
             return [
-                Verdict(rollout_id=rollout.rollout_id, problem_id=problem.problem_id, verdict="passed", tests_passed=1, tests_total=1)
+                Verdict(
+                    rollout_id=rollout.rollout_id,
+                    problem_id=problem.problem_id,
+                    verdict="passed",
+                    tests_passed=1,
+                    tests_total=1,
+                )
                 for problem, rollout in pairs
             ]
 

@@ -4,11 +4,13 @@
     rewards = loop.reward(rows, completions)                      # R_gen or R_sem of every sample
     metrics = loop.observe(step, rows, completions, rewards)      # failures become tasks for the steps to come
 
-A batch is `B = α·B_code + (1−α)·B_align` (paper, section 3): all code until the buffer can fill every alignment group, then exactly
-`round((1−α)·groups)` of them. Tasks are bound when the batch is composed, from failures up to the step before (late binding).
+A batch is `B = α·B_code + (1−α)·B_align` (paper, section 3): all code until the buffer can fill every alignment group,
+then exactly `round((1−α)·groups)` of them. Tasks are bound when the batch is composed, from failures up to the step
+before (late binding).
 
-Processes that hold the same buffer compose the same batch without communication. An engine on several processes calls `mine` on each process's share
-of the samples, gathers the tasks in rank order, and calls `add` with all of them on every process; `observe` is the two together.
+Processes that hold the same buffer compose the same batch without communication. An engine on several processes calls
+`mine` on each process's share of the samples, gathers the tasks in rank order, and calls `add` with all of them on
+every process; `observe` is the two together.
 """
 
 from __future__ import annotations
@@ -32,11 +34,18 @@ Row = Problem | AlignmentTask
 class AlignmentLoop:
     """The state of CodeRL+ in a run: settings, seed and the buffer.
 
-    `prompt_fits` says whether an engine can use a prompt (its length in tokens); tasks whose prompts do not fit are never kept.
+    `prompt_fits` says whether an engine can use a prompt (its length in tokens); tasks whose prompts do not fit are
+    never kept.
     """
 
     def __init__(
-        self, settings: AlignmentSettings, sandbox: Sandbox, judge: Judge, seed: int = 0, *, prompt_fits: Callable[[str], bool] | None = None
+        self,
+        settings: AlignmentSettings,
+        sandbox: Sandbox,
+        judge: Judge,
+        seed: int = 0,
+        *,
+        prompt_fits: Callable[[str], bool] | None = None,
     ) -> None:
         self.settings = settings
         self.seed = seed
@@ -48,12 +57,14 @@ class AlignmentLoop:
         self.buffer.add(fixed)
 
     def alignment_groups(self, groups: int) -> tuple[int, ...]:
-        """The places of the alignment groups in a batch once there are tasks enough: `round((1−α)·groups)`, spread evenly, the same in every step."""
+        """The places of the alignment groups in a batch once there are tasks enough: `round((1−α)·groups)`, spread
+        evenly, the same in every step."""
         count = int((1 - self.settings.alpha) * groups + 0.5 + 1e-9)
         return tuple(index for index in range(groups) if (index + 1) * count // groups > index * count // groups)
 
     def compose(self, step: int, groups: int) -> list[AlignmentTask | None]:
-        """One entry per prompt group of the batch of `step`: its alignment task, or `None` where the group stays a code problem."""
+        """One entry per prompt group of the batch of `step`: its alignment task, or `None` where the group stays a
+        code problem."""
         places = self.alignment_groups(groups)
         if self.settings.max_task_age is not None:
             self.buffer.drop_before(step - self.settings.max_task_age)
@@ -66,8 +77,8 @@ class AlignmentLoop:
     def compose_more(self, step: int, wanted: Sequence[str], batch: Iterable[AlignmentTask]) -> list[AlignmentTask]:
         """Further tasks for a batch that has those of `batch`, for engines that replace groups (dynamic sampling).
 
-        One for each of the `wanted` kinds, of another kind where the buffer has no more of it, fewer where it has no more at all; no two of them all
-        have the same question."""
+        One for each of the `wanted` kinds, of another kind where the buffer has no more of it, fewer where it has no
+        more at all; no two of them all have the same question."""
         asked = {question(task) for task in batch}
         drawn = self.buffer.draw(len(asked) + len(wanted), seed=self.seed, step=step)
         spare = [task for task in drawn if question(task) not in asked]
@@ -97,8 +108,8 @@ class AlignmentLoop:
         )
 
     def mine(self, step: int, rows: Sequence[Row], completions: Sequence[str], rewards: Sequence[Reward]) -> Mined:
-        """The first half of `observe`: tasks from the samples of `step` on code problems (none with `task_file`), and what samples of its alignment
-        tasks earned. The buffer is not touched."""
+        """The first half of `observe`: tasks from the samples of `step` on code problems (none with `task_file`), and
+        what samples of its alignment tasks earned. The buffer is not touched."""
         earned: dict[str, tuple[float, ...]] = {}
         for row, reward in zip(rows, rewards, strict=True):
             if isinstance(row, AlignmentTask) and reward.value is not None:
@@ -108,14 +119,19 @@ class AlignmentLoop:
         judged: list[JudgedRollout] = []
         for row, completion, reward in zip(rows, completions, rewards, strict=True):
             if isinstance(row, Problem) and reward.verdict is not None:
-                rollout = Rollout(rollout_id=reward.verdict.rollout_id, problem_id=row.problem_id, completion=completion)
+                rollout = Rollout(
+                    rollout_id=reward.verdict.rollout_id, problem_id=row.problem_id, completion=completion
+                )
                 judged.append(JudgedRollout(row, rollout, reward.program, reward.verdict))
-        mined = mine(self._sandbox, judged, settings=self.settings, seed=self.seed, step=step, prompt_fits=self._prompt_fits)
+        mined = mine(
+            self._sandbox, judged, settings=self.settings, seed=self.seed, step=step, prompt_fits=self._prompt_fits
+        )
         return replace(mined, outcomes=earned)
 
     def add(self, tasks: Iterable[AlignmentTask], outcomes: Iterable[Mapping[str, Sequence[float]]] = ()) -> None:
-        """The second half of `observe`: put tasks into the buffer, and tell it what samples earned (`Mined.outcomes` of each process; only the policy
-        `solvable` asks for them). Every process must add the same in the same order."""
+        """The second half of `observe`: put tasks into the buffer, and tell it what samples earned
+        (`Mined.outcomes` of each process; only the policy `solvable` asks for them). Every process must add the
+        same in the same order."""
         together: dict[str, list[float]] = {}
         if self.settings.policy == "solvable":
             for part in outcomes:
@@ -124,34 +140,44 @@ class AlignmentLoop:
         self.buffer.note(together)
         self.buffer.add(tasks)
 
-    def observe(self, step: int, rows: Sequence[Row], completions: Sequence[str], rewards: Sequence[Reward]) -> dict[str, float]:
-        """Mine the samples of `step`, keep the tasks, and return metrics: `mined`, `traced`, `rejects/<reason>`, `buffer/size`,
-        `mix/alignment_share`, and `task_age` (mean, in steps) where there were tasks in the batch."""
+    def observe(
+        self, step: int, rows: Sequence[Row], completions: Sequence[str], rewards: Sequence[Reward]
+    ) -> dict[str, float]:
+        """Mine the samples of `step`, keep the tasks, and return metrics: `mined`, `traced`, `rejects/<reason>`,
+        `buffer/size`, `mix/alignment_share`, and `task_age` (mean, in steps) where there were tasks in the batch."""
         mined = self.mine(step, rows, completions, rewards)
         self.add(mined.tasks, [mined.outcomes])
         return mining_metrics(mined) | mix_metrics(step, rows) | {"buffer/size": float(len(self.buffer))}
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain JSON for a checkpoint. A loop with the same settings and seed that loads it goes on exactly as this one would."""
+        """Plain JSON for a checkpoint. A loop with the same settings and seed that loads it goes on exactly as this
+        one would."""
         return {"seed": self.seed, "buffer": self.buffer.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Raises `DataError` for something that is not such a state, or was made with another seed."""
         if not isinstance(state.get("buffer"), Mapping):
-            raise DataError("this is not the state of an alignment loop: 'buffer' is missing; resume from an earlier checkpoint")
+            raise DataError(
+                "this is not the state of an alignment loop: 'buffer' is missing; resume from an earlier checkpoint"
+            )
         if state.get("seed") != self.seed:
-            raise DataError(f"the checkpoint was made with seed {state.get('seed')}, this run has seed {self.seed}; resume with the same seed")
+            raise DataError(
+                f"the checkpoint was made with seed {state.get('seed')}, this run has seed {self.seed}; resume with "
+                "the same seed"
+            )
         self.buffer.load_state_dict(state["buffer"])
 
 
 def read_tasks(path: str, prompt_fits: Callable[[str], bool] | None = None) -> list[AlignmentTask]:
-    """The tasks of a fixed file, without those whose prompts an engine cannot use. Raises `DataError` naming file and line, and where none is
-    left."""
+    """The tasks of a fixed file, without those whose prompts an engine cannot use. Raises `DataError` naming file and
+    line, and where none is left."""
     tasks = list(read_jsonl(path, AlignmentTask))
     fitting = [task for task in tasks if prompt_fits is None or prompt_fits(task.prompt)]
     if not fitting:
         reason = f"the prompts of all its {len(tasks)} tasks are too long" if tasks else "it is empty"
-        raise DataError(f"{path} holds no alignment task that can be used: {reason}; make tasks with `coderlplus tasks`")
+        raise DataError(
+            f"{path} holds no alignment task that can be used: {reason}; make tasks with `coderlplus tasks`"
+        )
     return fitting
 
 

@@ -1,8 +1,9 @@
 """The one entry for rewards: R_gen of programs and R_sem of answers, batched together (paper, section 3).
 
-`R_gen = 1` if the program passes all tests of its problem, else 0. `R_sem` as in `coderlplus.alignment.answers`. A completion on which our own
-sandbox failed has no reward (`None`), so that an engine leaves it out of its group; it is never a 0. Neither has a pass by test code that ran in the
-process of the program (`CheckTest.in_process`), where the program could have forged it, unless the run asks for such rewards.
+`R_gen = 1` if the program passes all tests of its problem, else 0. `R_sem` as in `coderlplus.alignment.answers`. A
+completion on which our own sandbox failed has no reward (`None`), so that an engine leaves it out of its group; it is
+never a 0. Neither has a pass by test code that ran in the process of the program (`CheckTest.in_process`), where the
+program could have forged it, unless the run asks for such rewards.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ def reward_rows(
 ) -> list[Reward]:
     """One reward per (row, completion), in order: a row that is a `Problem` is judged, an `AlignmentTask` is scored.
 
-    All programs go to the judge in one call. `rollout_ids` name the samples in verdicts and in the lineage of what is mined from them; without them a
-    sample is named by its place. What is not judged within `limit_s` seconds has no reward, as where the sandbox failed; `None` waits for all.
-    With `in_process_checks` a pass by test code in the program's own process, which the program could have forged, has a reward too.
+    All programs go to the judge in one call. `rollout_ids` name the samples in verdicts and in the lineage of what is
+    mined from them; without them a sample is named by its place. What is not judged within `limit_s` seconds has no
+    reward, as where the sandbox failed; `None` waits for all. With `in_process_checks` a pass by test code in the
+    program's own process, which the program could have forged, has a reward too.
     """
     ids = [str(index) for index in range(len(rows))] if rollout_ids is None else rollout_ids
     if not len(rows) == len(completions) == len(ids):
@@ -63,14 +65,16 @@ def answer_reward(task: AlignmentTask, completion: str, *, format_weight: float 
 
 
 def generation_reward(program: str | None, verdict: Verdict, *, in_process_checks: bool = False) -> Reward:
-    """R_gen of a verdict; none for a fault of our own sandbox, and none for a pass by an in-process check without `in_process_checks`."""
+    """R_gen of a verdict; none for a fault of our own sandbox, and none for a pass by an in-process check without
+    `in_process_checks`."""
     is_weak = verdict.passed and IN_PROCESS in verdict.isolation and not in_process_checks
     value = None if verdict.verdict == "sandbox_fault" or is_weak else float(verdict.passed)
     return Reward(kind="generation", value=value, program=program, verdict=verdict)
 
 
 def _verdicts(judge: Judge, pairs: Sequence[tuple[Problem, Rollout]], limit_s: float | None) -> list[Verdict]:
-    """The verdicts, in order; `sandbox_fault` for programs that were not judged in time. Raises as `Judge.judge` does."""
+    """The verdicts, in order; `sandbox_fault` for programs that were not judged in time. Raises as `Judge.judge`
+    does."""
     if limit_s is None:
         return judge.judge_many(pairs)
     known: dict[int, Verdict] = {}
@@ -98,5 +102,9 @@ def _verdicts(judge: Judge, pairs: Sequence[tuple[Problem, Rollout]], limit_s: f
 
 def _late(problem: Problem, rollout: Rollout) -> Verdict:
     return Verdict(
-        rollout_id=rollout.rollout_id, problem_id=problem.problem_id, verdict="sandbox_fault", tests_passed=0, tests_total=len(problem.tests)
+        rollout_id=rollout.rollout_id,
+        problem_id=problem.problem_id,
+        verdict="sandbox_fault",
+        tests_passed=0,
+        tests_total=len(problem.tests),
     )

@@ -25,7 +25,11 @@ def shown(text: str, keep: str = "") -> str:
     >>> shown("a\\x1b[2J\\tb\\n", keep="\\n")
     'a\\\\x1b[2J\\\\tb\\n'
     """
-    return text if text.isprintable() else "".join(one if one.isprintable() or one in keep else repr(one)[1:-1] for one in text)
+    return (
+        text
+        if text.isprintable()
+        else "".join(one if one.isprintable() or one in keep else repr(one)[1:-1] for one in text)
+    )
 
 
 def console(*, stderr: bool = False, soft_wrap: bool = True) -> Console:
@@ -56,4 +60,8 @@ def tell_defect(what: str, error: Exception) -> None:
     if key not in _told:
         _told.add(key)
         text = "".join(traceback.format_exception(error))
-        print(shown(f"{what} is left out, a defect of coderlplus; please report this:\n{text}", keep="\n"), file=sys.stderr, flush=True)
+        print(
+            shown(f"{what} is left out, a defect of coderlplus; please report this:\n{text}", keep="\n"),
+            file=sys.stderr,
+            flush=True,
+        )

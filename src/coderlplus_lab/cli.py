@@ -37,7 +37,11 @@ app = typer.Typer(
 @app.callback()
 def _root(context: typer.Context) -> None:
     """Commands that load any model know the small world's too, which is not a class of transformers'."""
-    if context.invoked_subcommand in ("eval", "probe") and importlib.util.find_spec("torch") and importlib.util.find_spec("transformers"):
+    if (
+        context.invoked_subcommand in ("eval", "probe")
+        and importlib.util.find_spec("torch")
+        and importlib.util.find_spec("transformers")
+    ):
         from coderlplus_lab.world.model import register
 
         register()
@@ -45,21 +49,34 @@ def _root(context: typer.Context) -> None:
 
 @app.command()
 def quickstart(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of the run; the same folder again continues it.")] = Path(
-        "runs/quickstart"
-    ),
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random; the same seed on the same machine gives the same numbers.")] = 0,
-    seeds: Annotated[int, typer.Option(min=1, help="Run so many seeds, each in a folder of its own, and print means with spread.")] = 1,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder of the run; the same folder again continues it.")
+    ] = Path("runs/quickstart"),
+    seed: Annotated[
+        int,
+        typer.Option(min=0, help="Of everything random; the same seed on the same machine gives the same numbers."),
+    ] = 0,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Run so many seeds, each in a folder of its own, and print means with spread.")
+    ] = 1,
     kl_control: Annotated[bool, typer.Option("--kl-control", help="Also train plain GRPO with a KL term.")] = False,
     tiny: Annotated[
-        bool, typer.Option("--tiny", help="The loop in miniature, in a minute: shows that every part works, not that anything is learnt.")
+        bool,
+        typer.Option(
+            "--tiny",
+            help="The loop in miniature, in a minute: shows that every part works, not that anything is learnt.",
+        ),
     ] = False,
-    only_page: Annotated[bool, typer.Option("--only-page", help="Run nothing: the page of what is there, while it runs or after.")] = False,
+    only_page: Annotated[
+        bool, typer.Option("--only-page", help="Run nothing: the page of what is there, while it runs or after.")
+    ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
-    """Watch a small model learn to write programs and to predict what they do: GRPO and CodeRL+ side by side on two CPU cores.
+    """Watch a small model learn to write programs and to predict what they do: GRPO and CodeRL+ side by side on two
+    CPU cores.
 
-    Everything is generated; nothing is downloaded. It is a study of one seed. Interrupt it at any time: the same command goes on.
+    Everything is generated; nothing is downloaded. It is a study of one seed. Interrupt it at any time: the same
+    command goes on.
     """
     from coderlplus_lab.quickstart import run
     from coderlplus_lab.quickstart.tables import seeds_table, summary_table
@@ -92,20 +109,32 @@ def quickstart(
 def study(
     file: Annotated[Path, typer.Argument(help="The study's YAML file; see recipes/study/.", show_default=False)],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The folder; the same folder again continues it. [default: `output` in the file]")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The folder; the same folder again continues it. [default: `output` in the file]"
+        ),
     ] = None,
-    cells: Annotated[list[str] | None, typer.Option("--cell", help="Only these cells and what they need: ARM/SEED, or ARM. [default: all]")] = None,
+    cells: Annotated[
+        list[str] | None,
+        typer.Option("--cell", help="Only these cells and what they need: ARM/SEED, or ARM. [default: all]"),
+    ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Jobs side by side, one CPU core each.")] = 2,
-    only_results: Annotated[bool, typer.Option("--only-results", help="Run nothing: numbers and page of what is there.")] = False,
+    only_results: Annotated[
+        bool, typer.Option("--only-results", help="Run nothing: numbers and page of what is there.")
+    ] = False,
     docs: Annotated[
-        Path | None, typer.Option("--docs", help="Markdown file whose section on this study is written anew; raw numbers go into a folder beside it.")
+        Path | None,
+        typer.Option(
+            "--docs",
+            help="Markdown file whose section on this study is written anew; raw numbers go into a folder beside it.",
+        ),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
     """Run a study, or go on with it: every arm with every seed is trained and measured once.
 
-    Finished cells are kept and an interrupted one goes on, so the same command can be stopped and repeated until the study is complete. What is not
-    there yet is named in the results.
+    Finished cells are kept and an interrupted one goes on, so the same command can be stopped and repeated until the
+    study is complete. What is not there yet is named in the results.
     """
     from coderlplus_lab.study.loading import load_study
     from coderlplus_lab.study.plan import Layout
@@ -137,24 +166,46 @@ def study(
 
 @app.command()
 def probe(
-    model: Annotated[list[str], typer.Option(help="Model: a folder or a name on the hub; several, each with --model.", show_default=False)],
-    programs: Annotated[
-        list[Path], typer.Option(help="Problems (any form that coderlplus judge reads) or alignment tasks; several.", show_default=False)
+    model: Annotated[
+        list[str],
+        typer.Option(help="Model: a folder or a name on the hub; several, each with --model.", show_default=False),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results; one that was begun is gone on with.", show_default=False)],
-    prompt: Annotated[str | None, typer.Option(help="Prompt of a problem, as prompt_template in training, e.g. '{statement}'.")] = None,
+    programs: Annotated[
+        list[Path],
+        typer.Option(
+            help="Problems (any form that coderlplus judge reads) or alignment tasks; several.", show_default=False
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="Folder of the results; one that was begun is gone on with.", show_default=False
+        ),
+    ],
+    prompt: Annotated[
+        str | None, typer.Option(help="Prompt of a problem, as prompt_template in training, e.g. '{statement}'.")
+    ] = None,
     rows: Annotated[int, typer.Option(min=100, help="Rows of each fact, at most.")] = DEFAULTS.rows,
     layers: Annotated[
         int, typer.Option(min=2, help="Layers probed at most, evenly spaced, the embedding and the last among them.")
     ] = DEFAULTS.layers,
-    own: Annotated[bool, typer.Option("--own/--no-own", help="Let each model write programs too, and probe the states while it writes.")] = True,
-    max_tokens: Annotated[int, typer.Option(min=1, help="New tokens of a program that a model writes, at most.")] = DEFAULTS.max_tokens,
+    own: Annotated[
+        bool,
+        typer.Option(
+            "--own/--no-own", help="Let each model write programs too, and probe the states while it writes."
+        ),
+    ] = True,
+    max_tokens: Annotated[
+        int, typer.Option(min=1, help="New tokens of a program that a model writes, at most.")
+    ] = DEFAULTS.max_tokens,
     seed: Annotated[int, typer.Option(help="Seed of rows, folds, shuffled labels and the untrained model.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON on stdout.")] = False,
 ) -> None:
-    """Ask linear probes what models know of what programs do: values of variables, branches, loops, outputs, layer by layer.
+    """Ask linear probes what models know of what programs do: values of variables, branches, loops, outputs, layer by
+    layer.
 
-    Beside each model stand an untrained one of its shape, the tokens alone, and shuffled labels. After an interruption the same command goes on.
+    Beside each model stand an untrained one of its shape, the tokens alone, and shuffled labels. After an interruption
+    the same command goes on.
     """
     settings = ProbeSettings(rows=rows, layers=layers, seed=seed, own=own, max_tokens=max_tokens, prompt=prompt)
     with _progress() as progress:
@@ -183,7 +234,14 @@ def main() -> None:
 
 
 def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=Console(stderr=True))
 
 

@@ -25,7 +25,16 @@ LABELS = ["a", "output"]
 
 def task(*targets: Target, stdin: str | None = None) -> AlignmentTask:
     given_input = CallInput("f", (1,)) if stdin is None else StdioInput(stdin)
-    return AlignmentTask(task_id="t", kind="final_values", prompt="", program="", input=given_input, targets=targets, problem_id="p", rollout_id="r")
+    return AlignmentTask(
+        task_id="t",
+        kind="final_values",
+        prompt="",
+        program="",
+        input=given_input,
+        targets=targets,
+        problem_id="p",
+        rollout_id="r",
+    )
 
 
 def values(completion: str, labels: list[str] = LABELS) -> Any:
@@ -87,11 +96,17 @@ def test_one_value_alone_may_be_answered_bare() -> None:
 
 def test_an_integer_of_any_length_is_read_and_does_not_cost_the_other_values() -> None:
     long = '{"a": 1, "output": ' + "9" * 5_000 + "}"
-    assert score_answer(task(target("a", 1, "f"), target("output", 2)), long) == (pytest.approx(0.55), {"a": True, "output": False})
+    assert score_answer(task(target("a", 1, "f"), target("output", 2)), long) == (
+        pytest.approx(0.55),
+        {"a": True, "output": False},
+    )
 
 
 def test_a_lacking_label_is_no_answer_for_it_but_the_rest_counts() -> None:
-    assert score_answer(task(target("a", 1, "f"), target("output", 2)), '{"output": 2}') == (pytest.approx(0.55), {"a": False, "output": True})
+    assert score_answer(task(target("a", 1, "f"), target("output", 2)), '{"output": 2}') == (
+        pytest.approx(0.55),
+        {"a": False, "output": True},
+    )
 
 
 HOSTILE = {
@@ -214,14 +229,27 @@ def test_printed_output_is_compared_as_text(printed: str, answer: str, right: bo
 
 
 def test_a_printed_program_still_compares_its_variables_by_value() -> None:
-    assert score_answer(task(target("a", "3", "f"), target("output", "3"), stdin=""), '{"a": 3, "output": 3}')[1] == {"a": False, "output": True}
+    assert score_answer(task(target("a", "3", "f"), target("output", "3"), stdin=""), '{"a": 3, "output": 3}')[1] == {
+        "a": False,
+        "output": True,
+    }
 
 
 def test_the_reward_is_the_formula() -> None:
     three = task(target("a", 1, "f"), target("b", 2, "f"), target("output", 3))
     answers = ['{"a": 1, "b": 2, "output": 3}', '{"a": 1, "b": 2, "output": 0}', '{"a": 0, "b": 0, "output": 0}', "?"]
-    assert [score_answer(three, answer)[0] for answer in answers] == [1.0, pytest.approx(0.1 + 0.9 * 2 / 3), pytest.approx(0.1), 0.0]
-    assert [score_answer(three, answer, format_weight=0)[0] for answer in answers] == [1.0, pytest.approx(2 / 3), 0.0, 0.0]
+    assert [score_answer(three, answer)[0] for answer in answers] == [
+        1.0,
+        pytest.approx(0.1 + 0.9 * 2 / 3),
+        pytest.approx(0.1),
+        0.0,
+    ]
+    assert [score_answer(three, answer, format_weight=0)[0] for answer in answers] == [
+        1.0,
+        pytest.approx(2 / 3),
+        0.0,
+        0.0,
+    ]
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -233,7 +261,9 @@ others = (
     | st.binary(max_size=4).map(bytearray)
 )
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | texts | st.binary(max_size=4)
-hashable = st.recursive(scalars, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3), max_leaves=4)
+hashable = st.recursive(
+    scalars, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3), max_leaves=4
+)
 python_values = st.recursive(
     scalars | others,
     lambda inner: (
@@ -254,7 +284,12 @@ def deep(levels: int) -> object:
 
 def test_the_largest_values_that_are_asked_for_can_be_answered() -> None:
     limit = AlignmentSettings().max_value_chars
-    large = [[{}] * (limit // 4), {(): "\N{GRINNING FACE}" * (limit - 20)}, deep(17), {number: {number: {}} for number in range(20)}]
+    large = [
+        [{}] * (limit // 4),
+        {(): "\N{GRINNING FACE}" * (limit - 20)},
+        deep(17),
+        {number: {number: {}} for number in range(20)},
+    ]
     assert all(is_fit(encode(value), limit) for value in large)
     targets = [target(f"v{index}", encode(value), "f") for index, value in enumerate(large)]
     assert score_answer(task(*targets), f"So:\n{write_answer(targets)}")[0] == 1.0

@@ -81,7 +81,13 @@ def of_kind(kind: str, numbers: range) -> list[AlignmentTask]:
 
 def test_kinds_have_their_shares_in_every_draw() -> None:
     buffer = TaskBuffer(policy="uniform", shares={"final_values": 0.5, "exception": 0.3, "branch": 0.2})
-    buffer.add([*of_kind("final_values", range(100)), *of_kind("exception", range(100, 120)), *of_kind("branch", range(200, 220))])
+    buffer.add(
+        [
+            *of_kind("final_values", range(100)),
+            *of_kind("exception", range(100, 120)),
+            *of_kind("branch", range(200, 220)),
+        ]
+    )
     for step in range(20):
         drawn = buffer.draw(10, seed=0, step=step)
         assert Counter(item.kind for item in drawn) == {"final_values": 5, "exception": 3, "branch": 2}
@@ -96,10 +102,18 @@ def test_what_the_buffer_lacks_of_a_kind_is_filled_with_others() -> None:
 def test_solvable_draws_the_unseen_first_then_those_that_vary_and_the_rest_last() -> None:
     buffer = TaskBuffer(policy="solvable")
     buffer.add(task(number) for number in range(9))
-    buffer.note({f"t{number}": (0.0, 1.0) for number in (3, 4, 5)} | {f"t{number}": (1.0, 1.0) for number in (6, 7, 8)} | {"t99": (0.0,)})
+    buffer.note(
+        {f"t{number}": (0.0, 1.0) for number in (3, 4, 5)}
+        | {f"t{number}": (1.0, 1.0) for number in (6, 7, 8)}
+        | {"t99": (0.0,)}
+    )
     for step in range(9):
         order = ids(buffer.draw(9, seed=0, step=step))
-        assert [set(order[:3]), set(order[3:6]), set(order[6:])] == [{"t0", "t1", "t2"}, {"t3", "t4", "t5"}, {"t6", "t7", "t8"}]
+        assert [set(order[:3]), set(order[3:6]), set(order[6:])] == [
+            {"t0", "t1", "t2"},
+            {"t3", "t4", "t5"},
+            {"t6", "t7", "t8"},
+        ]
     assert len({tuple(ids(buffer.draw(9, seed=0, step=step))) for step in range(9)}) > 5
     buffer.note({"t3": (0.5, 0.5)})
     assert "t3" in ids(buffer.draw(9, seed=0, step=0))[5:]
@@ -154,9 +168,17 @@ def test_a_state_that_is_none_is_refused() -> None:
 additions = st.lists(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 9)), max_size=8), max_size=8)
 
 
-@given(additions, st.integers(1, 20), st.sampled_from(["recent", "uniform", "solvable"]), st.integers(0, 25), st.integers())
+@given(
+    additions,
+    st.integers(1, 20),
+    st.sampled_from(["recent", "uniform", "solvable"]),
+    st.integers(0, 25),
+    st.integers(),
+)
 @settings(max_examples=100, deadline=None)
-def test_invariants_of_any_history(history: list[list[tuple[int, int]]], size: int, policy: str, count: int, seed: int) -> None:
+def test_invariants_of_any_history(
+    history: list[list[tuple[int, int]]], size: int, policy: str, count: int, seed: int
+) -> None:
     buffer, twin = TaskBuffer(size, policy), TaskBuffer(size, policy)  # type: ignore[arg-type]
     for step, tasks in enumerate(history):
         for one in (buffer, twin):

@@ -31,7 +31,12 @@ COMPUTED = Bindings(computed=True)
         ("class A:\n y = 2\n def m(self):\n  x = 1", "A.m", "x", Bindings(constants=["1"])),
         ("class A:\n y = 2\n def m(self):\n  x = 1", "A", "y", Bindings(constants=["2"])),
         ("def f():\n global x\n x = 1", "<module>", "x", Bindings(constants=["1"])),
-        ("def f():\n x = 0\n def g():\n  nonlocal x\n  x = len('a')", "f", "x", Bindings(constants=["0"], computed=True)),
+        (
+            "def f():\n x = 0\n def g():\n  nonlocal x\n  x = len('a')",
+            "f",
+            "x",
+            Bindings(constants=["0"], computed=True),
+        ),
         ("x = 1\ny = [x for x in 'ab']", "<module>", "x", Bindings(constants=["1"])),
         ("if 1:\n try:\n  x = 1\n finally:\n  x = 2", "<module>", "x", Bindings(constants=["1", "2"])),
     ],
@@ -49,5 +54,9 @@ def test_literals_are_found_inside_literals() -> None:
 
 
 def test_the_values_that_an_input_shows() -> None:
-    assert {canonical(value) for value in ([1, [2]], [2], 2, "k")} <= input_values(CallInput("f", ([1, [2]],), {"key": "k"}))
-    assert {canonical(value) for value in (2, "2", [1, 2], "1 2", ["1", "2"], 3.5)} <= input_values(StdioInput("1 2\n3.5\n"))
+    assert {canonical(value) for value in ([1, [2]], [2], 2, "k")} <= input_values(
+        CallInput("f", ([1, [2]],), {"key": "k"})
+    )
+    assert {canonical(value) for value in (2, "2", [1, 2], "1 2", ["1", "2"], 3.5)} <= input_values(
+        StdioInput("1 2\n3.5\n")
+    )

@@ -1,4 +1,5 @@
-"""Kinds of tasks about crashes and about the middle of a run: what they ask is what happens, as Python itself sees it."""
+"""Kinds of tasks about crashes and about the middle of a run: what they ask is what happens, as Python itself sees
+it."""
 
 from __future__ import annotations
 
@@ -36,7 +37,9 @@ def traced(sandbox: Sandbox, kind: Kind, program: str, given: ProgramInput) -> T
     return trace_many(sandbox, [request])[0]
 
 
-def made(sandbox: Sandbox, kind: Kind, program: str, given: ProgramInput = CALL, **settings: Any) -> AlignmentTask | str:
+def made(
+    sandbox: Sandbox, kind: Kind, program: str, given: ProgramInput = CALL, **settings: Any
+) -> AlignmentTask | str:
     return make_task(traced(sandbox, kind, program, given), LINEAGE, settings=AlignmentSettings(**settings), kind=kind)
 
 
@@ -51,21 +54,43 @@ def truth(task: AlignmentTask | str) -> Any:
     ("program", "expected"),
     [
         ("def f(a):\n    return a[7]", {"exception": "IndexError", "line": 2}),
-        ("def f(a):\n    b = [x * 7 for x in a]\n    return b[a[0]]", {"b": [21, 7, 14], "exception": "IndexError", "line": 3}),
+        (
+            "def f(a):\n    b = [x * 7 for x in a]\n    return b[a[0]]",
+            {"b": [21, 7, 14], "exception": "IndexError", "line": 3},
+        ),
         (
             "def g(n):\n    m = n * 7\n    return m / 0\ndef f(a):\n    s = sum(a)\n    return g(s)",
             {"m": 42, "exception": "ZeroDivisionError", "line": 3},
         ),
-        ("def f(a):\n    return int(\n        'x' *\n        len(a))", {"exception": "ValueError", "line": 2}),  # the line of the statement
-        ("def f(a):\n    return sorted(\n        a, key=lambda x:\n        x.y)", {"exception": "AttributeError", "line": 2}),
-        ("def f(a):\n    try:\n        a[9]\n    except KeyError:\n        pass", {"exception": "IndexError", "line": 3}),
-        ("def f(a):\n    try:\n        a[9]\n    except IndexError:\n        raise", {"exception": "IndexError", "line": 3}),
         (
-            "def f(a):\n    try:\n        a[9]\n    except IndexError as e:\n        raise Bad from e\nclass Bad(Exception): pass",
+            "def f(a):\n    return int(\n        'x' *\n        len(a))",
+            {"exception": "ValueError", "line": 2},
+        ),  # the line of the statement
+        (
+            "def f(a):\n    return sorted(\n        a, key=lambda x:\n        x.y)",
+            {"exception": "AttributeError", "line": 2},
+        ),
+        (
+            "def f(a):\n    try:\n        a[9]\n    except KeyError:\n        pass",
+            {"exception": "IndexError", "line": 3},
+        ),
+        (
+            "def f(a):\n    try:\n        a[9]\n    except IndexError:\n        raise",
+            {"exception": "IndexError", "line": 3},
+        ),
+        (
+            "def f(a):\n    try:\n        a[9]\n    except IndexError as e:\n        raise Bad from e\nclass "
+            "Bad(Exception): pass",
             {"exception": "Bad", "line": 5},
         ),
-        ("class A:\n    def m(self):\n        return self.x + 1\ndef f(a):\n    return A().m()", {"exception": "AttributeError", "line": 3}),
-        ("def f(a):\n    line = a[0] * 50\n    return line / 0", {"f.line": 150, "exception": "ZeroDivisionError", "line": 3}),
+        (
+            "class A:\n    def m(self):\n        return self.x + 1\ndef f(a):\n    return A().m()",
+            {"exception": "AttributeError", "line": 3},
+        ),
+        (
+            "def f(a):\n    line = a[0] * 50\n    return line / 0",
+            {"f.line": 150, "exception": "ZeroDivisionError", "line": 3},
+        ),
         ("x = 1 / 0\ndef f(a):\n    return a", {"exception": "ZeroDivisionError", "line": 1}),
         ("def f(a):\n    assert sum(a) > 7\n    return a", {"exception": "AssertionError", "line": 2}),
         ("def f(a, b):\n    return a + b", "no_line"),  # called with too few arguments
@@ -90,7 +115,9 @@ def test_the_line_of_an_exception_is_that_of_the_program_as_shown(sandbox: Sandb
     assert "2  print(10 // n)" in task.prompt
     assert write_answer(task.targets) == '{"exception": "ZeroDivisionError", "line": 2}'
     assert score_answer(task, '{"exception": "ZeroDivisionError", "line": 1}')[0] == pytest.approx(0.55)
-    assert score_answer(task, "exception: ZeroDivisionError\nline: 2")[0] == pytest.approx(0.55)  # a name is no literal
+    assert score_answer(task, "exception: ZeroDivisionError\nline: 2")[0] == pytest.approx(
+        0.55
+    )  # a name is no literal
     assert score_answer(task, "exception: 'ZeroDivisionError'\nline: 2")[0] == 1.0
 
 
@@ -244,7 +271,9 @@ def executed(program: str, given: ProgramInput) -> list[tuple[int, Mapping[str, 
     seen: list[tuple[int, Mapping[str, Any]]] = []
 
     def watch(frame: FrameType, event: str, _: Any) -> Any:
-        if frame.f_code.co_filename != "<program>" or (frame.f_code.co_name.startswith("<") and frame.f_code.co_name != "<module>"):
+        if frame.f_code.co_filename != "<program>" or (
+            frame.f_code.co_name.startswith("<") and frame.f_code.co_name != "<module>"
+        ):
             return None
         if event == "line":
             plain = {name: value for name, value in frame.f_locals.items() if type(value) in (int, str, list, tuple)}
@@ -314,8 +343,16 @@ def test_a_loop_that_runs_too_long_makes_no_question_about_branches_but_one_abou
     [
         ("branch", "def f(a):\n    return sorted(a)", "no_branch"),
         ("state_at", "def f(a):\n    return sorted(a)", "no_state"),
-        ("branch", "def f(a):\n    for x in a: a = x\n    return a", "no_branch"),  # nobody could tell the line of the loop from that of its body
-        ("state_at", "import random\ndef f(a):\n    b = random.random()\n    c = b + 1\n    return c", "nondeterministic"),
+        (
+            "branch",
+            "def f(a):\n    for x in a: a = x\n    return a",
+            "no_branch",
+        ),  # nobody could tell the line of the loop from that of its body
+        (
+            "state_at",
+            "import random\ndef f(a):\n    b = random.random()\n    c = b + 1\n    return c",
+            "nondeterministic",
+        ),
     ],
 )
 def test_reasons(sandbox: Sandbox, kind: Kind, program: str, reason: str) -> None:

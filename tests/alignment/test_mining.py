@@ -12,7 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from coderlplus.alignment import AlignmentSettings, JudgedRollout, Lineage, Mined, make_task, mine, reference_answer, score_answer, write_answer
+from coderlplus.alignment import (
+    AlignmentSettings,
+    JudgedRollout,
+    Lineage,
+    Mined,
+    make_task,
+    mine,
+    reference_answer,
+    score_answer,
+    write_answer,
+)
 from coderlplus.alignment.facts import literal_calls
 from coderlplus.alignment.prompts import shown_program
 from coderlplus.alignment.settings import Kind
@@ -20,12 +30,30 @@ from coderlplus.alignment.tasks import NEEDS
 from coderlplus.errors import SandboxError
 from coderlplus.judge import Judge
 from coderlplus.problems import read_recorded
-from coderlplus.records import AlignmentTask, CallInput, CallTest, CheckTest, Failure, Problem, Rollout, StdioInput, StdioTest, Trace, Verdict
+from coderlplus.records import (
+    AlignmentTask,
+    CallInput,
+    CallTest,
+    CheckTest,
+    Failure,
+    Problem,
+    Rollout,
+    StdioInput,
+    StdioTest,
+    Trace,
+    Verdict,
+)
 from coderlplus.sandbox import Job, Outcome, Sandbox
 from coderlplus.sandbox.values import to_source
 from coderlplus.tracing import TraceRequest, trace_many
 
-CALLS = Problem(problem_id="c", statement="Sum.", entry_point="f", tests=(CallTest(([1, 2],), 3), CallTest(([4, 5],), 9)), setup_code="import math")
+CALLS = Problem(
+    problem_id="c",
+    statement="Sum.",
+    entry_point="f",
+    tests=(CallTest(([1, 2],), 3), CallTest(([4, 5],), 9)),
+    setup_code="import math",
+)
 STDIN = Problem(problem_id="s", statement="Twice.", tests=(StdioTest("0\n", "0\n"), StdioTest("3\n", "6\n")))
 
 
@@ -36,13 +64,23 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def judged(sandbox: Sandbox, problem: Problem, programs: Sequence[str]) -> list[JudgedRollout]:
-    rollouts = [Rollout(rollout_id=f"r{index}", problem_id=problem.problem_id, program=program) for index, program in enumerate(programs)]
+    rollouts = [
+        Rollout(rollout_id=f"r{index}", problem_id=problem.problem_id, program=program)
+        for index, program in enumerate(programs)
+    ]
     verdicts = Judge(sandbox).judge_many((problem, rollout) for rollout in rollouts)
-    return [JudgedRollout(problem, rollout, rollout.program, verdict) for rollout, verdict in zip(rollouts, verdicts, strict=True)]
+    return [
+        JudgedRollout(problem, rollout, rollout.program, verdict)
+        for rollout, verdict in zip(rollouts, verdicts, strict=True)
+    ]
 
 
-def mined(sandbox: Sandbox, problem: Problem, *programs: str, step: int = 0, seed: int = 0, **settings: object) -> Mined:
-    return mine(sandbox, judged(sandbox, problem, programs), settings=AlignmentSettings(**settings), step=step, seed=seed)  # type: ignore[arg-type]
+def mined(
+    sandbox: Sandbox, problem: Problem, *programs: str, step: int = 0, seed: int = 0, **settings: object
+) -> Mined:
+    return mine(
+        sandbox, judged(sandbox, problem, programs), settings=AlignmentSettings(**settings), step=step, seed=seed
+    )  # type: ignore[arg-type]
 
 
 def test_a_failed_program_becomes_a_task_on_the_input_that_it_failed_on(sandbox: Sandbox) -> None:
@@ -95,11 +133,18 @@ def test_everything_else_is_counted_by_reason(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize(
     ("verdict", "reason"),
-    [("sandbox_fault", "sandbox_fault"), ("time_limit", "time_limit"), ("runtime_error", "exception"), ("wrong_answer", "no_input")],
+    [
+        ("sandbox_fault", "sandbox_fault"),
+        ("time_limit", "time_limit"),
+        ("runtime_error", "exception"),
+        ("wrong_answer", "no_input"),
+    ],
 )
 def test_what_cannot_be_traced_is_not_run(sandbox: Sandbox, verdict: str, reason: str) -> None:
     failure = Failure(index=0, verdict=verdict)  # type: ignore[arg-type]
-    said = Verdict(rollout_id="r", problem_id="c", verdict=verdict, tests_passed=0, tests_total=2, first_failure=failure)  # type: ignore[arg-type]
+    said = Verdict(
+        rollout_id="r", problem_id="c", verdict=verdict, tests_passed=0, tests_total=2, first_failure=failure
+    )  # type: ignore[arg-type]
     item = JudgedRollout(CALLS, Rollout(rollout_id="r", problem_id="c", program="x = 1"), "x = 1", said)
     result = mine(sandbox, [item], settings=AlignmentSettings())
     assert (result.traced, result.rejects) == (0, {reason: 1})
@@ -112,12 +157,19 @@ def test_the_source_decides_which_programs_count(sandbox: Sandbox) -> None:
 
 
 def test_a_program_that_passes_check_tests_is_asked_about_their_first_literal_call(sandbox: Sandbox) -> None:
-    problem = Problem(problem_id="k", statement="Sum.", entry_point="f", tests=(CheckTest("x = [1]\nassert f(x) == 1 and f([2, 3]) == 5"),))
+    problem = Problem(
+        problem_id="k",
+        statement="Sum.",
+        entry_point="f",
+        tests=(CheckTest("x = [1]\nassert f(x) == 1 and f([2, 3]) == 5"),),
+    )
     (task,) = mined(sandbox, problem, "def f(a):\n    b = sum(a)\n    return b", source="passed").tasks
     assert task.input == CallInput("f", ([2, 3],))
 
 
-def test_a_fault_of_our_sandbox_costs_one_task_or_is_an_error(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_our_sandbox_costs_one_task_or_is_an_error(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def faulty(sandbox: Sandbox, requests: Sequence[TraceRequest]) -> list[Trace]:
         if any("* 5" in request.program for request in requests):
             raise SandboxError("out of order")
@@ -131,7 +183,10 @@ def test_a_fault_of_our_sandbox_costs_one_task_or_is_an_error(sandbox: Sandbox, 
         mined(sandbox, CALLS, programs[0])
 
 
-PROGRAMS = [f"def f(a):\n    b = len(a) * 5\n    c = b + {number}\n    d = c * 2\n    e = d - c\n    return e" for number in range(40, 52)]
+PROGRAMS = [
+    f"def f(a):\n    b = len(a) * 5\n    c = b + {number}\n    d = c * 2\n    e = d - c\n    return e"
+    for number in range(40, 52)
+]
 
 
 def test_no_more_than_the_budget_is_traced_and_the_choice_is_seeded(sandbox: Sandbox) -> None:
@@ -158,8 +213,12 @@ def test_the_same_program_makes_the_same_task_at_any_step(sandbox: Sandbox) -> N
 
 @pytest.mark.filterwarnings("ignore:invalid escape sequence")
 @pytest.mark.parametrize("name", ["seed_mbpp_starcoder", "seed_mbpp_codellama", "seed_humaneval_starcoder"])
-def test_most_recorded_programs_that_fail_but_run_become_tasks_with_variables(sandbox: Sandbox, shared: Path, name: str) -> None:
-    programs = [item for item in read_recorded(shared / "data" / "llm_runs" / f"{name}.jsonl.gz") if not item.is_solved][::8]
+def test_most_recorded_programs_that_fail_but_run_become_tasks_with_variables(
+    sandbox: Sandbox, shared: Path, name: str
+) -> None:
+    programs = [
+        item for item in read_recorded(shared / "data" / "llm_runs" / f"{name}.jsonl.gz") if not item.is_solved
+    ][::8]
     verdicts = Judge(sandbox).judge_many((item.problem, item.rollout) for item in programs)
     items = [
         JudgedRollout(item.problem, item.rollout, item.rollout.program, verdict)
@@ -187,14 +246,20 @@ def assert_sound(task: AlignmentTask) -> None:
 
 @pytest.mark.parametrize("kind", ["final_values", "exception", "state_at", "branch"])
 def test_tasks_of_every_kind_on_recorded_programs_are_sound(sandbox: Sandbox, shared: Path, kind: Kind) -> None:
-    rows = [json.loads(line) for line in (shared / "data" / "cruxeval" / "cruxeval.jsonl").read_text().splitlines()][::40]
+    rows = [json.loads(line) for line in (shared / "data" / "cruxeval" / "cruxeval.jsonl").read_text().splitlines()][
+        ::40
+    ]
     requests = []
     for row in rows:
         args, kwargs = next(literal_calls(f"f({row['input']})", {"f"}), ((), {}))
-        given = CallInput("f", ({"$tuple": list(args)},) * len(args) if kind == "exception" else args, kwargs)  # of other types: most of them fail
+        given = CallInput(
+            "f", ({"$tuple": list(args)},) * len(args) if kind == "exception" else args, kwargs
+        )  # of other types: most of them fail
         requests.append(TraceRequest(program=shown_program(row["code"]), input=given, max_steps=NEEDS[kind].max_steps))
     lineage = Lineage(problem_id="p", rollout_id="r")
-    made = [make_task(trace, lineage, settings=AlignmentSettings(), kind=kind) for trace in trace_many(sandbox, requests)]
+    made = [
+        make_task(trace, lineage, settings=AlignmentSettings(), kind=kind) for trace in trace_many(sandbox, requests)
+    ]
     tasks = [task for task in made if isinstance(task, AlignmentTask)]
     assert len(tasks) >= 5, made
     for task in tasks:
@@ -208,14 +273,18 @@ def test_tasks_on_stdin_programs_are_sound(sandbox: Sandbox, shared: Path, kind:
     rows = [row for row in rows if not row["starter_code"] and row["public_tests"] and row["model_solutions"]][::12]
     requests = [
         TraceRequest(
-            program=row["model_solutions"][0]["code"].strip() if kind == "official" else shown_program(row["model_solutions"][0]["code"]),
+            program=row["model_solutions"][0]["code"].strip()
+            if kind == "official"
+            else shown_program(row["model_solutions"][0]["code"]),
             input=StdioInput(row["public_tests"][0]["input"]),
             semantics=NEEDS[kind].semantics,
         )
         for row in rows
     ]
     lineage = Lineage(problem_id="p", rollout_id="r")
-    made = [make_task(trace, lineage, settings=AlignmentSettings(), kind=kind) for trace in trace_many(sandbox, requests)]
+    made = [
+        make_task(trace, lineage, settings=AlignmentSettings(), kind=kind) for trace in trace_many(sandbox, requests)
+    ]
     tasks = [task for task in made if isinstance(task, AlignmentTask)]
     assert len(tasks) > len(rows) / 2, made
     for task in tasks:
@@ -227,7 +296,11 @@ def test_tasks_on_stdin_programs_are_sound(sandbox: Sandbox, shared: Path, kind:
     [
         ("def f(a):\n    b = len(a) * 50\n    return b", 1, True),
         ("def f(a):\n    b = a[0] * 50\n    return b / 0", 1, True),  # the judge saw it raise
-        ("def g(n):\n    m = n * 7\n    return m\ndef f(a):\n    return sum(g(n) for n in range(9))", 2, True),  # the last of many calls is unknown
+        (
+            "def g(n):\n    m = n * 7\n    return m\ndef f(a):\n    return sum(g(n) for n in range(9))",
+            2,
+            True,
+        ),  # the last of many calls is unknown
         ("def f(a):\n    b = set(a)\n    c = len(b) * 50\n    return c", 2, True),  # chance may play a part
         ("import time\ndef f(a):\n    b = time.perf_counter_ns()\n    return b", 1, False),  # not what the judge saw
         ("def f(a, seen=[]):\n    seen.append(1)\n    b = len(seen) * 50\n    return b", 1, True),
@@ -251,10 +324,16 @@ def test_mining_adds_one_run_and_a_second_where_it_must(
 
 def test_a_crash_becomes_a_task_when_it_is_asked_for(sandbox: Sandbox) -> None:
     program = "def f(a):\n    # sum\n    b = sum(a) * 50\n    return b / (a[0] - 4)"
-    problem = Problem(problem_id="d", statement="", entry_point="f", tests=(CallTest(([1, 2],), -50.0), CallTest(([4, 5],), 9)))
+    problem = Problem(
+        problem_id="d", statement="", entry_point="f", tests=(CallTest(([1, 2],), -50.0), CallTest(([4, 5],), 9))
+    )
     (task,) = mined(sandbox, problem, program, kinds={"final_values": 0.5, "exception": 0.5}).tasks
     assert (task.kind, task.input, task.verdict) == ("exception", CallInput("f", ([4, 5],)), "runtime_error")
-    assert [(target.label, target.value) for target in task.targets] == [("b", 450), ("exception", "ZeroDivisionError"), ("line", 3)]
+    assert [(target.label, target.value) for target in task.targets] == [
+        ("b", 450),
+        ("exception", "ZeroDivisionError"),
+        ("line", 3),
+    ]
 
 
 def test_the_kind_of_a_program_follows_the_shares_and_the_seed(sandbox: Sandbox) -> None:
@@ -274,8 +353,14 @@ def test_official_tasks_are_about_the_first_test(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("program", "left"),
     [
-        ("def f(a):\n    b = [7, 8, 9, 10, 11, 12, 13, 14]\n    c = len(b) * a[0]\n    return b", ["c"]),  # the output stands in the source
-        ("def f(a):\n    b = a[0] * 50\n    return b\nassert f([1, 2]) == 50 or True", ["b"]),  # the program shows its own call with the result
+        (
+            "def f(a):\n    b = [7, 8, 9, 10, 11, 12, 13, 14]\n    c = len(b) * a[0]\n    return b",
+            ["c"],
+        ),  # the output stands in the source
+        (
+            "def f(a):\n    b = a[0] * 50\n    return b\nassert f([1, 2]) == 50 or True",
+            ["b"],
+        ),  # the program shows its own call with the result
         ("def f(a):\n    b = a[0] * 50\n    return b\nassert f([1, 3]) == 50 or True", ["b", "output"]),
     ],
 )

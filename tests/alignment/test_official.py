@@ -34,7 +34,10 @@ def expected(sandbox: Sandbox, program: str, stdin: str = "3\n") -> Any:
     task = made(sandbox, program, stdin)
     if isinstance(task, str):
         return task
-    assert score_answer(task, f"So.\n{reference_answer(task)}") == (1.0, {target.label: True for target in task.targets})
+    assert score_answer(task, f"So.\n{reference_answer(task)}") == (
+        1.0,
+        {target.label: True for target in task.targets},
+    )
     answer = json.loads(reference_answer(task))
     return answer["final_output"], answer["variables"]
 
@@ -45,7 +48,8 @@ def test_the_prompt_is_the_published_one(sandbox: Sandbox) -> None:
     assert task.prompt.startswith(
         "Given the following Python Code and Input, predict:\n1) The code's output value (final_output)\n"
         "2) The final values of the listed local variables at the moment the code outputs\n\n"
-        "Python code: ```pythonn = int(input())  # the number\nm = n * n\nprint(m)```\nInput: 3\n\nTarget local variables: ['n', 'm']\n"
+        "Python code: ```pythonn = int(input())  # the number\nm = n * n\nprint(m)```\nInput: 3\n\nTarget local "
+        "variables: ['n', 'm']\n"
     )
     assert task.prompt.endswith('(LAST line only):\n{"final_output": 3\n6, "variables": {"cnt": 2, "buf": [1, 2]}}\n')
 
@@ -56,7 +60,10 @@ def test_the_prompt_is_the_published_one(sandbox: Sandbox) -> None:
         ("n = int(input())\nprint(n + 1)", ("4", {"n": 3})),
         ("a = 1\nb = 2\nc = 3\nd = 4\nprint(d + 1)", ("5", {"b": 2, "c": 3, "d": 4})),  # the last three, constants too
         ("_a = 1\nb = len\nprint(7)", ("7", {})),  # neither private names nor functions
-        ("t = (1, (2,))\ns = {5}\nd = {1: 'x', True: 'y'}\nprint(7)", ("7", {"t": [1, [2]], "s": [5], "d": {"1": "y"}})),  # through JSON
+        (
+            "t = (1, (2,))\ns = {5}\nd = {1: 'x', True: 'y'}\nprint(7)",
+            ("7", {"t": [1, [2]], "s": [5], "d": {"1": "y"}}),
+        ),  # through JSON
         ("x = float('inf')\nprint(7)", ("7", {"x": float("inf")})),
         ("def main():\n    n = int(input())\n    print(n * 2)\nmain()", ("6", {})),  # no variable of any function
         ("def main():\n    print(6)\nif __name__ == '__main__':\n    main()", ("6", {})),
@@ -72,7 +79,10 @@ def test_the_prompt_is_the_published_one(sandbox: Sandbox) -> None:
         ("if __name__ == '__main__':\n    print(6)\nx = 1", "official_unfit"),  # the block is not the last
         ("if __name__ == '__main__': print(6)", "official_unfit"),
         ("if __name__ == '__main__':\n  print(6)", "official_unfit"),  # two spaces
-        ("if __name__ == '__main__':\n    print(6)\ndef f():\n    return 1", ("6", {})),  # the values are taken in a function that is never called
+        (
+            "if __name__ == '__main__':\n    print(6)\ndef f():\n    return 1",
+            ("6", {}),
+        ),  # the values are taken in a function that is never called
         ("import random\nx = random.random()\nprint(x)", "nondeterministic"),
     ],
 )
@@ -161,4 +171,7 @@ def test_a_variable_named_output_is_told_from_the_output() -> None:
         rollout_id="r",
     )
     assert reference_answer(one) == '{"final_output": "6", "variables": {"output": 5}}'
-    assert score_answer(one, '{"final_output": 6, "variables": {"output": 6}}')[1] == {"<module>.output": False, "output": True}
+    assert score_answer(one, '{"final_output": 6, "variables": {"output": 6}}')[1] == {
+        "<module>.output": False,
+        "output": True,
+    }

@@ -39,7 +39,12 @@ CALL = CallInput("f", ([2, 1],))
 
 
 def values(
-    targets: Sequence[Target] = TARGETS, *, style: PromptStyle = "full", program: str = PROGRAM, given: ProgramInput = CALL, **more: Any
+    targets: Sequence[Target] = TARGETS,
+    *,
+    style: PromptStyle = "full",
+    program: str = PROGRAM,
+    given: ProgramInput = CALL,
+    **more: Any,
 ) -> str:
     return write_prompt(program, given, about_values(targets, given), style=style, **more)
 
@@ -106,7 +111,10 @@ def test_a_question_about_a_moment_says_which() -> None:
 
 def test_a_question_about_branches_says_what_is_counted() -> None:
     prompt = write_prompt(PROGRAM, CALL, QUESTIONS["branches"], style="full")
-    assert "- `line 3`: how many turns the loop on line 3 makes\n- `line 5`: how many times the condition on line 5 is true" in prompt
+    assert (
+        "- `line 3`: how many turns the loop on line 3 makes\n- `line 5`: how many times the condition on line 5 is "
+        "true" in prompt
+    )
 
 
 def test_the_compact_prompt_has_few_words_of_its_own() -> None:
@@ -119,7 +127,9 @@ def test_the_compact_prompt_has_few_words_of_its_own() -> None:
 
 def test_setup_code_is_shown_unless_it_only_imports() -> None:
     assert values(style="compact", setup_code="import math\nfrom typing import List").startswith("def f(a)")
-    assert values(style="compact", setup_code="import math\ndef g(): # 1\n    return 1").startswith("import math\ndef g():\n    return 1\n\ndef f(a)")
+    assert values(style="compact", setup_code="import math\ndef g(): # 1\n    return 1").startswith(
+        "import math\ndef g():\n    return 1\n\ndef f(a)"
+    )
 
 
 def test_a_fence_in_the_program_does_not_end_the_block() -> None:
@@ -127,7 +137,10 @@ def test_a_fence_in_the_program_does_not_end_the_block() -> None:
 
 
 def test_values_without_json_are_written_as_python() -> None:
-    assert call_expression(CallInput("Solution().f", ({"$tuple": [1, True]}, "it's"), {"k": None})) == """Solution().f((1, True), "it's", k=None)"""
+    assert (
+        call_expression(CallInput("Solution().f", ({"$tuple": [1, True]}, "it's"), {"k": None}))
+        == """Solution().f((1, True), "it's", k=None)"""
+    )
 
 
 @pytest.mark.parametrize(
@@ -164,5 +177,7 @@ def test_recorded_programs_are_shown_with_the_same_syntax_tree(shared: object) -
         for node in ast.walk(tree):
             body = getattr(node, "body", None)
             if isinstance(body, list) and len(body) > 1:
-                node.body = [part for part in body if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))] or body[:1]  # type: ignore[attr-defined]
+                node.body = [
+                    part for part in body if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
+                ] or body[:1]  # type: ignore[attr-defined]
         assert normalized(shown_program(program)) == ast.unparse(tree)

@@ -21,12 +21,19 @@ from coderlplus.errors import ConfigError
         ({"buffer_size": True}, "buffer_size must be a whole number, not True"),
         ({"policy": "oldest"}, "policy must be one of recent, uniform, solvable, not 'oldest'"),
         ({"prompt_style": "long"}, "prompt_style must be one of full, compact"),
-        ({"kinds": "all"}, "kinds must be one of final_values, output, official, exception, state_at, branch, or several of them .*, not 'all'"),
+        (
+            {"kinds": "all"},
+            "kinds must be one of final_values, output, official, exception, state_at, branch, or several of them "
+            ".*, not 'all'",
+        ),
         ({"kinds": {}}, "kinds must be one of .*, not {}"),
         ({"kinds": ["output"]}, "kinds must be one of .*, not"),
         ({"kinds": {"output": 0.5, "inputs": 0.5}}, "kinds must be one of .*, not 'inputs'"),
         ({"kinds": {"output": 0.5, "branch": 0.4}}, "the shares in kinds must add up to 1, not 0.9"),
-        ({"kinds": {"output": "half", "branch": 0.5}}, r"the share of output in kinds must be in \(0, 1\], not 'half'"),
+        (
+            {"kinds": {"output": "half", "branch": 0.5}},
+            r"the share of output in kinds must be in \(0, 1\], not 'half'",
+        ),
         ({"kinds": {"output": 1, "branch": 0}}, r"the share of branch in kinds must be in \(0, 1\], not 0"),
         ({"max_task_age": 0}, "max_task_age must be at least 1, not 0"),
         ({"max_task_age": 1.5}, "max_task_age must be a whole number"),
@@ -41,4 +48,10 @@ def test_a_value_out_of_range_is_named(setting: dict[str, object], message: str)
 
 def test_the_defaults_are_the_papers() -> None:
     settings = AlignmentSettings()
-    assert (settings.alpha, settings.max_variables, settings.buffer_size, settings.policy, settings.source) == (0.6, 3, 20_000, "recent", "failed")
+    assert (settings.alpha, settings.max_variables, settings.buffer_size, settings.policy, settings.source) == (
+        0.6,
+        3,
+        20_000,
+        "recent",
+        "failed",
+    )

@@ -21,7 +21,14 @@ FINISHED = Ending(kind="finished")
 CALL = CallInput("f", ([3, 1, 2], 7))
 
 
-def trace(program: str, variables: Mapping[str, Mapping[str, Any]], *, given: ProgramInput = CALL, ending: Ending = FINISHED, **known: Any) -> Trace:
+def trace(
+    program: str,
+    variables: Mapping[str, Mapping[str, Any]],
+    *,
+    given: ProgramInput = CALL,
+    ending: Ending = FINISHED,
+    **known: Any,
+) -> Trace:
     return Trace(program=program, input=given, ending=ending, variables=variables, **({"value": 13} | known))
 
 
@@ -47,8 +54,15 @@ def test_variables_in_order_of_definition_and_the_output_last() -> None:
 
 def test_informative_variables_come_before_plain_ones() -> None:
     program = "def f(a, n):\n    flag = n > 5 and True\n    total = sum(a)\n    top = total * n\n    return top"
-    assert labels(trace(program, {"f": {"a": [3, 1, 2], "n": 7, "flag": True, "total": 6, "top": 42}}), max_variables=2) == ["total", "top", "output"]
-    assert labels(trace(program, {"f": {"a": [3, 1, 2], "n": 7, "flag": True, "total": 6, "top": 42}})) == ["flag", "total", "top", "output"]
+    assert labels(
+        trace(program, {"f": {"a": [3, 1, 2], "n": 7, "flag": True, "total": 6, "top": 42}}), max_variables=2
+    ) == ["total", "top", "output"]
+    assert labels(trace(program, {"f": {"a": [3, 1, 2], "n": 7, "flag": True, "total": 6, "top": 42}})) == [
+        "flag",
+        "total",
+        "top",
+        "output",
+    ]
 
 
 def test_constants_unchanged_parameters_and_input_as_read_are_not_asked_for_beside_others() -> None:
@@ -63,11 +77,15 @@ def test_constants_unchanged_parameters_and_input_as_read_are_not_asked_for_besi
 
 
 def test_a_parameter_changed_in_place_is_asked_for() -> None:
-    assert labels(trace("def f(a, n):\n    a.sort()\n    return n * 2", {"f": {"a": [1, 2, 3], "n": 7}}, value=14)) == ["a", "output"]
+    assert labels(
+        trace("def f(a, n):\n    a.sort()\n    return n * 2", {"f": {"a": [1, 2, 3], "n": 7}}, value=14)
+    ) == ["a", "output"]
 
 
 def test_a_list_that_was_filled_is_no_constant() -> None:
-    assert labels(trace("def f(a, n):\n    r = []\n    r.append(n)\n    return 1", {"f": {"a": [3, 1, 2], "n": 7, "r": [7]}})) == ["r", "output"]
+    assert labels(
+        trace("def f(a, n):\n    r = []\n    r.append(n)\n    return 1", {"f": {"a": [3, 1, 2], "n": 7, "r": [7]}})
+    ) == ["r", "output"]
 
 
 def test_where_there_is_nothing_else_the_last_given_one_is_asked_for() -> None:
@@ -94,7 +112,9 @@ def test_a_program_that_computes_nothing_is_trivial(program: str, value: Any, is
 
 
 def test_names_in_several_scopes_are_qualified() -> None:
-    program = "def g(n):\n    m = n * 3\n    return m\ndef f(a, n):\n    m = g(n)\n    output = m + 1\n    return output"
+    program = (
+        "def g(n):\n    m = n * 3\n    return m\ndef f(a, n):\n    m = g(n)\n    output = m + 1\n    return output"
+    )
     variables = {"g": {"n": 7, "m": 21}, "f": {"a": [3, 1, 2], "n": 7, "m": 21, "output": 22}}
     assert labels(trace(program, variables, value=22)) == ["g.m", "f.m", "f.output", "output"]
 
@@ -124,7 +144,12 @@ def test_values_that_nobody_can_write_are_not_asked_for(value: Any) -> None:
         (trace("x", {}, ending=Ending(kind="exit")), "exit"),
         (trace("x", {}, deterministic=False), "nondeterministic"),
         (trace("x = 1", {"<module>": {"x": 1}}, given=StdioInput(""), output=" \n"), "no_output"),
-        (trace("def f(a, n):\n    b = a * 3\n    return 13", {"f": {"b": [1]}}, given=CallInput("f", ("x" * 9000,))), "prompt_too_long"),
+        (
+            trace(
+                "def f(a, n):\n    b = a * 3\n    return 13", {"f": {"b": [1]}}, given=CallInput("f", ("x" * 9000,))
+            ),
+            "prompt_too_long",
+        ),
     ],
 )
 def test_reasons(one: Trace, reason: str) -> None:
@@ -132,17 +157,29 @@ def test_reasons(one: Trace, reason: str) -> None:
 
 
 def test_a_program_that_forgot_to_print_is_asked_for_its_variables() -> None:
-    assert labels(trace("n = int(input())\nm = n * 3", {"<module>": {"m": 12}}, given=StdioInput("4\n"), output="")) == ["m"]
+    assert labels(
+        trace("n = int(input())\nm = n * 3", {"<module>": {"m": 12}}, given=StdioInput("4\n"), output="")
+    ) == ["m"]
 
 
 def test_a_stdin_program_may_end_by_exit() -> None:
-    one = trace("import sys\nn = 2 + 3\nprint(n)\nsys.exit()", {"<module>": {"n": 5}}, given=StdioInput(""), ending=Ending(kind="exit"), output="5\n")
+    one = trace(
+        "import sys\nn = 2 + 3\nprint(n)\nsys.exit()",
+        {"<module>": {"n": 5}},
+        given=StdioInput(""),
+        ending=Ending(kind="exit"),
+        output="5\n",
+    )
     assert labels(one) == ["n", "output"]
 
 
 def test_the_same_seed_makes_the_same_task_and_other_seeds_choose_others() -> None:
     names = {f"v{index}": index + 100 for index in range(9)}
-    program = "def f(a, n):\n" + "".join(f"    {name} = n + {value - 7}\n" for name, value in names.items()) + "    return 13"
+    program = (
+        "def f(a, n):\n"
+        + "".join(f"    {name} = n + {value - 7}\n" for name, value in names.items())
+        + "    return 13"
+    )
     one = trace(program, {"f": names})
     assert made(one, 5) == made(one, 5)
     assert len({tuple(labels(one, seed)) for seed in range(20)}) > 10

@@ -18,7 +18,11 @@ from coderlplus.judge import Judge
 from coderlplus.records import Problem, Rollout, StdioTest, write_jsonl
 from coderlplus.sandbox import Sandbox
 
-GOOD_PROBLEM = {"problem_id": "p", "statement": "Square the number.", "tests": [{"kind": "stdio", "stdin": "3\n", "stdout": "9\n"}]}
+GOOD_PROBLEM = {
+    "problem_id": "p",
+    "statement": "Square the number.",
+    "tests": [{"kind": "stdio", "stdin": "3\n", "stdout": "9\n"}],
+}
 GOOD_ROLLOUT = {"rollout_id": "good", "problem_id": "p", "program": "n = int(input())\nm = n * 5\nprint(m)"}
 
 
@@ -30,7 +34,12 @@ def _deep(levels: int) -> Any:
 
 
 def _call(**fields: Any) -> dict[str, Any]:
-    return {"problem_id": "bad", "statement": "s", "entry_point": "f", "tests": [{"kind": "call", "args": [1], "expected": 1} | fields]}
+    return {
+        "problem_id": "bad",
+        "statement": "s",
+        "entry_point": "f",
+        "tests": [{"kind": "call", "args": [1], "expected": 1} | fields],
+    }
 
 
 BAD_PROBLEMS: dict[str, dict[str, Any]] = {
@@ -96,7 +105,13 @@ class Command:
 
 def task_row() -> dict[str, Any]:
     target = {"label": "m", "value": 15, "scope": "<module>"}
-    task = {"task_id": "t", "kind": "final_values", "prompt": "?", "program": "m = 15", "input": {"kind": "stdio", "stdin": ""}}
+    task = {
+        "task_id": "t",
+        "kind": "final_values",
+        "prompt": "?",
+        "program": "m = 15",
+        "input": {"kind": "stdio", "stdin": ""},
+    }
     return task | {"targets": [target], "problem_id": "p", "rollout_id": "r"}
 
 
@@ -121,7 +136,12 @@ def with_rollout(command: str, out: str) -> Callable[[Path, dict[str, Any]], lis
 
 
 def evaluated(problems: list[dict[str, Any]], samples: list[dict[str, Any]], at: Path) -> list[str]:
-    given = ["--benchmarks", written(at / "problems.jsonl", *problems), "--samples", written(at / "samples.jsonl", *samples)]
+    given = [
+        "--benchmarks",
+        written(at / "problems.jsonl", *problems),
+        "--samples",
+        written(at / "samples.jsonl", *samples),
+    ]
     return ["eval", *given, "-o", str(at / "out")]
 
 
@@ -156,10 +176,22 @@ COMMANDS = {
         "answers.jsonl",
         "s.jsonl",
     ),
-    "eval problems": Command(lambda at, bad: evaluated([bad, GOOD_PROBLEM, bad], [SAMPLE], at), BAD_PROBLEMS, "problems.jsonl", "out/results.json"),
-    "eval samples": Command(lambda at, bad: evaluated([GOOD_PROBLEM], [bad, SAMPLE, bad], at), BAD_SAMPLES, "samples.jsonl", "out/results.json"),
+    "eval problems": Command(
+        lambda at, bad: evaluated([bad, GOOD_PROBLEM, bad], [SAMPLE], at),
+        BAD_PROBLEMS,
+        "problems.jsonl",
+        "out/results.json",
+    ),
+    "eval samples": Command(
+        lambda at, bad: evaluated([GOOD_PROBLEM], [bad, SAMPLE, bad], at),
+        BAD_SAMPLES,
+        "samples.jsonl",
+        "out/results.json",
+    ),
 }
-CASES = [pytest.param(command, kind, id=f"{name}: {kind}") for name, command in COMMANDS.items() for kind in command.bad]
+CASES = [
+    pytest.param(command, kind, id=f"{name}: {kind}") for name, command in COMMANDS.items() for kind in command.bad
+]
 
 
 @pytest.mark.parametrize(("command", "kind"), CASES)
@@ -175,7 +207,9 @@ def test_a_row_that_cannot_be_used_is_named_and_the_others_go_on(tmp_path: Path,
 @pytest.mark.parametrize("kind", BAD_PROBLEMS)
 def test_prepare_cuts_a_row_that_cannot_be_used(tmp_path: Path, kind: str) -> None:
     rows = written(tmp_path / "rows.jsonl", GOOD_PROBLEM, BAD_PROBLEMS[kind])
-    result = CliRunner().invoke(app, ["prepare", rows, "-o", str(tmp_path / "out.jsonl"), "--benchmarks", "none", "--json"])
+    result = CliRunner().invoke(
+        app, ["prepare", rows, "-o", str(tmp_path / "out.jsonl"), "--benchmarks", "none", "--json"]
+    )
     assert result.exit_code == 0, result.exception
     report = json.loads(result.stdout)
     assert (report["rows"], report["kept"]) == (2, 1)
@@ -198,7 +232,10 @@ def test_where_no_row_is_left_the_first_error_is_raised(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, with_rollout("judge", "v.jsonl")(tmp_path, {"rollout_id": "bad"}))
     assert result.exit_code == 1
     written(tmp_path / "programs.jsonl", {"rollout_id": "bad"})
-    result = CliRunner().invoke(app, ["judge", str(tmp_path / "problems.jsonl"), str(tmp_path / "programs.jsonl"), "-o", str(tmp_path / "w.jsonl")])
+    result = CliRunner().invoke(
+        app,
+        ["judge", str(tmp_path / "problems.jsonl"), str(tmp_path / "programs.jsonl"), "-o", str(tmp_path / "w.jsonl")],
+    )
     assert "programs.jsonl:1: field 'problem_id' is missing" in str(result.exception)
 
 
@@ -211,7 +248,10 @@ def test_a_defect_of_ours_in_mining_costs_one_rollout_and_is_told_once(
     programs = [f"n = int(input())\nm = n * {k}\nprint(m)" for k in range(4, 10)]
     rollouts = [Rollout(rollout_id=f"r{k}\x1b", problem_id="p", program=program) for k, program in enumerate(programs)]
     verdicts = Judge(sandbox).judge_many([(problem, rollout) for rollout in rollouts])
-    judged = [JudgedRollout(problem, rollout, rollout.program, verdict) for rollout, verdict in zip(rollouts, verdicts, strict=True)]
+    judged = [
+        JudgedRollout(problem, rollout, rollout.program, verdict)
+        for rollout, verdict in zip(rollouts, verdicts, strict=True)
+    ]
     whole = mining.make_task
 
     def fragile(trace: Any, *arguments: Any, **options: Any) -> Any:
@@ -250,9 +290,20 @@ def test_half_a_surrogate_pair_in_one_test_costs_the_others_nothing(sandbox: San
     odd = Problem(problem_id="odd", statement="", tests=(StdioTest("a\ud83d\n", "4\n"),))
     good = Problem(problem_id="good", statement="", tests=(StdioTest("a\n", "1\n"),))
     write_jsonl(tmp_path / "problems.jsonl", [odd, good])
-    write_jsonl(tmp_path / "programs.jsonl", [Rollout(rollout_id=name, problem_id=name, program="print(len(input()))") for name in ("odd", "good")])
+    write_jsonl(
+        tmp_path / "programs.jsonl",
+        [Rollout(rollout_id=name, problem_id=name, program="print(len(input()))") for name in ("odd", "good")],
+    )
     result = CliRunner().invoke(
-        app, ["judge", str(tmp_path / "problems.jsonl"), str(tmp_path / "programs.jsonl"), "-o", str(tmp_path / "v.jsonl"), "--json"]
+        app,
+        [
+            "judge",
+            str(tmp_path / "problems.jsonl"),
+            str(tmp_path / "programs.jsonl"),
+            "-o",
+            str(tmp_path / "v.jsonl"),
+            "--json",
+        ],
     )
     assert result.exit_code == 0, result.exception
     assert json.loads(result.stdout)["verdicts"] == {"passed": 2}

@@ -18,7 +18,10 @@ from coderlplus.errors import CodeRLPlusError
 from coderlplus.problems.files import stream_rows
 from coderlplus.records import CallTest, Problem, write_jsonl
 
-CRUX = [{"id": f"sample_{n}", "code": f"def f(x):\n    y = x + {n}\n    return y", "input": "1", "output": str(1 + n)} for n in range(3)]
+CRUX = [
+    {"id": f"sample_{n}", "code": f"def f(x):\n    y = x + {n}\n    return y", "input": "1", "output": str(1 + n)}
+    for n in range(3)
+]
 Run = Callable[..., dict[str, Any]]
 
 
@@ -46,8 +49,12 @@ def invoke(*arguments: str | Path) -> dict[str, Any]:
 def test_from_a_samples_file_to_numbers_page_and_comparison(tmp_path: Path, data: Path) -> None:
     true = samples(tmp_path / "true.jsonl", {row["id"]: row["output"] for row in CRUX})
     mixed = samples(tmp_path / "mixed.jsonl", {"sample_0": "1", "sample_1": "'no'", "sample_2": "f(1)"})
-    first = invoke("--samples", true, "--benchmarks", "cruxeval-o", "--data-dir", data, "-o", tmp_path / "a")["benchmarks"]["cruxeval-o"]
-    second = invoke("--samples", mixed, "--benchmarks", "cruxeval-o", "--data-dir", data, "-o", tmp_path / "b")["benchmarks"]["cruxeval-o"]
+    first = invoke("--samples", true, "--benchmarks", "cruxeval-o", "--data-dir", data, "-o", tmp_path / "a")[
+        "benchmarks"
+    ]["cruxeval-o"]
+    second = invoke("--samples", mixed, "--benchmarks", "cruxeval-o", "--data-dir", data, "-o", tmp_path / "b")[
+        "benchmarks"
+    ]["cruxeval-o"]
     assert (first["accuracy"], second["accuracy"]) == (1.0, pytest.approx(1 / 3, abs=1e-5))
     assert second["outcomes"] == {"passed": 1, "wrong": 1, "no_answer": 1, "truncated": 0, "missing": 0}
     assert {"results.json", "results.md", "index.html"} <= {path.name for path in (tmp_path / "b").iterdir()}
@@ -68,14 +75,27 @@ def test_a_benchmark_is_added_to_a_folder(tmp_path: Path, data: Path) -> None:
 
 def test_problems_without_a_sample_are_told_everywhere(tmp_path: Path, data: Path) -> None:
     given = samples(tmp_path / "some.jsonl", {"sample_0": "1", "sample_9": "1"})
-    common = ["eval", "--samples", str(given), "--benchmarks", "cruxeval-o", "--data-dir", str(data), "-o", str(tmp_path / "a")]
+    common = [
+        "eval",
+        "--samples",
+        str(given),
+        "--benchmarks",
+        "cruxeval-o",
+        "--data-dir",
+        str(data),
+        "-o",
+        str(tmp_path / "a"),
+    ]
     told = CliRunner().invoke(app, common)
     assert told.exit_code == 0
     numbers = json.loads((tmp_path / "a" / "results.json").read_text())["benchmarks"]["cruxeval-o"]
     assert numbers["with_samples"]["accuracy"] == 1.0
     assert (numbers["accuracy"], numbers["with_samples"]["problems"]) == (pytest.approx(1 / 3, abs=1e-5), 1)
     assert numbers["with_samples"]["share"] == pytest.approx(1 / 3, abs=1e-5)
-    notes = ["2 of 3 problems (67%) have no sample and count as failed: sample_1, sample_2", "no question of cruxeval-o has the id 'sample_9'"]
+    notes = [
+        "2 of 3 problems (67%) have no sample and count as failed: sample_1, sample_2",
+        "no question of cruxeval-o has the id 'sample_9'",
+    ]
     markdown, page = (tmp_path / "a" / "results.md").read_text(), (tmp_path / "a" / "index.html").read_text()
     for note in notes:
         for place in (" ".join(told.stdout.split()), markdown, page, json.dumps(numbers["notes"])):
@@ -104,7 +124,9 @@ def test_a_limit_asks_a_part_and_says_so(tmp_path: Path, data: Path) -> None:
         invoke(*common)
 
 
-@pytest.mark.parametrize(("name", "benchmark"), [("humaneval+", "humanevalplus"), ("MBPP+", "mbppplus"), ("HumanEval", "humaneval")])
+@pytest.mark.parametrize(
+    ("name", "benchmark"), [("humaneval+", "humanevalplus"), ("MBPP+", "mbppplus"), ("HumanEval", "humaneval")]
+)
 def test_a_benchmark_goes_by_the_name_that_papers_use(tmp_path: Path, data: Path, name: str, benchmark: str) -> None:
     with pytest.raises(CodeRLPlusError, match=f"holds no data of {benchmark}:"):
         invoke("--benchmarks", name, "--model", "m", "--data-dir", data, "-o", tmp_path / "a")
@@ -113,33 +135,71 @@ def test_a_benchmark_goes_by_the_name_that_papers_use(tmp_path: Path, data: Path
 def test_one_text_that_breaks_the_reader_ends_nothing(tmp_path: Path, data: Path) -> None:
     odd = {"sample_0": "[" * 100_000, "sample_1": "\ud800", "sample_2": CRUX[2]["output"]}
     given = samples(tmp_path / "odd.jsonl", {str(name): str(answer) for name, answer in odd.items()})
-    numbers = invoke("--samples", given, "--benchmarks", "cruxeval-o", "--data-dir", data, "-o", tmp_path / "a")["benchmarks"]["cruxeval-o"]
+    numbers = invoke("--samples", given, "--benchmarks", "cruxeval-o", "--data-dir", data, "-o", tmp_path / "a")[
+        "benchmarks"
+    ]["cruxeval-o"]
     assert numbers["outcomes"] == {"passed": 1, "wrong": 0, "no_answer": 2, "truncated": 0, "missing": 0}
 
 
 def test_a_file_of_problems_is_a_benchmark(tmp_path: Path) -> None:
     problems = [Problem(problem_id="p", statement="Twice.", entry_point="f", tests=(CallTest((2,), 4),))]
     write_jsonl(tmp_path / "mine.jsonl", problems)
-    (tmp_path / "said.jsonl").write_text('{"problem_id": "p", "completion": "```python\\ndef f(x):\\n    return 2 * x\\n```"}\n')
+    (tmp_path / "said.jsonl").write_text(
+        '{"problem_id": "p", "completion": "```python\\ndef f(x):\\n    return 2 * x\\n```"}\n'
+    )
     common = ("--samples", tmp_path / "said.jsonl", "-o", tmp_path / "a", "--prompt", "Q: {statement}")
     assert invoke(*common, "--benchmarks", tmp_path / "mine.jsonl")["benchmarks"]["mine"]["pass@1"] == 1.0
-    assert json.loads((tmp_path / "a" / "mine" / "questions.jsonl").read_text())["messages"] == [{"role": "user", "content": "Q: Twice."}]
+    assert json.loads((tmp_path / "a" / "mine" / "questions.jsonl").read_text())["messages"] == [
+        {"role": "user", "content": "Q: Twice."}
+    ]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--benchmarks", "cruxeval", "--model", "m", "-o", "{out}"], "unknown benchmark 'cruxeval'; did you mean cruxeval-"),
+        (
+            ["--benchmarks", "cruxeval", "--model", "m", "-o", "{out}"],
+            "unknown benchmark 'cruxeval'; did you mean cruxeval-",
+        ),
         (["--benchmarks", "cruxeval-o", "--model", "m"], "--output is missing"),
         (["--benchmarks", "cruxeval-o", "-o", "{out}"], "--model is missing"),
         (["--benchmarks", "cruxeval-o", "--model", "m", "-o", "{out}", "-n", "4"], "set --temperature"),
         (["--benchmarks", "cruxeval-o", "--model", "m", "-o", "{out}", "--data-dir", "{absent}"], "does not exist"),
-        (["--benchmarks", "cruxeval-o", "--model", "m", "-o", "{out}", "--data-dir", "{data}", "--start-date", "2024-01-01"], "has dates"),
-        (["--benchmarks", "cruxeval-o", "--model", "{absent}", "-o", "{out}", "--data-dir", "{data}"], "model folder .* does not exist"),
-        (["--benchmarks", "cruxeval-o", "--model", "m", "-o", "{out}", "--data-dir", "{data}", "--backend", "tpu"], "unknown back end 'tpu'"),
-        (["--benchmarks", "cruxeval-o", "--samples", "{absent}", "-o", "{out}", "--data-dir", "{data}"], "cannot read"),
-        (["--benchmarks", "p.jsonl", "--model", "m", "-o", "{out}", "--prompt", "{{question}}"], "unknown field {question}; a template may use"),
-        (["--benchmarks", "cruxeval-o", "--samples", "s", "--endpoint", "http://x/v1", "-o", "{out}"], "exclude each other"),
+        (
+            [
+                "--benchmarks",
+                "cruxeval-o",
+                "--model",
+                "m",
+                "-o",
+                "{out}",
+                "--data-dir",
+                "{data}",
+                "--start-date",
+                "2024-01-01",
+            ],
+            "has dates",
+        ),
+        (
+            ["--benchmarks", "cruxeval-o", "--model", "{absent}", "-o", "{out}", "--data-dir", "{data}"],
+            "model folder .* does not exist",
+        ),
+        (
+            ["--benchmarks", "cruxeval-o", "--model", "m", "-o", "{out}", "--data-dir", "{data}", "--backend", "tpu"],
+            "unknown back end 'tpu'",
+        ),
+        (
+            ["--benchmarks", "cruxeval-o", "--samples", "{absent}", "-o", "{out}", "--data-dir", "{data}"],
+            "cannot read",
+        ),
+        (
+            ["--benchmarks", "p.jsonl", "--model", "m", "-o", "{out}", "--prompt", "{{question}}"],
+            "unknown field {question}; a template may use",
+        ),
+        (
+            ["--benchmarks", "cruxeval-o", "--samples", "s", "--endpoint", "http://x/v1", "-o", "{out}"],
+            "exclude each other",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(tmp_path: Path, data: Path, arguments: list[str], message: str) -> None:
@@ -163,7 +223,10 @@ def test_references_as_samples_score_everything(tmp_path: Path, shared: Path, be
     from coderlplus.evaluation.data import Window, load
 
     questions, _ = load(BENCHMARKS[benchmark], Window(), shared / "data")
-    lines = (json.dumps({"task_id": question.question_id, "solution": question.problem.reference}) + "\n" for question in questions)
+    lines = (
+        json.dumps({"task_id": question.question_id, "solution": question.problem.reference}) + "\n"
+        for question in questions
+    )
     (tmp_path / "references.jsonl").write_text("".join(lines))
     common = ("--samples", tmp_path / "references.jsonl", "--data-dir", shared / "data", "-o", tmp_path / "a")
     numbers = invoke(*common, "--benchmarks", benchmark)["benchmarks"][benchmark]
@@ -185,15 +248,43 @@ def test_evalplus_gives_the_same_pass_at_1_for_the_same_samples(tmp_path: Path, 
         rows = [row.data for row in stream_rows(shared / "data" / source)]
         numbered = [row for row in rows if int(row["task_id"].rpartition("/")[2]) % step == 0]
         written.write_text("".join(json.dumps(row) + "\n" for row in numbered))
-    common = ("--samples", recorded, "--data-dir", data, "-o", tmp_path / "a", "--benchmarks", "humaneval,humanevalplus")
+    common = (
+        "--samples",
+        recorded,
+        "--data-dir",
+        data,
+        "-o",
+        tmp_path / "a",
+        "--benchmarks",
+        "humaneval,humanevalplus",
+    )
     ours = invoke(*common)["benchmarks"]
     samples = tmp_path / "a" / "humaneval" / "samples.jsonl"
     at_once = "import os; from evalplus.evaluate import main; main(); os._exit(0)"  # its watching thread would sleep on for 20 s
-    command = [sys.executable, "-c", at_once, "--dataset", "humaneval", "--samples", str(samples), "--parallel", "2", "--min-time-limit", "10"]
-    environment = {**os.environ, "HUMANEVAL_OVERRIDE_PATH": str(data / "HumanEvalPlus-Mini.jsonl"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = [
+        sys.executable,
+        "-c",
+        at_once,
+        "--dataset",
+        "humaneval",
+        "--samples",
+        str(samples),
+        "--parallel",
+        "2",
+        "--min-time-limit",
+        "10",
+    ]
+    environment = {
+        **os.environ,
+        "HUMANEVAL_OVERRIDE_PATH": str(data / "HumanEvalPlus-Mini.jsonl"),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
     subprocess.run(command, check=True, capture_output=True, env=environment, timeout=800)
     (found,) = samples.parent.glob("samples*eval_results.json")
-    statuses = {name: (line["base_status"], line["plus_status"]) for name, (line,) in json.loads(found.read_text())["eval"].items()}
+    statuses = {
+        name: (line["base_status"], line["plus_status"])
+        for name, (line,) in json.loads(found.read_text())["eval"].items()
+    }
     for benchmark, count in (("humaneval", 1), ("humanevalplus", 2)):
         lines = map(json.loads, (tmp_path / "a" / benchmark / "verdicts.jsonl").open())
         passed = {line["question_id"] for line in lines if line["outcome"] == "passed"}

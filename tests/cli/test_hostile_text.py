@@ -36,7 +36,11 @@ def written(path: Path, *rows: Any) -> str:
 
 
 def problem(**fields: Any) -> dict[str, Any]:
-    return {"problem_id": HALF, "statement": f"Square it, {ODD}.", "tests": [{"kind": "stdio", "stdin": "3\n", "stdout": "9\n"}]} | fields
+    return {
+        "problem_id": HALF,
+        "statement": f"Square it, {ODD}.",
+        "tests": [{"kind": "stdio", "stdin": "3\n", "stdout": "9\n"}],
+    } | fields
 
 
 def rollout(**fields: Any) -> dict[str, Any]:
@@ -45,13 +49,24 @@ def rollout(**fields: Any) -> dict[str, Any]:
 
 def task(**fields: Any) -> dict[str, Any]:
     target = {"label": ODD, "value": {"$object": HALF, "fields": {HALF: HALF}}, "scope": ODD}
-    given = {"task_id": HALF, "kind": ODD, "prompt": "?", "program": PROGRAM, "input": {"kind": "stdio", "stdin": "3\n"}}
+    given = {
+        "task_id": HALF,
+        "kind": ODD,
+        "prompt": "?",
+        "program": PROGRAM,
+        "input": {"kind": "stdio", "stdin": "3\n"},
+    }
     return given | {"targets": [target], "problem_id": HALF, "rollout_id": HALF} | fields
 
 
 def run(at: Path, *arguments: str) -> str:
     """What a command prints, stdout and stderr, which must be fit to be printed."""
-    done = subprocess.run([sys.executable, "-c", "from coderlplus.cli import main; main()", *arguments], cwd=at, capture_output=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", "from coderlplus.cli import main; main()", *arguments],
+        cwd=at,
+        capture_output=True,
+        timeout=120,
+    )
     told = (done.stdout + done.stderr).decode("utf-8")
     odd = sorted({one for one in told if one != "\n" and unicodedata.category(one) in ("Cc", "Cf", "Cs", "Zl", "Zp")})
     assert not odd, ascii(told)
@@ -60,8 +75,15 @@ def run(at: Path, *arguments: str) -> str:
 
 
 def test_judge_tasks_and_score(tmp_path: Path) -> None:
-    problems = written(tmp_path / f"{NAME}.jsonl", problem(), {"problem_id": HALF, "tests": [{"kind": HALF}]}, {"statement": HALF})
-    programs = written(tmp_path / f"p{NAME}.jsonl", rollout(), rollout(rollout_id="b", problem_id=HALF + "x"), {"rollout_id": HALF, HALF: 1})
+    problems = written(
+        tmp_path / f"{NAME}.jsonl", problem(), {"problem_id": HALF, "tests": [{"kind": HALF}]}, {"statement": HALF}
+    )
+    programs = written(
+        tmp_path / f"p{NAME}.jsonl",
+        rollout(),
+        rollout(rollout_id="b", problem_id=HALF + "x"),
+        {"rollout_id": HALF, HALF: 1},
+    )
     assert "left out" in run(tmp_path, "judge", problems, programs, "-o", f"v{NAME}.jsonl")
     assert "left out" in run(tmp_path, "tasks", problems, programs, "-o", f"t{NAME}.jsonl")
     tasks = written(tmp_path / "tasks.jsonl", task())
@@ -71,7 +93,13 @@ def test_judge_tasks_and_score(tmp_path: Path) -> None:
 
 def test_errors(tmp_path: Path) -> None:
     good = written(tmp_path / "good.jsonl", rollout())
-    for content in (json.dumps({HALF: 1}), "{" + ODD, json.dumps(problem(tests=[])), json.dumps(problem(checker=HALF)), ODD):
+    for content in (
+        json.dumps({HALF: 1}),
+        "{" + ODD,
+        json.dumps(problem(tests=[])),
+        json.dumps(problem(checker=HALF)),
+        ODD,
+    ):
         bad = tmp_path / f"{NAME}.jsonl"
         bad.write_text(content.replace("\r", "").replace("\n", ""))
         for command in ("judge", "tasks", "score"):
@@ -81,7 +109,12 @@ def test_errors(tmp_path: Path) -> None:
 
 
 def test_prepare(tmp_path: Path) -> None:
-    rows = written(tmp_path / f"{NAME}.jsonl", problem(statement=HALF), problem(problem_id="p", reference="print(int(input()) ** 2)"), {HALF: 3})
+    rows = written(
+        tmp_path / f"{NAME}.jsonl",
+        problem(statement=HALF),
+        problem(problem_id="p", reference="print(int(input()) ** 2)"),
+        {HALF: 3},
+    )
     assert "kept" in run(tmp_path, "prepare", rows, "-o", f"out{NAME}.jsonl", "--benchmarks", "none")
 
 
@@ -89,7 +122,18 @@ def test_eval_and_its_page(tmp_path: Path) -> None:
     problems = written(tmp_path / f"{NAME}.jsonl", problem(problem_id=ODD))
     for name, text in (("a", f"```python\n{PROGRAM}\n```{ODD}"), ("b", HALF)):
         samples = written(tmp_path / f"{name}.jsonl", {"problem_id": ODD, "completion": text}, {"problem_id": HALF})
-        told = run(tmp_path, "eval", "--benchmarks", problems, "--samples", samples, "-o", f"{name}{NAME}", "--model", ODD.replace("\0", ""))
+        told = run(
+            tmp_path,
+            "eval",
+            "--benchmarks",
+            problems,
+            "--samples",
+            samples,
+            "-o",
+            f"{name}{NAME}",
+            "--model",
+            ODD.replace("\0", ""),
+        )
         assert "written to" in told
     assert "A: " in run(tmp_path, "eval", "compare", f"a{NAME}", f"b{NAME}")
 
@@ -112,7 +156,10 @@ def test_report_and_doctor(tmp_path: Path) -> None:
     written(folder / "metrics.jsonl", {"step": 1, HALF: 1.0, "loss": float("nan")})
     (folder / "environment.json").write_text(json.dumps({HALF: [float("nan"), HALF]}))
     assert "index.html" in run(tmp_path, "report", str(folder))
-    assert "</script>" not in (folder / "index.html").read_text().partition('type="application/json"')[2].partition("</script>")[0]
+    assert (
+        "</script>"
+        not in (folder / "index.html").read_text().partition('type="application/json"')[2].partition("</script>")[0]
+    )
     written(folder / "samples.jsonl", {HALF: 1})
     assert "error:" in run(tmp_path, "report", str(folder))
     assert "sandbox" in run(tmp_path, "doctor")

@@ -1,4 +1,5 @@
-"""`coderlplus judge` and `coderlplus doctor`: files in, files out; nothing judged is lost; bad input is one clear sentence."""
+"""`coderlplus judge` and `coderlplus doctor`: files in, files out; nothing judged is lost; bad input is one clear
+sentence."""
 
 from __future__ import annotations
 
@@ -33,7 +34,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     write_jsonl("programs.jsonl", PROGRAMS)
 
     def run(*options: str) -> Result:
-        result = CliRunner().invoke(app, ["judge", "problems.jsonl", "programs.jsonl", "-o", "verdicts.jsonl", "--workers", "1", *options])
+        result = CliRunner().invoke(
+            app, ["judge", "problems.jsonl", "programs.jsonl", "-o", "verdicts.jsonl", "--workers", "1", *options]
+        )
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result
@@ -58,9 +61,14 @@ def test_json_summary(run: Run) -> None:
 
 
 def test_all_tests_are_run_on_request(run: Run) -> None:
-    write_jsonl("problems.jsonl", [Problem(problem_id="p", statement="", entry_point="f", tests=tuple(CallTest((n,), n) for n in (1, 0, 2, 0)))])
+    write_jsonl(
+        "problems.jsonl",
+        [Problem(problem_id="p", statement="", entry_point="f", tests=tuple(CallTest((n,), n) for n in (1, 0, 2, 0)))],
+    )
     run("--all-tests")
-    assert [verdict.tests_passed for verdict in sorted(read_jsonl("verdicts.jsonl", Verdict), key=lambda v: v.rollout_id)] == [2, 4, 2, 2]
+    assert [
+        verdict.tests_passed for verdict in sorted(read_jsonl("verdicts.jsonl", Verdict), key=lambda v: v.rollout_id)
+    ] == [2, 4, 2, 2]
 
 
 def test_resume_judges_the_rest(run: Run) -> None:
@@ -73,14 +81,18 @@ def test_resume_judges_the_rest(run: Run) -> None:
 
 
 def test_resume_does_not_take_the_verdicts_of_other_programs(run: Run) -> None:
-    write_jsonl("verdicts.jsonl", [Verdict(rollout_id="x", problem_id="p", verdict="passed", tests_passed=1, tests_total=1)])
+    write_jsonl(
+        "verdicts.jsonl", [Verdict(rollout_id="x", problem_id="p", verdict="passed", tests_passed=1, tests_total=1)]
+    )
     with pytest.raises(DataError, match=r"verdicts.jsonl has a verdict on 'x', which is not in programs.jsonl"):
         run("--resume")
 
 
 def test_a_program_without_a_problem(run: Run) -> None:
     write_jsonl("programs.jsonl", [Rollout(rollout_id="r", problem_id="q", program="x")])
-    with pytest.raises(DataError, match=r"programs.jsonl:1: rollout 'r' is of problem 'q', which problems.jsonl does not have"):
+    with pytest.raises(
+        DataError, match=r"programs.jsonl:1: rollout 'r' is of problem 'q', which problems.jsonl does not have"
+    ):
         run()
 
 
@@ -140,7 +152,10 @@ def test_programs_without_a_verdict_end_with_an_error_and_are_judged_again(run: 
     fragile = {"name": "fragile", "code": "def check(given, answer, expected): return 1 / (answer - 3) > 0"}
     given = {"checker": fragile, "tests": [{"kind": "call", "args": [1], "expected": 3}]}
     Path("problems.jsonl").write_text(json.dumps(PROBLEM.to_json() | given) + "\n")
-    with pytest.raises(SandboxError, match=r"1 programs have no verdict, the first is '3': the checker 'fragile' of problem 'p' raised Zero"):
+    with pytest.raises(
+        SandboxError,
+        match=r"1 programs have no verdict, the first is '3': the checker 'fragile' of problem 'p' raised Zero",
+    ):
         run()
     assert verdicts() == {"0": "wrong_answer", "1": "wrong_answer", "2": "wrong_answer", "3": "sandbox_fault"}
     write_jsonl("problems.jsonl", [PROBLEM])
@@ -149,10 +164,17 @@ def test_programs_without_a_verdict_end_with_an_error_and_are_judged_again(run: 
 
 
 def test_public_formats_are_read_directly(run: Run) -> None:
-    row = {"question_id": "1", "question_content": "Echo.", "starter_code": "", "public_tests": [{"input": "a", "output": "a", "testtype": "stdin"}]}
+    row = {
+        "question_id": "1",
+        "question_content": "Echo.",
+        "starter_code": "",
+        "public_tests": [{"input": "a", "output": "a", "testtype": "stdin"}],
+    }
     row["model_solutions"] = [{"model": "m", "code": "print(input())", "lcb_passed": True}]
     Path("lcb.jsonl").write_text(json.dumps(row) + "\n")
-    CliRunner().invoke(app, ["judge", "lcb.jsonl", "lcb.jsonl", "-o", "v.jsonl", "--workers", "1"], catch_exceptions=False)
+    CliRunner().invoke(
+        app, ["judge", "lcb.jsonl", "lcb.jsonl", "-o", "v.jsonl", "--workers", "1"], catch_exceptions=False
+    )
     assert [verdict.verdict for verdict in read_jsonl("v.jsonl", Verdict)] == ["passed"]
 
 
@@ -198,7 +220,11 @@ def test_an_interrupted_run_keeps_what_was_judged_and_goes_on(run: Run) -> None:
     write_jsonl("programs.jsonl", [*PROGRAMS, Rollout(rollout_id="z", problem_id="p", program=sleepy)])
     Path("problems.jsonl").write_text(json.dumps(PROBLEM.to_json() | {"limits": Limits(wall_s=100).to_json()}) + "\n")
     arguments = ["judge", "problems.jsonl", "programs.jsonl", "-o", "verdicts.jsonl", "--workers", "1"]
-    process = subprocess.Popen([sys.executable, "-c", "from coderlplus.cli import main; main()", *arguments], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from coderlplus.cli import main; main()", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     deadline = time.monotonic() + 60
     while not Path("verdicts.jsonl").exists() or Path("verdicts.jsonl").read_text().count("\n") < 4:
         assert process.poll() is None
@@ -224,5 +250,15 @@ def test_doctor_says_what_programs_see_without_namespaces(monkeypatch: pytest.Mo
 def test_doctor_lists_every_layer() -> None:
     result = CliRunner().invoke(app, ["doctor", "--json"])
     facts = json.loads(result.stdout)
-    assert set(facts["sandbox"]) == {"rlimits", "no_new_privs", "death_signal", "capabilities", "landlock", "seccomp", "namespaces"}
-    assert (result.exit_code == 0) == all(state == "in force" for layer, state in facts["sandbox"].items() if layer != "namespaces")
+    assert set(facts["sandbox"]) == {
+        "rlimits",
+        "no_new_privs",
+        "death_signal",
+        "capabilities",
+        "landlock",
+        "seccomp",
+        "namespaces",
+    }
+    assert (result.exit_code == 0) == all(
+        state == "in force" for layer, state in facts["sandbox"].items() if layer != "namespaces"
+    )

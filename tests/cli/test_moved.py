@@ -9,9 +9,13 @@ import pytest
 
 
 @pytest.mark.parametrize("verb", ["quickstart", "study", "probe"])
-@pytest.mark.parametrize("options", [[], ["--output", "runs/mine", "--seed", "1"], ["file.yaml", "-o", "x", "--json"], ["--help"]])
+@pytest.mark.parametrize(
+    "options", [[], ["--output", "runs/mine", "--seed", "1"], ["file.yaml", "-o", "x", "--json"], ["--help"]]
+)
 def test_the_message_names_the_new_command(verb: str, options: list[str]) -> None:
     command = [sys.executable, "-c", "from coderlplus.cli import main; main()", verb, *options]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 2
-    assert result.stderr.strip() == f"error: coderlplus {verb} has moved; run coderlplus-lab {verb} with the same options"
+    assert (
+        result.stderr.strip() == f"error: coderlplus {verb} has moved; run coderlplus-lab {verb} with the same options"
+    )

@@ -27,9 +27,17 @@ from coderlplus.records import CallTest, Problem, write_jsonl
 WHOLE = bool(os.environ.get("CODERLPLUS_WHOLE"))
 
 
-def row(number: int, question: str, reference: str, inputs: Sequence[str] = ("1", "2"), outputs: Sequence[str] = ("2", "4")) -> dict[str, Any]:
+def row(
+    number: int, question: str, reference: str, inputs: Sequence[str] = ("1", "2"), outputs: Sequence[str] = ("2", "4")
+) -> dict[str, Any]:
     in_outs = json.dumps({"inputs": list(inputs), "outputs": list(outputs)}) if inputs else ""
-    return {"problem_id": number, "question": question, "solutions": json.dumps([reference]), "input_output": in_outs, "difficulty": "easy"}
+    return {
+        "problem_id": number,
+        "question": question,
+        "solutions": json.dumps([reference]),
+        "input_output": in_outs,
+        "difficulty": "easy",
+    }
 
 
 COPIED = "Write a function that counts all words of a sentence that begin with a vowel, whatever their case."
@@ -42,7 +50,13 @@ ROWS = [
     row(4, "Read a number, and PRINT its double!", DOUBLE, ["5", "6"], ["10", "12"]),
     row(5, "The same in other words: twice the number.", DOUBLE),
     row(6, "Nobody knows how this is tested.", DOUBLE, []),
-    row(7, "Read a number and print its square.", "print(int(input()) ** 2)", ["3", "1" * 2000, "4"], ["9", str(int("1" * 2000) ** 2), "16"]),
+    row(
+        7,
+        "Read a number and print its square.",
+        "print(int(input()) ** 2)",
+        ["3", "1" * 2000, "4"],
+        ["9", str(int("1" * 2000) ** 2), "16"],
+    ),
     row(0, "Read a number and print three times that.", "print(3 * int(input()))", ["3"], ["9"]),
 ]
 CUT = {"reference_fails": 1, "nothing_passes": 1, "contaminated": 1, "duplicate": 1, "same_tests": 1, "no_tests": 1}
@@ -52,7 +66,10 @@ CUT = {"reference_fails": 1, "nothing_passes": 1, "contaminated": 1, "duplicate"
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file of `ROWS`, and beside it an evaluation set that one of them is copied from."""
     monkeypatch.chdir(tmp_path)
-    write_jsonl(tmp_path / "bench.jsonl", [Problem(problem_id="b/1", statement=COPIED, entry_point="f", tests=(CallTest(("an ox",), 2),))])
+    write_jsonl(
+        tmp_path / "bench.jsonl",
+        [Problem(problem_id="b/1", statement=COPIED, entry_point="f", tests=(CallTest(("an ox",), 2),))],
+    )
     (tmp_path / "apps.jsonl").write_text("".join(json.dumps(one) + "\n" for one in ROWS))
     return tmp_path / "apps.jsonl"
 
@@ -110,14 +127,20 @@ def test_broken_rows_are_cut_and_named(source: Path, tmp_path: Path) -> None:
         file.write('{"problem_id": 12, "quest')
     report = prepare(source, "-o", "p.jsonl", "--benchmarks", "bench.jsonl", "--parquet")
     assert (report["rows"], report["cut"]) == (13, {"unreadable": 4} | CUT)
-    places = [line["place"].rpartition(":")[2] for line in cut_lines(tmp_path / "p.jsonl") if line["reason"] == "unreadable"]
+    places = [
+        line["place"].rpartition(":")[2] for line in cut_lines(tmp_path / "p.jsonl") if line["reason"] == "unreadable"
+    ]
     assert places == ["10", "11", "12", "13"]
 
 
 def test_several_files_of_several_formats_and_packings_make_one_set(source: Path, tmp_path: Path) -> None:
     folder = tmp_path / "set"
     folder.mkdir()
-    deepcoder = {"problem": "Print it four times over.", "solutions": ["print(4 * int(input()))"], "tests": {"inputs": ["2"], "outputs": ["8"]}}
+    deepcoder = {
+        "problem": "Print it four times over.",
+        "solutions": ["print(4 * int(input()))"],
+        "tests": {"inputs": ["2"], "outputs": ["8"]},
+    }
     (folder / "train-1.json.gz").write_bytes(gzip.compress(json.dumps([deepcoder, deepcoder]).encode()))
     (folder / "test.jsonl").write_text("not read, since there is a file with train in its name")
     report = prepare(source, folder, "-o", "p.jsonl", "--benchmarks", "bench.jsonl")
@@ -125,7 +148,9 @@ def test_several_files_of_several_formats_and_packings_make_one_set(source: Path
     assert report["sources"] == ["apps.jsonl", "train-1.json.gz"]
 
 
-def test_an_interrupted_run_goes_on_and_writes_the_same(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_goes_on_and_writes_the_same(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arguments = (source, "--benchmarks", "bench.jsonl", "-o")
     prepare(*arguments, "whole.jsonl")
     validate = run_module.validate
@@ -159,7 +184,9 @@ def test_an_interrupted_run_goes_on_and_writes_the_same(source: Path, tmp_path: 
     assert prepare(*arguments, "parts.jsonl", "--resume") == report
 
 
-def test_a_run_that_failed_before_its_first_row_leaves_nothing_to_go_on_with(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_failed_before_its_first_row_leaves_nothing_to_go_on_with(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     validate = run_module.validate
     monkeypatch.setattr(run_module, "validate", lambda *_: Validation(fault="no memory left"))
     (tmp_path / "one.jsonl").write_text(json.dumps(ROWS[0]) + "\n")
@@ -172,9 +199,30 @@ def test_a_run_that_failed_before_its_first_row_leaves_nothing_to_go_on_with(sou
 def test_a_killed_run_goes_on_and_writes_the_same(source: Path, tmp_path: Path) -> None:
     with source.open("a") as file:
         for number in range(100, 130):
-            file.write(json.dumps(row(number, f"Add {'x' * number} to it.", f"print({number} + int(input()))", ["1"], [str(number + 1)])) + "\n")
-    command = [sys.executable, "-c", "from coderlplus.cli import main; main()", "prepare", str(source), "--benchmarks", "bench.jsonl"]
-    process = subprocess.Popen([*command, "-o", "parts.jsonl"], cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            file.write(
+                json.dumps(
+                    row(
+                        number,
+                        f"Add {'x' * number} to it.",
+                        f"print({number} + int(input()))",
+                        ["1"],
+                        [str(number + 1)],
+                    )
+                )
+                + "\n"
+            )
+    command = [
+        sys.executable,
+        "-c",
+        "from coderlplus.cli import main; main()",
+        "prepare",
+        str(source),
+        "--benchmarks",
+        "bench.jsonl",
+    ]
+    process = subprocess.Popen(
+        [*command, "-o", "parts.jsonl"], cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
     journal = tmp_path / "parts.unfinished.jsonl"
     while process.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") > 5):
         time.sleep(0.01)
@@ -190,10 +238,16 @@ def test_a_failure_of_the_sandbox_cuts_nothing(source: Path, tmp_path: Path, mon
     faulty = [True]
 
     def flaky(execute: Any, problem: Problem, references: Sequence[str]) -> Validation:
-        return Validation(fault="no memory left") if faulty[0] and problem.problem_id == "apps/7" else validate(execute, problem, references)
+        return (
+            Validation(fault="no memory left")
+            if faulty[0] and problem.problem_id == "apps/7"
+            else validate(execute, problem, references)
+        )
 
     monkeypatch.setattr(run_module, "validate", flaky)
-    with pytest.raises(CodeRLPlusError, match=r"the sandbox failed on 1 of 9 rows \(no memory left\); .* go on with --resume"):
+    with pytest.raises(
+        CodeRLPlusError, match=r"the sandbox failed on 1 of 9 rows \(no memory left\); .* go on with --resume"
+    ):
         prepare(source, "-o", "p.jsonl", "--benchmarks", "bench.jsonl")
     assert not (tmp_path / "p.jsonl").exists()
     faulty[0] = False
@@ -203,17 +257,29 @@ def test_a_failure_of_the_sandbox_cuts_nothing(source: Path, tmp_path: Path, mon
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere.jsonl", "-o", "p.jsonl"], "cannot read nowhere.jsonl: no such file or folder, and no name on the hub"),
+        (
+            ["nowhere.jsonl", "-o", "p.jsonl"],
+            "cannot read nowhere.jsonl: no such file or folder, and no name on the hub",
+        ),
         (["apps.jsonl", "-o", "p.json"], "must end in .jsonl"),
         (["apps.jsonl", "-o", "no/p.jsonl"], "its folder does not exist"),
         (["apps.jsonl", "-o", "bench.jsonl"], "bench.jsonl is there already; give another name, or remove it"),
         (["wrong.jsonl", "-o", "p.jsonl"], r"wrong.jsonl:1: the fields \(text, label\) are those of no known format"),
         (["empty.jsonl", "-o", "p.jsonl"], "empty.jsonl holds no rows"),
-        (["types.jsonl", "-o", "p.jsonl"], r"not one of the 1 rows of types.jsonl is kept \(unreadable 1\); p.cut.jsonl says why"),
+        (
+            ["types.jsonl", "-o", "p.jsonl"],
+            r"not one of the 1 rows of types.jsonl is kept \(unreadable 1\); p.cut.jsonl says why",
+        ),
         (["damaged.jsonl.gz", "-o", "p.jsonl"], "the gzip data is damaged"),
         (["void", "-o", "p.jsonl"], "void holds no data"),
-        (["apps.jsonl", "-o", "p.jsonl", "--benchmarks", "humanevel"], "unknown benchmark 'humanevel'; did you mean humaneval"),
-        (["apps.jsonl", "-o", "p.jsonl", "--benchmarks", "humaneval", "--data-dir", "void"], "void holds no data of humaneval"),
+        (
+            ["apps.jsonl", "-o", "p.jsonl", "--benchmarks", "humanevel"],
+            "unknown benchmark 'humanevel'; did you mean humaneval",
+        ),
+        (
+            ["apps.jsonl", "-o", "p.jsonl", "--benchmarks", "humaneval", "--data-dir", "void"],
+            "void holds no data of humaneval",
+        ),
         (["apps.jsonl", "-o", "p.jsonl", "--benchmarks", ""], "--benchmarks names none"),
     ],
 )
@@ -238,14 +304,19 @@ def test_a_data_set_that_the_hub_does_not_give_is_one_sentence(source: Path, mon
         raise errors.LocalEntryNotFoundError("no network")
 
     monkeypatch.setattr(hub, "snapshot_download", unreachable)
-    with pytest.raises(DataError, match=r"the hub cannot be reached for some/set, .*or give a file or folder that is here"):
+    with pytest.raises(
+        DataError, match=r"the hub cannot be reached for some/set, .*or give a file or folder that is here"
+    ):
         prepare("some/set", "-o", "p.jsonl", "--benchmarks", "bench.jsonl")
 
 
 @pytest.mark.timeout(3600 if WHOLE else 300)
 @pytest.mark.parametrize(
     ("file", "step", "least"),
-    [("leetcode_dataset/LeetCodeDataset-v0.2.0-train.jsonl.gz", 200, 0.6), ("code_contests/test_code_contests.json.gz", 15, 0.9)],
+    [
+        ("leetcode_dataset/LeetCodeDataset-v0.2.0-train.jsonl.gz", 200, 0.6),
+        ("code_contests/test_code_contests.json.gz", 15, 0.9),
+    ],
 )
 def test_real_sets_with_a_planted_copy_and_a_planted_wrong_reference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: Path, file: str, step: int, least: float
@@ -255,18 +326,28 @@ def test_real_sets_with_a_planted_copy_and_a_planted_wrong_reference(
     text = gzip.decompress((shared / "data" / file).read_bytes()).decode()
     rows = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
     rows = rows[:: 1 if WHOLE else step]
-    copied = json.loads(gzip.decompress((shared / "data/humaneval/HumanEval.jsonl.gz").read_bytes()).splitlines()[17])["prompt"]
+    copied = json.loads(gzip.decompress((shared / "data/humaneval/HumanEval.jsonl.gz").read_bytes()).splitlines()[17])[
+        "prompt"
+    ]
     is_leetcode = "task_id" in rows[0]
     if is_leetcode:
         rows.append(rows[0] | {"task_id": "copy", "query": f"Please solve this:\n{copied}", "meta": None})
         rows.append(
-            rows[1] | {"task_id": "wrong", "query": "Do it.", "meta": None, "completion": rows[1]["completion"].replace("return", "return not")}
+            rows[1]
+            | {
+                "task_id": "wrong",
+                "query": "Do it.",
+                "meta": None,
+                "completion": rows[1]["completion"].replace("return", "return not"),
+            }
         )
     else:
         rows.append(rows[0] | {"problem": f"Please solve this:\n{copied}"})
         rows.append(rows[1] | {"problem": "Do it.", "solutions": ["print('wrong')"]})
     (tmp_path / "set.json").write_text(json.dumps(rows))
-    report = prepare("set.json", "-o", "p.jsonl", "--data-dir", shared / "data", *(() if WHOLE else ("--benchmarks", "humaneval")))
+    report = prepare(
+        "set.json", "-o", "p.jsonl", "--data-dir", shared / "data", *(() if WHOLE else ("--benchmarks", "humaneval"))
+    )
     planted = {f"set.json: row {len(rows) - 1}": "contaminated", f"set.json: row {len(rows)}": "reference_fails"}
     reasons = {line["place"].rpartition("/")[2]: line["reason"] for line in cut_lines(tmp_path / "p.jsonl")}
     assert planted.items() <= reasons.items()

@@ -15,7 +15,17 @@ from coderlplus.alignment import reference_answer, write_answer
 from coderlplus.cli import app
 from coderlplus.errors import CodeRLPlusError, ConfigError
 from coderlplus.judge import Judge
-from coderlplus.records import AlignmentTask, CallInput, CallTest, Problem, Rollout, StdioTest, Verdict, read_jsonl, write_jsonl
+from coderlplus.records import (
+    AlignmentTask,
+    CallInput,
+    CallTest,
+    Problem,
+    Rollout,
+    StdioTest,
+    Verdict,
+    read_jsonl,
+    write_jsonl,
+)
 
 PROBLEMS = [
     Problem(problem_id="c", statement="Sum.", entry_point="f", tests=(CallTest(([1, 2],), 3), CallTest(([4, 5],), 9))),
@@ -23,7 +33,9 @@ PROBLEMS = [
 ]
 ROLLOUTS = [
     Rollout(rollout_id="right", problem_id="c", program="def f(a):\n    return sum(a)"),
-    Rollout(rollout_id="wrong", problem_id="c", completion="```python\ndef f(a):\n    b = len(a) * 5\n    return b\n```"),
+    Rollout(
+        rollout_id="wrong", problem_id="c", completion="```python\ndef f(a):\n    b = len(a) * 5\n    return b\n```"
+    ),
     Rollout(rollout_id="crash", problem_id="s", program="print(input() + 3)"),
     Rollout(rollout_id="square", problem_id="s", program="n = int(input())\nm = n * n\nprint(m)"),
 ]
@@ -80,15 +92,29 @@ def test_tasks_of_the_failing_programs_and_scores_of_answers(run, tmp_path: Path
 
 
 def test_kinds_with_shares_and_a_summary_by_kind(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    arguments = ("tasks", "problems.jsonl", "programs.jsonl", "-o", "tasks.jsonl", "--kind", "output=0.5", "--kind", "exception")
+    arguments = (
+        "tasks",
+        "problems.jsonl",
+        "programs.jsonl",
+        "-o",
+        "tasks.jsonl",
+        "--kind",
+        "output=0.5",
+        "--kind",
+        "exception",
+    )
     summary = json.loads(run(*arguments, "--json").stdout)
     assert (summary["tasks_by_kind"], summary["rejects"]) == ({"output": 2, "exception": 1}, {"passed": 1})
     made = {task.rollout_id: task for task in read_jsonl(tmp_path / "tasks.jsonl", AlignmentTask)}
     lines = [{"task_id": task.task_id, "answer": reference_answer(task)} for task in made.values()]
     lines.append({"task_id": made["crash"].task_id, "answer": '{"exception": "TypeError", "line": 2}'})
     (tmp_path / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    by_kind = json.loads(run("score", "tasks.jsonl", "answers.jsonl", "-o", "scores.jsonl", "--json").stdout)["by_kind"]
-    assert {kind: (means["answers"], means["all_right"], means["output_accuracy"]) for kind, means in by_kind.items()} == {
+    by_kind = json.loads(run("score", "tasks.jsonl", "answers.jsonl", "-o", "scores.jsonl", "--json").stdout)[
+        "by_kind"
+    ]
+    assert {
+        kind: (means["answers"], means["all_right"], means["output_accuracy"]) for kind, means in by_kind.items()
+    } == {
         "output": (2, 1.0, 1.0),
         "exception": (2, 0.5, None),
     }
@@ -121,7 +147,9 @@ def test_an_interrupted_run_goes_on_where_it_stopped(run, tmp_path: Path, monkey
     with (tmp_path / "parts.jsonl.unfinished").open("a") as file:
         file.write('{"programs": 1, "ta')  # killed while it wrote
     interrupted_at(-1)
-    with pytest.raises(ConfigError, match=r"parts.jsonl.unfinished was begun with other problems, programs or settings"):
+    with pytest.raises(
+        ConfigError, match=r"parts.jsonl.unfinished was begun with other problems, programs or settings"
+    ):
         run(*arguments, "parts.jsonl", "--resume", "--seed", "1")
     assert json.loads(run(*arguments, "parts.jsonl", "--resume").stdout) == whole
     assert judged == [rollout.rollout_id for rollout in ROLLOUTS]
@@ -161,17 +189,38 @@ def test_the_same_seed_writes_the_same_file(run, tmp_path: Path) -> None:  # typ
     ("arguments", "message"),
     [
         (("tasks", "nowhere.jsonl", "programs.jsonl", "-o", "t.jsonl"), "cannot read nowhere.jsonl: No such file"),
-        (("tasks", "problems.jsonl", "stray.jsonl", "-o", "t.jsonl"), "stray.jsonl:1: rollout 'r' is of problem 'x', which problems.jsonl does"),
+        (
+            ("tasks", "problems.jsonl", "stray.jsonl", "-o", "t.jsonl"),
+            "stray.jsonl:1: rollout 'r' is of problem 'x', which problems.jsonl does",
+        ),
         (("tasks", "problems.jsonl", "programs.jsonl", "-o", "no/t.jsonl"), "its folder does not exist"),
-        (("tasks", "problems.jsonl", "programs.jsonl", "-o", "t.jsonl", "--kind", "all"), "kinds must be one of final_values, .*, not 'all'"),
-        (("tasks", "problems.jsonl", "programs.jsonl", "-o", "t.jsonl", "--kind", "branch=half"), "the share of branch must be a number"),
-        (("tasks", "problems.jsonl", "programs.jsonl", "-o", "t.jsonl", "--kind", "branch=0.5"), "the shares in kinds must add up to 1, not 0.5"),
-        (("score", "empty.jsonl", "answers.jsonl", "-o", "s.jsonl"), "answers.jsonl:1: task 't' is not in empty.jsonl"),
+        (
+            ("tasks", "problems.jsonl", "programs.jsonl", "-o", "t.jsonl", "--kind", "all"),
+            "kinds must be one of final_values, .*, not 'all'",
+        ),
+        (
+            ("tasks", "problems.jsonl", "programs.jsonl", "-o", "t.jsonl", "--kind", "branch=half"),
+            "the share of branch must be a number",
+        ),
+        (
+            ("tasks", "problems.jsonl", "programs.jsonl", "-o", "t.jsonl", "--kind", "branch=0.5"),
+            "the shares in kinds must add up to 1, not 0.5",
+        ),
+        (
+            ("score", "empty.jsonl", "answers.jsonl", "-o", "s.jsonl"),
+            "answers.jsonl:1: task 't' is not in empty.jsonl",
+        ),
         (("score", "empty.jsonl", "answers.jsonl", "-o", "no/s.jsonl"), "its folder does not exist"),
         (("score", "empty.jsonl", "empty.jsonl", "-o", "s.jsonl"), "empty.jsonl holds no rows"),
         (("score", "answers.jsonl", "answers.jsonl", "-o", "s.jsonl"), "answers.jsonl:1: field .* is missing"),
-        (("score", "empty.jsonl", "stray.jsonl", "-o", "s.jsonl"), "stray.jsonl:1: an answer needs 'task_id' as a string"),
-        (("score", "empty.jsonl", "answers.jsonl", "-o", "s.jsonl", "--format-weight", "1"), "format_weight must be in"),
+        (
+            ("score", "empty.jsonl", "stray.jsonl", "-o", "s.jsonl"),
+            "stray.jsonl:1: an answer needs 'task_id' as a string",
+        ),
+        (
+            ("score", "empty.jsonl", "answers.jsonl", "-o", "s.jsonl", "--format-weight", "1"),
+            "format_weight must be in",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(run, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:  # type: ignore[no-untyped-def]

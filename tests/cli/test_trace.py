@@ -22,7 +22,9 @@ app.command()(trace)
 
 
 def run(*arguments: object, width: int = 80, stdin: str | bytes = "") -> str:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin, env={"COLUMNS": str(width)})
+    result = CliRunner().invoke(
+        app, [str(argument) for argument in arguments], input=stdin, env={"COLUMNS": str(width)}
+    )
     if isinstance(result.exception, CodeRLPlusError):
         raise result.exception
     assert result.exit_code == 0, result.output
@@ -53,7 +55,10 @@ def test_table_shows_values_output_and_ending(program: Path) -> None:
 
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_no_line_is_wider_than_the_terminal(tmp_path: Path, width: int) -> None:
-    (tmp_path / "p.py").write_text("class Tree:\n    def insert(self, key):\n        path = list(range(key))\nlong = 'ab' * 400\nTree().insert(300)")
+    (tmp_path / "p.py").write_text(
+        "class Tree:\n    def insert(self, key):\n        path = list(range(key))\nlong = 'ab' * "
+        "400\nTree().insert(300)"
+    )
     shown = run(tmp_path / "p.py", "--stdin", "/dev/null", width=width)
     assert max(map(len, shown.splitlines())) <= width
     assert re.search(r"\([\d,]+\s+characters\)", shown)
@@ -80,13 +85,17 @@ def test_json_is_a_trace_record_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "p.py").write_text("def f(n):\n    m = n * 2\n    return m")
     record = Trace.from_json(json.loads(run(tmp_path / "p.py", "--call", "f(3)", "--json")))
     assert (record.value, record.variables, record.steps) == (6, {"f": {"n": 3, "m": 6}}, None)
-    record = Trace.from_json(json.loads(run(tmp_path / "p.py", "--call", "f(3)", "--json", "--html", tmp_path / "t.html", "--steps")))
+    record = Trace.from_json(
+        json.loads(run(tmp_path / "p.py", "--call", "f(3)", "--json", "--html", tmp_path / "t.html", "--steps"))
+    )
     assert record.steps
     assert (tmp_path / "t.html").read_text().startswith("<!doctype html>")
 
 
 def test_a_page_is_written_and_named(tmp_path: Path, program: Path) -> None:
-    assert run(program, "--stdin", "-", "--html", tmp_path / "new" / "t.html", stdin="1\n").strip() == str(tmp_path / "new" / "t.html")
+    assert run(program, "--stdin", "-", "--html", tmp_path / "new" / "t.html", stdin="1\n").strip() == str(
+        tmp_path / "new" / "t.html"
+    )
     assert (tmp_path / "new" / "t.html").stat().st_size > 10_000
 
 
@@ -119,7 +128,19 @@ def test_input_is_handed_on_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["f", "f(x)", "f(", "a.b(1)", "f(*[1])", "f(**{'a': 1})", "__import__('os').system('ls')", "f()()", "", "f({[]: 1})"]
+    "text",
+    [
+        "f",
+        "f(x)",
+        "f(",
+        "a.b(1)",
+        "f(*[1])",
+        "f(**{'a': 1})",
+        "__import__('os').system('ls')",
+        "f()()",
+        "",
+        "f({[]: 1})",
+    ],
 )
 def test_a_call_must_be_literal(text: str) -> None:
     with pytest.raises(ConfigError, match=r"write a call with literal arguments, like 'f\(3\)'"):
@@ -132,7 +153,10 @@ WRONG = {
     "a folder": (["D", "--stdin", "/dev/null"], "cannot read .*: Is a directory"),
     "no text": (["B", "--stdin", "/dev/null"], "cannot read .*: it is not UTF-8 text"),
     "no standard input": (["P", "--stdin", "Q"], "cannot read .*q.py: No such file or directory"),
-    "syntax error": (["S", "--stdin", "/dev/null"], "s.py, line 2: .*; a program that is not valid Python has nothing to trace"),
+    "syntax error": (
+        ["S", "--stdin", "/dev/null"],
+        "s.py, line 2: .*; a program that is not valid Python has nothing to trace",
+    ),
     "bad call": (["P", "--call", "f(x)"], r"cannot call 'f\(x\)' \(x is no literal\)"),
     "call and input": (["P", "--call", "f(1)", "--stdin", "P"], "exclude each other"),
     "no call and no input": (["P"], "say what the program gets: --stdin FILE"),
@@ -152,12 +176,24 @@ WRONG = {
 
 @pytest.mark.parametrize(("arguments", "message"), WRONG.values(), ids=WRONG.keys())
 def test_a_mistake_is_one_sentence_and_exit_code_2(
-    tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+    tmp_path: Path,
+    program: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
 ) -> None:
     (tmp_path / "s.py").write_text("x = 1\ny = = 2")
     (tmp_path / "b.py").write_bytes(b"\xff\xfe")
     write_jsonl(tmp_path / "t.jsonl", [task()])
-    names = {"P": program, "Q": tmp_path / "q.py", "S": tmp_path / "s.py", "B": tmp_path / "b.py", "D": tmp_path, "T": tmp_path / "t.jsonl"}
+    names = {
+        "P": program,
+        "Q": tmp_path / "q.py",
+        "S": tmp_path / "s.py",
+        "B": tmp_path / "b.py",
+        "D": tmp_path,
+        "T": tmp_path / "t.jsonl",
+    }
     given = [re.sub(r"^[PQSBDT](?=$|[:/])", lambda match: str(names[match[0]]), argument) for argument in arguments]
     monkeypatch.setattr(sys, "argv", ["coderlplus", "trace", *given])
     with pytest.raises(SystemExit) as end:

@@ -1,4 +1,5 @@
-"""A model small enough to train in a test, which nevertheless writes programs that run: whole functions are single tokens of its vocabulary."""
+"""A model small enough to train in a test, which nevertheless writes programs that run: whole functions are single
+tokens of its vocabulary."""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ ANSWERS = ["2", "3", "4", '{"output": 3, "y": 3}', '{"output": 2, "y": 2}']
 SPECIAL = ["<pad>", "<eos>", "<unk>", "<user>", "<assistant>"]
 LETTERS = list("abcdefghijklmnopqrstuvwxyz0123456789 +-*()=:`\n")
 VOCABULARY = [*SPECIAL, *LETTERS, *PROGRAMS, *(answer for answer in ANSWERS if answer not in LETTERS)]
-TEMPLATE = "{% for m in messages %}<user>{{ m['content'] }}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+TEMPLATE = (
+    "{% for m in messages %}<user>{{ m['content'] }}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+)
 
 
 def make_tokenizer() -> Any:
@@ -27,10 +30,14 @@ def make_tokenizer() -> Any:
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer(models.WordLevel({token: number for number, token in enumerate(VOCABULARY)}, unk_token="<unk>"))
+    tokenizer = Tokenizer(
+        models.WordLevel({token: number for number, token in enumerate(VOCABULARY)}, unk_token="<unk>")
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     tokenizer.decoder = decoders.Fuse()
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left")
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left"
+    )
     fast.add_special_tokens({"additional_special_tokens": ["<user>", "<assistant>"]})
     fast.chat_template = TEMPLATE
     return fast
@@ -70,7 +77,11 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def problems_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve problems: `f(x)` is `x + k`, or `x * k` and so on."""
     path = tmp_path_factory.mktemp("problems") / "problems.jsonl"
-    rules = {f"x {sign} {k}": (lambda x, sign=sign, k=k: x + k if sign == "+" else x * k) for sign in "+*" for k in (1, 2, 3, 4, 5, 6)}
+    rules = {
+        f"x {sign} {k}": (lambda x, sign=sign, k=k: x + k if sign == "+" else x * k)
+        for sign in "+*"
+        for k in (1, 2, 3, 4, 5, 6)
+    }
     write_jsonl(
         path,
         [
@@ -88,7 +99,8 @@ def problems_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def settings(tiny_model: Path, problems_file: Path) -> dict[str, Any]:
-    """A configuration of a few seconds, still without `output`: 4 groups of 4, sampling whole programs and answers only."""
+    """A configuration of a few seconds, still without `output`: 4 groups of 4, sampling whole programs and answers
+    only."""
     return {
         "model": str(tiny_model),
         "problems": str(problems_file),
@@ -115,8 +127,8 @@ Runs = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="session")
 def run_jobs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Runs]:
-    """`run_jobs(jobs)` does jobs of `processes.py` one after the other, with the settings of a run as `config`: results by name, each with its
-    `folder`. Further arguments are environment variables."""
+    """`run_jobs(jobs)` does jobs of `processes.py` one after the other, with the settings of a run as `config`:
+    results by name, each with its `folder`. Further arguments are environment variables."""
     from coderlplus.engines.trl.config import make_config
 
     def run(jobs: Mapping[str, Mapping[str, Any]], **environment: str) -> Runs:
@@ -127,10 +139,18 @@ def run_jobs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Runs]:
             file.write_text(make_config(job["config"]).to_yaml())
             lines.append({"processes": 1, "resume": False, "kill": None, "prepare": []} | job | {"config": str(file)})
         (work / "jobs.json").write_text(json.dumps(lines))
-        command = [sys.executable, str(Path(__file__).with_name("processes.py")), str(work / "jobs.json"), str(work / "results.json")]
+        command = [
+            sys.executable,
+            str(Path(__file__).with_name("processes.py")),
+            str(work / "jobs.json"),
+            str(work / "results.json"),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
         assert done.returncode == 0, done.stderr[-3000:]
         results = json.loads((work / "results.json").read_text())
-        return {name: result | {"folder": Path(jobs[name]["config"]["output"])} for name, result in zip(jobs, results, strict=True)}
+        return {
+            name: result | {"folder": Path(jobs[name]["config"]["output"])}
+            for name, result in zip(jobs, results, strict=True)
+        }
 
     return run

@@ -1,9 +1,10 @@
-"""Runs of the trainer in processes of their own, killed where a test wants it: `python processes.py JOBS.json RESULTS.json`.
+"""Runs of the trainer in processes of their own, killed where a test wants it: `python processes.py JOBS.json
+RESULTS.json`.
 
-A job is {"config": file, "processes": n, "resume": bool, "kill": {"rank", "step", "at"} or null, "prepare": [names in `PREPARATIONS`]}. The
-libraries are imported once; every process of a job is forked from there, as a launcher would start it (RANK, WORLD_SIZE, …), and the job ends when
-all its processes have. A result has the exit status and the output of every process and, of a run that came to its end, what its buffer and weights
-were on each of them.
+A job is {"config": file, "processes": n, "resume": bool, "kill": {"rank", "step", "at"} or null, "prepare": [names in
+`PREPARATIONS`]}. The libraries are imported once; every process of a job is forked from there, as a launcher would
+start it (RANK, WORLD_SIZE, …), and the job ends when all its processes have. A result has the exit status and the
+output of every process and, of a run that came to its end, what its buffer and weights were on each of them.
 """
 
 from __future__ import annotations
@@ -35,7 +36,15 @@ from coderlplus.errors import CodeRLPlusError, SandboxError
 from coderlplus.loop import AlignmentLoop
 from coderlplus.records import Problem
 
-KILLABLE = ("_generate", "_calculate_rewards", "finish_mining", "_compute_loss", "_save_rng_state", "write_checksums", "delete_older")
+KILLABLE = (
+    "_generate",
+    "_calculate_rewards",
+    "finish_mining",
+    "_compute_loss",
+    "_save_rng_state",
+    "write_checksums",
+    "delete_older",
+)
 """Where a process can be killed: just before it does this for the first time from a step on."""
 PATIENCE_S = 120.0
 
@@ -90,7 +99,8 @@ def send_weights_to_a_server() -> None:
 
 
 def split_the_model() -> None:
-    """FSDP over processes without GPUs. accelerate has it for GPUs alone, and leaves it out elsewhere without a word."""
+    """FSDP over processes without GPUs. accelerate has it for GPUs alone, and leaves it out elsewhere without a
+    word."""
     original = state.AcceleratorState.__init__
 
     def begin(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -222,7 +232,11 @@ def run(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     for child in children:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    ends = [json.loads((folder / f"end-{rank}").read_text()) for rank in range(job["processes"]) if (folder / f"end-{rank}").exists()]
+    ends = [
+        json.loads((folder / f"end-{rank}").read_text())
+        for rank in range(job["processes"])
+        if (folder / f"end-{rank}").exists()
+    ]
     outputs = [(folder / f"out-{rank}").read_text() for rank in range(job["processes"])]
     return {"statuses": [statuses.get(rank) for rank in range(job["processes"])], "outputs": outputs, "ends": ends}
 

@@ -1,6 +1,8 @@
-"""Every algorithm of recipes/algorithms/ against its formulas, written down here from its paper: advantages from rewards, and the loss from both.
+"""Every algorithm of recipes/algorithms/ against its formulas, written down here from its paper: advantages from
+rewards, and the loss from both.
 
-A recipe is run on the tiny model for one generation batch and two passes over it, so that in the second pass ratios differ from 1 and clipping acts.
+A recipe is run on the tiny model for one generation batch and two passes over it, so that in the second pass ratios
+differ from 1 and clipping acts.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ Tensor = torch.Tensor
 
 @dataclass
 class Pass:
-    """What a loss was computed from: log-probabilities (B, T) of the completions' tokens now, at sampling, and of the reference (or None)."""
+    """What a loss was computed from: log-probabilities (B, T) of the completions' tokens now, at sampling, and of the
+    reference (or None)."""
 
     loss: float
     now: Tensor
@@ -71,7 +74,10 @@ def run(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> C
     folder = tmp_path_factory.mktemp("algorithms")
     write_jsonl(
         folder / "problems.jsonl",
-        [Problem(problem_id=f"p{n}", statement=f"f {n}", entry_point="f", tests=(CheckTest("assert f(2) > 2"),)) for n in range(12)],
+        [
+            Problem(problem_id=f"p{n}", statement=f"f {n}", entry_point="f", tests=(CheckTest("assert f(2) > 2"),))
+            for n in range(12)
+        ],
     )
 
     def result(name: str) -> Run:
@@ -83,7 +89,9 @@ def run(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> C
 
 
 def once(name: str, settings: dict[str, Any], folder: Path) -> Run:
-    recipe = {key: value for key, value in yaml.safe_load(RECIPES[name].read_text()).items() if key not in ("base", "output")}
+    recipe = {
+        key: value for key, value in yaml.safe_load(RECIPES[name].read_text()).items() if key not in ("base", "output")
+    }
     ours = {"max_steps": 2, "save_strategy": "no", "num_iterations": 2, "beta": BETA, "max_completion_length": LENGTH}
     trl = settings["trl"] | ours | recipe.get("trl", {}) | {"per_device_train_batch_size": BATCH}
     folder.mkdir()
@@ -153,9 +161,13 @@ def gspo_loss(one: Pass) -> Tensor:
 
 LOSSES: dict[str, Callable[[Pass], Tensor]] = {
     "grpo": lambda one: completion_mean(one.kl - clipped(one.ratio, one.advantages[:, None], 0.2, 0.2), one.mask),
-    "dr_grpo": lambda one: ((one.kl - clipped(one.ratio, one.advantages[:, None], 0.2, 0.2)) * one.mask).sum() / (BATCH * LENGTH),
+    "dr_grpo": lambda one: (
+        ((one.kl - clipped(one.ratio, one.advantages[:, None], 0.2, 0.2)) * one.mask).sum() / (BATCH * LENGTH)
+    ),
     "dapo": lambda one: token_mean(-clipped(one.ratio, one.advantages[:, None], 0.2, 0.28), one.mask),
-    "reinforce_plus_plus": lambda one: token_mean(one.kl - clipped(one.ratio, one.advantages[:, None], 0.2, 0.2), one.mask),
+    "reinforce_plus_plus": lambda one: token_mean(
+        one.kl - clipped(one.ratio, one.advantages[:, None], 0.2, 0.2), one.mask
+    ),
     "cispo": lambda one: token_mean(-one.ratio.clamp(max=5.0) * one.advantages[:, None] * one.now, one.mask),
     "gspo": gspo_loss,
     "rloo": rloo_loss,
@@ -174,12 +186,16 @@ def test_advantages_of_a_group(name: str, run: Callable[[str], Run]) -> None:
         assert given == pytest.approx(ADVANTAGES[name](group), abs=1e-4)
 
 
-def test_advantages_of_reinforce_plus_plus_are_normalised_over_the_tokens_of_the_batch(run: Callable[[str], Run]) -> None:
+def test_advantages_of_reinforce_plus_plus_are_normalised_over_the_tokens_of_the_batch(
+    run: Callable[[str], Run],
+) -> None:
     rewards, advantages, passes = run("reinforce_plus_plus")
     centred = torch.tensor([[r - mean(group) for r in group] for group in rewards]).flatten()
     given = torch.tensor(advantages).flatten()
     line = torch.linalg.lstsq(torch.stack([centred, torch.ones(BATCH)], 1), given[:, None]).solution
-    torch.testing.assert_close(centred * line[0] + line[1], given, atol=1e-4, rtol=1e-4)  # one shift and one scale for the whole batch
+    torch.testing.assert_close(
+        centred * line[0] + line[1], given, atol=1e-4, rtol=1e-4
+    )  # one shift and one scale for the whole batch
     weights = passes[0].mask.sum(1)
     tokens = passes[0].advantages.repeat_interleave(weights)
     assert tokens.mean().item() == pytest.approx(0, abs=1e-4)
@@ -193,7 +209,9 @@ def test_reinforce_plus_plus_is_a_whitening_over_tokens() -> None:
     tokens = (rewards - rewards.mean(1, keepdim=True)).flatten().repeat_interleave(lengths)
     whitened = (tokens - tokens.mean()) / (tokens.var(unbiased=True) + 1e-8).sqrt()
     first_tokens = lengths.cumsum(0) - lengths
-    assert reinforce_plus_plus(rewards.flatten().tolist(), lengths.tolist(), 4) == pytest.approx(whitened[first_tokens].tolist(), abs=1e-9)
+    assert reinforce_plus_plus(rewards.flatten().tolist(), lengths.tolist(), 4) == pytest.approx(
+        whitened[first_tokens].tolist(), abs=1e-9
+    )
 
 
 def test_reinforce_plus_plus_leaves_out_what_has_no_reward() -> None:

@@ -14,12 +14,24 @@ def problems(count: int) -> list[Problem]:
 
 
 def sample(value: float | None, *, passed: bool = False, tokens: int = 3, clipped: bool = False) -> Sample:
-    verdict = Verdict(rollout_id="", problem_id="", verdict="passed" if passed else "wrong_answer", tests_passed=0, tests_total=1)
-    return Sample(completion="", reward=Reward(kind="generation", value=value, verdict=verdict), tokens=tokens, clipped=clipped)
+    verdict = Verdict(
+        rollout_id="", problem_id="", verdict="passed" if passed else "wrong_answer", tests_passed=0, tests_total=1
+    )
+    return Sample(
+        completion="", reward=Reward(kind="generation", value=value, verdict=verdict), tokens=tokens, clipped=clipped
+    )
 
 
 TASK = AlignmentTask(
-    task_id="t", kind="final_values", prompt="", program="", input=StdioInput(""), targets=(), problem_id="0", rollout_id="1-0-0", step=1
+    task_id="t",
+    kind="final_values",
+    prompt="",
+    program="",
+    input=StdioInput(""),
+    targets=(),
+    problem_id="0",
+    rollout_id="1-0-0",
+    step=1,
 )
 
 

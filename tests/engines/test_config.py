@@ -36,7 +36,9 @@ def test_a_file_becomes_a_configuration(file: Path) -> None:
 
 
 def test_overrides_have_dotted_keys_and_yaml_values(file: Path) -> None:
-    config = load_config(file, ["trl.learning_rate=2e-5", "seed=7", "problems=[a.jsonl, b.jsonl]", "sandbox.workers=2"])
+    config = load_config(
+        file, ["trl.learning_rate=2e-5", "seed=7", "problems=[a.jsonl, b.jsonl]", "sandbox.workers=2"]
+    )
     assert config.trl["learning_rate"] == 2e-5
     assert config.seed == 7
     assert config.problems == (Path("a.jsonl"), Path("b.jsonl"))
@@ -65,7 +67,10 @@ def test_a_saved_configuration_reads_back_as_itself(file: Path, tmp_path: Path) 
         ("alignment.alhpa=0.5", "unknown setting 'alignment.alhpa'; did you mean 'alignment.alpha'?"),
         ("trl.learning_rat=0.5", "unknown setting 'trl.learning_rat'; did you mean 'trl.learning_rate'?"),
         ("alignmnet.alpha=0.5", "override alignmnet.alpha: unknown setting 'alignmnet'; did you mean 'alignment'?"),
-        ("alignment.alpha=true", "run.yaml:4 with override alignment.alpha: alignment: alpha must be a number, not True"),
+        (
+            "alignment.alpha=true",
+            "run.yaml:4 with override alignment.alpha: alignment: alpha must be a number, not True",
+        ),
         ("trl.output_dir=x", "'trl.output_dir' follows from the run; set 'output' at the top level instead"),
         ("sandbox.workers=0", "sandbox.workers: should be greater than or equal to 1, not 0"),
         ("seed=many", "seed: should be a valid integer, unable to parse string as an integer, not 'many'"),
@@ -77,7 +82,10 @@ def test_a_saved_configuration_reads_back_as_itself(file: Path, tmp_path: Path) 
         ("seed=[1", "not valid YAML"),
         ("algorithm=ppo", "algorithm: should be 'grpo', 'rloo' or 'reinforce_plus_plus', not 'ppo'"),
         ("algorithm=rloo trl.loss_type=dapo", "unknown setting 'trl.loss_type'; TRL has it for GRPO and not for RLOO"),
-        ("trl.normalize_advantages=true", "unknown setting 'trl.normalize_advantages'; TRL has it for RLOO (algorithm: rloo) alone"),
+        (
+            "trl.normalize_advantages=true",
+            "unknown setting 'trl.normalize_advantages'; TRL has it for RLOO (algorithm: rloo) alone",
+        ),
         ("lora.rank=8", "unknown setting 'lora.rank'; did you mean 'lora."),
         ("dynamic_sampling_rounds=-1", "dynamic_sampling_rounds: should be greater than or equal to 0, not -1"),
         ("sandbox.max_wait_s=0", "sandbox.max_wait_s: should be greater than 0, not 0"),
@@ -92,7 +100,9 @@ def test_a_wrong_setting_is_one_clear_sentence(file: Path, override: str, messag
 
 def test_a_misspelt_key_in_the_file_is_named_with_its_line(file: Path) -> None:
     file.write_text(TEXT.replace("alpha", "alhpa"))
-    with pytest.raises(ConfigError, match=r"run\.yaml:5: unknown setting 'alignment\.alhpa'; did you mean 'alignment\.alpha'\?"):
+    with pytest.raises(
+        ConfigError, match=r"run\.yaml:5: unknown setting 'alignment\.alhpa'; did you mean 'alignment\.alpha'\?"
+    ):
         load_config(file)
 
 
@@ -157,4 +167,9 @@ def test_defaults_are_the_papers() -> None:
     minimal: dict[str, Any] = {"model": "m", "problems": "p", "output": "o"}
     alignment = make_config(minimal).alignment
     assert alignment is not None
-    assert (alignment.alpha, alignment.buffer_size, alignment.policy, alignment.max_variables) == (0.6, 20_000, "recent", 3)
+    assert (alignment.alpha, alignment.buffer_size, alignment.policy, alignment.max_variables) == (
+        0.6,
+        20_000,
+        "recent",
+        3,
+    )

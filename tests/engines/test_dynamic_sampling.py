@@ -1,4 +1,5 @@
-"""Dynamic sampling: groups of equal reward are replaced by further ones of their side, so the batch keeps its size and its mix."""
+"""Dynamic sampling: groups of equal reward are replaced by further ones of their side, so the batch keeps its size and
+its mix."""
 
 from __future__ import annotations
 
@@ -34,13 +35,18 @@ def task(number: int, kind: str = "final_values") -> AlignmentTask:
 
 
 def group(row: Row, *rewards: float | None) -> Group:
-    samples = (Sample(completion="", reward=Reward(kind="generation", value=value), tokens=1, clipped=False) for value in rewards)
+    samples = (
+        Sample(completion="", reward=Reward(kind="generation", value=value), tokens=1, clipped=False)
+        for value in rewards
+    )
     return Group(row=row, samples=tuple(samples))
 
 
 def generation(*groups: Group) -> Generation:
     first = Round([one.row for one in groups], 0, list(groups))
-    return Generation(step=5, began=0.0, rounds=[first], shares=[], places=[(0, index) for index in range(len(groups))])
+    return Generation(
+        step=5, began=0.0, rounds=[first], shares=[], places=[(0, index) for index in range(len(groups))]
+    )
 
 
 def offer(batch: Generation, *groups: Group) -> list[int]:
@@ -49,8 +55,12 @@ def offer(batch: Generation, *groups: Group) -> list[int]:
 
 
 def test_idle_groups_are_replaced_by_those_of_their_side_that_are_not_idle() -> None:
-    batch = generation(group(problem(0), 0, 0), group(task(0), 1, 1), group(problem(1), 0, 1), group(problem(2), None, 1))
-    changed = offer(batch, group(problem(3), 1, 1), group(problem(4), 1, 0), group(task(1), 0.5, 0.1), group(task(2), 1, 0))
+    batch = generation(
+        group(problem(0), 0, 0), group(task(0), 1, 1), group(problem(1), 0, 1), group(problem(2), None, 1)
+    )
+    changed = offer(
+        batch, group(problem(3), 1, 1), group(problem(4), 1, 0), group(task(1), 0.5, 0.1), group(task(2), 1, 0)
+    )
     assert changed == [0, 1]
     assert [one.row for one in batch.groups] == [problem(4), task(1), problem(1), problem(2)]
     assert [batch.number(place) for place in range(4)] == [5, 6, 2, 3]
@@ -69,9 +79,15 @@ def test_replacements_are_of_the_same_side_and_kind_and_new_to_the_batch() -> No
     loop = AlignmentLoop(settings, None, None)  # type: ignore[arg-type]
     loop.add([*(task(number) for number in range(4)), *(task(number, "output") for number in range(4, 8))])
     stream = ProblemStream([problem(number) for number in range(6)], seed=0)
-    batch = generation(group(problem(0), 0, 0), group(task(4, "output"), 1, 1), group(problem(1), 0, 1), group(task(0), 0, 0))
+    batch = generation(
+        group(problem(0), 0, 0), group(task(4, "output"), 1, 1), group(problem(1), 0, 1), group(task(0), 0, 0)
+    )
     rows = replacements(batch, loop, stream.take_others, 1)
-    assert [row.kind if isinstance(row, AlignmentTask) else "problem" for row in rows] == ["problem", "output", "final_values"]
+    assert [row.kind if isinstance(row, AlignmentTask) else "problem" for row in rows] == [
+        "problem",
+        "output",
+        "final_values",
+    ]
     assert not [row for row in rows if row in [problem(0), problem(1), task(0), task(4, "output")]]
 
 
@@ -92,7 +108,9 @@ def test_other_problems_are_taken_until_each_was_looked_at_once() -> None:
 
 
 @pytest.fixture(scope="module")
-def groups(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def groups(
+    settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """samples.jsonl and metrics.jsonl of a run with dynamic sampling."""
     trl = settings["trl"] | {"max_steps": 4, "save_strategy": "no"}
     output = tmp_path_factory.mktemp("dynamic") / "run"
@@ -102,14 +120,28 @@ def groups(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -
     return [json.loads(line) for line in samples], [json.loads(line) for line in metrics]
 
 
-def test_a_run_keeps_its_mix_and_says_what_it_replaced(groups: tuple[list[dict[str, Any]], list[dict[str, Any]]]) -> None:
+def test_a_run_keeps_its_mix_and_says_what_it_replaced(
+    groups: tuple[list[dict[str, Any]], list[dict[str, Any]]],
+) -> None:
     samples, metrics = groups
     for line in metrics:
         step = [group for group in samples if group["step"] == line["step"]]
         batch = [group for group in step if not group.get("replaced")]
         assert len(batch) == 4
-        assert sum(group["kind"] != "generation" for group in batch) == 4 * line["mix/alignment_share"] == (0 if line["step"] == 1 else 2)
-        assert len({(group["problem"] or group["task"]).get("task_id", (group["problem"] or {}).get("problem_id")) for group in batch}) == 4
+        assert (
+            sum(group["kind"] != "generation" for group in batch)
+            == 4 * line["mix/alignment_share"]
+            == (0 if line["step"] == 1 else 2)
+        )
+        assert (
+            len(
+                {
+                    (group["problem"] or group["task"]).get("task_id", (group["problem"] or {}).get("problem_id"))
+                    for group in batch
+                }
+            )
+            == 4
+        )
         idle = [group for group in batch if len({sample["reward"]["value"] for sample in group["samples"]}) == 1]
         assert line["dynamic_sampling/zero_variance"] == len(idle) / 4
         assert line["dynamic_sampling/generated"] == len(step) - 4
@@ -119,7 +151,9 @@ def test_a_run_keeps_its_mix_and_says_what_it_replaced(groups: tuple[list[dict[s
     assert metrics[-1]["samples"] == len(samples) * 4
 
 
-def test_advantages_are_those_of_the_groups_in_the_batch(groups: tuple[list[dict[str, Any]], list[dict[str, Any]]]) -> None:
+def test_advantages_are_those_of_the_groups_in_the_batch(
+    groups: tuple[list[dict[str, Any]], list[dict[str, Any]]],
+) -> None:
     for group in groups[0]:
         rewards = [sample["reward"]["value"] for sample in group["samples"]]
         mean = sum(rewards) / len(rewards)
@@ -128,7 +162,9 @@ def test_advantages_are_those_of_the_groups_in_the_batch(groups: tuple[list[dict
         assert [sample["advantage"] for sample in group["samples"]] == pytest.approx(expected, abs=1e-4)
 
 
-def test_tasks_come_from_the_failures_of_replaced_groups_too(groups: tuple[list[dict[str, Any]], list[dict[str, Any]]]) -> None:
+def test_tasks_come_from_the_failures_of_replaced_groups_too(
+    groups: tuple[list[dict[str, Any]], list[dict[str, Any]]],
+) -> None:
     sampled = {sample["rollout_id"]: group for group in groups[0] for sample in group["samples"]}
     tasks = [group["task"] for group in groups[0] if group["task"]]
     assert tasks

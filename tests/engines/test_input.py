@@ -21,14 +21,18 @@ from coderlplus.sandbox import Sandbox
 
 
 @pytest.fixture
-def command(settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def command(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Any:
     """`coderlplus train CONFIG` with the given overrides: exit status, standard output, standard error."""
     monkeypatch.setenv("COLUMNS", "1000")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings | {"output": str(tmp_path / "run")}))
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["coderlplus", "train", str(tmp_path / "run.yaml"), "trl.max_steps=2", *arguments])
+        monkeypatch.setattr(
+            sys, "argv", ["coderlplus", "train", str(tmp_path / "run.yaml"), "trl.max_steps=2", *arguments]
+        )
         try:
             main()
             status = 0
@@ -57,12 +61,18 @@ def test_a_run_from_the_command_line(command: Any, tmp_path: Path) -> None:
         ("trl.lerning_rate=1", "unknown setting 'trl.lerning_rate'; did you mean 'trl.learning_rate'?"),
         ("trl.num_generations=5", "trl: generation_batch_size (16) must be divisible by num_generations (5)."),
         ("model=./no/such/folder", "model './no/such/folder' is not a folder; give the folder of a model"),
-        ("model=nobody/no-such-model", "model 'nobody/no-such-model' is no folder here, and the Hugging Face hub gave none"),
+        (
+            "model=nobody/no-such-model",
+            "model 'nobody/no-such-model' is no folder here, and the Hugging Face hub gave none",
+        ),
         ("problems=absent.jsonl", "cannot read absent.jsonl"),
         ("max_prompt_tokens=1", "all 12 prompts are longer than max_prompt_tokens = 1"),
         ("trl.per_device_train_batch_size=64", "12 problems cannot fill a batch of 16"),
         ("skip_zero_advantage=true trl.beta=0.1", "skip_zero_advantage needs loss_type grpo, dapo or cispo"),
-        ("output=/proc/none/run", "cannot write the run folder /proc/none/run: No such file or directory; choose another output"),
+        (
+            "output=/proc/none/run",
+            "cannot write the run folder /proc/none/run: No such file or directory; choose another output",
+        ),
         ("alignment.alpha=1.5", "alpha must be in [0, 1), not 1.5"),
         ("trl.use_vllm=true", "the trainer refuses model"),
         ("lora.r=0", "the trainer refuses model"),
@@ -86,7 +96,11 @@ def test_a_broken_line_of_problems_is_named(command: Any, problems_file: Path, t
 
 def test_a_data_set_without_tests(command: Any, problems_file: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare.jsonl"
-    bare.write_text(problems_file.read_text() + json.dumps({"problem_id": "bare", "statement": "write f", "entry_point": "f", "tests": []}) + "\n")
+    bare.write_text(
+        problems_file.read_text()
+        + json.dumps({"problem_id": "bare", "statement": "write f", "entry_point": "f", "tests": []})
+        + "\n"
+    )
     status, _, err = command(f"problems={bare}")
     assert status == 2
     assert f"{bare}:13: " in err
@@ -96,7 +110,12 @@ def test_a_data_set_without_tests(command: Any, problems_file: Path, tmp_path: P
 
 def test_a_model_that_never_closes_its_fence_is_judged_all_the_same(problems_file: Path) -> None:
     problem = next(iter(read_problems(problems_file)))  # x + 1
-    texts = ["```python\ndef f(x):\n    return x + 1\n", "Sure:\n```python\ndef f(x):\n    return x +", "```python\n", "```"]
+    texts = [
+        "```python\ndef f(x):\n    return x + 1\n",
+        "Sure:\n```python\ndef f(x):\n    return x +",
+        "```python\n",
+        "```",
+    ]
     with Sandbox(workers=1) as sandbox:
         rewards = reward_rows(Judge(sandbox), [problem] * 4, texts)
     assert [reward.value for reward in rewards] == [1.0, 0.0, 0.0, 0.0]
@@ -117,7 +136,12 @@ def test_a_run_on_mbpp(settings: dict[str, Any], shared: Path, tmp_path: Path) -
     """The path holds on real statements and tests; a random model solves none of them."""
     trl = settings["trl"] | {"max_steps": 2, "max_completion_length": 16, "save_strategy": "no"}
     problems = shared / "data" / "mbpp" / "sanitized-mbpp.json"
-    run = train(make_config(settings | {"problems": str(problems), "prompt_template": None, "output": str(tmp_path / "run"), "trl": trl}))
+    run = train(
+        make_config(
+            settings
+            | {"problems": str(problems), "prompt_template": None, "output": str(tmp_path / "run"), "trl": trl}
+        )
+    )
     lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2]
     assert {line["pass_rate"] for line in lines} == {0}

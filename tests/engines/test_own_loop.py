@@ -36,7 +36,10 @@ def test_a_run_that_was_interrupted_is_the_run_that_was_not(
     example.main([*common, "--output", str(tmp_path / "whole"), "--steps", "4"])
     example.main([*common, "--output", str(tmp_path / "parts"), "--steps", "2"])
     example.main([*common, "--output", str(tmp_path / "parts"), "--steps", "4", "--resume"])
-    lines = [[json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()] for name in ("whole", "parts")]
+    lines = [
+        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("whole", "parts")
+    ]
     assert lines[0] == lines[1]
     assert [line["mix/alignment_share"] for line in lines[0]] == [0, 0.5, 0.5, 0.5]
     weights = [(tmp_path / name / "final" / "model.safetensors").read_bytes() for name in ("whole", "parts")]
@@ -66,7 +69,9 @@ def test_tokens_after_the_end_count_nowhere(example: Any) -> None:
         def __call__(self, prompts: list[str], **_: Any) -> Any:
             from transformers import BatchEncoding
 
-            return BatchEncoding({"input_ids": torch.full((3, 2), 9), "attention_mask": torch.ones(3, 2, dtype=torch.long)})
+            return BatchEncoding(
+                {"input_ids": torch.full((3, 2), 9), "attention_mask": torch.ones(3, 2, dtype=torch.long)}
+            )
 
     from coderlplus.records import Problem, StdioTest
 

@@ -1,6 +1,7 @@
 """One process or two, killed anywhere and resumed: the same run.
 
-Without `CODERLPLUS_KILLS` one run on two processes is killed; with it every kind of run is, so many times (`make test-kills`: 12).
+Without `CODERLPLUS_KILLS` one run on two processes is killed; with it every kind of run is, so many times (`make
+test-kills`: 12).
 """
 
 from __future__ import annotations
@@ -18,13 +19,24 @@ from torch.testing import assert_close
 
 KILLS = int(os.environ.get("CODERLPLUS_KILLS", "1"))
 STEPS = 5
-PLACES = ("_generate", "_calculate_rewards", "finish_mining", "_compute_loss", "_save_rng_state", "write_checksums", "delete_older")
+PLACES = (
+    "_generate",
+    "_calculate_rewards",
+    "finish_mining",
+    "_compute_loss",
+    "_save_rng_state",
+    "write_checksums",
+    "delete_older",
+)
 SAVED = (2, 4)
 """Steps at which these runs are saved."""
 
 KINDS: dict[str, tuple[int, dict[str, Any]]] = {
     "one": (1, {}),
-    "one, two updates a generation, dynamic sampling": (1, {"dynamic_sampling_rounds": 2, "trl": {"steps_per_generation": 2}}),
+    "one, two updates a generation, dynamic sampling": (
+        1,
+        {"dynamic_sampling_rounds": 2, "trl": {"steps_per_generation": 2}},
+    ),
     "two": (2, {"dynamic_sampling_rounds": 1}),
 }
 """Number of processes, and settings."""
@@ -44,13 +56,19 @@ def random_kills(kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def runs(settings: dict[str, Any], run_jobs: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def runs(
+    settings: dict[str, Any], run_jobs: Any, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
     """The results of all runs of this file by name."""
     work = tmp_path_factory.mktemp("processes")
     jobs: dict[str, dict[str, Any]] = {}
 
     def add(name: str, output: str, processes: int, changes: dict[str, Any], **job: Any) -> None:
-        trl = settings["trl"] | {"max_steps": STEPS, "per_device_train_batch_size": 16 // processes} | changes.get("trl", {})
+        trl = (
+            settings["trl"]
+            | {"max_steps": STEPS, "per_device_train_batch_size": 16 // processes}
+            | changes.get("trl", {})
+        )
         if trl.get("steps_per_generation"):
             trl["per_device_train_batch_size"] //= trl["steps_per_generation"]
         config = settings | changes | {"output": str(work / output), "trl": {"ddp_timeout": 60} | trl}
@@ -63,9 +81,21 @@ def runs(settings: dict[str, Any], run_jobs: Any, tmp_path_factory: pytest.TempP
             add(f"{kind}: killed {number}", f"{kind} {number}", processes, changes, kill=kill)
             add(f"{kind}: resumed {number}", f"{kind} {number}", processes, changes, resume=True)
     for processes in (1, 2):
-        add(f"scripted: {processes}", f"scripted {processes}", processes, {"samples_every": 1}, prepare=["script completions"])
+        add(
+            f"scripted: {processes}",
+            f"scripted {processes}",
+            processes,
+            {"samples_every": 1},
+            prepare=["script completions"],
+        )
     for trouble in ("fails", "hangs"):
-        add(trouble, trouble, 2, {"sandbox": {"workers": 1, "max_wait_s": 5}}, prepare=[f"judging {trouble} on process 1"])
+        add(
+            trouble,
+            trouble,
+            2,
+            {"sandbox": {"workers": 1, "max_wait_s": 5}},
+            prepare=[f"judging {trouble} on process 1"],
+        )
     add("stopped", "stopped", 2, {"trl": {"ddp_timeout": 10}}, prepare=["process 1 is stopped"])
     return dict(run_jobs(jobs))
 
@@ -91,7 +121,9 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 @pytest.mark.parametrize("number", range(KILLS))
 @pytest.mark.parametrize("kind", KILLED)
-def test_a_run_that_is_killed_anywhere_and_resumed_is_the_run_that_was_not(kind: str, number: int, runs: dict[str, dict[str, Any]]) -> None:
+def test_a_run_that_is_killed_anywhere_and_resumed_is_the_run_that_was_not(
+    kind: str, number: int, runs: dict[str, dict[str, Any]]
+) -> None:
     killed, resumed, whole = (runs[f"{kind}: {name}"] for name in (f"killed {number}", f"resumed {number}", "whole"))
     assert -9 in killed["statuses"], random_kills(kind)[number]
     assert set(resumed["statuses"]) == {0}, resumed["outputs"]
@@ -122,7 +154,9 @@ def test_when_one_process_is_silent_the_others_say_so_and_end(runs: dict[str, di
         ("hangs", "error: judging has not ended after 6 s, the sandbox does not answer; continue with --resume"),
     ],
 )
-def test_when_judging_fails_on_one_process_all_end_with_a_sentence(trouble: str, message: str, runs: dict[str, dict[str, Any]]) -> None:
+def test_when_judging_fails_on_one_process_all_end_with_a_sentence(
+    trouble: str, message: str, runs: dict[str, dict[str, Any]]
+) -> None:
     run = runs[trouble]
     assert run["statuses"] == [2, 2], run["outputs"]
     assert "another process of this run is gone" in run["outputs"][0]
@@ -138,11 +172,16 @@ def test_all_processes_hold_the_same_tasks_and_weights(runs: dict[str, dict[str,
 
 def test_one_and_two_processes_are_the_same_run_where_completions_are(runs: dict[str, dict[str, Any]]) -> None:
     one, two = runs["scripted: 1"], runs["scripted: 2"]
-    assert lines(one["folder"], "samples.jsonl", is_a_measurement) == lines(two["folder"], "samples.jsonl", is_a_measurement)
+    assert lines(one["folder"], "samples.jsonl", is_a_measurement) == lines(
+        two["folder"], "samples.jsonl", is_a_measurement
+    )
     assert one["ends"][0]["tasks"] == two["ends"][0]["tasks"] == two["ends"][1]["tasks"]
     ours = ("mix/", "task_age", "mined", "rejects/", "buffer/", "reward/", "pass_rate", "zero_variance/")
     of_the_loop = [
-        [{key: value for key, value in line.items() if key.startswith(ours)} for line in lines(run["folder"], "metrics.jsonl", is_a_measurement)]
+        [
+            {key: value for key, value in line.items() if key.startswith(ours)}
+            for line in lines(run["folder"], "metrics.jsonl", is_a_measurement)
+        ]
         for run in (one, two)
     ]
     assert of_the_loop[0] == of_the_loop[1]

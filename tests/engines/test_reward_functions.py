@@ -30,7 +30,9 @@ def test_each_function_scores_its_own_rows(problems_file: Path) -> None:
     texts = ["def f(x):\n    return x + 1\n", reference_answer(TASK), "```python\ndef f(x):\n    return x"]
     for completions in (texts, [[{"role": "assistant", "content": text}] for text in texts]):
         with Sandbox(workers=1) as sandbox:
-            assert generation_reward(Judge(sandbox))(prompts=records, completions=completions, record=records, trainer_state=None) == [1.0, None, 0.0]
+            assert generation_reward(Judge(sandbox))(
+                prompts=records, completions=completions, record=records, trainer_state=None
+            ) == [1.0, None, 0.0]
         assert alignment_reward()(prompts=records, completions=completions, record=records) == [None, 1.0, None]
 
 
@@ -39,13 +41,23 @@ def test_a_plain_trl_script(tiny_model: Path, problems_file: Path, settings: dic
     from trl import GRPOConfig, GRPOTrainer
 
     rows = [row(problem, prompt_template="{statement}") for problem in read_problems(problems_file)] + [row(TASK)] * 4
-    arguments = {"bf16": False, "gradient_checkpointing": False, "use_cpu": True, "dataloader_pin_memory": False, "disable_tqdm": True}
+    arguments = {
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "use_cpu": True,
+        "dataloader_pin_memory": False,
+        "disable_tqdm": True,
+    }
     config = GRPOConfig(
-        **settings["trl"] | arguments | {"max_steps": 2, "logging_steps": 1, "save_strategy": "no", "output_dir": str(tmp_path / "out")}
+        **settings["trl"]
+        | arguments
+        | {"max_steps": 2, "logging_steps": 1, "save_strategy": "no", "output_dir": str(tmp_path / "out")}
     )
     with Sandbox(workers=1) as sandbox:
         functions = [generation_reward(Judge(sandbox)), alignment_reward()]
-        trainer = GRPOTrainer(str(tiny_model), reward_funcs=functions, args=config, train_dataset=Dataset.from_list(rows))
+        trainer = GRPOTrainer(
+            str(tiny_model), reward_funcs=functions, args=config, train_dataset=Dataset.from_list(rows)
+        )
         trainer.train()
     logged = [line for line in trainer.state.log_history if "reward" in line]
     assert len(logged) == 2

@@ -52,7 +52,9 @@ def test_the_newest_finished_checkpoint_counts(run: RunFolder) -> None:
     assert run.latest_checkpoint() == whole
 
 
-@pytest.mark.parametrize("name", ["coderlplus.json.gz", "trainer_state.json", "rng_state.pth", "model.safetensors", "checksums.json"])
+@pytest.mark.parametrize(
+    "name", ["coderlplus.json.gz", "trainer_state.json", "rng_state.pth", "model.safetensors", "checksums.json"]
+)
 @pytest.mark.parametrize("harm", [cut, flip, Path.unlink])
 def test_a_damaged_checkpoint_is_told_and_passed_over(
     run: RunFolder, name: str, harm: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
@@ -64,7 +66,9 @@ def test_a_damaged_checkpoint_is_told_and_passed_over(
         assert found == after
     else:
         assert found == before
-        assert (harm == Path.unlink and name == "trainer_state.json") or "damaged checkpoint checkpoint-10 (" in capsys.readouterr().err
+        assert (
+            harm == Path.unlink and name == "trainer_state.json"
+        ) or "damaged checkpoint checkpoint-10 (" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["coderlplus.json.gz", "rng_state.pth", "model.safetensors"])
@@ -83,13 +87,20 @@ def test_a_checkpoint_of_which_a_process_has_not_written_its_part_is_not_finishe
 
 def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_anew(run: RunFolder) -> None:
     flip(checkpoint(run, 9) / "model.safetensors")
-    with pytest.raises(DataError, match=r"every checkpoint of .* is damaged: checkpoint-9 \(model.safetensors has changed since it was written\)"):
+    with pytest.raises(
+        DataError,
+        match=r"every checkpoint of .* is damaged: checkpoint-9 \(model.safetensors has changed since it was "
+        r"written\)",
+    ):
         run.latest_checkpoint()
 
 
 def test_the_state_of_a_full_buffer_is_small(tmp_path: Path) -> None:
     program = "\n".join(f"value_{number} = {number} * total + {number % 7}" for number in range(40))
-    tasks = [{"task_id": f"{number:016x}", "prompt": f"What does this print?\n{program}\n{number}", "program": program} for number in range(2000)]
+    tasks = [
+        {"task_id": f"{number:016x}", "prompt": f"What does this print?\n{program}\n{number}", "program": program}
+        for number in range(2000)
+    ]
     write_state(tmp_path, {"loop": {"buffer": {"tasks": tasks}}})
     assert read_state(tmp_path) == {"loop": {"buffer": {"tasks": tasks}}}
     assert (tmp_path / "coderlplus.json.gz").stat().st_size < len(json.dumps(tasks)) / 10

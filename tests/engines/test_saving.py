@@ -54,7 +54,11 @@ def weights_to_a_full_disk(self: Any, folder: str) -> None:
 @pytest.mark.skipif(not Path(FULL).exists(), reason="a full disk is imitated by /dev/full")
 @pytest.mark.parametrize("fails", [tensors_to_a_full_disk, weights_to_a_full_disk])
 def test_a_full_disk_at_a_checkpoint(
-    fails: Callable[[Any, str], None], whole: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fails: Callable[[Any, str], None],
+    whole: Path,
+    settings: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     original = CodeRLPlusGRPO._save_optimizer_and_scheduler
 
@@ -64,7 +68,9 @@ def test_a_full_disk_at_a_checkpoint(
     config = config_of(settings, tmp_path / "run")
     with monkeypatch.context() as patch:
         patch.setattr(CodeRLPlusGRPO, "_save_optimizer_and_scheduler", save)
-        with pytest.raises(DataError, match=r"cannot save .*checkpoint-4: .*; make room and continue with --resume") as caught:
+        with pytest.raises(
+            DataError, match=r"cannot save .*checkpoint-4: .*; make room and continue with --resume"
+        ) as caught:
             train(config)
     assert "\n" not in str(caught.value)
     left = {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()}
@@ -80,7 +86,10 @@ def test_a_damaged_checkpoint_is_passed_over_and_the_run_is_the_same(
     content[len(content) // 2] ^= 1
     model.write_bytes(bytes(content))
     train(config_of(settings, copy), resume=True)
-    message = "damaged checkpoint checkpoint-4 (model.safetensors has changed since it was written): continuing from checkpoint-2"
+    message = (
+        "damaged checkpoint checkpoint-4 (model.safetensors has changed since it was written): continuing "
+        "from checkpoint-2"
+    )
     assert message in capsys.readouterr().err
     assert weights(copy) == weights(whole)
     assert (copy / "metrics.jsonl").read_text().count("\n") == 4

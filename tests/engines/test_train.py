@@ -68,7 +68,17 @@ def test_every_step_has_its_metrics(run: RunFolder) -> None:
     lines = [line for line in metrics(run) if line["step"] > 0]
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
     assert [line["samples"] for line in lines] == [16 * step for step in range(1, STEPS + 1)]
-    always = {"loss", "grad_norm", "entropy", "learning_rate", "mined", "buffer/size", "pass_rate", "reward/generation", "zero_variance/generation"}
+    always = {
+        "loss",
+        "grad_norm",
+        "entropy",
+        "learning_rate",
+        "mined",
+        "buffer/size",
+        "pass_rate",
+        "reward/generation",
+        "zero_variance/generation",
+    }
     mixed = {"reward/alignment", "zero_variance/alignment", "length/alignment", "clipped/alignment", "task_age"}
     assert all(always <= set(line) for line in lines)
     assert all(mixed <= set(line) for line in lines[1:])
@@ -106,7 +116,9 @@ def test_advantages_are_grpo_advantages(run: RunFolder) -> None:
 
 
 def test_the_same_seed_gives_the_same_run(run: RunFolder, settings: dict[str, Any], tmp_path: Path) -> None:
-    again = train(config_of(settings, tmp_path / "again"), evaluate=nothing, eval_every=3)  # however often it is evaluated
+    again = train(
+        config_of(settings, tmp_path / "again"), evaluate=nothing, eval_every=3
+    )  # however often it is evaluated
     assert metrics(again) == metrics(run)
     assert samples(again) == samples(run)
     assert weights(again) == weights(run)
@@ -117,7 +129,9 @@ def test_another_seed_gives_another_run(run: RunFolder, settings: dict[str, Any]
     assert metrics(other)[0] != metrics(run)[1]
 
 
-def test_a_run_of_a_local_model_reaches_for_no_network(settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_of_a_local_model_reaches_for_no_network(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[Any] = []
 
     def refuse(*address: Any, **_: Any) -> None:
@@ -132,7 +146,9 @@ def test_a_run_of_a_local_model_reaches_for_no_network(settings: dict[str, Any],
 
 
 @pytest.mark.parametrize("killed_before_the_final_model", [True, False])
-def test_a_finished_run_is_left_as_it_is(killed_before_the_final_model: bool, settings: dict[str, Any], tmp_path: Path) -> None:
+def test_a_finished_run_is_left_as_it_is(
+    killed_before_the_final_model: bool, settings: dict[str, Any], tmp_path: Path
+) -> None:
     config = config_of(settings, tmp_path / "run", trl={"max_steps": 2})
     done = train(config)
     before = metrics(done), weights(done)
@@ -143,7 +159,9 @@ def test_a_finished_run_is_left_as_it_is(killed_before_the_final_model: bool, se
     assert not list(done.final.glob("optimizer*"))
 
 
-def test_a_finished_run_can_be_made_longer(settings: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_finished_run_can_be_made_longer(
+    settings: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     train(config_of(settings, tmp_path / "run", trl={"max_steps": 2}))
     longer = train(config_of(settings, tmp_path / "run", trl={"max_steps": 3}), resume=True)
     assert [line["step"] for line in metrics(longer)] == [1, 2, 3]
@@ -183,7 +201,9 @@ def test_ctrl_c_saves_the_step_and_the_run_can_go_on(
     assert weights(resumed) == weights(run)
 
 
-def test_mining_goes_on_while_the_policy_is_updated(settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mining_goes_on_while_the_policy_is_updated(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from coderlplus.engines.trl.trainer import CodeRLPlusGRPO
 
     order: list[str] = []
@@ -206,7 +226,14 @@ def test_mining_goes_on_while_the_policy_is_updated(settings: dict[str, Any], tm
 
 
 def test_a_step_waits_no_longer_than_it_may(settings: dict[str, Any], tmp_path: Path) -> None:
-    done = train(config_of(settings, tmp_path / "run", sandbox={"workers": 1, "max_wait_s": 1e-6}, trl={"max_steps": 2, "save_strategy": "no"}))
+    done = train(
+        config_of(
+            settings,
+            tmp_path / "run",
+            sandbox={"workers": 1, "max_wait_s": 1e-6},
+            trl={"max_steps": 2, "save_strategy": "no"},
+        )
+    )
     for line in metrics(done):
         assert line["sandbox_faults/generation"] == 16
         assert line["mix/alignment_share"] == line["mined"] == 0
@@ -214,7 +241,9 @@ def test_a_step_waits_no_longer_than_it_may(settings: dict[str, Any], tmp_path: 
 
 def test_several_kinds_of_tasks_have_metrics_of_their_own(settings: dict[str, Any], tmp_path: Path) -> None:
     alignment = settings["alignment"] | {"kinds": {"final_values": 0.5, "output": 0.5}}
-    done = train(config_of(settings, tmp_path / "run", alignment=alignment, trl={"max_steps": 3, "save_strategy": "no"}))
+    done = train(
+        config_of(settings, tmp_path / "run", alignment=alignment, trl={"max_steps": 3, "save_strategy": "no"})
+    )
     last = metrics(done)[-1]
     assert last["mix/final_values"] + last["mix/output"] == last["mix/alignment_share"] == 0.5
     for kind in (kind for kind in ("final_values", "output") if last[f"mix/{kind}"]):
@@ -222,7 +251,12 @@ def test_several_kinds_of_tasks_have_metrics_of_their_own(settings: dict[str, An
 
 
 def test_adapters_alone_are_trained_with_lora(settings: dict[str, Any], tmp_path: Path) -> None:
-    config = config_of(settings, tmp_path / "run", lora={"r": 2, "target_modules": "all-linear"}, trl={"max_steps": 2, "save_steps": 1})
+    config = config_of(
+        settings,
+        tmp_path / "run",
+        lora={"r": 2, "target_modules": "all-linear"},
+        trl={"max_steps": 2, "save_steps": 1},
+    )
     done = train(config)
     assert (done.final / "adapter_model.safetensors").exists()
     assert not (done.final / "model.safetensors").exists()

@@ -36,23 +36,36 @@ def batch(advantages: list[float], tokens: int = 7) -> dict[str, Any]:
 
 
 def gradient(rows: dict[str, Any], *, mean_over_rows: bool) -> torch.Tensor:
-    """Of the policy gradient loss with one logit for each token id: a mean over rows (GRPO), or a sum over the tokens of the batch (DAPO)."""
+    """Of the policy gradient loss with one logit for each token id: a mean over rows (GRPO), or a sum over the tokens
+    of the batch (DAPO)."""
     logits = torch.zeros(5, requires_grad=True)
     logps = logits.log_softmax(0)[rows["completion_ids"]]
     terms = (logps - rows["old_per_token_logps"]).exp() * rows["advantages"][:, None] * rows["completion_mask"]
-    loss = (terms.sum(1) / rows["completion_mask"].sum(1)).mean() if mean_over_rows else terms.sum() / rows["num_items_in_batch"]
+    loss = (
+        (terms.sum(1) / rows["completion_mask"].sum(1)).mean()
+        if mean_over_rows
+        else terms.sum() / rows["num_items_in_batch"]
+    )
     loss.backward()
     assert logits.grad is not None
     return logits.grad
 
 
 @pytest.mark.parametrize("mean_over_rows", [True, False])
-@pytest.mark.parametrize("advantages", [[0.0, 1.0, 0.0, -1.0], [0.5, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [1.0, -1.0, 2.0, -2.0]])
-def test_completions_without_advantage_are_left_out_of_the_update_and_not_missed(advantages: list[float], mean_over_rows: bool) -> None:
+@pytest.mark.parametrize(
+    "advantages", [[0.0, 1.0, 0.0, -1.0], [0.5, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [1.0, -1.0, 2.0, -2.0]]
+)
+def test_completions_without_advantage_are_left_out_of_the_update_and_not_missed(
+    advantages: list[float], mean_over_rows: bool
+) -> None:
     whole = batch(advantages)
     less = without_zero_advantage(whole, multiple_of=2, mean_over_rows=mean_over_rows)
-    assert len(less["advantages"]) == max(2, sum(advantage != 0 for advantage in advantages) + sum(advantage != 0 for advantage in advantages) % 2)
-    torch.testing.assert_close(gradient(less, mean_over_rows=mean_over_rows), gradient(whole, mean_over_rows=mean_over_rows))
+    assert len(less["advantages"]) == max(
+        2, sum(advantage != 0 for advantage in advantages) + sum(advantage != 0 for advantage in advantages) % 2
+    )
+    torch.testing.assert_close(
+        gradient(less, mean_over_rows=mean_over_rows), gradient(whole, mean_over_rows=mean_over_rows)
+    )
 
 
 def test_columns_of_padding_are_left_out_too() -> None:
@@ -77,7 +90,13 @@ class FaultyJudge(Judge):
             yield index, self.fault(*pairs[index]) if pairs[index][1].rollout_id.endswith("-0") else verdict
 
     def fault(self, problem: Problem, rollout: Rollout) -> Verdict:
-        return Verdict(rollout_id=rollout.rollout_id, problem_id=problem.problem_id, verdict="sandbox_fault", tests_passed=0, tests_total=3)
+        return Verdict(
+            rollout_id=rollout.rollout_id,
+            problem_id=problem.problem_id,
+            verdict="sandbox_fault",
+            tests_passed=0,
+            tests_total=3,
+        )
 
 
 def test_a_completion_on_which_the_sandbox_failed_is_out_of_its_group(

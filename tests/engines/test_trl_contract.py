@@ -1,4 +1,5 @@
-"""What we rely on in TRL beyond its public interface: six private methods and a few attributes. A new TRL that moves one of them fails here."""
+"""What we rely on in TRL beyond its public interface: six private methods and a few attributes. A new TRL that moves
+one of them fails here."""
 
 from __future__ import annotations
 
@@ -22,7 +23,16 @@ HOOKS = {
     "_save_checkpoint": "(self, model, trial)",
     "_load_optimizer_and_scheduler": "(self, checkpoint)",
 }
-ATTRIBUTES = ("_logs", "_buffered_inputs", "_step", "_metrics", "_tokenizer", "eos_token_ids", "num_generations", "num_iterations")
+ATTRIBUTES = (
+    "_logs",
+    "_buffered_inputs",
+    "_step",
+    "_metrics",
+    "_tokenizer",
+    "eos_token_ids",
+    "num_generations",
+    "num_iterations",
+)
 
 
 def names(function: Callable[..., Any]) -> str:
@@ -41,7 +51,12 @@ def test_hook_has_its_signature_in_trl_and_here(hook: str, trainer: type) -> Non
 
 
 def test_nothing_else_of_the_trainer_is_overridden() -> None:
-    ours = {name for base in (AlignmentMixin, Saving) for name in vars(base) if hasattr(trl.GRPOTrainer, name) and not name.startswith("__")}
+    ours = {
+        name
+        for base in (AlignmentMixin, Saving)
+        for name in vars(base)
+        if hasattr(trl.GRPOTrainer, name) and not name.startswith("__")
+    }
     assert ours == set(HOOKS)
 
 
@@ -60,7 +75,9 @@ def test_trl_leaves_a_reward_of_none_out_of_its_group() -> None:
 
 @pytest.mark.parametrize(("ours", "trainer"), [(CodeRLPlusGRPO, trl.GRPOTrainer), (CodeRLPlusRLOO, trl.RLOOTrainer)])
 def test_completions_stand_where_we_look_for_them_in_what_is_generated(ours: Any, trainer: Any) -> None:
-    (last,) = [line for line in inspect.getsource(trainer._generate).splitlines() if line.startswith("        return ")]
+    (last,) = [
+        line for line in inspect.getsource(trainer._generate).splitlines() if line.startswith("        return ")
+    ]
     parts = [part.strip() for part in last.strip().removeprefix("return ").split(",")]
     assert parts[1] == "completion_ids"
     assert parts[ours.COMPLETIONS] == "completions"

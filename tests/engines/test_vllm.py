@@ -1,6 +1,8 @@
-"""TRL with vLLM inside its processes and on a server: late binding, alignment prompts, rewards and weights go through it.
+"""TRL with vLLM inside its processes and on a server: late binding, alignment prompts, rewards and weights go through
+it.
 
-There is no vLLM for a small CPU, so `stand_in/vllm.py` is imported in its place; all of TRL's side of it is real, and HTTP between it and the server.
+There is no vLLM for a small CPU, so `stand_in/vllm.py` is imported in its place; all of TRL's side of it is real, and
+HTTP between it and the server.
 """
 
 from __future__ import annotations
@@ -47,26 +49,38 @@ def server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def runs(settings: dict[str, Any], run_jobs: Any, server: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def runs(
+    settings: dict[str, Any], run_jobs: Any, server: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
     work = tmp_path_factory.mktemp("vllm")
     forbidden = set(settings["trl"]["generation_kwargs"]["suppress_tokens"])
     allowed = [number for number in range(max(forbidden) + 20) if number not in forbidden]
     tokens = len(json.loads((Path(settings["model"]) / "tokenizer.json").read_text())["model"]["vocab"])
-    sampling = {"use_vllm": True, "generation_kwargs": {"allowed_token_ids": [number for number in allowed if number < tokens]}}
+    sampling = {
+        "use_vllm": True,
+        "generation_kwargs": {"allowed_token_ids": [number for number in allowed if number < tokens]},
+    }
     at_server = {"vllm_mode": "server", "vllm_server_base_url": server[0], "vllm_group_port": free_port()}
     colocate = {"vllm_mode": "colocate", "vllm_enable_sleep_mode": True}
 
     def job(output: str, trl: dict[str, Any], changes: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
         processes = fields.get("processes", 1)
         trl = settings["trl"] | {"max_steps": STEPS, "per_device_train_batch_size": 16 // processes} | sampling | trl
-        return {"config": settings | {"samples_every": 1, "output": str(work / output), "trl": trl} | (changes or {})} | fields
+        return {
+            "config": settings | {"samples_every": 1, "output": str(work / output), "trl": trl} | (changes or {})
+        } | fields
 
     jobs = {
         "server": job("server", at_server, processes=2, prepare=["send weights"]),
         "colocate": job("colocate", colocate),
         "killed": job("killed", colocate, kill={"rank": 0, "step": 4, "at": "_compute_loss"}),
         "resumed": job("killed", colocate, resume=True),
-        "rloo, replaced": job("rloo", at_server | {"max_steps": 3}, {"algorithm": "rloo", "dynamic_sampling_rounds": 1}, prepare=["send weights"]),
+        "rloo, replaced": job(
+            "rloo",
+            at_server | {"max_steps": 3},
+            {"algorithm": "rloo", "dynamic_sampling_rounds": 1},
+            prepare=["send weights"],
+        ),
     }
     return dict(run_jobs(jobs, PYTHONPATH=os.pathsep.join((str(STAND_IN), os.environ.get("PYTHONPATH", "")))))
 
@@ -97,7 +111,9 @@ def test_tasks_are_mixed_in_as_without_vllm(name: str, runs: dict[str, dict[str,
 
 
 @pytest.mark.parametrize("name", ["server", "colocate"])
-def test_vllm_samples_from_the_weights_of_the_trainer_in_every_step(name: str, runs: dict[str, dict[str, Any]]) -> None:
+def test_vllm_samples_from_the_weights_of_the_trainer_in_every_step(
+    name: str, runs: dict[str, dict[str, Any]]
+) -> None:
     for line in metrics(runs[name]):
         assert line["sampling/sampling_logp_difference/max"] < 1e-4
 

@@ -16,7 +16,9 @@ from coderlplus.judge import Judge
 from coderlplus.sandbox import Sandbox
 
 SPECIAL = ("<pad>", "<eos>", "<unk>")
-TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor %}{% if add_generation_prompt %}\n{% endif %}"
+TEMPLATE = (
+    "{% for message in messages %}{{ message['content'] }}{% endfor %}{% if add_generation_prompt %}\n{% endif %}"
+)
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +29,12 @@ def tokenizer() -> Any:
     tokenizer.decoder = decoders.Fuse()
     pad, eos, unk = SPECIAL
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=pad, eos_token=eos, unk_token=unk, padding_side="left", chat_template=TEMPLATE
+        tokenizer_object=tokenizer,
+        pad_token=pad,
+        eos_token=eos,
+        unk_token=unk,
+        padding_side="left",
+        chat_template=TEMPLATE,
     )
 
 

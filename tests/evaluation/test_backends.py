@@ -24,7 +24,10 @@ from coderlplus.evaluation.backends.local import LocalModel, why_not_loaded
 from coderlplus.evaluation.generate import generate, token_ids
 
 TEXTS = ("sort the list", "a", "drop the first digit, then sort the list", "x", "f([1, 2])")
-REQUESTS = [Request(question_id=str(place), sample=0, messages=({"role": "user", "content": text},)) for place, text in enumerate(TEXTS)]
+REQUESTS = [
+    Request(question_id=str(place), sample=0, messages=({"role": "user", "content": text},))
+    for place, text in enumerate(TEXTS)
+]
 GREEDY = Sampling(max_tokens=6)
 
 
@@ -33,7 +36,9 @@ def local(model_folder: Path) -> LocalModel:
     return LocalModel(str(model_folder))
 
 
-def test_greedy_completions_are_those_of_the_quick_starts_measurement(local: LocalModel, model: Any, tokenizer: Any) -> None:
+def test_greedy_completions_are_those_of_the_quick_starts_measurement(
+    local: LocalModel, model: Any, tokenizer: Any
+) -> None:
     texts = {request.question_id: completion.text for request, completion in local.complete(REQUESTS, GREEDY)}
     expected = generate(model, tokenizer, [request.messages for request in REQUESTS], greedy=True, max_new_tokens=6)
     assert [texts[str(place)] for place in range(len(TEXTS))] == [one[0] for one in expected]
@@ -48,7 +53,11 @@ def test_what_does_not_end_by_itself_is_truncated(local: LocalModel) -> None:
 def test_samples_are_seeded_and_differ_from_each_other(local: LocalModel) -> None:
     asked = [Request(question_id="q", sample=sample, messages=REQUESTS[0].messages) for sample in range(4)]
     once, again, other = (
-        [completion.text for _, completion in local.complete(asked, Sampling(temperature=1.0, max_tokens=12, seed=seed))] for seed in (1, 1, 2)
+        [
+            completion.text
+            for _, completion in local.complete(asked, Sampling(temperature=1.0, max_tokens=12, seed=seed))
+        ]
+        for seed in (1, 1, 2)
     )
     assert once == again != other
     assert len(set(once)) > 1
@@ -80,14 +89,19 @@ def test_one_prompt_that_does_not_fit_is_an_error(local: LocalModel, monkeypatch
         list(local.complete(REQUESTS[:1], GREEDY))
 
 
-def test_a_prompt_longer_than_the_models_window_is_a_truncated_empty_completion(local: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prompt_longer_than_the_models_window_is_a_truncated_empty_completion(
+    local: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(local, "_window", lambda: len(token_ids(local.tokenizer, REQUESTS[2].messages)))
     by_id = {request.question_id: completion for request, completion in local.complete(REQUESTS, GREEDY)}
     assert (by_id["2"].text, by_id["2"].truncated) == ("", True)
     assert len(by_id) == len(REQUESTS)
 
 
-@pytest.mark.parametrize(("name", "message"), [("./absent/model", "the model folder ./absent/model does not exist"), ("{empty}", "is it complete")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("./absent/model", "the model folder ./absent/model does not exist"), ("{empty}", "is it complete")],
+)
 def test_a_model_that_cannot_be_loaded_is_one_sentence(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         LocalModel(name.format(empty=tmp_path))
@@ -126,7 +140,10 @@ def server(answer: Answer) -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 
 def says(text: str, reason: str = "stop") -> tuple[int, Any]:
-    return 200, {"choices": [{"message": {"content": text}, "finish_reason": reason}], "usage": {"completion_tokens": 3}}
+    return 200, {
+        "choices": [{"message": {"content": text}, "finish_reason": reason}],
+        "usage": {"completion_tokens": 3},
+    }
 
 
 def echo(body: dict[str, Any], before: int) -> tuple[int, Any]:
@@ -141,7 +158,8 @@ def test_an_endpoint_is_asked_as_openai_documents(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     with server(echo) as (url, seen):
         found = {
-            request.question_id: completion for request, completion in endpoint(url, concurrency=3).complete(REQUESTS, Sampling(temperature=0.5))
+            request.question_id: completion
+            for request, completion in endpoint(url, concurrency=3).complete(REQUESTS, Sampling(temperature=0.5))
         }
     assert [found[str(place)].text for place in range(5)] == [text.upper() for text in TEXTS]
     assert {completion.tokens for completion in found.values()} == {3}
@@ -158,7 +176,9 @@ def test_the_token_limit_is_told_apart() -> None:
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_what_may_pass_is_tried_again(status: int) -> None:
-    with server(lambda body, before: (status, {"error": {"message": "busy"}}) if before < 3 else echo(body, before)) as (url, seen):
+    with server(
+        lambda body, before: (status, {"error": {"message": "busy"}}) if before < 3 else echo(body, before)
+    ) as (url, seen):
         assert len(list(endpoint(url, concurrency=1).complete(REQUESTS[:2], GREEDY))) == 2
     assert len(seen) == 5
 
@@ -166,13 +186,20 @@ def test_what_may_pass_is_tried_again(status: int) -> None:
 def test_an_endpoint_that_keeps_failing_is_an_error_after_what_it_gave() -> None:
     got = []
     failing = pytest.raises(DataError, match=r"HTTP 503 .*overloaded.*after 3 attempts")
-    with server(lambda body, before: echo(body, before) if before == 0 else (503, {"error": {"message": "overloaded"}})) as (url, _), failing:
+    with (
+        server(
+            lambda body, before: echo(body, before) if before == 0 else (503, {"error": {"message": "overloaded"}})
+        ) as (url, _),
+        failing,
+    ):
         for request, _ in endpoint(url, concurrency=1, attempts=3).complete(REQUESTS, GREEDY):
             got.append(request.question_id)
     assert got == ["0"]
 
 
-@pytest.mark.parametrize(("status", "message"), [(401, "OPENAI_API_KEY"), (404, "check --model"), (400, "bad request, sir")])
+@pytest.mark.parametrize(
+    ("status", "message"), [(401, "OPENAI_API_KEY"), (404, "check --model"), (400, "bad request, sir")]
+)
 def test_a_refusal_is_an_error_at_once(status: int, message: str) -> None:
     refusing = pytest.raises(ConfigError, match=message)
     with server(lambda body, before: (status, {"error": {"message": "bad request, sir"}})) as (url, seen), refusing:
@@ -181,7 +208,10 @@ def test_a_refusal_is_an_error_at_once(status: int, message: str) -> None:
 
 
 def test_a_server_that_is_down_or_speaks_something_else_is_an_error() -> None:
-    with server(lambda body, before: (200, {"hello": "world"})) as (url, _), pytest.raises(ConfigError, match="does not speak OpenAI"):
+    with (
+        server(lambda body, before: (200, {"hello": "world"})) as (url, _),
+        pytest.raises(ConfigError, match="does not speak OpenAI"),
+    ):
         list(endpoint(url).complete(REQUESTS[:1], GREEDY))
     with pytest.raises(DataError, match=r"fails .*refused.* run the same again when it is up"):
         list(endpoint(url, attempts=2).complete(REQUESTS[:1], GREEDY))
@@ -191,9 +221,13 @@ def test_a_server_that_is_down_or_speaks_something_else_is_an_error() -> None:
 
 def test_a_gated_model_says_what_to_do() -> None:
     """The words of transformers."""
-    said = OSError("You are trying to access a gated repo.\nMake sure to have access to it at https://example.org/owner/model.\n401 Client Error.")
+    said = OSError(
+        "You are trying to access a gated repo.\nMake sure to have access to it at "
+        "https://example.org/owner/model.\n401 Client Error."
+    )
     assert why_not_loaded("owner/model", said) == (
-        "the model 'owner/model' is gated: accept its terms on the hub and log in with `hf auth login`, or give a folder"
+        "the model 'owner/model' is gated: accept its terms on the hub and log in with `hf auth login`, or give a "
+        "folder"
     )
 
 
@@ -213,21 +247,30 @@ class StandIn:
         assert len(prompts) == len(params)
         assert not use_tqdm
         one = [
-            types.SimpleNamespace(text=self.tokenizer.decode(prompt["prompt_token_ids"]), finish_reason="stop", token_ids=(1, 2))
+            types.SimpleNamespace(
+                text=self.tokenizer.decode(prompt["prompt_token_ids"]), finish_reason="stop", token_ids=(1, 2)
+            )
             for prompt in prompts
         ]
         return [types.SimpleNamespace(outputs=[output]) for output in one]
 
 
-def test_vllm_gets_token_ids_by_the_chat_template_and_a_seed_a_sample(model_folder: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vllm_gets_token_ids_by_the_chat_template_and_a_seed_a_sample(
+    model_folder: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given: list[dict[str, Any]] = []
     module = types.ModuleType("vllm")
     module.LLM, module.SamplingParams = StandIn, lambda **settings: given.append(settings)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "vllm", module)
     from coderlplus.evaluation.backends.vllm_engine import VllmModel
 
-    found = {request.question_id: completion for request, completion in VllmModel(str(model_folder)).complete(REQUESTS, Sampling(temperature=0.8))}
-    assert found["1"].text == tokenizer.apply_chat_template(list(REQUESTS[1].messages), tokenize=False, add_generation_prompt=True)
+    found = {
+        request.question_id: completion
+        for request, completion in VllmModel(str(model_folder)).complete(REQUESTS, Sampling(temperature=0.8))
+    }
+    assert found["1"].text == tokenizer.apply_chat_template(
+        list(REQUESTS[1].messages), tokenize=False, add_generation_prompt=True
+    )
     assert (found["2"].text, found["2"].truncated) == ("", True)
     assert {(one["temperature"], one["max_tokens"]) for one in given} == {(0.8, 4096)}
     assert len({one["seed"] for one in given}) == len(given) < len(REQUESTS)

@@ -60,19 +60,37 @@ def test_parquet_files_of_the_hub_are_read(tmp_path: Path) -> None:
 
 
 def test_livecodebenchs_questions_about_execution_and_tests_are_read_as_the_hub_has_them(tmp_path: Path) -> None:
-    """Fields and types are those of the dataclasses in LiveCodeBench's own loader: dates are timestamps, the tests of a question are JSON texts."""
+    """Fields and types are those of the dataclasses in LiveCodeBench's own loader: dates are timestamps, the tests of
+    a question are JSON texts."""
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    common = {"question_id": "2777", "contest_id": "weekly-contest-352", "contest_date": datetime(2023, 7, 2), "difficulty": "easy"}
-    execution = {"function_name": "add", "code": "def add(a, b):\n    return a + b", "input": "add(a = 1, b = 2)", "output": "3"}
+    common = {
+        "question_id": "2777",
+        "contest_id": "weekly-contest-352",
+        "contest_date": datetime(2023, 7, 2),
+        "difficulty": "easy",
+    }
+    execution = {
+        "function_name": "add",
+        "code": "def add(a, b):\n    return a + b",
+        "input": "add(a = 1, b = 2)",
+        "output": "3",
+    }
     execution |= {"id": "sample_0", "problem_id": "2777_1", "numsteps": 1}
     generation = {
         "question_title": "t",
         "question_content": "Add.\n",
         "starter_code": "class Solution:\n    def add(self, a: int, b: int) -> int:\n        ",
     }
-    generation |= {"function_name": "add", "test_id": 4, "test": '[{"input": "1\\n2", "output": "3", "testtype": "functional"}]'}
-    for place, row in (("execution-v2/data/test-00000-of-00001.parquet", execution), ("livecodebench/test_generation/test.parquet", generation)):
+    generation |= {
+        "function_name": "add",
+        "test_id": 4,
+        "test": '[{"input": "1\\n2", "output": "3", "testtype": "functional"}]',
+    }
+    for place, row in (
+        ("execution-v2/data/test-00000-of-00001.parquet", execution),
+        ("livecodebench/test_generation/test.parquet", generation),
+    ):
         (tmp_path / place).parent.mkdir(parents=True)
         parquet.write_table(pyarrow.Table.from_pylist([common | row]), tmp_path / place)
     for name, question_id, asked in (
@@ -113,7 +131,10 @@ def test_a_release_of_livecodebench_is_its_first_files(tmp_path: Path) -> None:
 
 def test_a_window_holds_both_of_its_days(tmp_path: Path) -> None:
     days = ("2024-01-31", "2024-02-01", "2024-03-01", "2024-03-02")
-    write(tmp_path / "livecodebench.jsonl", *(LCB | {"question_id": day, "contest_date": f"{day}T00:00:00"} for day in days))
+    write(
+        tmp_path / "livecodebench.jsonl",
+        *(LCB | {"question_id": day, "contest_date": f"{day}T00:00:00"} for day in days),
+    )
     assert ids("livecodebench", tmp_path, start="2024-02-01", end="2024-03-01") == ["2024-02-01", "2024-03-01"]
     with pytest.raises(DataError, match="none of its 4 questions lies between 2025"):
         ids("livecodebench", tmp_path, start="2025-01-01")
@@ -154,14 +175,25 @@ def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, rows: list[Any], mes
 
 
 def test_a_folder_without_the_data_says_what_it_wants(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"neither HumanEval.jsonl.gz, HumanEval.jsonl nor a folder of the hub's openai/openai_humaneval"):
+    with pytest.raises(
+        DataError,
+        match=r"neither HumanEval.jsonl.gz, HumanEval.jsonl nor a folder of the hub's openai/openai_humaneval",
+    ):
         ids("humaneval", tmp_path)
     with pytest.raises(DataError, match="does not exist"):
         ids("humaneval", tmp_path / "absent")
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("humaneval", 164), ("humanevalplus", 164), ("mbpp", 500), ("mbppplus", 378), ("livecodebench", 425), ("cruxeval-o", 800)]
+    ("name", "count"),
+    [
+        ("humaneval", 164),
+        ("humanevalplus", 164),
+        ("mbpp", 500),
+        ("mbppplus", 378),
+        ("livecodebench", 425),
+        ("cruxeval-o", 800),
+    ],
 )
 def test_all_questions_of_the_real_sets_are_read(shared: Path, name: str, count: int) -> None:
     questions, _ = load(BENCHMARKS[name], Window(), shared / "data")

@@ -78,7 +78,9 @@ def test_the_claimed_output_is_found(completion: str) -> None:
     assert right_side(QUESTION, completion) == "[2, 3]"
 
 
-@pytest.mark.parametrize("completion", ["", "I do not know.", "[ANSWER]\n[/ANSWER]", "assert f([1, 2]) ==", "x = 3", "..."])
+@pytest.mark.parametrize(
+    "completion", ["", "I do not know.", "[ANSWER]\n[/ANSWER]", "assert f([1, 2]) ==", "x = 3", "..."]
+)
 def test_no_answer_is_found_where_there_is_none(completion: str) -> None:
     assert right_side(QUESTION, completion) is None
 
@@ -120,10 +122,17 @@ def test_an_answer_that_is_no_expression_makes_no_program() -> None:
         ("lcb-testoutput", TEST_ROW, "[False, None]", "wrong_answer"),
     ],
 )
-def test_answers_are_judged_by_python_equality(judge: Judge, name: str, row: dict[str, object], answer: str, verdict: str) -> None:
+def test_answers_are_judged_by_python_equality(
+    judge: Judge, name: str, row: dict[str, object], answer: str, verdict: str
+) -> None:
     question = asked(name, row)
     program = BENCHMARKS[name].program(question, answer)
-    assert judge.judge(question.problem, Rollout(rollout_id="r", problem_id=question.problem.problem_id, program=program)).verdict == verdict
+    assert (
+        judge.judge(
+            question.problem, Rollout(rollout_id="r", problem_id=question.problem.problem_id, program=program)
+        ).verdict
+        == verdict
+    )
 
 
 @pytest.mark.parametrize("name", PREDICTIONS)
@@ -132,10 +141,17 @@ def test_an_answer_that_computes_is_no_prediction(name: str, answer: str) -> Non
     """Neither as an answer nor inside a completion, on its own, in an assertion, or deep in a literal."""
     benchmark, question = BENCHMARKS[name], asked(name, PREDICTIONS[name])
     for given_answer in (answer, f"[{answer}]", f"{{'k': ({answer},)}}", f"({answer})"):
-        completions = [given_answer, f"[ANSWER]{given_answer}[/ANSWER]", f"```python\nassert f([1, 2]) == {given_answer}\n```"]
+        completions = [
+            given_answer,
+            f"[ANSWER]{given_answer}[/ANSWER]",
+            f"```python\nassert f([1, 2]) == {given_answer}\n```",
+        ]
         for found in [given_answer, *filter(None, (benchmark.answer(question, text) for text in completions))]:
             program = benchmark.program(question, found)
-            assert program is None or (answer == "f([1, 2]) == [2, 3]" and "return [2, 3]\n" in program), (given_answer, program)
+            assert program is None or (answer == "f([1, 2]) == [2, 3]" and "return [2, 3]\n" in program), (
+                given_answer,
+                program,
+            )
 
 
 LITERALS = st.recursive(
@@ -180,13 +196,37 @@ def test_only_printed_forms_of_containers_are_literals() -> None:
         "defaultdict(int, {'a': 1})",
         "range(0, 3)",
     ]
-    printed += ["frozenset({1})", "bytearray(b'a')", "collections.deque([1])", "float('-inf')", "-inf", "(1+2j)", "-1.5-2j", "dict(a=1)", "dict()"]
+    printed += [
+        "frozenset({1})",
+        "bytearray(b'a')",
+        "collections.deque([1])",
+        "float('-inf')",
+        "-inf",
+        "(1+2j)",
+        "-1.5-2j",
+        "dict(a=1)",
+        "dict()",
+    ]
     assert [text for text in printed if literal(text) is None] == []
-    assert [text for text in ("True + 1j", "-True", "~1", "1 + 1", "'a' 'b'%", "x", "math.pi", "os.deque([1])") if literal(text)] == []
+    assert [
+        text
+        for text in ("True + 1j", "-True", "~1", "1 + 1", "'a' 'b'%", "x", "math.pi", "os.deque([1])")
+        if literal(text)
+    ] == []
 
 
 @pytest.mark.parametrize(
-    "text", ["[" * 5000, "-" * 50_000 + "1", "(" * 150 + ")" * 150, "1" * 5000, "'\ud800'", "\0", "[" * 150 + "1" + "]" * 150, "1j" + "+1j" * 20_000]
+    "text",
+    [
+        "[" * 5000,
+        "-" * 50_000 + "1",
+        "(" * 150 + ")" * 150,
+        "1" * 5000,
+        "'\ud800'",
+        "\0",
+        "[" * 150 + "1" + "]" * 150,
+        "1j" + "+1j" * 20_000,
+    ],
 )
 def test_no_text_ends_the_reading_of_an_answer(text: str) -> None:
     for name, row in {**PREDICTIONS, "cruxeval-i": ROW}.items():

@@ -9,7 +9,10 @@ import torch
 
 from coderlplus.evaluation.generate import generate
 
-CONVERSATIONS = [[{"role": "user", "content": text}] for text in ("sort the list", "a", "drop the first digit, then sort the list", "x", "f([1, 2])")]
+CONVERSATIONS = [
+    [{"role": "user", "content": text}]
+    for text in ("sort the list", "a", "drop the first digit, then sort the list", "x", "f([1, 2])")
+]
 
 
 def test_the_same_seed_gives_the_same_texts_and_leaves_the_random_state_alone(model: Any, tokenizer: Any) -> None:
@@ -24,7 +27,9 @@ def test_the_same_seed_gives_the_same_texts_and_leaves_the_random_state_alone(mo
 
 def test_greedy_texts_do_not_depend_on_what_is_in_the_batch(model: Any, tokenizer: Any) -> None:
     together = generate(model, tokenizer, CONVERSATIONS, greedy=True, max_new_tokens=6)
-    alone = [generate(model, tokenizer, [conversation], greedy=True, max_new_tokens=6)[0] for conversation in CONVERSATIONS]
+    alone = [
+        generate(model, tokenizer, [conversation], greedy=True, max_new_tokens=6)[0] for conversation in CONVERSATIONS
+    ]
     assert together == alone
 
 

@@ -1,5 +1,5 @@
-"""A benchmark is what it says: for every benchmark and every layout of its data, the tests are its own, their number is told, and rows of another set
-are refused."""
+"""A benchmark is what it says: for every benchmark and every layout of its data, the tests are its own, their number
+is told, and rows of another set are refused."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def assertion(out, exp, atol):
 
 """
 HUB_PLUS = HUMANEVAL | {
-    "test": EVALPLUS_CODE + "def check(candidate):\n    inputs = [[1, 2], [0, 0], [5, 6], [-1, 1], [9, 9]]\n    results = [3, 0, 11, 0, 18]\n"
+    "test": EVALPLUS_CODE
+    + "def check(candidate):\n    inputs = [[1, 2], [0, 0], [5, 6], [-1, 1], [9, 9]]\n    results = [3, 0, 11, 0, "
+    "18]\n"
     "    for i, (inp, exp) in enumerate(zip(inputs, results)):\n        assertion(candidate(*inp), exp, 0)\n"
 }
 MBPP = {
@@ -57,8 +59,20 @@ MBPP = {
     "test_setup_code": "",
     "challenge_test_list": [],
 }
-SANITIZED = {"task_id": 11, "prompt": "Add.", "code": MBPP["code"], "test_imports": [], "test_list": MBPP["test_list"], "source_file": "x"}
-MBPP_PLUS = MINI | {"task_id": "Mbpp/11", "prompt": '"""\nAdd.\nassert add(1, 2) == 3\n"""\n', "canonical_solution": MBPP["code"], "assertion": ""}
+SANITIZED = {
+    "task_id": 11,
+    "prompt": "Add.",
+    "code": MBPP["code"],
+    "test_imports": [],
+    "test_list": MBPP["test_list"],
+    "source_file": "x",
+}
+MBPP_PLUS = MINI | {
+    "task_id": "Mbpp/11",
+    "prompt": '"""\nAdd.\nassert add(1, 2) == 3\n"""\n',
+    "canonical_solution": MBPP["code"],
+    "assertion": "",
+}
 HUB_MBPP_PLUS = SANITIZED | {
     "test": EVALPLUS_CODE + "inputs = [[1, 2], [0, 0], [5, 6], [-1, 1], [9, 9]]\nresults = [3, 0, 11, 0, 18]\n"
     "for i, (inp, exp) in enumerate(zip(inputs, results)):\n    assertion(add(*inp), exp, 0)\n"
@@ -71,7 +85,8 @@ LEETCODE = {
     "prompt": "import math\n",
     "completion": "class Solution:\n    def add(self, a, b):\n        return a + b",
     "entry_point": "Solution().add",
-    "test": "def check(candidate):\n    assert candidate(a = 1, b = 2) == 3\n    assert candidate(a = 0, b = 0) == 0\n",
+    "test": "def check(candidate):\n    assert candidate(a = 1, b = 2) == 3\n    assert candidate(a = 0, b = 0) == "
+    "0\n",
     "query": "Add.",
     "response": "",
 }
@@ -87,7 +102,9 @@ LCB = {
     "private_test_cases": PICKLED,
     "metadata": "{}",
 }
-LCB_DEV = {name: LCB[name] for name in ("question_id", "question_content", "starter_code", "contest_date")} | {"public_tests": STDIN}
+LCB_DEV = {name: LCB[name] for name in ("question_id", "question_content", "starter_code", "contest_date")} | {
+    "public_tests": STDIN
+}
 CRUX = {"id": "sample_0", "code": "def f(x):\n    return x + 1", "input": "1", "output": "2"}
 EXECUTION = {
     "id": "sample_0",
@@ -112,7 +129,8 @@ PRINT = "a, b = map(int, input().split())\nprint(a + b)"
 
 @dataclass(frozen=True)
 class Layout:
-    """Rows of a benchmark as some release has them, where they lie, how many things their tests compare, and a right answer."""
+    """Rows of a benchmark as some release has them, where they lie, how many things their tests compare, and a right
+    answer."""
 
     name: str
     benchmark: str
@@ -128,27 +146,91 @@ class Layout:
 METHOD = str(LEETCODE["completion"])
 LAYOUTS = [
     Layout("HumanEval", "humaneval", "HumanEval.jsonl", HUMANEVAL, 2, ADD, "HumanEval/0"),
-    Layout("HumanEval, hub", "humaneval", "openai_humaneval/openai_humaneval/test-00000-of-00001.parquet", HUMANEVAL, 2, ADD, "HumanEval/0"),
-    Layout("HumanEval+, whole", "humanevalplus", "HumanEvalPlus.jsonl.gz", HUMANEVAL | PLUS, 5, ADD, "HumanEval/0", ["humaneval"]),
+    Layout(
+        "HumanEval, hub",
+        "humaneval",
+        "openai_humaneval/openai_humaneval/test-00000-of-00001.parquet",
+        HUMANEVAL,
+        2,
+        ADD,
+        "HumanEval/0",
+    ),
+    Layout(
+        "HumanEval+, whole",
+        "humanevalplus",
+        "HumanEvalPlus.jsonl.gz",
+        HUMANEVAL | PLUS,
+        5,
+        ADD,
+        "HumanEval/0",
+        ["humaneval"],
+    ),
     Layout("HumanEval+, version", "humanevalplus", "HumanEvalPlus-v0.1.10.jsonl", MINI, 5, ADD, "HumanEval/0"),
-    Layout("HumanEval+, NoExtreme", "humanevalplus", "HumanEvalPlus-NoExtreme.jsonl", HUMANEVAL | PLUS, 5, ADD, "HumanEval/0", ["humaneval"]),
+    Layout(
+        "HumanEval+, NoExtreme",
+        "humanevalplus",
+        "HumanEvalPlus-NoExtreme.jsonl",
+        HUMANEVAL | PLUS,
+        5,
+        ADD,
+        "HumanEval/0",
+        ["humaneval"],
+    ),
     Layout("HumanEval+, Mini", "humanevalplus", "HumanEvalPlus-Mini.jsonl", MINI, 5, ADD, "HumanEval/0"),
-    Layout("HumanEval+, hub", "humanevalplus", "humanevalplus/data/test-00000-of-00001.parquet", HUB_PLUS, 5, ADD, "HumanEval/0"),
+    Layout(
+        "HumanEval+, hub",
+        "humanevalplus",
+        "humanevalplus/data/test-00000-of-00001.parquet",
+        HUB_PLUS,
+        5,
+        ADD,
+        "HumanEval/0",
+    ),
     Layout("MBPP", "mbpp", "mbpp.jsonl.gz", MBPP, 2, ADD, "MBPP/11"),
-    Layout("MBPP, hub", "mbpp", "google-research-datasets/mbpp/full/test-00000-of-00001.parquet", MBPP, 2, ADD, "MBPP/11"),
+    Layout(
+        "MBPP, hub", "mbpp", "google-research-datasets/mbpp/full/test-00000-of-00001.parquet", MBPP, 2, ADD, "MBPP/11"
+    ),
     Layout("MBPP+", "mbppplus", "MbppPlus-NoExtreme.jsonl", MBPP_PLUS, 5, ADD, "Mbpp/11"),
     Layout("MBPP+, hub", "mbppplus", "mbppplus/data/test-00000-of-00001.parquet", HUB_MBPP_PLUS, 5, ADD, "Mbpp/11"),
     Layout("LeetCode", "leetcode", "LeetCodeDataset-v0.3.1-test.jsonl.gz", LEETCODE, 2, METHOD, "add-two"),
-    Layout("LeetCode, hub", "leetcode", "newfacade/LeetCodeDataset/LeetCodeDataset-test.jsonl", LEETCODE, 2, METHOD, "add-two"),
+    Layout(
+        "LeetCode, hub",
+        "leetcode",
+        "newfacade/LeetCodeDataset/LeetCodeDataset-test.jsonl",
+        LEETCODE,
+        2,
+        METHOD,
+        "add-two",
+    ),
     Layout("LiveCodeBench", "livecodebench", "livecodebench.jsonl", LCB, 4, PRINT, "abc1"),
-    Layout("LiveCodeBench, plain", "livecodebench", "livecodebench.jsonl", LCB | {"private_test_cases": json.dumps(HIDDEN)}, 4, PRINT, "abc1"),
+    Layout(
+        "LiveCodeBench, plain",
+        "livecodebench",
+        "livecodebench.jsonl",
+        LCB | {"private_test_cases": json.dumps(HIDDEN)},
+        4,
+        PRINT,
+        "abc1",
+    ),
     Layout("CRUXEval-O", "cruxeval-o", "cruxeval.jsonl", CRUX, 1, "2", "sample_0", ["cruxeval-i"]),
-    Layout("CRUXEval-O, hub", "cruxeval-o", "cruxeval-org/cruxeval/test.jsonl", CRUX, 1, "2", "sample_0", ["cruxeval-i"]),
+    Layout(
+        "CRUXEval-O, hub", "cruxeval-o", "cruxeval-org/cruxeval/test.jsonl", CRUX, 1, "2", "sample_0", ["cruxeval-i"]
+    ),
     Layout("CRUXEval-I", "cruxeval-i", "cruxeval.jsonl", CRUX, 1, "f(1)", "sample_0", ["cruxeval-o"]),
     Layout("execution", "lcb-execution", "lcb_execution.jsonl", EXECUTION, 1, "3", "sample_0"),
-    Layout("execution, hub", "lcb-execution", "execution-v2/test.parquet", EXECUTION | {"contest_date": datetime(2023, 5, 13)}, 1, "3", "sample_0"),
+    Layout(
+        "execution, hub",
+        "lcb-execution",
+        "execution-v2/test.parquet",
+        EXECUTION | {"contest_date": datetime(2023, 5, 13)},
+        1,
+        "3",
+        "sample_0",
+    ),
     Layout("test output", "lcb-testoutput", "lcb_testoutput.jsonl", TEST_OUTPUT, 1, "3", "1/0"),
-    Layout("test output, hub", "lcb-testoutput", "livecodebench/test_generation/test.jsonl", TEST_OUTPUT, 1, "3", "1/0"),
+    Layout(
+        "test output, hub", "lcb-testoutput", "livecodebench/test_generation/test.jsonl", TEST_OUTPUT, 1, "3", "1/0"
+    ),
 ]
 PLACES = {layout.benchmark: layout.place for layout in reversed(LAYOUTS)}
 
@@ -164,11 +246,15 @@ def write(path: Path, *rows: Mapping[str, Any]) -> Path:
     return path
 
 
-def numbers(folder: Path, names: Sequence[str], data: Path | None, answers: Mapping[str, str], judge: Judge, **window: str) -> dict[str, Any]:
+def numbers(
+    folder: Path, names: Sequence[str], data: Path | None, answers: Mapping[str, str], judge: Judge, **window: str
+) -> dict[str, Any]:
     (one,) = asked_for(names, Window(**window), data, lambda problem: problem.statement)
     file = write(folder / "answers.jsonl", *({"id": name, "answer": answer} for name, answer in answers.items()))
     samples = read_samples(file, {one.benchmark.name: one.questions})
-    source = Source(model="m", kind="samples", sampling=Sampling(), samples=samples, digest=str(hash(file.read_bytes())))
+    source = Source(
+        model="m", kind="samples", sampling=Sampling(), samples=samples, digest=str(hash(file.read_bytes()))
+    )
     prepare(folder, source, [one])
     return evaluate(folder, source, one, lambda: pytest.fail("no model is asked"), judge)
 
@@ -178,22 +264,42 @@ def test_every_layout_gives_its_own_tests_and_says_how_many(tmp_path: Path, judg
     if layout.name.endswith("+, hub"):
         pytest.importorskip("numpy")
     file = write(tmp_path / "data" / layout.place, layout.row)
-    found = numbers(tmp_path / "right", [layout.benchmark], tmp_path / "data", {layout.question_id: layout.answer}, judge)
+    found = numbers(
+        tmp_path / "right", [layout.benchmark], tmp_path / "data", {layout.question_id: layout.answer}, judge
+    )
     assert found[found["metric"]] == 1.0
     assert (found["tests"], found["problems"], found["files"]) == (layout.tests, 1, [file.name])
     assert found["layout"]
-    wrong = numbers(tmp_path / "wrong", [layout.benchmark], tmp_path / "data", {layout.question_id: "def add(a, b): return 7"}, judge)
+    wrong = numbers(
+        tmp_path / "wrong",
+        [layout.benchmark],
+        tmp_path / "data",
+        {layout.question_id: "def add(a, b): return 7"},
+        judge,
+    )
     assert wrong[wrong["metric"]] == 0.0
 
 
-@pytest.mark.parametrize("layout", [one for one in LAYOUTS if one.benchmark in ("humanevalplus", "mbppplus")], ids=lambda layout: layout.name)
-def test_what_passes_the_set_without_plus_and_fails_an_added_input_fails(tmp_path: Path, judge: Judge, layout: Layout) -> None:
+@pytest.mark.parametrize(
+    "layout",
+    [one for one in LAYOUTS if one.benchmark in ("humanevalplus", "mbppplus")],
+    ids=lambda layout: layout.name,
+)
+def test_what_passes_the_set_without_plus_and_fails_an_added_input_fails(
+    tmp_path: Path, judge: Judge, layout: Layout
+) -> None:
     write(tmp_path / "data" / layout.place, layout.row)
     cheap = "def add(a, b):\n    return a + b if b < 9 else 0"
-    assert numbers(tmp_path / "a", [layout.benchmark], tmp_path / "data", {layout.question_id: cheap}, judge)["pass@1"] == 0.0
+    assert (
+        numbers(tmp_path / "a", [layout.benchmark], tmp_path / "data", {layout.question_id: cheap}, judge)["pass@1"]
+        == 0.0
+    )
     if layout.also:
         write(tmp_path / "plain" / "HumanEval.jsonl", layout.row)
-        assert numbers(tmp_path / "b", ["humaneval"], tmp_path / "plain", {layout.question_id: cheap}, judge)["pass@1"] == 1.0
+        assert (
+            numbers(tmp_path / "b", ["humaneval"], tmp_path / "plain", {layout.question_id: cheap}, judge)["pass@1"]
+            == 1.0
+        )
 
 
 def test_a_public_test_alone_is_not_enough_for_livecodebench(tmp_path: Path, judge: Judge) -> None:
@@ -202,7 +308,9 @@ def test_a_public_test_alone_is_not_enough_for_livecodebench(tmp_path: Path, jud
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
-@pytest.mark.parametrize("layout", [one for one in LAYOUTS if not one.place.endswith(".parquet")], ids=lambda layout: layout.name)
+@pytest.mark.parametrize(
+    "layout", [one for one in LAYOUTS if not one.place.endswith(".parquet")], ids=lambda layout: layout.name
+)
 def test_rows_of_another_benchmark_are_refused_under_its_name(tmp_path: Path, name: str, layout: Layout) -> None:
     if name == layout.benchmark or name in layout.also:
         pytest.skip("they are its own")
@@ -224,7 +332,11 @@ def without(row: Mapping[str, Any], *names: str) -> dict[str, Any]:
         ("humanevalplus", without(HUMANEVAL | PLUS, "base_input"), "lacks 'base_input'"),
         ("humanevalplus", without(MINI, "base_input", "plus_input"), "lacks 'base_input' and 'plus_input'"),
         ("humanevalplus", HUMANEVAL | PLUS | {"plus_input": None}, "lacks 'plus_input'"),
-        ("humanevalplus", HUMANEVAL | PLUS | {"plus_input": []}, "has inputs in 'plus_input', so this is not humanevalplus"),
+        (
+            "humanevalplus",
+            HUMANEVAL | PLUS | {"plus_input": []},
+            "has inputs in 'plus_input', so this is not humanevalplus",
+        ),
         ("humanevalplus", HUMANEVAL | PLUS | {"base_input": []}, "lacks an input in 'base_input'"),
         ("humaneval", HUB_PLUS, "those of HumanEval\\+, not HumanEval's own; use humanevalplus"),
         ("humaneval", HUMANEVAL | {"task_id": "MBPP/3"}, "no problem of HumanEval"),
@@ -252,11 +364,18 @@ def test_a_row_that_lacks_what_the_benchmark_is_about_is_refused_with_a_sentence
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "bad"), [("humanevalplus", HUMANEVAL), ("livecodebench", without(LCB, "private_test_cases")), ("cruxeval-o", {})])
-def test_one_row_that_cannot_be_used_is_left_out_and_named(tmp_path: Path, judge: Judge, name: str, bad: Mapping[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [("humanevalplus", HUMANEVAL), ("livecodebench", without(LCB, "private_test_cases")), ("cruxeval-o", {})],
+)
+def test_one_row_that_cannot_be_used_is_left_out_and_named(
+    tmp_path: Path, judge: Judge, name: str, bad: Mapping[str, Any]
+) -> None:
     layout = next(one for one in LAYOUTS if one.benchmark == name and one.place.endswith(".jsonl"))
     ids = {"task_id": "HumanEval/9", "question_id": "abc9", "id": "sample_9"}
-    path = write(tmp_path / "data" / layout.place, layout.row, {field: ids.get(field, value) for field, value in bad.items()})
+    path = write(
+        tmp_path / "data" / layout.place, layout.row, {field: ids.get(field, value) for field, value in bad.items()}
+    )
     with path.open("a") as file:
         file.write('{"task_id": \n')
     found = numbers(tmp_path / "a", [name], tmp_path / "data", {layout.question_id: layout.answer}, judge)
@@ -271,14 +390,18 @@ def test_one_row_that_cannot_be_used_is_left_out_and_named(tmp_path: Path, judge
 def test_a_benchmark_that_is_not_whole_says_so(tmp_path: Path, judge: Judge) -> None:
     write(tmp_path / "data" / "HumanEval.jsonl", HUMANEVAL)
     found = numbers(tmp_path / "a", ["humaneval"], tmp_path / "data", {"HumanEval/0": ADD}, judge)
-    assert found["notes"] == ["HumanEval.jsonl has 1 of the 164 problems of humaneval: this is not the whole benchmark"]
+    assert found["notes"] == [
+        "HumanEval.jsonl has 1 of the 164 problems of humaneval: this is not the whole benchmark"
+    ]
 
 
 def test_a_release_of_livecodebench_is_named_and_must_be_complete(tmp_path: Path, judge: Judge) -> None:
     folder = tmp_path / "data" / "code_generation_lite"
     for number in (1, 2):
         write(folder / f"test{number if number > 1 else ''}.jsonl", LCB | {"question_id": f"q{number}"})
-    found = numbers(tmp_path / "a", ["livecodebench"], tmp_path / "data", {"q1": PRINT, "q2": PRINT}, judge, release="release_v2")
+    found = numbers(
+        tmp_path / "a", ["livecodebench"], tmp_path / "data", {"q1": PRINT, "q2": PRINT}, judge, release="release_v2"
+    )
     assert (found["release"], found["tests"], found["files"]) == ("release_v2", 8, ["test.jsonl", "test2.jsonl"])
     with pytest.raises(DataError, match=r"release_v4 of livecodebench needs test3\.jsonl, test4\.jsonl too"):
         asked_for(["livecodebench"], Window(), tmp_path / "data", lambda problem: problem.statement)
@@ -290,7 +413,9 @@ def test_a_file_that_is_no_release_claims_none(tmp_path: Path, judge: Judge) -> 
     assert "release" not in found
     assert "release" not in found["settings"]
     with pytest.raises(ConfigError, match="is no release of LiveCodeBench, so --release release_v2 cannot choose"):
-        asked_for(["livecodebench"], Window(release="release_v2"), tmp_path / "data", lambda problem: problem.statement)
+        asked_for(
+            ["livecodebench"], Window(release="release_v2"), tmp_path / "data", lambda problem: problem.statement
+        )
 
 
 @pytest.mark.parametrize("ending", ["json", "json.gz", "jsonl", "parquet"])
@@ -318,7 +443,9 @@ def test_mbpps_own_list_is_read_where_a_file_of_problems_is(tmp_path: Path, judg
         ("cruxeval-i", "cruxeval", 800, 800),
     ],
 )
-def test_the_real_sets_have_so_many_tests(tmp_path: Path, shared: Path, name: str, file: str, problems: int, tests: int | None) -> None:
+def test_the_real_sets_have_so_many_tests(
+    tmp_path: Path, shared: Path, name: str, file: str, problems: int, tests: int | None
+) -> None:
     folder = shared / "data" / file
     if folder.is_file():
         (tmp_path / folder.name).symlink_to(folder)

@@ -23,7 +23,10 @@ def test_with_one_sample_a_problem_the_interval_is_wilsons(case: tuple[int, int]
     passed, problems = case
     ours, theirs = clustered([1.0] * passed + [0.0] * (problems - passed)), wilson(passed, problems)
     assert ours.mean == pytest.approx(theirs.mean)
-    assert (ours.low, ours.high) == (pytest.approx(max(0.0, theirs.low), abs=1e-4), pytest.approx(min(1.0, theirs.high), abs=1e-4))
+    assert (ours.low, ours.high) == (
+        pytest.approx(max(0.0, theirs.low), abs=1e-4),
+        pytest.approx(min(1.0, theirs.high), abs=1e-4),
+    )
 
 
 def test_samples_that_differ_within_problems_narrow_the_interval() -> None:
@@ -60,7 +63,8 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
 def test_the_p_value_is_the_share_of_sign_changes_at_least_as_extreme(differences: list[Fraction]) -> None:
     seen = abs(sum(differences))
     changed = [
-        abs(sum(x * sign for x, sign in zip(differences, signs, strict=True))) for signs in itertools.product((1, -1), repeat=len(differences))
+        abs(sum(x * sign for x, sign in zip(differences, signs, strict=True)))
+        for signs in itertools.product((1, -1), repeat=len(differences))
     ]
     assert sign_flip(differences) == pytest.approx(sum(value >= seen for value in changed) / len(changed))
 
@@ -103,10 +107,14 @@ def stats() -> Any:
     return pytest.importorskip("scipy.stats", reason="scipy is not installed")
 
 
-@pytest.mark.parametrize("quarters", [(4, 4, 4), (1, -2, 3, 4), (4, 0, -4, 2, 2), (-1, -1, -3, 4, 1, -2, 2), (4, 3, 2, 1, 1, 2, 3, -4)])
+@pytest.mark.parametrize(
+    "quarters", [(4, 4, 4), (1, -2, 3, 4), (4, 0, -4, 2, 2), (-1, -1, -3, 4, 1, -2, 2), (4, 3, 2, 1, 1, 2, 3, -4)]
+)
 def test_the_p_value_is_that_of_scipys_exact_permutation_test(stats: Any, quarters: tuple[int, ...]) -> None:
     a, b = [value / 4 for value in quarters], [0.0] * len(quarters)
-    found = stats.permutation_test((a, b), lambda a, b: sum(a) - sum(b), permutation_type="samples", n_resamples=math.inf, vectorized=False)
+    found = stats.permutation_test(
+        (a, b), lambda a, b: sum(a) - sum(b), permutation_type="samples", n_resamples=math.inf, vectorized=False
+    )
     assert sign_flip([Fraction(value, 4) for value in quarters]) == pytest.approx(found.pvalue)
 
 

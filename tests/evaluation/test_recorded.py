@@ -1,4 +1,5 @@
-"""Recorded completions get the scores that were recorded with them, but for cases explained one by one. `make test-data` takes all of each set."""
+"""Recorded completions get the scores that were recorded with them, but for cases explained one by one. `make
+test-data` takes all of each set."""
 
 from __future__ import annotations
 
@@ -49,7 +50,8 @@ def passed(folder: Path, benchmark: str) -> set[str]:
 
 
 MENDED_TEST = "MBPP/436"
-"""The release's test `assert neg_nos(...) == -1,-6` compares with -1 and says -6 if that fails; the recorder put parentheses around the pair."""
+"""The release's test `assert neg_nos(...) == -1,-6` compares with -1 and says -6 if that fails; the recorder put
+parentheses around the pair."""
 SET_ORDER = "MBPP/341"
 """The programs rely on the order of a set, which the language does not define."""
 
@@ -57,12 +59,30 @@ SET_ORDER = "MBPP/341"
 @pytest.mark.parametrize(
     ("name", "benchmark", "lost", "won"),
     [
-        ("seed_humaneval_starcoder", "humaneval", {"HumanEval/106", "HumanEval/133"}, set()),  # `math` is not imported; the recorder had it
-        pytest.param("seed_mbpp_starcoder", "mbpp", {MENDED_TEST}, {SET_ORDER, "MBPP/349"}, marks=pytest.mark.skipif(not WHOLE, reason="long")),
-        ("seed_mbpp_codellama", "mbpp", {MENDED_TEST}, {SET_ORDER, "MBPP/56"}),  # 56, 349: the function is named `check`, as the recorder's
+        (
+            "seed_humaneval_starcoder",
+            "humaneval",
+            {"HumanEval/106", "HumanEval/133"},
+            set(),
+        ),  # `math` is not imported; the recorder had it
+        pytest.param(
+            "seed_mbpp_starcoder",
+            "mbpp",
+            {MENDED_TEST},
+            {SET_ORDER, "MBPP/349"},
+            marks=pytest.mark.skipif(not WHOLE, reason="long"),
+        ),
+        (
+            "seed_mbpp_codellama",
+            "mbpp",
+            {MENDED_TEST},
+            {SET_ORDER, "MBPP/56"},
+        ),  # 56, 349: the function is named `check`, as the recorder's
     ],
 )
-def test_recorded_completions_score_as_recorded(tmp_path: Path, shared: Path, name: str, benchmark: str, lost: set[str], won: set[str]) -> None:
+def test_recorded_completions_score_as_recorded(
+    tmp_path: Path, shared: Path, name: str, benchmark: str, lost: set[str], won: set[str]
+) -> None:
     rows = [row.data for row in read_rows(shared / "data/llm_runs" / f"{name}.jsonl.gz")]
     chosen = [row for number, row in enumerate(rows) if number % every(8) == 0 or row["task_id"] in lost | won]
     file = write(tmp_path / f"{name}.jsonl", chosen)
@@ -81,7 +101,15 @@ def test_the_true_outputs_of_cruxeval_score_everything_and_wrong_ones_nothing(tm
     wrong = {row["id"]: [f"[{row['output']}, 1]"] for row in rows}
     for name, answers, accuracy in (("true", true, 1.0), ("wrong", wrong, 0.0)):
         (tmp_path / f"{name}.json").write_text(json.dumps(answers))
-        numbers = evaluated(tmp_path / name, "--samples", tmp_path / f"{name}.json", "--benchmarks", "cruxeval-o", "--data-dir", tmp_path / "data")
+        numbers = evaluated(
+            tmp_path / name,
+            "--samples",
+            tmp_path / f"{name}.json",
+            "--benchmarks",
+            "cruxeval-o",
+            "--data-dir",
+            tmp_path / "data",
+        )
         assert (numbers["accuracy"], numbers["problems"], numbers["samples"]) == (accuracy, len(rows), len(rows))
         assert numbers["outcomes"]["no_answer"] == 0
     for row in rows:
@@ -90,7 +118,8 @@ def test_the_true_outputs_of_cruxeval_score_everything_and_wrong_ones_nothing(tm
 
 @pytest.mark.parametrize("side", ["output", "input"])
 def test_cruxevals_own_scored_files_score_as_they_say(tmp_path: Path, side: str) -> None:
-    """CodeLlama-7B's samples as the repository of CRUXEval has scored them. CRUXEVAL_REPOSITORY names a checkout of it."""
+    """CodeLlama-7B's samples as the repository of CRUXEval has scored them. CRUXEVAL_REPOSITORY names a checkout of
+    it."""
     repository = os.environ.get("CRUXEVAL_REPOSITORY")
     if not repository:
         pytest.skip("set CRUXEVAL_REPOSITORY to a checkout of facebookresearch/cruxeval")
@@ -102,7 +131,15 @@ def test_cruxevals_own_scored_files_score_as_they_say(tmp_path: Path, side: str)
     write(tmp_path / "data/cruxeval.jsonl", [rows[name] for name in names])
     (tmp_path / "samples.json").write_text(json.dumps({name: scored["raw_generations"][name] for name in names}))
     benchmark = f"cruxeval-{side[0]}"
-    evaluated(tmp_path / "a", "--samples", tmp_path / "samples.json", "--benchmarks", benchmark, "--data-dir", tmp_path / "data")
+    evaluated(
+        tmp_path / "a",
+        "--samples",
+        tmp_path / "samples.json",
+        "--benchmarks",
+        benchmark,
+        "--data-dir",
+        tmp_path / "data",
+    )
     found: dict[str, dict[int, bool]] = {name: {} for name in names}
     for line in map(json.loads, (tmp_path / "a" / benchmark / "verdicts.jsonl").open()):
         found[line["question_id"]][line["sample"]] = line["outcome"] == "passed"
@@ -111,7 +148,10 @@ def test_cruxevals_own_scored_files_score_as_they_say(tmp_path: Path, side: str)
     }
 
 
-CHANGED_INPUT = "the recorded input is that of another program after it had changed its argument, so the recorded output is of another input"
+CHANGED_INPUT = (
+    "the recorded input is that of another program after it had changed its argument, so the recorded "
+    "output is of another input"
+)
 ANY_ORDER = "the statement allows any order, which the recorder did not"
 FLOATS = "right within 1e-6; the recorder compared all digits"
 THREAD = "the program prints in a thread, for which the recorder did not wait"
@@ -150,18 +190,22 @@ def plain(text: str) -> Any:
 
 
 def test_verdicts_on_livecodebench_are_the_recorded_ones(judge: Judge, shared: Path) -> None:
-    """A program recorded as right passes the public tests and the inputs on which others failed; one recorded as wrong, with the input on which it
-    failed, fails on that or before."""
+    """A program recorded as right passes the public tests and the inputs on which others failed; one recorded as
+    wrong, with the input on which it failed, fails on that or before."""
     pairs, recorded = [], {}
     for row in read_rows(shared / "data/lcb/lcb_dev.jsonl.gz")[:: every(9)]:
         data = row.data
         problem = livecodebench.problem(data)
-        problem = replace(problem, tests=(*problem.tests, *(recorded_test(test, problem) for test in data["failing_tests"])))
+        problem = replace(
+            problem, tests=(*problem.tests, *(recorded_test(test, problem) for test in data["failing_tests"]))
+        )
         failed = {test["source"].rpartition(" ")[2] for test in data["failing_tests"]}
         for solution in data["model_solutions"]:
             if solution["lcb_passed"] or solution["model"] in failed:
                 name = f"{data['question_id']}/{solution['model']}"
-                pairs.append((problem, Rollout(rollout_id=name, problem_id=problem.problem_id, program=solution["code"])))
+                pairs.append(
+                    (problem, Rollout(rollout_id=name, problem_id=problem.problem_id, program=solution["code"]))
+                )
                 recorded[name] = solution["lcb_passed"]
     verdicts = judge.judge_many(pairs)
     different = {verdict.rollout_id for verdict in verdicts if verdict.passed != recorded[verdict.rollout_id]}

@@ -25,10 +25,17 @@ from coderlplus.report.eval_page import write_eval_page
 
 
 def problem(number: int) -> Problem:
-    return Problem(problem_id=f"p{number}", statement=f"add {number}", entry_point="f", tests=tuple(CallTest((x,), x + number) for x in (1, 2)))
+    return Problem(
+        problem_id=f"p{number}",
+        statement=f"add {number}",
+        entry_point="f",
+        tests=tuple(CallTest((x,), x + number) for x in (1, 2)),
+    )
 
 
-QUESTIONS = [Question(question_id=f"q{number}", messages=user(f"add {number}"), problem=problem(number)) for number in range(4)]
+QUESTIONS = [
+    Question(question_id=f"q{number}", messages=user(f"add {number}"), problem=problem(number)) for number in range(4)
+]
 BENCHMARK = Benchmark(name="adding", metric="pass@1", read=lambda row: None)
 GOOD = "```python\ndef f(x):\n    y = x + {0}\n    return y\n```"
 TEXTS = {"q0": GOOD.format(0), "q1": GOOD.format(7), "q2": "I cannot.", "q3": "```python\ndef f(x):\n    retu"}
@@ -92,7 +99,9 @@ def test_an_interrupted_generation_goes_on_where_it_stopped(tmp_path: Path, judg
     numbers = run(folder, one, judge, second)
     assert second.asked == [("q2", 0), ("q3", 0)]
     assert numbers["samples"] == 4
-    assert sorted((line["question_id"], line["sample"]) for line in lines(folder, "completions")) == [(f"q{number}", 0) for number in range(4)]
+    assert sorted((line["question_id"], line["sample"]) for line in lines(folder, "completions")) == [
+        (f"q{number}", 0) for number in range(4)
+    ]
     third = Scripted(breaks_after=0)
     assert run(folder, one, judge, third)["outcomes"] == numbers["outcomes"]
 
@@ -108,9 +117,16 @@ def test_a_verdict_that_is_lost_is_made_again_and_a_fault_is_not_kept(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("change", "field"), [({"model": "other"}, "model"), ({"sampling": Sampling(temperature=0.5)}, "temperature"), ({"n_samples": 2}, "n_samples")]
+    ("change", "field"),
+    [
+        ({"model": "other"}, "model"),
+        ({"sampling": Sampling(temperature=0.5)}, "temperature"),
+        ({"n_samples": 2}, "n_samples"),
+    ],
 )
-def test_going_on_with_other_settings_is_refused(tmp_path: Path, judge: Judge, change: dict[str, Any], field: str) -> None:
+def test_going_on_with_other_settings_is_refused(
+    tmp_path: Path, judge: Judge, change: dict[str, Any], field: str
+) -> None:
     folder, one = tmp_path / "a", asked(tmp_path)
     run(folder, one, judge, Scripted())
     with pytest.raises(ConfigError, match=f"was begun with {field}"):
@@ -134,7 +150,9 @@ def test_several_samples_give_pass_at_k(tmp_path: Path, judge: Judge) -> None:
 
 def test_a_question_without_a_sample_counts_as_failed(tmp_path: Path, judge: Judge) -> None:
     samples = {"adding": [Sample(question_id="q0", sample=0, answer="def f(x):\n    return x")]}
-    numbers = run(tmp_path / "a", asked(tmp_path), judge, Scripted(breaks_after=0), samples=samples, kind="samples", digest="d")
+    numbers = run(
+        tmp_path / "a", asked(tmp_path), judge, Scripted(breaks_after=0), samples=samples, kind="samples", digest="d"
+    )
     assert numbers["pass@1"] == 0.25
     assert numbers["outcomes"]["missing"] == 3
 
@@ -149,7 +167,12 @@ def test_a_failed_program_has_a_trace_on_the_input_that_it_failed_on(tmp_path: P
 def test_two_evaluations_are_compared_problem_by_problem(tmp_path: Path, judge: Judge) -> None:
     one = asked(tmp_path)
     run(tmp_path / "a", one, judge, Scripted())
-    better = {"adding": [Sample(question_id=f"q{number}", sample=0, answer=f"def f(x):\n    return x + {number}") for number in range(3)]}
+    better = {
+        "adding": [
+            Sample(question_id=f"q{number}", sample=0, answer=f"def f(x):\n    return x + {number}")
+            for number in range(3)
+        ]
+    }
     run(tmp_path / "b", one, judge, Scripted(), model="n", samples=better, kind="samples", digest="d")
     result = compare(tmp_path / "a", tmp_path / "b")
     numbers = result["benchmarks"]["adding"]
@@ -192,12 +215,19 @@ def test_the_page_is_one_file_that_loads_nothing(tmp_path: Path, judge: Judge) -
 
 def test_a_program_that_the_sandbox_failed_on_is_in_no_number(tmp_path: Path, judge: Judge) -> None:
     """One of twelve: the others still have a score, and a note names it."""
-    questions = [Question(question_id=f"q{number}", messages=user("?"), problem=problem(number)) for number in range(12)]
-    answers = [Sample(question_id=f"q{number}", sample=0, answer=f"def f(x):\n    return x + {number}") for number in range(12)]
+    questions = [
+        Question(question_id=f"q{number}", messages=user("?"), problem=problem(number)) for number in range(12)
+    ]
+    answers = [
+        Sample(question_id=f"q{number}", sample=0, answer=f"def f(x):\n    return x + {number}")
+        for number in range(12)
+    ]
     one, folder = asked(tmp_path, questions), tmp_path / "a"
     run(folder, one, judge, Scripted(breaks_after=0), samples={"adding": answers}, kind="samples", digest="d")
     judged = list(read_lines(folder / "adding" / "verdicts.jsonl", Judged).values())
-    broken = [replace(line, verdict=replace(line.verdict, verdict="sandbox_fault", tests_passed=0)) for line in judged[:1]] + judged[1:]
+    broken = [
+        replace(line, verdict=replace(line.verdict, verdict="sandbox_fault", tests_passed=0)) for line in judged[:1]
+    ] + judged[1:]
     numbers = score(BENCHMARK, questions, broken)
     assert (numbers["pass@1"], numbers["problems"], numbers["samples"], numbers["faults"]) == (1.0, 11, 11, 1)
     assert numbers["outcomes"]["missing"] == 0

@@ -36,12 +36,17 @@ def question(name: str, problem: Problem = ADD, **keys: Any) -> Question:
 
 HUMANEVAL = [question("HumanEval/0"), question("HumanEval/1")]
 LCB = [question(name, ECHO, question_id=name) for name in ("b", "a", "c")]
-TEST_OUTPUT = [question(f"{name}/{test}", ECHO, question_id=name, test_id=test) for name, test in (("2", 0), ("10", 1), ("10", 0))]
+TEST_OUTPUT = [
+    question(f"{name}/{test}", ECHO, question_id=name, test_id=test) for name, test in (("2", 0), ("10", 1), ("10", 0))
+]
 EXECUTION = [question(f"sample_{number}", ECHO, id=f"sample_{number}") for number in (10, 2, 1)]
 
 
 def read(path: Path, name: str, questions: list[Question]) -> list[tuple[str, int, str | None, str | None]]:
-    return [(one.question_id, one.sample, one.answer, one.completion) for one in read_samples(path, {name: questions})[name]]
+    return [
+        (one.question_id, one.sample, one.answer, one.completion)
+        for one in read_samples(path, {name: questions})[name]
+    ]
 
 
 def given(tmp_path: Path, text: str) -> Path:
@@ -60,7 +65,11 @@ def test_rows_with_an_id_and_a_text_are_samples_in_order(tmp_path: Path, key: st
 
 def test_a_gzipped_list_and_ids_in_another_spelling_are_read(tmp_path: Path) -> None:
     path = tmp_path / "samples.json.gz"
-    path.write_bytes(gzip.compress(json.dumps([{"task_id": "humaneval/1", "solution": "x"}, {"task_id": 0, "solution": "y"}]).encode()))
+    path.write_bytes(
+        gzip.compress(
+            json.dumps([{"task_id": "humaneval/1", "solution": "x"}, {"task_id": 0, "solution": "y"}]).encode()
+        )
+    )
     assert [one[0] for one in read(path, "humaneval", HUMANEVAL)] == ["HumanEval/1", "HumanEval/0"]
 
 
@@ -71,7 +80,9 @@ def test_one_row_counts_for_every_benchmark_that_has_its_question(tmp_path: Path
 
 
 def test_livecodebenchs_custom_output_is_read(tmp_path: Path) -> None:
-    path = given(tmp_path, json.dumps([{"question_id": "a", "code_list": ["x", "y"]}, {"question_id": "c", "code_list": ["z"]}]))
+    path = given(
+        tmp_path, json.dumps([{"question_id": "a", "code_list": ["x", "y"]}, {"question_id": "c", "code_list": ["z"]}])
+    )
     assert read(path, "livecodebench", LCB) == [("a", 0, "x", None), ("a", 1, "y", None), ("c", 0, "z", None)]
     path = given(tmp_path, json.dumps([["first"], ["second"], []]))
     assert read(path, "livecodebench", LCB) == [("a", 0, "first", None), ("b", 0, "second", None)]
@@ -84,13 +95,20 @@ def test_cruxevals_generations_and_scored_files_are_read(tmp_path: Path) -> None
     generations = {"sample_1": ["3", "4"], "sample_0": ["5"]}
     for data in (generations, {"raw_generations": generations, "raw_scored_generations": {}, "pass_at_1": 50.0}):
         path = given(tmp_path, json.dumps(data))
-        assert read(path, "cruxeval-o", questions) == [("sample_1", 0, "3", None), ("sample_1", 1, "4", None), ("sample_0", 0, "5", None)]
+        assert read(path, "cruxeval-o", questions) == [
+            ("sample_1", 0, "3", None),
+            ("sample_1", 1, "4", None),
+            ("sample_0", 0, "5", None),
+        ]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"task_id": "HumanEval/9", "solution": "x"}\n', r"jsonl:1: no question of humaneval has the id 'HumanEval/9'; the nearest is 'HumanEval/"),
+        (
+            '{"task_id": "HumanEval/9", "solution": "x"}\n',
+            r"jsonl:1: no question of humaneval has the id 'HumanEval/9'; the nearest is 'HumanEval/",
+        ),
         ('{"task_id": "HumanEval/0", "solution": "x"}\n{"task_id": "Human', r"jsonl:2: not valid JSON"),
         ('{"solution": "x"}\n{"solution": "x"}\n', "no id; a sample needs one of question_id, task_id"),
         ('{"task_id": "HumanEval/0"}\n{"task_id": "HumanEval/0"}\n', "no text; a sample needs 'completion'"),
@@ -117,14 +135,26 @@ def judged(name: str, answer: str | None, sample: int = 0) -> Judged:
 
 
 def test_evalplus_gets_programs_that_run_by_themselves(tmp_path: Path) -> None:
-    path = write_samples(tmp_path, BENCHMARKS["humaneval"], HUMANEVAL, [judged("HumanEval/0", "def add(a, b): ..."), judged("HumanEval/1", None)])
+    path = write_samples(
+        tmp_path,
+        BENCHMARKS["humaneval"],
+        HUMANEVAL,
+        [judged("HumanEval/0", "def add(a, b): ..."), judged("HumanEval/1", None)],
+    )
     assert path == tmp_path / "samples.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    assert rows == [{"task_id": "HumanEval/0", "solution": "import math\n\n\ndef add(a, b): ..."}, {"task_id": "HumanEval/1", "solution": ""}]
+    assert rows == [
+        {"task_id": "HumanEval/0", "solution": "import math\n\n\ndef add(a, b): ..."},
+        {"task_id": "HumanEval/1", "solution": ""},
+    ]
 
 
-@pytest.mark.parametrize(("name", "questions"), [("livecodebench", LCB), ("lcb-testoutput", TEST_OUTPUT), ("lcb-execution", EXECUTION)])
-def test_what_is_written_for_livecodebench_is_sorted_as_there_and_reads_back(tmp_path: Path, name: str, questions: list[Question]) -> None:
+@pytest.mark.parametrize(
+    ("name", "questions"), [("livecodebench", LCB), ("lcb-testoutput", TEST_OUTPUT), ("lcb-execution", EXECUTION)]
+)
+def test_what_is_written_for_livecodebench_is_sorted_as_there_and_reads_back(
+    tmp_path: Path, name: str, questions: list[Question]
+) -> None:
     lines = [judged(one.question_id, f"{one.question_id!r}", sample) for one in questions for sample in range(2)]
     path = write_samples(tmp_path, BENCHMARKS[name], questions, lines)
     assert path == tmp_path / "custom_output.json"
@@ -152,7 +182,10 @@ def test_a_completion_holds_a_program_or_goes_on_with_the_prompt(completion: str
     assert program_in(HUMANEVAL[0], completion) == program
 
 
-NUMBERED = [question(f"HumanEval/{number}", replace(ADD, problem_id=f"HumanEval/{number}", entry_point=f"f{number}")) for number in range(12)]
+NUMBERED = [
+    question(f"HumanEval/{number}", replace(ADD, problem_id=f"HumanEval/{number}", entry_point=f"f{number}"))
+    for number in range(12)
+]
 PROGRAMS = [f"def f{number}(x):\n    return x + {number}" for number in range(12)]
 
 
@@ -162,11 +195,14 @@ def places(found: list[tuple[str, int, str | None, str | None]]) -> list[tuple[s
 
 @pytest.mark.parametrize("as_list", [True, False])
 def test_lists_without_ids_are_in_the_order_of_the_data_set(tmp_path: Path, as_list: bool) -> None:
-    """HumanEval/2 comes before HumanEval/10, as bigcode's harness writes them, and whatever order the file of the data has."""
+    """HumanEval/2 comes before HumanEval/10, as bigcode's harness writes them, and whatever order the file of the data
+    has."""
     for questions, programs in ((NUMBERED, PROGRAMS), (NUMBERED[::-1], PROGRAMS[::-1])):
         path = given(tmp_path, json.dumps([[text] if as_list else text for text in programs]))
         found = read(path, "humaneval", questions)
-        assert [(one[0], one[2]) for one in found] == [(one.question_id, text) for one, text in zip(questions, programs, strict=True)]
+        assert [(one[0], one[2]) for one in found] == [
+            (one.question_id, text) for one, text in zip(questions, programs, strict=True)
+        ]
 
 
 def test_lists_in_another_order_are_refused(tmp_path: Path) -> None:
@@ -178,7 +214,9 @@ def test_lists_in_another_order_are_refused(tmp_path: Path) -> None:
 def test_lists_for_the_whole_set_serve_a_part_of_it(tmp_path: Path) -> None:
     path, ids = given(tmp_path, json.dumps([[text] for text in PROGRAMS])), [one.question_id for one in NUMBERED]
     found = read_samples(path, {"humaneval": NUMBERED[::5]}, whole={"humaneval": ids})["humaneval"]
-    assert [(one.question_id, one.answer) for one in found] == [(f"HumanEval/{number}", PROGRAMS[number]) for number in (0, 5, 10)]
+    assert [(one.question_id, one.answer) for one in found] == [
+        (f"HumanEval/{number}", PROGRAMS[number]) for number in (0, 5, 10)
+    ]
     with pytest.raises(DataError, match="12 lists without ids, which must be one for each question of one benchmark"):
         read(path, "humaneval", NUMBERED[:7])
     with pytest.raises(DataError, match="name one benchmark, or write rows with ids"):
@@ -186,18 +224,25 @@ def test_lists_for_the_whole_set_serve_a_part_of_it(tmp_path: Path) -> None:
 
 
 def test_bare_numbers_that_are_of_another_set_are_refused(tmp_path: Path) -> None:
-    rows = "".join(json.dumps({"task_id": number, "solution": f"def other{number}(): ..."}) + "\n" for number in range(12))
+    rows = "".join(
+        json.dumps({"task_id": number, "solution": f"def other{number}(): ..."}) + "\n" for number in range(12)
+    )
     with pytest.raises(DataError, match=r"12 of 12 programs are of other questions of humaneval or of another set"):
         read(given(tmp_path, rows), "humaneval", NUMBERED)
     whole = rows.replace('"task_id": ', '"task_id": "HumanEval/').replace(', "solution"', '", "solution"')
-    assert len(read(given(tmp_path, whole), "humaneval", NUMBERED)) == 12  # whole ids are believed: the model named its functions as it liked
+    assert (
+        len(read(given(tmp_path, whole), "humaneval", NUMBERED)) == 12
+    )  # whole ids are believed: the model named its functions as it liked
 
 
 def test_a_number_that_two_benchmarks_have_is_of_neither(tmp_path: Path) -> None:
     path = given(tmp_path, '{"task_id": 3, "solution": "x = 1"}\n')
     with pytest.raises(DataError, match="the id '3' may be 'HumanEval/3' of humaneval or 'MBPP/3' of mbpp"):
         read_samples(path, {"humaneval": NUMBERED, "mbpp": [question("MBPP/3")]})
-    assert read_samples(path, {"humaneval": NUMBERED, "humanevalplus": NUMBERED}).keys() == {"humaneval", "humanevalplus"}
+    assert read_samples(path, {"humaneval": NUMBERED, "humanevalplus": NUMBERED}).keys() == {
+        "humaneval",
+        "humanevalplus",
+    }
 
 
 @pytest.mark.parametrize(
@@ -211,8 +256,15 @@ def test_a_number_that_two_benchmarks_have_is_of_neither(tmp_path: Path) -> None
         ({"code_list": []}, [], []),
     ],
 )
-def test_fields_that_are_empty_or_hold_several_texts(tmp_path: Path, row: dict[str, Any], answers: list[str], completions: list[str]) -> None:
-    text = json.dumps({"task_id": "HumanEval/0", "solution": "first"}) + "\n" + json.dumps({"task_id": "HumanEval/1"} | row) + "\n"
+def test_fields_that_are_empty_or_hold_several_texts(
+    tmp_path: Path, row: dict[str, Any], answers: list[str], completions: list[str]
+) -> None:
+    text = (
+        json.dumps({"task_id": "HumanEval/0", "solution": "first"})
+        + "\n"
+        + json.dumps({"task_id": "HumanEval/1"} | row)
+        + "\n"
+    )
     found = [one for one in read(given(tmp_path, text), "humaneval", HUMANEVAL) if one[0] == "HumanEval/1"]
     assert ([one[2] for one in found if one[2]], [one[3] for one in found if one[3]]) == (answers, completions)
 
@@ -221,7 +273,9 @@ def test_evalpluss_folders_are_read(tmp_path: Path) -> None:
     for number in (2, 10):
         for sample in (10, 9):
             (tmp_path / "samples" / f"HumanEval_{number}").mkdir(parents=True, exist_ok=True)
-            (tmp_path / "samples" / f"HumanEval_{number}" / f"{sample}.py").write_text(f"def f{number}(): return {sample}")
+            (tmp_path / "samples" / f"HumanEval_{number}" / f"{sample}.py").write_text(
+                f"def f{number}(): return {sample}"
+            )
     found = read(tmp_path / "samples", "humaneval", NUMBERED)
     assert sorted(places(found)) == [("HumanEval/10", 0), ("HumanEval/10", 1), ("HumanEval/2", 0), ("HumanEval/2", 1)]
     assert [one[2] for one in found if one[0] == "HumanEval/2"] == ["def f2(): return 9", "def f2(): return 10"]
@@ -241,7 +295,9 @@ BAD = [
 
 
 @given_by_hypothesis(st.lists(st.sampled_from(BAD), max_size=5), st.data())
-def test_bad_rows_are_told_and_the_rest_counts(tmp_path_factory: pytest.TempPathFactory, bad: list[str], data: Any) -> None:
+def test_bad_rows_are_told_and_the_rest_counts(
+    tmp_path_factory: pytest.TempPathFactory, bad: list[str], data: Any
+) -> None:
     good = [json.dumps({"task_id": f"HumanEval/{number}", "solution": PROGRAMS[number]}) for number in range(3)]
     lines = data.draw(st.permutations(good + bad))
     told: list[str] = []
@@ -254,6 +310,8 @@ def test_bad_rows_are_told_and_the_rest_counts(tmp_path_factory: pytest.TempPath
 
 @pytest.mark.parametrize("other", [name for name in BENCHMARKS if name != "humaneval"])
 def test_a_file_of_another_benchmarks_samples_is_an_error(tmp_path: Path, other: str) -> None:
-    path = given(tmp_path, "".join(json.dumps({"task_id": one.question_id, "solution": "x"}) + "\n" for one in NUMBERED))
+    path = given(
+        tmp_path, "".join(json.dumps({"task_id": one.question_id, "solution": "x"}) + "\n" for one in NUMBERED)
+    )
     with pytest.raises(DataError, match=f"no sample of .* is of {other}, whose ids are like 'q/0'"):
         read_samples(path, {"humaneval": NUMBERED, other: [question("q/0")]}, on_bad_row=lambda _: None)

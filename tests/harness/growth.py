@@ -41,7 +41,11 @@ def _verdict(function: Callable[[T], object], make: Callable[[int], T], start: i
     steps = min(3, len(times) - 1)
     before, last = max(times[-1 - steps][1], SHORTEST_S / 2**steps), times[-1][1]
     growth = (last / before) ** (1 / steps)
-    return f"more than linear, {growth:.1f} times a doubling: {told}" if last > SHORTEST_S and growth > MOST_GROWTH else ""
+    return (
+        f"more than linear, {growth:.1f} times a doubling: {told}"
+        if last > SHORTEST_S and growth > MOST_GROWTH
+        else ""
+    )
 
 
 def _best(function: Callable[[T], object], given: T) -> float:

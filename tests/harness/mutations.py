@@ -47,7 +47,11 @@ def mutated(text: str, others: list[str], rng: random.Random) -> str:
             case 6:
                 text = text[:start] + text[start:end][::-1] + text[end:]
             case 7:
-                text = text[:start] + chr(rng.choice((rng.randrange(128), rng.randrange(0x300), rng.randrange(0x110000)))) + text[start + 1 :]
+                text = (
+                    text[:start]
+                    + chr(rng.choice((rng.randrange(128), rng.randrange(0x300), rng.randrange(0x110000))))
+                    + text[start + 1 :]
+                )
     return text[:20_000]
 
 
@@ -55,7 +59,11 @@ def mutated_json(value: Any, rng: random.Random) -> Any:
     """JSON with one to three of its parts replaced, removed or put elsewhere."""
     value = copy.deepcopy(value)
     for _ in range(rng.randint(1, 3)):
-        places = [(parent, key) for parent in _containers(value) for key in (parent if isinstance(parent, dict) else range(len(parent)))]
+        places = [
+            (parent, key)
+            for parent in _containers(value)
+            for key in (parent if isinstance(parent, dict) else range(len(parent)))
+        ]
         if not places:
             return rng.choice(VALUES)
         parent, key = rng.choice(places)

@@ -38,12 +38,23 @@ PAIRS: dict[str, Callable[[int], tuple[Any, Any]]] = {
     "members within the tolerance": tuples_of(lambda _: 1 + 1e-9),
     "members that are no counterparts": tuples_of(lambda _: 1.5),
     "numbers of one hash": lambda count: (colliding(count), {"$set": colliding(count)["$set"][::-1]}),
-    "floats near each other": lambda count: ({"$set": [i * 1e-9 for i in range(count)]}, {"$set": [i * 1e-9 + 5e-7 for i in range(count)]}),
-    "pairs of floats": lambda count: ([[i * 1e-8, i % 7] for i in range(count)], [[i * 1e-8, i % 5] for i in range(count)]),
-    "keys that are floats": lambda count: ({"$dict": [[i + 1e-9, i] for i in range(count)]}, {"$dict": [[i + 0.0, i] for i in range(count)]}),
+    "floats near each other": lambda count: (
+        {"$set": [i * 1e-9 for i in range(count)]},
+        {"$set": [i * 1e-9 + 5e-7 for i in range(count)]},
+    ),
+    "pairs of floats": lambda count: (
+        [[i * 1e-8, i % 7] for i in range(count)],
+        [[i * 1e-8, i % 5] for i in range(count)],
+    ),
+    "keys that are floats": lambda count: (
+        {"$dict": [[i + 1e-9, i] for i in range(count)]},
+        {"$dict": [[i + 0.0, i] for i in range(count)]},
+    ),
     "sets in sets": lambda count: nested(count // 90),
     "long numbers": lambda count: ({"$int": "0x" + "7" * (20 * count)}, {"$decimal": "7" * (20 * count)}),
-    "long fractions": lambda count: ({"$set": [{"$fraction": [{"$int": "0x" + "7" * count}, {"$int": "0x" + "9" * count}]}]},) * 2,
+    "long fractions": lambda count: (
+        ({"$set": [{"$fraction": [{"$int": "0x" + "7" * count}, {"$int": "0x" + "9" * count}]}]},) * 2
+    ),
     "many decimals": lambda count: ({"$set": [{"$decimal": f"{i}E+1000"} for i in range(count // 9)]},) * 2,
 }
 
@@ -59,14 +70,23 @@ def test_values_are_compared_in_near_linear_time(name: str) -> None:
 
 
 def lines(form: str, other: str) -> Callable[[int], tuple[str, str]]:
-    return lambda count: ("\n".join(form.format(i) for i in range(count)), "\n".join(other.format(i) for i in reversed(range(count))))
+    return lambda count: (
+        "\n".join(form.format(i) for i in range(count)),
+        "\n".join(other.format(i) for i in reversed(range(count))),
+    )
 
 
 TEXTS: dict[str, Callable[[int], tuple[str, str]]] = {
     "lines that are no counterparts": lines("x{0}", "line {0}"),
     "lines of floats": lines("{0}.5000001 a", "{0}.5 a"),
-    "lines of near floats": lambda count: ("\n".join(f"0.{i:09}" for i in range(count)), "\n".join(f"0.{i:09}5" for i in range(count))),
-    "one long line": lambda count: ("a " * count + "\n" + "\n".join(f"x{i}" for i in range(99)), "\n".join(f"line {i}" for i in range(100))),
+    "lines of near floats": lambda count: (
+        "\n".join(f"0.{i:09}" for i in range(count)),
+        "\n".join(f"0.{i:09}5" for i in range(count)),
+    ),
+    "one long line": lambda count: (
+        "a " * count + "\n" + "\n".join(f"x{i}" for i in range(99)),
+        "\n".join(f"line {i}" for i in range(100)),
+    ),
     "one long number": lambda count: ("7" * (20 * count), "7" * (20 * count) + ".0"),
     "one long fraction": lambda count: ("0." + "7" * (20 * count), "0." + "7" * (20 * count) + "0"),
     "exponents": lambda count: (f"1e{10**9} " * count, f"2e{10**9 + 1} " * count),

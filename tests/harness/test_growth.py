@@ -134,7 +134,14 @@ def _nested(value: Any, levels: int, tag: str | None = None) -> Any:
 
 def task(*targets: Target) -> AlignmentTask:
     return AlignmentTask(
-        task_id="t", kind="final_values", prompt="?", program="a = 1", input=StdioInput(""), targets=targets, problem_id="p", rollout_id="r"
+        task_id="t",
+        kind="final_values",
+        prompt="?",
+        program="a = 1",
+        input=StdioInput(""),
+        targets=targets,
+        problem_id="p",
+        rollout_id="r",
     )
 
 

@@ -25,7 +25,20 @@ from coderlplus.alignment.tasks import NEEDS, Lineage, make_task
 from coderlplus.errors import DataError
 from coderlplus.problems import read_recorded
 from coderlplus.programs import cyclomatic_complexity, extract_program, normalized, syntax_error
-from coderlplus.records import AlignmentTask, CallInput, Change, Ending, Problem, Reward, Rollout, StdioInput, Step, Target, Trace, Verdict
+from coderlplus.records import (
+    AlignmentTask,
+    CallInput,
+    Change,
+    Ending,
+    Problem,
+    Reward,
+    Rollout,
+    StdioInput,
+    Step,
+    Target,
+    Trace,
+    Verdict,
+)
 from coderlplus.records.jsonl import loads
 from coderlplus.records.tagged import tagged
 from coderlplus.report import html
@@ -125,7 +138,9 @@ def tagged_value(rng: random.Random, depth: int = 0) -> Any:
 
 def traced(program: str, rng: random.Random) -> Trace:
     """A trace that the program might have, if it did odd things."""
-    names = [name for _, name in list(facts.variable_bindings(program))[:6]] if syntax_error(program) is None else ["a"]
+    names = (
+        [name for _, name in list(facts.variable_bindings(program))[:6]] if syntax_error(program) is None else ["a"]
+    )
     values = {name: tagged_value(rng) for name in (*names, "a", "\x1b[0m", "_b")}
     steps = tuple(
         Step(
@@ -134,11 +149,21 @@ def traced(program: str, rng: random.Random) -> Trace:
             activation=rng.randrange(2),
             depth=rng.randrange(20),
             output_chars=rng.randrange(4),
-            changes=(Change(name=rng.choice(list(values)), value=tagged_value(rng), scope="f\x1b", activation=0, deleted=rng.random() < 0.2),),
+            changes=(
+                Change(
+                    name=rng.choice(list(values)),
+                    value=tagged_value(rng),
+                    scope="f\x1b",
+                    activation=0,
+                    deleted=rng.random() < 0.2,
+                ),
+            ),
         )
         for _ in range(5)
     )
-    given = rng.choice([StdioInput(rng.choice(ODD) + "3\n"), CallInput("f", (tagged_value(rng),), {"key": tagged_value(rng)})])
+    given = rng.choice(
+        [StdioInput(rng.choice(ODD) + "3\n"), CallInput("f", (tagged_value(rng),), {"key": tagged_value(rng)})]
+    )
     endings = [
         Ending(kind="finished"),
         Ending(kind="exit", message=rng.choice(ODD)),
@@ -175,11 +200,21 @@ def test_completions(completions: list[str]) -> None:
             continue
         trace = traced(shown, rng)
         for kind in kinds:
-            task = make_task(trace, LINEAGE, settings=settings, kind=kind, seed=0, setup_code=rng.choice(["", "x = 1\n", "import os"]))
+            task = make_task(
+                trace,
+                LINEAGE,
+                settings=settings,
+                kind=kind,
+                seed=0,
+                setup_code=rng.choice(["", "x = 1\n", "import os"]),
+            )
             if isinstance(task, AlignmentTask):
                 task.prompt.encode()
                 assert AlignmentTask.from_json(loads(json.dumps(task.to_json()))) == task
-                assert score_answer(task, reference_answer(task))[0] == pytest.approx(1.0), (task.targets, reference_answer(task))
+                assert score_answer(task, reference_answer(task))[0] == pytest.approx(1.0), (
+                    task.targets,
+                    reference_answer(task),
+                )
                 html.embed(shown_task(task))
 
 
@@ -194,7 +229,10 @@ def test_traces_on_pages_and_in_the_terminal(completions: list[str]) -> None:
             prompt="?",
             program=text,
             input=trace.input,
-            targets=(Target(label="a\x1b", value=tagged_value(rng), scope="<module>"), Target(label="output", value=tagged_value(rng))),
+            targets=(
+                Target(label="a\x1b", value=tagged_value(rng), scope="<module>"),
+                Target(label="output", value=tagged_value(rng)),
+            ),
             problem_id="p",
             rollout_id="r",
         )
@@ -209,7 +247,10 @@ def test_traces_on_pages_and_in_the_terminal(completions: list[str]) -> None:
 
 
 def test_answers() -> None:
-    targets = (Target(label="a", value={"$tuple": [1, 2]}, scope="<module>"), Target(label="output", value={"$set": [{"$tuple": [1, 2]}, 3.5]}))
+    targets = (
+        Target(label="a", value={"$tuple": [1, 2]}, scope="<module>"),
+        Target(label="output", value={"$set": [{"$tuple": [1, 2]}, 3.5]}),
+    )
     texts = [*ANSWERS, write_answer(targets)]
     for text, rng in variants(texts, "answers"):
         parsed = parse_answer(text, ["a", "output"])
@@ -217,14 +258,30 @@ def test_answers() -> None:
             for value in parsed.values.values():
                 assert tagged(value, "value") == value
                 to_source(value)
-        wanted = tuple(Target(label=label, value=tagged_value(rng), scope=None if label == "output" else "f") for label in ("a", "output"))
+        wanted = tuple(
+            Target(label=label, value=tagged_value(rng), scope=None if label == "output" else "f")
+            for label in ("a", "output")
+        )
         for kind in ("final_values", "official"):
             for given in (StdioInput(""), CallInput("f")):
                 chosen = (wanted[0], Target(label="output", value="3")) if isinstance(given, StdioInput) else wanted
-                task = AlignmentTask(task_id="t", kind=kind, prompt="?", program="a = 1", input=given, targets=chosen, problem_id="p", rollout_id="r")
+                task = AlignmentTask(
+                    task_id="t",
+                    kind=kind,
+                    prompt="?",
+                    program="a = 1",
+                    input=given,
+                    targets=chosen,
+                    problem_id="p",
+                    rollout_id="r",
+                )
                 value, correct = score_answer(task, text)
                 assert 0 <= value <= 1
-                sample = {"rollout_id": "r", "completion": text, "reward": Reward(kind=kind, value=value, correct=correct).to_json()}
+                sample = {
+                    "rollout_id": "r",
+                    "completion": text,
+                    "reward": Reward(kind=kind, value=value, correct=correct).to_json(),
+                }
                 html.embed(shown_sample(sample, task))
 
 
@@ -266,7 +323,12 @@ RECORDS: list[Any] = [
         VERDICT.to_json()
         | {
             "verdict": "wrong_answer",
-            "first_failure": {"index": 0, "verdict": "wrong_answer", "input": {"kind": "stdio", "stdin": ""}, "actual": {"value": [1]}},
+            "first_failure": {
+                "index": 0,
+                "verdict": "wrong_answer",
+                "input": {"kind": "stdio", "stdin": ""},
+                "actual": {"value": [1]},
+            },
         }
     ),
     traced("a = 1", random.Random(0)),

@@ -19,12 +19,78 @@ def _repeat(unit: str, before: str = "", after: str = "") -> Callable[[int], str
     return lambda size: before + unit * (size // len(unit)) + after
 
 
-UNITS = ["`", "``` ", "```\n", "```python\n", "```python\nx=1\n```\n", "~~~\n```\n", "> ```\n", "```a", "```python\n'\n```\n", "```'''\n"]
-UNITS += ["<think>", "</think>", "<think></think>", "<think>\n", "<answer>", "<answer></answer>", "<answer>\n```\n", "[PYTHON]\n", "<code>\n"]
-UNITS += ["<|im_end|>", "</s>\n", "x\n</s>\n", "<|", "<|channel|>", "<|im_start|>assistant\n", "assistantfinal", "analysis", "[THINK]"]
-UNITS += ["\r", "\ufeff\n", "\u00a0", "'''", '"""\n```\n', "#```\n", "'```'", "x = 1\n", "x = (\n", "x = 1\nword word\n", "def f(x):\n"]
-UNITS += ["def f(x):\n    return x\n\n", "print(", "    x\n", "\t", "\n", ")\n", "print(1)\nthe end.\n", "a = ", "@a\n", "\\\n", "\x00", "\ud800"]
-UNITS += ["a\u0301", "\u0301\u0316", "x = '\n", "class A:\n x = 1\n", "1. ```python\n", "x y\n\n", "import a\n", "if a:\n\tb\n", "f'{a}'\n"]
+UNITS = [
+    "`",
+    "``` ",
+    "```\n",
+    "```python\n",
+    "```python\nx=1\n```\n",
+    "~~~\n```\n",
+    "> ```\n",
+    "```a",
+    "```python\n'\n```\n",
+    "```'''\n",
+]
+UNITS += [
+    "<think>",
+    "</think>",
+    "<think></think>",
+    "<think>\n",
+    "<answer>",
+    "<answer></answer>",
+    "<answer>\n```\n",
+    "[PYTHON]\n",
+    "<code>\n",
+]
+UNITS += [
+    "<|im_end|>",
+    "</s>\n",
+    "x\n</s>\n",
+    "<|",
+    "<|channel|>",
+    "<|im_start|>assistant\n",
+    "assistantfinal",
+    "analysis",
+    "[THINK]",
+]
+UNITS += [
+    "\r",
+    "\ufeff\n",
+    "\u00a0",
+    "'''",
+    '"""\n```\n',
+    "#```\n",
+    "'```'",
+    "x = 1\n",
+    "x = (\n",
+    "x = 1\nword word\n",
+    "def f(x):\n",
+]
+UNITS += [
+    "def f(x):\n    return x\n\n",
+    "print(",
+    "    x\n",
+    "\t",
+    "\n",
+    ")\n",
+    "print(1)\nthe end.\n",
+    "a = ",
+    "@a\n",
+    "\\\n",
+    "\x00",
+    "\ud800",
+]
+UNITS += [
+    "a\u0301",
+    "\u0301\u0316",
+    "x = '\n",
+    "class A:\n x = 1\n",
+    "1. ```python\n",
+    "x y\n\n",
+    "import a\n",
+    "if a:\n\tb\n",
+    "f'{a}'\n",
+]
 TEXTS: dict[str, Callable[[int], str]] = {repr(unit): _repeat(unit) for unit in UNITS}
 TEXTS |= {
     "spaces in a fence": _repeat(" ", "```", "`"),
@@ -32,7 +98,9 @@ TEXTS |= {
     "spaces in a tag": _repeat(" ", "<think", ">"),
     "quotation marks": _repeat(">", "", "```python\nx=1"),
     "a long name": _repeat("x", "```python\n", "\n```"),
-    "blocks that need each other": lambda size: "".join(f"```python\ny{i} = y{i + 1}\nprint(y{i})\n```\n" for i in range(size // 40)),
+    "blocks that need each other": lambda size: "".join(
+        f"```python\ny{i} = y{i + 1}\nprint(y{i})\n```\n" for i in range(size // 40)
+    ),
 }
 
 PROGRAMS = {repr(unit): _repeat(unit) for unit in UNITS if WHOLE}
@@ -57,8 +125,12 @@ PROGRAMS |= {
     "elif": _repeat("elif a:\n b\n", "if a:\n b\n"),
     "cases": _repeat(" case 1: 0\n", "match x:\n"),
     "a deep end": lambda size: "".join(" " * i + "if 1:\n" for i in range(99)) + (" " * 99 + "0\n") * (size // 101),
-    "deep functions": lambda size: "".join(" " * i + f"def f{i}():\n" for i in range(99)) + (" " * 99 + "def f(): 0\n") * (size // 110),
-    "deep classes": lambda size: "".join(" " * i + f"class A{i}:\n" for i in range(99)) + (" " * 99 + "x = 1\n") * (size // 105),
+    "deep functions": lambda size: (
+        "".join(" " * i + f"def f{i}():\n" for i in range(99)) + (" " * 99 + "def f(): 0\n") * (size // 110)
+    ),
+    "deep classes": lambda size: (
+        "".join(" " * i + f"class A{i}:\n" for i in range(99)) + (" " * 99 + "x = 1\n") * (size // 105)
+    ),
 }
 
 
@@ -78,10 +150,28 @@ def test_parsing_is_linear(name: str) -> None:
         normalized(program)
         cyclomatic_complexity(program)
 
-    assert_linear(read, PROGRAMS[name], start=MAX_PROGRAM_CHARS // (16 if WHOLE else 4) - 32, doublings=4 if WHOLE else 2)
+    assert_linear(
+        read, PROGRAMS[name], start=MAX_PROGRAM_CHARS // (16 if WHOLE else 4) - 32, doublings=4 if WHOLE else 2
+    )
 
 
-PIECES = [*UNITS, "def f(x):", "return x", "lambda ", "f'{", "}", "((", "))", "\n", " ", "é", "match x:\n case ", "import a.b", "'", '"']
+PIECES = [
+    *UNITS,
+    "def f(x):",
+    "return x",
+    "lambda ",
+    "f'{",
+    "}",
+    "((",
+    "))",
+    "\n",
+    " ",
+    "é",
+    "match x:\n case ",
+    "import a.b",
+    "'",
+    '"',
+]
 
 
 @pytest.mark.parametrize("seed", range(200 if WHOLE else 10))

@@ -24,7 +24,12 @@ def verdict_on(judge: Judge) -> Callable[..., Verdict]:
     """`verdict_on(program, *tests, **problem fields)`"""
 
     def verdict_on(
-        program: str, *tests: Test, entry_point: str | None = "f", limits: Limits = SHORT, all_tests: bool = False, **fields: str
+        program: str,
+        *tests: Test,
+        entry_point: str | None = "f",
+        limits: Limits = SHORT,
+        all_tests: bool = False,
+        **fields: str,
     ) -> Verdict:
         problem = Problem(problem_id="p", statement="", tests=tests, entry_point=entry_point, limits=limits, **fields)
         return judge.judge(problem, Rollout(rollout_id="r", problem_id="p", program=program), all_tests=all_tests)

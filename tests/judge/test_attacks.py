@@ -18,7 +18,9 @@ TESTS: dict[str, tuple[str | None, Test]] = {
     "check": ("f", CheckTest("assert f(3) == 6\nassert f([1]) == [1, 1]")),
 }
 
-PROGRAMS = [part.partition("\n")[::2] for part in Path(__file__).with_name("programs.txt").read_text().split("#### ")[1:]]
+PROGRAMS = [
+    part.partition("\n")[::2] for part in Path(__file__).with_name("programs.txt").read_text().split("#### ")[1:]
+]
 """Pairs (`mode: name`, program); `@CANARY@` is a folder and `@PORT@` a listener that no program may touch."""
 HONEST = {name: program for name, program in PROGRAMS if name.startswith("honest: ")}
 HOSTILE = {name: program for name, program in PROGRAMS if name not in HONEST}
@@ -57,7 +59,9 @@ def attack(verdict_on: Callable[..., Verdict], host: tuple[Path, socket.socket],
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_attack_gets_no_pass_and_no_hold_of_the_host(verdict_on: Callable[..., Verdict], host: tuple[Path, socket.socket], name: str) -> None:
+def test_attack_gets_no_pass_and_no_hold_of_the_host(
+    verdict_on: Callable[..., Verdict], host: tuple[Path, socket.socket], name: str
+) -> None:
     verdict = attack(verdict_on, host, name.partition(":")[0], HOSTILE[name])
     assert not verdict.passed
     assert verdict.verdict != "sandbox_fault"
@@ -73,6 +77,8 @@ def test_honest_idiom_passes(verdict_on: Callable[..., Verdict], name: str) -> N
 def test_recorded_attacks(shared: Path, verdict_on: Callable[..., Verdict], host: tuple[Path, socket.socket]) -> None:
     for path in sorted((shared / "attacks").glob("*.py")):
         program = path.read_text()
-        verdict = attack(verdict_on, host, "call" if "# mode: call" in program else "stdio", program.replace("45999", "@PORT@"))
+        verdict = attack(
+            verdict_on, host, "call" if "# mode: call" in program else "stdio", program.replace("45999", "@PORT@")
+        )
         assert verdict.passed == ("honest" in path.name), (path.name, verdict.first_failure)
         assert verdict.verdict != "sandbox_fault", path.name

@@ -1,4 +1,5 @@
-"""Checker programs: several right answers are right, and neither hostile answers nor broken checkers make a wrong verdict."""
+"""Checker programs: several right answers are right, and neither hostile answers nor broken checkers make a wrong
+verdict."""
 
 from __future__ import annotations
 
@@ -35,10 +36,20 @@ EDGES = {"$dict": [[1, [2, 3]], [2, [4]], [3, [4]], [4, []]]}
 
 @pytest.mark.parametrize(
     ("printed", "verdict"),
-    [("3 4", "passed"), ("0\\n7", "passed"), ("3 5", "wrong_answer"), ("", "wrong_answer"), ("7", "wrong_answer"), ("-1 8", "wrong_answer")],
+    [
+        ("3 4", "passed"),
+        ("0\\n7", "passed"),
+        ("3 5", "wrong_answer"),
+        ("", "wrong_answer"),
+        ("7", "wrong_answer"),
+        ("-1 8", "wrong_answer"),
+    ],
 )
 def test_a_stdio_problem_with_several_right_answers(verdict_on: VerdictOn, printed: str, verdict: str) -> None:
-    assert verdict_on(f"print('{printed}')", StdioTest("7\n", ""), entry_point=None, checker=TWO_ADDENDS).verdict == verdict
+    assert (
+        verdict_on(f"print('{printed}')", StdioTest("7\n", ""), entry_point=None, checker=TWO_ADDENDS).verdict
+        == verdict
+    )
 
 
 def test_a_call_problem_with_several_right_answers(verdict_on: VerdictOn) -> None:
@@ -98,7 +109,11 @@ def test_a_broken_checker_is_no_verdict_on_the_program(verdict_on: VerdictOn, bo
 
 @pytest.mark.parametrize(
     ("code", "message"),
-    [("def check(given, answer): return True", "does not define check"), ("x = 1", "does not define check"), ("def check(", "does not parse")],
+    [
+        ("def check(given, answer): return True", "does not define check"),
+        ("x = 1", "does not define check"),
+        ("def check(", "does not parse"),
+    ],
 )
 def test_a_checker_without_check_is_refused(code: str, message: str) -> None:
     with pytest.raises(DataError, match=f"the checker 'c' {message}"):

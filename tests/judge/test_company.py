@@ -15,11 +15,14 @@ from coderlplus.records import StdioTest, Verdict
     [
         "n = int(input())\nprint(n * 2)",
         "import sys\ninput = sys.stdin.readline\nsys.setrecursionlimit(10**6)\nprint(f'{int(input()):5d}')",
-        "from collections import *\nfrom functools import lru_cache\n@lru_cache(None)\ndef f(n): return n and f(n - 1)\nprint(f(3), Counter('aab'))",
-        "class Tree:\n    def __init__(self, n): self.size = n\n    def grow(self): self.size += 1\nt = Tree(3)\nt.grow()\nprint(t.size)",
+        "from collections import *\nfrom functools import lru_cache\n@lru_cache(None)\ndef f(n): return n and f(n - "
+        "1)\nprint(f(3), Counter('aab'))",
+        "class Tree:\n    def __init__(self, n): self.size = n\n    def grow(self): self.size += 1\nt = "
+        "Tree(3)\nt.grow()\nprint(t.size)",
         "import heapq, math\nh = []\nheapq.heappush(h, -math.inf)\nif __name__ == '__main__': print(h)",
         "print('{:.2f} {} {x!r:>3} {{}}'.format(1, 2, x=3))",
-        "from typing import List\ndef f(xs: List[int]) -> List[int]: return sorted(xs, key=lambda x: -x)\nprint(*f([1, 2]))",
+        "from typing import List\ndef f(xs: List[int]) -> List[int]: return sorted(xs, key=lambda x: "
+        "-x)\nprint(*f([1, 2]))",
     ],
 )
 def test_most_programs_cannot_tell(program: str) -> None:
@@ -78,7 +81,9 @@ MARK = "import builtins\nalone = not hasattr(builtins, 'seen')\nbuiltins.seen = 
 
 
 @pytest.mark.parametrize("tell", [ALONE, MARK])
-@pytest.mark.parametrize(("in_company", "by_itself", "passes"), [("6", "6", True), ("6", "7", False), ("7", "6", True), ("7", "7", False)])
+@pytest.mark.parametrize(
+    ("in_company", "by_itself", "passes"), [("6", "6", True), ("6", "7", False), ("7", "6", True), ("7", "7", False)]
+)
 def test_of_a_program_that_tells_the_run_by_itself_counts(
     verdict_on: Callable[..., Verdict], tell: str, in_company: str, by_itself: str, passes: bool
 ) -> None:
@@ -93,7 +98,9 @@ def test_a_wrong_answer_in_company_has_no_second_chance(verdict_on: Callable[...
     tests = [StdioTest(f"{n}", str(n // 3)) for n in range(12)]
     for program in ("print(0)", f"{MARK}print(0 if alone else 1)", f"{ALONE}print(1 if alone else 0)"):
         assert verdict_on(program, *tests, entry_point=None, all_tests=all_tests).verdict == "wrong_answer"
-    verdict = verdict_on("n = int(input())\nprint(n // 3 if n != 5 else 9)", *tests, entry_point=None, all_tests=all_tests)
+    verdict = verdict_on(
+        "n = int(input())\nprint(n // 3 if n != 5 else 9)", *tests, entry_point=None, all_tests=all_tests
+    )
     assert (verdict.verdict, verdict.tests_passed) == ("wrong_answer", 11 if all_tests else 5)
 
 
@@ -107,5 +114,7 @@ def test_a_wrong_answer_in_company_has_no_second_chance(verdict_on: Callable[...
         "import decimal\ndecimal.getcontext().prec -= 20\nprint(decimal.Decimal(6) + 0)",
     ],
 )
-def test_a_script_that_leaves_something_behind_is_right_as_often_as_by_itself(verdict_on: Callable[..., Verdict], program: str) -> None:
+def test_a_script_that_leaves_something_behind_is_right_as_often_as_by_itself(
+    verdict_on: Callable[..., Verdict], program: str
+) -> None:
     assert verdict_on(program, *(StdioTest("", "6") for _ in range(11)), entry_point=None).passed

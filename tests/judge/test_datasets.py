@@ -1,4 +1,5 @@
-"""References of public sets pass; recorded programs get the verdict that their recorder gave, or a better one for a stated reason.
+"""References of public sets pass; recorded programs get the verdict that their recorder gave, or a better one for a
+stated reason.
 
 The larger sets are sampled here; `make test-data` (`CODERLPLUS_WHOLE=1`) takes all of them.
 """
@@ -24,7 +25,9 @@ def every(step: int) -> int:
 
 
 def reference_verdicts(judge: Judge, problems: list[Problem]) -> list[Verdict]:
-    return judge.judge_many((p, Rollout(rollout_id=p.problem_id, problem_id=p.problem_id, program=p.reference)) for p in problems)
+    return judge.judge_many(
+        (p, Rollout(rollout_id=p.problem_id, problem_id=p.problem_id, program=p.reference)) for p in problems
+    )
 
 
 @pytest.mark.parametrize(
@@ -34,16 +37,26 @@ def reference_verdicts(judge: Judge, problems: list[Problem]) -> list[Verdict]:
         ("mbpp/sanitized-mbpp.json", 427, 1, set(), set()),
         ("mbpp/mbpp.jsonl.gz", 974, 8, set(), {"MBPP/367", "MBPP/533", "MBPP/601", "MBPP/927"}),
         ("leetcode_dataset/LeetCodeDataset-v0.3.1-test.jsonl.gz", 228, 12, set(), set()),
-        ("leetcode_dataset/LeetCodeDataset-v0.2.0-train.jsonl.gz", 1890, 30, {"leetcode/word-ladder-ii"}, set()),  # its order is that of a set
+        (
+            "leetcode_dataset/LeetCodeDataset-v0.2.0-train.jsonl.gz",
+            1890,
+            30,
+            {"leetcode/word-ladder-ii"},
+            set(),
+        ),  # its order is that of a set
     ],
 )
-def test_references_pass(judge: Judge, shared: Path, path: str, count: int, step: int, not_passed: set[str], weaker: set[str]) -> None:
+def test_references_pass(
+    judge: Judge, shared: Path, path: str, count: int, step: int, not_passed: set[str], weaker: set[str]
+) -> None:
     problems = read_problems(shared / "data" / path)
     assert len(problems) == count
     chosen = problems[:: every(step)]
     verdicts = reference_verdicts(judge, chosen)
     names = {problem.problem_id for problem in chosen}
-    assert {verdict.problem_id: verdict.first_failure for verdict in verdicts if not verdict.passed}.keys() == not_passed & names
+    assert {
+        verdict.problem_id: verdict.first_failure for verdict in verdicts if not verdict.passed
+    }.keys() == not_passed & names
     assert {verdict.problem_id for verdict in verdicts if "in_process_check" in verdict.isolation} == weaker & names
 
 
@@ -73,9 +86,15 @@ DIFFERENT = {
 @pytest.mark.parametrize("name", ["seed_humaneval_starcoder", "seed_mbpp_codellama", "seed_mbpp_starcoder"])
 def test_recorded_programs(judge: Judge, shared: Path, name: str) -> None:
     rows = read_recorded(shared / "data" / "llm_runs" / f"{name}.jsonl.gz")
-    programs = [item for index, item in enumerate(rows) if index % every(6) == 0 or item.rollout.rollout_id in DIFFERENT]
+    programs = [
+        item for index, item in enumerate(rows) if index % every(6) == 0 or item.rollout.rollout_id in DIFFERENT
+    ]
     verdicts = judge.judge_many((item.problem, item.rollout) for item in programs)
-    different = {verdict.rollout_id for item, verdict in zip(programs, verdicts, strict=True) if item.is_solved != verdict.passed}
+    different = {
+        verdict.rollout_id
+        for item, verdict in zip(programs, verdicts, strict=True)
+        if item.is_solved != verdict.passed
+    }
     assert different == {rollout_id for rollout_id in DIFFERENT if rollout_id.startswith(name)}
 
 
@@ -97,13 +116,16 @@ EXPLAINED = {
     "abc347_e/human/55155569/accepted": NO_ACL,
 }
 LONG = Limits(cpu_s=20, wall_s=60)
-"""Accepted by AtCoder with PyPy, some of these run for five seconds here: whether in time is a matter of the machine."""
+"""Accepted by AtCoder with PyPy, some of these run for five seconds here: whether in time is a matter of the
+machine."""
 
 
 def test_programs_recorded_as_right_pass_the_public_tests_of_livecodebench(judge: Judge, shared: Path) -> None:
     solved = [item for item in read_recorded(shared / "data/lcb/lcb_dev.jsonl.gz") if item.is_solved]
     assert len(solved) == 875
-    chosen = [item for item in solved[:: every(12)] if item.rollout.rollout_id.removeprefix("lcb_dev/") not in EXPLAINED]
+    chosen = [
+        item for item in solved[:: every(12)] if item.rollout.rollout_id.removeprefix("lcb_dev/") not in EXPLAINED
+    ]
     verdicts = judge.judge_many((replace(item.problem, limits=LONG), item.rollout) for item in chosen)
     assert [(verdict.rollout_id, verdict.first_failure) for verdict in verdicts if not verdict.passed] == []
 
@@ -133,7 +155,11 @@ def check(given, answer, expected):
 
 
 def test_with_its_checker_every_right_answer_of_a_problem_with_several_is_right(judge: Judge, shared: Path) -> None:
-    recorded = [item for item in read_recorded(shared / "data/lcb/lcb_dev.jsonl.gz") if item.problem.problem_id.endswith("abc333_e")]
+    recorded = [
+        item
+        for item in read_recorded(shared / "data/lcb/lcb_dev.jsonl.gz")
+        if item.problem.problem_id.endswith("abc333_e")
+    ]
     pairs = [(replace(item.problem, checker=FEWEST_POTIONS), item.rollout) for item in recorded]
     passed = {verdict.rollout_id for verdict in judge.judge_many(pairs) if verdict.passed}
     accepted = {item.rollout.rollout_id for item in recorded if item.is_solved}

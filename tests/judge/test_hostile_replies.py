@@ -23,7 +23,9 @@ CASES: dict[str, Test] = {
     "code": CheckTest(f"n = 3\nassert f(n) == {SECRET}"),
     "in process": CheckTest(f"assert f(3) == {SECRET}", in_process=True),
 }
-PROBLEMS = {kind: Problem(problem_id=kind, statement="", tests=(test,) * 3, entry_point="f") for kind, test in CASES.items()}
+PROBLEMS = {
+    kind: Problem(problem_id=kind, statement="", tests=(test,) * 3, entry_point="f") for kind, test in CASES.items()
+}
 TAGS = [
     "$tuple",
     "$set",
@@ -40,7 +42,21 @@ TAGS = [
     "$tree_node",
     "$list_node",
 ]
-KEYS = ["value", "raised", "message", "line", "stdout", "exit_code", "syntax_error", "end", "call", "args", "kwargs", "loading", *TAGS]
+KEYS = [
+    "value",
+    "raised",
+    "message",
+    "line",
+    "stdout",
+    "exit_code",
+    "syntax_error",
+    "end",
+    "call",
+    "args",
+    "kwargs",
+    "loading",
+    *TAGS,
+]
 ENDS = ["assertion", "raised", "error", "not_data", "gone", "x"]
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.floats() | st.text(max_size=5) | st.sampled_from(ENDS),
@@ -79,12 +95,17 @@ def test_any_outcome_gives_a_verdict_and_no_pass(kind: str, results: list[Outcom
     assert Verdict.from_json(json.loads(json.dumps(verdict.to_json()))).verdict == verdict.verdict
 
 
-@given(st.binary() | st.lists(values.map(json.dumps), max_size=4).map(lambda lines: "\n".join(lines).encode("utf-8", "surrogatepass")))
+@given(
+    st.binary()
+    | st.lists(values.map(json.dumps), max_size=4).map(lambda lines: "\n".join(lines).encode("utf-8", "surrogatepass"))
+)
 def test_any_bytes_are_read(data: bytes) -> None:
     json.dumps(list(_parse(data + b"\n")))
 
 
-@pytest.mark.parametrize("text", [b"[" * 100_000, b"[" * 900 + b"]" * 900, b'{"a":' * 900 + b"1" + b"}" * 900, b"[" * 401 + b"]" * 401])
+@pytest.mark.parametrize(
+    "text", [b"[" * 100_000, b"[" * 900 + b"]" * 900, b'{"a":' * 900 + b"1" + b"}" * 900, b"[" * 401 + b"]" * 401]
+)
 def test_deep_nesting_is_not_read(text: bytes) -> None:
     assert list(_parse(text + b"\n")) == []
 
@@ -94,11 +115,20 @@ def test_brackets_in_text_are_not_nesting() -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in CASES if kind != "in process"])
-@given(data=st.binary(max_size=300) | st.lists(values.map(json.dumps), max_size=3).map(lambda lines: ("\n".join(lines) + "\n").encode()))
+@given(
+    data=st.binary(max_size=300)
+    | st.lists(values.map(json.dumps), max_size=3).map(lambda lines: ("\n".join(lines) + "\n").encode())
+)
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_program_that_writes_any_bytes_for_replies_gets_no_pass(verdict_on: Callable[..., Verdict], kind: str, data: bytes) -> None:
-    program = f"import os\nfor fd in range(3, 16):\n    try: os.write(fd, {data!r})\n    except OSError: pass\nos._exit(0)"
-    verdict = verdict_on(program, CASES[kind], entry_point=None if kind == "stdio" else "f", limits=Limits(cpu_s=0.5, wall_s=5))
+def test_a_program_that_writes_any_bytes_for_replies_gets_no_pass(
+    verdict_on: Callable[..., Verdict], kind: str, data: bytes
+) -> None:
+    program = (
+        f"import os\nfor fd in range(3, 16):\n    try: os.write(fd, {data!r})\n    except OSError: pass\nos._exit(0)"
+    )
+    verdict = verdict_on(
+        program, CASES[kind], entry_point=None if kind == "stdio" else "f", limits=Limits(cpu_s=0.5, wall_s=5)
+    )
     assert verdict.verdict not in ("passed", "sandbox_fault"), data
 
 
@@ -106,4 +136,11 @@ def test_a_program_that_writes_any_bytes_for_replies_gets_no_pass(verdict_on: Ca
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_as_a_program_gets_a_verdict(verdict_on: Callable[..., Verdict], text: str) -> None:
     verdict: Any = verdict_on(text, CASES["stdio"], entry_point=None)
-    assert verdict.verdict in ("syntax_error", "runtime_error", "wrong_answer", "no_program", "time_limit", "memory_limit")
+    assert verdict.verdict in (
+        "syntax_error",
+        "runtime_error",
+        "wrong_answer",
+        "no_program",
+        "time_limit",
+        "memory_limit",
+    )

@@ -15,19 +15,32 @@ from coderlplus.judge.replies import Returned
 from coderlplus.records import CheckTest, Verdict
 from coderlplus.sandbox import values
 
-scalars = st.none() | st.booleans() | st.integers(-2, 3) | st.sampled_from([0.0, 1.0, 0.5, -1.0, 1j, "", "a", "1", b"", b"a"])
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 3)
+    | st.sampled_from([0.0, 1.0, 0.5, -1.0, 1j, "", "a", "1", b"", b"a"])
+)
 hashable = st.recursive(scalars, lambda inner: st.tuples(inner, inner) | st.tuples(inner), max_leaves=4)
 literals = st.recursive(
     scalars,
     lambda inner: (
-        st.lists(inner, max_size=3) | st.tuples(inner, inner) | st.sets(hashable, max_size=3) | st.dictionaries(hashable, inner, max_size=3)
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.sets(hashable, max_size=3)
+        | st.dictionaries(hashable, inner, max_size=3)
     ),
     max_leaves=8,
 )
 
 
 @given(
-    actual=literals | st.frozensets(hashable, max_size=3) | st.binary(max_size=2).map(bytearray) | st.decimals() | st.fractions(), expected=literals
+    actual=literals
+    | st.frozensets(hashable, max_size=3)
+    | st.binary(max_size=2).map(bytearray)
+    | st.decimals()
+    | st.fractions(),
+    expected=literals,
 )
 @settings(max_examples=1000)
 def test_a_value_equals_a_literal_where_python_says_so(actual: Any, expected: Any) -> None:
@@ -46,7 +59,9 @@ json_values = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["$set", "$dict", "$tuple", "$decimal", "$fraction", "$complex", "$int", "$object", "a"]), inner, max_size=2
+            st.sampled_from(["$set", "$dict", "$tuple", "$decimal", "$fraction", "$complex", "$int", "$object", "a"]),
+            inner,
+            max_size=2,
         )
     ),
     max_leaves=8,
@@ -100,7 +115,14 @@ def test_what_is_not(code: str) -> None:
     assert literal_asserts(code, "f") is None
 
 
-ASSERTS = ["assert f(1) == 1", "assert f(1) == [1]", "assert f(1) == {1}", "assert f(1)", "assert not f(1)", "assert f(1) is True"]
+ASSERTS = [
+    "assert f(1) == 1",
+    "assert f(1) == [1]",
+    "assert f(1) == {1}",
+    "assert f(1)",
+    "assert not f(1)",
+    "assert f(1) is True",
+]
 PROGRAMS = [
     "def f(n): return n",
     "def f(n): return [n]",
@@ -121,7 +143,10 @@ PROGRAMS = [
 @pytest.mark.parametrize("code", ASSERTS)
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_the_verdict_is_that_of_the_examiner(verdict_on: Callable[..., Verdict], code: str, program: str) -> None:
-    as_calls, examined = verdict_on(program, CheckTest(code)), verdict_on(program, CheckTest(f"pass\nfor _ in [0]:\n    {code}"))
+    as_calls, examined = (
+        verdict_on(program, CheckTest(code)),
+        verdict_on(program, CheckTest(f"pass\nfor _ in [0]:\n    {code}")),
+    )
     assert as_calls.verdict == examined.verdict
     mine, its = as_calls.first_failure, examined.first_failure
     assert (mine and (mine.input, mine.detail)) == (its and (its.input, its.detail))

@@ -20,14 +20,18 @@ from coderlplus.records import CallTest, Limits, Problem, Rollout, StdioTest, Ve
 from coderlplus.sandbox import Job, Outcome, Sandbox
 
 LIMITS = Limits(cpu_s=0.5, wall_s=3, memory_mb=128, output_kb=64)
-FORTY = Problem(problem_id="p", statement="", tests=tuple(CallTest((n,), 2 * n) for n in range(40)), entry_point="f", limits=LIMITS)
+FORTY = Problem(
+    problem_id="p", statement="", tests=tuple(CallTest((n,), 2 * n) for n in range(40)), entry_point="f", limits=LIMITS
+)
 
 
 def rollout(program: str, rollout_id: str = "r", problem_id: str = "p") -> Rollout:
     return Rollout(rollout_id=rollout_id, problem_id=problem_id, program=program)
 
 
-def sizes_of_batches(judge: Judge, problem: Problem, program: str, *, all_tests: bool = False) -> tuple[Verdict, list[int]]:
+def sizes_of_batches(
+    judge: Judge, problem: Problem, program: str, *, all_tests: bool = False
+) -> tuple[Verdict, list[int]]:
     sizes = []
 
     def judged(execute: Callable[[Job], Outcome]) -> Verdict:
@@ -97,7 +101,9 @@ def test_a_fault_of_the_sandbox_is_the_verdict_also_after_a_wrong_answer() -> No
 
 
 def test_a_program_that_fills_memory_over_many_tests_costs_each_test_once(judge: Judge) -> None:
-    verdict, sizes = sizes_of_batches(judge, FORTY, "kept = []\ndef f(n):\n    kept.append(bytearray(40 << 20))\n    return 2 * n")
+    verdict, sizes = sizes_of_batches(
+        judge, FORTY, "kept = []\ndef f(n):\n    kept.append(bytearray(40 << 20))\n    return 2 * n"
+    )
     assert verdict.passed
     assert len(sizes) <= 41
 
@@ -116,7 +122,10 @@ def test_the_longest_goes_first_once_its_cost_is_known() -> None:
         sandbox.call(note, "end").result()
         last.result()
         judge = Judge(sandbox)
-        slow = "import time\nend = time.process_time() + 0.05\nwhile time.process_time() < end: pass\ndef f(n): return 2 * n"
+        slow = (
+            "import time\nend = time.process_time() + 0.05\nwhile time.process_time() < end: pass\ndef f(n): "
+            "return 2 * n"
+        )
         quick = Problem(problem_id="q", statement="", tests=(CallTest((1,), 2),), entry_point="f")
         assert judge._costs.expected_cpu_s(FORTY) == 20
         judge.judge_many([(FORTY, rollout(slow)), (quick, rollout("def f(n): return 2 * n", "r", "q"))])
@@ -150,7 +159,12 @@ def test_threads_share_a_judge(judge: Judge) -> None:
 
 def test_an_event_loop_judges_as_many_as_it_likes(judge: Judge) -> None:
     async def work() -> list[Verdict]:
-        return await asyncio.gather(*(judge.judge_async(FORTY, rollout(f"def f(n): return 2 * n if n < {k} else -1", str(k))) for k in range(45)))
+        return await asyncio.gather(
+            *(
+                judge.judge_async(FORTY, rollout(f"def f(n): return 2 * n if n < {k} else -1", str(k)))
+                for k in range(45)
+            )
+        )
 
     verdicts = asyncio.run(work())
     assert [verdict.rollout_id for verdict in verdicts] == [str(k) for k in range(45)]
@@ -192,7 +206,9 @@ def test_pairs_are_taken_no_faster_than_they_are_judged_also_when_they_repeat(ju
 
 def test_an_iterator_that_is_left_stops_what_waits() -> None:
     with Sandbox(workers=1) as sandbox:
-        verdicts = Judge(sandbox).judge_as_completed((FORTY, rollout(f"def f(n): return {k}", str(k))) for k in range(60))
+        verdicts = Judge(sandbox).judge_as_completed(
+            (FORTY, rollout(f"def f(n): return {k}", str(k))) for k in range(60)
+        )
         next(verdicts)
         verdicts.close()
         assert all(task.future.cancelled() for *_, task in sandbox._tasks)
@@ -208,11 +224,13 @@ def test_closing_the_sandbox_is_an_error_for_those_who_wait() -> None:
 
 def test_ctrl_c_ends_everything() -> None:
     code = (
-        "import sys; from coderlplus.judge import Judge; from coderlplus.records import *; from coderlplus.sandbox import Sandbox\n"
+        "import sys; from coderlplus.judge import Judge; from coderlplus.records import *; from coderlplus.sandbox "
+        "import Sandbox\n"
         "p = Problem(problem_id='p', statement='', tests=(StdioTest('', '1'),), limits=Limits(cpu_s=60, wall_s=60))\n"
         "with Sandbox(workers=2) as sandbox:\n"
         "    print(*sandbox.processes(), flush=True)\n"
-        "    Judge(sandbox).judge_many((p, Rollout(rollout_id=str(k), problem_id='p', program=f'while True: pass  # {k}')) for k in range(9))\n"
+        "    Judge(sandbox).judge_many((p, Rollout(rollout_id=str(k), problem_id='p', program=f'while True: pass  # "
+        "{k}')) for k in range(9))\n"
     )
     owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert owner.stdout is not None

@@ -1,4 +1,5 @@
-"""Whatever a program says, on any descriptor and at any point of the conversation: never a pass, never a fault of ours, never a large verdict.
+"""Whatever a program says, on any descriptor and at any point of the conversation: never a pass, never a fault of
+ours, never a large verdict.
 
 A small number of examples here; `CODERLPLUS_WHOLE=1` takes many.
 """
@@ -17,7 +18,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from coderlplus.judge.replies import read_checked, read_examined, read_in_process, read_not_loaded, read_returned, read_script_end
+from coderlplus.judge.replies import (
+    read_checked,
+    read_examined,
+    read_in_process,
+    read_not_loaded,
+    read_returned,
+    read_script_end,
+)
 from coderlplus.judge.wire import PeerGone, framed, read_answer, read_loaded
 from coderlplus.records import CallInput, CallTest, CheckTest, Limits, StdioTest, Test, Verdict
 
@@ -43,7 +51,8 @@ KINDS: dict[str, tuple[Test, ...]] = {
     "code": (CheckTest(CODE), CheckTest(CODE)),
     "caught": (
         CheckTest(
-            f"n = 3\nseen = []\nfor n in range(3):\n    try:\n        seen.append(f(n))\n    except:\n        pass\nassert seen == [{SECRET}] * 3"
+            "n = 3\nseen = []\nfor n in range(3):\n    try:\n        seen.append(f(n))\n    except:\n        "
+            f"pass\nassert seen == [{SECRET}] * 3"
         ),
     ),
     "changed": (CheckTest(f"x = [1]\nf(x)\nassert x == [{SECRET}]"),),
@@ -53,7 +62,20 @@ NAMES = [
     "end", "at", "loaded", "value", "truth", "same", "items", "view", "raised", "message", "line", "test_line", "args", "kwargs", "call", "stdout",
     "exit_code", "thread", "syntax_error", "loading", "accepted", "reason", "fault", "of", "$set", "$object", "fields", "$cut", "$dict", "$float",
 ]  # fmt: skip
-WORDS = ["passed", "assertion", "broken", "in_process", "fault", "gone", "not_loaded", "called", "keys", "NameError", "StopIteration", "SystemExit"]
+WORDS = [
+    "passed",
+    "assertion",
+    "broken",
+    "in_process",
+    "fault",
+    "gone",
+    "not_loaded",
+    "called",
+    "keys",
+    "NameError",
+    "StopIteration",
+    "SystemExit",
+]
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 10**30) | st.floats() | st.text(max_size=5) | st.sampled_from(WORDS),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
@@ -78,7 +100,16 @@ messages = (
     | st.dictionaries(st.sampled_from(NAMES), values, max_size=4).map(framed)
     | st.builds(lambda frame, cut: frame[:cut], values.map(framed), st.integers(0, 20))
     | st.sampled_from(LARGE)
-    | st.sampled_from([framed({"loaded": True}), framed({"value": 5}), b"end\n", b"memory\n", b'{"end": "passed"}\n', b'{"at": "called"}\n'])
+    | st.sampled_from(
+        [
+            framed({"loaded": True}),
+            framed({"value": 5}),
+            b"end\n",
+            b"memory\n",
+            b'{"end": "passed"}\n',
+            b'{"at": "called"}\n',
+        ]
+    )
 )
 POINTS = ["load", "first call", "later call", "exit"]
 AFTER = ["goes on", "exits", "is killed", "closes all", "raises"]
@@ -133,14 +164,26 @@ def check(verdict: Verdict, kind: str) -> None:
     all_tests=st.booleans(),
 )
 @example(data=framed({"end": "passed"}), fds=[7], point="load", after="goes on", all_tests=False)
-@example(data=framed({"loaded": True}) + framed({"end": "passed"}) * 9, fds=[7, 4], point="load", after="goes on", all_tests=True)
+@example(
+    data=framed({"loaded": True}) + framed({"end": "passed"}) * 9,
+    fds=[7, 4],
+    point="load",
+    after="goes on",
+    all_tests=True,
+)
 @example(data=b'{"end": "passed"}\n' * 9 + b"end\n", fds=[4], point="load", after="exits", all_tests=True)
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_no_message_of_a_program_decides(
     verdict_on: Callable[..., Verdict], kind: str, data: bytes, fds: list[int], point: str, after: str, all_tests: bool
 ) -> None:
     entry_point = None if kind == "stdio" else "f"
-    verdict = verdict_on(program(data, fds, point, after), *KINDS[kind], entry_point=entry_point, limits=LIMITS, all_tests=all_tests)
+    verdict = verdict_on(
+        program(data, fds, point, after), *KINDS[kind], entry_point=entry_point, limits=LIMITS, all_tests=all_tests
+    )
     check(verdict, kind)
 
 

@@ -1,4 +1,5 @@
-"""Judging on a Ray cluster of several nodes on this machine: the same verdicts, and the loss of a node is no more than time."""
+"""Judging on a Ray cluster of several nodes on this machine: the same verdicts, and the loss of a node is no more than
+time."""
 
 from __future__ import annotations
 
@@ -18,12 +19,23 @@ from coderlplus.records import CallTest, Limits, Problem, Rollout
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'coderlplus[ray]')")
 
-PROBLEM = Problem(problem_id="p", statement="", entry_point="f", tests=tuple(CallTest((n,), 2 * n) for n in range(3)), limits=Limits(wall_s=60))
-RIGHT, WRONG, SLOW = "def f(n): return 2 * n", "def f(n): return 7", "import time\ndef f(n):\n    time.sleep(0.3)\n    return 2 * n"
+PROBLEM = Problem(
+    problem_id="p",
+    statement="",
+    entry_point="f",
+    tests=tuple(CallTest((n,), 2 * n) for n in range(3)),
+    limits=Limits(wall_s=60),
+)
+RIGHT, WRONG, SLOW = (
+    "def f(n): return 2 * n",
+    "def f(n): return 7",
+    "import time\ndef f(n):\n    time.sleep(0.3)\n    return 2 * n",
+)
 
 
 def small_node() -> dict[str, Any]:
-    """Settings of a node. With its agents' ports fixed, Ray does not give up when they take more than 15 s to choose one (ray-project/ray#65983)."""
+    """Settings of a node. With its agents' ports fixed, Ray does not give up when they take more than 15 s to choose
+    one (ray-project/ray#65983)."""
     names = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
     ports = {name: one.getsockname()[1] for name, one in zip(names, sockets, strict=True)}
@@ -34,7 +46,8 @@ def small_node() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """A head and a second node, and this process as a driver. A minute or more on two cores: by its own command only."""
+    """A head and a second node, and this process as a driver. A minute or more on two cores: by its own command
+    only."""
     if not os.environ.get("CODERLPLUS_RAY"):
         pytest.skip("a cluster is started by `make test-ray` only")
     from ray.cluster_utils import Cluster
@@ -51,7 +64,10 @@ def cluster() -> Iterator[Any]:
 
 
 def pairs(*programs: str) -> list[tuple[Problem, Rollout]]:
-    return [(PROBLEM, Rollout(rollout_id=str(index), problem_id="p", program=program)) for index, program in enumerate(programs)]
+    return [
+        (PROBLEM, Rollout(rollout_id=str(index), problem_id="p", program=program))
+        for index, program in enumerate(programs)
+    ]
 
 
 def test_ray_must_be_connected() -> None:
@@ -65,7 +81,9 @@ def test_verdicts_are_those_of_the_sandbox_here_and_nodes_may_come_and_go(cluste
         there = Judge(sandbox)
         programs = [f"{program}  # {index}" for index in range(20) for program in (RIGHT, WRONG, "1 / 0")]
         verdicts = there.judge_many(pairs(*programs))
-        assert [verdict.verdict for verdict in verdicts] == [verdict.verdict for verdict in judge.judge_many(pairs(*programs))]
+        assert [verdict.verdict for verdict in verdicts] == [
+            verdict.verdict for verdict in judge.judge_many(pairs(*programs))
+        ]
         assert {"seccomp", "landlock"} <= set(verdicts[0].isolation)
 
         slow = there.judge_as_completed(pairs(*(f"{SLOW}  # {index}" for index in range(16))))

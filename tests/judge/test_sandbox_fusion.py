@@ -1,4 +1,5 @@
-"""The client for SandboxFusion, against a small stand-in that speaks its protocol (`POST /run_code`) and can be told to fail."""
+"""The client for SandboxFusion, against a small stand-in that speaks its protocol (`POST /run_code`) and can be told
+to fail."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ LIMITS = Limits(cpu_s=1, wall_s=30, memory_mb=256, output_kb=256)
 
 
 class Service(ThreadingHTTPServer):
-    """Answers as SandboxFusion does. `failures` holds what the next answers are instead: a status code, `"drop"`, or a JSON value."""
+    """Answers as SandboxFusion does. `failures` holds what the next answers are instead: a status code, `"drop"`, or a
+    JSON value."""
 
     daemon_threads = True
 
@@ -50,7 +52,12 @@ class Handler(BaseHTTPRequestHandler):
         if failure == "drop":
             self.close_connection = True
             return
-        if self.path != "/run_code" or not body.keys() <= FIELDS or body["language"] != "python" or isinstance(failure, int):
+        if (
+            self.path != "/run_code"
+            or not body.keys() <= FIELDS
+            or body["language"] != "python"
+            or isinstance(failure, int)
+        ):
             self._answer(failure if isinstance(failure, int) else 422, {"detail": "no"})
             return
         self._answer(200, run_code(body) if failure is None else failure)
@@ -66,7 +73,13 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def run_code(body: dict[str, Any]) -> dict[str, Any]:
-    result: dict[str, Any] = {"status": "Finished", "execution_time": 0.0, "return_code": 0, "stdout": "", "stderr": ""}
+    result: dict[str, Any] = {
+        "status": "Finished",
+        "execution_time": 0.0,
+        "return_code": 0,
+        "stdout": "",
+        "stderr": "",
+    }
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "main.py").write_text(body["code"])
         kilobytes = body.get("memory_limit_MB", -1) * 1024
@@ -74,14 +87,32 @@ def run_code(body: dict[str, Any]) -> dict[str, Any]:
         command = ["bash", "-c", f"{limit}{sys.executable} -I main.py"]
         start = time.monotonic()
         try:
-            ended = subprocess.run(command, cwd=folder, input=body["stdin"].encode(), capture_output=True, timeout=body["run_timeout"], check=False)
+            ended = subprocess.run(
+                command,
+                cwd=folder,
+                input=body["stdin"].encode(),
+                capture_output=True,
+                timeout=body["run_timeout"],
+                check=False,
+            )
             output = ended.stdout[: 1 << 20].decode("utf-8", "replace")
-            result |= {"return_code": ended.returncode, "stdout": output, "stderr": ended.stderr.decode("utf-8", "replace")}
+            result |= {
+                "return_code": ended.returncode,
+                "stdout": output,
+                "stderr": ended.stderr.decode("utf-8", "replace"),
+            }
         except subprocess.TimeoutExpired:
             result |= {"status": "TimeLimitExceeded", "return_code": None}
         result["execution_time"] = time.monotonic() - start
     status = "Success" if result["return_code"] == 0 else "Failed"
-    return {"status": status, "message": "", "compile_result": None, "run_result": result, "executor_pod_name": None, "files": {}}
+    return {
+        "status": status,
+        "message": "",
+        "compile_result": None,
+        "run_result": result,
+        "executor_pod_name": None,
+        "files": {},
+    }
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +130,12 @@ def there(service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     service.failures, service.requests = [], []
     with SandboxFusion(service.url, workers=2) as sandbox:
 
-        def there(program: str, *tests: Test, entry_point: str | None = None, limits: Limits = LIMITS, **fields: Any) -> Verdict:
-            problem = Problem(problem_id="p", statement="", tests=tests, entry_point=entry_point, limits=limits, **fields)
+        def there(
+            program: str, *tests: Test, entry_point: str | None = None, limits: Limits = LIMITS, **fields: Any
+        ) -> Verdict:
+            problem = Problem(
+                problem_id="p", statement="", tests=tests, entry_point=entry_point, limits=limits, **fields
+            )
             return Judge(sandbox).judge(problem, Rollout(rollout_id="r", problem_id="p", program=program))
 
         yield there
@@ -119,7 +154,9 @@ def there(service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         ("print('6' * 10**6)", "output_limit"),
     ],
 )
-def test_a_script_is_one_request_with_its_input(there: Callable[..., Verdict], service: Service, program: str, verdict: str) -> None:
+def test_a_script_is_one_request_with_its_input(
+    there: Callable[..., Verdict], service: Service, program: str, verdict: str
+) -> None:
     assert there(program, StdioTest("3\n", "6\n")).verdict == verdict
     assert [(request["code"], request["stdin"]) for request in service.requests] == [(program, "3\n")]
 
@@ -155,20 +192,31 @@ TESTS: tuple[Test, ...] = (
         ("def f(n): return bytearray(10**10)", "memory_limit", 0),
     ],
 )
-def test_functions_and_test_code_are_run_by_the_driver(there: Callable[..., Verdict], program: str, verdict: str, passed: int) -> None:
+def test_functions_and_test_code_are_run_by_the_driver(
+    there: Callable[..., Verdict], program: str, verdict: str, passed: int
+) -> None:
     result = there(program, *TESTS, entry_point="f", setup_code="def twice(n): return 2 * n")
-    assert (result.verdict, result.tests_passed, result.first_failure if passed == 4 else None) == (verdict, passed, None)
+    assert (result.verdict, result.tests_passed, result.first_failure if passed == 4 else None) == (
+        verdict,
+        passed,
+        None,
+    )
     assert result.isolation == ("sandbox_fusion",)
 
 
 def test_a_checker_program_runs_there_too(there: Callable[..., Verdict]) -> None:
     checker = CheckerProgram("even", "def check(given, answer, expected):\n    return answer % 2 == 0")
     assert there("def f(n): return 4", CallTest((1,), None), entry_point="f", checker=checker).passed
-    assert there("def f(n): return 5", CallTest((1,), None), entry_point="f", checker=checker).verdict == "wrong_answer"
+    assert (
+        there("def f(n): return 5", CallTest((1,), None), entry_point="f", checker=checker).verdict == "wrong_answer"
+    )
 
 
 def test_what_test_code_expects_is_not_in_the_process_of_the_program(there: Callable[..., Verdict]) -> None:
-    program = "import gc\ndef f(n):\n    return next(int(o.split('==')[1]) for o in gc.get_objects() if type(o) is str and '==' in o[:99])"
+    program = (
+        "import gc\ndef f(n):\n    return next(int(o.split('==')[1]) for o in gc.get_objects() if type(o) is "
+        "str and '==' in o[:99])"
+    )
     assert there(program, CheckTest("assert f(3) == 1236"), entry_point="f").verdict == "runtime_error"
 
 
@@ -176,7 +224,9 @@ SERVICE_ERROR = {"status": "SandboxError", "message": "no space left", "run_resu
 
 
 @pytest.mark.parametrize("failure", [503, "drop", SERVICE_ERROR, [], {"status": "Success", "run_result": None}])
-def test_a_fault_of_the_service_is_no_verdict_on_the_program(there: Callable[..., Verdict], service: Service, failure: Any) -> None:
+def test_a_fault_of_the_service_is_no_verdict_on_the_program(
+    there: Callable[..., Verdict], service: Service, failure: Any
+) -> None:
     service.failures = [failure] * 2
     assert there("print(6)", StdioTest("", "6")).passed
     service.failures = [failure] * 4
@@ -188,11 +238,19 @@ def test_a_fault_of_the_service_is_no_verdict_on_the_program(there: Callable[...
 
 @pytest.mark.parametrize("stdout", ["", "\nnonsense", "[1]"])
 def test_a_driver_that_did_not_end_is_a_fault(there: Callable[..., Verdict], service: Service, stdout: str) -> None:
-    service.failures = [{"status": "Success", "message": "", "run_result": {"status": "Finished", "return_code": 0, "stdout": stdout, "stderr": ""}}]
+    service.failures = [
+        {
+            "status": "Success",
+            "message": "",
+            "run_result": {"status": "Finished", "return_code": 0, "stdout": stdout, "stderr": ""},
+        }
+    ]
     assert there("def f(n): return 6", CallTest((3,), 6), entry_point="f").verdict == "sandbox_fault"
 
 
-def test_a_service_that_is_not_there_is_a_fault_and_a_closed_client_an_error(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_is_not_there_is_a_fault_and_a_closed_client_an_error(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("coderlplus.judge.sandbox_fusion._PAUSE_S", 0.01)
     problem = Problem(problem_id="p", statement="", tests=(StdioTest("", "6"),))
     rollout = Rollout(rollout_id="r", problem_id="p", program="print(6)")

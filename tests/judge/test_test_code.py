@@ -1,4 +1,5 @@
-"""What test code does is decided from its text: what runs, whether it tests anything, whether it needs the program's process."""
+"""What test code does is decided from its text: what runs, whether it tests anything, whether it needs the program's
+process."""
 
 from __future__ import annotations
 
@@ -20,9 +21,12 @@ UNITTEST = "import unittest\nclass T(unittest.TestCase):"
 RUN = {
     "pytest functions": "def test_a():\n    assert add(1, 2) == 3\ndef test_b():\n    assert add(2, 1) == 3",
     "only the second can fail": "def test_a():\n    assert add(1, 0) == 1\ndef test_b():\n    assert add(2, 1) == 3",
-    "a class": "class TestAdd:\n    def setup_method(self):\n        self.x = 1\n    def test(self):\n        assert add(self.x, 2) == 3",
-    "unittest": f"{UNITTEST}\n    def setUp(self): self.x = 1\n    def test_a(self):\n        self.assertEqual(add(self.x, 2), 3)",
-    "unittest.main": f"{UNITTEST}\n    def test_a(self):\n        assert add(1, 2) == 3\nunittest.main(argv=['x'],\n    exit=False)",
+    "a class": "class TestAdd:\n    def setup_method(self):\n        self.x = 1\n    def test(self):\n        "
+    "assert add(self.x, 2) == 3",
+    "unittest": f"{UNITTEST}\n    def setUp(self): self.x = 1\n    def test_a(self):\n        "
+    "self.assertEqual(add(self.x, 2), 3)",
+    "unittest.main": f"{UNITTEST}\n    def test_a(self):\n        assert add(1, 2) == "
+    "3\nunittest.main(argv=['x'],\n    exit=False)",
     "async check": "async def check(candidate):\n    assert candidate(1, 2) == 3",
     "a check that is called": "def check(c):\n    assert c(1, 2) == 3\ncheck(add)",
     "a guarded call": "def check(c):\n    assert c(1, 2) == 3\nif __name__ == '__main__':\n    check(add)",
@@ -31,7 +35,8 @@ RUN = {
     "a helper": "def same(a, b):\n    if a != b:\n        raise ValueError\ndef check(c):\n    same(c(1, 2), 3)",
     "an import of the program": "from solution import add\ndef test_a():\n    assert add(1, 2) == 3",
     "under another name": "from my.module import add as plus\nassert plus(1, 2) == 3",
-    "a check by assignment": "check = lambda c: [None][c(1, 2) != 3]\ndef never(): raise ValueError\nassert check(add) is None",
+    "a check by assignment": "check = lambda c: [None][c(1, 2) != 3]\ndef never(): raise ValueError\nassert "
+    "check(add) is None",
     "a module without import": "assert statistics.mean([add(1, 2)]) == 3",
     "exec": "exec('assert add(1, 2) == 3')",
     "a loop": "for a in range(1, 3):\n    for b in [1]:\n        assert add(a, b) == a + b",
@@ -77,7 +82,9 @@ def test_test_code_that_tests_nothing_is_at_fault(verdict_on: VerdictOn, name: s
     verdict = verdict_on(program, CheckTest("assert add(1, 1) == 2"), CheckTest(NOTHING[name]), entry_point="add")
     assert verdict.verdict == "sandbox_fault"
     assert verdict.first_failure is not None
-    assert verdict.first_failure.detail.startswith("test 2 of problem 'p' is at fault, not the program: it tests nothing: ")
+    assert verdict.first_failure.detail.startswith(
+        "test 2 of problem 'p' is at fault, not the program: it tests nothing: "
+    )
 
 
 @pytest.mark.parametrize("before", [(), (CheckTest("n = 1\nassert add(n, 1) == 2"),)])
@@ -104,7 +111,9 @@ AFTER = [
 
 
 @pytest.mark.parametrize("code", AFTER)
-@pytest.mark.parametrize("body", ["raise ValueError", "return []", "return object()", "return (i for i in [1])", "return 'x' * 2_000_000"])
+@pytest.mark.parametrize(
+    "body", ["raise ValueError", "return []", "return object()", "return (i for i in [1])", "return 'x' * 2_000_000"]
+)
 def test_what_goes_wrong_after_it_is_the_failure_of_the_program(verdict_on: VerdictOn, code: str, body: str) -> None:
     verdict = verdict_on(f"def add(a, b): {body}", CheckTest(code), entry_point="add")
     assert verdict.verdict not in ("passed", "sandbox_fault"), verdict.first_failure
@@ -112,7 +121,9 @@ def test_what_goes_wrong_after_it_is_the_failure_of_the_program(verdict_on: Verd
 
 
 def test_set_up_code_that_fails_is_the_fault_of_the_problem(verdict_on: VerdictOn) -> None:
-    verdict = verdict_on(RIGHT, CheckTest("n = 1\nassert add(n, 1) == 2"), entry_point="add", setup_code="import nosuchlib")
+    verdict = verdict_on(
+        RIGHT, CheckTest("n = 1\nassert add(n, 1) == 2"), entry_point="add", setup_code="import nosuchlib"
+    )
     assert verdict.verdict == "sandbox_fault"
     assert "its set-up code raised ModuleNotFoundError" in str(verdict.first_failure)
 
@@ -139,7 +150,13 @@ NODE = "class Node:\n    def __init__(self, x): self.x = x\ndef size(node): retu
 )
 def test_the_weaker_way_stands_in_the_problem(code: str, needs: bool) -> None:
     assert needs_program(code, "size", "", NODE) == needs
-    row = {"problem_id": "p", "statement": "", "entry_point": "size", "reference": NODE, "tests": [{"kind": "check", "code": code}]}
+    row = {
+        "problem_id": "p",
+        "statement": "",
+        "entry_point": "size",
+        "reference": NODE,
+        "tests": [{"kind": "check", "code": code}],
+    }
     problem = Problem.from_json(row)
     assert problem.tests == (CheckTest(code, in_process=needs),)
     assert problem.to_json()["tests"] == [{"kind": "check", "code": code, "in_process": needs}]
@@ -149,9 +166,16 @@ def test_the_weaker_way_stands_in_the_problem(code: str, needs: bool) -> None:
 
 
 def test_a_pass_in_the_weaker_way_has_a_reward_only_where_it_is_asked_for(judge: Judge) -> None:
-    problem = Problem(problem_id="p", statement="", tests=(CheckTest("assert size(Node(1)) == 1"),), entry_point="size", reference=NODE).marked()
+    problem = Problem(
+        problem_id="p",
+        statement="",
+        tests=(CheckTest("assert size(Node(1)) == 1"),),
+        entry_point="size",
+        reference=NODE,
+    ).marked()
     passed, failed = (
-        judge.judge(problem, Rollout(rollout_id="r", problem_id="p", program=program)) for program in (NODE, NODE.replace("return 1", "return 2"))
+        judge.judge(problem, Rollout(rollout_id="r", problem_id="p", program=program))
+        for program in (NODE, NODE.replace("return 1", "return 2"))
     )
     assert (passed.verdict, failed.verdict) == ("passed", "wrong_answer")
     assert generation_reward(NODE, passed).value is None
@@ -159,7 +183,10 @@ def test_a_pass_in_the_weaker_way_has_a_reward_only_where_it_is_asked_for(judge:
     assert generation_reward(NODE, failed).value == 0
 
 
-@given(st.text(alphabet="abdefnrst ()=:\n'1.", max_size=80) | st.sampled_from([*RUN.values(), *NOTHING.values(), *AT_FAULT]))
+@given(
+    st.text(alphabet="abdefnrst ()=:\n'1.", max_size=80)
+    | st.sampled_from([*RUN.values(), *NOTHING.values(), *AT_FAULT])
+)
 @settings(max_examples=300)
 def test_any_text_is_read(code: str) -> None:
     found = read_test_code(code, "add")

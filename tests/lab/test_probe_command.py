@@ -25,15 +25,21 @@ def test_bad_files_are_named(tmp_path: Path, rows: str, message: str) -> None:
     path = tmp_path / "problems.jsonl"
     path.write_text(rows)
     (tmp_path / "model").mkdir()
-    result = CliRunner().invoke(app, ["probe", "--model", str(tmp_path / "model"), "--programs", str(path), "-o", str(tmp_path / "out")])
+    result = CliRunner().invoke(
+        app, ["probe", "--model", str(tmp_path / "model"), "--programs", str(path), "-o", str(tmp_path / "out")]
+    )
     assert isinstance(result.exception, CodeRLPlusError)
     assert message in str(result.exception)
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("prompt", "message"), [("{colour}", "unknown field {colour}"), ("{statement", "cannot be read")])
+@pytest.mark.parametrize(
+    ("prompt", "message"), [("{colour}", "unknown field {colour}"), ("{statement", "cannot be read")]
+)
 def test_a_template_that_cannot_be_filled(tmp_path: Path, prompt: str, message: str) -> None:
-    result = CliRunner().invoke(app, ["probe", "--model", "m", "--programs", "x.jsonl", "--prompt", prompt, "-o", str(tmp_path / "out")])
+    result = CliRunner().invoke(
+        app, ["probe", "--model", "m", "--programs", "x.jsonl", "--prompt", prompt, "-o", str(tmp_path / "out")]
+    )
     assert isinstance(result.exception, CodeRLPlusError)
     assert message in str(result.exception)
 
@@ -41,7 +47,9 @@ def test_a_template_that_cannot_be_filled(tmp_path: Path, prompt: str, message: 
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "problems.jsonl"
     write_jsonl(path, [Problem(problem_id="p", statement="S", tests=(StdioTest("", "1"),))])
-    result = CliRunner().invoke(app, ["probe", "--model", "./nowhere", "--programs", str(path), "-o", str(tmp_path / "out")])
+    result = CliRunner().invoke(
+        app, ["probe", "--model", "./nowhere", "--programs", str(path), "-o", str(tmp_path / "out")]
+    )
     assert "the model folder ./nowhere does not exist" in str(result.exception)
 
 

@@ -38,15 +38,23 @@ def test_a_cell_that_does_not_exist_is_an_error_of_one_sentence(tmp_path: Path) 
 def test_a_study_stopped_and_continued_gives_the_numbers_of_one_that_was_not(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from coderlplus_lab.cli import main; main()", "study", str(TINY), "-o"]
     subprocess.run([*command, str(tmp_path / "whole")], check=True, stdout=subprocess.DEVNULL)
-    for wanted in ("starts/qwen2/seed-0/metrics.jsonl", "cells/grpo/seed-0/checkpoints/checkpoint-2", "cells/coderlplus/seed-1/metrics.jsonl"):
+    for wanted in (
+        "starts/qwen2/seed-0/metrics.jsonl",
+        "cells/grpo/seed-0/checkpoints/checkpoint-2",
+        "cells/coderlplus/seed-1/metrics.jsonl",
+    ):
         with subprocess.Popen([*command, str(tmp_path / "cut")], stdout=subprocess.DEVNULL) as process:
             while process.poll() is None and not (tmp_path / "cut" / wanted).exists():
                 time.sleep(0.05)
             process.send_signal(signal.SIGTERM if "cells/grpo" in wanted else signal.SIGKILL)
     subprocess.run([*command, str(tmp_path / "cut")], check=True, stdout=subprocess.DEVNULL)
-    paths = sorted(path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").glob("cells/*/*/measured.json"))
+    paths = sorted(
+        path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").glob("cells/*/*/measured.json")
+    )
     assert len(paths) == 8
     for path in paths:
         one, other = (json.loads((tmp_path / name / path).read_text()) for name in ("whole", "cut"))
         times = {"evaluation_seconds", "training_seconds"}
-        assert {key: value for key, value in one.items() if key not in times} == {key: value for key, value in other.items() if key not in times}
+        assert {key: value for key, value in one.items() if key not in times} == {
+            key: value for key, value in other.items() if key not in times
+        }

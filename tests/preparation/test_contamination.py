@@ -10,7 +10,10 @@ import pytest
 from coderlplus.preparation.contamination import COMMON_TEXTS, MOST_OVERLAP, RUN_WORDS, EvaluationTexts
 from coderlplus.problems import read_problems
 
-ASKED = "Write a function that returns the sum of all even numbers in a list that may hold other lists, and zero for an empty one."
+ASKED = (
+    "Write a function that returns the sum of all even numbers in a list that may hold other lists, and zero "
+    "for an empty one."
+)
 TEXTS = EvaluationTexts([("bench/1", ASKED), ("bench/2", "Reverse the words.")])
 
 
@@ -40,7 +43,8 @@ def test_a_copy_is_found_with_more_or_less_around_it(text: str) -> None:
         "",
         "Reverse the words in a sentence.",
         "Return the sum of all odd numbers of a tuple.",
-        "Write a function that returns the sum of all even digits. Numbers are written in decimal and have at most nine digits, none of them zero.",
+        "Write a function that returns the sum of all even digits. Numbers are written in decimal and have at most "
+        "nine digits, none of them zero.",
     ],
 )
 def test_another_problem_in_similar_words_is_none(text: str) -> None:
@@ -55,7 +59,9 @@ def test_the_copied_problem_and_its_words_are_named() -> None:
 
 
 def test_set_phrases_of_a_site_count_for_nobody() -> None:
-    phrase = "The input is given from standard input in the following format, and the answer is printed to standard output."
+    phrase = (
+        "The input is given from standard input in the following format, and the answer is printed to standard output."
+    )
     rng = random.Random(0)
 
     def statement() -> str:

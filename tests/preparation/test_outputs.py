@@ -17,10 +17,23 @@ from coderlplus.sandbox import Sandbox
 
 parquet = pytest.importorskip("pyarrow.parquet")
 
-STDIO = Problem(problem_id="s", source="apps", statement="Double it.", tests=(StdioTest("1", "2"), StdioTest("2", "4")))
-CALL = Problem(problem_id="c", statement="Add.", entry_point="Solution().add", tests=(CallTest((1,), [3], {"b": "x"}),), checker="unordered")
+STDIO = Problem(
+    problem_id="s", source="apps", statement="Double it.", tests=(StdioTest("1", "2"), StdioTest("2", "4"))
+)
+CALL = Problem(
+    problem_id="c",
+    statement="Add.",
+    entry_point="Solution().add",
+    tests=(CallTest((1,), [3], {"b": "x"}),),
+    checker="unordered",
+)
 ASSERTS = Problem(problem_id="a", statement="Add.", entry_point="add", tests=(CheckTest("assert add(1, 2) == 3"),))
-CHECK = Problem(problem_id="k", statement="Add.", entry_point="add", tests=(CheckTest("def check(candidate):\n    assert candidate(1) == 2"),))
+CHECK = Problem(
+    problem_id="k",
+    statement="Add.",
+    entry_point="add",
+    tests=(CheckTest("def check(candidate):\n    assert candidate(1) == 2"),),
+)
 NODES = Problem(problem_id="n", statement="Add.", entry_point="add", tests=(CallTest(({"$list_node": [1]},), 3),))
 
 
@@ -47,7 +60,10 @@ def test_the_ground_truth_is_in_forms_that_scorers_know() -> None:
 
 @pytest.mark.parametrize("problem", [STDIO, ASSERTS])
 def test_the_ground_truth_alone_gives_the_same_tests(problem: Problem) -> None:
-    row = {"prompt": [{"role": "user", "content": problem.statement}], "reward_model": {"ground_truth": json.dumps(ground_truth(problem))}}
+    row = {
+        "prompt": [{"role": "user", "content": problem.statement}],
+        "reward_model": {"ground_truth": json.dumps(ground_truth(problem))},
+    }
     again = of_verl(row)
     assert again is not None
     assert again.tests == problem.tests

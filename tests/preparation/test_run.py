@@ -26,7 +26,14 @@ def test_rows_are_taken_no_faster_than_they_are_finished(sandbox: Sandbox) -> No
     def rows() -> Iterator[tuple[int, Row, Any]]:
         nonlocal ahead, most
         for number in range(300):
-            row = Row({"question": f"q{number}", "problem_id": number, "input_output": '{"inputs": ["1"], "outputs": ["2"]}'}, f"row {number}")
+            row = Row(
+                {
+                    "question": f"q{number}",
+                    "problem_id": number,
+                    "input_output": '{"inputs": ["1"], "outputs": ["2"]}',
+                },
+                f"row {number}",
+            )
             ahead += 1
             most = max(most, ahead)
             yield number, row, format_of(row)
@@ -58,7 +65,9 @@ def test_a_journal_holds_places_not_lines(tmp_path: Path) -> None:
         ("[]\n", DataError, r"j:1: not a line of this file"),
     ],
 )
-def test_a_journal_of_something_else_is_refused(tmp_path: Path, text: str, error: type[Exception], message: str) -> None:
+def test_a_journal_of_something_else_is_refused(
+    tmp_path: Path, text: str, error: type[Exception], message: str
+) -> None:
     (tmp_path / "j").write_text(text)
     with pytest.raises(error, match=message):
         Journal(tmp_path / "j", {"of": 1}, resume=True)
@@ -71,7 +80,9 @@ def test_a_full_disk_loses_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         before = (tmp_path / "j").read_bytes()
         full = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115
         monkeypatch.setattr(journal, "_file", full)
-        with pytest.raises(DataError, match=r"No space left on device; the rows before are kept, make room and go on with --resume"):
+        with pytest.raises(
+            DataError, match=r"No space left on device; the rows before are kept, make room and go on with --resume"
+        ):
             journal.append(1, {"seconds": 2.0})
         full.close()
     assert (tmp_path / "j").read_bytes() == before

@@ -17,7 +17,14 @@ from coderlplus.sandbox import Job, Outcome, Sandbox
 
 
 def problem(*tests: Test, entry_point: str | None = "f", setup_code: str = "") -> Problem:
-    return Problem(problem_id="p", statement="Do it.", tests=tests, entry_point=entry_point, setup_code=setup_code, limits=Limits(cpu_s=0.4))
+    return Problem(
+        problem_id="p",
+        statement="Do it.",
+        tests=tests,
+        entry_point=entry_point,
+        setup_code=setup_code,
+        limits=Limits(cpu_s=0.4),
+    )
 
 
 def validated(sandbox: Sandbox, given: Problem, *references: str) -> Validation:
@@ -38,17 +45,44 @@ def test_a_right_reference_is_kept(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("given", "reference", "reason", "detail"),
     [
-        (problem(*DOUBLE), "def f(x):\n    return x + 1", "reference_fails", "wrong_answer in test 2 of 2: returned 4, expected 6"),
+        (
+            problem(*DOUBLE),
+            "def f(x):\n    return x + 1",
+            "reference_fails",
+            "wrong_answer in test 2 of 2: returned 4, expected 6",
+        ),
         (problem(*DOUBLE), "def f(x):\n    return y", "reference_fails", "runtime_error in test 1 of 2: NameError"),
         (problem(*DOUBLE), "while True: pass", "reference_fails", "time_limit in test 1 of 2"),
-        (problem(CallTest((1,), None)), "def f(x):\n    pass", "nothing_passes", "the program that does nothing passes all 1 tests"),
+        (
+            problem(CallTest((1,), None)),
+            "def f(x):\n    pass",
+            "nothing_passes",
+            "the program that does nothing passes all 1 tests",
+        ),
         (problem(StdioTest("1", ""), entry_point=None), "x = 1", "nothing_passes", ""),
-        (problem(CheckTest("def check(candidate):\n    pass")), "def f(x):\n    return 1", "broken_tests", "it tests nothing"),
-        (problem(CallTest((0,), [])), "def f(x):\n    return [y + 1 for y in range(x) if y % 2 == 1]", "mutants_pass", "all 5 changed references"),
-        (problem(CheckTest("def check(candidate): return x = 1")), "def f(x):\n    return 1", "broken_tests", "SyntaxError"),
+        (
+            problem(CheckTest("def check(candidate):\n    pass")),
+            "def f(x):\n    return 1",
+            "broken_tests",
+            "it tests nothing",
+        ),
+        (
+            problem(CallTest((0,), [])),
+            "def f(x):\n    return [y + 1 for y in range(x) if y % 2 == 1]",
+            "mutants_pass",
+            "all 5 changed references",
+        ),
+        (
+            problem(CheckTest("def check(candidate): return x = 1")),
+            "def f(x):\n    return 1",
+            "broken_tests",
+            "SyntaxError",
+        ),
     ],
 )
-def test_what_the_tests_do_not_tell_apart_is_cut(sandbox: Sandbox, given: Problem, reference: str, reason: str, detail: str) -> None:
+def test_what_the_tests_do_not_tell_apart_is_cut(
+    sandbox: Sandbox, given: Problem, reference: str, reason: str, detail: str
+) -> None:
     found = validated(sandbox, given, reference)
     assert (found.problem, found.reason) == (None, reason)
     assert detail in found.detail
@@ -90,7 +124,10 @@ def test_mutants_are_different_programs_and_always_the_same_ones() -> None:
 
 
 def test_mutants_leave_alone_what_only_hangs_or_ends_a_program() -> None:
-    program = "n = int(input())\nwhile n > 3 and n != 5:\n    n -= 2\nif __name__ == '__main__':\n    print(f'{n + 1}', '%d' % (n + 1))"
+    program = (
+        "n = int(input())\nwhile n > 3 and n != 5:\n    n -= 2\nif __name__ == '__main__':\n    print(f'{n + "
+        "1}', '%d' % (n + 1))"
+    )
     for mutant in mutants(program, 20):
         assert "while n > 3 and n != 5:" in mutant
         assert "if __name__ == '__main__':" in mutant
@@ -123,7 +160,11 @@ def test_the_first_tests_and_the_largest_are_kept() -> None:
     given = problem(*(StdioTest(str(number), "x" * size) for number, size in enumerate(sizes)), entry_point=None)
     kept = capped(given, FIRST + 2, 100)
     assert kept is not None
-    assert [int(test.stdin) for test in kept.tests if isinstance(test, StdioTest)] == [*range(FIRST), FIRST + 1, FIRST + 3]
+    assert [int(test.stdin) for test in kept.tests if isinstance(test, StdioTest)] == [
+        *range(FIRST),
+        FIRST + 1,
+        FIRST + 3,
+    ]
     assert capped(given, 100, 100) is given
 
 
@@ -138,7 +179,11 @@ DEFINES_NOTHING = [
     ("assert (f(1) == 2, 'wrong')", "tests_nothing", "an object of its own passes all 1 tests"),
     ("assert f(1)", "tests_nothing", "an object of its own passes all 1 tests"),
     ("def test_one():\n    pass", "tests_nothing", "passes all 1 tests"),
-    ("def check(candidate):\n    try:\n        assert candidate(1) == 2\n    except Exception:\n        pass", "tests_nothing", "passes all 1 tests"),
+    (
+        "def check(candidate):\n    try:\n        assert candidate(1) == 2\n    except Exception:\n        pass",
+        "tests_nothing",
+        "passes all 1 tests",
+    ),
 ]
 
 
@@ -154,12 +199,20 @@ def test_test_code_that_is_at_fault_or_tests_nothing_is_named(
 
 
 def test_a_fault_behind_a_test_that_works_is_the_fault_of_the_tests(sandbox: Sandbox) -> None:
-    found = validated(sandbox, problem(CheckTest("assert f(1) == 2\nassert np.isclose(f(2), 4)")), "def f(x):\n    return x * 2")
+    found = validated(
+        sandbox, problem(CheckTest("assert f(1) == 2\nassert np.isclose(f(2), 4)")), "def f(x):\n    return x * 2"
+    )
     assert (found.reason, "uses np, which is not defined" in found.detail) == ("broken_tests", True)
 
 
 @pytest.mark.parametrize(
-    "code", ["assert f(1) == 2", "import math\nassert math.isclose(f(1), 2)", "x = [1]\nassert f(x[0]) == 2", "assert f(1) is not None and f(2) == 4"]
+    "code",
+    [
+        "assert f(1) == 2",
+        "import math\nassert math.isclose(f(1), 2)",
+        "x = [1]\nassert f(x[0]) == 2",
+        "assert f(1) is not None and f(2) == 4",
+    ],
 )
 def test_test_code_that_works_is_kept(sandbox: Sandbox, code: str) -> None:
     assert validated(sandbox, problem(CheckTest(code))).problem is not None
@@ -167,7 +220,9 @@ def test_test_code_that_works_is_kept(sandbox: Sandbox, code: str) -> None:
 
 
 def test_a_helper_that_the_statement_asks_for_is_no_fault_of_the_tests(sandbox: Sandbox) -> None:
-    given = replace(problem(CheckTest("assert f(Node(1)) == 2")), statement="Define a class Node and f(node), twice its value.")
+    given = replace(
+        problem(CheckTest("assert f(Node(1)) == 2")), statement="Define a class Node and f(node), twice its value."
+    )
     assert validated(sandbox, given).problem is not None
     reference = "class Node:\n    def __init__(self, n): self.n = n\ndef f(node):\n    return node.n * 2"
     assert validated(sandbox, given, reference).problem is not None

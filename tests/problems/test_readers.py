@@ -31,9 +31,11 @@ MBPP_ROW = {
 }
 HUMANEVAL_ROW = {
     "task_id": "HumanEval/900",
-    "prompt": 'import math\n\n\ndef half(x):\n    return x / 2\n\n\ndef root(x):\n    """ The square root of x.\n    >>> root(4)\n    2.0\n    """\n',
+    "prompt": 'import math\n\n\ndef half(x):\n    return x / 2\n\n\ndef root(x):\n    """ The square root of x.\n   '
+    ' >>> root(4)\n    2.0\n    """\n',
     "entry_point": "root",
-    "test": "\nMETADATA = {}\n\ndef check(candidate):\n    assert candidate(4) == 2, 'four'\n    assert True\n    assert candidate(9) == 3\n",
+    "test": "\nMETADATA = {}\n\ndef check(candidate):\n    assert candidate(4) == 2, 'four'\n    assert True\n    "
+    "assert candidate(9) == 3\n",
     "canonical_solution": "    return math.sqrt(x)\n",
 }
 RECORDED_ROW = {
@@ -64,13 +66,22 @@ def test_mbpp_sanitized_is_a_json_list_with_one_test_per_assert(tmp_path: Path) 
     assert problem.entry_point == "plus"
     assert problem.setup_code == "import math"
     assert problem.tests == (CheckTest("assert plus(1, 2) == 3"), CheckTest("assert math.isclose(plus(1, 1), 2)"))
-    assert problem.statement == "Write a function to add two numbers.\nYour code should pass this test:\nassert plus(1, 2) == 3"
+    assert (
+        problem.statement
+        == "Write a function to add two numbers.\nYour code should pass this test:\nassert plus(1, 2) == 3"
+    )
     assert problem.reference is not None
     assert "\r" not in problem.reference
 
 
 def test_mbpp_full_is_json_lines_and_its_set_up_code_stands_before_each_assert(tmp_path: Path) -> None:
-    row = {"text": "Add.", "code": MBPP_ROW["code"], "task_id": 1, "test_setup_code": "n = 2", "test_list": ["assert plus(n, 1) == 3"]}
+    row = {
+        "text": "Add.",
+        "code": MBPP_ROW["code"],
+        "task_id": 1,
+        "test_setup_code": "n = 2",
+        "test_list": ["assert plus(n, 1) == 3"],
+    }
     (problem,) = read_problems(jsonl(tmp_path / "mbpp.jsonl.gz", row))
     assert problem.tests == (CheckTest("n = 2\nassert plus(n, 1) == 3"),)
     assert problem.statement.startswith("Add.\n")
@@ -109,7 +120,11 @@ def test_a_check_with_more_than_asserts_stays_whole(tmp_path: Path) -> None:
 
 
 def test_recorded_programs_bring_their_problems(tmp_path: Path) -> None:
-    path = jsonl(tmp_path / "runs.jsonl.gz", RECORDED_ROW, RECORDED_ROW | {"solution": "def area(m, n): return m * n", "is_solved": True})
+    path = jsonl(
+        tmp_path / "runs.jsonl.gz",
+        RECORDED_ROW,
+        RECORDED_ROW | {"solution": "def area(m, n): return m * n", "is_solved": True},
+    )
     (problem,) = read_problems(path)
     assert problem.tests == (CheckTest("assert area(4,3) == 12"), CheckTest("assert area(2,2) == 4"))
     assert problem.statement == "Area."
@@ -119,7 +134,9 @@ def test_recorded_programs_bring_their_problems(tmp_path: Path) -> None:
 
 def test_the_entry_point_is_what_the_tests_call(tmp_path: Path) -> None:
     solution = "def side(x):\n    return x\ndef area(m,n):\n    return side(m) * n"
-    (problem,) = read_problems(jsonl(tmp_path / "r.jsonl", RECORDED_ROW | {"entry_point": "side", "canonical_solution": solution}))
+    (problem,) = read_problems(
+        jsonl(tmp_path / "r.jsonl", RECORDED_ROW | {"entry_point": "side", "canonical_solution": solution})
+    )
     assert problem.entry_point == "area"
 
 
@@ -139,7 +156,11 @@ def test_leetcode_checks_become_calls(tmp_path: Path) -> None:
     (problem,) = read_problems(jsonl(tmp_path / "l.jsonl.gz", LEETCODE_ROW))
     first = CallTest((), [{"$tuple": [1, "x"]}], {"a": {"$list_node": [1, 2]}, "b": {"$float": "-inf"}})
     assert problem.tests == (first, CallTest((None,), None))
-    assert (problem.problem_id, problem.entry_point, problem.checker) == ("leetcode/add-two-numbers", "Solution().add", "unordered")
+    assert (problem.problem_id, problem.entry_point, problem.checker) == (
+        "leetcode/add-two-numbers",
+        "Solution().add",
+        "unordered",
+    )
     assert problem.setup_code.endswith("class ListNode: ...\nfrom builtins import abs, pow")
 
 
@@ -150,7 +171,13 @@ def test_leetcode_checks_of_linked_lists_compare_their_values(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "line", ["assert candidate(1) > 2", "x = candidate(1)\n    assert x == 2", "assert candidate(*[1]) == 1", "assert f(1) == 1"]
+    "line",
+    [
+        "assert candidate(1) > 2",
+        "x = candidate(1)\n    assert x == 2",
+        "assert candidate(*[1]) == 1",
+        "assert f(1) == 1",
+    ],
 )
 def test_other_leetcode_checks_stay_code(tmp_path: Path, line: str) -> None:
     check = f"def check(candidate):\n    {line}\n"
@@ -167,8 +194,13 @@ def test_other_leetcode_checks_stay_code(tmp_path: Path, line: str) -> None:
         ("Return true if they can be put in any order.", "bool", None),
     ],
 )
-def test_order_is_free_where_the_statement_says_so(tmp_path: Path, statement: str, returns: str, checker: str | None) -> None:
-    row = LEETCODE_ROW | {"problem_description": statement, "starter_code": f"class Solution:\n    def add(self, a: int) -> {returns}:\n"}
+def test_order_is_free_where_the_statement_says_so(
+    tmp_path: Path, statement: str, returns: str, checker: str | None
+) -> None:
+    row = LEETCODE_ROW | {
+        "problem_description": statement,
+        "starter_code": f"class Solution:\n    def add(self, a: int) -> {returns}:\n",
+    }
     assert read_problems(jsonl(tmp_path / "l.jsonl", row))[0].checker == checker
 
 
@@ -190,7 +222,11 @@ def packed(tests: list[dict[str, str]]) -> str:
 def test_livecodebench_rows_with_programs(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "lcb.jsonl", LCB_ROW)
     (problem,) = read_problems(path)
-    assert (problem.problem_id, problem.tests, problem.checker) == ("livecodebench/abc1", (StdioTest("1\n", "YES\n"),), "case_insensitive")
+    assert (problem.problem_id, problem.tests, problem.checker) == (
+        "livecodebench/abc1",
+        (StdioTest("1\n", "YES\n"),),
+        "case_insensitive",
+    )
     programs = [(item.rollout.rollout_id, item.is_solved) for item in read_recorded(path)]
     assert programs == [("lcb/abc1/m", True), ("lcb/abc1/human/7/accepted", True), ("lcb/abc1/human/7/faulty", False)]
     assert [problem.problem_id for problem, _ in read_pairs(path, path)] == ["livecodebench/abc1"] * 3
@@ -200,7 +236,8 @@ def test_livecodebench_release_rows(tmp_path: Path) -> None:
     row = {
         "question_id": "9",
         "question_content": "Add.",
-        "starter_code": "class Solution:\n    def helper(self): ...\n    def add(self, a: int, b: List[int]) -> int:\n        ",
+        "starter_code": "class Solution:\n    def helper(self): ...\n    def add(self, a: int, b: List[int]) -> "
+        "int:\n        ",
         "public_test_cases": json.dumps([{"input": "1\n[2]", "output": "3", "testtype": "functional"}]),
         "private_test_cases": packed([{"input": "4\n[5, null]", "output": "[1.5]", "testtype": "functional"}]),
         "metadata": json.dumps({"func_name": "add"}),
@@ -224,7 +261,13 @@ def test_nothing_in_packed_tests_is_executed(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    "packed", ["not base64!", base64.b64encode(b"not zlib").decode(), base64.b64encode(zlib.compress(b"no pickle")).decode(), "3"]
+    "packed",
+    [
+        "not base64!",
+        base64.b64encode(b"not zlib").decode(),
+        base64.b64encode(zlib.compress(b"no pickle")).decode(),
+        "3",
+    ],
 )
 def test_damaged_packed_tests_are_named_with_their_line(tmp_path: Path, packed: str) -> None:
     with pytest.raises(DataError, match=r"lcb.jsonl:1: "):
@@ -233,7 +276,10 @@ def test_damaged_packed_tests_are_named_with_their_line(tmp_path: Path, packed: 
 
 def test_code_contests_is_a_list_of_statements_with_tests(tmp_path: Path) -> None:
     path = tmp_path / "c.json"
-    row = {"problem": " Print it.\nYou can print each letter in any case (upper or lower). ", "tests": {"inputs": ["1", "2"], "outputs": ["A", "b"]}}
+    row = {
+        "problem": " Print it.\nYou can print each letter in any case (upper or lower). ",
+        "tests": {"inputs": ["1", "2"], "outputs": ["A", "b"]},
+    }
     path.write_text(json.dumps([row]))
     (problem,) = read_problems(path)
     assert problem.tests == (StdioTest("1", "A"), StdioTest("2", "b"))
@@ -273,7 +319,9 @@ def test_a_broken_file_is_named_with_its_line(tmp_path: Path, text: str, message
 
 def test_a_row_of_another_shape_is_named_with_its_line(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "m.jsonl", MBPP_ROW, MBPP_ROW | {"test_list": ["assert other(1)"]})
-    with pytest.raises(DataError, match=r"m\.jsonl:2: the first test calls none of the functions of the reference \(helper, plus\)"):
+    with pytest.raises(
+        DataError, match=r"m\.jsonl:2: the first test calls none of the functions of the reference \(helper, plus\)"
+    ):
         read_problems(path)
 
 
@@ -294,7 +342,10 @@ def test_one_id_for_two_problems_or_two_rollouts_is_refused(tmp_path: Path) -> N
         read_rollouts(jsonl(tmp_path / "r.jsonl", rollout, rollout))
 
 
-@pytest.mark.parametrize(("file", "count"), [("mbpp/sanitized-mbpp.json", 427), ("mbpp/mbpp.jsonl.gz", 974), ("humaneval/HumanEval.jsonl.gz", 164)])
+@pytest.mark.parametrize(
+    ("file", "count"),
+    [("mbpp/sanitized-mbpp.json", 427), ("mbpp/mbpp.jsonl.gz", 974), ("humaneval/HumanEval.jsonl.gz", 164)],
+)
 def test_the_public_sets_are_read_whole(shared: Path, file: str, count: int) -> None:
     problems = read_problems(shared / "data" / file)
     assert len(problems) == count
@@ -304,14 +355,19 @@ def test_the_public_sets_are_read_whole(shared: Path, file: str, count: int) -> 
         assert all(isinstance(test, CheckTest) and syntax_error(test.code) is None for test in problem.tests)
 
 
-@pytest.mark.parametrize(("file", "count", "tests"), [("lcb/lcb_dev.jsonl.gz", 425, 1100), ("code_contests/test_code_contests.json.gz", 165, None)])
+@pytest.mark.parametrize(
+    ("file", "count", "tests"),
+    [("lcb/lcb_dev.jsonl.gz", 425, 1100), ("code_contests/test_code_contests.json.gz", 165, None)],
+)
 def test_the_public_sets_of_scripts_are_read_whole(shared: Path, file: str, count: int, tests: int | None) -> None:
     problems = read_problems(shared / "data" / file)
     assert len(problems) == count
     assert tests in (None, sum(len(problem.tests) for problem in problems))
 
 
-@pytest.mark.parametrize(("name", "count", "solved"), [("seed_mbpp_codellama", 500, 256), ("seed_humaneval_starcoder", 164, 64)])
+@pytest.mark.parametrize(
+    ("name", "count", "solved"), [("seed_mbpp_codellama", 500, 256), ("seed_humaneval_starcoder", 164, 64)]
+)
 def test_recorded_runs_are_read_whole(shared: Path, name: str, count: int, solved: int) -> None:
     path = shared / "data" / "llm_runs" / f"{name}.jsonl.gz"
     programs = read_recorded(path)
@@ -320,11 +376,17 @@ def test_recorded_runs_are_read_whole(shared: Path, name: str, count: int, solve
 
 
 def test_methods_have_what_livecodebench_imports_before_them() -> None:
-    """LiveCodeBench's scorer and verl's `prime_code` put the same imports before a program; builtin functions stay what they are."""
+    """LiveCodeBench's scorer and verl's `prime_code` put the same imports before a program; builtin functions stay
+    what they are."""
     names: dict[str, Any] = {}
     exec(prefixes.IMPORTS, names)
     assert prefixes.LIVECODEBENCH.startswith(f"{prefixes.IMPORTS}\nsys.setrecursionlimit(50000)\n")
     assert prefixes.PRIME.startswith(f"{prefixes.IMPORTS}\nsys.setrecursionlimit(600000)\n")
     assert names["datetime"].date(2024, 1, 1) < names["date"](2024, 1, 2)
-    assert (names["median"]([1, 3]), names["deepcopy"]([2]), names["choice"]([3]), names["loads"]("4")) == (2, [2], 3, 4)
+    assert (names["median"]([1, 3]), names["deepcopy"]([2]), names["choice"]([3]), names["loads"]("4")) == (
+        2,
+        [2],
+        3,
+        4,
+    )
     assert all(names[name] is getattr(builtins, name) for name in ("abs", "compile", "open", "pow", "sum"))

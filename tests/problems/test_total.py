@@ -1,4 +1,5 @@
-"""Readers are total: whatever a row is, it becomes a problem of the right types, or a `DataError` that names its place."""
+"""Readers are total: whatever a row is, it becomes a problem of the right types, or a `DataError` that names its
+place."""
 
 from __future__ import annotations
 
@@ -25,8 +26,18 @@ pytestmark = pytest.mark.filterwarnings("ignore:invalid")
 
 SIGNATURE = "class Solution:\n    def add(self, a, b) -> List[int]:\n        "
 ROWS: dict[str, dict[str, Any]] = {
-    "own": {"problem_id": "p", "statement": "Add.", "entry_point": "f", "tests": [{"kind": "call", "args": [1, {"$tuple": [2]}], "expected": 3}]},
-    "own, stdio": {"problem_id": "p", "statement": "Add.", "checker": "tokens", "tests": [{"kind": "stdio", "stdin": "1", "stdout": "2"}]},
+    "own": {
+        "problem_id": "p",
+        "statement": "Add.",
+        "entry_point": "f",
+        "tests": [{"kind": "call", "args": [1, {"$tuple": [2]}], "expected": 3}],
+    },
+    "own, stdio": {
+        "problem_id": "p",
+        "statement": "Add.",
+        "checker": "tokens",
+        "tests": [{"kind": "stdio", "stdin": "1", "stdout": "2"}],
+    },
     "MBPP": {
         "task_id": 9,
         "prompt": "Add.",
@@ -68,10 +79,15 @@ ROWS: dict[str, dict[str, Any]] = {
         "reward_model": {"ground_truth": {"inputs": ["1\n"], "outputs": ["2\n"]}, "style": "rule"},
         "extra_info": {"index": 0},
     },
-    "verl, asserts": {"prompt": "Add.", "reward_model": {"ground_truth": json.dumps({"assert_case": ["assert add(1, 2) == 3"]})}},
+    "verl, asserts": {
+        "prompt": "Add.",
+        "reward_model": {"ground_truth": json.dumps({"assert_case": ["assert add(1, 2) == 3"]})},
+    },
     "verl, check": {
         "prompt": "Add.",
-        "reward_model": {"ground_truth": {"test_code": "def check(candidate):\n    assert candidate(1) == 2\n", "entry_point": "f"}},
+        "reward_model": {
+            "ground_truth": {"test_code": "def check(candidate):\n    assert candidate(1) == 2\n", "entry_point": "f"}
+        },
     },
     "CodeContests": {
         "name": "1_A",
@@ -81,10 +97,28 @@ ROWS: dict[str, dict[str, Any]] = {
         "generated_tests": [{"input": "3", "output": "6"}],
         "solutions": {"language": [3], "solution": ["print(2 * int(input()))"]},
     },
-    "DeepCoder": {"problem": "Double it.", "solutions": ["print(2)"], "tests": [{"input": "1", "output": "2", "testtype": "stdin"}], "metadata": {}},
-    "DeepCoder, calls": {"problem": "Add.", "tests": {"functional": "def check(candidate):\n    assert candidate(1) == 2\n\ncheck(Solution().f)"}},
-    "TACO": {"question": "Add.", "input_output": {"fn_name": "add", "inputs": [[1, 2]], "outputs": [3]}, "raw_tags": "[]", "solutions": ["x = 1"]},
-    "APPS": {"problem_id": 7, "question": "Double.", "solutions": '["print(2)"]', "input_output": '{"inputs": ["1", ["2"]], "outputs": [2, "4"]}'},
+    "DeepCoder": {
+        "problem": "Double it.",
+        "solutions": ["print(2)"],
+        "tests": [{"input": "1", "output": "2", "testtype": "stdin"}],
+        "metadata": {},
+    },
+    "DeepCoder, calls": {
+        "problem": "Add.",
+        "tests": {"functional": "def check(candidate):\n    assert candidate(1) == 2\n\ncheck(Solution().f)"},
+    },
+    "TACO": {
+        "question": "Add.",
+        "input_output": {"fn_name": "add", "inputs": [[1, 2]], "outputs": [3]},
+        "raw_tags": "[]",
+        "solutions": ["x = 1"],
+    },
+    "APPS": {
+        "problem_id": 7,
+        "question": "Double.",
+        "solutions": '["print(2)"]',
+        "input_output": '{"inputs": ["1", ["2"]], "outputs": [2, "4"]}',
+    },
 }
 JUNK: tuple[Any, ...] = (
     None, True, -1, 10**30, 1.5, float("nan"), "", " ", "x", "[]", "{}", "null", "[1", "{'a': 1}", '"[1]"',
@@ -94,7 +128,8 @@ JUNK: tuple[Any, ...] = (
 
 
 def mutated(row: Any, chance: random.Random) -> Any:
-    """The row with one part replaced, removed, doubled or cut somewhere in its depth, and now and then with several."""
+    """The row with one part replaced, removed, doubled or cut somewhere in its depth, and now and then with
+    several."""
     row = copy.deepcopy(row)
     for _ in range(chance.choice((1, 1, 1, 2, 4))):
         places: list[tuple[Any, Any]] = []
@@ -176,7 +211,20 @@ def test_mutated_rows_of_the_public_sets_are_problems_or_data_errors(shared: Pat
 
 
 @pytest.mark.parametrize(
-    "text", ["", "null", "[1]", "[", "{", "{}", '{"a": ' + "[" * 5000, "9" * 5000, '{"a": ' + "9" * 5000 + "}", "\ufeff{}", "[" + "9" * 5000]
+    "text",
+    [
+        "",
+        "null",
+        "[1]",
+        "[",
+        "{",
+        "{}",
+        '{"a": ' + "[" * 5000,
+        "9" * 5000,
+        '{"a": ' + "9" * 5000 + "}",
+        "\ufeff{}",
+        "[" + "9" * 5000,
+    ],
 )
 def test_a_file_of_something_else_is_a_data_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "rows.jsonl").write_text(text)

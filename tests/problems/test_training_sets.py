@@ -1,4 +1,5 @@
-"""Readers of the sets that people train on: APPS, TACO, CodeContests, DeepCoder and rLLM, Eurus and other rows of verl."""
+"""Readers of the sets that people train on: APPS, TACO, CodeContests, DeepCoder and rLLM, Eurus and other rows of
+verl."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ EURUS = {
         {"role": "system", "content": "You may [ASSESS] or [ADVANCE]."},
         {
             "role": "user",
-            "content": "Print twice n.\n\nWrite Python code to solve the problem. Present the code in \n```python\nYour code\n```\nat the end.",
+            "content": "Print twice n.\n\nWrite Python code to solve the problem. Present the code in "
+            "\n```python\nYour code\n```\nat the end.",
         },
     ],
     "ability": "code",
@@ -117,7 +119,11 @@ def test_no_tests_are_an_error_of_their_own(tmp_path: Path) -> None:
 
 
 def test_taco_is_apps_with_tags_and_without_ids(tmp_path: Path) -> None:
-    row = {name: value for name, value in APPS.items() if name != "problem_id"} | {"raw_tags": "[]", "skill_types": "[]", "tags": "[]"}
+    row = {name: value for name, value in APPS.items() if name != "problem_id"} | {
+        "raw_tags": "[]",
+        "skill_types": "[]",
+        "tags": "[]",
+    }
     problem = only(tmp_path / "taco.jsonl", row)
     assert problem.source == "taco"
     assert problem.problem_id.startswith("taco/")
@@ -131,7 +137,10 @@ def test_code_contests_joins_its_three_kinds_of_tests(tmp_path: Path) -> None:
         "public_tests": {"input": ["1"], "output": ["2"]},
         "private_tests": {"input": ["2", "3"], "output": ["4", "6"]},
         "generated_tests": {"input": [], "output": []},
-        "solutions": {"language": [1, 2, 3], "solution": ["print(input()*2)", "int main() {}", "print(2 * int(input()))"]},
+        "solutions": {
+            "language": [1, 2, 3],
+            "solution": ["print(input()*2)", "int main() {}", "print(2 * int(input()))"],
+        },
     }
     problem = only(tmp_path / "cc.jsonl", row)
     assert problem.tests == (StdioTest("1", "2"), StdioTest("2", "4"), StdioTest("3", "6"))
@@ -148,7 +157,11 @@ def test_code_contests_joins_its_three_kinds_of_tests(tmp_path: Path) -> None:
     ],
 )
 def test_deepcoder_has_the_tests_of_many_sets(tmp_path: Path, tests: Any, as_text: bool) -> None:
-    row = {"problem": "Double it.", "solutions": ["```python\nprint(2 * int(input()))\n```"], "tests": json.dumps(tests) if as_text else tests}
+    row = {
+        "problem": "Double it.",
+        "solutions": ["```python\nprint(2 * int(input()))\n```"],
+        "tests": json.dumps(tests) if as_text else tests,
+    }
     problem = only(tmp_path / "dc.jsonl", row)
     assert problem.tests == (StdioTest("1", "2"),)
     assert problem.reference == "print(2 * int(input()))"
@@ -165,12 +178,18 @@ def test_deepcoder_has_the_tests_of_many_sets(tmp_path: Path, tests: Any, as_tex
     ],
 )
 def test_deepcoder_has_calls_of_many_sets(tmp_path: Path, tests: Any, metadata: Any) -> None:
-    problem = only(tmp_path / "dc.jsonl", {"problem": "Add.", "starter_code": METHOD, "tests": tests, "metadata": metadata})
+    problem = only(
+        tmp_path / "dc.jsonl", {"problem": "Add.", "starter_code": METHOD, "tests": tests, "metadata": metadata}
+    )
     assert (problem.entry_point, problem.tests) == ("Solution().add", (CallTest((1, 2), 3),))
 
 
 def test_deepcoder_has_checks_of_leetcode(tmp_path: Path) -> None:
-    row = {"problem": "Add.", "starter_code": METHOD, "tests": {"functional": "def check(candidate):\n    assert candidate(a = 1, b = 2) == 3"}}
+    row = {
+        "problem": "Add.",
+        "starter_code": METHOD,
+        "tests": {"functional": "def check(candidate):\n    assert candidate(a = 1, b = 2) == 3"},
+    }
     problem = only(tmp_path / "dc.jsonl", row)
     assert (problem.entry_point, problem.tests) == ("Solution().add", (CallTest((), 3, {"a": 1, "b": 2}),))
 
@@ -188,12 +207,20 @@ def test_eurus_rows_lose_the_request_for_a_program(tmp_path: Path) -> None:
 
 
 def test_eurus_rows_of_mathematics_are_no_problems(tmp_path: Path) -> None:
-    math = EURUS | {"ability": "math", "data_source": "numina_olympiads", "reward_model": {"ground_truth": "42", "style": "rule"}}
+    math = EURUS | {
+        "ability": "math",
+        "data_source": "numina_olympiads",
+        "reward_model": {"ground_truth": "42", "style": "rule"},
+    }
     assert len(read_problems(written(tmp_path / "eurus.jsonl", math, EURUS))) == 1
 
 
 def test_other_ground_truths_of_the_papers_set_are_read(tmp_path: Path) -> None:
-    asserts = EURUS | {"reward_model": {"ground_truth": {"assert_case": ["assert sorted(add(1, 2)) == [3]", "assert add(0, 0) == []"]}}}
+    asserts = EURUS | {
+        "reward_model": {
+            "ground_truth": {"assert_case": ["assert sorted(add(1, 2)) == [3]", "assert add(0, 0) == []"]}
+        }
+    }
     problem = only(tmp_path / "p.jsonl", asserts)
     assert problem.entry_point == "add"
     assert problem.tests == (CheckTest("assert sorted(add(1, 2)) == [3]"), CheckTest("assert add(0, 0) == []"))
@@ -211,7 +238,10 @@ def test_other_ground_truths_of_the_papers_set_are_read(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"reward_model": {"ground_truth": "42"}}, "the ground truth must be an object with tests, not '42'"),
-        ({"reward_model": {"ground_truth": '{"question_id": 3}'}}, "has none of 'inputs', 'assert_case' and 'test_code', but question_id"),
+        (
+            {"reward_model": {"ground_truth": '{"question_id": 3}'}},
+            "has none of 'inputs', 'assert_case' and 'test_code', but question_id",
+        ),
         ({"reward_model": {}}, "field 'ground_truth' is missing"),
         ({"prompt": []}, "the prompt has no message of a user"),
     ],
@@ -234,12 +264,16 @@ def test_parquet_files_are_read_as_lines_are(tmp_path: Path) -> None:
 
 def test_the_first_row_says_what_is_known(tmp_path: Path) -> None:
     (row,) = stream_rows(written(tmp_path / "x.jsonl", {"text": "x"}))
-    with pytest.raises(DataError, match=r"x\.jsonl:1: the fields \(text\) are those of no known format; known are .*APPS"):
+    with pytest.raises(
+        DataError, match=r"x\.jsonl:1: the fields \(text\) are those of no known format; known are .*APPS"
+    ):
         format_of(row)
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 64, 2**20])
-def test_a_list_is_read_object_by_object_however_the_file_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+def test_a_list_is_read_object_by_object_however_the_file_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
     monkeypatch.setattr(files, "_CHUNK_CHARS", chunk)
     rows = [{"a": "]}" * size, "b": [1, {"c": None}]} for size in range(9)]
     for indent in (None, 2):
@@ -285,10 +319,14 @@ def test_apps_rows_without_any_number_are_named_by_their_question(tmp_path: Path
 
 
 def test_tests_may_be_written_as_python_writes_them(tmp_path: Path) -> None:
-    """rLLM reads `input_output` and the tests of PrimeIntellect's set with `ast.literal_eval`, and with JSON where that fails."""
+    """rLLM reads `input_output` and the tests of PrimeIntellect's set with `ast.literal_eval`, and with JSON where
+    that fails."""
     row = APPS | {"input_output": "{'inputs': ['1\\n'], 'outputs': ['2\\n']}"}
     assert only(tmp_path / "apps.jsonl", row).tests == (StdioTest("1\n", "2\n"),)
-    row = {"problem": "Double it.", "tests": str([{"type": "stdin_stdout", "input": "1", "output": "2", "fn_name": None}])}
+    row = {
+        "problem": "Double it.",
+        "tests": str([{"type": "stdin_stdout", "input": "1", "output": "2", "fn_name": None}]),
+    }
     assert only(tmp_path / "dc.jsonl", row).tests == (StdioTest("1", "2"),)
 
 
@@ -325,7 +363,8 @@ CODE_CONTESTS = {
 
 
 def test_a_whole_row_of_code_contests_as_the_hub_has_it(tmp_path: Path) -> None:
-    """A sequence of objects is an object of lists in `datasets` and in Parquet files; the time limit, of a compiled language, is passed over."""
+    """A sequence of objects is an object of lists in `datasets` and in Parquet files; the time limit, of a compiled
+    language, is passed over."""
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pyarrow.Table.from_pylist([CODE_CONTESTS]), tmp_path / "train-00000-of-00039.parquet")
@@ -342,7 +381,10 @@ def test_code_contests_may_be_lists_of_objects(tmp_path: Path) -> None:
         "public_tests": [{"input": "3 2\n", "output": "1\n"}],
         "private_tests": [],
         "generated_tests": None,
-        "solutions": [{"language": "CPP", "solution": "int main() {}"}, {"language": "PYTHON3", "solution": "print(1)"}],
+        "solutions": [
+            {"language": "CPP", "solution": "int main() {}"},
+            {"language": "PYTHON3", "solution": "print(1)"},
+        ],
     }
     problem = only(tmp_path / "cc.jsonl", row)
     assert (problem.tests, problem.reference) == ((StdioTest("3 2\n", "1\n"),), "print(1)")
@@ -354,14 +396,20 @@ def test_problems_of_code_contests_that_use_files_are_refused(tmp_path: Path) ->
         only(tmp_path / "cc.jsonl", CODE_CONTESTS | {"input_file": "mice.in", "output_file": "mice.out"})
 
 
-CHECK = "def check(candidate):\n    assert candidate(nums = [2,7], target = 9) == [0,1]\n    assert candidate(nums = [3,3], target = 6) == [0,1]\n"
+CHECK = (
+    "def check(candidate):\n    assert candidate(nums = [2,7], target = 9) == [0,1]\n    assert candidate(nums "
+    "= [3,3], target = 6) == [0,1]\n"
+)
 RLLM_LEETCODE = {
     "problem": (
-        "Please solve the programming task below using a self-contained code snippet in a markdown code block.\n\nReturn the two indices. You can "
-        "return the answer in any order.\nPlease complete the following python code precisely:\n```python\nclass Solution:\n"
+        "Please solve the programming task below using a self-contained code snippet in a markdown code "
+        "block.\n\nReturn the two indices. You can "
+        "return the answer in any order.\nPlease complete the following python code precisely:\n```python\nclass "
+        "Solution:\n"
         "    def twoSum(self, nums: List[int], target: int) -> List[int]:\n```"
     ),
-    "solutions": "class Solution:\n    def helper(self): ...\n    def twoSum(self, nums, target):\n        return [0, 1]\n",
+    "solutions": "class Solution:\n    def helper(self): ...\n    def twoSum(self, nums, target):\n        return "
+    "[0, 1]\n",
     "tests": {"functional": f"{CHECK}\n\ncheck(Solution().twoSum)"},
 }
 """rLLM's file of LeetCode: `check` is called at the end, and the starter code stands in the statement only."""
@@ -375,14 +423,20 @@ def test_rllms_leetcode_calls_check_itself(tmp_path: Path) -> None:
 
 
 def test_a_check_that_is_no_list_of_calls_loses_the_call_at_its_end(tmp_path: Path) -> None:
-    code = "import math\n\ndef check(candidate):\n    for n in range(3):\n        assert candidate(n) == math.factorial(n)\n"
-    problem = only(tmp_path / "leetcode.jsonl", RLLM_LEETCODE | {"tests": {"functional": f"{code}\ncheck(Solution().twoSum)\n"}})
+    code = (
+        "import math\n\ndef check(candidate):\n    for n in range(3):\n        assert candidate(n) == "
+        "math.factorial(n)\n"
+    )
+    problem = only(
+        tmp_path / "leetcode.jsonl", RLLM_LEETCODE | {"tests": {"functional": f"{code}\ncheck(Solution().twoSum)\n"}}
+    )
     assert problem.tests == (CheckTest(code),)
 
 
 @pytest.mark.parametrize("as_text", [True, False])
 def test_rows_of_verl_may_have_deepcoders_tests(tmp_path: Path, as_text: bool) -> None:
-    """rLLM's `deepcoder_dataset.py` writes the tests of its sets as they are, with the name of the function in each test."""
+    """rLLM's `deepcoder_dataset.py` writes the tests of its sets as they are, with the name of the function in each
+    test."""
     forms: list[Any] = [
         [{"input": "1", "output": "2", "testtype": "stdin", "metadata": {"func_name": None}}],
         [{"input": "1\n2", "output": "3", "testtype": "functional", "metadata": {"func_name": "add"}}],
@@ -390,7 +444,10 @@ def test_rows_of_verl_may_have_deepcoders_tests(tmp_path: Path, as_text: bool) -
     ]
     found = []
     for truth in forms:
-        row = EURUS | {"data_source": "livecodebench", "reward_model": {"style": "rule", "ground_truth": json.dumps(truth) if as_text else truth}}
+        row = EURUS | {
+            "data_source": "livecodebench",
+            "reward_model": {"style": "rule", "ground_truth": json.dumps(truth) if as_text else truth},
+        }
         found.append(only(tmp_path / "v.jsonl", row))
     assert [problem.entry_point for problem in found] == [None, "add", "Solution().twoSum"]
     assert [problem.tests[0] for problem in found] == [
@@ -406,7 +463,8 @@ def test_a_ground_truth_that_is_a_struct_has_the_fields_of_all_rows(tmp_path: Pa
     parquet = pytest.importorskip("pyarrow.parquet")
     truths = [{"inputs": ["1\n"], "outputs": ["2\n"]}, {"assert_case": ["assert f(1) == 2"]}]
     rows = [
-        EURUS | {"reward_model": {"ground_truth": truth, "style": "rule"}, "prompt": [{"role": "user", "content": str(n)}]}
+        EURUS
+        | {"reward_model": {"ground_truth": truth, "style": "rule"}, "prompt": [{"role": "user", "content": str(n)}]}
         for n, truth in enumerate(truths)
     ]
     parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "train.parquet")
@@ -415,8 +473,11 @@ def test_a_ground_truth_that_is_a_struct_has_the_fields_of_all_rows(tmp_path: Pa
 
 
 def test_calls_of_eurus_are_lines_of_json(tmp_path: Path) -> None:
-    """verl's `prime_code` parses every line of an input and the output as JSON, and takes a dict to have numbers as keys."""
+    """verl's `prime_code` parses every line of an input and the output as JSON, and takes a dict to have numbers as
+    keys."""
     truth = {"fn_name": "solve", "inputs": ['[1, 2]\n"a"', '{"1": 2}\n3'], "outputs": ["true", '{"1": null}']}
-    problem = only(tmp_path / "e.jsonl", EURUS | {"reward_model": {"ground_truth": json.dumps(truth), "style": "rule"}})
+    problem = only(
+        tmp_path / "e.jsonl", EURUS | {"reward_model": {"ground_truth": json.dumps(truth), "style": "rule"}}
+    )
     assert problem.entry_point == "solve"
     assert problem.tests == (CallTest(([1, 2], "a"), True), CallTest(({"$dict": [[1, 2]]}, 3), {"$dict": [[1, None]]}))

@@ -57,7 +57,11 @@ def test_the_order_of_something_else_is_not_that_of_the_answer(statement: str) -
 
 
 @pytest.mark.parametrize(
-    "statement", ["Note that the integers in the lists may be returned in any order.", "You can return the indices of the edges in any order."]
+    "statement",
+    [
+        "Note that the integers in the lists may be returned in any order.",
+        "You can return the indices of the edges in any order.",
+    ],
 )
 def test_the_order_of_integers_is_that_inside_of_lists(statement: str) -> None:
     assert order(statement, "def f(a) -> List[List[int]]:") == "unordered_inside"
@@ -86,7 +90,9 @@ def test_the_orders_of_leetcodedataset(shared: Path) -> None:
         "find-the-difference-of-two-arrays",
     ]
     assert len(found["unordered"]) == 50
-    assert {"3sum", "two-sum", "the-k-strongest-values-in-an-array", "find-indices-of-stable-mountains"} <= set(found["unordered"])
+    assert {"3sum", "two-sum", "the-k-strongest-values-in-an-array", "find-indices-of-stable-mountains"} <= set(
+        found["unordered"]
+    )
     assert {"restore-the-array-from-adjacent-pairs", "valid-square", "task-scheduler"} <= set(found[None])
 
 

@@ -34,7 +34,8 @@ def chromium() -> str | None:
 
 
 class Browser:
-    """One Chromium process with one tab. `problems` collects what pages complain of: errors in scripts and refused loads."""
+    """One Chromium process with one tab. `problems` collects what pages complain of: errors in scripts and refused
+    loads."""
 
     def __init__(self, executable: str) -> None:
         self.profile = tempfile.mkdtemp(prefix="chromium-")
@@ -42,7 +43,9 @@ class Browser:
         ours_in, theirs_out = os.pipe()
         high = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (theirs_in, theirs_out)]
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        actions = [(os.POSIX_SPAWN_DUP2, end, number) for end, number in ((null, 1), (null, 2), (high[0], 3), (high[1], 4))]
+        actions = [
+            (os.POSIX_SPAWN_DUP2, end, number) for end, number in ((null, 1), (null, 2), (high[0], 3), (high[1], 4))
+        ]
         command = [executable, *FLAGS, f"--user-data-dir={self.profile}", "about:blank"]
         self.process = os.posix_spawn(executable, command, os.environ, file_actions=actions, setpgroup=0)
         for end in (theirs_in, theirs_out, *high, null):
@@ -104,7 +107,8 @@ class Browser:
     def click(self, selector: str) -> None:
         """Click the middle of the first element that matches."""
         box = self.run(
-            f"(() => {{ const node = document.querySelector({json.dumps(selector)}); node.scrollIntoView({{ block: 'nearest' }});"
+            f"(() => {{ const node = document.querySelector({json.dumps(selector)}); node.scrollIntoView({{ block: "
+            f"'nearest' }});"
             " const box = node.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
@@ -113,7 +117,13 @@ class Browser:
 
     def size(self, width: int, height: int, *, dark: bool = False, scale: float = 1) -> None:
         """The window in CSS pixels, and whether its owner likes it dark."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=width < 600)
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=scale,
+            mobile=width < 600,
+        )
         scheme = "dark" if dark else "light"
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.frame()
@@ -124,7 +134,9 @@ class Browser:
     def call(self, method: str, **parameters: Any) -> Any:
         """One call of the DevTools protocol."""
         self.calls += 1
-        message = {"id": self.calls, "method": method, "params": parameters} | ({"sessionId": self.session} if self.session else {})
+        message = {"id": self.calls, "method": method, "params": parameters} | (
+            {"sessionId": self.session} if self.session else {}
+        )
         os.write(self.writer, json.dumps(message).encode() + b"\0")
         while (answer := self._message()).get("id") != self.calls:
             self._handle(answer)

@@ -1,4 +1,5 @@
-"""Invented run folders in the form that the engine writes, made with the real records: programs are run here, so that every traced value is true."""
+"""Invented run folders in the form that the engine writes, made with the real records: programs are run here, so that
+every traced value is true."""
 
 from __future__ import annotations
 
@@ -12,7 +13,19 @@ from typing import Any
 import pytest
 
 from coderlplus.alignment.prompts import shown_program
-from coderlplus.records import AlignmentTask, CallInput, CallTest, Failure, Limits, Problem, Reward, StdioInput, Target, Trace, Verdict
+from coderlplus.records import (
+    AlignmentTask,
+    CallInput,
+    CallTest,
+    Failure,
+    Limits,
+    Problem,
+    Reward,
+    StdioInput,
+    Target,
+    Trace,
+    Verdict,
+)
 from coderlplus.sandbox import Sandbox
 from coderlplus.tracing import trace
 
@@ -30,7 +43,8 @@ OPERATIONS = {
 
 
 def execute(program: str, x: list[int]) -> dict[str, Any]:
-    """The variables of a straight-line `f(x)` and its returned value (`"return"`), or `{"error": …}`. The programs are ours, so they run here."""
+    """The variables of a straight-line `f(x)` and its returned value (`"return"`), or `{"error": …}`. The programs are
+    ours, so they run here."""
     body = "\n".join(line.strip() for line in program.splitlines()[1:])
     scope: dict[str, Any] = {"x": list(x)}
     try:
@@ -60,14 +74,27 @@ def invent_problem(random_: random.Random, number: int) -> tuple[Problem, list[s
     for _ in range(8):
         x = [random_.randrange(10) for _ in range(4)]
         tests.append(CallTest((x,), execute(program, x)["return"]))
-    statement = f"Write a function f(x) of a list of digits. Take the list and {', then '.join(names)}. Return the result."
-    problem = Problem(problem_id=f"world-{number}", statement=statement, tests=tuple(tests), entry_point="f", source="world", reference=program)
+    statement = (
+        f"Write a function f(x) of a list of digits. Take the list and {', then '.join(names)}. Return the result."
+    )
+    problem = Problem(
+        problem_id=f"world-{number}",
+        statement=statement,
+        tests=tuple(tests),
+        entry_point="f",
+        source="world",
+        reference=program,
+    )
     return problem, expressions
 
 
 def judge(problem: Problem, program: str | None, rollout_id: str) -> Verdict:
     """A verdict as the judge would give it on a call problem."""
-    common: dict[str, Any] = {"rollout_id": rollout_id, "problem_id": problem.problem_id, "tests_total": len(problem.tests)}
+    common: dict[str, Any] = {
+        "rollout_id": rollout_id,
+        "problem_id": problem.problem_id,
+        "tests_total": len(problem.tests),
+    }
     if program is None:
         failure = Failure(index=0, verdict="no_program", detail="no Python code found")
         return Verdict(verdict="no_program", tests_passed=0, first_failure=failure, **common)
@@ -82,7 +109,9 @@ def judge(problem: Problem, program: str | None, rollout_id: str) -> Verdict:
             detail = f"expected {test.expected}, got {result['return']}"
             failure = Failure(index=index, verdict="wrong_answer", detail=detail, input=given)
             return Verdict(verdict="wrong_answer", tests_passed=index, first_failure=failure, cpu_s=0.005, **common)
-    return Verdict(verdict="passed", tests_passed=len(problem.tests), cpu_s=0.006, wall_s=0.006, peak_mb=11.0, **common)
+    return Verdict(
+        verdict="passed", tests_passed=len(problem.tests), cpu_s=0.006, wall_s=0.006, peak_mb=11.0, **common
+    )
 
 
 def advantages(rewards: list[float]) -> list[float]:
@@ -91,7 +120,9 @@ def advantages(rewards: list[float]) -> list[float]:
     return [(reward - mean) / (spread + 1e-4) for reward in rewards]
 
 
-def generation_group(random_: random.Random, step: int, group: int, skill: float) -> tuple[dict[str, Any], list[tuple[Problem, str, Verdict]]]:
+def generation_group(
+    random_: random.Random, step: int, group: int, skill: float
+) -> tuple[dict[str, Any], list[tuple[Problem, str, Verdict]]]:
     """One group of rollouts on an invented problem, and its failed programs."""
     problem, right = invent_problem(random_, step * 100 + group)
     samples, failed = [], []
@@ -102,14 +133,24 @@ def generation_group(random_: random.Random, step: int, group: int, skill: float
         if draw > skill:
             expressions[random_.randrange(len(right))] = random_.choice([*OPERATIONS.values(), "undefined + {v}"])
         program: str | None = program_of(expressions, problem.tests[0].args[0])  # type: ignore[union-attr]
-        completion = f"Take it step by step.\n\n```python\n{program}\n```" if sample % 2 else f"```python\n{program}\n```"
+        completion = (
+            f"Take it step by step.\n\n```python\n{program}\n```" if sample % 2 else f"```python\n{program}\n```"
+        )
         if draw > 0.97:
             program, completion = None, "I am not sure what is asked for."
         verdict = judge(problem, program, rollout_id)
         if not verdict.passed and program is not None and verdict.verdict == "wrong_answer":
             failed.append((problem, program, verdict))
-        samples.append((rollout_id, completion, Reward(kind="generation", value=float(verdict.passed), program=program, verdict=verdict)))
-    prompt = f"{problem.statement}\nExamples:\n" + "\n".join(f"f({test.args[0]}) == {test.expected}" for test in problem.tests[:3])  # type: ignore[union-attr]
+        samples.append(
+            (
+                rollout_id,
+                completion,
+                Reward(kind="generation", value=float(verdict.passed), program=program, verdict=verdict),
+            )
+        )
+    prompt = f"{problem.statement}\nExamples:\n" + "\n".join(
+        f"f({test.args[0]}) == {test.expected}" for test in problem.tests[:3]
+    )  # type: ignore[union-attr]
     return group_line(step, group, prompt, samples, problem=problem), failed
 
 
@@ -121,14 +162,19 @@ def task_from(step: int, problem: Problem, program: str, verdict: Verdict) -> Al
     targets = [Target(label=name, value=value, scope="f") for name, value in values.items() if name != "return"]
     targets.append(Target(label="output", value=values["return"]))
     program = shown_program(program)
-    prompt = f"```python\n{program}\n```\nWhat does f({given.args[0]}) return, and what are the last values of its variables? Answer in JSON."
+    prompt = (
+        f"```python\n{program}\n```\nWhat does f({given.args[0]}) return, and what are the last values of its "
+        "variables? Answer in JSON."
+    )
     return AlignmentTask(
         task_id=f"task-{verdict.rollout_id}", kind="final_values", prompt=prompt, program=program, input=given, targets=tuple(targets),
         problem_id=problem.problem_id, rollout_id=verdict.rollout_id, step=step,
     )  # fmt: skip
 
 
-def alignment_group(random_: random.Random, step: int, group: int, task: AlignmentTask, skill: float) -> dict[str, Any]:
+def alignment_group(
+    random_: random.Random, step: int, group: int, task: AlignmentTask, skill: float
+) -> dict[str, Any]:
     samples = []
     for sample in range(8):
         answer, correct = {}, {}
@@ -144,7 +190,12 @@ def alignment_group(random_: random.Random, step: int, group: int, task: Alignme
 
 
 def group_line(
-    step: int, group: int, prompt: str, samples: list[tuple[str, str, Reward]], problem: Problem | None = None, task: AlignmentTask | None = None
+    step: int,
+    group: int,
+    prompt: str,
+    samples: list[tuple[str, str, Reward]],
+    problem: Problem | None = None,
+    task: AlignmentTask | None = None,
 ) -> dict[str, Any]:
     scores = advantages([reward.value or 0.0 for _, _, reward in samples])
     return {
@@ -177,23 +228,44 @@ def metrics_line(random_: random.Random, step: int, steps: int, alignment: bool)
             "rejects/non_deterministic": float(step % 17 == 0), "rejects/trivial": 3.0 + random_.random(),
         }  # fmt: skip
         if step > 1:
-            line |= {"reward/alignment": 0.8 + 0.02 * progress + random_.gauss(0, 0.03), "length/alignment": 38 + random_.random()}
+            line |= {
+                "reward/alignment": 0.8 + 0.02 * progress + random_.gauss(0, 0.03),
+                "length/alignment": 38 + random_.random(),
+            }
             line |= {"zero_variance/alignment": 0.5 + 0.1 * random_.random(), "clipped/alignment": 0.01}
     line["seconds/step"] = sum(value for name, value in line.items() if name.startswith("seconds/"))
     if step % 10 == 0:
-        line |= {"eval/pass_at_1_sampled": writing - 0.01 + random_.gauss(0, 0.01), "eval/output_accuracy": reading + random_.gauss(0, 0.015)}
+        line |= {
+            "eval/pass_at_1_sampled": writing - 0.01 + random_.gauss(0, 0.01),
+            "eval/output_accuracy": reading + random_.gauss(0, 0.015),
+        }
         line |= {"eval/all_variables_accuracy": reading - 0.1, "seconds/evaluation": 1.5}
     return line
 
 
-def write_run(folder: Path, *, alignment: bool = True, steps: int = 60, planned: int | None = None, groups: int = 10, seed: int = 0) -> Path:
+def write_run(
+    folder: Path,
+    *,
+    alignment: bool = True,
+    steps: int = 60,
+    planned: int | None = None,
+    groups: int = 10,
+    seed: int = 0,
+) -> Path:
     """Write a run folder of `steps` steps out of `planned`; the run is finished when they agree."""
     random_ = random.Random(seed)
     folder.mkdir(parents=True)
     planned = planned or steps
-    (folder / "config.yaml").write_text(f"model: warm_start\nseed: {seed}\nalignment: {alignment}\ntrl:\n  max_steps: {planned}\n")
+    (folder / "config.yaml").write_text(
+        f"model: warm_start\nseed: {seed}\nalignment: {alignment}\ntrl:\n  max_steps: {planned}\n"
+    )
     (folder / "environment.json").write_text('{"python": "3.11.2", "isolation": ["seccomp", "landlock"]}')
-    start = {"eval/pass_at_1_sampled": 0.25, "eval/output_accuracy": 0.84, "eval/all_variables_accuracy": 0.74, "seconds/evaluation": 1.5}
+    start = {
+        "eval/pass_at_1_sampled": 0.25,
+        "eval/output_accuracy": 0.84,
+        "eval/all_variables_accuracy": 0.74,
+        "seconds/evaluation": 1.5,
+    }
     metrics: list[dict[str, Any]] = [{"step": 0} | start]
     lines, failed = [], []
     for step in range(1, steps + 1):
@@ -239,7 +311,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def traced(sandbox: Sandbox) -> Callable[..., Trace]:
-    """Trace a program with its steps: `traced(program, input, max_steps=5000, cpu_s=5.0)`; a string is standard input."""
+    """Trace a program with its steps: `traced(program, input, max_steps=5000, cpu_s=5.0)`; a string is standard
+    input."""
 
     def run(program: str, given: str | CallInput = "", max_steps: int = 5000, cpu_s: float = 5.0) -> Trace:
         stdin = StdioInput(given) if isinstance(given, str) else given
@@ -259,7 +332,8 @@ def chromium_process() -> Iterator[Browser]:
 
 @pytest.fixture
 def browser(chromium_process: Browser) -> Iterator[Browser]:
-    """A real browser, one for all tests; an error in a script of a page, or a load that its policy refused, fails the test."""
+    """A real browser, one for all tests; an error in a script of a page, or a load that its policy refused, fails the
+    test."""
     chromium_process.size(1280, 800)
     yield chromium_process
     assert chromium_process.problems == []

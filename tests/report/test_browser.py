@@ -38,8 +38,21 @@ class Document(HTMLParser):
 def poisoned(value: Any) -> Any:
     """The same JSON with hostile text in place of everything that a model or a problem's author writes."""
     if isinstance(value, dict):
-        mine = {"statement", "completion", "prompt", "detail", "program", "reference", "label", "problem_id", "task_id"}
-        return {key: HOSTILE + str(item) if key in mine and isinstance(item, str) else poisoned(item) for key, item in value.items()}
+        mine = {
+            "statement",
+            "completion",
+            "prompt",
+            "detail",
+            "program",
+            "reference",
+            "label",
+            "problem_id",
+            "task_id",
+        }
+        return {
+            key: HOSTILE + str(item) if key in mine and isinstance(item, str) else poisoned(item)
+            for key, item in value.items()
+        }
     return [poisoned(item) for item in value] if isinstance(value, list) else value
 
 
@@ -71,7 +84,9 @@ def test_hostile_text_stays_text(run_folder: Callable[..., Path], browse: Callab
         assert "CodeRL+ run “run”" in document.text
 
 
-def test_a_run_of_one_step_without_tasks_has_a_page(run_folder: Callable[..., Path], browse: Callable[..., str]) -> None:
+def test_a_run_of_one_step_without_tasks_has_a_page(
+    run_folder: Callable[..., Path], browse: Callable[..., str]
+) -> None:
     folder = run_folder(steps=1, planned=50, groups=1, alignment=False)
     (folder / "metrics.jsonl").write_text('{"step": 1, "reward/generation": 0.0, "pass_rate": 0.0}\n')
     (folder / "samples.jsonl").unlink()

@@ -21,7 +21,9 @@ def test_several_runs_list_plain_grpo_first(two_runs: Path) -> None:
 
 def test_a_step_written_twice_counts_once(run_folder: Callable[..., Path]) -> None:
     folder = run_folder(steps=1)
-    (folder / "metrics.jsonl").write_text('{"step": 1, "loss": 1.0}\n{"step": 2, "loss": 2.0}\n{"step": 1, "loss": 3.0}\n')
+    (folder / "metrics.jsonl").write_text(
+        '{"step": 1, "loss": 1.0}\n{"step": 2, "loss": 2.0}\n{"step": 1, "loss": 3.0}\n'
+    )
     assert [line["loss"] for line in read_folder(folder).runs[0].metrics] == [3.0, 2.0]
 
 
@@ -46,11 +48,17 @@ def test_values_that_no_curve_can_show_are_left_out(run_folder: Callable[..., Pa
         ("metrics.jsonl", '{"step": "one"}\n', r"metrics\.jsonl:1: field 'step' must be an integer, not 'one'$"),
         ("metrics.jsonl", "", r"metrics\.jsonl holds no step yet; wait for the first one$"),
         ("environment.json", "{", r"environment\.json:1: not valid JSON .*; remove the file or write it anew$"),
-        ("environment.json", "[]", r"environment\.json: expected a JSON object, not list; remove the file or write it anew$"),
+        (
+            "environment.json",
+            "[]",
+            r"environment\.json: expected a JSON object, not list; remove the file or write it anew$",
+        ),
         ("config.yaml", "a: [", r"config\.yaml: not valid YAML; .*remove it$"),
     ],
 )
-def test_a_broken_file_is_one_sentence_with_its_place(run_folder: Callable[..., Path], file: str, text: str, message: str) -> None:
+def test_a_broken_file_is_one_sentence_with_its_place(
+    run_folder: Callable[..., Path], file: str, text: str, message: str
+) -> None:
     folder = run_folder(steps=1)
     (folder / file).write_text(text)
     with pytest.raises(DataError, match=message):

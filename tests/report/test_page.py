@@ -31,7 +31,9 @@ def test_the_page_lies_in_the_folder_unless_told_otherwise(run_folder: Callable[
 
 def test_the_page_loads_nothing(two_runs: Path, tmp_path: Path) -> None:
     text = write_report(two_runs, tmp_path / "page.html").read_text(encoding="utf-8")
-    assert not re.search(r"""(?:src|href|action)\s*=\s*["']?(?:https?:)?//|@import|url\(|\bfetch\(|XMLHttpRequest|\bimport\(""", text)
+    assert not re.search(
+        r"""(?:src|href|action)\s*=\s*["']?(?:https?:)?//|@import|url\(|\bfetch\(|XMLHttpRequest|\bimport\(""", text
+    )
     assert "default-src 'none'" in text
 
 
@@ -46,10 +48,15 @@ def test_all_runs_are_on_the_page(two_runs: Path, tmp_path: Path) -> None:
 
 
 def test_the_page_is_the_same_each_time(two_runs: Path, tmp_path: Path) -> None:
-    assert write_report(two_runs, tmp_path / "a.html").read_bytes() == write_report(two_runs, tmp_path / "b.html").read_bytes()
+    assert (
+        write_report(two_runs, tmp_path / "a.html").read_bytes()
+        == write_report(two_runs, tmp_path / "b.html").read_bytes()
+    )
 
 
-@pytest.mark.parametrize("text", ["</script><script>alert(1)</script>", "<!--<script>", "\u2028\u2029", "\ud800", "{{script}}", '"\\'])
+@pytest.mark.parametrize(
+    "text", ["</script><script>alert(1)</script>", "<!--<script>", "\u2028\u2029", "\ud800", "{{script}}", '"\\']
+)
 def test_no_text_can_end_the_data_block(text: str) -> None:
     block = embed({"text": text})
     assert "<" not in block
@@ -59,7 +66,9 @@ def test_no_text_can_end_the_data_block(text: str) -> None:
 
 def test_a_long_run_is_averaged_down(run_folder: Callable[..., Path]) -> None:
     folder = run_folder(steps=1)
-    (folder / "metrics.jsonl").write_text("".join(json.dumps({"step": step, "loss": float(step)}) + "\n" for step in range(1, 5001)))
+    (folder / "metrics.jsonl").write_text(
+        "".join(json.dumps({"step": step, "loss": float(step)}) + "\n" for step in range(1, 5001))
+    )
     curves = page_data(read_folder(folder))["runs"][0]["curves"]
     assert len(curves["step"]) <= 1000
     assert curves["step"][-1] == 5000

@@ -16,7 +16,9 @@ from coderlplus.report.samples import Entry, choose, read_samples, spread
 PLENTY = 10**9
 
 
-def entry(place: int, step: int, *, size: int = 10, rollouts: tuple[str, ...] = (), origin: str | None = None) -> Entry:
+def entry(
+    place: int, step: int, *, size: int = 10, rollouts: tuple[str, ...] = (), origin: str | None = None
+) -> Entry:
     return Entry(place=place, step=step, is_task=origin is not None, size=size, rollouts=rollouts, origin=origin)
 
 
@@ -76,12 +78,19 @@ def test_an_answer_stands_beside_the_true_values(two_runs: Path) -> None:
             for target in group["task"]["targets"]:
                 if target["label"] in sample["correct"]:
                     seen += 1
-                    assert (sample["predicted"][target["label"]] == target["value"]) == sample["correct"][target["label"]]
+                    assert (sample["predicted"][target["label"]] == target["value"]) == sample["correct"][
+                        target["label"]
+                    ]
     assert seen > 100
 
 
 def test_a_failed_program_keeps_its_failing_input(two_runs: Path) -> None:
-    failures = [s["failure"] for g in read_samples(read_folder(two_runs), PLENTY)["groups"] for s in g["samples"] if "failure" in s]
+    failures = [
+        s["failure"]
+        for g in read_samples(read_folder(two_runs), PLENTY)["groups"]
+        for s in g["samples"]
+        if "failure" in s
+    ]
     wrong = [failure for failure in failures if failure["verdict"] == "wrong_answer"]
     assert wrong
     assert all(failure["input"].startswith("f([") and failure["detail"].startswith("expected [") for failure in wrong)
@@ -101,7 +110,9 @@ def test_a_line_that_is_no_group_is_named(run_folder: Callable[..., Path], broke
     lines = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
     del lines[1][broken]
     (folder / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    with pytest.raises(DataError, match=rf"samples\.jsonl:2: not a group of samples \(field '{broken}' is missing\); remove the line$"):
+    with pytest.raises(
+        DataError, match=rf"samples\.jsonl:2: not a group of samples \(field '{broken}' is missing\); remove the line$"
+    ):
         read_samples(read_folder(folder), PLENTY)
 
 

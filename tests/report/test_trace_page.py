@@ -81,7 +81,10 @@ def test_a_name_that_is_gone_is_told(traced: Callable[..., Trace]) -> None:
 
 
 def test_all_steps_of_a_real_program_are_on_the_page(traced: Callable[..., Trace]) -> None:
-    trace = traced("def f(n):\n    return n if n < 2 else f(n - 1) + f(n - 2)\nrows = []\nfor i in range(4):\n    rows.append(f(i))\nprint(rows)")
+    trace = traced(
+        "def f(n):\n    return n if n < 2 else f(n - 1) + f(n - 2)\nrows = []\nfor i in range(4):\n    "
+        "rows.append(f(i))\nprint(rows)"
+    )
     assert trace.steps
     state: dict[tuple[int, str], str] = {}
     states = []
@@ -105,12 +108,25 @@ def test_printed_text_is_measured_as_javascript_does() -> None:
 
 def test_an_answer_stands_beside_the_truth(traced: Callable[..., Trace]) -> None:
     trace = traced("def f(n):\n    m = n * 2\n    m += 1\n    return m\nprint(f(3))")
-    targets = (Target(label="m", value=7, scope="f"), Target(label="n", value=3, scope="f"), Target(label="output", value="7"))
+    targets = (
+        Target(label="m", value=7, scope="f"),
+        Target(label="n", value=3, scope="f"),
+        Target(label="output", value="7"),
+    )
     task = AlignmentTask(
-        task_id="t", kind="final_values", prompt="", program=trace.program, input=trace.input, targets=targets, problem_id="p", rollout_id="r"
+        task_id="t",
+        kind="final_values",
+        prompt="",
+        program=trace.program,
+        input=trace.input,
+        targets=targets,
+        problem_id="p",
+        rollout_id="r",
     )
     data = page_data(trace, "x", task, 'so\n{"m": 7, "output": "6"}')["answer"]
-    assert [(target["label"], target["value"], target["predicted"], target["right"]) for target in data["targets"]] == [
+    assert [
+        (target["label"], target["value"], target["predicted"], target["right"]) for target in data["targets"]
+    ] == [
         ("m", "7", "7", True),
         ("n", "3", None, False),
         ("output", "'7'", "'6'", False),
@@ -124,7 +140,9 @@ def test_the_page_loads_nothing_and_holds_text_as_data(traced: Callable[..., Tra
     trace = traced(f"x = {HOSTILE!r}\nprint(x)\nraise ValueError(x)")
     page = write_trace(trace, tmp_path / "trace.html", title=HOSTILE)
     text = page.read_text(encoding="utf-8")
-    assert not re.search(r"""(?:src|href|action)\s*=\s*["']?(?:https?:)?//|@import|url\(|\bfetch\(|XMLHttpRequest|\bimport\(""", text)
+    assert not re.search(
+        r"""(?:src|href|action)\s*=\s*["']?(?:https?:)?//|@import|url\(|\bfetch\(|XMLHttpRequest|\bimport\(""", text
+    )
     assert "<img" not in text
     assert text.count("</script>") == 2
     assert embedded(page)["title"] == HOSTILE

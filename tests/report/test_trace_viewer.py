@@ -55,13 +55,16 @@ def rows(browser: Browser) -> dict[str, str]:
     """The variables on the page: name → value, of all cards."""
     return dict(
         browser.run(
-            "[...document.querySelectorAll('#variables tr')].map((row) => [row.cells[0].innerText, row.cells[row.cells.length - 1].innerText])"
+            "[...document.querySelectorAll('#variables tr')].map((row) => [row.cells[0].innerText, "
+            "row.cells[row.cells.length - 1].innerText])"
         )
     )
 
 
 def current(browser: Browser) -> int:
-    return int(browser.run("[...document.querySelectorAll('.listing .line')].findIndex((line) => line.ariaCurrent) + 1"))
+    return int(
+        browser.run("[...document.querySelectorAll('.listing .line')].findIndex((line) => line.ariaCurrent) + 1")
+    )
 
 
 def test_keys_step_through_the_run(view: Callable[..., Trace], browser: Browser) -> None:
@@ -88,7 +91,9 @@ def test_keys_step_through_the_run(view: Callable[..., Trace], browser: Browser)
     assert browser.text("#status").startswith("The end")
 
 
-def test_n_and_p_go_to_the_next_and_the_previous_time_a_line_runs(view: Callable[..., Trace], browser: Browser) -> None:
+def test_n_and_p_go_to_the_next_and_the_previous_time_a_line_runs(
+    view: Callable[..., Trace], browser: Browser
+) -> None:
     trace = view(COUNT)
     assert trace.steps
     visits = [number for number, step in enumerate(trace.steps, 1) if step.line == 3]
@@ -116,7 +121,11 @@ def test_buttons_and_the_slider_move_too(view: Callable[..., Trace], browser: Br
 def test_what_changed_is_marked(view: Callable[..., Trace], browser: Browser) -> None:
     trace = view(COUNT)
     assert trace.steps
-    number = next(number for number, step in enumerate(trace.steps) if [value_text(change.value) for change in step.changes] == ["[0, 1]"])
+    number = next(
+        number
+        for number, step in enumerate(trace.steps)
+        if [value_text(change.value) for change in step.changes] == ["[0, 1]"]
+    )
     browser.press("ArrowRight", number)
     assert browser.text(".changed").split() == ["items", "•", "changed", "[0,", "1]"]
     assert browser.text(".changed mark") == ", 1"
@@ -126,7 +135,10 @@ def test_what_changed_is_marked(view: Callable[..., Trace], browser: Browser) ->
 
 
 def test_going_forward_and_back_shows_the_same(view: Callable[..., Trace], browser: Browser) -> None:
-    trace = view("def f(n):\n    if n:\n        f(n - 1)\n    m = n\n    del n\n    return m\nx = 1\nf(3)\ndel x\ny = [x for x in range(3)]")
+    trace = view(
+        "def f(n):\n    if n:\n        f(n - 1)\n    m = n\n    del n\n    return m\nx = 1\nf(3)\ndel x\ny = [x for "
+        "x in range(3)]"
+    )
     assert trace.steps
     shots: list[Any] = []
     look = "[document.querySelector('main').innerText, document.querySelector('#status').innerText]"
@@ -156,7 +168,11 @@ def test_the_exception_stands_at_its_line(view: Callable[..., Trace], browser: B
     assert not browser.run("document.querySelector('.raised')")
     browser.press("End")
     assert current(browser) == 9
-    assert browser.text(".line.raised").replace("\n", " ").endswith("print(squares[4]) IndexError: list index out of range")
+    assert (
+        browser.text(".line.raised")
+        .replace("\n", " ")
+        .endswith("print(squares[4]) IndexError: list index out of range")
+    )
     assert rows(browser)["squares"] == "[0, 1, 4, 9]"
 
 
@@ -178,15 +194,37 @@ def test_the_end_is_told(view: Callable[..., Trace], browser: Browser, program: 
 def test_predicted_values_stand_beside_true_ones(view: Callable[..., Trace], browser: Browser) -> None:
     targets = (Target(label="items", value=[0, 1, 4, 9], scope="grow"), Target(label="i", value=3, scope="grow"))
     task = AlignmentTask(
-        task_id="t", kind="final_values", prompt="", program=COUNT, input=CallInput("f"), targets=targets, problem_id="p", rollout_id="r"
+        task_id="t",
+        kind="final_values",
+        prompt="",
+        program=COUNT,
+        input=CallInput("f"),
+        targets=targets,
+        problem_id="p",
+        rollout_id="r",
     )
     trace = view(COUNT, task=task, answer='{"items": [0, 1, 4, 9], "i": 4}')
     assert trace.steps
-    assert browser.text("#answer h2").split() == ["The", "model’s", "answer", "1", "of", "2", "right", "·", "reward", "0.55"]
+    assert browser.text("#answer h2").split() == [
+        "The",
+        "model’s",
+        "answer",
+        "1",
+        "of",
+        "2",
+        "right",
+        "·",
+        "reward",
+        "0.55",
+    ]
     told = browser.run(
-        "[...document.querySelectorAll('#answer tbody tr')].map((row) => [...row.cells].map((cell) => cell.innerText.split('\\n')[0]))"
+        "[...document.querySelectorAll('#answer tbody tr')].map((row) => [...row.cells].map((cell) => "
+        "cell.innerText.split('\\n')[0]))"
     )
-    bound = [max(n for n, step in enumerate(trace.steps, 1) if any(c.name == name for c in step.changes)) for name in ("items", "i")]
+    bound = [
+        max(n for n, step in enumerate(trace.steps, 1) if any(c.name == name for c in step.changes))
+        for name in ("items", "i")
+    ]
     assert [row[:3] for row in told] == [["items", "[0, 1, 4, 9]", "[0, 1, 4, 9]"], ["i", "3", "4"]]
     assert [row[3][0] for row in told] == ["✓", "✗"]
     browser.click("#answer tbody tr:nth-child(2) button")
@@ -231,7 +269,9 @@ def test_an_address_names_a_step(view: Callable[..., Trace], browser: Browser) -
     assert browser.run("new Promise((done) => setTimeout(() => done(location.hash), 400))") == "#step-6"
 
 
-def test_the_keyboard_alone_reaches_everything_and_sees_where_it_is(view: Callable[..., Trace], browser: Browser) -> None:
+def test_the_keyboard_alone_reaches_everything_and_sees_where_it_is(
+    view: Callable[..., Trace], browser: Browser
+) -> None:
     view(COUNT, "", "#step-5")
     seen = []
     for _ in range(12):
@@ -243,7 +283,8 @@ def test_the_keyboard_alone_reaches_everything_and_sees_where_it_is(view: Callab
         assert browser.run(f"getComputedStyle({focus}).outlineStyle") == "solid", seen
         assert (
             browser.run(
-                f"({focus}.ariaLabel || {focus}.innerText || document.getElementById({focus}.getAttribute('aria-labelledby')).innerText).length"
+                f"({focus}.ariaLabel || {focus}.innerText || "
+                f"document.getElementById({focus}.getAttribute('aria-labelledby')).innerText).length"
             )
             > 0
         )
@@ -278,11 +319,15 @@ CONTRAST = """(() => {
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("fragment", ["#step-9", "#end"])
-def test_text_is_readable_in_light_and_dark(view: Callable[..., Trace], browser: Browser, dark: bool, fragment: str) -> None:
+def test_text_is_readable_in_light_and_dark(
+    view: Callable[..., Trace], browser: Browser, dark: bool, fragment: str
+) -> None:
     browser.size(1280, 800, dark=dark)
     view(COUNT, "", fragment)
     assert browser.run(CONTRAST) == []
-    assert browser.run("getComputedStyle(document.body).backgroundColor") == ("rgb(20, 23, 26)" if dark else "rgb(252, 252, 251)")
+    assert browser.run("getComputedStyle(document.body).backgroundColor") == (
+        "rgb(20, 23, 26)" if dark else "rgb(252, 252, 251)"
+    )
 
 
 @pytest.mark.parametrize("width", [390, 768, 1280])

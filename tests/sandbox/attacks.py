@@ -1,9 +1,10 @@
-"""Runs hostile and honest programs through the judge in one of the settings and prints what came of them as JSON; a script for `test_settings.py`.
+"""Runs hostile and honest programs through the judge in one of the settings and prints what came of them as JSON; a
+script for `test_settings.py`.
 
     python attacks.py SETTING PROFILE-OR-EMPTY FILE ...
 
-A file is a list of programs under lines `#### mode: name`, or one program of the maintainers' collection. After each program an honest one must
-pass, no fork server may have failed or have children left, and the host must be as it was.
+A file is a list of programs under lines `#### mode: name`, or one program of the maintainers' collection. After each
+program an honest one must pass, no fork server may have failed or have children left, and the host must be as it was.
 """
 
 from __future__ import annotations
@@ -63,9 +64,12 @@ def descendants(root: int) -> set[int]:
 
 
 def leftovers(sandbox: Sandbox) -> list[str]:
-    """Processes below the fork servers, which are two each where there are namespaces. A child that was answered for has been waited for."""
+    """Processes below the fork servers, which are two each where there are namespaces. A child that was answered for
+    has been waited for."""
     each = 2 if "namespaces" in sandbox.isolation else 1
-    return [f"children that stayed: {found}" for root in sandbox.processes() if len(found := descendants(root)) != each]
+    return [
+        f"children that stayed: {found}" for root in sandbox.processes() if len(found := descendants(root)) != each
+    ]
 
 
 class Host:
@@ -91,7 +95,12 @@ class Host:
         return [(name, stat.st_mode, stat.st_mtime_ns, stat.st_size) for name, stat in entries]
 
     def fill_in(self, program: str) -> str:
-        names = {"CANARY": self.folder, "PORT": self.listener.getsockname()[1], "PID": self.bystander.pid, "PARENT": os.getpid()}
+        names = {
+            "CANARY": self.folder,
+            "PORT": self.listener.getsockname()[1],
+            "PID": self.bystander.pid,
+            "PARENT": os.getpid(),
+        }
         for name, value in names.items():
             program = program.replace(f"@{name}@", str(value))
         return program
@@ -107,7 +116,17 @@ class Host:
         status = Path(f"/proc/{self.bystander.pid}/stat").read_text().rpartition(")")[2].split()[0]
         if self.bystander.poll() is not None or status not in "SRD":
             found.append("another process was killed or stopped")
-        for folder in ("/tmp", "/var/tmp", "/dev/shm", "/run", "/", "/dev", "/dev/mqueue", str(Path.home()), os.path.dirname(os.__file__)):  # noqa: PTH120
+        for folder in (
+            "/tmp",
+            "/var/tmp",
+            "/dev/shm",
+            "/run",
+            "/",
+            "/dev",
+            "/dev/mqueue",
+            str(Path.home()),
+            str(Path(os.__file__).parent),
+        ):
             if Path(folder).is_dir() and os.access(folder, os.R_OK):
                 found += [f"{path} was made" for path in Path(folder).glob("coderlplus-canary*")]
         return found
@@ -122,13 +141,20 @@ def reporting(run: Callable[..., Outcome], found: list[str]) -> Callable[..., Ou
         except (OSError, EOFError, ValueError) as error:
             found.append(f"a fork server failed: {error!r}")
             raise
-        found.extend(f"fault: {each.detail}" for each in (outcome, outcome.peer) if each is not None and each.ending == "fault")
+        found.extend(
+            f"fault: {each.detail}" for each in (outcome, outcome.peer) if each is not None and each.ending == "fault"
+        )
         return outcome
 
     return run_and_report
 
 
-def judge_all(work: queue.SimpleQueue[tuple[str, str, str]], host: Host, report: dict[str, list[str]], isolation: set[tuple[str, ...]]) -> None:
+def judge_all(
+    work: queue.SimpleQueue[tuple[str, str, str]],
+    host: Host,
+    report: dict[str, list[str]],
+    isolation: set[tuple[str, ...]],
+) -> None:
     def verdict_on(mode: str, program: str, limits: Limits) -> Verdict:
         entry_point, test = TESTS[mode]
         problem = Problem(problem_id="p", statement="", tests=(test,), entry_point=entry_point, limits=limits)

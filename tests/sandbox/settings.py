@@ -1,7 +1,7 @@
 """Settings in which the sandbox must hold, entered for good by the calling process, which is root and has one thread.
 
-`here`: as it is. `user`: uid 65534, no capabilities. `container`: namespaces, capabilities and seccomp profile of a container as it is by default.
-`container user`: the same, as uid 65534.
+`here`: as it is. `user`: uid 65534, no capabilities. `container`: namespaces, capabilities and seccomp profile of a
+container as it is by default. `container user`: the same, as uid 65534.
 """
 
 from __future__ import annotations
@@ -27,7 +27,15 @@ _CAPABILITIES = {
 }  # fmt: skip
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
-_COMPARISONS = {"SCMP_CMP_NE": 1, "SCMP_CMP_LT": 2, "SCMP_CMP_LE": 3, "SCMP_CMP_EQ": 4, "SCMP_CMP_GE": 5, "SCMP_CMP_GT": 6, "SCMP_CMP_MASKED_EQ": 7}
+_COMPARISONS = {
+    "SCMP_CMP_NE": 1,
+    "SCMP_CMP_LT": 2,
+    "SCMP_CMP_LE": 3,
+    "SCMP_CMP_EQ": 4,
+    "SCMP_CMP_GE": 5,
+    "SCMP_CMP_GT": 6,
+    "SCMP_CMP_MASKED_EQ": 7,
+}
 _NEWNS, _NEWUTS, _NEWIPC, _NEWPID, _NEWNET = 0x00020000, 0x04000000, 0x08000000, 0x20000000, 0x40000000
 _MS_REC, _MS_PRIVATE = 0x4000, 1 << 18
 
@@ -60,8 +68,8 @@ def enter(setting: str, profile: Path | None) -> None:
 
 
 def _make_reachable(paths: Sequence[str]) -> None:
-    """Let an ordinary user come to the paths through folders that are root's alone, in this mount namespace: another folder covers each of those, and
-    has nothing in it but the paths."""
+    """Let an ordinary user come to the paths through folders that are root's alone, in this mount namespace: another
+    folder covers each of those, and has nothing in it but the paths."""
     behind: dict[Path, list[Path]] = {}
     for path in map(Path, paths):
         real = path.resolve()
@@ -69,7 +77,9 @@ def _make_reachable(paths: Sequence[str]) -> None:
         if closed:
             behind.setdefault(closed[0], []).append(real)
     for folder, inside in behind.items():
-        trees = [syscall(428, -100, os.fsencode(path), 1 | 0x8000) for path in inside]  # open_tree: a copy of what is mounted there
+        trees = [
+            syscall(428, -100, os.fsencode(path), 1 | 0x8000) for path in inside
+        ]  # open_tree: a copy of what is mounted there
         check(libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", ctypes.c_ulong(0), b"mode=755,size=1m"))
         for path, tree in zip(inside, trees, strict=True):
             path.mkdir(parents=True, exist_ok=True)
@@ -88,11 +98,17 @@ def _enter_container_namespaces() -> None:
 
 
 class _Comparison(ctypes.Structure):
-    _fields_ = (("argument", ctypes.c_uint), ("operator", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64))
+    _fields_ = (
+        ("argument", ctypes.c_uint),
+        ("operator", ctypes.c_int),
+        ("a", ctypes.c_uint64),
+        ("b", ctypes.c_uint64),
+    )
 
 
 def _load_profile(profile: dict[str, Any], capabilities: set[str]) -> None:
-    """Install a profile in the format of container engines, as they do it: with libseccomp. Names that it does not know are left out."""
+    """Install a profile in the format of container engines, as they do it: with libseccomp. Names that it does not
+    know are left out."""
     seccomp = ctypes.CDLL("libseccomp.so.2")
     seccomp.seccomp_init.restype = ctypes.c_void_p
     context = ctypes.c_void_p(seccomp.seccomp_init(_ERRNO | profile["defaultErrnoRet"]))
@@ -101,12 +117,19 @@ def _load_profile(profile: dict[str, Any], capabilities: set[str]) -> None:
         if not _applies(rule, capabilities):
             continue
         action = _ALLOW if rule["action"] == "SCMP_ACT_ALLOW" else _ERRNO | rule.get("errnoRet", 1)
-        conditions = [_Comparison(each["index"], _COMPARISONS[each["op"]], each["value"], each.get("valueTwo", 0)) for each in rule.get("args") or ()]
+        conditions = [
+            _Comparison(each["index"], _COMPARISONS[each["op"]], each["value"], each.get("valueTwo", 0))
+            for each in rule.get("args") or ()
+        ]
         for name in rule["names"]:
             number = seccomp.seccomp_syscall_resolve_name(name.encode())
             if number != -1:
                 seccomp.seccomp_rule_add_array(
-                    context, ctypes.c_uint32(action), number, len(conditions), (_Comparison * len(conditions))(*conditions)
+                    context,
+                    ctypes.c_uint32(action),
+                    number,
+                    len(conditions),
+                    (_Comparison * len(conditions))(*conditions),
                 )
     assert seccomp.seccomp_load(context) == 0
 

@@ -1,4 +1,5 @@
-"""Equality of tagged values: as Python's `==` on the values themselves, for anything that comes in, in near-linear time."""
+"""Equality of tagged values: as Python's `==` on the values themselves, for anything that comes in, in near-linear
+time."""
 
 from __future__ import annotations
 
@@ -17,13 +18,37 @@ from coderlplus.sandbox.values import encode
 Types = Literal["kinds", "python", "strict"]
 TYPES: tuple[Types, ...] = ("kinds", "python", "strict")
 
-NUMBERS = [0, 1, 2, 1000, True, False, 0.0, -0.0, 0.5, 1.0, 2.0, 1 + 0j, 0.5j, Fraction(1, 2), Fraction(2), 10**400, float("inf")]
+NUMBERS = [
+    0,
+    1,
+    2,
+    1000,
+    True,
+    False,
+    0.0,
+    -0.0,
+    0.5,
+    1.0,
+    2.0,
+    1 + 0j,
+    0.5j,
+    Fraction(1, 2),
+    Fraction(2),
+    10**400,
+    float("inf"),
+]
 DECIMALS = [Decimal(text) for text in ("0.5", "0.50", "1", "1E+3", "1E+400", "-Infinity")]
 OTHERS = ["1", "", b"a", None, range(0), range(5, 5), range(0, 3, 2), range(0, 4, 2)]
 close_by = st.sampled_from([*NUMBERS, *DECIMALS, *OTHERS])
 """Values of which many equal one of another type."""
 hashable = st.recursive(
-    close_by | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary() | st.fractions() | st.decimals(allow_nan=False),
+    close_by
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary()
+    | st.fractions()
+    | st.decimals(allow_nan=False),
     lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3),
     max_leaves=4,
 )
@@ -37,14 +62,45 @@ plain = st.recursive(
     ),
     max_leaves=10,
 )
-TAGS = ["$tuple", "$set", "$frozenset", "$deque", "$dict", "$float", "$int", "$complex", "$bytes", "$bytearray", "$range", "$decimal", "$fraction"]
-TAGS += ["$object", "fields", "$cycle", "$cut", "$list_node", "$tree_node", "$x", "nan", "inf", "0x1f", "sNaN", "1E+99999"]
+TAGS = [
+    "$tuple",
+    "$set",
+    "$frozenset",
+    "$deque",
+    "$dict",
+    "$float",
+    "$int",
+    "$complex",
+    "$bytes",
+    "$bytearray",
+    "$range",
+    "$decimal",
+    "$fraction",
+]
+TAGS += [
+    "$object",
+    "fields",
+    "$cycle",
+    "$cut",
+    "$list_node",
+    "$tree_node",
+    "$x",
+    "nan",
+    "inf",
+    "0x1f",
+    "sNaN",
+    "1E+99999",
+]
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(TAGS) | st.binary(),
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=3)
-        | st.dictionaries(st.sampled_from(TAGS), inner | st.sampled_from(TAGS) | st.lists(st.lists(inner, min_size=2, max_size=2)), max_size=2)
+        | st.dictionaries(
+            st.sampled_from(TAGS),
+            inner | st.sampled_from(TAGS) | st.lists(st.lists(inner, min_size=2, max_size=2)),
+            max_size=2,
+        )
     ),
     max_leaves=15,
 )
@@ -64,7 +120,9 @@ def test_equality_is_symmetric_and_of_a_value_with_itself(a: Any, b: Any) -> Non
     for types in TYPES:
         assert equal(encode(a), encode(a), types=types)
         assert equal(encode(a), encode(b), types=types) is equal(encode(b), encode(a), types=types)
-        assert equal(encode(a), encode(b), types=types) <= equal(encode(a), encode(b), types=types, float_tolerance=1e-6)
+        assert equal(encode(a), encode(b), types=types) <= equal(
+            encode(a), encode(b), types=types, float_tolerance=1e-6
+        )
     assert equal(encode(a), encode(b), types="strict") <= equal(encode(a), encode(b), types="python")
 
 
@@ -73,7 +131,12 @@ def test_equality_is_symmetric_and_of_a_value_with_itself(a: Any, b: Any) -> Non
 def test_whatever_comes_in_the_answer_is_a_truth_value(a: Any, b: Any) -> None:
     for types in TYPES:
         for tolerance in (0.0, 1e-6):
-            for x, y in ((a, b), ([a, b], [b, a]), ({"$set": [a, b]}, {"$set": [b, a]}), ({"$dict": [[a, b]]}, {"$dict": [[b, a]]})):
+            for x, y in (
+                (a, b),
+                ([a, b], [b, a]),
+                ({"$set": [a, b]}, {"$set": [b, a]}),
+                ({"$dict": [[a, b]]}, {"$dict": [[b, a]]}),
+            ):
                 assert equal(x, y, types=types, float_tolerance=tolerance, tuples_as_lists=True) in (True, False)
             assert equal_in_any_order([a, b], [b, a], types=types, float_tolerance=tolerance) in (True, False)
 
@@ -84,7 +147,11 @@ def test_members_of_sets_within_the_tolerance_find_each_other(members: set[float
     near = [x if isinstance(x, int) else x + 1e-9 for x in far]
     chance.shuffle(near)
     assert equal({"$set": near}, {"$set": list(far)}, float_tolerance=1e-6)
-    assert equal({"$set": [{"$tuple": [x, "a"]} for x in near]}, {"$set": [{"$tuple": [x, "a"]} for x in far]}, float_tolerance=1e-6)
+    assert equal(
+        {"$set": [{"$tuple": [x, "a"]} for x in near]},
+        {"$set": [{"$tuple": [x, "a"]} for x in far]},
+        float_tolerance=1e-6,
+    )
     assert equal({"$dict": [[x, [1]] for x in near]}, {"$dict": [[x, [1]] for x in far]}, float_tolerance=1e-6)
 
 

@@ -1,4 +1,5 @@
-"""The memory limit counts what a program fills on top of the interpreter, in whatever way it does so, and the verdict says so."""
+"""The memory limit counts what a program fills on top of the interpreter, in whatever way it does so, and the verdict
+says so."""
 
 from __future__ import annotations
 
@@ -32,12 +33,16 @@ def verdict_on(judge: Judge, program: str) -> Verdict:
         "x = bytearray(10**9)",
         "x = []\nwhile True: x.append(bytes(10**6))",
         "x = bytearray(150 * 10**6)\nprint(6)",
-        "import threading\ndef main():\n    x = bytearray(10**9)\n    print(6)\nt = threading.Thread(target=main); t.start(); t.join()",
-        "import threading\nx = []\ndef main():\n    while True: x.append(bytes(10**6))\nt = threading.Thread(target=main); t.start(); t.join()",
+        "import threading\ndef main():\n    x = bytearray(10**9)\n    print(6)\nt = threading.Thread(target=main); "
+        "t.start(); t.join()",
+        "import threading\nx = []\ndef main():\n    while True: x.append(bytes(10**6))\nt = "
+        "threading.Thread(target=main); t.start(); t.join()",
         "import threading\nx = []\ndef main():\n    for _ in range(20): x.append(b'x' * 10**6)\n"
-        "threads = [threading.Thread(target=main) for _ in range(10)]\nfor t in threads: t.start()\nfor t in threads: t.join()\nprint(6)",
+        "threads = [threading.Thread(target=main) for _ in range(10)]\nfor t in threads: t.start()\nfor t in "
+        "threads: t.join()\nprint(6)",
         "import threading, time\nthreading.stack_size(65536)\n"
-        "for _ in range(5000): threading.Thread(target=time.sleep, args=(9,), daemon=True).start()\ntime.sleep(9)\nprint(6)",
+        "for _ in range(5000): threading.Thread(target=time.sleep, args=(9,), "
+        "daemon=True).start()\ntime.sleep(9)\nprint(6)",
         "import mmap\nx = mmap.mmap(-1, 200 * 10**6)\nx[:] = bytes(len(x))\nprint(6)",
         pytest.param("import numpy\nx = numpy.ones(10**9)\nprint(6)", marks=numpy),
         pytest.param("import numpy\nx = [numpy.ones(10**6) for _ in range(40)]\nprint(6)", marks=numpy),
@@ -58,7 +63,8 @@ def test_beyond_the_limit(judge: Judge, program: str) -> None:
         "def f(n): return 0 if n == 0 else 1 + f(n - 1)\n"
         "def main(): print(f(5000) - 5000 + int(input()) * 2)\nt = threading.Thread(target=main); t.start(); t.join()",
         pytest.param("import numpy\nx = numpy.ones(10**7)\nprint(int(x[0]) * int(input()) * 2)", marks=numpy),
-        "import threading\nbarrier = threading.Barrier(65)\nfor _ in range(64): threading.Thread(target=barrier.wait).start()\n"
+        "import threading\nbarrier = threading.Barrier(65)\nfor _ in range(64): "
+        "threading.Thread(target=barrier.wait).start()\n"
         "barrier.wait(); print(int(input()) * 2)",
         "try: x = bytearray(10**10)\nexcept MemoryError: print(int(input()) * 2)",
     ],
@@ -77,4 +83,6 @@ def test_an_exception_that_ends_a_thread_is_named_where_the_output_is_wrong(judg
 
 
 def test_an_exception_that_ends_a_thread_does_not_count_where_the_output_is_right(judge: Judge) -> None:
-    assert verdict_on(judge, "import threading\nprint(int(input()) * 2)\nthreading.Thread(target=lambda: 1 // 0).start()").passed
+    assert verdict_on(
+        judge, "import threading\nprint(int(input()) * 2)\nthreading.Thread(target=lambda: 1 // 0).start()"
+    ).passed

@@ -90,7 +90,12 @@ def test_nodes_are_made_of_the_classes_given() -> None:
 
 @pytest.mark.parametrize(
     ("value", "tagged"),
-    [(Point(1, [2]), {"$tuple": [1, [2]]}), (Level.HIGH, 3), (type("Text", (str,), {})("a"), "a"), (type("Bag", (dict,), {})(a=1), {"a": 1})],
+    [
+        (Point(1, [2]), {"$tuple": [1, [2]]}),
+        (Level.HIGH, 3),
+        (type("Text", (str,), {})("a"), "a"),
+        (type("Bag", (dict,), {})(a=1), {"a": 1}),
+    ],
 )
 def test_instances_of_subclasses_of_plain_types_are_plain_by_value(value: object, tagged: object) -> None:
     assert encode(value, by_value=True) == tagged

@@ -29,7 +29,12 @@ def test_a_program_may_run_on_all_cpus_of_its_owner() -> None:
 
 def test_of_two_programs_that_talk_each_may_run_on_all_cpus_in_the_end() -> None:
     wait_and_tell = "import os, time\ndef f():\n    time.sleep(0.4)\n    return sorted(os.sched_getaffinity(0))"
-    problem = Problem(problem_id="p", statement="", tests=(CheckTest(f"assert f() == {sorted(os.sched_getaffinity(0))}"),), entry_point="f")
+    problem = Problem(
+        problem_id="p",
+        statement="",
+        tests=(CheckTest(f"assert f() == {sorted(os.sched_getaffinity(0))}"),),
+        entry_point="f",
+    )
     with Sandbox(workers=1) as sandbox:
         verdict = Judge(sandbox).judge(problem, Rollout(rollout_id="r", problem_id="p", program=wait_and_tell))
     assert verdict.passed, verdict.first_failure

@@ -58,7 +58,12 @@ def test_ending(sandbox: Sandbox, program: str, ending: str) -> None:
 def test_the_memory_limit_holds_for_an_owner_with_much_memory() -> None:
     mine = bytearray(1024 << 20)
     with Sandbox(workers=1) as sandbox:
-        assert run(sandbox, "x = []\nwhile True:\n    try: x.append(bytearray(10**6))\n    except MemoryError: break").ending == "memory_limit"
+        assert (
+            run(
+                sandbox, "x = []\nwhile True:\n    try: x.append(bytearray(10**6))\n    except MemoryError: break"
+            ).ending
+            == "memory_limit"
+        )
     assert len(mine) == 1024 << 20
 
 
@@ -171,7 +176,10 @@ def test_a_missing_layer_is_an_error_unless_allowed_by_name(monkeypatch: pytest.
         self.missing = {"landlock": "Function not implemented"}
 
     monkeypatch.setattr(ForkServer, "__init__", without_landlock)
-    with pytest.raises(SandboxError, match="landlock \\(Function not implemented\\); to run without it, set CODERLPLUS_ALLOW_MISSING=landlock "):
+    with pytest.raises(
+        SandboxError,
+        match="landlock \\(Function not implemented\\); to run without it, set CODERLPLUS_ALLOW_MISSING=landlock ",
+    ):
         Sandbox(workers=1)
     with Sandbox(workers=1, allow_missing=["landlock"]) as sandbox:
         assert "landlock" not in sandbox.isolation
@@ -190,8 +198,16 @@ def test_fewer_layers_are_named_in_the_outcome() -> None:
 
 
 def test_random_bytes_as_programs_are_programs(sandbox: Sandbox) -> None:
-    programs = [os.urandom(200).decode("latin-1") for _ in range(30)] + ["\ud800", "\0", "(" * 5000, "x = " + "[" * 90 + "]" * 90]
-    assert {outcome.ending for outcome in sandbox.run([script(program) for program in programs])} <= {"returned", "exited"}
+    programs = [os.urandom(200).decode("latin-1") for _ in range(30)] + [
+        "\ud800",
+        "\0",
+        "(" * 5000,
+        "x = " + "[" * 90 + "]" * 90,
+    ]
+    assert {outcome.ending for outcome in sandbox.run([script(program) for program in programs])} <= {
+        "returned",
+        "exited",
+    }
 
 
 def test_installed_packages_can_be_imported(sandbox: Sandbox) -> None:

@@ -1,5 +1,5 @@
-"""The same holds for root, for an ordinary user and in a container as it is by default: no hostile program gets a pass, touches the host, or disturbs
-the next one; honest ones pass."""
+"""The same holds for root, for an ordinary user and in a container as it is by default: no hostile program gets a
+pass, touches the host, or disturbs the next one; honest ones pass."""
 
 from __future__ import annotations
 
@@ -58,11 +58,17 @@ def test_recorded_attacks_for_an_ordinary_user(shared: Path) -> None:
 
 
 def test_container(shared: Path) -> None:
-    report = attack("container", [HOSTILE, *sorted((shared / "attacks").glob("*.py"))], shared / "data" / "container" / "default_seccomp.json")
+    report = attack(
+        "container",
+        [HOSTILE, *sorted((shared / "attacks").glob("*.py"))],
+        shared / "data" / "container" / "default_seccomp.json",
+    )
     assert layers(report) == set(LAYERS), "such a container offers no namespaces"
 
 
-@pytest.mark.parametrize(("setting", "has_namespaces"), [("user", True), ("container", False), ("container user", False)])
+@pytest.mark.parametrize(
+    ("setting", "has_namespaces"), [("user", True), ("container", False), ("container user", False)]
+)
 def test_a_layer_asked_for_by_name_is_there_or_an_error(shared: Path, setting: str, has_namespaces: bool) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can enter the settings")
@@ -73,11 +79,19 @@ def test_a_layer_asked_for_by_name_is_there_or_an_error(shared: Path, setting: s
         "with Sandbox(workers=1) as sandbox: print(*sandbox.missing)\n"
         "try: Sandbox(workers=1, layers=[*LAYERS, *EXTRA_LAYERS]).close(); print('there')\n"
         "except SandboxError as error: print(error)\n"
-        "with Sandbox(workers=1, layers=[*LAYERS, *EXTRA_LAYERS], allow_missing=EXTRA_LAYERS) as sandbox: print(*sandbox.isolation)\n"
+        "with Sandbox(workers=1, layers=[*LAYERS, *EXTRA_LAYERS], allow_missing=EXTRA_LAYERS) as sandbox: "
+        "print(*sandbox.isolation)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     missing, answer, allowed = (done.stdout + "\n\n").split("\n")[:3]
     if has_namespaces and missing:
         pytest.skip("this kernel gives ordinary users no namespaces")
-    assert (missing, allowed) == ("", " ".join((*LAYERS, *EXTRA_LAYERS))) if has_namespaces else ("namespaces", " ".join(LAYERS)), done.stderr
-    assert answer == "there" or "namespaces (Operation not permitted); to run without it, set CODERLPLUS_ALLOW_MISSING=namespaces" in answer
+    assert (
+        (missing, allowed) == ("", " ".join((*LAYERS, *EXTRA_LAYERS)))
+        if has_namespaces
+        else ("namespaces", " ".join(LAYERS))
+    ), done.stderr
+    assert (
+        answer == "there"
+        or "namespaces (Operation not permitted); to run without it, set CODERLPLUS_ALLOW_MISSING=namespaces" in answer
+    )

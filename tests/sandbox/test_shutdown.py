@@ -1,4 +1,5 @@
-"""However the owner of a sandbox ends, and whatever is killed under it: no process, no descriptor and no file stays behind."""
+"""However the owner of a sandbox ends, and whatever is killed under it: no process, no descriptor and no file stays
+behind."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ from coderlplus.sandbox import Job, Sandbox
 LEVELS = 0
 LONG = Limits(cpu_s=1000, wall_s=1000)
 SEEDS = itertools.count(os.getpid() * 1000 % 2**31)
-"""A hash seed stands in the command line of its fork servers and their children, so the processes of a test can be told from all others."""
+"""A hash seed stands in the command line of its fork servers and their children, so the processes of a test can be
+told from all others."""
 
 OWNER = """
 import sys
@@ -61,7 +63,9 @@ def processes(seed: int) -> set[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             try:
-                if f'"hash_seed": {seed}}}'.encode() in (entry / "cmdline").read_bytes():  # empty for a process that has ended
+                if (
+                    f'"hash_seed": {seed}}}'.encode() in (entry / "cmdline").read_bytes()
+                ):  # empty for a process that has ended
                     found.add(int(entry.name))
             except OSError:
                 continue
@@ -113,7 +117,9 @@ def owner(seed: int, tmp_path: Path) -> Iterator[Callable[[str], subprocess.Pope
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_signals_to_the_owner(seed: int, owner: Callable[[], subprocess.Popen[bytes]], tmp_path: Path, number: signal.Signals) -> None:
+def test_signals_to_the_owner(
+    seed: int, owner: Callable[[], subprocess.Popen[bytes]], tmp_path: Path, number: signal.Signals
+) -> None:
     process = owner()
     os.kill(process.pid, number)
     assert process.wait(timeout=120) == -number
@@ -121,7 +127,9 @@ def test_signals_to_the_owner(seed: int, owner: Callable[[], subprocess.Popen[by
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_goes_to_the_whole_group_and_leaves_one_message(seed: int, owner: Callable[[], subprocess.Popen[bytes]]) -> None:
+def test_ctrl_c_goes_to_the_whole_group_and_leaves_one_message(
+    seed: int, owner: Callable[[], subprocess.Popen[bytes]]
+) -> None:
     process = owner()
     os.killpg(process.pid, signal.SIGINT)
     _, stderr = process.communicate(timeout=120)
@@ -138,7 +146,9 @@ def test_the_end_of_the_owner(seed: int, owner: Callable[[str], subprocess.Popen
     wait_until(lambda: not processes(seed))
 
 
-def test_children_of_a_killed_fork_server_end_and_the_jobs_start_anew(seed: int, owner: Callable[[], subprocess.Popen[bytes]]) -> None:
+def test_children_of_a_killed_fork_server_end_and_the_jobs_start_anew(
+    seed: int, owner: Callable[[], subprocess.Popen[bytes]]
+) -> None:
     process = owner()
     before = processes(seed)
     for pid in before:
@@ -153,7 +163,9 @@ def test_a_program_killed_from_outside_is_run_again(seed: int) -> None:
     """As the kernel does when memory runs out. It says nothing of the program."""
     payload = {"setup_code": "", "program": "for _ in range(10**7): pass\nprint(1)", "stdins": [""]}
     with Sandbox(workers=1) as sandbox:
-        future = sandbox.submit(Job(guest="coderlplus.judge.guest:run_stdio", payload=payload, limits=LONG, hash_seed=seed))
+        future = sandbox.submit(
+            Job(guest="coderlplus.judge.guest:run_stdio", payload=payload, limits=LONG, hash_seed=seed)
+        )
         wait_until(lambda: len(leaves(seed)) == 1 or future.done())
         for pid in leaves(seed) if not future.done() else ():
             os.kill(pid, signal.SIGKILL)
@@ -163,13 +175,18 @@ def test_a_program_killed_from_outside_is_run_again(seed: int) -> None:
 def test_a_program_always_killed_from_outside_is_a_fault_and_no_failure_of_the_program(seed: int) -> None:
     payload = {"setup_code": "", "program": "while True: pass", "stdins": [""]}
     with Sandbox(workers=1) as sandbox:
-        future = sandbox.submit(Job(guest="coderlplus.judge.guest:run_stdio", payload=payload, limits=LONG, hash_seed=seed))
+        future = sandbox.submit(
+            Job(guest="coderlplus.judge.guest:run_stdio", payload=payload, limits=LONG, hash_seed=seed)
+        )
         while not future.done():
             for pid in leaves(seed):
                 with contextlib.suppress(ProcessLookupError):  # it has been reaped since we looked
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.02)
-        assert (future.result().ending, future.result().detail) == ("fault", "the program was killed from outside: is this machine short of memory?")
+        assert (future.result().ending, future.result().detail) == (
+            "fault",
+            "the program was killed from outside: is this machine short of memory?",
+        )
 
 
 def test_many_sandboxes_leave_no_descriptors_threads_or_processes(seed: int) -> None:

@@ -1,4 +1,5 @@
-"""The seccomp filters for both machines, run on an interpreter of classic BPF: what they allow together, and that the numbers are the kernel's.
+"""The seccomp filters for both machines, run on an interpreter of classic BPF: what they allow together, and that the
+numbers are the kernel's.
 
 There is no arm64 machine at hand: this shows that the filters for it are the right ones, not that they run there.
 """
@@ -17,7 +18,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coderlplus.sandbox.syscalls import ARM64, X86_64, ZYGOTE_ARM64, ZYGOTE_X86_64, child_filter, pid_offsets, zygote_filter
+from coderlplus.sandbox.syscalls import (
+    ARM64,
+    X86_64,
+    ZYGOTE_ARM64,
+    ZYGOTE_X86_64,
+    child_filter,
+    pid_offsets,
+    zygote_filter,
+)
 
 ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 EPERM, EACCES, ENOSYS = (ERRNO | number for number in (errno.EPERM, errno.EACCES, errno.ENOSYS))
@@ -68,12 +77,17 @@ def filter_for_child(machine: str) -> bytes:
 
 
 ZYGOTE_CALLS = {"x86_64": ZYGOTE_X86_64, "aarch64": ZYGOTE_ARM64}
-FILTERS = {(machine, writes): (zygote_filter(machine, writes=writes), filter_for_child(machine)) for machine in MACHINES for writes in (False, True)}
+FILTERS = {
+    (machine, writes): (zygote_filter(machine, writes=writes), filter_for_child(machine))
+    for machine in MACHINES
+    for writes in (False, True)
+}
 """Of a machine, with and without Landlock: the zygote's and the child's."""
 
 
 def run_all(codes: tuple[bytes, ...], architecture: int, number: int, arguments: tuple[int, ...] = ()) -> int:
-    """What the kernel does under several filters: the strictest of what they say; of refusals, the one of the last filter that refuses."""
+    """What the kernel does under several filters: the strictest of what they say; of refusals, the one of the last
+    filter that refuses."""
     decisions = [run(code, architecture, number, arguments) for code in reversed(codes)]
     return KILL if KILL in decisions else next((decision for decision in decisions if decision != ALLOW), ALLOW)
 
@@ -147,7 +161,11 @@ def test_the_filters_are_as_small_as_the_kernel_wants_them(machine: str) -> None
 def test_a_zygote_makes_processes_and_looks_after_them_and_a_child_does_not(machine: str) -> None:
     architecture, numbers = MACHINES[machine]
     fork = signal.SIGCHLD | 0x01200000  # CLONE_CHILD_SETTID, CLONE_CHILD_CLEARTID
-    for number, arguments in ((numbers["clone"], (fork,)), (numbers["prctl"], (1, 9)), *((number, ()) for number in ZYGOTE_CALLS[machine].values())):
+    for number, arguments in (
+        (numbers["clone"], (fork,)),
+        (numbers["prctl"], (1, 9)),
+        *((number, ()) for number in ZYGOTE_CALLS[machine].values()),
+    ):
         assert run(FILTERS[machine, True][0], architecture, number, arguments) == ALLOW, number
         assert run_all(FILTERS[machine, True], architecture, number, arguments) == EPERM, number
 
@@ -194,8 +212,11 @@ def test_nothing_is_opened_for_writing_without_landlock(flags: int) -> None:
 
 @given(st.integers(0, 2**32 - 1))
 def test_with_landlock_only_what_it_sees_is_opened_for_writing(flags: int) -> None:
-    """Landlock sees a file opened for writing. What changes a file while it is opened for reading, or for neither, it sees on new kernels only."""
-    allowed = not flags & 0o20000000 and (flags & 3 in (1, 2) or (flags & 3 == 0 and not flags & (0o100 | 0o1000 | 0o2000)))
+    """Landlock sees a file opened for writing. What changes a file while it is opened for reading, or for neither, it
+    sees on new kernels only."""
+    allowed = not flags & 0o20000000 and (
+        flags & 3 in (1, 2) or (flags & 3 == 0 and not flags & (0o100 | 0o1000 | 0o2000))
+    )
     assert decide_on_both("openat", 2**64 - 100, 1, flags) == (ALLOW if allowed else EACCES)
 
 
@@ -270,10 +291,15 @@ def test_the_group_of_other_processes_is_not_told(pid: int) -> None:
 
 @given(st.integers(0, 0xFFFF))
 def test_of_devices_it_asks_for_size_and_readiness_only(request: int) -> None:
-    assert decide_on_both("ioctl", 0, request) == (ALLOW if request in (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451) else EPERM)
+    assert decide_on_both("ioctl", 0, request) == (
+        ALLOW if request in (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451) else EPERM
+    )
 
 
-@pytest.mark.parametrize(("name", "number"), [("F_SETOWN", 8), ("F_SETSIG", 10), ("F_SETOWN_EX", 15), ("F_SETLEASE", 1024), ("F_NOTIFY", 1026)])
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("F_SETOWN", 8), ("F_SETSIG", 10), ("F_SETOWN_EX", 15), ("F_SETLEASE", 1024), ("F_NOTIFY", 1026)],
+)
 def test_descriptors_send_no_signals(name: str, number: int) -> None:
     assert decide_on_both("fcntl", 0, number) == EPERM, name
 
@@ -292,7 +318,10 @@ def test_numbers_are_those_of_the_kernel_headers(machine: str) -> None:
     header = Path("/usr/include", name)
     if not header.exists() or (machine != "aarch64" and platform.machine() != machine):
         pytest.skip(f"{header} is absent: install the kernel's headers to check the table")
-    found = {call: int(number) for call, number in re.findall(r"#define __NR(?:3264)?_(\w+) (\d+)$", header.read_text(), re.MULTILINE)}
+    found = {
+        call: int(number)
+        for call, number in re.findall(r"#define __NR(?:3264)?_(\w+) (\d+)$", header.read_text(), re.MULTILINE)
+    }
     found["newfstatat"] = found.get("newfstatat", found.get("fstatat", -1))
     numbers = MACHINES[machine][1] | ZYGOTE_CALLS[machine]
     assert {call: found.get(call) for call in numbers} == numbers

@@ -1,4 +1,5 @@
-"""The time limit is CPU time, and wall time for programs that sleep: how busy the machine is does not change a verdict."""
+"""The time limit is CPU time, and wall time for programs that sleep: how busy the machine is does not change a
+verdict."""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ WORK = "import time\nwhile time.process_time() < {cpu_s}: pass\nprint(1)"
 def run(program: str, cpu_s: float, wall_s: float) -> Outcome:
     payload = {"setup_code": "", "program": program, "stdins": [""]}
     with Sandbox(workers=1) as sandbox:
-        return sandbox.run([Job(guest="coderlplus.judge.guest:run_stdio", payload=payload, limits=Limits(cpu_s=cpu_s, wall_s=wall_s))])[0]
+        return sandbox.run(
+            [Job(guest="coderlplus.judge.guest:run_stdio", payload=payload, limits=Limits(cpu_s=cpu_s, wall_s=wall_s))]
+        )[0]
 
 
 @pytest.fixture

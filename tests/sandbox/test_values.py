@@ -1,4 +1,5 @@
-"""Plain data: every value round-trips or is cut with a mark, and nothing that comes in raises anything but `NotPlain`."""
+"""Plain data: every value round-trips or is cut with a mark, and nothing that comes in raises anything but
+`NotPlain`."""
 
 from __future__ import annotations
 
@@ -19,12 +20,22 @@ from hypothesis import strategies as st
 from coderlplus.sandbox.values import NotPlain, decode, encode, equal, is_plain, to_source
 
 hashable = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary() | st.fractions() | st.decimals(allow_nan=False),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary()
+    | st.fractions()
+    | st.decimals(allow_nan=False),
     lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=4),
     max_leaves=6,
 )
 plain = st.recursive(
-    hashable | st.complex_numbers(allow_nan=False) | st.builds(range, st.integers(-9, 9), st.integers(-9, 9)) | st.binary().map(bytearray),
+    hashable
+    | st.complex_numbers(allow_nan=False)
+    | st.builds(range, st.integers(-9, 9), st.integers(-9, 9))
+    | st.binary().map(bytearray),
     lambda inner: (
         st.lists(inner, max_size=5)
         | st.lists(inner, max_size=5).map(tuple)
@@ -35,7 +46,21 @@ plain = st.recursive(
     ),
     max_leaves=20,
 )
-TAGS = ["$tuple", "$set", "$frozenset", "$deque", "$dict", "$float", "$int", "$complex", "$bytes", "$bytearray", "$range", "$decimal", "$fraction"]
+TAGS = [
+    "$tuple",
+    "$set",
+    "$frozenset",
+    "$deque",
+    "$dict",
+    "$float",
+    "$int",
+    "$complex",
+    "$bytes",
+    "$bytearray",
+    "$range",
+    "$decimal",
+    "$fraction",
+]
 TAGS += ["$object", "fields", "$cycle", "$cut", "$x"]
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -20,7 +20,11 @@ print(json.dumps(state))
 
 def test_the_first_program_finds_what_the_hundredth_finds() -> None:
     with Sandbox(workers=1) as sandbox:
-        job = Job(guest="coderlplus.judge.guest:run_stdio", payload={"setup_code": "", "program": PROGRAM, "stdins": [None]}, stdin=b"1\n")
+        job = Job(
+            guest="coderlplus.judge.guest:run_stdio",
+            payload={"setup_code": "", "program": PROGRAM, "stdins": [None]},
+            stdin=b"1\n",
+        )
         states = [json.loads(outcome.stdout) for outcome in sandbox.run([job] * 100)]
     assert all(state == states[0] for state in states)
     descriptors, threads, names, limit, argv = states[0]

@@ -1,6 +1,7 @@
 """Small programs and the variables that a trace of each must report: scope → name → tagged value.
 
-`final` is the default semantics; `binding` is given where it differs. `absent` lists (scope, name) pairs that must not be reported under `final`.
+`final` is the default semantics; `binding` is given where it differs. `absent` lists (scope, name) pairs that must not
+be reported under `final`.
 """
 
 from __future__ import annotations
@@ -24,18 +25,39 @@ class Case:
 
 
 def case(
-    name: str, source: str, final: Variables, *, binding: Variables | None = None, absent: tuple[tuple[str, str], ...] = (), stdin: str = ""
+    name: str,
+    source: str,
+    final: Variables,
+    *,
+    binding: Variables | None = None,
+    absent: tuple[tuple[str, str], ...] = (),
+    stdin: str = "",
 ) -> Case:
     return Case(name, dedent(source).lstrip("\n"), final, final if binding is None else binding, absent, stdin)
 
 
 CASES = [
-    case("chained assignment", "a = b = [1]\nb.append(2)", {M: {"a": [1, 2], "b": [1, 2]}}, binding={M: {"a": [1], "b": [1]}}),
+    case(
+        "chained assignment",
+        "a = b = [1]\nb.append(2)",
+        {M: {"a": [1, 2], "b": [1, 2]}},
+        binding={M: {"a": [1], "b": [1]}},
+    ),
     case("nested unpacking", "(a, [b, *c]), d = (1, [2, 3, 4]), 5", {M: {"a": 1, "b": 2, "c": [3, 4], "d": 5}}),
     case("swap", "a, b = 1, 2\na, b = b, a", {M: {"a": 2, "b": 1}}),
-    case("subscript and attribute targets bind nothing", "d = {}\nd['k'] = 1", {M: {"d": {"k": 1}}}, binding={M: {"d": {}}}),
+    case(
+        "subscript and attribute targets bind nothing",
+        "d = {}\nd['k'] = 1",
+        {M: {"d": {"k": 1}}},
+        binding={M: {"d": {}}},
+    ),
     case("target order", "i = 0\na = [0, 0]\ni, a[i] = 1, 7", {M: {"i": 1, "a": [0, 7]}}, binding={M: {"i": 1}}),
-    case("augmented assignment of a list", "a = b = [1]\na += [2]", {M: {"a": [1, 2], "b": [1, 2]}}, binding={M: {"a": [1, 2], "b": [1]}}),
+    case(
+        "augmented assignment of a list",
+        "a = b = [1]\na += [2]",
+        {M: {"a": [1, 2], "b": [1, 2]}},
+        binding={M: {"a": [1, 2], "b": [1]}},
+    ),
     case("annotated assignment", "x: int = 3\ny: str", {M: {"x": 3}}, absent=((M, "y"),)),
     case(
         "loop target after break",
@@ -49,10 +71,24 @@ CASES = [
         absent=((M, "done"),),
     ),
     case("loop over nothing", "for i in []:\n    x = i\ny = 1", {M: {"y": 1}}, absent=((M, "i"), (M, "x"))),
-    case("nested unpacking in a loop", "for k, (a, b) in [(1, (2, 3)), (4, (5, 6))]: pass", {M: {"k": 4, "a": 5, "b": 6}}),
+    case(
+        "nested unpacking in a loop",
+        "for k, (a, b) in [(1, (2, 3)), (4, (5, 6))]: pass",
+        {M: {"k": 4, "a": 5, "b": 6}},
+    ),
     case("loop target changed in the body", "for i in range(3):\n    i *= 10", {M: {"i": 20}}),
-    case("comprehension variables", "s = [i * j for i in range(2) for j in range(2)]", {M: {"s": [0, 0, 0, 1]}}, absent=((M, "i"), (M, "j"))),
-    case("walrus in a comprehension", "s = [last := i for i in range(4)]", {M: {"s": [0, 1, 2, 3], "last": 3}}, absent=((M, "i"),)),
+    case(
+        "comprehension variables",
+        "s = [i * j for i in range(2) for j in range(2)]",
+        {M: {"s": [0, 0, 0, 1]}},
+        absent=((M, "i"), (M, "j")),
+    ),
+    case(
+        "walrus in a comprehension",
+        "s = [last := i for i in range(4)]",
+        {M: {"s": [0, 1, 2, 3], "last": 3}},
+        absent=((M, "i"),),
+    ),
     case(
         "walrus in a comprehension of a recursive function",
         """
@@ -63,13 +99,40 @@ CASES = [
         """,
         {"f": {"n": 0, "hit": 2}},
     ),
-    case("walrus in a while test", "data = [3, 2, 1]\nwhile (x := data.pop()) < 3: pass", {M: {"data": [], "x": 3}}, binding={M: {"x": 3}}),
+    case(
+        "walrus in a while test",
+        "data = [3, 2, 1]\nwhile (x := data.pop()) < 3: pass",
+        {M: {"data": [], "x": 3}},
+        binding={M: {"x": 3}},
+    ),
     case("walrus not reached", "if False and (x := 1): pass\ny = 2", {M: {"y": 2}}, absent=((M, "x"),)),
-    case("walrus in a lambda is the lambda's", "g = lambda: (t := 5)\nu = g()", {M: {"u": 5}}, absent=((M, "t"), (M, "g"))),
-    case("with two targets", "import io\nwith io.StringIO('a') as a, io.StringIO('b') as b:\n    s = a.read() + b.read()", {M: {"s": "ab"}}),
-    case("with unpacking", "import contextlib\nwith contextlib.nullcontext((1, 2)) as (a, b): pass", {M: {"a": 1, "b": 2}}),
-    case("exception name is gone", "try: 1 / 0\nexcept ZeroDivisionError as e: text = str(e)", {M: {"text": "division by zero"}}, absent=((M, "e"),)),
-    case("exception group", "try: raise ExceptionGroup('g', [ValueError(1)])\nexcept* ValueError as e: n = len(e.exceptions)", {M: {"n": 1}}),
+    case(
+        "walrus in a lambda is the lambda's",
+        "g = lambda: (t := 5)\nu = g()",
+        {M: {"u": 5}},
+        absent=((M, "t"), (M, "g")),
+    ),
+    case(
+        "with two targets",
+        "import io\nwith io.StringIO('a') as a, io.StringIO('b') as b:\n    s = a.read() + b.read()",
+        {M: {"s": "ab"}},
+    ),
+    case(
+        "with unpacking",
+        "import contextlib\nwith contextlib.nullcontext((1, 2)) as (a, b): pass",
+        {M: {"a": 1, "b": 2}},
+    ),
+    case(
+        "exception name is gone",
+        "try: 1 / 0\nexcept ZeroDivisionError as e: text = str(e)",
+        {M: {"text": "division by zero"}},
+        absent=((M, "e"),),
+    ),
+    case(
+        "exception group",
+        "try: raise ExceptionGroup('g', [ValueError(1)])\nexcept* ValueError as e: n = len(e.exceptions)",
+        {M: {"n": 1}},
+    ),
     case(
         "finally",
         """
@@ -104,7 +167,9 @@ CASES = [
         """,
         {"f": {"a": 1, "b": 2, "c": {"$tuple": [3]}, "d": 4, "e": {"x": 5}}},
     ),
-    case("parameter changed in place", "def f(a):\n    a.append(1)\nf([])", {"f": {"a": [1]}}, binding={"f": {"a": []}}),
+    case(
+        "parameter changed in place", "def f(a):\n    a.append(1)\nf([])", {"f": {"a": [1]}}, binding={"f": {"a": []}}
+    ),
     case(
         "in-place change after the activation",
         """
@@ -117,7 +182,13 @@ CASES = [
         {"f": {"a": []}, M: {"b": [1]}},
         binding={"f": {"a": []}},
     ),
-    case("deleted parameter", "def f(a, b):\n    del a\nf(1, 2)", {"f": {"b": 2}}, binding={"f": {"a": 1, "b": 2}}, absent=(("f", "a"),)),
+    case(
+        "deleted parameter",
+        "def f(a, b):\n    del a\nf(1, 2)",
+        {"f": {"b": 2}},
+        binding={"f": {"a": 1, "b": 2}},
+        absent=(("f", "a"),),
+    ),
     case("deleted and bound again", "x = 1\ndel x\nx = 2", {M: {"x": 2}}),
     case(
         "only some activations bind",
@@ -565,7 +636,9 @@ CASES = [
         """,
         {"f": {"x": 2}},
     ),
-    case("stdin", "n = int(input())\na = list(map(int, input().split()))", {M: {"n": 2, "a": [3, 4]}}, stdin="2\n3 4\n"),
+    case(
+        "stdin", "n = int(input())\na = list(map(int, input().split()))", {M: {"n": 2, "a": [3, 4]}}, stdin="2\n3 4\n"
+    ),
     case(
         "collections",
         """
@@ -586,7 +659,11 @@ CASES = [
         {M: {"d": {"$dict": [[{"$tuple": [1, 2]}, 3]]}, "s": [{"$set": [1, 2, 3]}]}},
     ),
     case("a list that holds itself", "a = [1]\na.append(a)", {M: {"a": [1, {"$cycle": 0}]}}, binding={M: {"a": [1]}}),
-    case("semicolons and one-liners", "def f(): x = 1; y = x + 1; return y\nr = f(); r += 1", {"f": {"x": 1, "y": 2}, M: {"r": 3}}),
+    case(
+        "semicolons and one-liners",
+        "def f(): x = 1; y = x + 1; return y\nr = f(); r += 1",
+        {"f": {"x": 1, "y": 2}, M: {"r": 3}},
+    ),
     case(
         "names like the recorder's",
         """
@@ -643,10 +720,26 @@ CASES = [
         binding={M: {"d": {}}},
     ),
     case("starred loop target", "for a, *b in [(1, 2, 3), (4, 5, 6)]: pass", {M: {"a": 4, "b": [5, 6]}}),
-    case("a builtin's name", "list = [1]\nsum = len(list)\nlist.append(sum)", {M: {"list": [1, 1], "sum": 1}}, binding={M: {"list": [1]}}),
-    case("an exception's name was a variable", "e = 5\ntry: 1 / 0\nexcept ZeroDivisionError as e: pass", {M: {}}, absent=((M, "e"),)),
+    case(
+        "a builtin's name",
+        "list = [1]\nsum = len(list)\nlist.append(sum)",
+        {M: {"list": [1, 1], "sum": 1}},
+        binding={M: {"list": [1]}},
+    ),
+    case(
+        "an exception's name was a variable",
+        "e = 5\ntry: 1 / 0\nexcept ZeroDivisionError as e: pass",
+        {M: {}},
+        absent=((M, "e"),),
+    ),
     case("star import", "from math import *\nx = floor(2.5)", {M: {"x": 2}}, absent=((M, "pi"), (M, "floor"))),
-    case("a function, then a number", "f = len\ng = 1\nf = f('abc')\ng = print", {M: {"f": 3}}, absent=((M, "g"),), binding={M: {"f": 3}}),
+    case(
+        "a function, then a number",
+        "f = len\ng = 1\nf = f('abc')\ng = print",
+        {M: {"f": 3}},
+        absent=((M, "g"),),
+        binding={M: {"f": 3}},
+    ),
     case(
         "walrus in defaults, decorators, arguments of a class",
         """
@@ -856,7 +949,13 @@ CASES = [
         {"f": {"x": True, "y": 1}},
         absent=(("f", "z"),),
     ),
-    case("deleted in a loop", "for i in range(3):\n    t = i\n    del t", {M: {"i": 2}}, absent=((M, "t"),), binding={M: {"i": 2, "t": 2}}),
+    case(
+        "deleted in a loop",
+        "for i in range(3):\n    t = i\n    del t",
+        {M: {"i": 2}},
+        absent=((M, "t"),),
+        binding={M: {"i": 2, "t": 2}},
+    ),
     case("a name that Python normalizes", "\ufb01 = 1\nx = fi", {M: {"fi": 1, "x": 1}}),
     case(
         "annotations alone",
@@ -877,13 +976,20 @@ CASES = [
             return found
         r = walk([[], [[]]])
         """,
-        {"walk": {"tree": [[], [[]]], "found": [1, 2, 1, 0]}, "walk.<locals>.visit": {"node": [], "depth": 2, "child": []}, M: {"r": [1, 2, 1, 0]}},
+        {
+            "walk": {"tree": [[], [[]]], "found": [1, 2, 1, 0]},
+            "walk.<locals>.visit": {"node": [], "depth": 2, "child": []},
+            M: {"r": [1, 2, 1, 0]},
+        },
         binding={"walk": {"found": []}, "walk.<locals>.visit": {"depth": 2}},
     ),
     case("while and else", "n = 0\nwhile n < 3: n += 1\nelse: done = n", {M: {"n": 3, "done": 3}}),
     case(
         "too deeply nested to be rewritten",
-        "def f():\n" + "".join("    " * (depth + 1) + f"for i{depth} in (1,):\n" for depth in range(19)) + "    " * 20 + "x = 1\nf()\ny = 2",
+        "def f():\n"
+        + "".join("    " * (depth + 1) + f"for i{depth} in (1,):\n" for depth in range(19))
+        + "    " * 20
+        + "x = 1\nf()\ny = 2",
         {M: {"y": 2}},
     ),
     case(

@@ -242,7 +242,11 @@ def test_the_instrumented_program_does_the_same(name: str, semantics: Any, sandb
     original = trace(sandbox, program, NOTHING, semantics="official")
     instrumented = trace(sandbox, program, NOTHING, semantics=semantics)
     assert original.ending.kind == "finished", original.ending
-    assert (instrumented.output, instrumented.ending, instrumented.value) == (original.output, original.ending, original.value)
+    assert (instrumented.output, instrumented.ending, instrumented.value) == (
+        original.output,
+        original.ending,
+        original.value,
+    )
     assert original.output
 
 
@@ -259,22 +263,37 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def test_cruxeval_outputs_are_the_recorded_ones(sandbox: Sandbox, shared: Path) -> None:
     rows = read(shared / "data" / "cruxeval" / "cruxeval.jsonl")
-    requests = [TraceRequest(program=f"{row['code']}\ndef call(): return f({row['input']})", input=CallInput("call")) for row in rows]
+    requests = [
+        TraceRequest(program=f"{row['code']}\ndef call(): return f({row['input']})", input=CallInput("call"))
+        for row in rows
+    ]
     traces = trace_many(sandbox, requests)
-    wrong = [row["id"] for row, result in zip(rows, traces, strict=True) if not values.equal(result.value, values.encode(eval(row["output"])))]
+    wrong = [
+        row["id"]
+        for row, result in zip(rows, traces, strict=True)
+        if not values.equal(result.value, values.encode(eval(row["output"])))
+    ]
     assert wrong == []
-    empty = [row["id"] for row, result in zip(rows, traces, strict=True) if has_variables(row["code"]) and not result.variables.get("f")]
+    empty = [
+        row["id"]
+        for row, result in zip(rows, traces, strict=True)
+        if has_variables(row["code"]) and not result.variables.get("f")
+    ]
     assert empty == []
 
 
 def has_variables(code: str) -> bool:
     function = ast.parse(code).body[-1]
-    return isinstance(function, ast.FunctionDef) and bool(function.args.args or any(isinstance(node, ast.Assign) for node in function.body))
+    return isinstance(function, ast.FunctionDef) and bool(
+        function.args.args or any(isinstance(node, ast.Assign) for node in function.body)
+    )
 
 
 def test_recorded_functions_behave_the_same(sandbox: Sandbox, shared: Path) -> None:
     rows = [
-        row for path in ("seed_mbpp_codellama", "seed_humaneval_starcoder") for row in read(shared / "data" / "llm_runs" / f"{path}.jsonl.gz")[::5]
+        row
+        for path in ("seed_mbpp_codellama", "seed_humaneval_starcoder")
+        for row in read(shared / "data" / "llm_runs" / f"{path}.jsonl.gz")[::5]
     ]
     programs = [f"{row['solution']}\n{row['test']}\ncheck({row['entry_point']})\nprint('passed')" for row in rows]
     assert_same_behaviour(sandbox, programs, [""] * len(programs), at_least=0.9)
@@ -284,7 +303,12 @@ def test_recorded_stdin_programs_behave_the_same(sandbox: Sandbox, shared: Path)
     programs, stdins = [], []
     for row in read(shared / "data" / "lcb" / "lcb_dev.jsonl.gz")[::6]:
         tests = [test for test in row["public_tests"] if test["testtype"] == "stdin"]
-        recorded = [solution["code"] for solution in row["model_solutions"][:1]] + [pair["accepted"] for pair in row["human"][:1]] if tests else []
+        recorded = (
+            [solution["code"] for solution in row["model_solutions"][:1]]
+            + [pair["accepted"] for pair in row["human"][:1]]
+            if tests
+            else []
+        )
         programs += recorded
         stdins += [tests[0]["input"] for _ in recorded]
     assert_same_behaviour(sandbox, programs, stdins, at_least=0.9)
@@ -295,10 +319,18 @@ def assert_same_behaviour(sandbox: Sandbox, programs: list[str], stdins: list[st
     limits = Limits(cpu_s=1)
     given = list(zip(programs, map(StdioInput, stdins), strict=True))
     runs = [
-        trace_many(sandbox, [TraceRequest(program=program, input=stdin, limits=limits, semantics=semantics) for program, stdin in given])
+        trace_many(
+            sandbox,
+            [
+                TraceRequest(program=program, input=stdin, limits=limits, semantics=semantics)
+                for program, stdin in given
+            ],
+        )
         for semantics in SEMANTICS
     ]
     steady = [(original, instrumented) for original, instrumented in zip(*runs, strict=True) if original.deterministic]
     assert len(steady) >= at_least * len(programs) > 0
-    different = [original.program for original, instrumented in steady if behaviour(original) != behaviour(instrumented)]
+    different = [
+        original.program for original, instrumented in steady if behaviour(original) != behaviour(instrumented)
+    ]
     assert different == []

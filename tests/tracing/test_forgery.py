@@ -49,7 +49,8 @@ class Evil:
 sys.audit("object.__getattr__", object(), Evil())
 """,
     "another interpreter": "m = __import__('_xxsub' + 'interpreters')\nm.run_string(m.create(), 'import sys\\n"
-    'for f in sys._current_frames().values():\\n while f:\\n  if "send" in f.f_locals: f.f_locals["send"](1)\\n  f = f.f_back\')',
+    'for f in sys._current_frames().values():\\n while f:\\n  if "send" in f.f_locals: f.f_locals["send"](1)\\n  f '
+    "= f.f_back')",
     "frame summaries of its own": """
 err = KeyError("k")
 def last():
@@ -186,7 +187,9 @@ LIMITS = Limits(cpu_s=3, wall_s=10)
 
 
 def traces(sandbox: Sandbox) -> dict[str, Trace]:
-    requests = [TraceRequest(program=TAKE + program, input=StdioInput(""), limits=LIMITS) for program in FORGERIES.values()]
+    requests = [
+        TraceRequest(program=TAKE + program, input=StdioInput(""), limits=LIMITS) for program in FORGERIES.values()
+    ]
     return dict(zip(FORGERIES, trace_many(sandbox, requests), strict=True))
 
 
@@ -205,7 +208,9 @@ def unseen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Trace
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
     with (copy / "tracing" / "reach.py").open("a") as file:
-        file.write("\nFORBIDDEN = frozenset()\ndef reached(code, source): return None\ndef named_in(code): return False\n")
+        file.write(
+            "\nFORBIDDEN = frozenset()\ndef reached(code, source): return None\ndef named_in(code): return False\n"
+        )
     patch = pytest.MonkeyPatch()
     from coderlplus.sandbox import forkserver
 
@@ -230,14 +235,27 @@ def test_no_trace_is_forged_by_who_does_not_mention_it(name: str, unseen: dict[s
 
 
 def test_whoever_runs_untraced_can_send_anything_and_says_nothing_of_variables(sandbox: Sandbox) -> None:
-    for body in ("1", "None", "'a'", "[]", "{'withheld': 'a', 'ending': 3}", "{'ending': {'kind': []}, 'steps': 1}", "{'value': {'$x': 1}}"):
-        program = f"import sys\nf = sys._getframe()\nwhile f:\n    if 'send' in f.f_locals: f.f_locals['send']({body})\n    f = f.f_back"
+    for body in (
+        "1",
+        "None",
+        "'a'",
+        "[]",
+        "{'withheld': 'a', 'ending': 3}",
+        "{'ending': {'kind': []}, 'steps': 1}",
+        "{'value': {'$x': 1}}",
+    ):
+        program = (
+            "import sys\nf = sys._getframe()\nwhile f:\n    if 'send' in f.f_locals: "
+            f"f.f_locals['send']({body})\n    f = f.f_back"
+        )
         result = trace(sandbox, program, StdioInput(""), max_steps=10)
         assert (result.withheld is not None, result.variables, result.steps) == (True, {}, ()), body
 
 
 def test_a_result_of_c_is_no_frame_either(sandbox: Sandbox) -> None:
-    program = "import collections, sys\nd = collections.defaultdict(getattr(sys, '_current' + '_frames'))\nf = d.__getitem__"
+    program = (
+        "import collections, sys\nd = collections.defaultdict(getattr(sys, '_current' + '_frames'))\nf = d.__getitem__"
+    )
     assert trace(sandbox, program, CallInput("f", (1,)), limits=LIMITS).withheld == "sys._current_frames"
 
 
@@ -262,18 +280,26 @@ first()
 
 
 HONEST = {
-    "logging": "import logging, sys\nlogging.basicConfig(level=logging.INFO, stream=sys.stdout, format='%(message)s %(funcName)s %(lineno)d')\n"
-    "def f(n):\n    logging.info('n is %d', n)\n    try: 1 / 0\n    except ZeroDivisionError: logging.exception('failed')\nf(1)\nx = 1",
-    "doctest": "import doctest\ndef f(n):\n    '''\n    >>> f(1)\n    2\n    >>> f(2)\n    4\n    '''\n    return n + 1\n"
+    "logging": "import logging, sys\nlogging.basicConfig(level=logging.INFO, stream=sys.stdout, format='%(message)s "
+    "%(funcName)s %(lineno)d')\n"
+    "def f(n):\n    logging.info('n is %d', n)\n    try: 1 / 0\n    except ZeroDivisionError: "
+    "logging.exception('failed')\nf(1)\nx = 1",
+    "doctest": "import doctest\ndef f(n):\n    '''\n    >>> f(1)\n    2\n    >>> f(2)\n    4\n    '''\n    return n "
+    "+ 1\n"
     "x = doctest.testmod().failed",
     "cProfile": "import cProfile\np = cProfile.Profile()\np.enable()\nx = sum([1])\np.disable()\nprint(x)",
-    "unittest": "import unittest, io\nclass T(unittest.TestCase):\n    def test_a(self):\n        with self.assertRaises(ValueError): int('x')\n"
-    "r = unittest.TextTestRunner(stream=io.StringIO()).run(unittest.defaultTestLoader.loadTestsFromTestCase(T))\nx = r.testsRun\ndel r",
-    "asyncio": "import asyncio, types\n@types.coroutine\ndef g(): yield\nasync def f():\n    await g()\n    return 1\nx = asyncio.run(f())",
+    "unittest": "import unittest, io\nclass T(unittest.TestCase):\n    def test_a(self):\n        with "
+    "self.assertRaises(ValueError): int('x')\n"
+    "r = unittest.TextTestRunner(stream=io.StringIO()).run(unittest.defaultTestLoader.loadTestsFromTestCase(T))\nx "
+    "= r.testsRun\ndel r",
+    "asyncio": "import asyncio, types\n@types.coroutine\ndef g(): yield\nasync def f():\n    await g()\n    return "
+    "1\nx = asyncio.run(f())",
     "signature": "import inspect\ndef f(a, /, b: int = 2, *c, d=3, **e): pass\n"
     "x = int(str(inspect.signature(f)) == '(a, /, b: int = 2, *c, d=3, **e)')\nprint(inspect.isgeneratorfunction(f))",
-    "traceback": "import traceback\ndef f(): return 1 / 0\ntry: f()\nexcept ZeroDivisionError: print(traceback.format_exc())\nx = 1",
-    "a dead thread": "import threading\ndef f(): 1 / 0\nt = threading.Thread(target=f)\nt.start()\nt.join()\nts = [t]\nx = 1",
+    "traceback": "import traceback\ndef f(): return 1 / 0\ntry: f()\nexcept ZeroDivisionError: "
+    "print(traceback.format_exc())\nx = 1",
+    "a dead thread": "import threading\ndef f(): 1 / 0\nt = threading.Thread(target=f)\nt.start()\nt.join()\nts = "
+    "[t]\nx = 1",
     "closures": "def f():\n    a = 1\n    def g(): return a\n    return g\nx = f().__closure__[0].__class__ and f()()",
     "exec": "exec('y = 1')\nx = eval('y')",
 }
@@ -282,26 +308,41 @@ HONEST = {
 @pytest.mark.parametrize("name", HONEST)
 def test_the_standard_library_works_and_costs_no_trace(name: str, sandbox: Sandbox) -> None:
     original = trace(sandbox, HONEST[name], StdioInput(""), semantics="official")
-    result = trace(sandbox, HONEST[name], StdioInput(""), max_steps=0 if "thread" in name else 50)  # threads take turns as they like
+    result = trace(
+        sandbox, HONEST[name], StdioInput(""), max_steps=0 if "thread" in name else 50
+    )  # threads take turns as they like
     assert (result.withheld, result.deterministic, result.variables["<module>"]["x"]) == (None, True, 1)
     assert (result.output, result.ending) == (original.output, original.ending)
 
 
 def test_every_exit_code_is_an_ending(sandbox: Sandbox) -> None:
-    programs = {"sys.exit(False)": "0", "sys.exit(True)": "1", "sys.exit('no')": "no", "sys.exit()": None, "raise SystemExit([1])": None}
+    programs = {
+        "sys.exit(False)": "0",
+        "sys.exit(True)": "1",
+        "sys.exit('no')": "no",
+        "sys.exit()": None,
+        "raise SystemExit([1])": None,
+    }
     requests = [TraceRequest(program=f"import sys\n{program}", input=StdioInput("")) for program in programs]
     assert [result.ending.message for result in trace_many(sandbox, requests)] == list(programs.values())
 
 
 @pytest.mark.parametrize("number", [1, 15, 32, 33, 34, 35, 40, 63, 64])
 def test_every_signal_is_an_ending(number: int, sandbox: Sandbox) -> None:
-    ending = trace(sandbox, f"import os, signal\nif {number} < 64: os.kill(os.getpid(), {number})", StdioInput("")).ending
+    ending = trace(
+        sandbox, f"import os, signal\nif {number} < 64: os.kill(os.getpid(), {number})", StdioInput("")
+    ).ending
     assert ending.kind == ("finished" if number == 64 else "exception")
 
 
 @pytest.mark.parametrize("name", sorted(reach.FORBIDDEN))
 def test_what_is_mentioned_is_found_in_every_guise(name: str) -> None:
-    for program in (f"a.{name}", f"getattr(a, {name!r})", f"x = [{name!r}]", f"def f():\n    def g(): return h(a, {name}=1)"):
+    for program in (
+        f"a.{name}",
+        f"getattr(a, {name!r})",
+        f"x = [{name!r}]",
+        f"def f():\n    def g(): return h(a, {name}=1)",
+    ):
         assert reach.reached(compile(program, "", "exec"), program) is not None
     program = f"# {name}\nx = 'about {name}'\ny = 1\n"
     assert reach.reached(compile(program, "", "exec"), program) is None
@@ -310,5 +351,11 @@ def test_what_is_mentioned_is_found_in_every_guise(name: str) -> None:
 def test_a_name_of_ones_own_is_no_reach() -> None:
     program = "def audit(code):\n    trace = code\n    return trace\nx = audit(1)\nclass A: gc = imp = 1\ny = A().gc\n"
     assert reach.reached(compile(program, "", "exec"), program) is None
-    for program in ("import gc", "from ctypes import c_int", "import os, trace as t", "__import__('gc')", "x = __builtins__"):
+    for program in (
+        "import gc",
+        "from ctypes import c_int",
+        "import os, trace as t",
+        "__import__('gc')",
+        "x = __builtins__",
+    ):
         assert reach.reached(compile(program, "", "exec"), program) is not None

@@ -53,7 +53,8 @@ def test_attacks(sandbox: Sandbox, shared: Path, canary: Path, monkeypatch: pyte
 
 
 FORGERIES = {
-    "printed": "import json, sys\nx = 1\nfor f in (sys.stdout, sys.stderr):\n    print(json.dumps({'variables': {'<module>': {'x': 2}}}), file=f)",
+    "printed": "import json, sys\nx = 1\nfor f in (sys.stdout, sys.stderr):\n    print(json.dumps({'variables': "
+    "{'<module>': {'x': 2}}}), file=f)",
     "written to every descriptor": """
 import json, os
 x = 1
@@ -69,7 +70,8 @@ builtins.type = builtins.issubclass = builtins.isinstance = lambda *a: 2
 builtins.sorted = builtins.dict = None
 x = 1
 """,
-    "patched json": "import json\njson.dumps = json.JSONEncoder.encode = json.encoder.c_make_encoder = lambda *a: '{}'\nx = 1",
+    "patched json": "import json\njson.dumps = json.JSONEncoder.encode = json.encoder.c_make_encoder = lambda *a: "
+    "'{}'\nx = 1",
     "a value that lies": """
 class L(int):
     def __repr__(self): return '2'
@@ -85,7 +87,8 @@ class E:
 x = 1
 y = E()
 """,
-    "an exception that raises": "class E(Exception):\n    def __str__(self): raise KeyboardInterrupt\n    __repr__ = __str__\nx = 1\nraise E",
+    "an exception that raises": "class E(Exception):\n    def __str__(self): raise KeyboardInterrupt\n    __repr__ "
+    "= __str__\nx = 1\nraise E",
     "trace functions": "import sys\nsys.settrace(lambda *a: None)\nsys.setprofile(lambda *a: None)\nx = 1",
     "warnings as errors": "import warnings\nwarnings.simplefilter('error')\nx = 1",
 }
@@ -121,7 +124,8 @@ def poison(*roots):
 
 SEARCHES = {
     "its own frame": "import sys\npoison(sys._getframe())",
-    "its own frame, in a thread": "import sys, threading\nt = threading.Thread(target=lambda: poison(sys._getframe()))\nt.start(); t.join()",
+    "its own frame, in a thread": "import sys, threading\nt = threading.Thread(target=lambda: "
+    "poison(sys._getframe()))\nt.start(); t.join()",
     "frames of threads": "import sys\npoison(*sys._current_frames().values())",
     "a traceback": "try: 1 / 0\nexcept Exception as e: poison(e.__traceback__.tb_frame)",
     "a generator": "def g(): yield\ng = g()\nnext(g)\npoison(g.gi_frame)",
@@ -129,7 +133,8 @@ SEARCHES = {
     "constants, by a descriptor": "def f():\n    y = 1\npoison(type(f).__dict__['__code__'].__get__(f).co_consts)",
     "the collector": "import gc\npoison(*gc.get_objects())",
     "the collector, thawed": "import gc\ngc.unfreeze()\npoison(*gc.get_objects())",
-    "all classes": "poison(*object.__subclasses__(), *[k for c in object.__subclasses__() for k in type.__subclasses__(c)])",
+    "all classes": "poison(*object.__subclasses__(), *[k for c in object.__subclasses__() for k in "
+    "type.__subclasses__(c)])",
     "classes of the fork server": """
 for kind in object.__subclasses__():
     for member in vars(kind).values():
@@ -147,7 +152,8 @@ again.set_debug(gc.DEBUG_SAVEALL)
 gc.collect()
 poison(*gc.garbage, *again.garbage)
 """,
-    "the interpreter's tests": "import _testcapi\ndef f():\n    y = 1\npoison(_testcapi.function_get_code(f).co_consts)",
+    "the interpreter's tests": "import _testcapi\ndef f():\n    y = "
+    "1\npoison(_testcapi.function_get_code(f).co_consts)",
     "a handler like the default one": """
 import os, signal
 signal.default_int_handler = handler = lambda n, f: poison(f)
@@ -156,8 +162,10 @@ os.kill(os.getpid(), 10)
 for _ in range(99): pass
 """,
     "os._exit": "import os\npoison(os._exit, os._exit.__dict__)",
-    "handlers of signals": "import signal\npoison(*[signal.getsignal(n) for n in range(1, 32)], signal.signal, signal.signal.__wrapped__)",
-    "the frame of a signal": "import os, signal\nsignal.signal(10, lambda n, f: poison(f))\nos.kill(os.getpid(), 10)\nfor _ in range(99): pass",
+    "handlers of signals": "import signal\npoison(*[signal.getsignal(n) for n in range(1, 32)], signal.signal, "
+    "signal.signal.__wrapped__)",
+    "the frame of a signal": "import os, signal\nsignal.signal(10, lambda n, f: poison(f))\nos.kill(os.getpid(), "
+    "10)\nfor _ in range(99): pass",
     "another signal module": """
 import _imp, importlib.machinery, os
 spec = importlib.machinery.ModuleSpec("_signal", importlib.machinery.BuiltinImporter)
@@ -234,14 +242,19 @@ def test_values_are_withheld_only_from_those_who_reach_for_frames_or_code(sandbo
         "from collections import namedtuple\nP = namedtuple('P', 'a b')\nx = P(1, 2).a",
         "from typing import NamedTuple, TypeVar\nT = TypeVar('T')\nclass P(NamedTuple):\n    a: int\nx = P(1).a",
         "import enum\nC = enum.Enum('C', 'A B')\nx = C.A.value",
-        "from dataclasses import dataclass, make_dataclass\n@dataclass\nclass P:\n    a: int = 1\nx = make_dataclass('Q', ['b'])(P().a).b",
+        "from dataclasses import dataclass, make_dataclass\n@dataclass\nclass P:\n    a: int = 1\nx = "
+        "make_dataclass('Q', ['b'])(P().a).b",
         "import inspect\ndef f(a): pass\nx = len(inspect.signature(f).parameters)",
-        "import traceback\ntry: 1 / 0\nexcept Exception: traceback.print_exc()\nx = len(traceback.format_exc()) // 1000 + 1",
-        "import functools\n@functools.singledispatch\ndef f(a): return 1\n@f.register\ndef _(a: int): return 1\nx = f(2)",
+        "import traceback\ntry: 1 / 0\nexcept Exception: traceback.print_exc()\nx = len(traceback.format_exc()) // "
+        "1000 + 1",
+        "import functools\n@functools.singledispatch\ndef f(a): return 1\n@f.register\ndef _(a: int): return 1\nx = "
+        "f(2)",
         "import asyncio\nasync def f(): return 1\nx = asyncio.run(f())",
         "import fractions, decimal, statistics, string, heapq, bisect, uuid, logging, argparse\nx = 1",
     ]
-    for program, result in zip(honest, trace_many(sandbox, [TraceRequest(program=p, input=StdioInput("")) for p in honest]), strict=True):
+    for program, result in zip(
+        honest, trace_many(sandbox, [TraceRequest(program=p, input=StdioInput("")) for p in honest]), strict=True
+    ):
         assert (result.withheld, result.variables.get("<module>", {}).get("x")) == (None, 1), program
 
 
@@ -252,11 +265,14 @@ MAY_LOSE_ITS_TRACE = ("written to every descriptor", "trace functions")
 def test_no_value_is_forged(name: str, sandbox: Sandbox) -> None:
     """A program may break its own trace; then it has none."""
     result = trace(sandbox, FORGERIES[name], StdioInput(""), limits=LIMITS)
-    assert result.variables.get("<module>", {}).get("x", "none") in ((1, "none") if name in MAY_LOSE_ITS_TRACE else (1,))
+    assert result.variables.get("<module>", {}).get("x", "none") in (
+        (1, "none") if name in MAY_LOSE_ITS_TRACE else (1,)
+    )
 
 
 def test_mutated_programs_break_only_themselves(sandbox: Sandbox) -> None:
-    """Random edits of a program that uses most of the syntax; those that still parse are traced under both semantics."""
+    """Random edits of a program that uses most of the syntax; those that still parse are traced under both
+    semantics."""
     generator = random.Random(0)
     parts = PROGRAM.split(" ")
     mutants = []
@@ -268,7 +284,12 @@ def test_mutated_programs_break_only_themselves(sandbox: Sandbox) -> None:
         if syntax_error(" ".join(edited)) is None:
             mutants.append(" ".join(edited))
     semantics: tuple[Semantics, Semantics, Semantics] = ("official", "final", "binding")
-    runs = [trace_many(sandbox, [TraceRequest(program=m, input=StdioInput("3\n"), limits=LIMITS, semantics=s) for m in mutants]) for s in semantics]
+    runs = [
+        trace_many(
+            sandbox, [TraceRequest(program=m, input=StdioInput("3\n"), limits=LIMITS, semantics=s) for m in mutants]
+        )
+        for s in semantics
+    ]
     for original, final, binding in zip(*runs, strict=True):
         if original.deterministic:
             assert (final.output, final.ending) == (original.output, original.ending), original.program
@@ -276,13 +297,17 @@ def test_mutated_programs_break_only_themselves(sandbox: Sandbox) -> None:
 
 
 def test_mutations_of_recorded_programs_break_only_themselves(sandbox: Sandbox, shared: Path) -> None:
-    """Lines deleted, doubled, exchanged or put elsewhere, tokens exchanged; `CODERLPLUS_FUZZ` is how many programs (default 24)."""
+    """Lines deleted, doubled, exchanged or put elsewhere, tokens exchanged; `CODERLPLUS_FUZZ` is how many programs
+    (default 24)."""
     count = int(os.environ.get("CODERLPLUS_FUZZ", "24"))
     generator = random.Random(count)
     programs = recorded_programs(shared)
     mutants = [mutated(generator.choice(programs), generator) for _ in range(count)]
     for semantics in ("final", "binding"):
-        requests = [TraceRequest(program=m, input=StdioInput("3\n1 2 3\n"), limits=LIMITS, semantics=semantics, max_steps=50) for m in mutants]
+        requests = [
+            TraceRequest(program=m, input=StdioInput("3\n1 2 3\n"), limits=LIMITS, semantics=semantics, max_steps=50)
+            for m in mutants
+        ]
         for result in trace_many(sandbox, requests):
             broken = result.ending.kind == "exit" and result.ending.message == "1" and not result.variables
             assert not broken, result.program
@@ -290,7 +315,9 @@ def test_mutations_of_recorded_programs_break_only_themselves(sandbox: Sandbox, 
 
 
 def recorded_programs(shared: Path) -> list[str]:
-    found = [json.loads(line)["code"] for line in (shared / "data" / "cruxeval" / "cruxeval.jsonl").read_text().splitlines()]
+    found = [
+        json.loads(line)["code"] for line in (shared / "data" / "cruxeval" / "cruxeval.jsonl").read_text().splitlines()
+    ]
     for name in ("llm_runs/seed_mbpp_starcoder", "llm_runs/seed_humaneval_starcoder"):
         rows = gzip.decompress((shared / "data" / f"{name}.jsonl.gz").read_bytes()).decode().splitlines()
         found += [f"{row['solution']}\n{row['test']}\ncheck({row['entry_point']})" for row in map(json.loads, rows)]
@@ -311,7 +338,9 @@ def mutated(program: str, generator: random.Random) -> str:
                 case 1:
                     lines.insert(j, lines[i])
                 case 2:
-                    lines[i] = "pass" if len(lines) == 1 else lines[i][: len(lines[i]) - len(lines[i].lstrip())] + "pass"
+                    lines[i] = (
+                        "pass" if len(lines) == 1 else lines[i][: len(lines[i]) - len(lines[i].lstrip())] + "pass"
+                    )
                 case 3:
                     words = lines[i].split(" ")
                     generator.shuffle(words)

@@ -18,14 +18,22 @@ from .table import CASES, Case, Variables
 @pytest.fixture(scope="module")
 def traces(sandbox: Sandbox) -> dict[tuple[str, Semantics], Trace]:
     keys: list[tuple[Case, Semantics]] = [(case, semantics) for case in CASES for semantics in ("final", "binding")]
-    requests = [TraceRequest(program=case.source, input=StdioInput(case.stdin), semantics=semantics) for case, semantics in keys]
-    return {(case.name, semantics): trace for (case, semantics), trace in zip(keys, trace_many(sandbox, requests), strict=True)}
+    requests = [
+        TraceRequest(program=case.source, input=StdioInput(case.stdin), semantics=semantics)
+        for case, semantics in keys
+    ]
+    return {
+        (case.name, semantics): trace
+        for (case, semantics), trace in zip(keys, trace_many(sandbox, requests), strict=True)
+    }
 
 
 def assert_reports(trace: Trace, expected: Variables, absent: Any = ()) -> None:
     for scope, names in expected.items():
         reported = trace.variables.get(scope, {})
-        assert {name: json.dumps(reported.get(name, "absent")) for name in names} == {name: json.dumps(value) for name, value in names.items()}
+        assert {name: json.dumps(reported.get(name, "absent")) for name in names} == {
+            name: json.dumps(value) for name, value in names.items()
+        }
     for scope, name in absent:
         assert name not in trace.variables.get(scope, {})
 
@@ -48,12 +56,17 @@ def test_recorded_cases(semantics: Semantics, sandbox: Sandbox, shared: Path) ->
     if not path.is_file():
         pytest.skip(f"{path} is absent")
     cases = json.loads(path.read_text())
-    requests = [TraceRequest(program=case["source"], input=StdioInput(case.get("stdin", "")), semantics=semantics) for case in cases]
+    requests = [
+        TraceRequest(program=case["source"], input=StdioInput(case.get("stdin", "")), semantics=semantics)
+        for case in cases
+    ]
     for case, result in zip(cases, trace_many(sandbox, requests), strict=True):
         assert_reports(result, case[semantics], case.get("final_absent", ()) if semantics == "final" else ())
 
 
-def test_official_reports_the_module_at_its_end_and_nothing_of_a_program_that_does_not_reach_it(sandbox: Sandbox) -> None:
+def test_official_reports_the_module_at_its_end_and_nothing_of_a_program_that_does_not_reach_it(
+    sandbox: Sandbox,
+) -> None:
     program = "import sys\ndef f():\n    y = 1\nx = [1]\nf()\nx.append(2)\n"
     assert trace(sandbox, program, StdioInput(""), semantics="official").variables == {"<module>": {"x": [1, 2]}}
     assert trace(sandbox, program + "sys.exit()", StdioInput(""), semantics="official").variables == {}

@@ -23,7 +23,10 @@ def traced(sandbox: Sandbox, program: str, max_steps: int = 1000, **limits: Any)
 
 def changes(steps: Iterable[Step]) -> list[tuple[int, dict[str, Any]]]:
     """(line, name → new value) of each step; a deleted name is `"gone"`."""
-    return [(step.line, {change.name: "gone" if change.deleted else change.value for change in step.changes}) for step in steps]
+    return [
+        (step.line, {change.name: "gone" if change.deleted else change.value for change in step.changes})
+        for step in steps
+    ]
 
 
 PROGRAMS = {
@@ -39,19 +42,31 @@ PROGRAMS = {
             (6, {"a": [5, [1, 2], 3], "b": [5, [1, 2], 3]}),
         ],
     ),
-    "an equal value bound again is no change": ("a = [1]\na = [1]\na = [1.0]", [(1, {"a": [1]}), (2, {}), (3, {"a": [1.0]})]),
+    "an equal value bound again is no change": (
+        "a = [1]\na = [1]\na = [1.0]",
+        [(1, {"a": [1]}), (2, {}), (3, {"a": [1.0]})],
+    ),
     "a loop": (
         "for i in range(2):\n    x = i\nelse:\n    y = 3",
         [(1, {"i": 0}), (2, {"x": 0}), (1, {"i": 1}), (2, {"x": 1}), (4, {"y": 3})],
     ),
-    "a loop on one line": ("for i in 'ab': x = i", [(1, {"i": "a"}), (1, {"x": "a"}), (1, {"i": "b"}), (1, {"x": "b"})]),
+    "a loop on one line": (
+        "for i in 'ab': x = i",
+        [(1, {"i": "a"}), (1, {"x": "a"}), (1, {"i": "b"}), (1, {"x": "b"})],
+    ),
     "a loop over nothing": ("for i in []:\n    pass\nx = 1", [(1, {}), (3, {"x": 1})]),
     "continue": (
         "for i in range(2):\n    if i == 0:\n        continue\n    x = i",
         [(1, {"i": 0}), (2, {}), (3, {}), (1, {"i": 1}), (2, {}), (4, {"x": 1})],
     ),
-    "a while and its tests": ("n = 2\nwhile n:\n    n -= 1", [(1, {"n": 2}), (2, {}), (3, {"n": 1}), (2, {}), (3, {"n": 0}), (2, {})]),
-    "branches": ("a = 5\nif a < 3:\n    b = 1\nelif a > 4:\n    b = 2\nelse:\n    b = 3", [(1, {"a": 5}), (2, {}), (4, {}), (5, {"b": 2})]),
+    "a while and its tests": (
+        "n = 2\nwhile n:\n    n -= 1",
+        [(1, {"n": 2}), (2, {}), (3, {"n": 1}), (2, {}), (3, {"n": 0}), (2, {})],
+    ),
+    "branches": (
+        "a = 5\nif a < 3:\n    b = 1\nelif a > 4:\n    b = 2\nelse:\n    b = 3",
+        [(1, {"a": 5}), (2, {}), (4, {}), (5, {"b": 2})],
+    ),
     "a call": (
         "def f(a, b=2):\n    c = a + b\n    return c\nx = f(1)",
         [(1, {}), (4, {}), (1, {"a": 1, "b": 2}), (2, {"c": 3}), (3, {}), (4, {"x": 3})],
@@ -72,10 +87,22 @@ PROGRAMS = {
     ),
     "the failing line is the last step": ("x = 1\nx = x / 0\ny = 1", [(1, {"x": 1}), (2, {})]),
     "walrus, with, match": (
-        "import io\nif (n := 3) > 2:\n    pass\nwith io.StringIO('a') as h:\n    s = h.read()\nmatch [1, 2]:\n    case [p, *q]:\n        pass",
-        [(1, {}), (2, {"n": 3}), (3, {}), (4, {"h": {"$object": "StringIO", "fields": {}}}), (5, {"s": "a"}), (6, {"p": 1, "q": [2]}), (8, {})],
+        "import io\nif (n := 3) > 2:\n    pass\nwith io.StringIO('a') as h:\n    s = h.read()\nmatch [1, 2]:\n    "
+        "case [p, *q]:\n        pass",
+        [
+            (1, {}),
+            (2, {"n": 3}),
+            (3, {}),
+            (4, {"h": {"$object": "StringIO", "fields": {}}}),
+            (5, {"s": "a"}),
+            (6, {"p": 1, "q": [2]}),
+            (8, {}),
+        ],
     ),
-    "globals": ("def f():\n    global g\n    g = [1]\nf()\ng.append(2)", [(1, {}), (4, {}), (1, {}), (3, {"g": [1]}), (5, {"g": [1, 2]})]),
+    "globals": (
+        "def f():\n    global g\n    g = [1]\nf()\ng.append(2)",
+        [(1, {}), (4, {}), (1, {}), (3, {"g": [1]}), (5, {"g": [1, 2]})],
+    ),
     "an object": (
         "class P:\n    def __init__(self):\n        self.x = 1\np = P()\np.x = 2",
         [
@@ -119,9 +146,12 @@ def test_activations_and_depths_tell_calls_apart(sandbox: Sandbox) -> None:
 
 def test_a_change_belongs_to_the_owner_of_the_variable(sandbox: Sandbox) -> None:
     program = (
-        "def f():\n    t, n = [], 0\n    def g(x):\n        nonlocal n\n        n = x\n        t.append(x)\n    return g\na, b = f(), f()\na(1)\nb(2)"
+        "def f():\n    t, n = [], 0\n    def g(x):\n        nonlocal n\n        n = x\n        t.append(x)\n  "
+        "  return g\na, b = f(), f()\na(1)\nb(2)"
     )
-    found = [(c.scope, c.activation, c.name, c.value) for step in traced(sandbox, program).steps or () for c in step.changes]
+    found = [
+        (c.scope, c.activation, c.name, c.value) for step in traced(sandbox, program).steps or () for c in step.changes
+    ]
     assert found == [
         ("f", 1, "t", []), ("f", 1, "n", 0), ("f", 2, "t", []), ("f", 2, "n", 0),
         ("f.<locals>.g", 3, "x", 1), ("f", 1, "n", 1), ("f", 1, "t", [1]),
@@ -130,7 +160,11 @@ def test_a_change_belongs_to_the_owner_of_the_variable(sandbox: Sandbox) -> None
 
 
 def test_output_grows_with_the_steps(sandbox: Sandbox) -> None:
-    result = traced(sandbox, "import os\nprint('é')\nx = 1\nprint('a' * 9000)\nprint('b', flush=True)\nos.write(1, b'c')\nprint('d', end='')")
+    result = traced(
+        sandbox,
+        "import os\nprint('é')\nx = 1\nprint('a' * 9000)\nprint('b', flush=True)\nos.write(1, b'c')\nprint('d', "
+        "end='')",
+    )
     lengths = [0, 2, 2, 9003, 9005, 9006, 9007]
     assert [step.output_chars for step in result.steps or ()] == lengths
     assert len(result.output) == 9007
@@ -159,7 +193,12 @@ def test_the_steps_add_up_to_the_final_values(sandbox: Sandbox) -> None:
 
 def test_a_call_is_followed(sandbox: Sandbox) -> None:
     result = trace(sandbox, "k = 2\ndef f(a):\n    return a * k", CallInput("f", (3,)), max_steps=9)
-    assert [(step.line, step.scope, step.depth) for step in result.steps or ()] == [(1, "<module>", 0), (2, "<module>", 0), (2, "f", 1), (3, "f", 1)]
+    assert [(step.line, step.scope, step.depth) for step in result.steps or ()] == [
+        (1, "<module>", 0),
+        (2, "<module>", 0),
+        (2, "f", 1),
+        (3, "f", 1),
+    ]
 
 
 LOOP = "x = 0\nwhile True:\n    x += 1"
@@ -173,7 +212,12 @@ def test_steps_are_bounded_in_number(sandbox: Sandbox) -> None:
 
 
 def test_steps_are_bounded_in_bytes(sandbox: Sandbox) -> None:
-    result = traced(sandbox, "x = []\nfor i in range(3_000):\n    x = ['y' * 900 + str(i)] * 1\n    z = x + x", max_steps=1_000_000, memory_mb=1024)
+    result = traced(
+        sandbox,
+        "x = []\nfor i in range(3_000):\n    x = ['y' * 900 + str(i)] * 1\n    z = x + x",
+        max_steps=1_000_000,
+        memory_mb=1024,
+    )
     assert result.steps_cut in ("bytes", None)
     assert sum(len(str(change.value)) for step in result.steps or () for change in step.changes) < 9_000_000
 

@@ -25,7 +25,11 @@ def test_call_of_a_function(sandbox: Sandbox) -> None:
 
 
 def test_call_of_a_method(sandbox: Sandbox) -> None:
-    result = trace(sandbox, "class Solution:\n    def f(self, n):\n        r = n * 2\n        return r", CallInput("Solution().f", (3,)))
+    result = trace(
+        sandbox,
+        "class Solution:\n    def f(self, n):\n        r = n * 2\n        return r",
+        CallInput("Solution().f", (3,)),
+    )
     assert result.value == 6
     assert result.variables["Solution.f"]["r"] == 6
 
@@ -37,7 +41,12 @@ def test_call_of_what_is_not_there(sandbox: Sandbox) -> None:
 
 
 def test_setup_code_runs_first_and_is_not_traced(sandbox: Sandbox) -> None:
-    result = trace(sandbox, "x = math.floor(half(5))", NOTHING, setup_code="import math\ndef half(v):\n    h = v / 2\n    return h\ny = 1")
+    result = trace(
+        sandbox,
+        "x = math.floor(half(5))",
+        NOTHING,
+        setup_code="import math\ndef half(v):\n    h = v / 2\n    return h\ny = 1",
+    )
     assert result.variables == {"<module>": {"x": 2}}
 
 
@@ -50,7 +59,9 @@ ENDINGS = {
     "x = 1\nimport os; os._exit(4)": Ending(kind="exit", message="4"),
     "x = 1\nassert x == 2, 'no'": Ending(kind="exception", type="AssertionError", message="no", line=2),
     "x = 1\n\ndef f():\n    return {}['k']\nf()": Ending(kind="exception", type="KeyError", message="k", line=4),
-    "x = 1\nclass E(Exception):\n    def __str__(self): return 'mine'\nraise E(5)": Ending(kind="exception", type="E", line=4),
+    "x = 1\nclass E(Exception):\n    def __str__(self): return 'mine'\nraise E(5)": Ending(
+        kind="exception", type="E", line=4
+    ),
     "x = 1\nimport json\njson.loads('{')": Ending(kind="exception", type="JSONDecodeError", message=None, line=3),
     "x = 1\ndef f(n):\n    return f(n + 1)\nf(0)": Ending(
         kind="exception", type="RecursionError", message="maximum recursion depth exceeded", line=3
@@ -63,7 +74,9 @@ ENDINGS = {
 @pytest.mark.parametrize("program", ENDINGS)
 def test_every_ending_keeps_the_values_until_then(program: str, sandbox: Sandbox) -> None:
     expected = ENDINGS[program]
-    result = trace(sandbox, program, NOTHING, limits=Limits(cpu_s=0.5 if expected.kind == "time_limit" else 5.0, memory_mb=256))
+    result = trace(
+        sandbox, program, NOTHING, limits=Limits(cpu_s=0.5 if expected.kind == "time_limit" else 5.0, memory_mb=256)
+    )
     if expected.type == "JSONDecodeError":
         assert (result.ending.type, result.ending.line) == ("JSONDecodeError", 3)
     else:
@@ -80,7 +93,9 @@ def test_a_syntax_error_is_an_ending(program: str, sandbox: Sandbox) -> None:
 
 
 def test_open_activations_at_the_time_limit_are_reported(sandbox: Sandbox) -> None:
-    result = trace(sandbox, "def main():\n    a = [1]\n    while True:\n        b = 2\nmain()", NOTHING, limits=Limits(cpu_s=0.3))
+    result = trace(
+        sandbox, "def main():\n    a = [1]\n    while True:\n        b = 2\nmain()", NOTHING, limits=Limits(cpu_s=0.3)
+    )
     assert result.variables["main"] == {"a": [1], "b": 2}
     assert not result.deterministic
 
@@ -106,7 +121,8 @@ CHANCE = {
     "address in a text": "class A: pass\nx = str(A())",
     "printed only": "print(*{'a', 'b', 'c', 'd', 'e'})",
     "how often a function is called": "def f(): pass\nfor _ in range(hash('a') % 1000): f()",
-    "in a late activation only": "def f(i):\n    x = list({'a', 'b', 'c', 'd', str(i)}) if i == 49 else 0\nfor i in range(50): f(i)",
+    "in a late activation only": "def f(i):\n    x = list({'a', 'b', 'c', 'd', str(i)}) if i == 49 else 0\nfor i in "
+    "range(50): f(i)",
 }
 
 
@@ -180,7 +196,10 @@ def test_a_value_beyond_the_budget_is_cut(sandbox: Sandbox) -> None:
 
 def test_results_come_in_order(sandbox: Sandbox) -> None:
     requests = [
-        TraceRequest(program=f"x = {i}" if i % 5 else f"x = {i}\nwhile True: pass", input=NOTHING, limits=Limits(cpu_s=0.1)) for i in range(20)
+        TraceRequest(
+            program=f"x = {i}" if i % 5 else f"x = {i}\nwhile True: pass", input=NOTHING, limits=Limits(cpu_s=0.1)
+        )
+        for i in range(20)
     ]
     assert [result.variables["<module>"]["x"] for result in trace_many(sandbox, requests)] == list(range(20))
 

@@ -1,4 +1,5 @@
-"""What a trace says a program's variables are, they are: against CPython's own `locals()`, in programs made at random."""
+"""What a trace says a program's variables are, they are: against CPython's own `locals()`, in programs made at
+random."""
 
 from __future__ import annotations
 
@@ -52,7 +53,9 @@ def statement(draw: st.DrawFn) -> str:
     if kind == "for":
         return f"for {draw(target)} in [{draw(value)}, {draw(value)}]: pass"
     if kind == "with":
-        managers = [f"Manager({draw(value)}, {draw(st.booleans())}) as {draw(target)}" for _ in range(draw(st.integers(1, 3)))]
+        managers = [
+            f"Manager({draw(value)}, {draw(st.booleans())}) as {draw(target)}" for _ in range(draw(st.integers(1, 3)))
+        ]
         return f"with {', '.join(managers)}: pass"
     if kind == "match":
         cases = [f"    case {draw(pattern)} if {draw(numbers)} > 4: pass" for _ in range(draw(st.integers(1, 3)))]
@@ -91,7 +94,8 @@ def true_variables(program: str) -> dict[str, object]:
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(bodies, bodies), min_size=4, max_size=4))
 def test_a_name_is_noted_when_it_is_bound(sandbox: Sandbox, pairs: list[tuple[list[str], list[str]]]) -> None:
-    """`f` runs to its end before, so that each name has a value of an earlier activation which must not be told for the later one's."""
+    """`f` runs to its end before, so that each name has a value of an earlier activation which must not be told for
+    the later one's."""
     requests, truths = [], []
     for _, body in pairs:
         calls = "f([0], None)\n"
@@ -99,7 +103,9 @@ def test_a_name_is_noted_when_it_is_bound(sandbox: Sandbox, pairs: list[tuple[li
         truths.append(true_variables(function(body, shown) + calls))
         requests.append(TraceRequest(program=PREAMBLE + function(body, "pass") + calls, input=NOTHING))
         again = "def early():\n    " + " = ".join(NAMES) + " = 77\nearly()\n"
-        requests.append(TraceRequest(program=PREAMBLE + again + function(body, "pass") + calls, input=NOTHING, semantics="binding"))
+        requests.append(
+            TraceRequest(program=PREAMBLE + again + function(body, "pass") + calls, input=NOTHING, semantics="binding")
+        )
         truths.append(truths[-1])
     for request, truth, result in zip(requests, truths, trace_many(sandbox, requests), strict=True):
         got = {name: value for name, value in result.variables.get("f", {}).items() if name in NAMES}
@@ -108,7 +114,9 @@ def test_a_name_is_noted_when_it_is_bound(sandbox: Sandbox, pairs: list[tuple[li
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(bodies, bodies), min_size=4, max_size=4))
-def test_the_last_activation_that_bound_a_name_is_told(sandbox: Sandbox, pairs: list[tuple[list[str], list[str]]]) -> None:
+def test_the_last_activation_that_bound_a_name_is_told(
+    sandbox: Sandbox, pairs: list[tuple[list[str], list[str]]]
+) -> None:
     """Two activations of one function bind different names; of each the later value counts."""
     requests, truths = [], []
     for one, two in pairs:
@@ -119,7 +127,9 @@ def test_the_last_activation_that_bound_a_name_is_told(sandbox: Sandbox, pairs: 
         for body in (one, two):
             truth |= true_variables(function(body, "global shown; shown = {**locals()}") + "f([0], None)\n")
         truths.append(truth)
-        requests.append(TraceRequest(program=PREAMBLE + program + "f([0], None, True)\nf([0], None, False)\n", input=NOTHING))
+        requests.append(
+            TraceRequest(program=PREAMBLE + program + "f([0], None, True)\nf([0], None, False)\n", input=NOTHING)
+        )
     for request, truth, result in zip(requests, truths, trace_many(sandbox, requests), strict=True):
         got = {name: decoded(value) for name, value in result.variables.get("f", {}).items() if name in NAMES}
         assert got == truth, request.program
@@ -132,7 +142,10 @@ def decoded(value: object) -> object:
 
 
 def test_bound_in_a_class_body(sandbox: Sandbox) -> None:
-    program = "class A:\n    try:\n        a, (b, c) = 1, (2,)\n    except ValueError: pass\n    match 3:\n        case d if d > 4: pass\n"
+    program = (
+        "class A:\n    try:\n        a, (b, c) = 1, (2,)\n    except ValueError: pass\n    match 3:\n        "
+        "case d if d > 4: pass\n"
+    )
     assert trace(sandbox, program, NOTHING).variables["A"] == {"a": 1, "d": 3}
     failing = "try:\n    class A:\n        a: missing = 1\nexcept NameError: pass"
     assert trace(sandbox, failing, NOTHING).variables["A"] == {"a": 1}
@@ -141,7 +154,8 @@ def test_bound_in_a_class_body(sandbox: Sandbox) -> None:
 METACLASSES = {
     "hash of a list": "def __hash__(c): return hash(list)\n    def __eq__(c, o): return True",
     "no hash": "__hash__ = None",
-    "raises": "def __hash__(c): raise SystemExit\n    __eq__ = __getattribute__ = __instancecheck__ = __subclasscheck__ = __hash__",
+    "raises": "def __hash__(c): raise SystemExit\n    __eq__ = __getattribute__ = __instancecheck__ = "
+    "__subclasscheck__ = __hash__",
     "names": "__name__ = __mro__ = __dict__ = __flags__ = property(lambda c: 1 / 0)",
 }
 INSTANCES = {
@@ -155,8 +169,13 @@ INSTANCES = {
 @pytest.mark.parametrize("meta", METACLASSES)
 @pytest.mark.parametrize("own", INSTANCES)
 @pytest.mark.parametrize("steps", [0, 50])
-def test_no_method_of_the_program_runs_when_a_value_is_taken(meta: str, own: str, steps: int, sandbox: Sandbox) -> None:
-    program = f"class M(type):\n    {METACLASSES[meta]}\nclass A(metaclass=M):\n    kept = 1\n    {INSTANCES[own]}\nx = [A()]\ny = 1\n"
+def test_no_method_of_the_program_runs_when_a_value_is_taken(
+    meta: str, own: str, steps: int, sandbox: Sandbox
+) -> None:
+    program = (
+        f"class M(type):\n    {METACLASSES[meta]}\nclass A(metaclass=M):\n    kept = 1\n    "
+        f"{INSTANCES[own]}\nx = [A()]\ny = 1\n"
+    )
     result = trace(sandbox, program, NOTHING, max_steps=steps)
     assert result.ending.kind == "finished"
     assert result.variables["<module>"] == {"x": [{"$object": "A", "fields": {}}], "y": 1}
@@ -200,7 +219,9 @@ def test_the_end_of_a_run_prints(sandbox: Sandbox) -> None:
         "import sys\nsys.excepthook = lambda *a: print('hook', a[0].__name__)\n1 / 0": "hook ZeroDivisionError\n",
     }
     for (_, output), result in zip(
-        programs.items(), trace_many(sandbox, [TraceRequest(program=each, input=NOTHING, max_steps=20) for each in programs]), strict=True
+        programs.items(),
+        trace_many(sandbox, [TraceRequest(program=each, input=NOTHING, max_steps=20) for each in programs]),
+        strict=True,
     ):
         assert (result.output, result.deterministic) == (output, True)
 
@@ -217,7 +238,10 @@ LOOKS = [
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("semantics", ["final", "binding"])
 def test_local_variables_of_ours_do_not_show(look: str, semantics: str, sandbox: Sandbox) -> None:
-    program = f"import builtins\nshow = locals\ndef f(n):\n    a = n\n    if n: f(n - 1)\n    return {look}\nx = f(9)\nprint(x)"
+    program = (
+        f"import builtins\nshow = locals\ndef f(n):\n    a = n\n    if n: f(n - 1)\n    return {look}\nx = "
+        "f(9)\nprint(x)"
+    )
     result = trace(sandbox, program, NOTHING, semantics=semantics)  # type: ignore[arg-type]
     assert ast.literal_eval(result.output) in (["a"], ["a", "n"])
     assert result.variables["f"] == {"n": 0, "a": 0}
@@ -236,6 +260,8 @@ UNSEEN = [
 @pytest.mark.parametrize("expression", UNSEEN)
 def test_a_value_that_one_run_took_is_taken_again(expression: str, sandbox: Sandbox) -> None:
     setup = "import sys\nd = {c: 1 for c in 'abcdefgh'}\n"
-    program = setup + f"def f(i):\n    x = 0\n    if i == 9: x = {expression}\n    return 0\nfor i in range(10): f(i)\n"
+    program = (
+        setup + f"def f(i):\n    x = 0\n    if i == 9: x = {expression}\n    return 0\nfor i in range(10): f(i)\n"
+    )
     result = trace(sandbox, program, NOTHING)
     assert not result.deterministic or "x" not in result.variables["f"]

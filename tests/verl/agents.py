@@ -9,10 +9,13 @@ from verl.workers.rollout.replica import TokenOutput
 
 
 class NamedAgentLoop(SingleTurnAgentLoop):
-    """The stock loop, which tells the server which sample of its group it asks for, so that what is sampled does not depend on who asks first."""
+    """The stock loop, which tells the server which sample of its group it asks for, so that what is sampled does not
+    depend on who asks first."""
 
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> Any:
-        return await super().run(sampling_params, priority=int(kwargs["session_id"]), **{k: v for k, v in kwargs.items() if k != "priority"})
+        return await super().run(
+            sampling_params, priority=int(kwargs["session_id"]), **{k: v for k, v in kwargs.items() if k != "priority"}
+        )
 
 
 class Client:

@@ -1,4 +1,5 @@
-"""Runs on stock verl, without a GPU. They need verl's own environment: `make verl-test`; elsewhere only what needs no verl is tested."""
+"""Runs on stock verl, without a GPU. They need verl's own environment: `make verl-test`; elsewhere only what needs no
+verl is tested."""
 
 from __future__ import annotations
 
@@ -74,9 +75,17 @@ def make_model(tiny: Any) -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2}
+    sizes = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+    }
     ends = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None}
-    config = LlamaConfig(vocab_size=len(tiny.VOCABULARY), max_position_embeddings=1024, tie_word_embeddings=True, **sizes, **ends)
+    config = LlamaConfig(
+        vocab_size=len(tiny.VOCABULARY), max_position_embeddings=1024, tie_word_embeddings=True, **sizes, **ends
+    )
     return LlamaForCausalLM(config)
 
 
@@ -118,7 +127,11 @@ def settings(tiny: Any, folder: Path) -> dict[str, Any]:
                     "name": "cpu",
                     "n": GROUP,
                     "log_prob_micro_batch_size_per_gpu": 4,
-                    "agent": {"num_workers": 1, "default_agent_loop": "named_agent", "agent_loop_config_path": str(HERE / "agents.yaml")},
+                    "agent": {
+                        "num_workers": 1,
+                        "default_agent_loop": "named_agent",
+                        "agent_loop_config_path": str(HERE / "agents.yaml"),
+                    },
                 },
             },
             "reward": {"num_workers": 1},
@@ -139,7 +152,11 @@ def settings(tiny: Any, folder: Path) -> dict[str, Any]:
 
 def over(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """`changes` over `base`, section by section."""
-    both = {key: over(base[key], value) for key, value in changes.items() if isinstance(value, dict) and isinstance(base.get(key), dict)}
+    both = {
+        key: over(base[key], value)
+        for key, value in changes.items()
+        if isinstance(value, dict) and isinstance(base.get(key), dict)
+    }
     return base | changes | both
 
 
@@ -147,7 +164,9 @@ def over(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def run(settings: dict[str, Any], folder: Path) -> Any:
     """`run(name, changes, resume=…, kill=…)` runs `trainer.py` to its end, or to where it is killed."""
 
-    def once(name: str, changes: dict[str, Any] | None = None, *, resume: bool = False, kill: dict[str, Any] | None = None) -> Outcome:
+    def once(
+        name: str, changes: dict[str, Any] | None = None, *, resume: bool = False, kill: dict[str, Any] | None = None
+    ) -> Outcome:
         output, results = folder / name, folder / f"{name}.steps.jsonl"
         config = over(settings, (changes or {}) | {"output": str(output)})
         job = folder / f"{name}.job.json"
@@ -172,11 +191,19 @@ ENVIRONMENT = {
 }
 
 
-def process(command: list[str], patience_s: float = PATIENCE_S, interrupt: Callable[[], bool] = lambda: False, **environment: str) -> tuple[int, str]:
-    """Exit status and output of a process, which is ended with all that it started when it takes too long, and gets Ctrl-C once it is time for it."""
+def process(
+    command: list[str],
+    patience_s: float = PATIENCE_S,
+    interrupt: Callable[[], bool] = lambda: False,
+    **environment: str,
+) -> tuple[int, str]:
+    """Exit status and output of a process, which is ended with all that it started when it takes too long, and gets
+    Ctrl-C once it is time for it."""
     env = os.environ | ENVIRONMENT | environment
     with tempfile.TemporaryFile("w+") as output:
-        started = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, text=True, start_new_session=True, env=env)
+        started = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, text=True, start_new_session=True, env=env
+        )
         until, late = time.monotonic() + patience_s, ""
         while started.poll() is None:
             if interrupt():

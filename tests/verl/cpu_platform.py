@@ -1,5 +1,6 @@
-"""A CPU as a platform of verl, for tests: `VERL_PLATFORM=cpu VERL_USE_EXTERNAL_MODULES=cpu_platform`, this folder on PYTHONPATH, and Ray told that
-there is a GPU. verl has none of its own; it calls some names of `torch.cuda` that `torch.cpu` lacks, and asks for NCCL by name."""
+"""A CPU as a platform of verl, for tests: `VERL_PLATFORM=cpu VERL_USE_EXTERNAL_MODULES=cpu_platform`, this folder on
+PYTHONPATH, and Ray told that there is a GPU. verl has none of its own; it calls some names of `torch.cuda` that
+`torch.cpu` lacks, and asks for NCCL by name."""
 
 from __future__ import annotations
 
@@ -13,7 +14,15 @@ from verl.plugin.platform.platform_manager import PlatformRegistry
 
 NUMBERS = {"device_count": 1, "current_device": 0, "get_device_name": "cpu", "mem_get_info": (1 << 34, 1 << 34)}
 MEMORY = {"memory_allocated", "memory_reserved", "max_memory_allocated", "max_memory_reserved"}
-NOTHING = {"empty_cache", "ipc_collect", "manual_seed", "manual_seed_all", "reset_peak_memory_stats", "set_device", "synchronize"}
+NOTHING = {
+    "empty_cache",
+    "ipc_collect",
+    "manual_seed",
+    "manual_seed_all",
+    "reset_peak_memory_stats",
+    "set_device",
+    "synchronize",
+}
 
 
 class _Device:
@@ -90,7 +99,9 @@ class PlatformCPU(PlatformBase):  # type: ignore[misc]
         return None
 
 
-if os.environ.get("CPU_PLATFORM_ROLLOUT"):  # the real workers: a server that samples, gloo for the group that trains, and a critic
+if os.environ.get(
+    "CPU_PLATFORM_ROLLOUT"
+):  # the real workers: a server that samples, gloo for the group that trains, and a critic
     from transformers import AutoModelForTokenClassification
     from verl.utils import distributed
     from verl.workers.rollout import base
@@ -104,7 +115,11 @@ if os.environ.get("CPU_PLATFORM_ROLLOUT"):  # the real workers: a server that sa
     base._ROLLOUT_REGISTRY["cpu", "async"] = "cpu_rollout.Weights"
     RolloutReplicaRegistry.register("cpu", _replica)
     _initialize = distributed.initialize_global_process_group_ray
-    distributed.initialize_global_process_group_ray = lambda timeout_second=None, backend=None: _initialize(timeout_second, backend or "cpu:gloo")
+    distributed.initialize_global_process_group_ray = lambda timeout_second=None, backend=None: _initialize(
+        timeout_second, backend or "cpu:gloo"
+    )
     # verl asks for flash attention by name for its value model
     _load = AutoModelForTokenClassification.from_pretrained
-    AutoModelForTokenClassification.from_pretrained = lambda *paths, **given: _load(*paths, **given | {"attn_implementation": "sdpa"})
+    AutoModelForTokenClassification.from_pretrained = lambda *paths, **given: _load(
+        *paths, **given | {"attn_implementation": "sdpa"}
+    )

@@ -1,4 +1,5 @@
-"""A server that samples from the real model on a CPU, token by token, in the place of vLLM; its weights come from verl's trainer at each step."""
+"""A server that samples from the real model on a CPU, token by token, in the place of vLLM; its weights come from
+verl's trainer at each step."""
 
 from __future__ import annotations
 
@@ -43,7 +44,9 @@ class Server:
 
     async def clear_kv_cache(self) -> None: ...
 
-    async def generate(self, request_id: str, prompt_ids: list[int], sampling_params: dict[str, Any], **_: Any) -> TokenOutput:
+    async def generate(
+        self, request_id: str, prompt_ids: list[int], sampling_params: dict[str, Any], **_: Any
+    ) -> TokenOutput:
         name = f"{self.step}/{request_id}/{list(prompt_ids)}"
         random = torch.Generator().manual_seed(int(hashlib.sha256(name.encode()).hexdigest()[:12], 16))
         ids, temperature = torch.tensor([list(prompt_ids)]), float(sampling_params.get("temperature") or 0)
@@ -64,7 +67,9 @@ class Server:
 
 class Replica(RolloutReplica):  # type: ignore[misc]
     async def launch_servers(self) -> None:
-        server = Server.options(name=f"cpu_server_{self.replica_rank}").remote(self.model_config.path, self.config.response_length)
+        server = Server.options(name=f"cpu_server_{self.replica_rank}").remote(
+            self.model_config.path, self.config.response_length
+        )
         self.servers, self._server_handle, self._server_address = [server], server, f"cpu-{self.replica_rank}"
 
 

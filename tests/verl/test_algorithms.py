@@ -1,4 +1,5 @@
-"""verl's advantage functions, on what CodeRL+ hands them, against formulas written down here; PPO's with values of a critic, made up."""
+"""verl's advantage functions, on what CodeRL+ hands them, against formulas written down here; PPO's with values of a
+critic, made up."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ def advantages(estimator: str, values: Any = None) -> Any:
     tensors = {"token_level_rewards": rewards, "response_mask": mask} | ({} if values is None else {"values": values})
     data = DataProto.from_dict(tensors, non_tensors={"uid": np.array([str(group) for group in GROUPS], dtype=object)})
     config = OmegaConf.create({"gamma": 1.0, "lam": 0.9, "use_pf_ppo": False})
-    return compute_advantage(data, adv_estimator=estimator, gamma=1.0, lam=0.9, num_repeat=4, config=config).batch["advantages"]
+    return compute_advantage(data, adv_estimator=estimator, gamma=1.0, lam=0.9, num_repeat=4, config=config).batch[
+        "advantages"
+    ]
 
 
 def others(index: int) -> list[float]:
@@ -72,4 +75,6 @@ def test_advantages_of_ppo() -> None:
     everything = [value for row in raw for value in row]
     mean, deviation = statistics.mean(everything), math.sqrt(statistics.variance(everything) + 1e-8)
     for row, expected in zip(advantages("gae", values), raw, strict=True):
-        assert row[: len(expected)].tolist() == pytest.approx([(value - mean) / deviation for value in expected], abs=1e-4)
+        assert row[: len(expected)].tolist() == pytest.approx(
+            [(value - mean) / deviation for value in expected], abs=1e-4
+        )

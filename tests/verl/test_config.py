@@ -16,7 +16,9 @@ from coderlplus.errors import ConfigError, DataError
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "paper_7b_verl.yaml"
 BASE: dict[str, Any] = {"model": "m", "problems": "p.jsonl", "output": "runs/a", "verl": {}}
-needs_verl = pytest.mark.skipif(importlib.util.find_spec("verl") is None, reason="verl has an environment of its own: make verl-test")
+needs_verl = pytest.mark.skipif(
+    importlib.util.find_spec("verl") is None, reason="verl has an environment of its own: make verl-test"
+)
 
 
 def recipe(*overrides: str) -> Any:
@@ -29,9 +31,19 @@ def test_the_recipe_has_the_settings_of_the_paper() -> None:
     assert config.model == "Qwen/Qwen2.5-Coder-7B-Instruct"
     assert config.alignment is not None
     assert (config.alignment.alpha, config.alignment.buffer_size, config.alignment.policy) == (0.6, 20_000, "recent")
-    assert (config.verl["data"]["train_batch_size"], rollout["n"], actor["ppo_mini_batch_size"], rollout["temperature"]) == (128, 8, 64, 1.0)
+    assert (
+        config.verl["data"]["train_batch_size"],
+        rollout["n"],
+        actor["ppo_mini_batch_size"],
+        rollout["temperature"],
+    ) == (128, 8, 64, 1.0)
     assert (config.max_prompt_tokens, config.verl["data"]["max_response_length"]) == (1024, 8192)
-    assert (actor["optim"]["lr"], actor["kl_loss_coef"], actor["kl_loss_type"], actor["entropy_coeff"]) == (1e-6, 0.001, "low_var_kl", 0)
+    assert (actor["optim"]["lr"], actor["kl_loss_coef"], actor["kl_loss_type"], actor["entropy_coeff"]) == (
+        1e-6,
+        0.001,
+        "low_var_kl",
+        0,
+    )
     assert config.verl["trainer"]["total_epochs"] == 2
 
 
@@ -79,7 +91,9 @@ def test_without_verl_one_sentence_says_where_to_get_it() -> None:
         train(recipe())
 
 
-def test_a_checkpoint_that_verl_did_not_finish_is_passed_over_and_a_damaged_one_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_checkpoint_that_verl_did_not_finish_is_passed_over_and_a_damaged_one_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     torch = pytest.importorskip("torch")
     assert latest_checkpoint(tmp_path) is None
     for step in (2, 10):
@@ -107,7 +121,10 @@ def test_an_interrupted_run_says_what_is_lost(tmp_path: Path) -> None:
     assert "nothing is saved yet, the 7 steps since then are lost" in interrupted(run, 5)
     (run.checkpoints / "global_step_5" / "actor").mkdir(parents=True)
     torch.save([5] * 1000, run.checkpoints / "global_step_5" / "data.pt")
-    assert "saved until step 5, the 2 steps since then are lost (verl saves every 5 steps: verl.trainer.save_freq)" in interrupted(run, 5)
+    assert (
+        "saved until step 5, the 2 steps since then are lost (verl saves every 5 steps: verl.trainer.save_freq)"
+        in interrupted(run, 5)
+    )
 
 
 @needs_verl
@@ -116,7 +133,8 @@ def test_an_interrupted_run_says_what_is_lost(tmp_path: Path) -> None:
     [
         (
             "verl.actor_rollout_ref.actor.optim.lrr=1",
-            r"override verl\.actor_rollout_ref\.actor\.optim\.lrr: .*did you mean 'verl\.actor_rollout_ref\.actor\.optim\.lr'",
+            r"override verl\.actor_rollout_ref\.actor\.optim\.lrr: .*did you mean "
+            r"'verl\.actor_rollout_ref\.actor\.optim\.lr'",
         ),
         ("verl.trainr.nnodes=1", r"did you mean 'verl\.trainer\.nnodes'"),
         ("verl.model_engine=nothing", "model_engine"),
@@ -131,7 +149,11 @@ def test_a_misspelt_key_of_verl_names_the_nearest(override: str, message: str) -
 @pytest.mark.parametrize("algorithm", ["grpo", "reinforce_plus_plus", "reinforce_plus_plus_baseline", "rloo", "gae"])
 def test_verl_takes_the_recipe_with_each_of_its_algorithms(algorithm: str, settings: dict[str, Any]) -> None:
     model = settings["model"]
-    composed = verl_config(recipe(f"model={model}", f"verl.algorithm.adv_estimator={algorithm}", "verl.critic.ppo_micro_batch_size_per_gpu=4"))
+    composed = verl_config(
+        recipe(
+            f"model={model}", f"verl.algorithm.adv_estimator={algorithm}", "verl.critic.ppo_micro_batch_size_per_gpu=4"
+        )
+    )
     assert composed.algorithm.adv_estimator == algorithm
     assert composed.actor_rollout_ref.model.path == composed.critic.model.path == model
     assert composed.data.coderlplus.alignment.alpha == 0.6
@@ -147,6 +169,9 @@ def test_what_verl_refuses_is_one_sentence() -> None:
 @needs_verl
 def test_settings_of_megatron_are_known_with_megatron_alone() -> None:
     setting = "verl.actor_rollout_ref.actor.megatron.tensor_model_parallel_size=2"
-    assert recipe("verl.model_engine=megatron", "verl.actor_rollout_ref.ref={}", setting).verl["model_engine"] == "megatron"
+    assert (
+        recipe("verl.model_engine=megatron", "verl.actor_rollout_ref.ref={}", setting).verl["model_engine"]
+        == "megatron"
+    )
     with pytest.raises(ConfigError, match="unknown setting"):
         recipe(setting)

@@ -40,7 +40,9 @@ HOOKS = {
 
 @pytest.mark.parametrize(("owner", "name"), [(owner, name) for owner, names in HOOKS.items() for name in names])
 def test_the_methods_that_are_overridden_are_there(owner: type, name: str) -> None:
-    ours = {ReplayBuffer: CodeRLPlusReplayBuffer, RLHFDataset: CodeRLPlusDataset, RewardManagerBase: CodeRLPlusReward}[owner]
+    ours = {ReplayBuffer: CodeRLPlusReplayBuffer, RLHFDataset: CodeRLPlusDataset, RewardManagerBase: CodeRLPlusReward}[
+        owner
+    ]
     assert issubclass(ours, owner)
     assert name in vars(ours)
     assert list(inspect.signature(getattr(owner, name)).parameters)[1:] == HOOKS[owner][name]
@@ -54,7 +56,9 @@ def test_the_trainer_makes_the_training_data_first_saves_it_last_and_hands_sessi
     made = inspect.getsource(PPOTrainer._init_dataloader)
     assert made.index("self.train_dataset = create_rl_dataset") < made.index("self.val_dataset = create_rl_dataset")
     saved = inspect.getsource(PPOTrainer._save_checkpoint)
-    assert saved.index("save_checkpoint(") < saved.index('"data.pt"') < saved.index("latest_checkpointed_iteration.txt")
+    assert (
+        saved.index("save_checkpoint(") < saved.index('"data.pt"') < saved.index("latest_checkpointed_iteration.txt")
+    )
     assert "session_id=i" in inspect.getsource(AgentLoopWorkerTQ._run_prompt)
     assert "kwargs.items()" in inspect.getsource(AgentLoopWorker._compute_score)
 
@@ -81,10 +85,14 @@ def test_rows_have_the_fields_of_verls_own_data_set(settings: dict[str, Any], fo
     stock = RLHFDataset([str(tmp_path / "train.parquet")], AutoTokenizer.from_pretrained(settings["model"]), config)[0]
     ours = make(settings, folder, "val_files")[0]
     assert set(stock) - {"prompt"} == set(ours)
-    assert {name: type(value) for name, value in stock.items() if name != "prompt"} == {name: type(value) for name, value in ours.items()}
+    assert {name: type(value) for name, value in stock.items() if name != "prompt"} == {
+        name: type(value) for name, value in ours.items()
+    }
 
 
-def test_a_pass_takes_every_problem_and_training_is_told_from_evaluation(settings: dict[str, Any], folder: Path) -> None:
+def test_a_pass_takes_every_problem_and_training_is_told_from_evaluation(
+    settings: dict[str, Any], folder: Path
+) -> None:
     current.clear()
     same = {"validation": settings["problems"]}
     training, evaluation = (make(settings, folder, files, **same) for files in ("train_files", "val_files"))
@@ -113,8 +121,12 @@ def test_a_data_set_without_tests_names_its_line(settings: dict[str, Any], folde
         make(settings, folder, "train_files", problems=str(tmp_path / "empty.jsonl"))
 
 
-def test_two_files_that_give_one_id_to_two_problems_are_refused(settings: dict[str, Any], folder: Path, tmp_path: Path) -> None:
-    problem = json.loads(Path(settings["problems"]).read_text().splitlines()[0]) | {"statement": "write something else"}
+def test_two_files_that_give_one_id_to_two_problems_are_refused(
+    settings: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    problem = json.loads(Path(settings["problems"]).read_text().splitlines()[0]) | {
+        "statement": "write something else"
+    }
     (tmp_path / "other.jsonl").write_text(json.dumps(problem) + "\n")
     with pytest.raises(DataError, match="ids must be unique"):
         make(settings, folder, "train_files", problems=[settings["problems"], str(tmp_path / "other.jsonl")])

@@ -1,5 +1,6 @@
-"""`coderlplus train` on verl's real `main_ppo` trainer: FSDP workers that update a model, Ray, queues, checkpoints; only the rollout server is ours
-(`cpu_rollout.py`), because vLLM has none for a small CPU. All but the first test only with CODERLPLUS_WHOLE (`make verl-test-whole`)."""
+"""`coderlplus train` on verl's real `main_ppo` trainer: FSDP workers that update a model, Ray, queues, checkpoints;
+only the rollout server is ours (`cpu_rollout.py`), because vLLM has none for a small CPU. All but the first test only
+with CODERLPLUS_WHOLE (`make verl-test-whole`)."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ whole_only = pytest.mark.skipif(not os.environ.get("CODERLPLUS_WHOLE"), reason="
 
 @pytest.fixture(scope="module")
 def train(settings: dict[str, Any], tiny: Any, folder: Path, spawn: Any) -> Any:
-    """`train(name, changes)` in a process of its own, interrupted as by Ctrl-C after so many steps; returns the run folder and what was printed."""
+    """`train(name, changes)` in a process of its own, interrupted as by Ctrl-C after so many steps; returns the run
+    folder and what was printed."""
     allowed = ",".join(str(number) for number in range(len(tiny.SPECIAL) + len(tiny.LETTERS), len(tiny.VOCABULARY)))
     config = folder / "main_ppo.yaml"
     config.write_text(yaml.safe_dump(settings | {"output": str(folder / "main_ppo")}))
@@ -36,15 +38,33 @@ def train(settings: dict[str, Any], tiny: Any, folder: Path, spawn: Any) -> Any:
         "verl.actor_rollout_ref.actor.optim.lr=1e-2",
         "verl.actor_rollout_ref.model.enable_gradient_checkpointing=false",
         "verl.data.max_response_length=2",
-        "verl.ray_kwargs.ray_init={address: local, num_cpus: 16, num_gpus: 1, include_dashboard: false, object_store_memory: 500000000}",
+        "verl.ray_kwargs.ray_init={address: local, num_cpus: 16, num_gpus: 1, include_dashboard: false, "
+        "object_store_memory: 500000000}",
     ]
 
-    def once(name: str, *overrides: str, resume: bool = False, status: int = 0, interrupt_after: int | None = None) -> tuple[Path, str]:
-        command = [sys.executable, "-c", "from coderlplus.cli import main; main()", "train", str(config), *on_cpu, *overrides]
+    def once(
+        name: str, *overrides: str, resume: bool = False, status: int = 0, interrupt_after: int | None = None
+    ) -> tuple[Path, str]:
+        command = [
+            sys.executable,
+            "-c",
+            "from coderlplus.cli import main; main()",
+            "train",
+            str(config),
+            *on_cpu,
+            *overrides,
+        ]
         command += [f"output={folder / name}"] + ["--resume"] * resume
-        environment = {"CPU_PLATFORM_ROLLOUT": "1", "CPU_ROLLOUT_TOKENS": allowed, "VERL_ENGINE_DEVICE": "cuda", "TORCHDYNAMO_DISABLE": "1"}
+        environment = {
+            "CPU_PLATFORM_ROLLOUT": "1",
+            "CPU_ROLLOUT_TOKENS": allowed,
+            "VERL_ENGINE_DEVICE": "cuda",
+            "TORCHDYNAMO_DISABLE": "1",
+        }
         watched = folder / name / "metrics.jsonl"
-        ended, text = spawn(command, 1800, lambda: interrupt_after is not None and steps_in(watched) >= interrupt_after, **environment)
+        ended, text = spawn(
+            command, 1800, lambda: interrupt_after is not None and steps_in(watched) >= interrupt_after, **environment
+        )
         assert ended == status, text[-8000:]
         return folder / name, text
 
@@ -95,7 +115,9 @@ def test_main_ppo_mixes_learns_and_goes_on_where_it_was(whole: tuple[Path, str],
 
 @whole_only
 @pytest.mark.skipif(not Path(FULL).exists(), reason="a full disk is imitated by /dev/full")
-def test_a_full_disk_at_a_checkpoint_is_a_sentence_and_loses_nothing(whole: tuple[Path, str], train: Any, folder: Path) -> None:
+def test_a_full_disk_at_a_checkpoint_is_a_sentence_and_loses_nothing(
+    whole: tuple[Path, str], train: Any, folder: Path
+) -> None:
     data = folder / "full_disk" / "checkpoints" / "global_step_4" / "data.pt"
     data.parent.mkdir(parents=True)
     data.symlink_to(FULL)
@@ -119,7 +141,12 @@ def test_ctrl_c_says_what_is_lost_and_the_run_goes_on(whole: tuple[Path, str], t
 @whole_only
 @pytest.mark.parametrize("estimator", ["rloo", "reinforce_plus_plus"])
 def test_main_ppo_runs_its_other_algorithms(train: Any, estimator: str) -> None:
-    run, _ = train(estimator, f"verl.algorithm.adv_estimator={estimator}", "verl.trainer.total_training_steps=2", "verl.trainer.save_freq=-1")
+    run, _ = train(
+        estimator,
+        f"verl.algorithm.adv_estimator={estimator}",
+        "verl.trainer.total_training_steps=2",
+        "verl.trainer.save_freq=-1",
+    )
     assert [line["mix/alignment_share"] for line in metrics(run)] == [0, 0.5]
 
 
@@ -130,7 +157,11 @@ def test_main_ppo_runs_ppo_with_its_critic(train: Any) -> None:
         "optim": {"lr": 1e-2},
         "ppo_micro_batch_size_per_gpu": 4,
         "fsdp": {"use_torch_compile": False},
-        "model": {"use_remove_padding": False, "enable_gradient_checkpointing": False, "override_config": {"attn_implementation": "sdpa"}},
+        "model": {
+            "use_remove_padding": False,
+            "enable_gradient_checkpointing": False,
+            "override_config": {"attn_implementation": "sdpa"},
+        },
     }
     settings = ["verl.algorithm.adv_estimator=gae", "verl.trainer.total_training_steps=2", "verl.trainer.save_freq=1"]
     run, text = train("ppo", *settings, f"verl.critic={json.dumps(critic)}")

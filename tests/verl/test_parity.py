@@ -1,4 +1,5 @@
-"""The same prompts, completions and rewards through both engines: a run on TRL, in TRL's environment, is played to verl's hooks step by step.
+"""The same prompts, completions and rewards through both engines: a run on TRL, in TRL's environment, is played to
+verl's hooks step by step.
 
 `CODERLPLUS_TRL_PYTHON` names the interpreter of TRL's environment; without it, it is `.venv/bin/python`.
 """
@@ -38,7 +39,18 @@ def played(settings: dict[str, Any], tiny: Any, folder: Path) -> dict[int, list[
     """Step → groups of a TRL run, as its samples.jsonl has them."""
     if not TRL_PYTHON.exists():
         pytest.skip(f"TRL's environment is absent ({TRL_PYTHON}); make install makes it")
-    shared = {name: settings[name] for name in ("model", "problems", "prompt_template", "max_prompt_tokens", "alignment", "samples_every", "sandbox")}
+    shared = {
+        name: settings[name]
+        for name in (
+            "model",
+            "problems",
+            "prompt_template",
+            "max_prompt_tokens",
+            "alignment",
+            "samples_every",
+            "sandbox",
+        )
+    }
     trl = {
         "per_device_train_batch_size": GROUPS * SIZE,
         "num_generations": SIZE,
@@ -52,7 +64,9 @@ def played(settings: dict[str, Any], tiny: Any, folder: Path) -> dict[int, list[
     config = folder / "trl.yaml"
     config.write_text(yaml.safe_dump(shared | {"output": str(folder / "trl"), "threads": 1, "trl": trl}))
     command = [str(TRL_PYTHON), "-c", "from coderlplus.cli import main; main()", "train", str(config)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[int, list[dict[str, Any]]] = {}
     for line in (folder / "trl" / "samples.jsonl").read_text().splitlines():
@@ -75,7 +89,11 @@ def token_ids(tokenizer: Any, text: str) -> list[int]:
 def completion(batch: dict[str, Any], group: int, sample: int, tokens: list[int]) -> DataProto:
     """A completion as verl's agent loop hands it to a reward worker."""
     responses, prompts = torch.tensor([tokens]), torch.ones(1, 3, dtype=torch.long)
-    tensors = {"prompts": prompts, "responses": responses, "attention_mask": torch.ones(1, 3 + len(tokens), dtype=torch.long)}
+    tensors = {
+        "prompts": prompts,
+        "responses": responses,
+        "attention_mask": torch.ones(1, 3 + len(tokens), dtype=torch.long),
+    }
     names = ("data_source", "reward_model", "extra_info")
     fields = {name: np.array([batch[name][group]]) for name in names} | {"session_id": np.array([sample])}
     return DataProto.from_dict(tensors, non_tensors=fields)
@@ -84,7 +102,9 @@ def completion(batch: dict[str, Any], group: int, sample: int, tokens: list[int]
 def grpo(rewards: list[float], uids: list[int]) -> list[float]:
     tensors = {"token_level_rewards": torch.tensor(rewards)[:, None], "response_mask": torch.ones(len(rewards), 1)}
     data = DataProto.from_dict(tensors, non_tensors={"uid": np.array([str(uid) for uid in uids], dtype=object)})
-    found: list[float] = compute_advantage(data, adv_estimator="grpo", num_repeat=SIZE).batch["advantages"][:, 0].tolist()
+    found: list[float] = (
+        compute_advantage(data, adv_estimator="grpo", num_repeat=SIZE).batch["advantages"][:, 0].tolist()
+    )
     return found
 
 
@@ -95,7 +115,9 @@ def test_both_engines_give_the_same_tasks_rewards_and_advantages(
     composed = verl_config(make_verl_config(settings | {"output": str(folder / "parity")}))
     tokenizer = AutoTokenizer.from_pretrained(settings["model"])
     data = create_rl_dataset(composed.data.train_files, composed.data, tokenizer, None)
-    loader = StatefulDataLoader(data, batch_size=GROUPS, drop_last=True, collate_fn=collate_fn, sampler=create_rl_sampler(composed.data, data))
+    loader = StatefulDataLoader(
+        data, batch_size=GROUPS, drop_last=True, collate_fn=collate_fn, sampler=create_rl_sampler(composed.data, data)
+    )
     manager = CodeRLPlusReward(composed, tokenizer)
     batches = iter(loader)
     tasks = 0
@@ -109,20 +131,31 @@ def test_both_engines_give_the_same_tasks_rewards_and_advantages(
                 assert json.loads(truth) == group["task"]
             else:
                 assert truth == group["problem"]["problem_id"]
-            text = tokenizer.apply_chat_template(list(batch["raw_prompt"][number]), tokenize=False, add_generation_prompt=True)
+            text = tokenizer.apply_chat_template(
+                list(batch["raw_prompt"][number]), tokenize=False, add_generation_prompt=True
+            )
             assert text == group["prompt"]
             for place, sample in enumerate(group["samples"]):
-                result = asyncio.run(manager.run_single(completion(batch, number, place, token_ids(tokenizer, sample["completion"]))))
+                result = asyncio.run(
+                    manager.run_single(completion(batch, number, place, token_ids(tokenizer, sample["completion"])))
+                )
                 scored = Scored.from_json(result["reward_extra_info"][SCORED])
                 assert (scored.completion, result["reward_score"]) == (sample["completion"], sample["reward"]["value"])
                 assert without_times(scored.reward.to_json()) == without_times(sample["reward"])
                 current["steps"].add([scored])
                 rewards.append(result["reward_score"])
         found = grpo(rewards, [number for number in range(GROUPS) for _ in range(SIZE)])
-        deviations = [statistics.stdev(sample["reward"]["value"] for sample in group["samples"]) for group in groups for _ in range(SIZE)]
+        deviations = [
+            statistics.stdev(sample["reward"]["value"] for sample in group["samples"])
+            for group in groups
+            for _ in range(SIZE)
+        ]
         on_trl = [sample["advantage"] for group in groups for sample in group["samples"]]
         # TRL adds 1e-4 to a deviation, verl 1e-6
-        expected = [advantage * (deviation + 1e-4) / (deviation + 1e-6) for advantage, deviation in zip(on_trl, deviations, strict=True)]
+        expected = [
+            advantage * (deviation + 1e-4) / (deviation + 1e-6)
+            for advantage, deviation in zip(on_trl, deviations, strict=True)
+        ]
         assert found == pytest.approx(expected, rel=1e-5, abs=1e-5)
         current["steps"].finish(range(GROUPS))
         assert step == current["steps"].step
@@ -130,7 +163,9 @@ def test_both_engines_give_the_same_tasks_rewards_and_advantages(
 
 
 def without_times(reward: dict[str, Any]) -> dict[str, Any]:
-    verdict = {name: value for name, value in (reward["verdict"] or {}).items() if name not in ("cpu_s", "wall_s", "peak_mb")}
+    verdict = {
+        name: value for name, value in (reward["verdict"] or {}).items() if name not in ("cpu_s", "wall_s", "peak_mb")
+    }
     return reward | {"verdict": verdict}
 
 
@@ -139,6 +174,9 @@ def test_a_completion_on_which_the_sandbox_fails_has_no_reward(settings: dict[st
     composed = verl_config(make_verl_config(settings | changes))
     tokenizer = AutoTokenizer.from_pretrained(settings["model"])
     batch = collate_fn([create_rl_dataset(composed.data.val_files, composed.data, tokenizer, None)[0]])
-    manager, program = CodeRLPlusReward(composed, tokenizer), token_ids(tokenizer, "def f(x):\n    y = x + 1\n    return y\n")
+    manager, program = (
+        CodeRLPlusReward(composed, tokenizer),
+        token_ids(tokenizer, "def f(x):\n    y = x + 1\n    return y\n"),
+    )
     with pytest.raises(SandboxError, match="left out of its group"):
         asyncio.run(manager.run_single(completion(batch, 0, 0, program)))

@@ -1,6 +1,8 @@
-"""Runs on verl's own trainer, loader, agent loops, reward workers and queues, with the real judge and tracer: see `trainer.py` for what is not real.
+"""Runs on verl's own trainer, loader, agent loops, reward workers and queues, with the real judge and tracer: see
+`trainer.py` for what is not real.
 
-Without `CODERLPLUS_KILLS` a run is killed once, in a place and step that the seed of the day chooses (`make verl-test-whole`: 6 times).
+Without `CODERLPLUS_KILLS` a run is killed once, in a place and step that the seed of the day chooses (`make
+verl-test-whole`: 6 times).
 """
 
 from __future__ import annotations
@@ -74,7 +76,16 @@ def test_advantages_are_those_of_grpo(whole: Any) -> None:
 
 
 def test_the_metrics_are_in_the_log_of_verl(whole: Any) -> None:
-    for name in ("reward/generation", "reward/alignment", "zero_variance/alignment", "pass_rate", "mined", "traced", "buffer/size", "samples"):
+    for name in (
+        "reward/generation",
+        "reward/alignment",
+        "zero_variance/alignment",
+        "pass_rate",
+        "mined",
+        "traced",
+        "buffer/size",
+        "samples",
+    ):
         assert f"coderlplus/{name}:" in whole.text
     assert whole.metrics[-1]["samples"] == 5 * 16
     assert whole.metrics[-1]["buffer/size"] > 0
@@ -108,6 +119,8 @@ def test_dapo_trains_on_groups_that_differ_and_keeps_the_mix(run: Any) -> None:
 
 @whole_only
 def test_a_step_in_which_the_sandbox_fails_on_everything_ends_the_run_with_a_sentence(run: Any) -> None:
-    outcome = run("faults", {"sandbox": {"max_wait_s": 1e-9}, "verl": {"trainer": {"total_training_steps": 1, "save_freq": -1}}})
+    outcome = run(
+        "faults", {"sandbox": {"max_wait_s": 1e-9}, "verl": {"trainer": {"total_training_steps": 1, "save_freq": -1}}}
+    )
     assert outcome.status != 0
     assert "no completion of step 1 has a reward" in outcome.text

@@ -25,7 +25,10 @@ from coderlplus.sandbox import Sandbox
 
 BATCH, GROUP = 4, 2
 PROGRAMS = [f"```python\ndef f(x):\n    y = x {sign} {k}\n    return y\n```" for sign in "+*-" for k in (1, 2, 3, 4)]
-PROBLEMS = [Problem(problem_id=f"p{k}", statement=f"f {k}", entry_point="f", tests=(CallTest((1,), 100 + k),)) for k in range(9)]
+PROBLEMS = [
+    Problem(problem_id=f"p{k}", statement=f"f {k}", entry_point="f", tests=(CallTest((1,), 100 + k),))
+    for k in range(9)
+]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,8 @@ def make_steps(sandbox: Sandbox, **changes: Any) -> FetchedSteps:
 
 
 def go(steps: FetchedSteps, *, piece: int = BATCH) -> list[tuple[Any, Place]]:
-    """One step: the rows of its batch, fetched in pieces; the completions depend on step, group and sample alone, and come in any order."""
+    """One step: the rows of its batch, fetched in pieces; the completions depend on step, group and sample alone, and
+    come in any order."""
     rows = [row for _ in range(BATCH // piece) for row in steps.fetch(piece)]
     scored = [score(steps, row, place, sample) for row, place in rows for sample in range(GROUP)]
     random.shuffle(scored)
@@ -92,7 +96,9 @@ def test_a_run_goes_on_from_a_checkpoint_as_if_nothing_had_happened(sandbox: San
 
 def without_times(saved: dict[str, Any]) -> dict[str, Any]:
     state: dict[str, Any] = json.loads(gzip.decompress(saved["coderlplus"]))
-    return state | {"mined": {name: value for name, value in state["mined"].items() if not name.startswith("seconds/")}}
+    return state | {
+        "mined": {name: value for name, value in state["mined"].items() if not name.startswith("seconds/")}
+    }
 
 
 def test_replacements_are_of_the_side_that_was_filtered_out_and_new_to_the_batch(sandbox: Sandbox) -> None:
@@ -104,7 +110,9 @@ def test_replacements_are_of_the_side_that_was_filtered_out_and_new_to_the_batch
     task, code = sides.index("alignment"), sides.index("generation")
     steps.filtered_out([task, code])
     replacements = steps.fetch(4)
-    assert [steps.side(place.number) for _, place in replacements] == [side for number in sorted([task, code]) for side in [sides[number]] * 2]
+    assert [steps.side(place.number) for _, place in replacements] == [
+        side for number in sorted([task, code]) for side in [sides[number]] * 2
+    ]
     assert not set(names(replacements)) & set(names(batch))
     assert not steps.is_waiting
 
@@ -127,7 +135,12 @@ def test_completions_of_another_step_are_refused(sandbox: Sandbox) -> None:
 def test_completions_without_reward_are_counted_and_no_one_learns_from_them(sandbox: Sandbox) -> None:
     steps = make_steps(sandbox)
     rows = steps.fetch(BATCH)
-    steps.add(score(steps, row, place, sample) for row, place in rows for sample in range(GROUP) if (place.number, sample) != (1, 0))
+    steps.add(
+        score(steps, row, place, sample)
+        for row, place in rows
+        for sample in range(GROUP)
+        if (place.number, sample) != (1, 0)
+    )
     metrics = steps.finish(range(BATCH))
     assert metrics["without_reward"] == 1
     assert metrics["samples"] == BATCH * GROUP - 1

@@ -1,9 +1,9 @@
 """verl's synchronous trainer on a machine without a GPU, killed where a test wants it: `python trainer.py JOB.json`.
 
-Real are verl's trainer, data loader, agent loops, reward workers, transfer queue, replay buffer, advantages, the order in which a checkpoint is
-written, and resume. In the place of the workers that train and the servers that sample stands a policy without a prompt: a table of logits over whole
-programs, and one over answers. A job is {"config": a run's settings, "resume": bool, "results": file, "kill": {"step", "at"} or null}; `results` gets
-one line a step.
+Real are verl's trainer, data loader, agent loops, reward workers, transfer queue, replay buffer, advantages, the order
+in which a checkpoint is written, and resume. In the place of the workers that train and the servers that sample stands
+a policy without a prompt: a table of logits over whole programs, and one over answers. A job is {"config": a run's
+settings, "resume": bool, "results": file, "kill": {"step", "at"} or null}; `results` gets one line a step.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ class Trainer(PPOTrainerSync):
         worker = self.actor_rollout_wg
         before = {kind: list(logits) for kind, logits in worker.logits.items()}
         line: dict[str, Any] = {"step": self.global_steps, "samples": []}
-        for key, advantages, tokens, scores, extra, truth in zip(batch.keys, *(list(fields[name]) for name in (*names[:3], *names[4:])), strict=True):
+        for key, advantages, tokens, scores, extra, truth in zip(
+            batch.keys, *(list(fields[name]) for name in (*names[:3], *names[4:])), strict=True
+        ):
             extra, truth = getattr(extra, "data", extra), getattr(truth, "data", truth)
             advantage, token = float(advantages[0]), int(tokens[0])
             kind = "answer" if extra["task"] else "program"
@@ -91,7 +93,12 @@ class Trainer(PPOTrainerSync):
             chosen = options[kind].index(token)
             for index in range(len(p)):
                 worker.logits[kind][index] += RATE * advantage * ((index == chosen) - p[index])
-            sample = {"number": int(extra["index"]), "sample": int(key.split("_")[1]), "truth": truth["ground_truth"], "token": token}
+            sample = {
+                "number": int(extra["index"]),
+                "sample": int(key.split("_")[1]),
+                "truth": truth["ground_truth"],
+                "token": token,
+            }
             line["samples"].append(sample | {"reward": float(scores.sum()), "advantage": advantage})
         line["weights"] = worker.logits
         line["buffer"] = len(steps.loop.buffer) if steps.loop else 0
@@ -123,7 +130,9 @@ def run_here(job: dict[str, Any], composed: Any) -> None:
     trainer = Trainer(config=composed)
     trainer.init()
     handles = trainer.get_reward_handles()
-    manager = AgentLoopManagerTQ.create(config=composed, llm_client=trainer.client, teacher_client=None, reward_loop_worker_handles=handles)
+    manager = AgentLoopManagerTQ.create(
+        config=composed, llm_client=trainer.client, teacher_client=None, reward_loop_worker_handles=handles
+    )
     trainer.fit(manager)
 
 
@@ -144,7 +153,9 @@ def kill_at(step: int, at: str) -> None:
     @functools.wraps(original)
     def deadly(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = original(self, *args, **kwargs) if at in ("state", "finish") else None
-        now = hooks.current["steps"].step + (at == "fetch") if "steps" in hooks.current else 0  # fetching begins a step
+        now = (
+            hooks.current["steps"].step + (at == "fetch") if "steps" in hooks.current else 0
+        )  # fetching begins a step
         done.append(now)
         if now >= step:
             os.kill(os.getpid(), signal.SIGKILL)

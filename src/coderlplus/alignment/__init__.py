@@ -1,7 +1,8 @@
-"""Execution semantics alignment: from failed rollouts to questions about their execution whose right answers are known.
+"""Execution semantics alignment: from failed rollouts to questions about their execution whose right answers are
+known.
 
-`mine` makes tasks, `TaskBuffer` keeps them, `score_answer` scores what a model says (`reference_answer` is the right answer); `coderlplus.loop`
-joins them to a training run."""
+`mine` makes tasks, `TaskBuffer` keeps them, `score_answer` scores what a model says (`reference_answer` is the right
+answer); `coderlplus.loop` joins them to a training run."""
 
 from coderlplus.alignment.answers import Answer, parse_answer, reference_answer, score_answer, write_answer
 from coderlplus.alignment.buffer import TaskBuffer

@@ -1,11 +1,12 @@
 """Answers to alignment tasks: how one is written, read from a completion, and scored.
 
-The form asked for is one JSON object on one line that maps every label to its value, `{"a": [3, 1, 2], "output": 6}`; what JSON does not have is
-written as a Python literal, `(1, 2)`. Reading is tolerant where nothing is ambiguous (see `parse_answer`). Scoring compares values, not text, and
-is bounded in time and memory whatever the completion holds; nothing in it is ever run.
+The form asked for is one JSON object on one line that maps every label to its value, `{"a": [3, 1, 2], "output": 6}`;
+what JSON does not have is written as a Python literal, `(1, 2)`. Reading is tolerant where nothing is ambiguous (see
+`parse_answer`). Scoring compares values, not text, and is bounded in time and memory whatever the completion holds;
+nothing in it is ever run.
 
-Departures from the paper: a weight for a usable form (`format_weight`, as in the published code; 0 gives the paper's formula), and the output counts
-as one more item.
+Departures from the paper: a weight for a usable form (`format_weight`, as in the published code; 0 gives the paper's
+formula), and the output counts as one more item.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The values that a completion gives, by label. `is_json` if written as JSON, which knows neither tuples nor sets nor keys of other types."""
+    """The values that a completion gives, by label. `is_json` if written as JSON, which knows neither tuples nor sets
+    nor keys of other types."""
 
     values: Mapping[str, TaggedValue]
     is_json: bool
@@ -62,7 +64,11 @@ def write_answer(targets: Iterable[Target]) -> str:
     targets = tuple(targets)
     if all(_is_plain_json(target.value) for target in targets):
         return json.dumps({target.label: target.value for target in targets}, ensure_ascii=False)
-    return "{" + ", ".join(f"{json.dumps(target.label, ensure_ascii=False)}: {to_source(target.value)}" for target in targets) + "}"
+    return (
+        "{"
+        + ", ".join(f"{json.dumps(target.label, ensure_ascii=False)}: {to_source(target.value)}" for target in targets)
+        + "}"
+    )
 
 
 def parse_answer(completion: str, labels: Sequence[str]) -> Answer | None:
@@ -70,7 +76,8 @@ def parse_answer(completion: str, labels: Sequence[str]) -> Answer | None:
 
     Read are, in this order and after any `<think>…</think>`:
 
-    1. the last object, JSON or Python, bare or fenced, that has at least one of the labels as a key; labels that it lacks count as wrong;
+    1. the last object, JSON or Python, bare or fenced, that has at least one of the labels as a key; labels that it
+       lacks count as wrong;
     2. lines `label = value` or `label: value` that end the completion (before a closing fence);
     3. if one value only is asked for, a last line or last fenced block that is a literal.
 
@@ -82,7 +89,11 @@ def parse_answer(completion: str, labels: Sequence[str]) -> Answer | None:
     True
     """
     text = REASONING_END.split(completion[-MAX_ANSWER_CHARS:])[-1].strip()
-    return _last_object(text, labels) or _last_lines(text, labels) or (_last_literal(text, labels[0]) if len(labels) == 1 else None)
+    return (
+        _last_object(text, labels)
+        or _last_lines(text, labels)
+        or (_last_literal(text, labels[0]) if len(labels) == 1 else None)
+    )
 
 
 def reference_answer(task: AlignmentTask) -> str:
@@ -93,15 +104,18 @@ def reference_answer(task: AlignmentTask) -> str:
 def score_answer(task: AlignmentTask, completion: str, *, format_weight: float = 0.1) -> tuple[float, dict[str, bool]]:
     """`R_sem` of a completion and which targets it has right (empty if the answer has no usable form, which scores 0).
 
-    `R_sem = w + (1 − w) · (right targets / targets)`, w = `format_weight`; with w = 0 the paper's `(1/|V|) Σ 1[v̂ = v]`. Tasks of the kind
-    `official` have the published scoring, whose weight is 0.1."""
+    `R_sem = w + (1 − w) · (right targets / targets)`, w = `format_weight`; with w = 0 the paper's `(1/|V|) Σ 1[v̂ =
+    v]`. Tasks of the kind `official` have the published scoring, whose weight is 0.1."""
     if task.kind == "official":
         return official.score(task, completion)
     answer = parse_answer(completion, [target.label for target in task.targets])
     if answer is None:
         return 0.0, {}
     printed = isinstance(task.input, StdioInput)
-    correct = {target.label: target.label in answer.values and is_right(target, answer, printed=printed) for target in task.targets}
+    correct = {
+        target.label: target.label in answer.values and is_right(target, answer, printed=printed)
+        for target in task.targets
+    }
     fraction = sum(correct.values()) / len(correct)
     return (1.0 if fraction == 1 else format_weight + (1 - format_weight) * fraction), correct
 
@@ -109,9 +123,10 @@ def score_answer(task: AlignmentTask, completion: str, *, format_weight: float =
 def is_right(target: Target, answer: Answer, *, printed: bool = False) -> bool:
     """Whether the answer's value for the target is its true value.
 
-    Numbers are equal as numbers, floats up to `FLOAT_TOLERANCE`; `True` is neither `"true"` nor 1; order matters in lists, not in sets. A JSON answer
-    may write a tuple or a set as a list and a key of another type as a string. Printed output (`printed`) is compared as
-    text, white space at the ends of lines and of the text ignored, and a number stands for its own text.
+    Numbers are equal as numbers, floats up to `FLOAT_TOLERANCE`; `True` is neither `"true"` nor 1; order matters in
+    lists, not in sets. A JSON answer may write a tuple or a set as a list and a key of another type as a string.
+    Printed output (`printed`) is compared as text, white space at the ends of lines and of the text ignored, and a
+    number stands for its own text.
     """
     value = answer.values[target.label]
     if printed and target.is_output:
@@ -120,7 +135,9 @@ def is_right(target: Target, answer: Answer, *, printed: bool = False) -> bool:
         return isinstance(value, str) and _lines(value) == _lines(target.value)
     if equal(value, target.value, float_tolerance=FLOAT_TOLERANCE):
         return True
-    return answer.is_json and equal(_as_written_in_json(value, target.value), target.value, float_tolerance=FLOAT_TOLERANCE)
+    return answer.is_json and equal(
+        _as_written_in_json(value, target.value), target.value, float_tolerance=FLOAT_TOLERANCE
+    )
 
 
 def _lines(text: str) -> list[str]:
@@ -137,7 +154,8 @@ def as_json(value: TaggedValue) -> str | None:
 
 
 def _is_plain_json(value: TaggedValue) -> bool:
-    """Whether a tagged value is written in JSON as it is: no tag, no NaN, no character that a JSON file cannot hold."""
+    """Whether a tagged value is written in JSON as it is: no tag, no NaN, no character that a JSON file cannot
+    hold."""
     if isinstance(value, dict):
         return all(not key.startswith("$") and is_unicode(key) and _is_plain_json(item) for key, item in value.items())
     if isinstance(value, list):
@@ -167,7 +185,9 @@ def _as_written_in_json(value: TaggedValue, target: TaggedValue) -> TaggedValue:
     if "$dict" in target and isinstance(value, dict):
         keys = {_json_key(key): key for key, _ in target["$dict"]}
         if len(keys) == len(target["$dict"]) and keys.keys() == value.keys():
-            return {"$dict": [[key, _as_written_in_json(value[_json_key(key)], item)] for key, item in target["$dict"]]}
+            return {
+                "$dict": [[key, _as_written_in_json(value[_json_key(key)], item)] for key, item in target["$dict"]]
+            }
         return value
     if isinstance(value, dict) and value.keys() == target.keys():
         return {key: _as_written_in_json(value[key], item) for key, item in target.items()}
@@ -184,7 +204,10 @@ def _are_members(values: list[TaggedValue], members: list[TaggedValue]) -> bool:
     rest = [value for value in values if _taken(by_text, _json_text(value))]
     if sum(len(to_source(member)) for member in left) * len(rest) > _MAX_PAIRS:
         return False
-    return all(any(equal(_as_written_in_json(value, member), member, float_tolerance=FLOAT_TOLERANCE) for value in rest) for member in left)
+    return all(
+        any(equal(_as_written_in_json(value, member), member, float_tolerance=FLOAT_TOLERANCE) for value in rest)
+        for member in left
+    )
 
 
 def _taken(counts: Counter[str], text: str) -> bool:
@@ -318,11 +341,20 @@ def _literal(source: str) -> tuple[Any, bool]:
         return _UNREADABLE, False
 
 
-_NAMES = {"true": True, "false": False, "null": None, "nan": math.nan, "NaN": math.nan, "inf": math.inf, "Infinity": math.inf}
+_NAMES = {
+    "true": True,
+    "false": False,
+    "null": None,
+    "nan": math.nan,
+    "NaN": math.nan,
+    "inf": math.inf,
+    "Infinity": math.inf,
+}
 
 
 def _evaluate(node: ast.expr) -> Any:
-    """The value of a literal; more than `ast.literal_eval` in that JSON's words, `float("nan")`, `deque([1])` and their like are literals too."""
+    """The value of a literal; more than `ast.literal_eval` in that JSON's words, `float("nan")`, `deque([1])` and
+    their like are literals too."""
     match node:
         case ast.Constant(value):
             return value
@@ -336,7 +368,9 @@ def _evaluate(node: ast.expr) -> Any:
             return frozenset(_evaluate(item) for item in items)  # hashable, so that a set may hold sets
         case ast.Dict(keys, values):
             return {_evaluate(_given(key)): _evaluate(value) for key, value in zip(keys, values, strict=True)}
-        case ast.UnaryOp(ast.USub() | ast.UAdd() as sign, ast.Constant(int() | float() | complex() as value)) if not isinstance(value, bool):
+        case ast.UnaryOp(ast.USub() | ast.UAdd() as sign, ast.Constant(int() | float() | complex() as value)) if (
+            not isinstance(value, bool)
+        ):
             return -value if isinstance(sign, ast.USub) else value
         case ast.UnaryOp(ast.USub(), ast.Name(name)) if name in ("nan", "NaN", "inf", "Infinity"):
             return -_NAMES[name]  # type: ignore[operator]

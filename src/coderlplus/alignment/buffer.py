@@ -1,7 +1,8 @@
 """The buffer of alignment tasks between the step that mined them and the step that trains on them.
 
-A draw depends only on the seed, the step and what the buffer holds, so every process that holds the same buffer draws the same tasks without
-communication, and a resumed run draws what the interrupted one would have drawn. Nothing is taken out by a draw.
+A draw depends only on the seed, the step and what the buffer holds, so every process that holds the same buffer draws
+the same tasks without communication, and a resumed run draws what the interrupted one would have drawn. Nothing is
+taken out by a draw.
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ from coderlplus.records import AlignmentTask
 
 
 class TaskBuffer:
-    """At most `size` tasks, distinct by `task_id`; a task that is added again counts as new, and the oldest leave first.
+    """At most `size` tasks, distinct by `task_id`; a task that is added again counts as new, and the oldest leave
+    first.
 
-    `shares` are the shares of the kinds in a draw (kind → share); without them, and beyond what the buffer has of a kind, any task will do.
+    `shares` are the shares of the kinds in a draw (kind → share); without them, and beyond what the buffer has of a
+    kind, any task will do.
     """
 
-    def __init__(self, size: int = 20_000, policy: Policy = "recent", shares: Mapping[Kind, float] | None = None) -> None:
+    def __init__(
+        self, size: int = 20_000, policy: Policy = "recent", shares: Mapping[Kind, float] | None = None
+    ) -> None:
         self.size = size
         self.policy = policy
         self.shares: dict[str, float] = {str(kind): share for kind, share in (shares or {}).items()}
@@ -59,7 +64,8 @@ class TaskBuffer:
             self._spread.pop(task.task_id, None)
 
     def note(self, outcomes: Mapping[str, Sequence[float]]) -> None:
-        """Keep how much the rewards of a group varied, by task id, for the policy `solvable`; tasks that the buffer does not hold are passed over."""
+        """Keep how much the rewards of a group varied, by task id, for the policy `solvable`; tasks that the buffer
+        does not hold are passed over."""
         for task_id, rewards in outcomes.items():
             if task_id in self._tasks and rewards:
                 self._spread[task_id] = statistics.pstdev(rewards)
@@ -69,7 +75,8 @@ class TaskBuffer:
         return len(self._questions) >= count
 
     def draw(self, count: int, *, seed: int, step: int) -> list[AlignmentTask]:
-        """`count` tasks (fewer where the buffer cannot fill them), no two of them with the same input and output (or, without one, the same answer).
+        """`count` tasks (fewer where the buffer cannot fill them), no two of them with the same input and output (or,
+        without one, the same answer).
 
         >>> TaskBuffer().draw(3, seed=0, step=1)
         []
@@ -102,7 +109,10 @@ class TaskBuffer:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         if not isinstance(state.get("tasks"), list):
-            raise DataError("this is not the state of a task buffer: 'tasks' is missing; the checkpoint is damaged, resume from an earlier one")
+            raise DataError(
+                "this is not the state of a task buffer: 'tasks' is missing; the checkpoint is damaged, resume from "
+                "an earlier one"
+            )
         self._tasks.clear()
         self._questions.clear()
         self.add(AlignmentTask.from_json(task) for task in state["tasks"])
@@ -128,8 +138,9 @@ class TaskBuffer:
         yield from tasks
 
     def _rank(self, task: AlignmentTask, rng: random.Random) -> tuple[int, float]:
-        """Unseen tasks first, those without variance last; those between in a random order in which more variance tends to come earlier (the first of
-        exponential clocks whose rates are the deviations: Efraimidis and Spirakis, 2006)."""
+        """Unseen tasks first, those without variance last; those between in a random order in which more variance
+        tends to come earlier (the first of exponential clocks whose rates are the deviations: Efraimidis and Spirakis,
+        2006)."""
         spread = self._spread.get(task.task_id)
         if spread is None:
             return 0, 0.0
@@ -150,8 +161,12 @@ def parts(shares: Mapping[str, float], count: int) -> dict[str, int]:
 
 
 def question(task: AlignmentTask) -> str:
-    """What makes two tasks too alike for one batch: the input together with the output (paper, section 3; one task per distinct pair); of tasks that
-    do not ask for the output, the input together with the answer."""
+    """What makes two tasks too alike for one batch: the input together with the output (paper, section 3; one task per
+    distinct pair); of tasks that do not ask for the output, the input together with the answer."""
     output = next((target.value for target in task.targets if target.is_output), None)
-    asked = output if any(target.is_output for target in task.targets) else [[target.label, target.value] for target in task.targets]
+    asked = (
+        output
+        if any(target.is_output for target in task.targets)
+        else [[target.label, target.value] for target in task.targets]
+    )
     return json.dumps([task.input.to_json(), asked], sort_keys=True)

@@ -1,4 +1,5 @@
-"""What can be read off a program and its input without running it: how variables are bound, and which values stand there for all to see.
+"""What can be read off a program and its input without running it: how variables are bound, and which values stand
+there for all to see.
 
 The choice of targets uses it to prefer values that must be worked out.
 """
@@ -48,7 +49,8 @@ def canonical(value: TaggedValue) -> str:
 
 
 def variable_bindings(program: str) -> dict[tuple[str, str], Bindings]:
-    """The bindings of every (scope, name), scopes named as in `Trace.variables`; names bound only by statements without a value have no entry.
+    """The bindings of every (scope, name), scopes named as in `Trace.variables`; names bound only by statements
+    without a value have no entry.
 
     A name declared `global` or `nonlocal` is noted in every scope around it, which errs to the side of *computed*.
 
@@ -61,7 +63,9 @@ def variable_bindings(program: str) -> dict[tuple[str, str], Bindings]:
     return found
 
 
-def _collect(block: ast.AST, scopes: tuple[str, ...], found: dict[tuple[str, str], Bindings], reading: Set[int]) -> None:
+def _collect(
+    block: ast.AST, scopes: tuple[str, ...], found: dict[tuple[str, str], Bindings], reading: Set[int]
+) -> None:
     """Note the bindings inside `block`, the body of the last of `scopes`. `reading`: see `_reading`."""
     nodes = list(_own_nodes(block))
     outer = {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
@@ -83,7 +87,13 @@ def _collect(block: ast.AST, scopes: tuple[str, ...], found: dict[tuple[str, str
             inner = _qualified(scopes[-1], block, node.name)
             if not isinstance(node, ast.ClassDef):
                 arguments = node.args
-                every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+                every = [
+                    *arguments.posonlyargs,
+                    *arguments.args,
+                    *arguments.kwonlyargs,
+                    arguments.vararg,
+                    arguments.kwarg,
+                ]
                 for argument in every:
                     if argument is not None:
                         found.setdefault((inner, argument.arg), Bindings()).parameter = True
@@ -98,7 +108,8 @@ def _qualified(scope: str, block: ast.AST, name: str) -> str:
 
 
 def _own_nodes(block: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a scope in order; of functions and classes in it the definition alone, of comprehensions nothing that they bind."""
+    """The nodes of a scope in order; of functions and classes in it the definition alone, of comprehensions nothing
+    that they bind."""
     body = getattr(block, "body", [])
     stack = list(reversed(body))
     while stack:
@@ -113,7 +124,8 @@ def _own_nodes(block: ast.AST) -> Iterator[ast.AST]:
 
 
 def _assignments(node: ast.AST, reading: Set[int]) -> Iterator[tuple[ast.expr, ast.expr]]:
-    """(target, value) of an assignment; each target of an unpacking with its own value, or with the whole where that reads the input."""
+    """(target, value) of an assignment; each target of an unpacking with its own value, or with the whole where that
+    reads the input."""
     pairs: list[tuple[ast.expr, ast.expr]]
     match node:
         case ast.Assign(targets, assigned):
@@ -142,8 +154,12 @@ def _reading(tree: ast.AST) -> set[int]:
     """The ids of the nodes in which the standard input is read."""
     parents = _in_order(tree)
     reading: set[int] = set()
-    for node, parent in reversed(parents):  # children come after their parents, so each node is complete when its turn comes
-        is_reader = (isinstance(node, ast.Name) and node.id in READERS) or (isinstance(node, ast.Attribute) and node.attr in READERS)
+    for node, parent in reversed(
+        parents
+    ):  # children come after their parents, so each node is complete when its turn comes
+        is_reader = (isinstance(node, ast.Name) and node.id in READERS) or (
+            isinstance(node, ast.Attribute) and node.attr in READERS
+        )
         if is_reader or id(node) in reading:
             reading |= {id(node), id(parent)}
     return reading
@@ -183,20 +199,27 @@ def literal_calls(code: str, names: Set[str]) -> Iterator[tuple[tuple[TaggedValu
             case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if name in names:
                 try:
                     positional = tuple(encode(ast.literal_eval(arg)) for arg in args)
-                    yield positional, {keyword.arg or "": encode(ast.literal_eval(keyword.value)) for keyword in keywords}
+                    yield (
+                        positional,
+                        {keyword.arg or "": encode(ast.literal_eval(keyword.value)) for keyword in keywords},
+                    )
                 except (ValueError, TypeError, RecursionError, MemoryError):
                     continue
 
 
 def computes(program: str) -> bool:
-    """Whether the program does anything but hand on constants and input: an operator, a branch, a loop, a call of a function that is not its own.
+    """Whether the program does anything but hand on constants and input: an operator, a branch, a loop, a call of a
+    function that is not its own.
 
     >>> computes("def f(a):\\n    b = a\\n    return b"), computes("def f(a):\\n    return a + 1")
     (False, True)
     """
     nodes = list(ast.walk(parse(program)))
     own = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
-    return any(isinstance(node, COMPUTING) or (isinstance(node, ast.Call) and _called(node) not in own | HANDING_ON) for node in nodes)
+    return any(
+        isinstance(node, COMPUTING) or (isinstance(node, ast.Call) and _called(node) not in own | HANDING_ON)
+        for node in nodes
+    )
 
 
 def _called(call: ast.Call) -> str | None:
@@ -207,7 +230,8 @@ def _called(call: ast.Call) -> str | None:
 
 
 def input_values(given: ProgramInput) -> set[str]:
-    """The `canonical` values that the input shows: arguments and what is in them; of a standard input the text, lines, tokens and their numbers."""
+    """The `canonical` values that the input shows: arguments and what is in them; of a standard input the text, lines,
+    tokens and their numbers."""
     if isinstance(given, CallInput):
         return {canonical(part) for value in (*given.args, *given.kwargs.values()) for part in _parts(value)}
     shown: list[Any] = [given.stdin, given.stdin.rstrip("\n"), given.stdin.split()]
@@ -225,7 +249,9 @@ def is_stretch_of(value: TaggedValue, stdin: str) -> bool:
     (True, False)
     """
     parts = "\0".join(str(part) for part in _parts(value) if not isinstance(part, list | dict))
-    return bool(parts) and any(f"\0{parts}\0" in f"\0{whole}\0" for whole in ("\0".join(stdin.split()), stdin.replace("\n", "\0")))
+    return bool(parts) and any(
+        f"\0{parts}\0" in f"\0{whole}\0" for whole in ("\0".join(stdin.split()), stdin.replace("\n", "\0"))
+    )
 
 
 def _number(token: str) -> int | float | None:

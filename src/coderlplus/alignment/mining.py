@@ -1,17 +1,19 @@
 """From judged rollouts to alignment tasks.
 
-The input of a task is the one on which the judge saw the program fail, and what the judge saw it give there counts as one of the two runs that must
-agree, so mining adds one traced execution; a second one only for programs whose functions are called more than a few times or in which chance may
-play a part, and for those whose result the judge did not keep (passed, or too long to be asked for). Tasks of the kind `official` are about the
-first test of the problem instead, as in the published code.
+The input of a task is the one on which the judge saw the program fail, and what the judge saw it give there counts as
+one of the two runs that must agree, so mining adds one traced execution; a second one only for programs whose
+functions are called more than a few times or in which chance may play a part, and for those whose result the judge did
+not keep (passed, or too long to be asked for). Tasks of the kind `official` are about the first test of the problem
+instead, as in the published code.
 
-A program that ended by exception makes tasks of the kinds that ask about such runs, one that ended at a limit makes none. A program that mentions or
-reaches for what could falsify its trace makes none (`withheld`). Everything that is left out is counted by reason, and the same rollouts, step and
-seed always give the same tasks.
+A program that ended by exception makes tasks of the kinds that ask about such runs, one that ended at a limit makes
+none. A program that mentions or reaches for what could falsify its trace makes none (`withheld`). Everything that is
+left out is counted by reason, and the same rollouts, step and seed always give the same tasks.
 """
 
 from __future__ import annotations
 
+import functools
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -88,12 +90,13 @@ def mine(
 ) -> Mined:
     """Make alignment tasks of the rollouts that `settings.source` asks for.
 
-    `prompt_fits` is an engine's own filter, by tokens. Reasons of rejection beside those of `make_task`: `passed` and `failed` (not asked for by
-    the source), `sandbox_fault`, `no_program`, `syntax_error`, `time_limit`, `memory_limit`, `output_limit` (as judged), `exception` and
-    `no_exception` (no kind in `settings.kinds` asks about a run that ended, or did not end, by one), `no_input` (it failed before it was given one),
-    `too_long`, `too_complex`, `duplicate` (the same program and input before, comments and format aside), `over_budget` (more than `mine_per_step`),
-    `trace_fault` (our sandbox failed on it), `error` (our own code did, which is told on stderr). Raises
-    `SandboxError` if our sandbox fails on all.
+    `prompt_fits` is an engine's own filter, by tokens. Reasons of rejection beside those of `make_task`: `passed` and
+    `failed` (not asked for by the source), `sandbox_fault`, `no_program`, `syntax_error`, `time_limit`,
+    `memory_limit`, `output_limit` (as judged), `exception` and `no_exception` (no kind in `settings.kinds` asks about
+    a run that ended, or did not end, by one), `no_input` (it failed before it was given one), `too_long`,
+    `too_complex`, `duplicate` (the same program and input before, comments and format aside), `over_budget` (more than
+    `mine_per_step`), `trace_fault` (our sandbox failed on it), `error` (our own code did, which is told on stderr).
+    Raises `SandboxError` if our sandbox fails on all.
     """
     rejects: Counter[str] = Counter()
     candidates: dict[str, _Candidate] = {}
@@ -116,7 +119,7 @@ def mine(
         if trace is None or isinstance(trace, str):
             rejects[trace or "trace_fault"] += 1
             continue
-        task = _or_error(candidate.judged, lambda trace=trace, candidate=candidate: _task(trace, candidate, settings, seed, step))  # type: ignore[misc]
+        task = _or_error(candidate.judged, functools.partial(_task, trace, candidate, settings, seed, step))
         if isinstance(task, str):
             rejects[task] += 1
         elif prompt_fits is not None and not prompt_fits(task.prompt):
@@ -126,11 +129,17 @@ def mine(
     return Mined(tasks, dict(sorted(rejects.items())), len(chosen))
 
 
-def _task(trace: Trace, candidate: _Candidate, settings: AlignmentSettings, seed: int, step: int) -> AlignmentTask | str:
+def _task(
+    trace: Trace, candidate: _Candidate, settings: AlignmentSettings, seed: int, step: int
+) -> AlignmentTask | str:
     problem, rollout, verdict = candidate.judged.problem, candidate.judged.rollout, candidate.judged.verdict.verdict
     lineage = Lineage(problem_id=problem.problem_id, rollout_id=rollout.rollout_id, step=step, verdict=verdict)
     kind = _kind_for(trace, candidate, settings, seed)
     return make_task(trace, lineage, settings=settings, kind=kind, seed=seed, setup_code=problem.setup_code)
+
+
+def _traced(sandbox: Sandbox, candidate: _Candidate) -> Trace:
+    return trace_many(sandbox, [_request(candidate)])[0]
 
 
 def _or_error(item: JudgedRollout, work: Callable[[], T | str]) -> T | str:
@@ -146,8 +155,9 @@ def _or_error(item: JudgedRollout, work: Callable[[], T | str]) -> T | str:
 
 
 def merged(parts: Sequence[Mined]) -> Mined:
-    """What several processes mined of their shares of the samples, in the order of the samples, as if one had mined them all: of tasks with the same
-    program and input the first is kept. Other reasons of rejection, `traced` and `mine_per_step` count for each process. Without `outcomes`.
+    """What several processes mined of their shares of the samples, in the order of the samples, as if one had mined
+    them all: of tasks with the same program and input the first is kept. Other reasons of rejection, `traced` and
+    `mine_per_step` count for each process. Without `outcomes`.
     """
     tasks: dict[str, AlignmentTask] = {}
     rejects: Counter[str] = sum((Counter(part.rejects) for part in parts), Counter())
@@ -158,8 +168,8 @@ def merged(parts: Sequence[Mined]) -> Mined:
 
 
 def _spread(candidates: Sequence[_Candidate], count: int, rng: random.Random) -> list[_Candidate]:
-    """`count` of the candidates at random, in their order: one of every problem first, then a second of each, …, because failures of one problem are
-    much alike."""
+    """`count` of the candidates at random, in their order: one of every problem first, then a second of each, …,
+    because failures of one problem are much alike."""
     turns: dict[int, int] = {}
     taken: Counter[str] = Counter()
     for index in rng.sample(range(len(candidates)), len(candidates)):
@@ -182,8 +192,14 @@ def _candidate(judged: JudgedRollout, settings: AlignmentSettings, seed: int) ->
     crashed = failure is not None and failure.verdict == "runtime_error"
     if failure is not None and failure.verdict not in ("wrong_answer", "runtime_error"):
         return failure.verdict
-    kinds = {kind: share for kind, share in settings.shares.items() if (NEEDS[kind].crashed if crashed else NEEDS[kind].finished)}
-    if not kinds and crashed and judged.program is not None and "hread" in judged.program:  # it may be a thread that crashed, not the run
+    kinds = {
+        kind: share
+        for kind, share in settings.shares.items()
+        if (NEEDS[kind].crashed if crashed else NEEDS[kind].finished)
+    }
+    if (
+        not kinds and crashed and judged.program is not None and "hread" in judged.program
+    ):  # it may be a thread that crashed, not the run
         kinds = dict(settings.shares)
     if not kinds:
         return "exception" if crashed else "no_exception"
@@ -206,8 +222,8 @@ def _candidate(judged: JudgedRollout, settings: AlignmentSettings, seed: int) ->
 
 
 def _kind_for(trace: Trace, candidate: _Candidate, settings: AlignmentSettings, seed: int) -> Kind:
-    """The kind to ask: the candidate's, or if the run ended in the other way (an exception ended a thread, not the run) one that asks about such runs
-    and needs the same trace."""
+    """The kind to ask: the candidate's, or if the run ended in the other way (an exception ended a thread, not the
+    run) one that asks about such runs and needs the same trace."""
     finished, needs = trace.ending.kind in ("finished", "exit"), NEEDS[candidate.kind]
     if needs.finished if finished else needs.crashed:
         return candidate.kind
@@ -217,7 +233,11 @@ def _kind_for(trace: Trace, candidate: _Candidate, settings: AlignmentSettings, 
         if (NEEDS[kind].finished if finished else NEEDS[kind].crashed)
         and (NEEDS[kind].semantics, NEEDS[kind].max_steps) == (needs.semantics, needs.max_steps)
     }
-    return _draw(fitting, f"{seed}/kind/{same_question(candidate.program, candidate.input)}") if fitting else candidate.kind
+    return (
+        _draw(fitting, f"{seed}/kind/{same_question(candidate.program, candidate.input)}")
+        if fitting
+        else candidate.kind
+    )
 
 
 def _draw(shares: Mapping[Kind, float], seed: str) -> Kind:
@@ -235,7 +255,8 @@ def _traces(sandbox: Sandbox, chosen: Sequence[_Candidate]) -> list[Trace | str 
         traces: list[Trace | str | None] = []
         for candidate in chosen:
             try:
-                traces.append(_or_error(candidate.judged, lambda candidate=candidate: trace_many(sandbox, [_request(candidate)])[0]))  # type: ignore[misc]
+                work = functools.partial(_traced, sandbox, candidate)
+                traces.append(_or_error(candidate.judged, work))
             except SandboxError:
                 traces.append(None)
         if not any(traces):
@@ -263,7 +284,8 @@ def _request(candidate: _Candidate) -> TraceRequest:
 
 
 def first_input(problem: Problem) -> ProgramInput | None:
-    """The input of the first test, for programs that failed none; of a check test its first call with literal arguments."""
+    """The input of the first test, for programs that failed none; of a check test its first call with literal
+    arguments."""
     match problem.tests[0] if problem.tests else None:
         case CheckTest(code=code) if problem.entry_point is not None:
             calls = literal_calls(code, {problem.entry_point, "candidate"})

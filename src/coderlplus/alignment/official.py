@@ -1,17 +1,21 @@
-"""The task of the published code (github.com/jiangxxxue/CODERLPLUS, files `code_extractor.py` and `reward_function_coderlplus.py`): its prompt, its
-choice of variables, its scoring, so that results can be compared with it both ways.
+"""The task of the published code (github.com/jiangxxxue/CODERLPLUS, files `code_extractor.py` and
+`reward_function_coderlplus.py`): its prompt, its choice of variables, its scoring, so that results can be compared
+with it both ways.
 
 What it does, warts included, and what follows from them:
 
-- The program runs on its *first* test, as a script; function-style problems make no task. Its source is shown with comments and docstrings.
-- Values are those that the module's names hold when the last line has run. A program that ends by `sys.exit`, or with `if __name__` block anywhere
-  but at its end, or indented by anything but four spaces, has none or makes no task, because of how the code that takes them is appended.
-- Only names without `_` in front, of the types int, float, str, bool, list, dict, tuple, set, None count; the last three in order of definition are
-  asked for, constants and the input itself as well. Values pass through JSON: tuples become lists, keys become strings; where JSON fails (a tuple
-  as a key, a set in a list) the program makes no task.
-- The example of an answer in the prompt is not valid JSON (a line break in the middle of a number), and the fence has no line breaks.
-- An answer is the last line of the completion, JSON with the keys `final_output` and `variables`; a fence around it scores 0. It earns 0.1 for that
-  form and 0.9 · (right items / items), the output being one item.
+- The program runs on its *first* test, as a script; function-style problems make no task. Its source is shown with
+  comments and docstrings.
+- Values are those that the module's names hold when the last line has run. A program that ends by `sys.exit`, or with
+  `if __name__` block anywhere but at its end, or indented by anything but four spaces, has none or makes no task,
+  because of how the code that takes them is appended.
+- Only names without `_` in front, of the types int, float, str, bool, list, dict, tuple, set, None count; the last
+  three in order of definition are asked for, constants and the input itself as well. Values pass through JSON: tuples
+  become lists, keys become strings; where JSON fails (a tuple as a key, a set in a list) the program makes no task.
+- The example of an answer in the prompt is not valid JSON (a line break in the middle of a number), and the fence has
+  no line breaks.
+- An answer is the last line of the completion, JSON with the keys `final_output` and `variables`; a fence around it
+  scores 0. It earns 0.1 for that form and 0.9 · (right items / items), the output being one item.
 - `"0"` equals `"False"`, `1` equals `"true"`, `"None"` equals null, and what is left is compared as text.
 
 Departures: it runs in our sandbox under the problem's limits; a value of more than `MAX_VALUE_CHARS` makes no task,
@@ -57,9 +61,9 @@ Example of final answer (LAST line only):
 
 
 def ask(trace: Trace) -> tuple[Target, ...] | str:
-    """The targets, output last, or the reason why the published code makes no task of such a run: `official_call` (not a script), `exception` (it
-    ended with an error, or printed what begins with `ERROR:`), `no_output`, `official_unfit` (the code that takes the values does not fit behind the
-    program, or JSON has no such value)."""
+    """The targets, output last, or the reason why the published code makes no task of such a run: `official_call` (not
+    a script), `exception` (it ended with an error, or printed what begins with `ERROR:`), `no_output`,
+    `official_unfit` (the code that takes the values does not fit behind the program, or JSON has no such value)."""
     if not isinstance(trace.input, StdioInput):
         return "official_call"
     output = trace.output.strip()
@@ -80,7 +84,9 @@ def ask(trace: Trace) -> tuple[Target, ...] | str:
     except (NotPlain, TypeError, ValueError):
         return "official_unfit"
     names = list(taken)[-MAX_VARIABLES:]
-    targets = [Target(label=f"{MODULE}.{name}" if name == OUTPUT else name, value=taken[name], scope=MODULE) for name in names]
+    targets = [
+        Target(label=f"{MODULE}.{name}" if name == OUTPUT else name, value=taken[name], scope=MODULE) for name in names
+    ]
     return (*targets, Target(label=OUTPUT, value=output))
 
 
@@ -93,7 +99,12 @@ def write_prompt(program: str, stdin: str, targets: Sequence[Target]) -> str:
 def write_answer(targets: Sequence[Target]) -> str:
     """The right answer in the form that the prompt asks for."""
     output = next(target.value for target in targets if target.is_output)
-    return json.dumps({"final_output": output, "variables": {_name(target): decode(target.value) for target in targets if not target.is_output}})
+    return json.dumps(
+        {
+            "final_output": output,
+            "variables": {_name(target): decode(target.value) for target in targets if not target.is_output},
+        }
+    )
 
 
 def score(task: AlignmentTask, completion: str) -> tuple[float, dict[str, bool]]:
@@ -123,12 +134,16 @@ def _name(target: Target) -> str:
 
 
 def _place_of_capture(program: str) -> str | None:
-    """Where the code that takes the values would come to lie: `"end"` of the module, `"inside"` something that may not run, or `None` for a syntax
-    error. It is appended or, if the text speaks of `__name__` and `__main__`, put behind the last line of code with four spaces before it."""
+    """Where the code that takes the values would come to lie: `"end"` of the module, `"inside"` something that may not
+    run, or `None` for a syntax error. It is appended or, if the text speaks of `__name__` and `__main__`, put behind
+    the last line of code with four spaces before it."""
     marker = "__taken__ = 0"
     lines = program.split("\n")
     if "if __name__" in program and "__main__" in program:
-        last = max((place for place, line in enumerate(lines, 1) if line.strip() and not line.strip().startswith("#")), default=len(lines))
+        last = max(
+            (place for place, line in enumerate(lines, 1) if line.strip() and not line.strip().startswith("#")),
+            default=len(lines),
+        )
         lines[last:last] = [f"    {marker}"]
     else:
         lines += ["", marker]
@@ -151,7 +166,8 @@ def _is_marker(node: ast.stmt) -> bool:
 
 
 def _through_json(value: TaggedValue) -> TaggedValue:
-    """The tagged value after a way through JSON. Raises `NotPlain`, `TypeError` or `ValueError` where JSON refuses it."""
+    """The tagged value after a way through JSON. Raises `NotPlain`, `TypeError` or `ValueError` where JSON refuses
+    it."""
     python = decode(value)
     if isinstance(python, set):
         is_numeric = all(isinstance(member, int | float) for member in python)

@@ -1,7 +1,9 @@
-"""Questions about the middle of a run, read off the steps of its trace: the state at a moment, what branches and loops did.
+"""Questions about the middle of a run, read off the steps of its trace: the state at a moment, what branches and loops
+did.
 
-A *moment* is just before a line runs for the nth time. Only lines count on which one simple statement (or the test of an `if`) begins and nothing
-else, so that "line 4 runs" has one meaning. Everything is counted over the whole run, in all calls of a function together.
+A *moment* is just before a line runs for the nth time. Only lines count on which one simple statement (or the test of
+an `if`) begins and nothing else, so that "line 4 runs" has one meaning. Everything is counted over the whole run, in
+all calls of a function together.
 """
 
 from __future__ import annotations
@@ -27,7 +29,19 @@ _MAX_TIME = 12
 _TRIES = 12
 """Moments looked at for one with a variable that is worth asking for."""
 
-_SIMPLE = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Return, ast.Raise, ast.Assert, ast.Delete, ast.Pass, ast.Break, ast.Continue)
+_SIMPLE = (
+    ast.Assign,
+    ast.AugAssign,
+    ast.AnnAssign,
+    ast.Expr,
+    ast.Return,
+    ast.Raise,
+    ast.Assert,
+    ast.Delete,
+    ast.Pass,
+    ast.Break,
+    ast.Continue,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +53,14 @@ class _Moment:
 
 
 def ask_state(trace: Trace, visible: Visible, settings: AlignmentSettings, seed: int) -> Question | str:
-    """What variables of the running function (or of the module) hold at a moment chosen at random: in a loop where there is one, and where at least
-    one of them has a value to be worked out. Reasons: `no_state` (there is no such moment)."""
+    """What variables of the running function (or of the module) hold at a moment chosen at random: in a loop where
+    there is one, and where at least one of them has a value to be worked out. Reasons: `no_state` (there is no such
+    moment)."""
     rng = random.Random(f"{seed}/state_at/{digest(trace.program, trace.input.to_json())}")
     steps = trace.steps or ()
-    lines = {line for line, statement in sole_statements(trace.program).items() if isinstance(statement, (*_SIMPLE, ast.If))}
+    lines = {
+        line for line, statement in sole_statements(trace.program).items() if isinstance(statement, (*_SIMPLE, ast.If))
+    }
     moments = _moments(steps, lines)
     for moment in _in_random_order(moments, rng):
         step = steps[moment.place]
@@ -55,10 +72,12 @@ def ask_state(trace: Trace, visible: Visible, settings: AlignmentSettings, seed:
 
 
 def ask_branches(trace: Trace, visible: Visible, settings: AlignmentSettings, seed: int) -> Question | str:
-    """How often loops turned and conditions were true, for at most `max_variables` of them that were reached: first those whose number stands
-    neither in the source nor in the input and, of conditions, that were sometimes true and sometimes not.
+    """How often loops turned and conditions were true, for at most `max_variables` of them that were reached: first
+    those whose number stands neither in the source nor in the input and, of conditions, that were sometimes true and
+    sometimes not.
 
-    Reasons: `no_branch` (there is no loop or branch whose number has to be worked out), `too_many_steps` (the record of the run ends before the run).
+    Reasons: `no_branch` (there is no loop or branch whose number has to be worked out), `too_many_steps` (the record
+    of the run ends before the run).
     """
     if trace.steps_cut is not None:
         return "too_many_steps"
@@ -86,7 +105,8 @@ def ask_branches(trace: Trace, visible: Visible, settings: AlignmentSettings, se
 
 
 def statement_line(program: str, line: int) -> int | None:
-    """The line on which the innermost statement begins (or the `except` or `case`) that covers a line; `None` where none does.
+    """The line on which the innermost statement begins (or the `except` or `case`) that covers a line; `None` where
+    none does.
 
     >>> statement_line("x = [1,\\n     1 / 0]", 2)
     1
@@ -103,7 +123,8 @@ def statement_line(program: str, line: int) -> int | None:
 
 
 def sole_statements(program: str) -> dict[int, ast.stmt]:
-    """Line → statement of the lines on which exactly one statement begins, and none ends that began before; bare annotations do not run."""
+    """Line → statement of the lines on which exactly one statement begins, and none ends that began before; bare
+    annotations do not run."""
     statements = [node for node in ast.walk(parse(program)) if isinstance(node, ast.stmt)]
     begins = Counter(node.lineno for node in statements)
     ends = {node.end_lineno for node in statements if isinstance(node, _SIMPLE) and node.end_lineno != node.lineno}
@@ -112,7 +133,8 @@ def sole_statements(program: str) -> dict[int, ast.stmt]:
 
 
 def first_line(body: Sequence[ast.stmt]) -> int:
-    """The line of the statement that runs first in a block once each time that the block runs, 0 where there is none: a loop may turn or not."""
+    """The line of the statement that runs first in a block once each time that the block runs, 0 where there is none:
+    a loop may turn or not."""
     first = body[0]
     while isinstance(first, ast.Try):
         first = first.body[0]
@@ -120,8 +142,8 @@ def first_line(body: Sequence[ast.stmt]) -> int:
 
 
 def executions(steps: Sequence[Step]) -> Iterator[tuple[int, int]]:
-    """(index of the step, line) of every time that a line begins to run. A step on the line of the step before it in the same activation is the end
-    of a statement that called functions, not a second time."""
+    """(index of the step, line) of every time that a line begins to run. A step on the line of the step before it in
+    the same activation is the end of a statement that called functions, not a second time."""
     last: dict[int, int] = {}
     for index, step in enumerate(steps):
         if last.get(step.activation) != step.line:
@@ -139,7 +161,8 @@ def _moments(steps: Sequence[Step], lines: set[int]) -> dict[int, list[_Moment]]
 
 
 def _in_random_order(moments: dict[int, list[_Moment]], rng: random.Random) -> Iterator[_Moment]:
-    """At most `_TRIES` moments: one of each line at random, then a second of each, …; lines that run more than once (their later times) first."""
+    """At most `_TRIES` moments: one of each line at random, then a second of each, …; lines that run more than once
+    (their later times) first."""
     turns: list[tuple[int, bool, float, _Moment]] = []
     for _, of_line in sorted(moments.items()):
         later = of_line[1:] or of_line

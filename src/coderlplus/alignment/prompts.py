@@ -1,7 +1,7 @@
 """The text of an alignment task: what the program is, how it is run, and what is asked (worded in `questions`).
 
-The program is shown without comments and docstrings, because they may state values: what remains has the same syntax tree and the layout of the
-sample.
+The program is shown without comments and docstrings, because they may state values: what remains has the same syntax
+tree and the layout of the sample.
 """
 
 from __future__ import annotations
@@ -49,11 +49,15 @@ def call_expression(call: CallInput) -> str:
     >>> call_expression(CallInput("f", ([3, 1, 2],), {"reverse": True}))
     'f([3, 1, 2], reverse=True)'
     """
-    arguments = [to_source(value) for value in call.args] + [f"{name}={to_source(value)}" for name, value in call.kwargs.items()]
+    arguments = [to_source(value) for value in call.args] + [
+        f"{name}={to_source(value)}" for name, value in call.kwargs.items()
+    ]
     return f"{call.entry_point}({', '.join(arguments)})"
 
 
-def write_prompt(program: str, given: ProgramInput, question: Question, *, style: PromptStyle, setup_code: str = "") -> str:
+def write_prompt(
+    program: str, given: ProgramInput, question: Question, *, style: PromptStyle, setup_code: str = ""
+) -> str:
     """The prompt of a task. `program` is shown as it is: see `shown_program`. `setup_code` is shown above it unless it
     only imports and sets limits."""
     if question.numbered:
@@ -68,7 +72,9 @@ def write_prompt(program: str, given: ProgramInput, question: Question, *, style
     return _FULL.format(
         program=_fenced(program, "python"),
         run=_run(given),
-        targets="\n".join(f"- `{target.label}`: {words}" for target, words in zip(question.targets, question.words, strict=True)),
+        targets="\n".join(
+            f"- `{target.label}`: {words}" for target, words in zip(question.targets, question.words, strict=True)
+        ),
         definition=question.definition,
         example_labels=f"{', '.join(quoted[:-1])} and {quoted[-1]}",
         example=question.example,
@@ -95,10 +101,9 @@ def _fenced(text: str, language: str) -> str:
     return f"{fence}{language}\n{text}\n{fence}"
 
 
-
-
 def shown_program(program: str) -> str:
-    """The program without comments and docstrings, otherwise with its layout; lines that held nothing else are gone, and blank ones after those.
+    """The program without comments and docstrings, otherwise with its layout; lines that held nothing else are gone,
+    and blank ones after those.
 
     >>> print(shown_program('def f(a):\\n    "Sorts."\\n    # [1, 2, 3]\\n    return sorted(a)  # done'))
     def f(a):
@@ -125,7 +130,8 @@ def _comments(text: str) -> list[tokenize.TokenInfo]:
 
 
 def _docstring_lines(tree: ast.Module, lines: Sequence[str]) -> set[int]:
-    """The lines of strings that stand alone as statements, where another statement remains in their block and nothing else is on their lines."""
+    """The lines of strings that stand alone as statements, where another statement remains in their block and nothing
+    else is on their lines."""
     gone: set[int] = set()
     encoded = [line.encode() for line in lines]  # offsets in the tree count bytes
     for node in ast.walk(tree):

@@ -38,8 +38,9 @@ _BRANCH = f"""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Targets and their wording. `words` says for each target what it is; `definition` and `numbered` (are the lines?) complete the full prompt;
-    `compact` is the question in one phrase; `example` an answer of valid form for other labels."""
+    """Targets and their wording. `words` says for each target what it is; `definition` and `numbered` (are the lines?)
+    complete the full prompt; `compact` is the question in one phrase; `example` an answer of valid form for other
+    labels."""
 
     targets: tuple[Target, ...]
     words: tuple[str, ...]
@@ -52,7 +53,9 @@ class Question:
 
 def about_values(targets: Sequence[Target], given: ProgramInput) -> Question:
     """The output and the final values of variables."""
-    words = tuple(_output(given) if target.is_output else f"the final value of {_variable(target)}" for target in targets)
+    words = tuple(
+        _output(given) if target.is_output else f"the final value of {_variable(target)}" for target in targets
+    )
     return Question(targets=tuple(targets), words=words, compact="Final values", definition=_FINAL)
 
 
@@ -61,14 +64,20 @@ def about_output(target: Target, given: ProgramInput) -> Question:
 
 
 def about_exception(targets: Sequence[Target]) -> Question:
-    """The exception that ended the run, its line, and what variables held then; the last two targets are exception and line."""
+    """The exception that ended the run, its line, and what variables held then; the last two targets are exception and
+    line."""
     variables = targets[:-2]
-    words = (*(f"the final value of {_variable(target)}" for target in variables), "the class of the exception", "the number of its line")
+    words = (
+        *(f"the final value of {_variable(target)}" for target in variables),
+        "the class of the exception",
+        "the number of its line",
+    )
     return Question(
         targets=tuple(targets),
         words=words,
         compact="Final values, exception and line" if variables else "Exception and line",
-        definition=_EXCEPTION + (_FINAL.replace(" ends or", " ends, by the exception or before, or") if variables else ""),
+        definition=_EXCEPTION
+        + (_FINAL.replace(" ends or", " ends, by the exception or before, or") if variables else ""),
         numbered=True,
         example_labels=("n", EXCEPTION, LINE),
         example=f'{{"n": -7, "{EXCEPTION}": "KeyError", "{LINE}": 4}}',
@@ -117,10 +126,16 @@ def ordinal(number: int) -> str:
 
 
 def _output(given: ProgramInput) -> str:
-    return "the value that the call returns" if isinstance(given, CallInput) else "all that the program prints, as one string"
+    return (
+        "the value that the call returns"
+        if isinstance(given, CallInput)
+        else "all that the program prints, as one string"
+    )
 
 
 def _variable(target: Target) -> str:
     name = target.label.removeprefix(f"{target.scope}.")
-    place = "outside all functions" if target.scope in (None, MODULE) else f"in `{target.scope.replace('.<locals>', '')}`"
+    place = (
+        "outside all functions" if target.scope in (None, MODULE) else f"in `{target.scope.replace('.<locals>', '')}`"
+    )
     return f"the variable `{name}` {place}"

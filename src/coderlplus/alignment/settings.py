@@ -25,11 +25,13 @@ class AlignmentSettings:
     """
 
     alpha: float = 0.6
-    """Share of code problems in a batch, in [0, 1) (paper, section 3: B = α·B_code + (1−α)·B_align). 0 is alignment alone, when there are tasks."""
+    """Share of code problems in a batch, in [0, 1) (paper, section 3: B = α·B_code + (1−α)·B_align). 0 is alignment
+    alone, when there are tasks."""
     kinds: Kind | Mapping[Kind, float] = "final_values"
-    """One kind of task, or several with their shares of the tasks in a batch, which add up to 1. `final_values`: the output and variables. `output`:
-    the output alone (the paper's ablation). `official`: as the published code asks and scores. `exception`: the type and the line of the exception
-    that ended the run. `state_at`: variables in the middle of the run. `branch`: which branches were taken, how many turns loops made."""
+    """One kind of task, or several with their shares of the tasks in a batch, which add up to 1. `final_values`: the
+    output and variables. `output`: the output alone (the paper's ablation). `official`: as the published code asks and
+    scores. `exception`: the type and the line of the exception that ended the run. `state_at`: variables in the middle
+    of the run. `branch`: which branches were taken, how many turns loops made."""
     format_weight: float = 0.1
     """w of R_sem = w + (1 − w) · fraction, in [0, 1); 0 is the paper's formula, 0.1 the published code's."""
     max_variables: int = 3
@@ -41,16 +43,21 @@ class AlignmentSettings:
     buffer_size: int = 20_000
     """Tasks kept; the oldest go first."""
     policy: Policy = "recent"
-    """`recent`: the tasks of the latest steps first, at random within a step. `uniform`: at random from the whole buffer. `solvable`: tasks that were
-    not drawn yet first, at random, then at random by how much the rewards of their last group varied, those without any variance last."""
+    """`recent`: the tasks of the latest steps first, at random within a step. `uniform`: at random from the whole
+    buffer. `solvable`: tasks that were not drawn yet first, at random, then at random by how much the rewards of their
+    last group varied, those without any variance last."""
     max_task_age: int | None = None
-    """Most steps between the rollout and the batch that asks about it; older tasks leave the buffer. `None`: any number."""
+    """Most steps between the rollout and the batch that asks about it; older tasks leave the buffer. `None`: any
+    number."""
     task_file: str | None = None
-    """Fixed tasks (JSONL, as `coderlplus tasks` writes them): nothing is mined, the tasks are off-policy (an ablation of the paper)."""
+    """Fixed tasks (JSONL, as `coderlplus tasks` writes them): nothing is mined, the tasks are off-policy (an ablation
+    of the paper)."""
     mine_per_step: int = 1024
-    """Programs traced per step, at most; of more candidates a seeded choice is traced, spread over as many problems as possible."""
+    """Programs traced per step, at most; of more candidates a seeded choice is traced, spread over as many problems as
+    possible."""
     prompt_style: PromptStyle = "full"
-    """`full` explains the question in words; `compact` asks the same in one line, for models too small to read instructions."""
+    """`full` explains the question in words; `compact` asks the same in one line, for models too small to read
+    instructions."""
     max_program_chars: int = 4_000
     """Longer programs (comments not counted) make no task."""
     max_prompt_chars: int = 8_000
@@ -66,9 +73,15 @@ class AlignmentSettings:
             if field.type in ("int", "float") or (field.type == "int | None" and value is not None):
                 numbers = (int, float) if field.type == "float" else int
                 if isinstance(value, bool) or not isinstance(value, numbers):
-                    raise ConfigError(f"{field.name} must be {'a number' if field.type == 'float' else 'a whole number'}, not {value!r}")
+                    raise ConfigError(
+                        f"{field.name} must be {'a number' if field.type == 'float' else 'a whole number'}, not "
+                        f"{value!r}"
+                    )
         if not 0 <= self.alpha < 1:
-            raise ConfigError(f"alpha must be in [0, 1), not {self.alpha}: it is the share of code problems; for plain RLVR leave alignment out")
+            raise ConfigError(
+                f"alpha must be in [0, 1), not {self.alpha}: it is the share of code problems; for plain RLVR leave "
+                "alignment out"
+            )
         if not 0 <= self.format_weight < 1:
             raise ConfigError(f"format_weight must be in [0, 1), not {self.format_weight}")
         for name, lowest in {"max_variables": 1, "warmup_steps": 0, "buffer_size": 1, "mine_per_step": 1}.items():
@@ -78,7 +91,10 @@ class AlignmentSettings:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.max_task_age is not None and self.max_task_age < 1:
-            raise ConfigError(f"max_task_age must be at least 1, not {self.max_task_age}: tasks come from failures up to the step before")
+            raise ConfigError(
+                f"max_task_age must be at least 1, not {self.max_task_age}: tasks come from failures up to the step "
+                "before"
+            )
         if self.task_file is not None and not isinstance(self.task_file, str):
             raise ConfigError(f"task_file must be the path of a file, not {self.task_file!r}")
         if self.task_file is not None and self.max_task_age is not None:
@@ -96,7 +112,9 @@ class AlignmentSettings:
     def _check_kinds(self) -> None:
         names = ", ".join(get_args(Kind))
         if not isinstance(self.kinds, str | Mapping) or not self.kinds:
-            raise ConfigError(f"kinds must be one of {names}, or several of them with their shares, not {self.kinds!r}")
+            raise ConfigError(
+                f"kinds must be one of {names}, or several of them with their shares, not {self.kinds!r}"
+            )
         for name, share in self.shares.items():
             if name not in get_args(Kind):
                 raise ConfigError(f"kinds must be one of {names}, or several of them with their shares, not {name!r}")

@@ -2,14 +2,14 @@
 
 Each kind is one function from a trace to a `Question` (see `questions`), or to the reason why there is none:
 
-- `final_values`: the output (what a stdin program prints, what a call returns) and variables chosen as `variables` says. An output that stands in
-  the prompt (see `visible`) is left out where there are variables.
+- `final_values`: the output (what a stdin program prints, what a call returns) and variables chosen as `variables`
+  says. An output that stands in the prompt (see `visible`) is left out where there are variables.
 - `output`: the output alone.
 - `exception`: the class and line of the exception that ended the run, and variables that have to be worked out.
 - `state_at`, `branch`: see `points`. `official`: see there.
 
-Nothing is asked (reason `trivial`) where no variable is left that must be worked out and the program computes nothing: no operator, no branch, no
-call of a function that is not its own."""
+Nothing is asked (reason `trivial`) where no variable is left that must be worked out and the program computes nothing:
+no operator, no branch, no call of a function that is not its own."""
 
 from __future__ import annotations
 
@@ -60,19 +60,26 @@ NEEDS: dict[Kind, Needs] = {
 
 
 def make_task(
-    trace: Trace, lineage: Lineage, *, settings: AlignmentSettings, kind: Kind = "final_values", seed: int = 0, setup_code: str = ""
+    trace: Trace,
+    lineage: Lineage,
+    *,
+    settings: AlignmentSettings,
+    kind: Kind = "final_values",
+    seed: int = 0,
+    setup_code: str = "",
 ) -> AlignmentTask | str:
     """The task of a kind that a trace makes, or the reason why it makes none.
 
-    Reasons: `exception`, `exit`, `time_limit`, `memory_limit`, `output_limit`, `syntax_error` (how the run ended), `no_exception` (it should have
-    ended with one), `withheld` (the program reached for what could falsify its trace), `nondeterministic`, `no_output` (a stdin program that prints
-    nothing, and has no variable to ask for), `output_unfit` (too long, or no plain data), `trivial`, `answer_in_prompt` and `address_in_prompt`
-    (see `visible`), `not_unicode` (half of a surrogate pair in the prompt), `prompt_too_long`, and those of the kinds:
+    Reasons: `exception`, `exit`, `time_limit`, `memory_limit`, `output_limit`, `syntax_error` (how the run ended),
+    `no_exception` (it should have ended with one), `withheld` (the program reached for what could falsify its trace),
+    `nondeterministic`, `no_output` (a stdin program that prints nothing, and has no variable to ask for),
+    `output_unfit` (too long, or no plain data), `trivial`, `answer_in_prompt` and `address_in_prompt` (see `visible`),
+    `not_unicode` (half of a surrogate pair in the prompt), `prompt_too_long`, and those of the kinds:
     `recursion_limit`, `no_line` (exception; also of a class whose name is none), `no_state`, `no_branch`,
     `too_many_steps` (see `points`), `official_call`, `official_unfit` (see `official`).
 
-    The task is the same whenever the same program is traced on the same input with the same seed and settings; `task_id` is a hash of its question
-    and answer.
+    The task is the same whenever the same program is traced on the same input with the same seed and settings;
+    `task_id` is a hash of its question and answer.
     """
     needs = NEEDS[kind]
     ending = trace.ending.kind

@@ -1,13 +1,17 @@
-"""Which variables a task asks for: at most `max_variables`, chosen by a stated rule, seeded by the program and its input.
+"""Which variables a task asks for: at most `max_variables`, chosen by a stated rule, seeded by the program and its
+input.
 
-1. A variable is fit if its value is plain data that a reader can write (no object, cycle or cut, at most `max_value_chars` long), does not stand in
-   the prompt (see `visible`), and its name does not begin with `_`. What the tracer counts as a variable is fit only: no modules, functions, classes.
-2. Informative ones are drawn first, then plain ones (see `Visible.rank`). A given one, the last defined, is asked for only where there is nothing
+1. A variable is fit if its value is plain data that a reader can write (no object, cycle or cut, at most
+   `max_value_chars` long), does not stand in the prompt (see `visible`), and its name does not begin with `_`. What
+   the tracer counts as a variable is fit only: no modules, functions, classes.
+2. Informative ones are drawn first, then plain ones (see `Visible.rank`). A given one, the last defined, is asked for
+   only where there is nothing
 else.
 
 A variable whose name occurs in several scopes, or is the label of something else, is labelled `scope.name`.
 
-Departure from the paper: it approximates a run by all variables and its code takes the last three of the module's; the order of preference is ours.
+Departure from the paper: it approximates a run by all variables and its code takes the last three of the module's; the
+order of preference is ours.
 """
 
 from __future__ import annotations
@@ -30,14 +34,17 @@ RESERVED = frozenset({OUTPUT})
 def choose_variables(
     trace: Trace, visible: Visible, settings: AlignmentSettings, seed: int, reserved: Set[str] = RESERVED
 ) -> list[tuple[Target, bool]]:
-    """The variables of a whole run to ask for, in order of definition, each with whether it is *given*; none has a label of the `reserved`."""
+    """The variables of a whole run to ask for, in order of definition, each with whether it is *given*; none has a
+    label of the `reserved`."""
     fit = fit_variables(trace.variables, visible, settings, reserved)
     rng = random.Random(f"{seed}/variables/{digest(trace.program, trace.input.to_json())}")
     chosen = draw(fit, settings.max_variables, rng)
     return [(target, False) for target in chosen] if chosen else [(target, True) for target, _ in fit[-1:]]
 
 
-def fit_variables(variables: Values, visible: Visible, settings: AlignmentSettings, reserved: Set[str] = RESERVED) -> list[tuple[Target, Rank]]:
+def fit_variables(
+    variables: Values, visible: Visible, settings: AlignmentSettings, reserved: Set[str] = RESERVED
+) -> list[tuple[Target, Rank]]:
     """The fit variables with their ranks, in order of definition."""
     scopes_of = Counter(name for names in variables.values() for name in names)
     fit: list[tuple[Target, Rank]] = []

@@ -1,9 +1,10 @@
 """What a reader of a prompt sees without working anything out, and which values are therefore worth asking for.
 
-No task asks for a value that stands in its own prompt. A value *stands* there if its text does, white space and the kind of quotes aside, as a Python
-literal, as JSON or, for a string, bare; and if that text is longer than `SHORT` characters. A short one (`0`, `"yes"`, `[2, 1]`) is somewhere in most
-programs by accident and gives nothing away, but for one case: however short, the result of the task's own call stands in the prompt if the program
-shows it next to that call, as asserts, doctests and tables of examples do.
+No task asks for a value that stands in its own prompt. A value *stands* there if its text does, white space and the
+kind of quotes aside, as a Python literal, as JSON or, for a string, bare; and if that text is longer than `SHORT`
+characters. A short one (`0`, `"yes"`, `[2, 1]`) is somewhere in most programs by accident and gives nothing away, but
+for one case: however short, the result of the task's own call stands in the prompt if the program shows it next to
+that call, as asserts, doctests and tables of examples do.
 """
 
 from __future__ import annotations
@@ -24,7 +25,21 @@ SHORT = 20
 _NEXT_TO = 20
 """Characters, white space not counted, between a call and its result where the program shows both."""
 _WRITABLE = frozenset(
-    {"$tuple", "$set", "$frozenset", "$deque", "$dict", "$float", "$int", "$complex", "$bytes", "$bytearray", "$range", "$decimal", "$fraction"}
+    {
+        "$tuple",
+        "$set",
+        "$frozenset",
+        "$deque",
+        "$dict",
+        "$float",
+        "$int",
+        "$complex",
+        "$bytes",
+        "$bytearray",
+        "$range",
+        "$decimal",
+        "$fraction",
+    }
 )
 _MAX_LEVELS = 18
 """Two brackets a level, as in `deque([…])`, are within what an answer may be nested (`answers.MAX_DEPTH`)."""
@@ -44,8 +59,9 @@ class Visible:
         self._text = self._program + " " + (squeezed(given.stdin) if isinstance(given, StdioInput) else self._call)
 
     def rank(self, scope: str, name: str, value: TaggedValue) -> Rank:
-        """How much there is to work out in a value of a variable: *given* only hands on what can be read off (an unchanged argument, a constant of
-        the source, input as it was read), *informative* stands neither in the source nor in the input, *plain* is all else."""
+        """How much there is to work out in a value of a variable: *given* only hands on what can be read off (an
+        unchanged argument, a constant of the source, input as it was read), *informative* stands neither in the source
+        nor in the input, *plain* is all else."""
         text = canonical(value)
         if self._is_given(text, value, self.bindings.get((scope, name), Bindings(computed=True))):
             return "given"
@@ -60,7 +76,9 @@ class Visible:
         if self.stands(value):
             return True
         places = [found.end() for found in re.finditer(re.escape(self._call), self._program)] if self._call else []
-        return any(form in self._program[place : place + _NEXT_TO + len(form)] for place in places for form in _forms(value))
+        return any(
+            form in self._program[place : place + _NEXT_TO + len(form)] for place in places for form in _forms(value)
+        )
 
     def _is_given(self, text: str, value: TaggedValue, binding: Bindings) -> bool:
         if binding.computed:
@@ -68,7 +86,9 @@ class Visible:
         if binding.parameter:
             return not binding.constants and text in self.input_values
         if binding.reads:
-            is_as_read = isinstance(self.input, StdioInput) and (text in self.input_values or is_stretch_of(value, self.input.stdin))
+            is_as_read = isinstance(self.input, StdioInput) and (
+                text in self.input_values or is_stretch_of(value, self.input.stdin)
+            )
             return not binding.constants and is_as_read
         return len(binding.constants) == 1 and text == binding.constants[0]
 

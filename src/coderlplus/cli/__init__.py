@@ -1,7 +1,7 @@
 """The `coderlplus` command line: one verb per job, one file per verb.
 
-Errors made on purpose (`CodeRLPlusError`) are printed as one sentence and end with exit code 2; Ctrl-C ends with 130. Anything else is a defect of
-ours and shows its traceback.
+Errors made on purpose (`CodeRLPlusError`) are printed as one sentence and end with exit code 2; Ctrl-C ends with 130.
+Anything else is a defect of ours and shows its traceback.
 """
 
 from __future__ import annotations
@@ -38,11 +38,18 @@ app.add_typer(eval_app, name="eval")
 
 
 def _moved(context: typer.Context) -> None:
-    raise ConfigError(f"coderlplus {context.info_name} has moved; run coderlplus-lab {context.info_name} with the same options")
+    raise ConfigError(
+        f"coderlplus {context.info_name} has moved; run coderlplus-lab {context.info_name} with the same options"
+    )
 
 
 for name in ("quickstart", "study", "probe"):
-    app.command(name, hidden=True, add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(_moved)
+    app.command(
+        name,
+        hidden=True,
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )(_moved)
 
 
 def _print_version(value: bool) -> None:
@@ -53,7 +60,9 @@ def _print_version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+    ),
 ) -> None: ...
 
 

@@ -1,4 +1,5 @@
-"""`coderlplus eval`: benchmarks in, numbers with intervals out; `coderlplus eval compare`: two models, paired by problem."""
+"""`coderlplus eval`: benchmarks in, numbers with intervals out; `coderlplus eval compare`: two models, paired by
+problem."""
 
 from __future__ import annotations
 
@@ -43,28 +44,58 @@ app = typer.Typer(no_args_is_help=True)
 @app.callback(invoke_without_command=True)
 def eval_(
     context: typer.Context,
-    model: Annotated[str | None, typer.Option(help="Model: a folder, a name on the hub, or what the endpoint calls it.", show_default=False)] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model: a folder, a name on the hub, or what the endpoint calls it.", show_default=False),
+    ] = None,
     benchmarks: Annotated[
-        str | None, typer.Option(help=f"Names with commas between: {', '.join(BENCHMARKS)}; or files of problems (.jsonl).", show_default=False)
+        str | None,
+        typer.Option(
+            help=f"Names with commas between: {', '.join(BENCHMARKS)}; or files of problems (.jsonl).",
+            show_default=False,
+        ),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the results; one that was begun is gone on with.")] = None,
-    backend: Annotated[str | None, typer.Option(help="vllm or transformers. [default: vllm with a GPU where it is installed]")] = None,
-    endpoint: Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server, like http://localhost:8000/v1.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the results; one that was begun is gone on with.")
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="vllm or transformers. [default: vllm with a GPU where it is installed]")
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="Address of an OpenAI-compatible server, like http://localhost:8000/v1.")
+    ] = None,
     samples: Annotated[
-        Path | None, typer.Option(help="File of completions instead of a model: ours, evalplus's, LiveCodeBench's, CRUXEval's.")
+        Path | None,
+        typer.Option(help="File of completions instead of a model: ours, evalplus's, LiveCodeBench's, CRUXEval's."),
     ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder with the benchmarks' files. [default: from the hub]")] = None,
-    n_samples: Annotated[int, typer.Option("--n-samples", "-n", min=1, help="Samples for each problem; more than one needs --temperature.")] = 1,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder with the benchmarks' files. [default: from the hub]")
+    ] = None,
+    n_samples: Annotated[
+        int,
+        typer.Option("--n-samples", "-n", min=1, help="Samples for each problem; more than one needs --temperature."),
+    ] = 1,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
     max_tokens: Annotated[int, typer.Option(min=1, help="New tokens of a completion, at most.")] = 4096,
     seed: Annotated[int, typer.Option(help="Seed of sampling.")] = 0,
-    release: Annotated[str, typer.Option(help=f"LiveCodeBench release: {RELEASES[0]} to {RELEASES[-1]}.")] = "release_v4",
-    start_date: Annotated[str | None, typer.Option(help="First contest day for LiveCodeBench, like 2023-05-01.")] = None,
+    release: Annotated[
+        str, typer.Option(help=f"LiveCodeBench release: {RELEASES[0]} to {RELEASES[-1]}.")
+    ] = "release_v4",
+    start_date: Annotated[
+        str | None, typer.Option(help="First contest day for LiveCodeBench, like 2023-05-01.")
+    ] = None,
     end_date: Annotated[str | None, typer.Option(help="Last contest day for LiveCodeBench.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Ask so many problems of each benchmark, spread over it. [default: all]")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Ask so many problems of each benchmark, spread over it. [default: all]")
+    ] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests to the endpoint at a time.")] = 16,
-    workers: Annotated[int | None, typer.Option(min=1, help="Programs judged at the same time. [default: one per core]")] = None,
-    prompt: Annotated[str | None, typer.Option(help="Prompt for files of problems, as prompt_template in training, e.g. '{statement}'.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Programs judged at the same time. [default: one per core]")
+    ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(help="Prompt for files of problems, as prompt_template in training, e.g. '{statement}'."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON on stdout.")] = False,
 ) -> None:
     """Evaluate a model on benchmarks, or compare two evaluations (coderlplus eval compare A B).
@@ -75,7 +106,9 @@ def eval_(
     if context.invoked_subcommand is not None:
         return
     if benchmarks is None or output is None:
-        raise ConfigError(f"{'--benchmarks' if benchmarks is None else '--output'} is missing; see coderlplus eval --help")
+        raise ConfigError(
+            f"{'--benchmarks' if benchmarks is None else '--output'} is missing; see coderlplus eval --help"
+        )
     if sum(given is not None for given in (backend, endpoint, samples)) > 1:
         raise ConfigError("--backend, --endpoint and --samples exclude each other: completions come from one place")
     if model is None and samples is None:
@@ -137,14 +170,18 @@ def _open(model: str, backend: str | None, endpoint: str | None, concurrency: in
     return LocalModel(model)
 
 
-def _source(model: str | None, asked: list[Asked], sampling: Sampling, n_samples: int, kind: str, samples: Path | None) -> Source:
+def _source(
+    model: str | None, asked: list[Asked], sampling: Sampling, n_samples: int, kind: str, samples: Path | None
+) -> Source:
     if samples is None:
         return Source(model=model or "", kind=kind, sampling=sampling, n_samples=n_samples)
     questions, whole = ({one.benchmark.name: getattr(one, part) for one in asked} for part in ("questions", "whole"))
     bad: list[str] = []
     found = read_samples(samples, questions, whole=whole, on_bad_row=bad.append)
     label = model or samples.name.partition(".")[0]
-    return Source(model=label, kind="samples", sampling=sampling, samples=found, digest=digest_of(samples), strangers=bad)
+    return Source(
+        model=label, kind="samples", sampling=sampling, samples=found, digest=digest_of(samples), strangers=bad
+    )
 
 
 def _refuse_another_model(output: Path, model: str) -> None:
@@ -154,8 +191,11 @@ def _refuse_another_model(output: Path, model: str) -> None:
             raise ConfigError(f"{output} holds results of {before!r}, not of {model!r}; name another folder with -o")
 
 
-def _evaluate_all(output: Path, source: Source, asked: list[Asked], open_backend: Callable[[], Backend], workers: int | None) -> dict[str, Any]:
-    """Evaluate one benchmark after the other; the results so far are written after each, and where one fails the others still count."""
+def _evaluate_all(
+    output: Path, source: Source, asked: list[Asked], open_backend: Callable[[], Backend], workers: int | None
+) -> dict[str, Any]:
+    """Evaluate one benchmark after the other; the results so far are written after each, and where one fails the
+    others still count."""
     done: dict[str, Any] = {}
     with Sandbox(workers) as sandbox, _progress() as progress:
 
@@ -175,7 +215,14 @@ def _evaluate_all(output: Path, source: Source, asked: list[Asked], open_backend
 
 
 def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=console(stderr=True, soft_wrap=False))
 
 
@@ -196,7 +243,10 @@ def _print(results: dict[str, Any], now: list[str], seconds: float, page: Path) 
     out = console()
     out.print(table)
     _print_notes(results, now, out)
-    parts = {part: sum(results["benchmarks"][name]["seconds"][part] for name in now) for part in ("generate", "judge", "trace")}
+    parts = {
+        part: sum(results["benchmarks"][name]["seconds"][part] for name in now)
+        for part in ("generate", "judge", "trace")
+    }
     shares = ", ".join(f"{part} {value:.1f} s ({value / seconds:.0%})" for part, value in parts.items())
     out.print(f"{seconds:.1f} s: {shares}")
     out.print(shown(f"written to {page.parent / 'results.json'}; look at every sample in {page}"))
@@ -218,7 +268,12 @@ def _share(value: float, low: float, high: float) -> str:
 
 def _failures(outcomes: Mapping[str, int]) -> str:
     """What did not pass, kind by kind."""
-    words = {"wrong": "wrong", "no_answer": "no answer found", "truncated": "at the token limit", "missing": "no sample"}
+    words = {
+        "wrong": "wrong",
+        "no_answer": "no answer found",
+        "truncated": "at the token limit",
+        "missing": "no sample",
+    }
     return ", ".join(f"{outcomes[name]} {word}" for name, word in words.items() if outcomes[name]) or "none"
 
 
@@ -233,7 +288,18 @@ def compare(
     if as_json:
         print(json.dumps(result))
         return
-    table = Table("benchmark", "metric", "A", "B", "B − A (95 % interval)", "p", "problems", "A better", "B better", box=box.SIMPLE)
+    table = Table(
+        "benchmark",
+        "metric",
+        "A",
+        "B",
+        "B − A (95 % interval)",
+        "p",
+        "problems",
+        "A better",
+        "B better",
+        box=box.SIMPLE,
+    )
     for column in table.columns[2:]:
         column.justify = "right"
         column.no_wrap = True

@@ -27,12 +27,26 @@ from coderlplus.terminal import console, name_left_out, note
 
 
 def judge(
-    problems: Annotated[Path, typer.Argument(help="Problems: coderlplus JSONL or one of the public formats (see docs), gzipped or not.")],
-    programs: Annotated[Path, typer.Argument(help="Programs: coderlplus JSONL (`program` or `completion`) or recorded programs.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the verdicts go, JSONL in the order in which they come.")],
-    workers: Annotated[int | None, typer.Option(min=1, help="Programs judged at the same time. [default: one per core]")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Keep the verdicts that OUTPUT has and judge the rest.")] = False,
-    all_tests: Annotated[bool, typer.Option("--all-tests", help="Run every test, also after a failure: tests_passed counts all that pass.")] = False,
+    problems: Annotated[
+        Path,
+        typer.Argument(help="Problems: coderlplus JSONL or one of the public formats (see docs), gzipped or not."),
+    ],
+    programs: Annotated[
+        Path, typer.Argument(help="Programs: coderlplus JSONL (`program` or `completion`) or recorded programs.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Where the verdicts go, JSONL in the order in which they come.")
+    ],
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Programs judged at the same time. [default: one per core]")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep the verdicts that OUTPUT has and judge the rest.")
+    ] = False,
+    all_tests: Annotated[
+        bool,
+        typer.Option("--all-tests", help="Run every test, also after a failure: tests_passed counts all that pass."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
 ) -> None:
     """Judge programs on the tests of their problems.
@@ -46,7 +60,10 @@ def judge(
     kept = _Kept.read(output, resume)
     unknown = kept.verdicts.keys() - {rollout.rollout_id for _, rollout in pairs}
     if unknown:
-        raise DataError(f"{output} has a verdict on {min(unknown)!r}, which is not in {programs}; resume with the programs that it was made from")
+        raise DataError(
+            f"{output} has a verdict on {min(unknown)!r}, which is not in {programs}; resume with the programs that "
+            "it was made from"
+        )
     verdicts = list(kept.verdicts.values())
     try:
         with kept.open() as file, Sandbox(workers) as sandbox:
@@ -64,7 +81,10 @@ def judge(
     faults = [verdict for verdict in verdicts if verdict.verdict == "sandbox_fault"]
     if faults:
         detail = faults[0].first_failure.detail if faults[0].first_failure else ""
-        raise SandboxError(f"{len(faults)} programs have no verdict, the first is {faults[0].rollout_id!r}: {detail}; --resume judges them again")
+        raise SandboxError(
+            f"{len(faults)} programs have no verdict, the first is {faults[0].rollout_id!r}: {detail}; --resume "
+            "judges them again"
+        )
     if left_out:
         raise typer.Exit(1)
 
@@ -80,7 +100,8 @@ class _Kept:
 
     @classmethod
     def read(cls, path: Path, resume: bool) -> _Kept:
-        """What to keep. A last line without an end was being written when the run stopped, and is dropped; so are faults of the sandbox."""
+        """What to keep. A last line without an end was being written when the run stopped, and is dropped; so are
+        faults of the sandbox."""
         if path.exists() and not path.is_file():
             return cls(path, {}, True)
         try:
@@ -89,13 +110,18 @@ class _Kept:
             raise DataError(f"cannot resume {path}: {getattr(error, 'strerror', error)}") from error
         if not resume and (lines or rest):
             raise DataError(f"{path} has verdicts already; go on with --resume, or give another name or remove it")
-        rows = [Row(json_object(line, f"{path}:{number}"), f"{path}:{number}") for number, line in enumerate(lines, 1) if line]
+        rows = [
+            Row(json_object(line, f"{path}:{number}"), f"{path}:{number}")
+            for number, line in enumerate(lines, 1)
+            if line
+        ]
         found = [row.read(Verdict.from_json) for row in rows]
         verdicts = {verdict.rollout_id: verdict for verdict in found if verdict.verdict != "sandbox_fault"}
         return cls(path, verdicts, not rest and len(verdicts) == len(found))
 
     def open(self) -> FileIO:
-        """The file, to append to. What is dropped goes by writing the rest anew and putting that in its place, so nothing is lost if that fails."""
+        """The file, to append to. What is dropped goes by writing the rest anew and putting that in its place, so
+        nothing is lost if that fails."""
         try:
             if not self.is_clean:
                 write_jsonl(self.path, self.verdicts.values())
@@ -110,7 +136,9 @@ def _append(file: FileIO, verdict: Verdict, path: Path) -> None:
         if file.write(line) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror}; the verdicts before are kept, make room and go on with --resume") from error
+        raise DataError(
+            f"cannot write {path}: {error.strerror}; the verdicts before are kept, make room and go on with --resume"
+        ) from error
 
 
 def _with_progress(verdicts: Iterator[tuple[int, Verdict]], total: int) -> Iterator[Verdict]:
@@ -146,7 +174,12 @@ def _print_table(verdicts: list[Verdict], left_out: int) -> None:
     for name in VERDICTS:
         those = [verdict for verdict in verdicts if verdict.verdict == name]
         if those:
-            table.add_row(name, str(len(those)), f"{len(those) / len(verdicts):.1%}", f"{sum(verdict.cpu_s for verdict in those):.1f}")
+            table.add_row(
+                name,
+                str(len(those)),
+                f"{len(those) / len(verdicts):.1%}",
+                f"{sum(verdict.cpu_s for verdict in those):.1f}",
+            )
     if left_out:
         table.add_row("rows left out", str(left_out))
     table.add_section()

@@ -1,4 +1,5 @@
-"""`coderlplus prepare`: public sets of problems in, problems to train on out, with a report of what was cut and why."""
+"""`coderlplus prepare`: public sets of problems in, problems to train on out, with a report of what was cut and
+why."""
 
 from __future__ import annotations
 
@@ -27,26 +28,47 @@ from coderlplus.terminal import console, note, shown
 
 T = TypeVar("T")
 AGAINST = "humaneval,mbpp,mbppplus,leetcode,livecodebench"
-"""Benchmarks that ask for programs. HumanEval+ has HumanEval's statements; CRUXEval and LiveCodeBench's execution have none."""
+"""Benchmarks that ask for programs. HumanEval+ has HumanEval's statements; CRUXEval and LiveCodeBench's execution have
+none."""
 
 
 def prepare(
     sources: Annotated[
-        list[str], typer.Argument(help="Files, folders or hub names (owner/name) of a public set: JSON, JSON lines, Parquet.", show_default=False)
+        list[str],
+        typer.Argument(
+            help="Files, folders or hub names (owner/name) of a public set: JSON, JSON lines, Parquet.",
+            show_default=False,
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the problems (JSONL).", show_default=False)],
-    parquet: Annotated[bool, typer.Option("--parquet", help="Write a Parquet file beside it too, for TRL and verl.")] = False,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Where to write the problems (JSONL).", show_default=False)
+    ],
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="Write a Parquet file beside it too, for TRL and verl.")
+    ] = False,
     benchmarks: Annotated[
-        str, typer.Option(help="Evaluation sets whose problems are cut: names of benchmarks, files of problems (.jsonl), or none.")
+        str,
+        typer.Option(
+            help="Evaluation sets whose problems are cut: names of benchmarks, files of problems (.jsonl), or none."
+        ),
     ] = AGAINST,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder with the benchmarks' files. [default: from the hub]")] = None,
-    max_tests: Annotated[int, typer.Option(min=1, help="Tests of a problem, at most: the first 8 and the largest.")] = 64,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder with the benchmarks' files. [default: from the hub]")
+    ] = None,
+    max_tests: Annotated[
+        int, typer.Option(min=1, help="Tests of a problem, at most: the first 8 and the largest.")
+    ] = 64,
     max_test_kb: Annotated[int, typer.Option(min=1, help="Size of the tests of a problem together, at most.")] = 512,
-    workers: Annotated[int | None, typer.Option(min=1, help="Problems validated at the same time. [default: one per core]")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run with the same arguments stopped.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Problems validated at the same time. [default: one per core]")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an interrupted run with the same arguments stopped.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")] = False,
 ) -> None:
-    """Make problems to train on of a public set: validated, without duplicates, without problems of the evaluation sets.
+    """Make problems to train on of a public set: validated, without duplicates, without problems of the evaluation
+    sets.
 
     What was cut and why lies beside the output. After an interruption, --resume goes on where it stopped.
     """
@@ -90,7 +112,9 @@ def _evaluation_texts(names: str, data_dir: Path | None) -> tuple[EvaluationText
     if parts == ["none"]:
         return EvaluationTexts(()), {}
     files = [name for name in parts if name.endswith(SUFFIXES)]
-    known = {benchmark.name: benchmark for benchmark in benchmarks_named([name for name in parts if name not in files])}
+    known = {
+        benchmark.name: benchmark for benchmark in benchmarks_named([name for name in parts if name not in files])
+    }
     if not parts:
         raise ConfigError(f"--benchmarks names none; there are {', '.join(BENCHMARKS)}, and none to cut nothing")
     texts: list[tuple[str, str]] = []
@@ -101,13 +125,22 @@ def _evaluation_texts(names: str, data_dir: Path | None) -> tuple[EvaluationText
         else:
             found = read_problems(name)
         counts[name] = len(found)
-        texts += [(f"{Path(name).name.partition('.')[0]}: {problem.problem_id}", problem.statement) for problem in found]
+        texts += [
+            (f"{Path(name).name.partition('.')[0]}: {problem.problem_id}", problem.statement) for problem in found
+        ]
     return EvaluationTexts(texts), counts
 
 
 def _progress() -> Progress:
     label = TextColumn("{task.description}", markup=False)
-    columns = (label, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    columns = (
+        label,
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=Console(stderr=True))
 
 
@@ -121,12 +154,25 @@ def _tracked(progress: Progress, items: Iterable[T], label: str, total: int) -> 
 def _print(report: dict[str, Any], output: Path) -> None:
     table = Table(show_header=False, box=box.SIMPLE)
     table.add_row("rows in", str(report["rows"]))
-    table.add_row("kept", f"{report['kept']} ({report['kept'] / report['rows']:.1%})", f"{report['without_reference']} of them without a reference")
+    table.add_row(
+        "kept",
+        f"{report['kept']} ({report['kept'] / report['rows']:.1%})",
+        f"{report['without_reference']} of them without a reference",
+    )
     for reason, count in report["cut"].items():
         table.add_row(f"cut: {reason}", str(count), REASONS[reason])
-    table.add_row("tests", f"{report['tests_kept']} of {report['tests_given']}", f"{report['capped']} problems had more than the limit")
+    table.add_row(
+        "tests",
+        f"{report['tests_kept']} of {report['tests_given']}",
+        f"{report['capped']} problems had more than the limit",
+    )
     table.add_row("minutes", f"{report['seconds'] / 60:.1f}", f"peak memory {report['peak_memory_mb']} MB")
     table.columns[1].justify = "right"
     out = console()
     out.print(table)
-    out.print(shown(f"written to {output}; what was cut is in {beside(output, 'cut.jsonl')}, the report in {beside(output, 'report.json')}"))
+    out.print(
+        shown(
+            f"written to {output}; what was cut is in {beside(output, 'cut.jsonl')}, the report in "
+            f"{beside(output, 'report.json')}"
+        )
+    )

@@ -38,7 +38,8 @@ class GivenAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A line of the scores file: R_sem and which targets are right (`correct` is empty for an answer of no usable form)."""
+    """A line of the scores file: R_sem and which targets are right (`correct` is empty for an answer of no usable
+    form)."""
 
     task_id: str
     kind: str
@@ -54,10 +55,19 @@ class Score:
 
 
 def score(
-    tasks: Annotated[Path, typer.Argument(help="Alignment tasks (JSONL, as `coderlplus tasks` writes them).", show_default=False)],
-    answers: Annotated[Path, typer.Argument(help='Answers (JSONL): {"task_id": …, "answer": text of a completion}.', show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the scores (JSONL).", show_default=False)],
-    format_weight: Annotated[float, typer.Option(help="w of R_sem = w + (1 − w) · fraction; 0 is the paper's formula.")] = 0.1,
+    tasks: Annotated[
+        Path, typer.Argument(help="Alignment tasks (JSONL, as `coderlplus tasks` writes them).", show_default=False)
+    ],
+    answers: Annotated[
+        Path,
+        typer.Argument(help='Answers (JSONL): {"task_id": …, "answer": text of a completion}.', show_default=False),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Where to write the scores (JSONL).", show_default=False)
+    ],
+    format_weight: Annotated[
+        float, typer.Option(help="w of R_sem = w + (1 − w) · fraction; 0 is the paper's formula.")
+    ] = 0.1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Score answers to alignment tasks; a task may be answered any number of times.
@@ -81,7 +91,11 @@ def score(
             continue
         reward = answer_reward(by_id[given.task_id], given.answer, format_weight=format_weight)
         if reward.value is None:
-            left_out.append(DataError(f"{row.place}: the answer to task {given.task_id!r} has no score, for our own code failed on it"))
+            left_out.append(
+                DataError(
+                    f"{row.place}: the answer to task {given.task_id!r} has no score, for our own code failed on it"
+                )
+            )
             continue
         scores.append(Score(given.task_id, reward.kind, reward.value, reward.correct))
     if left_out and not scores:
@@ -98,8 +112,8 @@ def score(
 
 
 def summarise(scores: Sequence[Score], tasks: Mapping[str, AlignmentTask]) -> dict[str, Any]:
-    """Counts and means over all answers, and `by_kind`. A share of nothing is `None`: `output_accuracy` is over answers to tasks that ask for the
-    output, `all_variables_accuracy` over those to tasks that ask for variables."""
+    """Counts and means over all answers, and `by_kind`. A share of nothing is `None`: `output_accuracy` is over
+    answers to tasks that ask for the output, `all_variables_accuracy` over those to tasks that ask for variables."""
     kinds = sorted({score.kind for score in scores})
     return {
         "tasks": len(tasks),
@@ -111,15 +125,21 @@ def summarise(scores: Sequence[Score], tasks: Mapping[str, AlignmentTask]) -> di
 
 def _means(scores: Sequence[Score], tasks: Mapping[str, AlignmentTask]) -> dict[str, float | None]:
     targets = [(score, tasks[score.task_id].targets) for score in scores]
-    outputs = [score.correct.get(target.label, False) for score, of_task in targets for target in of_task if target.is_output]
-    variables = [(score, [target.label for target in of_task if target.scope is not None]) for score, of_task in targets]
+    outputs = [
+        score.correct.get(target.label, False) for score, of_task in targets for target in of_task if target.is_output
+    ]
+    variables = [
+        (score, [target.label for target in of_task if target.scope is not None]) for score, of_task in targets
+    ]
     return {
         "answers": len(scores),
         "mean_reward": _mean(score.reward for score in scores),
         "usable_form": _mean(bool(score.correct) for score in scores),
         "all_right": _mean(len(score.correct) > 0 and all(score.correct.values()) for score in scores),
         "output_accuracy": _mean(outputs),
-        "all_variables_accuracy": _mean(all(score.correct.get(label, False) for label in labels) for score, labels in variables if labels),
+        "all_variables_accuracy": _mean(
+            all(score.correct.get(label, False) for label in labels) for score, labels in variables if labels
+        ),
     }
 
 

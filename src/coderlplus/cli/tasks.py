@@ -32,20 +32,30 @@ CHUNK = 64
 
 
 def tasks(
-    problems: Annotated[Path, typer.Argument(help="Problems: coderlplus JSONL, MBPP, HumanEval or recorded programs.", show_default=False)],
-    programs: Annotated[Path, typer.Argument(help="Programs: coderlplus JSONL or recorded programs.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the tasks (JSONL).", show_default=False)],
+    problems: Annotated[
+        Path,
+        typer.Argument(help="Problems: coderlplus JSONL, MBPP, HumanEval or recorded programs.", show_default=False),
+    ],
+    programs: Annotated[
+        Path, typer.Argument(help="Programs: coderlplus JSONL or recorded programs.", show_default=False)
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Where to write the tasks (JSONL).", show_default=False)
+    ],
     kind: Annotated[
         list[str] | None,
         typer.Option(
-            help="final_values, output, official, exception, state_at or branch; several, each with its share (--kind branch=0.5), are drawn per "
+            help="final_values, output, official, exception, state_at or branch; several, each with its share "
+            "(--kind branch=0.5), are drawn per "
             "program among those that can be asked about it. [default: final_values]"
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the choice of kinds, variables and moments.")] = 0,
     max_variables: Annotated[int, typer.Option(min=1, help="Variables asked for beside the output, at most.")] = 3,
     prompt_style: Annotated[str, typer.Option(help="full, or compact for very small models.")] = "full",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run with the same arguments stopped.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an interrupted run with the same arguments stopped.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Make alignment tasks of the programs that fail their tests.
@@ -116,7 +126,8 @@ class Tally:
 
 
 class Notes:
-    """The file beside the output that says what is done: a first line with what it is made of, then one line a chunk."""
+    """The file beside the output that says what is done: a first line with what it is made of, then one line a
+    chunk."""
 
     def __init__(self, path: Path, made_of: str) -> None:
         self.path = path
@@ -144,7 +155,10 @@ class Notes:
             except (ValueError, RecursionError) as error:
                 raise DataError(f"{self.path}:{number}: not valid JSON; remove the file to start anew") from error
         if not lines or lines[0] != {"made_of": self.made_of}:
-            raise ConfigError(f"{self.path} was begun with other problems, programs or settings; give the same, or remove it to start anew")
+            raise ConfigError(
+                f"{self.path} was begun with other problems, programs or settings; give the same, or remove it to "
+                "start anew"
+            )
         self._write("w", *lines)
         return lines[1:]
 
@@ -156,11 +170,14 @@ class Notes:
             with self.path.open(mode, encoding="utf-8") as file:
                 file.writelines(json.dumps(line) + "\n" for line in lines)
         except OSError as error:
-            raise DataError(f"cannot write {self.path}: {error.strerror}; what was done before is kept, go on with --resume") from error
+            raise DataError(
+                f"cannot write {self.path}: {error.strerror}; what was done before is kept, go on with --resume"
+            ) from error
 
 
 def _kinds(given: Sequence[str]) -> Kind | dict[Kind, float]:
-    """`["branch"]`, `["final_values=0.75", "exception=0.25"]`; names without a share have equal parts of what is left."""
+    """`["branch"]`, `["final_values=0.75", "exception=0.25"]`; names without a share have equal parts of what is
+    left."""
     shares: dict[str, float | None] = {}
     for item in given:
         name, found, share = item.partition("=")
@@ -175,14 +192,21 @@ def _kinds(given: Sequence[str]) -> Kind | dict[Kind, float]:
     return {cast(Kind, name): left / len(open_names) if share is None else share for name, share in shares.items()}
 
 
-def _done(sandbox: Sandbox, judge: Judge, chunk: Sequence[tuple[Problem, Rollout]], settings: AlignmentSettings, seed: int) -> dict[str, Any]:
+def _done(
+    sandbox: Sandbox, judge: Judge, chunk: Sequence[tuple[Problem, Rollout]], settings: AlignmentSettings, seed: int
+) -> dict[str, Any]:
     judged = [
         JudgedRollout(problem, rollout, _program(problem, rollout), verdict)
         for (problem, rollout), verdict in zip(chunk, judge.judge_many(chunk), strict=True)
     ]
     mined = mine(sandbox, judged, settings=settings, seed=seed)
     verdicts = Counter(item.verdict.verdict for item in judged)
-    return {"programs": len(chunk), "tasks": [task.to_json() for task in mined.tasks], "rejects": dict(mined.rejects), "verdicts": dict(verdicts)}
+    return {
+        "programs": len(chunk),
+        "tasks": [task.to_json() for task in mined.tasks],
+        "rejects": dict(mined.rejects),
+        "verdicts": dict(verdicts),
+    }
 
 
 def _program(problem: Problem, rollout: Rollout) -> str | None:

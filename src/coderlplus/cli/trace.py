@@ -25,16 +25,34 @@ MAX_STEPS = 5000
 
 
 def trace(
-    program: Annotated[Path | None, typer.Argument(help="A Python program; - reads it from standard input.", show_default=False)] = None,
-    stdin: Annotated[Path | None, typer.Option(help="File that the program gets as its standard input; - hands on ours.", show_default=False)] = None,
-    call: Annotated[str | None, typer.Option(help="Call to trace after the program has run, e.g. 'f(3)' or 'Solution().f([1, 2])'.")] = None,
-    task: Annotated[str | None, typer.Option(help="Take program and input from an alignment task: FILE, or FILE:2 for its second.")] = None,
-    answer: Annotated[str | None, typer.Option(help="A model's answer to the task, as text or a file: predicted beside true values.")] = None,
-    semantics: Annotated[str, typer.Option(help="final, binding or official; see the documentation of tracing.")] = "final",
+    program: Annotated[
+        Path | None, typer.Argument(help="A Python program; - reads it from standard input.", show_default=False)
+    ] = None,
+    stdin: Annotated[
+        Path | None,
+        typer.Option(help="File that the program gets as its standard input; - hands on ours.", show_default=False),
+    ] = None,
+    call: Annotated[
+        str | None,
+        typer.Option(help="Call to trace after the program has run, e.g. 'f(3)' or 'Solution().f([1, 2])'."),
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Take program and input from an alignment task: FILE, or FILE:2 for its second.")
+    ] = None,
+    answer: Annotated[
+        str | None, typer.Option(help="A model's answer to the task, as text or a file: predicted beside true values.")
+    ] = None,
+    semantics: Annotated[
+        str, typer.Option(help="final, binding or official; see the documentation of tracing.")
+    ] = "final",
     cpu_s: Annotated[float, typer.Option(help="CPU time limit of a run, seconds.", min=0.01)] = Limits().cpu_s,
     as_json: Annotated[bool, typer.Option("--json", help="Print the trace as one JSON object.")] = False,
-    steps: Annotated[bool, typer.Option("--steps", help=f"Show what the program did step by step (the first {MAX_STEPS:,} steps).")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write a page in which the run is stepped through.", show_default=False)] = None,
+    steps: Annotated[
+        bool, typer.Option("--steps", help=f"Show what the program did step by step (the first {MAX_STEPS:,} steps).")
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page in which the run is stepped through.", show_default=False)
+    ] = None,
 ) -> None:
     """Run a program in the sandbox and show the values of its variables."""
     if semantics not in SEMANTICS:
@@ -49,10 +67,16 @@ def trace(
         if str(program) == str(stdin) == "-":
             raise ConfigError("program and standard input cannot both be -; name a file for one of them")
         given = _input(stdin, call)
-        source, title, setup_code = _program(program), "program" if str(program) == "-" else Path(str(program)).name, ""
+        source, title, setup_code = (
+            _program(program),
+            "program" if str(program) == "-" else Path(str(program)).name,
+            "",
+        )
     else:
         if program is not None or stdin is not None or call is not None:
-            raise ConfigError("a task has its own program and input: give either --task, or a program with --stdin or --call")
+            raise ConfigError(
+                "a task has its own program and input: give either --task, or a program with --stdin or --call"
+            )
         source, given, title, setup_code = asked.program, asked.input, f"task {asked.task_id}", asked.setup_code
     request = TraceRequest(
         program=source,
@@ -66,7 +90,10 @@ def trace(
         (result,) = trace_many(sandbox, [request])
     if result.ending.kind == "syntax_error":
         place = f", line {result.ending.line}" if result.ending.line else ""
-        raise DataError(f"{title}{place}: {result.ending.message or 'syntax error'}; a program that is not valid Python has nothing to trace")
+        raise DataError(
+            f"{title}{place}: {result.ending.message or 'syntax error'}; a program that is not valid Python has "
+            "nothing to trace"
+        )
     if html is not None:
         write_trace(result, html, title=title, task=asked, answer=said)
         print(shown(str(html)), file=sys.stderr if as_json or steps else sys.stdout)
@@ -82,7 +109,8 @@ def trace(
 
 
 def parse_call(text: str) -> CallInput:
-    """The call that a text like `f(3, key=[1])` or `Solution().f(3)` writes, with literal arguments. Raises `ConfigError` for anything else.
+    """The call that a text like `f(3, key=[1])` or `Solution().f(3)` writes, with literal arguments. Raises
+    `ConfigError` for anything else.
 
     >>> parse_call("Solution().f((1, 2), n=3)")
     CallInput(entry_point='Solution().f', args=({'$tuple': [1, 2]},), kwargs={'n': 3})
@@ -101,12 +129,16 @@ def parse_call(text: str) -> CallInput:
         kwargs = {str(keyword.arg): values.encode(_literal(keyword.value)) for keyword in node.keywords}
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else error
-        raise ConfigError(f"cannot call {text!r} ({reason}); write a call with literal arguments, like 'f(3)' or 'Solution().f([1, 2])'") from error
+        raise ConfigError(
+            f"cannot call {text!r} ({reason}); write a call with literal arguments, like 'f(3)' or "
+            "'Solution().f([1, 2])'"
+        ) from error
     return CallInput(entry_point, args, kwargs)
 
 
 def read_task(place: str) -> AlignmentTask:
-    """The task that `FILE` (its first) or `FILE:n` (its n-th, from 1) names. Raises `DataError` where there is none."""
+    """The task that `FILE` (its first) or `FILE:n` (its n-th, from 1) names. Raises `DataError` where there is
+    none."""
     name, _, number = place.rpartition(":")
     if Path(place).exists() or not name or not number.isdecimal():
         name, number = place, "1"
@@ -135,7 +167,10 @@ def _input(stdin: Path | None, call: str | None) -> ProgramInput:
     if call is not None:
         return parse_call(call)
     if stdin is None:
-        raise ConfigError("say what the program gets: --stdin FILE (/dev/null for nothing), or --call 'f(3)' to call a function of it")
+        raise ConfigError(
+            "say what the program gets: --stdin FILE (/dev/null for nothing), or --call 'f(3)' to call a function "
+            "of it"
+        )
     return StdioInput(_read(stdin))
 
 
@@ -153,4 +188,6 @@ def _read(path: Path) -> str:
         data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
         return data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error.strerror if isinstance(error, OSError) else 'it is not UTF-8 text'}") from error
+        raise DataError(
+            f"cannot read {path}: {error.strerror if isinstance(error, OSError) else 'it is not UTF-8 text'}"
+        ) from error

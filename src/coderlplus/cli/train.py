@@ -14,12 +14,18 @@ from coderlplus.terminal import shown
 
 def train(
     config: Annotated[Path, typer.Argument(help="The run's YAML file; see recipes/.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="Settings to change: key=value, dotted, e.g. trl.max_steps=50 alignment=off.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the output folder exactly where it was last saved.")] = False,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help="Settings to change: key=value, dotted, e.g. trl.max_steps=50 alignment=off."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the run in the output folder exactly where it was last saved.")
+    ] = False,
 ) -> None:
     """Train a model with CodeRL+ (or plain RLVR) as a YAML file says.
 
-    On several processes: torchrun --nproc_per_node N --no-python coderlplus train …; with a `verl` section it runs on verl, which starts its own.
+    On several processes: torchrun --nproc_per_node N --no-python coderlplus train …; with a `verl` section it runs on
+    verl, which starts its own.
     """
     from coderlplus.engines.settings_files import overridden_settings
     from coderlplus.engines.trl.config import make_config
@@ -51,5 +57,7 @@ def _train_on_verl(settings: dict[str, Any], where: Callable[[str], str], resume
         print("finished, and nothing was saved: set verl.trainer.save_freq above 0")
         return
     print(shown(f"{checkpoint}: the last checkpoint; see the run with: coderlplus report {folder.path}"))
-    merge = f"python -m verl.model_merger merge --backend fsdp --local_dir {checkpoint}/actor --target_dir {folder.final}"
+    merge = (
+        f"python -m verl.model_merger merge --backend fsdp --local_dir {checkpoint}/actor --target_dir {folder.final}"
+    )
     print(shown(f"make a model of it with: {merge}"))

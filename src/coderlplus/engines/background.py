@@ -1,6 +1,7 @@
 """Work of ours that goes on while the model works: judging during the log-probabilities, tracing during the update.
 
-The work runs in a thread of this process and leaves nothing but its result, so a run that waits for it is the same as one that did it in between.
+The work runs in a thread of this process and leaves nothing but its result, so a run that waits for it is the same as
+one that did it in between.
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ class Background(Generic[Result]):
         """How long the work took, once it is done."""
         self._result: Result | None = None
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, args=(function, arguments), name="coderlplus-background", daemon=True)
+        self._thread = threading.Thread(
+            target=self._work, args=(function, arguments), name="coderlplus-background", daemon=True
+        )
         self._thread.start()
 
     def result(self, limit_s: float) -> Result:
-        """What the function returned; raises what it raised, and `TimeoutError` if it is not done after `limit_s` seconds of waiting."""
+        """What the function returned; raises what it raised, and `TimeoutError` if it is not done after `limit_s`
+        seconds of waiting."""
         self._thread.join(min(limit_s, threading.TIMEOUT_MAX))
         if self._thread.is_alive():
             raise TimeoutError

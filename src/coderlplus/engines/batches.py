@@ -19,8 +19,8 @@ from coderlplus.records import AlignmentTask, Problem, Reward
 class ProblemStream:
     """The problems in a seeded order, pass after pass; `position` is all of its state.
 
-    Every process that holds the same position takes the same problems. A pass ends when its rest cannot fill what is asked for, so that no problem
-    is twice in a batch.
+    Every process that holds the same position takes the same problems. A pass ends when its rest cannot fill what is
+    asked for, so that no problem is twice in a batch.
     """
 
     def __init__(self, problems: Sequence[Problem], seed: int) -> None:
@@ -32,7 +32,10 @@ class ProblemStream:
         """The next `count` problems, all distinct. Raises `ConfigError` when there are fewer than that."""
         size = len(self.problems)
         if count > size:
-            raise ConfigError(f"{size} problems cannot fill a batch of {count} without repeating one; use smaller batches or more problems")
+            raise ConfigError(
+                f"{size} problems cannot fill a batch of {count} without repeating one; use smaller batches or more "
+                "problems"
+            )
         number, place = divmod(self.position, size)
         if place + count > size:
             number, place = number + 1, 0
@@ -41,7 +44,8 @@ class ProblemStream:
         return [self.problems[index] for index in order[place : place + count]]
 
     def take_others(self, count: int, taken: Collection[str]) -> list[Problem]:
-        """The next problems, at most `count`, that are not among those already `taken` (by id); each is looked at once at most."""
+        """The next problems, at most `count`, that are not among those already `taken` (by id); each is looked at once
+        at most."""
         size = len(self.problems)
         found: list[Problem] = []
         number, place = divmod(self.position, size)
@@ -62,7 +66,8 @@ class ProblemStream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One completion of a generation batch: `tokens` is its length, `clipped` whether it was cut at the longest length."""
+    """One completion of a generation batch: `tokens` is its length, `clipped` whether it was cut at the longest
+    length."""
 
     completion: str
     reward: Reward
@@ -97,18 +102,22 @@ def is_idle(group: Group) -> bool:
 def batch_metrics(groups: Sequence[Group], step: int, kinds: Collection[str] = ()) -> dict[str, float]:
     """Metrics of a generation batch by kind of row; a kind that is absent has none.
 
-    Rewards of `None` (our sandbox failed) are in no mean. `zero_variance` is the share of groups without two different rewards: they teach nothing.
-    `task_age` is in optimisation steps since the failed rollout. With several `kinds` of alignment tasks each of them has its metrics besides, under
-    its own name.
+    Rewards of `None` (our sandbox failed) are in no mean. `zero_variance` is the share of groups without two different
+    rewards: they teach nothing. `task_age` is in optimisation steps since the failed rollout. With several `kinds` of
+    alignment tasks each of them has its metrics besides, under its own name.
     """
     metrics = mix_metrics(step, [group.row for group in groups])
     sides = {side: [group for group in groups if group.side == side] for side in ("alignment", "generation")}
     if len(kinds) > 1:
         for kind in kinds:
-            sides[kind] = of_kind = [group for group in groups if isinstance(group.row, AlignmentTask) and group.row.kind == kind]
+            sides[kind] = of_kind = [
+                group for group in groups if isinstance(group.row, AlignmentTask) and group.row.kind == kind
+            ]
             metrics[f"mix/{kind}"] = len(of_kind) / len(groups)
             if of_kind:
-                metrics[f"task_age/{kind}"] = _mean(step - group.row.step for group in of_kind if isinstance(group.row, AlignmentTask))
+                metrics[f"task_age/{kind}"] = _mean(
+                    step - group.row.step for group in of_kind if isinstance(group.row, AlignmentTask)
+                )
     for side, chosen in sides.items():
         if chosen:
             metrics |= _side_metrics(side, chosen)

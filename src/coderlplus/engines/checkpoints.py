@@ -1,7 +1,8 @@
 """Checkpoints on disk: our state in one, and whether one can be resumed from.
 
-A checkpoint is *unfinished* until the trainer has written `trainer_state.json`, its last file: the run was killed while it was saved. It is *damaged*
-if it was finished and has changed since, or lacks a file of one of its processes. Only a checkpoint that is neither is resumed from.
+A checkpoint is *unfinished* until the trainer has written `trainer_state.json`, its last file: the run was killed
+while it was saved. It is *damaged* if it was finished and has changed since, or lacks a file of one of its processes.
+Only a checkpoint that is neither is resumed from.
 """
 
 from __future__ import annotations
@@ -24,7 +25,17 @@ CHECKSUMS_FILE = "checksums.json"
 """CRC-32 of every file of a checkpoint, by name; written when all of them are there."""
 TRAINER_FILE = "trainer_state.json"
 OF_THE_TRAINER = (
-    *(STATE_FILE, CHECKSUMS_FILE, TRAINER_FILE, "optimizer*", "scheduler*", "scaler*", "rng_state*", "generation_*.pt", "global_step*"),
+    *(
+        STATE_FILE,
+        CHECKSUMS_FILE,
+        TRAINER_FILE,
+        "optimizer*",
+        "scheduler*",
+        "scaler*",
+        "rng_state*",
+        "generation_*.pt",
+        "global_step*",
+    ),
     *("pytorch_model_fsdp*", "latest", "zero_to_*.py"),
 )
 """Files of a checkpoint that are not of the model."""
@@ -42,7 +53,9 @@ def read_state(folder: Path) -> dict[str, Any]:
     try:
         state = json.loads(gzip.decompress(path.read_bytes()))
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise DataError(f"{path} is damaged ({_plain(error)}); delete its folder to resume from the checkpoint before") from error
+        raise DataError(
+            f"{path} is damaged ({_plain(error)}); delete its folder to resume from the checkpoint before"
+        ) from error
     if not isinstance(state, dict):
         raise DataError(f"{path} is damaged (no object); delete its folder to resume from the checkpoint before")
     return state
@@ -50,14 +63,19 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 def write_checksums(folder: Path) -> None:
     """Write down what the files of a whole checkpoint are."""
-    sums = {str(path.relative_to(folder)): crc32(path) for path in sorted(folder.rglob("*")) if path.is_file() and path.name != CHECKSUMS_FILE}
+    sums = {
+        str(path.relative_to(folder)): crc32(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != CHECKSUMS_FILE
+    }
     partial = folder / (CHECKSUMS_FILE + ".partial")
     partial.write_text(json.dumps(sums, indent=0), encoding="utf-8")
     partial.replace(folder / CHECKSUMS_FILE)
 
 
 def newest_whole(finished: Iterable[Path], damage: Callable[[Path], str | None], folder: Path) -> Path | None:
-    """The first of the finished checkpoints in `folder`, newest first, that `damage` finds nothing wrong with; `None` if there are none.
+    """The first of the finished checkpoints in `folder`, newest first, that `damage` finds nothing wrong with; `None`
+    if there are none.
 
     Says on stderr which ones are damaged, and raises `DataError` when all are."""
     damaged: list[str] = []
@@ -69,7 +87,10 @@ def newest_whole(finished: Iterable[Path], damage: Callable[[Path], str | None],
             return path
         damaged.append(f"{path.name} ({reason})")
     if damaged:
-        raise DataError(f"every checkpoint of {folder.parent} is damaged: {', '.join(damaged)}; delete {folder} to start the run anew")
+        raise DataError(
+            f"every checkpoint of {folder.parent} is damaged: {', '.join(damaged)}; delete {folder} to start the "
+            "run anew"
+        )
     return None
 
 
@@ -89,7 +110,11 @@ def damage(folder: Path) -> str | None:
     """Why a finished checkpoint cannot be resumed from, or `None` where it can."""
     try:
         json.loads((folder / TRAINER_FILE).read_text(encoding="utf-8"))
-        sums: dict[str, int] = json.loads((folder / CHECKSUMS_FILE).read_text(encoding="utf-8")) if (folder / CHECKSUMS_FILE).exists() else {}
+        sums: dict[str, int] = (
+            json.loads((folder / CHECKSUMS_FILE).read_text(encoding="utf-8"))
+            if (folder / CHECKSUMS_FILE).exists()
+            else {}
+        )
         expected = _of_processes(read_state(folder))
     except DataError:
         return f"{STATE_FILE} cannot be read"
@@ -147,7 +172,9 @@ def _is_cut(path: Path) -> bool:
             size = int.from_bytes(file.read(8), "little")
             try:
                 header = json.loads(file.read(size))
-                end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+                end = max(
+                    (entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0
+                )
             except (ValueError, KeyError, TypeError, MemoryError, OverflowError):
                 return True
         return path.stat().st_size != 8 + size + end

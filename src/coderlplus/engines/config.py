@@ -37,13 +37,15 @@ class SandboxConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     workers: int | None = Field(default=None, ge=1)
-    """Programs that run at the same time, in each process; `None` is one a CPU, divided among the processes of the machine."""
+    """Programs that run at the same time, in each process; `None` is one a CPU, divided among the processes of the
+    machine."""
     max_wait_s: float = Field(default=600.0, gt=0)
-    """Longest time, in seconds, that the programs of a generation batch are judged, and that a step waits for its failures to be traced. What is not
-    judged by then has no reward, as where the sandbox failed; what is not traced makes no task."""
+    """Longest time, in seconds, that the programs of a generation batch are judged, and that a step waits for its
+    failures to be traced. What is not judged by then has no reward, as where the sandbox failed; what is not traced
+    makes no task."""
     in_process_checks: bool = False
-    """Whether a pass by test code that runs in the process of the program (`in_process` of a check test) has a reward. The program could have forged
-    it, so by default it has none, as where the sandbox failed."""
+    """Whether a pass by test code that runs in the process of the program (`in_process` of a check test) has a reward.
+    The program could have forged it, so by default it has none, as where the sandbox failed."""
 
 
 class StepConfig(BaseModel):
@@ -85,7 +87,8 @@ class CommonConfig(StepConfig):
     """What a run has on every engine."""
 
     model: str
-    """A folder or a name on the Hugging Face hub: a causal language model with a tokenizer that has a chat template."""
+    """A folder or a name on the Hugging Face hub: a causal language model with a tokenizer that has a chat
+    template."""
     problems: tuple[Path, ...]
     """One path or several: problems as JSONL, or another format that `coderlplus.problems` knows."""
     output: Path
@@ -104,8 +107,13 @@ class CommonConfig(StepConfig):
 
 
 def alignment_settings(value: Any) -> Any:
-    """`AlignmentSettings` of a mapping, `None` for `off` and for `alpha: 1`; anything else as it is. Raises `ConfigError`."""
-    if value is False or value is None or (isinstance(value, Mapping) and value.get("alpha") == 1 and value["alpha"] is not True):
+    """`AlignmentSettings` of a mapping, `None` for `off` and for `alpha: 1`; anything else as it is. Raises
+    `ConfigError`."""
+    if (
+        value is False
+        or value is None
+        or (isinstance(value, Mapping) and value.get("alpha") == 1 and value["alpha"] is not True)
+    ):
         return None
     return AlignmentSettings(**value) if isinstance(value, Mapping) else value
 
@@ -115,10 +123,14 @@ def known_template(value: str | None) -> str | None:
     try:
         names = [name for _, name, _, _ in string.Formatter().parse(value or "") if name is not None]
     except ValueError as error:
-        raise ConfigError(f"the template {value!r} cannot be read ({error}); write {{{{ and }}}} for braces that name no field") from None
+        raise ConfigError(
+            f"the template {value!r} cannot be read ({error}); write {{{{ and }}}} for braces that name no field"
+        ) from None
     for name in names:
         if name not in PROMPT_FIELDS:
-            raise ConfigError(f"unknown field {{{name}}}; a template may use {', '.join(f'{{{field}}}' for field in PROMPT_FIELDS)}")
+            raise ConfigError(
+                f"unknown field {{{name}}}; a template may use {', '.join(f'{{{field}}}' for field in PROMPT_FIELDS)}"
+            )
     return value
 
 
@@ -145,9 +157,16 @@ def checked_config(
         for name in part if isinstance(part, Mapping) else ():
             if name not in names:
                 key = f"{section}.{name}" if section else str(name)
-                other = next((f"{one}.{name}" if one else name for one in shared if one != section and name in shared[one]), None)
+                other = next(
+                    (f"{one}.{name}" if one else name for one in shared if one != section and name in shared[one]),
+                    None,
+                )
                 close = difflib.get_close_matches(str(name), list(names))
-                hint = f"did you mean '{other}'?" if other else (not close and elsewhere(str(name))) or nearest(str(name), section, names)
+                hint = (
+                    f"did you mean '{other}'?"
+                    if other
+                    else (not close and elsewhere(str(name))) or nearest(str(name), section, names)
+                )
                 raise ConfigError(f"{where(key)}: unknown setting {key!r}; {hint}")
     try:
         return kind(**data)
@@ -168,7 +187,11 @@ def nearest(name: str, section: str, names: Collection[str], library: str = "") 
     close = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
     if close:
         return f"did you mean '{f'{section}.' if section else ''}{close[0]}'?"
-    return f"the settings there are {', '.join(sorted(names))}" if len(names) < 30 or not library else f"see the documentation of {library}"
+    return (
+        f"the settings there are {', '.join(sorted(names))}"
+        if len(names) < 30 or not library
+        else f"see the documentation of {library}"
+    )
 
 
 def plain(message: str) -> str:

@@ -1,4 +1,5 @@
-"""A generation batch while it is made: what was asked, what was sampled, and which groups dynamic sampling put in the place of others. No tensors."""
+"""A generation batch while it is made: what was asked, what was sampled, and which groups dynamic sampling put in the
+place of others. No tensors."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from coderlplus.records import AlignmentTask, Problem, Reward
 
 @dataclass(slots=True)
 class Round:
-    """Groups that were generated together. The batch as composed is the first round; every later one offers replacements."""
+    """Groups that were generated together. The batch as composed is the first round; every later one offers
+    replacements."""
 
     rows: list[Row]
     """One a group, of all processes."""
@@ -77,8 +79,8 @@ class Generation:
         return [place for place, group in enumerate(self.groups) if is_idle(group)]
 
     def put_in(self, number: int) -> list[int]:
-        """Put the groups of round `number` that are not idle in the place of idle ones of their side, in order, none whose row is in the batch
-        already. Returns the places."""
+        """Put the groups of round `number` that are not idle in the place of idle ones of their side, in order, none
+        whose row is in the batch already. Returns the places."""
         changed = []
         idle = self.idle_places()
         for index, group in enumerate(self.rounds[number].groups):
@@ -91,16 +93,24 @@ class Generation:
 
 
 def replacements(
-    generation: Generation, loop: AlignmentLoop | None, take_problems: Callable[[int, set[str]], list[Problem]], multiple_of: int
+    generation: Generation,
+    loop: AlignmentLoop | None,
+    take_problems: Callable[[int, set[str]], list[Problem]],
+    multiple_of: int,
 ) -> list[Row]:
-    """Rows to generate further groups for the idle ones of a batch: a problem for a problem, a task for a task, none that the batch has or had.
+    """Rows to generate further groups for the idle ones of a batch: a problem for a problem, a task for a task, none
+    that the batch has or had.
 
-    Their number is a multiple of `multiple_of`, the surplus being problems or, where there are no more, rows twice; there are none where
-    nothing is left to offer."""
+    Their number is a multiple of `multiple_of`, the surplus being problems or, where there are no more, rows twice;
+    there are none where nothing is left to offer."""
     seen = [row for one in generation.rounds for row in one.rows]
     idle = [generation.groups[place].row for place in generation.idle_places()]
     kinds = [row.kind for row in idle if isinstance(row, AlignmentTask)]
-    tasks = loop.compose_more(generation.step, kinds, [row for row in seen if isinstance(row, AlignmentTask)]) if loop else []
+    tasks = (
+        loop.compose_more(generation.step, kinds, [row for row in seen if isinstance(row, AlignmentTask)])
+        if loop
+        else []
+    )
     code = len(idle) - len(kinds)
     surplus = -(code + len(tasks)) % multiple_of
     problems = take_problems(code + surplus, {row.problem_id for row in seen if isinstance(row, Problem)})
@@ -108,9 +118,11 @@ def replacements(
     return rows + [rows[index % len(rows)] for index in range(-len(rows) % multiple_of)] if rows else []
 
 
-def sample_lines(generation: Generation, advantages: Sequence[float | None], prompt: Callable[[Row], str]) -> Iterator[dict[str, Any]]:
-    """The lines of samples.jsonl of one generation batch; `advantages` has one number a completion, or `None` where it is not known. Groups that
-    dynamic sampling replaced come last, are marked, and have the advantage 0."""
+def sample_lines(
+    generation: Generation, advantages: Sequence[float | None], prompt: Callable[[Row], str]
+) -> Iterator[dict[str, Any]]:
+    """The lines of samples.jsonl of one generation batch; `advantages` has one number a completion, or `None` where it
+    is not known. Groups that dynamic sampling replaced come last, are marked, and have the advantage 0."""
     rest = iter(advantages)
     for place, group in enumerate(generation.groups):
         yield _line(generation.step, generation.number(place), group, [next(rest) for _ in group.samples], prompt)
@@ -118,7 +130,9 @@ def sample_lines(generation: Generation, advantages: Sequence[float | None], pro
         yield _line(generation.step, number, group, [0.0] * len(group.samples), prompt) | {"replaced": True}
 
 
-def _line(step: int, number: int, group: Group, advantages: Sequence[float | None], prompt: Callable[[Row], str]) -> dict[str, Any]:
+def _line(
+    step: int, number: int, group: Group, advantages: Sequence[float | None], prompt: Callable[[Row], str]
+) -> dict[str, Any]:
     task = group.row if isinstance(group.row, AlignmentTask) else None
     problem = group.row if isinstance(group.row, Problem) else None
     return {
@@ -149,7 +163,9 @@ def rollout_id(step: int, number: int, sample: int) -> str:
     return f"{step}-{number}-{sample}"
 
 
-def samples_of(texts: Sequence[str], rewards: Sequence[Reward], ids: Sequence[Sequence[int]], ends: set[int]) -> list[Sample]:
+def samples_of(
+    texts: Sequence[str], rewards: Sequence[Reward], ids: Sequence[Sequence[int]], ends: set[int]
+) -> list[Sample]:
     """The samples of completions, whose token ids are `ids`; one that does not end in one of `ends` was cut."""
     return [
         Sample(completion=text, reward=reward, tokens=len(tokens), clipped=tokens[-1] not in ends)

@@ -9,26 +9,37 @@ from coderlplus.errors import ConfigError
 
 
 def model_name(model: str) -> str:
-    """A local folder, or a name to ask the hub for. Raises `ConfigError` for what looks like a path and is no folder."""
+    """A local folder, or a name to ask the hub for. Raises `ConfigError` for what looks like a path and is no
+    folder."""
     path = Path(model).expanduser()
     if path.is_dir():
         return str(path)
     if path.exists() or model.startswith((".", "/", "~")) or model.count("/") > 1:
-        raise ConfigError(f"model {model!r} is not a folder; give the folder of a model, or its name on the Hugging Face hub")
+        raise ConfigError(
+            f"model {model!r} is not a folder; give the folder of a model, or its name on the Hugging Face hub"
+        )
     return model
 
 
 def load_tokenizer(model: str) -> Any:
-    """The tokenizer of a local folder or hub model. Raises `ConfigError` when there is no such model, or its tokenizer has no chat template."""
+    """The tokenizer of a local folder or hub model. Raises `ConfigError` when there is no such model, or its tokenizer
+    has no chat template."""
     from transformers import AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError) as error:
-        reason = "has no tokenizer that transformers can read" if Path(model).is_dir() else "is no folder here, and the Hugging Face hub gave none"
+        reason = (
+            "has no tokenizer that transformers can read"
+            if Path(model).is_dir()
+            else "is no folder here, and the Hugging Face hub gave none"
+        )
         raise ConfigError(f"model {model!r} {reason}; check the name and the connection") from error
     if tokenizer.chat_template is None:
-        raise ConfigError(f"the tokenizer of {model!r} has no chat template; use an instruct model, or save one with tokenizer.chat_template set")
+        raise ConfigError(
+            f"the tokenizer of {model!r} has no chat template; use an instruct model, or save one with "
+            "tokenizer.chat_template set"
+        )
     return tokenizer
 
 

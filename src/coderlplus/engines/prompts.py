@@ -25,7 +25,10 @@ def user_message(problem: Problem, template: str | None = None) -> str:
     """
     if template is not None:
         return template.format(
-            statement=problem.statement, starter_code=problem.starter_code, entry_point=problem.entry_point or "", setup_code=problem.setup_code
+            statement=problem.statement,
+            starter_code=problem.starter_code,
+            entry_point=problem.entry_point or "",
+            setup_code=problem.setup_code,
         )
     parts = [problem.statement.strip()]
     if problem.setup_code.strip() and not only_prepares(problem.setup_code):

@@ -16,8 +16,9 @@
             reward_funcs=[generation_reward(Judge(sandbox)), alignment_reward()],
         ).train()
 
-Each function returns `None` for rows that are not of its kind, which TRL takes as "not mine". What this does not give is the loop: tasks from the
-policy's own failures; for that use `coderlplus train`, or `AlignmentLoop` in a training loop of your own (`examples/own_loop.py`).
+Each function returns `None` for rows that are not of its kind, which TRL takes as "not mine". What this does not give
+is the loop: tasks from the policy's own failures; for that use `coderlplus train`, or `AlignmentLoop` in a training
+loop of your own (`examples/own_loop.py`).
 """
 
 from __future__ import annotations
@@ -32,11 +33,15 @@ from coderlplus.records import AlignmentTask, Problem, Reward
 from coderlplus.rewards import answer_reward, reward_rows
 
 RewardFunction = Callable[..., list[float | None]]
-"""TRL's signature: `prompts`, `completions`, `completion_ids`, every column of the data set as a list, and `trainer_state`, all by name."""
+"""TRL's signature: `prompts`, `completions`, `completion_ids`, every column of the data set as a list, and
+`trainer_state`, all by name."""
 
 
-def row(record: Problem | AlignmentTask, *, prompt_template: str | None = None, system_prompt: str | None = None) -> dict[str, Any]:
-    """A row of a data set for `train_dataset`: the `prompt` as chat messages, and the record as JSON in the column `record`.
+def row(
+    record: Problem | AlignmentTask, *, prompt_template: str | None = None, system_prompt: str | None = None
+) -> dict[str, Any]:
+    """A row of a data set for `train_dataset`: the `prompt` as chat messages, and the record as JSON in the column
+    `record`.
 
     >>> from coderlplus.records import StdioTest
     >>> row(Problem(problem_id="p", statement="Print 1.", tests=(StdioTest("", "1"),)), prompt_template="{statement}")["prompt"]
@@ -46,10 +51,12 @@ def row(record: Problem | AlignmentTask, *, prompt_template: str | None = None, 
     return {"prompt": conversation(content, system_prompt), "record": json.dumps(record.to_json())}
 
 
-def generation_reward(judge: Judge, *, limit_s: float | None = 600.0, in_process_checks: bool = False) -> RewardFunction:
-    """A reward function: 1 for a program that passes all tests of its problem, else 0; `None` for alignment tasks, and where our own sandbox failed
-    or a program was not judged within `limit_s` seconds. With `in_process_checks` also for a pass by test code in the process of
-    the program, which it could have forged (`coderlplus.rewards`)."""
+def generation_reward(
+    judge: Judge, *, limit_s: float | None = 600.0, in_process_checks: bool = False
+) -> RewardFunction:
+    """A reward function: 1 for a program that passes all tests of its problem, else 0; `None` for alignment tasks, and
+    where our own sandbox failed or a program was not judged within `limit_s` seconds. With `in_process_checks` also
+    for a pass by test code in the process of the program, which it could have forged (`coderlplus.rewards`)."""
 
     def coderlplus_generation(completions: Sequence[Any], record: Sequence[str], **_: Any) -> list[float | None]:
         how: dict[str, Any] = {"limit_s": limit_s, "in_process_checks": in_process_checks}
@@ -59,11 +66,14 @@ def generation_reward(judge: Judge, *, limit_s: float | None = 600.0, in_process
 
 
 def alignment_reward(*, format_weight: float = 0.1) -> RewardFunction:
-    """A reward function: R_sem of an answer to an alignment task (see `coderlplus.alignment.answers`); `None` for problems."""
+    """A reward function: R_sem of an answer to an alignment task (see `coderlplus.alignment.answers`); `None` for
+    problems."""
 
     def coderlplus_alignment(completions: Sequence[Any], record: Sequence[str], **_: Any) -> list[float | None]:
         def score(rows: Sequence[Any], texts: Sequence[str]) -> list[Reward]:
-            return [answer_reward(task, text, format_weight=format_weight) for task, text in zip(rows, texts, strict=True)]
+            return [
+                answer_reward(task, text, format_weight=format_weight) for task, text in zip(rows, texts, strict=True)
+            ]
 
         return _rewards(completions, record, AlignmentTask, score)
 
@@ -71,7 +81,10 @@ def alignment_reward(*, format_weight: float = 0.1) -> RewardFunction:
 
 
 def _rewards(
-    completions: Sequence[Any], records: Sequence[str], kind: type, score: Callable[[list[Any], list[str]], list[Reward]]
+    completions: Sequence[Any],
+    records: Sequence[str],
+    kind: type,
+    score: Callable[[list[Any], list[str]], list[Reward]],
 ) -> list[float | None]:
     """The rewards of the rows of one kind; `None` for the others."""
     known: dict[str, Any] = {}

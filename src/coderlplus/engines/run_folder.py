@@ -1,7 +1,8 @@
 """The folder of a run: configuration, environment, metrics, samples, checkpoints, final model.
 
-A line is written when its step ends, so a run that is killed has every finished step. `begin` cuts both JSONL files back to the step of the
-checkpoint, so that a resumed run leaves the same files as one that was never interrupted. Every time is under a key `seconds/…`.
+A line is written when its step ends, so a run that is killed has every finished step. `begin` cuts both JSONL files
+back to the step of the checkpoint, so that a resumed run leaves the same files as one that was never interrupted.
+Every time is under a key `seconds/…`.
 """
 
 from __future__ import annotations
@@ -40,12 +41,15 @@ class RunFolder:
     def check(self, *, resume: bool) -> None:
         """Raises `ConfigError` when the folder holds a run that is not to be continued."""
         if self._metrics.exists() and not resume:
-            raise ConfigError(f"{self.path} already holds a run; add --resume to continue it, or choose another output")
+            raise ConfigError(
+                f"{self.path} already holds a run; add --resume to continue it, or choose another output"
+            )
 
     def begin(self, config: str, isolation: Sequence[str], checkpoint: Path | None = None) -> list[str]:
         """Write what describes the run, and cut its files back to the checkpoint that it goes on from, or to nothing.
 
-        Returns the settings that differ from those the run had before, as `key: before → now`. Raises `ConfigError` when it cannot be written.
+        Returns the settings that differ from those the run had before, as `key: before → now`. Raises `ConfigError`
+        when it cannot be written.
         """
         saved = self.path / "config.yaml"
         try:
@@ -53,27 +57,37 @@ class RunFolder:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             self._cut(0 if checkpoint is None else checkpoint_step(checkpoint))
             saved.write_text(config, encoding="utf-8")
-            (self.path / "environment.json").write_text(json.dumps(environment(isolation), indent=2) + "\n", encoding="utf-8")
+            (self.path / "environment.json").write_text(
+                json.dumps(environment(isolation), indent=2) + "\n", encoding="utf-8"
+            )
         except OSError as error:
-            raise ConfigError(f"cannot write the run folder {self.path}: {error.strerror}; choose another output") from error
+            raise ConfigError(
+                f"cannot write the run folder {self.path}: {error.strerror}; choose another output"
+            ) from error
         return changes
 
     def latest_checkpoint(self) -> Path | None:
-        """The newest checkpoint that can be resumed from; `None` where none was ever finished. Says on stderr which ones are damaged, and raises
-        `DataError` when all are."""
-        finished = filter(is_finished, sorted(self.checkpoints.glob("checkpoint-*"), key=checkpoint_step, reverse=True))
+        """The newest checkpoint that can be resumed from; `None` where none was ever finished. Says on stderr which
+        ones are damaged, and raises `DataError` when all are."""
+        finished = filter(
+            is_finished, sorted(self.checkpoints.glob("checkpoint-*"), key=checkpoint_step, reverse=True)
+        )
         return newest_whole(finished, damage, self.checkpoints)
 
     def finish_from(self, checkpoint: Path) -> None:
-        """Make the model of a checkpoint the final one, where a run was killed between the two. Raises `DataError` for one in shards."""
+        """Make the model of a checkpoint the final one, where a run was killed between the two. Raises `DataError` for
+        one in shards."""
         if self.final.exists():
             return
         shards = next(iter(checkpoint.glob("pytorch_model_fsdp_*/")), None)
         if shards is not None:
             raise DataError(
-                f"the run is done, its model is in the shards of {shards}; put it together: accelerate merge-weights {shards} {self.final}"
+                f"the run is done, its model is in the shards of {shards}; put it together: accelerate "
+                f"merge-weights {shards} {self.final}"
             )
-        shutil.copytree(checkpoint, self.unfinished, ignore=shutil.ignore_patterns(*OF_THE_TRAINER), dirs_exist_ok=True)
+        shutil.copytree(
+            checkpoint, self.unfinished, ignore=shutil.ignore_patterns(*OF_THE_TRAINER), dirs_exist_ok=True
+        )
         self.finish()
 
     def finish(self) -> None:
@@ -84,7 +98,9 @@ class RunFolder:
 
     def write_metrics(self, step: int, values: Mapping[str, Any]) -> None:
         """Append the metrics of a step; values that are absent or not finite are left out."""
-        numbers = {name: value for name, value in values.items() if isinstance(value, int | float) and math.isfinite(value)}
+        numbers = {
+            name: value for name, value in values.items() if isinstance(value, int | float) and math.isfinite(value)
+        }
         self._append(self._metrics, [{"step": step} | numbers])
 
     def last_step(self) -> int:
@@ -125,14 +141,22 @@ def differences(before: str, now: str) -> list[str]:
     ['trl.beta: None → 0.1', 'trl.max_steps: 5 → 9']
     """
     one, other = _flat(yaml.safe_load(before)), _flat(yaml.safe_load(now))
-    return [f"{key}: {one.get(key)} → {other.get(key)}" for key in sorted(one.keys() | other.keys()) if one.get(key) != other.get(key)]
+    return [
+        f"{key}: {one.get(key)} → {other.get(key)}"
+        for key in sorted(one.keys() | other.keys())
+        if one.get(key) != other.get(key)
+    ]
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     """Nested settings with dotted keys."""
     if not isinstance(value, dict):
         return {prefix: value}
-    return {key: leaf for name, inner in value.items() for key, leaf in _flat(inner, f"{prefix}.{name}" if prefix else str(name)).items()}
+    return {
+        key: leaf
+        for name, inner in value.items()
+        for key, leaf in _flat(inner, f"{prefix}.{name}" if prefix else str(name)).items()
+    }
 
 
 def environment(isolation: Sequence[str]) -> dict[str, Any]:

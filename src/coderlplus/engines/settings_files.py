@@ -1,6 +1,8 @@
-"""The settings of a run as they are written: YAML files over each other (`base:`), and `key=value` overrides with dotted keys.
+"""The settings of a run as they are written: YAML files over each other (`base:`), and `key=value` overrides with
+dotted keys.
 
-What the settings mean, and whether they exist, is `engines.config`'s affair. Relative paths of a `base:` are relative to its file.
+What the settings mean, and whether they exist, is `engines.config`'s affair. Relative paths of a `base:` are relative
+to its file.
 """
 
 from __future__ import annotations
@@ -15,8 +17,11 @@ import yaml
 from coderlplus.errors import ConfigError
 
 
-def overridden_settings(path: str | Path, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], Callable[[str], str]]:
-    """What `load_config` makes a configuration of: the settings with the overrides, and what says for a dotted key where it was written.
+def overridden_settings(
+    path: str | Path, overrides: Sequence[str] = ()
+) -> tuple[dict[str, Any], Callable[[str], str]]:
+    """What `load_config` makes a configuration of: the settings with the overrides, and what says for a dotted key
+    where it was written.
 
     Raises `ConfigError`."""
     data, written_at = read_settings(path)
@@ -39,7 +44,8 @@ def overridden_settings(path: str | Path, overrides: Sequence[str] = ()) -> tupl
 
 
 def read_settings(path: str | Path) -> tuple[dict[str, Any], Callable[[str], str | None]]:
-    """The settings of a YAML file over those of its `base`, and what says `file:line` of a dotted key (`None` where it is not written).
+    """The settings of a YAML file over those of its `base`, and what says `file:line` of a dotted key (`None` where it
+    is not written).
 
     Raises `ConfigError`."""
     files: list[tuple[Path, str]] = []
@@ -59,11 +65,16 @@ def _read(path: Path, files: list[tuple[Path, str]]) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the configuration {path}: {getattr(error, 'strerror', None) or error}") from error
+        raise ConfigError(
+            f"cannot read the configuration {path}: {getattr(error, 'strerror', None) or error}"
+        ) from error
     files.append((path, text))
     data = _parse(text, str(path))
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: expected settings as `key: value` lines, found {'nothing' if data is None else type(data).__name__}")
+        raise ConfigError(
+            f"{path}: expected settings as `key: value` lines, found "
+            f"{'nothing' if data is None else type(data).__name__}"
+        )
     settings: dict[str, Any] = data
     base = settings.pop("base", None)
     if base is None:
@@ -75,7 +86,11 @@ def _read(path: Path, files: list[tuple[Path, str]]) -> dict[str, Any]:
 
 def over(base: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
     """`data` over `base`, section by section."""
-    both = {key: over(base[key], value) for key, value in data.items() if isinstance(value, dict) and isinstance(base.get(key), dict)}
+    both = {
+        key: over(base[key], value)
+        for key, value in data.items()
+        if isinstance(value, dict) and isinstance(base.get(key), dict)
+    }
     return base | data | both
 
 
@@ -83,7 +98,9 @@ class _Loader(yaml.SafeLoader):
     """YAML in which `1e-6` is a number, as people mean it (YAML 1.1 wants `1.0e-6`)."""
 
 
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 def _parse(text: str, name: str) -> Any:
@@ -92,7 +109,9 @@ def _parse(text: str, name: str) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         at = f":{mark.line + 1}" if mark else ""
-        raise ConfigError(f"{name}{at}: not valid YAML ({getattr(error, 'problem', None) or 'syntax error'})") from error
+        raise ConfigError(
+            f"{name}{at}: not valid YAML ({getattr(error, 'problem', None) or 'syntax error'})"
+        ) from error
 
 
 def _set(data: dict[str, Any], keys: list[str], value: Any, override: str) -> None:

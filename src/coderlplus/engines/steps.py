@@ -72,7 +72,9 @@ class Steps:
         Groups that dynamic sampling chose do not count: they would flatter the policy.
         """
         self._completions += count
-        return {"samples": float(self._completions)} | batch_metrics(composed, step, self.loop.settings.shares if self.loop else ())
+        return {"samples": float(self._completions)} | batch_metrics(
+            composed, step, self.loop.settings.shares if self.loop else ()
+        )
 
     def write_samples(self, generation: Generation, advantages: Sequence[float | None]) -> None:
         """The samples of an inspected batch."""
@@ -86,7 +88,9 @@ class Steps:
         """
         return batch % self._samples_every in (0, 1)
 
-    def start_mining(self, step: int, rows: Sequence[Row], completions: Sequence[str], rewards: Sequence[Reward]) -> None:
+    def start_mining(
+        self, step: int, rows: Sequence[Row], completions: Sequence[str], rewards: Sequence[Reward]
+    ) -> None:
         """Begin to make tasks of the failures of a step, of which this process gives its part."""
         if self.loop:
             self._mining = step, len(rows), Background(self.loop.mine, step, rows, completions, rewards)
@@ -103,7 +107,10 @@ class Steps:
         try:
             mined = work.result(self.max_wait_s)
         except TimeoutError:
-            print(f"tracing took more than {self.max_wait_s:g} s: the failures of step {step} make no tasks", file=sys.stderr)
+            print(
+                f"tracing took more than {self.max_wait_s:g} s: the failures of step {step} make no tasks",
+                file=sys.stderr,
+            )
             mined = Mined(rejects={"trace_time_limit": count})
         everyone = self._gather(mined)
         together = merged(everyone)
@@ -113,7 +120,11 @@ class Steps:
 
     def state(self) -> dict[str, Any]:
         """Plain JSON for a checkpoint; nothing may be mined meanwhile."""
-        return {"position": self.stream.position, "completions": self._completions, "loop": self.loop.state_dict() if self.loop else None}
+        return {
+            "position": self.stream.position,
+            "completions": self._completions,
+            "loop": self.loop.state_dict() if self.loop else None,
+        }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from there. Raises `KeyError` for what is no such state, and `DataError` for that of another run."""

@@ -27,14 +27,17 @@ def asked_for(
     *,
     limit: int | None = None,
 ) -> list[Asked]:
-    """The benchmarks of these names with their questions, of each at most `limit`; of a file of problems `own_prompt` makes the user's message.
+    """The benchmarks of these names with their questions, of each at most `limit`; of a file of problems `own_prompt`
+    makes the user's message.
 
-    Raises `ConfigError` for names that are unknown, doubled or none, or a window that chooses among contests where no benchmark has any, `DataError`
-    for data that cannot be had.
+    Raises `ConfigError` for names that are unknown, doubled or none, or a window that chooses among contests where no
+    benchmark has any, `DataError` for data that cannot be had.
     """
     names = [canonical(name) for name in names]
     files = [name for name in names if name.endswith(FILE_ENDINGS)]
-    known = {benchmark.name: benchmark for benchmark in benchmarks_named([name for name in names if name not in files])}
+    known = {
+        benchmark.name: benchmark for benchmark in benchmarks_named([name for name in names if name not in files])
+    }
     if not names:
         raise ConfigError(f"--benchmarks names none; there are {', '.join(BENCHMARKS)}")
     if (window.start or window.end) and not any(benchmark.dated for benchmark in known.values()):
@@ -44,13 +47,21 @@ def asked_for(
         if name in known:
             benchmark, found = known[name], askable(known[name], find(known[name], window, data_dir))
             if found.release is None and RELEASE_FILES in benchmark.hub_files and window.release != Window().release:
-                raise ConfigError(f"{found.files[0]} is no release of LiveCodeBench, so --release {window.release} cannot choose in it; leave it out")
-            days = {side: day for side, day in (("start", window.start), ("end", window.end)) if day and benchmark.dated}
+                raise ConfigError(
+                    f"{found.files[0]} is no release of LiveCodeBench, so --release {window.release} cannot choose "
+                    "in it; leave it out"
+                )
+            days = {
+                side: day for side, day in (("start", window.start), ("end", window.end)) if day and benchmark.dated
+            }
         else:
             benchmark, found = own_benchmark(Path(name), own_prompt)
             days = {}
             if benchmark.name in BENCHMARKS or any(one.benchmark.name == benchmark.name for one in asked):
-                raise ConfigError(f"the results of {name} would lie in {benchmark.name}, which is another benchmark; give the file another name")
+                raise ConfigError(
+                    f"the results of {name} would lie in {benchmark.name}, which is another benchmark; give the "
+                    "file another name"
+                )
         chosen = {"release": found.release, **days} if found.release else days
         one = Asked.of(benchmark, spread(found.questions, limit), found.files, chosen)
         asked.append(replace(one, whole=found.whole, left_out=found.left_out, inside=len(found.questions)))
@@ -65,11 +76,15 @@ def askable(benchmark: Benchmark, found: Found) -> Found:
     lacking = [question for question in found.questions if question.lacks]
     if len(lacking) == len(found.questions):
         raise DataError(
-            f"{found.files[0]}: {_no_row(found)} has {lacking[0].lacks}, so this is not {benchmark.name}; fetch its release, or evaluate "
+            f"{found.files[0]}: {_no_row(found)} has {lacking[0].lacks}, so this is not {benchmark.name}; fetch its "
+            "release, or evaluate "
             "the file by its own name: --benchmarks FILE"
         )
     if found.questions and all(question.layout == BASE_ALONE for question in found.questions):
-        raise DataError(f"{found.files[0]}: {_no_row(found)} has inputs in 'plus_input', so this is not {benchmark.name}; fetch its release again")
+        raise DataError(
+            f"{found.files[0]}: {_no_row(found)} has inputs in 'plus_input', so this is not {benchmark.name}; fetch "
+            "its release again"
+        )
     named = [f"{found.files[0]}: {question.question_id!r} lacks {question.lacks}" for question in lacking]
     kept = [question for question in found.questions if not question.lacks]
     return replace(found, questions=kept, left_out=[*found.left_out, *named])

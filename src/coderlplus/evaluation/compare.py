@@ -17,16 +17,21 @@ from coderlplus.evaluation.run import read_question_ids
 
 
 def compare(a: Path, b: Path) -> dict[str, Any]:
-    """B minus A on every benchmark that both folders have, as `results.json` has numbers: `{"a": model, "b": model, "benchmarks": {name: numbers}}`.
+    """B minus A on every benchmark that both folders have, as `results.json` has numbers: `{"a": model, "b": model,
+    "benchmarks": {name: numbers}}`.
 
-    `notes` says where the two were not made alike. Raises `DataError` where a folder is no evaluation, or where they have no problem in common.
+    `notes` says where the two were not made alike. Raises `DataError` where a folder is no evaluation, or where they
+    have no problem in common.
     """
     results = {side: read_results(folder) for side, folder in (("a", a), ("b", b))}
     names = [name for name in results["a"]["benchmarks"] if name in results["b"]["benchmarks"]]
     if not names:
         found = " and ".join(", ".join(result["benchmarks"]) or "nothing" for result in results.values())
         raise DataError(f"{a} and {b} have no benchmark in common: they hold {found}")
-    benchmarks = {name: _compared(a / name, b / name, results["a"]["benchmarks"][name], results["b"]["benchmarks"][name]) for name in names}
+    benchmarks = {
+        name: _compared(a / name, b / name, results["a"]["benchmarks"][name], results["b"]["benchmarks"][name])
+        for name in names
+    }
     return {"a": results["a"]["model"], "b": results["b"]["model"], "benchmarks": benchmarks}
 
 
@@ -36,11 +41,19 @@ def _compared(a: Path, b: Path, numbers_a: Mapping[str, Any], numbers_b: Mapping
         difference = paired(first, second)
     except ValueError:
         raise DataError(f"{a} and {b} have no problem in common; evaluate both on the same data and window") from None
-    notes = [f"only {difference.problems} problems are in both ({len(first)} and {len(second)})"] if first.keys() != second.keys() else []
+    notes = (
+        [f"only {difference.problems} problems are in both ({len(first)} and {len(second)})"]
+        if first.keys() != second.keys()
+        else []
+    )
     for name in ("questions_sha256", "n_samples", "temperature", "max_tokens"):
         values = [numbers.get("settings", {}).get(name) for numbers in (numbers_a, numbers_b)]
         if values[0] != values[1] and not (name == "questions_sha256" and notes):
-            what = "prompts or data files differ" if name == "questions_sha256" else f"{name} differs: {values[0]} and {values[1]}"
+            what = (
+                "prompts or data files differ"
+                if name == "questions_sha256"
+                else f"{name} differs: {values[0]} and {values[1]}"
+            )
             notes.append(what)
     return {"metric": numbers_a["metric"], **asdict(difference), "notes": notes}
 

@@ -1,7 +1,8 @@
 """The data of benchmarks: files on this machine, or on the Hugging Face hub. No code that comes with data is run.
 
-`--data-dir` may hold the benchmarks' own releases (`HumanEval.jsonl.gz`, …) at any depth, and datasets as the hub has them: a clone or download
-(`openai_humaneval/`, `openai/openai_humaneval/`) or a cache (`datasets--openai--openai_humaneval/snapshots/…`).
+`--data-dir` may hold the benchmarks' own releases (`HumanEval.jsonl.gz`, …) at any depth, and datasets as the hub has
+them: a clone or download (`openai_humaneval/`, `openai/openai_humaneval/`) or a cache
+(`datasets--openai--openai_humaneval/snapshots/…`).
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ class Window:
         """The patterns with `RELEASE_FILES` spelt out: LiveCodeBench adds one file a release."""
         if RELEASE_FILES not in patterns:
             return tuple(patterns)
-        return tuple(f"test{number if number > 1 else ''}.jsonl" for number in range(1, RELEASES.index(self.release) + 2))
+        return tuple(
+            f"test{number if number > 1 else ''}.jsonl" for number in range(1, RELEASES.index(self.release) + 2)
+        )
 
     def holds(self, day: str | None) -> bool:
         return day is None or (self.start or "") <= day <= (self.end or "9999")
@@ -65,9 +68,11 @@ def _is_date(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The data of a benchmark: the `questions` inside the window, the ids of the `whole` in the order of the `files`, and the rows left out.
+    """The data of a benchmark: the `questions` inside the window, the ids of the `whole` in the order of the `files`,
+    and the rows left out.
 
-    `left_out` are sentences that name the place. `release` is LiveCodeBench's, where the files are those of its releases.
+    `left_out` are sentences that name the place. `release` is LiveCodeBench's, where the files are those of its
+    releases.
     """
 
     questions: Sequence[Question]
@@ -80,7 +85,8 @@ class Found:
 def load(benchmark: Benchmark, window: Window, data_dir: Path | None = None) -> tuple[list[Question], list[Path]]:
     """The questions of a benchmark and the files that they come from.
 
-    Raises `DataError` where there are none: the folder lacks them, the hub cannot be reached, a row cannot be used, the window is empty.
+    Raises `DataError` where there are none: the folder lacks them, the hub cannot be reached, a row cannot be used,
+    the window is empty.
     """
     found = find(benchmark, window, data_dir)
     if found.left_out:
@@ -89,8 +95,11 @@ def load(benchmark: Benchmark, window: Window, data_dir: Path | None = None) -> 
 
 
 def find(benchmark: Benchmark, window: Window, data_dir: Path | None = None) -> Found:
-    """The data of a benchmark; rows that cannot be used are left out and named. Raises `DataError` as `load` does where no row can be used."""
-    paths, is_released = _local(benchmark, window, data_dir) if data_dir is not None else (_from_hub(benchmark, window), True)
+    """The data of a benchmark; rows that cannot be used are left out and named. Raises `DataError` as `load` does
+    where no row can be used."""
+    paths, is_released = (
+        _local(benchmark, window, data_dir) if data_dir is not None else (_from_hub(benchmark, window), True)
+    )
     questions: list[Question] = []
     whole: dict[str, None] = {}
     left_out: list[str] = []
@@ -104,7 +113,9 @@ def find(benchmark: Benchmark, window: Window, data_dir: Path | None = None) -> 
             if question is None:
                 continue
             if question.question_id in whole:
-                raise DataError(f"{row.place}: a second row has the id {question.question_id!r}; is the file there twice?")
+                raise DataError(
+                    f"{row.place}: a second row has the id {question.question_id!r}; is the file there twice?"
+                )
             whole[question.question_id] = None
             if window.holds(question.date if benchmark.dated else None):
                 questions.append(question)
@@ -121,10 +132,15 @@ def find(benchmark: Benchmark, window: Window, data_dir: Path | None = None) -> 
 def _local(benchmark: Benchmark, window: Window, data_dir: Path) -> tuple[list[Path], bool]:
     """The files, and whether they lie as on the hub."""
     if not data_dir.is_dir():
-        raise DataError(f"the data folder {data_dir} does not exist; leave --data-dir out to load {benchmark.name} from the hub")
+        raise DataError(
+            f"the data folder {data_dir} does not exist; leave --data-dir out to load {benchmark.name} from the hub"
+        )
     folders = [Path(folder) for folder, _, _ in os.walk(data_dir, followlinks=True)]
     for pattern in benchmark.files:
-        found = sorted((path for folder in folders for path in folder.glob(pattern) if path.is_file()), key=lambda path: (len(path.parts), path))
+        found = sorted(
+            (path for folder in folders for path in folder.glob(pattern) if path.is_file()),
+            key=lambda path: (len(path.parts), path),
+        )
         if found:
             return found[:1], False
     owner, _, name = benchmark.hub.partition("/")
@@ -134,15 +150,26 @@ def _local(benchmark: Benchmark, window: Window, data_dir: Path) -> tuple[list[P
             if found:
                 return _complete(benchmark, window, folder, found), True
     wanted = ", ".join(pattern for pattern in benchmark.files if "*" not in pattern) or benchmark.files[0]
-    raise DataError(f"{data_dir} holds no data of {benchmark.name}: neither {wanted} nor a folder of the hub's {benchmark.hub}; put one there")
+    raise DataError(
+        f"{data_dir} holds no data of {benchmark.name}: neither {wanted} nor a folder of the hub's {benchmark.hub}; "
+        "put one there"
+    )
 
 
 def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
     """All files of the first pattern that any file matches; of several patterns without a wildcard, all."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     exact = [pattern for pattern in patterns if "*" not in pattern]
-    groups = [[path for path in files if any(fnmatch(path.relative_to(folder).as_posix(), pattern) for pattern in exact)]] if exact else []
-    groups += [[path for path in files if fnmatch(path.relative_to(folder).as_posix(), pattern)] for pattern in patterns if "*" in pattern]
+    groups = (
+        [[path for path in files if any(fnmatch(path.relative_to(folder).as_posix(), pattern) for pattern in exact)]]
+        if exact
+        else []
+    )
+    groups += [
+        [path for path in files if fnmatch(path.relative_to(folder).as_posix(), pattern)]
+        for pattern in patterns
+        if "*" in pattern
+    ]
     return next((group for group in groups if group), [])
 
 
@@ -151,7 +178,10 @@ def _from_hub(benchmark: Benchmark, window: Window) -> list[Path]:
     way_out = "or use --data-dir with its files"
     found = _matching(hub_folder(benchmark.hub, patterns, way_out), patterns)
     if not found:
-        raise DataError(f"{benchmark.hub} on the hub has none of the files {', '.join(patterns)}; its layout has changed, so {way_out[3:]}")
+        raise DataError(
+            f"{benchmark.hub} on the hub has none of the files {', '.join(patterns)}; its layout has changed, so "
+            f"{way_out[3:]}"
+        )
     return _complete(benchmark, window, found[0].parent, found)
 
 
@@ -161,30 +191,47 @@ def _complete(benchmark: Benchmark, window: Window, folder: Path, found: list[Pa
         absent = set(window.files(benchmark.hub_files)) - {path.name for path in found}
         if absent:
             raise DataError(
-                f"{window.release} of {benchmark.name} needs {', '.join(sorted(absent))} too, which {folder} lacks; fetch them, or ask an earlier "
+                f"{window.release} of {benchmark.name} needs {', '.join(sorted(absent))} too, which {folder} lacks; "
+                "fetch them, or ask an earlier "
                 "release with --release"
             )
     return found
 
 
 def hub_folder(dataset: str, patterns: Sequence[str], way_out: str) -> Path:
-    """The folder with those files of a dataset on the hub that match one of the patterns; they are fetched where the cache lacks them.
+    """The folder with those files of a dataset on the hub that match one of the patterns; they are fetched where the
+    cache lacks them.
 
-    Raises `DataError` that says why they cannot be had and ends with the way out, `ConfigError` without huggingface_hub.
+    Raises `DataError` that says why they cannot be had and ends with the way out, `ConfigError` without
+    huggingface_hub.
     """
     try:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+        from huggingface_hub.errors import (
+            GatedRepoError,
+            HfHubHTTPError,
+            HFValidationError,
+            LocalEntryNotFoundError,
+            RepositoryNotFoundError,
+        )
     except ImportError:
-        raise ConfigError(f"loading {dataset} from the hub needs huggingface_hub: pip install huggingface_hub, {way_out}") from None
+        raise ConfigError(
+            f"loading {dataset} from the hub needs huggingface_hub: pip install huggingface_hub, {way_out}"
+        ) from None
     try:
         return Path(snapshot_download(dataset, repo_type="dataset", allow_patterns=list(patterns)))
     except GatedRepoError as error:
-        raise DataError(f"{dataset} is gated: accept its terms on the hub and log in with `hf auth login`, {way_out}") from error
+        raise DataError(
+            f"{dataset} is gated: accept its terms on the hub and log in with `hf auth login`, {way_out}"
+        ) from error
     except RepositoryNotFoundError as error:
-        raise DataError(f"the hub has no dataset {dataset}, or it is private: log in with `hf auth login`, {way_out}") from error
+        raise DataError(
+            f"the hub has no dataset {dataset}, or it is private: log in with `hf auth login`, {way_out}"
+        ) from error
     except LocalEntryNotFoundError as error:
-        raise DataError(f"the hub cannot be reached for {dataset}, and it is not in the cache; check the network, {way_out}") from error
+        raise DataError(
+            f"the hub cannot be reached for {dataset}, and it is not in the cache; check the network, {way_out}"
+        ) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise DataError(f"cannot load {dataset} from the hub ({reason}); check the network, {way_out}") from error
@@ -199,7 +246,9 @@ def own_benchmark(path: Path, ask: Any) -> tuple[Benchmark, Found]:
     from coderlplus.problems.formats import format_of
 
     def read(problem: Any) -> Question:
-        return Question(question_id=problem.problem_id, messages=user(ask(problem)), problem=problem, layout=known.name)
+        return Question(
+            question_id=problem.problem_id, messages=user(ask(problem)), problem=problem, layout=known.name
+        )
 
     benchmark = Benchmark(name=path.name.partition(".")[0], metric="pass@1", read=read, files=(str(path),))
     left_out: list[str] = []

@@ -23,10 +23,12 @@ def generate(
     batch_size: int = 64,
     seed: int = 0,
 ) -> list[list[str]]:
-    """Complete every conversation `samples` times; returns texts without special tokens, in the order of the conversations.
+    """Complete every conversation `samples` times; returns texts without special tokens, in the order of the
+    conversations.
 
-    `batch_size` counts completions. The random state of torch is left as it was found, and so is the model's mode: the same seed, model and
-    conversations give the same texts, whatever ran before. The whole distribution is sampled (no top-k, no top-p).
+    `batch_size` counts completions. The random state of torch is left as it was found, and so is the model's mode: the
+    same seed, model and conversations give the same texts, whatever ran before. The whole distribution is sampled (no
+    top-k, no top-p).
     """
     import torch
     from transformers import GenerationConfig
@@ -35,7 +37,9 @@ def generate(
         raise ValueError(f"greedy decoding gives one completion, not {samples}")
     prompts = [token_ids(tokenizer, conversation) for conversation in conversations]
     order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
-    sampling: dict[str, Any] = {"do_sample": False} if greedy else {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+    sampling: dict[str, Any] = (
+        {"do_sample": False} if greedy else {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+    )
     config = GenerationConfig(
         max_new_tokens=max_new_tokens,
         pad_token_id=tokenizer.pad_token_id,
@@ -62,9 +66,12 @@ def generate(
 
 
 def complete_batch(model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad: int, config: Any) -> Any:
-    """The new token ids of prompts (token ids) in one batch, (S, T): S is the number of prompts times `config.num_return_sequences`."""
+    """The new token ids of prompts (token ids) in one batch, (S, T): S is the number of prompts times
+    `config.num_return_sequences`."""
     ids_BT, mask_BT = _left_padded(prompts, pad)
-    output_ST = model.generate(input_ids=ids_BT.to(model.device), attention_mask=mask_BT.to(model.device), generation_config=config)
+    output_ST = model.generate(
+        input_ids=ids_BT.to(model.device), attention_mask=mask_BT.to(model.device), generation_config=config
+    )
     return output_ST[:, ids_BT.shape[1] :]
 
 

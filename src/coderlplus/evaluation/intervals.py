@@ -1,4 +1,5 @@
-"""Intervals for shares, and the paired comparison of two models, over problems: samples of one problem belong together.
+"""Intervals for shares, and the paired comparison of two models, over problems: samples of one problem belong
+together.
 
 Formulas only, nothing is drawn at random; standard library only.
 """
@@ -19,9 +20,10 @@ _EXACT_BITS = 200_000_000
 def clustered(values: Sequence[float], *, z: float = Z) -> Estimate:
     """The mean of one value in [0, 1] per problem, with a 95 % Wilson interval at the effective number of trials.
 
-    With p the mean and v the variance of the values over their number (the variance of the mean, so that samples of one problem count together),
-    m = p (1 − p) / v independent trials would be as uncertain, and Wilson's interval is taken for m trials (as Korn and Graubard 1998 for surveys).
-    With one sample a problem m is the number of problems, and this is Wilson's interval; where all values are the same, m is that number too.
+    With p the mean and v the variance of the values over their number (the variance of the mean, so that samples of
+    one problem count together), m = p (1 − p) / v independent trials would be as uncertain, and Wilson's interval is
+    taken for m trials (as Korn and Graubard 1998 for surveys). With one sample a problem m is the number of problems,
+    and this is Wilson's interval; where all values are the same, m is that number too.
 
     >>> clustered([1.0] * 9 + [0.0])
     Estimate(mean=0.9, low=0.5958, high=0.9821)
@@ -34,12 +36,15 @@ def clustered(values: Sequence[float], *, z: float = Z) -> Estimate:
     centre = share + z * z / (2 * trials)
     spread = z * math.sqrt(max(0.0, share * (1 - share)) / trials + z * z / (4 * trials * trials))
     scale = 1 + z * z / trials
-    return Estimate(share, round(max(0.0, (centre - spread) / scale), 4), round(min(1.0, (centre + spread) / scale), 4))
+    return Estimate(
+        share, round(max(0.0, (centre - spread) / scale), 4), round(min(1.0, (centre + spread) / scale), 4)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """B minus A over the problems of both: means, difference with its 95 % interval, two-sided p-value, on how many problems which is better."""
+    """B minus A over the problems of both: means, difference with its 95 % interval, two-sided p-value, on how many
+    problems which is better."""
 
     problems: int
     a: float
@@ -53,11 +58,13 @@ class Difference:
 
 
 def paired(a: Mapping[str, Fraction], b: Mapping[str, Fraction], *, z: float = Z) -> Difference:
-    """Compare two models on the problems in both mappings (problem → share of its samples that pass). Raises `ValueError` if there is none.
+    """Compare two models on the problems in both mappings (problem → share of its samples that pass). Raises
+    `ValueError` if there is none.
 
-    The p-value is that of the exact sign-flip permutation test: under the hypothesis that the names of the models do not matter, each problem's
-    difference is as likely with the other sign. With one sample a problem this is the exact McNemar test. (Where sample counts differ so much that
-    exact counting would take too much memory, the normal approximation of the same test is used.)
+    The p-value is that of the exact sign-flip permutation test: under the hypothesis that the names of the models do
+    not matter, each problem's difference is as likely with the other sign. With one sample a problem this is the exact
+    McNemar test. (Where sample counts differ so much that exact counting would take too much memory, the normal
+    approximation of the same test is used.)
 
     The interval is that of `paired_interval`.
 
@@ -86,9 +93,11 @@ def paired(a: Mapping[str, Fraction], b: Mapping[str, Fraction], *, z: float = Z
 
 
 def paired_interval(differences: Sequence[Fraction | float], *, z: float = Z) -> tuple[float, float]:
-    """The 95 % interval of a mean difference, one value in [-1, 1] per problem: Wald's after adding two problems, one half each way.
+    """The 95 % interval of a mean difference, one value in [-1, 1] per problem: Wald's after adding two problems, one
+    half each way.
 
-    Agresti and Min (2005) show that it holds its level for paired shares where the plain one does not; it is not empty when all differences are 0.
+    Agresti and Min (2005) show that it holds its level for paired shares where the plain one does not; it is not empty
+    when all differences are 0.
 
     >>> paired_interval([0.0] * 98)
     (-0.0196, 0.0196)
@@ -101,9 +110,11 @@ def paired_interval(differences: Sequence[Fraction | float], *, z: float = Z) ->
 
 
 def sign_flip(differences: Sequence[Fraction]) -> float:
-    """The two-sided p-value: the share of all ways to set the signs whose sum is at least as far from 0 as the one that was seen.
+    """The two-sided p-value: the share of all ways to set the signs whose sum is at least as far from 0 as the one
+    that was seen.
 
-    The sums of all 2^n ways are counted at once: multiplying out ∏ (1 + x^d) with one big integer as the polynomial, `width` bits a coefficient.
+    The sums of all 2^n ways are counted at once: multiplying out ∏ (1 + x^d) with one big integer as the polynomial,
+    `width` bits a coefficient.
 
     >>> sign_flip([Fraction(1)] * 5 + [Fraction(0)]), sign_flip([Fraction(1, 2), Fraction(-1, 2)])
     (0.0625, 1.0)

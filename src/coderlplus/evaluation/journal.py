@@ -1,7 +1,7 @@
 """Files that grow by one line at a time and survive any end: what is in them is never made again.
 
-A line is a JSON object with a `question_id` and the number of the `sample`. A last line without its end was being written when the power went out; it
-is dropped. One process writes at a time.
+A line is a JSON object with a `question_id` and the number of the `sample`. A last line without its end was being
+written when the power went out; it is dropped. One process writes at a time.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ LineT = TypeVar("LineT", bound=Keyed)
 
 
 def read_lines(path: Path, kind: type[LineT], keep: Callable[[LineT], bool] = lambda line: True) -> dict[Key, LineT]:
-    """The lines of a journal by key; of two with one key, the later. An absent file has none. Raises `DataError` naming a line that is broken."""
+    """The lines of a journal by key; of two with one key, the later. An absent file has none. Raises `DataError`
+    naming a line that is broken."""
     lines: dict[Key, LineT] = {}
     try:
         with path.open("rb") as file:
@@ -50,7 +51,9 @@ def read_lines(path: Path, kind: type[LineT], keep: Callable[[LineT], bool] = la
                     try:
                         line = kind.from_json(loads(text))
                     except (ValueError, TypeError, AttributeError, KeyError) as error:
-                        raise DataError(f"{path}:{number}: not a line of this file ({error}); remove it and it is made again") from error
+                        raise DataError(
+                            f"{path}:{number}: not a line of this file ({error}); remove it and it is made again"
+                        ) from error
                     if keep(line):
                         lines[line.question_id, line.sample] = line
     except FileNotFoundError:
@@ -77,7 +80,8 @@ class Journal(Generic[LineT]):
     """A journal that is being written: `lines` holds what is in it."""
 
     def __init__(self, path: Path, kind: type[LineT], keep: Callable[[LineT], bool] = lambda line: True) -> None:
-        """Open or begin a journal; lines that `keep` refuses are made anew. Raises `DataError` if it is broken, cannot be written or is in use."""
+        """Open or begin a journal; lines that `keep` refuses are made anew. Raises `DataError` if it is broken, cannot
+        be written or is in use."""
         self.path = path
         try:
             self._file = FileIO(path, "a+")
@@ -85,7 +89,9 @@ class Journal(Generic[LineT]):
             raise DataError(f"cannot write {path}: {error.strerror}") from error
         try:
             if not claim(self._file):
-                raise DataError(f"{path} is being written by another process; wait for it, or name another folder with -o")
+                raise DataError(
+                    f"{path} is being written by another process; wait for it, or name another folder with -o"
+                )
             _drop_half_line(self._file)
             self.lines = read_lines(path, kind, keep)
         except OSError as error:
@@ -96,13 +102,17 @@ class Journal(Generic[LineT]):
             raise
 
     def append(self, line: LineT) -> None:
-        """Add a line, which is on the disk's way when this returns. Raises `DataError` when the disk is full; the lines before are kept."""
+        """Add a line, which is on the disk's way when this returns. Raises `DataError` when the disk is full; the
+        lines before are kept."""
         data = (json.dumps(line.to_json()) + "\n").encode()
         try:
             if self._file.write(data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
-            raise DataError(f"cannot write {self.path}: {error.strerror}; the lines before are kept, make room and run the same again") from error
+            raise DataError(
+                f"cannot write {self.path}: {error.strerror}; the lines before are kept, make room and run the same "
+                "again"
+            ) from error
         self.lines[line.question_id, line.sample] = line
 
     def __enter__(self) -> Self:

@@ -1,4 +1,5 @@
-"""Metrics over problems, with intervals that respect that samples of one problem belong together. Standard library only."""
+"""Metrics over problems, with intervals that respect that samples of one problem belong together. Standard library
+only."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ class Estimate:
 
 
 def pass_at_k(samples: int, passed: int, k: int) -> float:
-    """The unbiased estimate of pass@k from `passed` of `samples` (Chen et al. 2021, "Evaluating large language models trained on code", section 2.1).
+    """The unbiased estimate of pass@k from `passed` of `samples` (Chen et al. 2021, "Evaluating large language models
+    trained on code", section 2.1).
 
     Raises `ValueError` if `k` is not in 1..samples or `passed` not in 0..samples.
 
@@ -53,7 +55,8 @@ def wilson(successes: int, trials: int, *, z: float = 1.959964) -> Estimate:
 
 
 def bootstrap(values: Sequence[float], *, seed: int = 0, rounds: int = 1000) -> Estimate:
-    """The mean of one value per problem, with a percentile bootstrap interval over problems (samples of one problem stay together).
+    """The mean of one value per problem, with a percentile bootstrap interval over problems (samples of one problem
+    stay together).
 
     >>> bootstrap([0.5] * 20)
     Estimate(mean=0.5, low=0.5, high=0.5)

@@ -1,4 +1,5 @@
-"""What a number stands for: which data and how many tests, and everything that keeps it from being the benchmark's own number."""
+"""What a number stands for: which data and how many tests, and everything that keeps it from being the benchmark's own
+number."""
 
 from __future__ import annotations
 
@@ -16,13 +17,19 @@ NAMED = 3
 
 
 def about(questions: Sequence[Question], files: Sequence[Path], release: str | None) -> dict[str, Any]:
-    """What was asked: the files, the release of LiveCodeBench where the files are of one, the layout of the rows, and the number of tests.
+    """What was asked: the files, the release of LiveCodeBench where the files are of one, the layout of the rows, and
+    the number of tests.
 
-    Of a benchmark whose tests compare several things (HumanEval+: inputs, HumanEval: asserts), all of them are counted.
+    Of a benchmark whose tests compare several things (HumanEval+: inputs, HumanEval: asserts), all of them are
+    counted.
     """
     layouts = _layouts(questions)
     tests = sum(cases(question) for question in questions)
-    found = {"files": [path.name for path in files], "layout": "; ".join(name for name, _ in layouts.most_common()), "tests": tests}
+    found = {
+        "files": [path.name for path in files],
+        "layout": "; ".join(name for name, _ in layouts.most_common()),
+        "tests": tests,
+    }
     return found if release is None else found | {"release": release}
 
 
@@ -37,20 +44,34 @@ def cases(question: Question) -> int:
 
 
 def of_data(
-    benchmark: Benchmark, questions: Sequence[Question], whole: int, inside: int, files: Sequence[Path], left_out: Sequence[str]
+    benchmark: Benchmark,
+    questions: Sequence[Question],
+    whole: int,
+    inside: int,
+    files: Sequence[Path],
+    left_out: Sequence[str],
 ) -> list[str]:
     """Notes on the questions: `whole` are in the files, `inside` of them in the window."""
     where = files[0].name if files else "the data"
     found = []
     if benchmark.size is not None and whole != benchmark.size:
-        found.append(f"{where} has {whole} of the {benchmark.size} problems of {benchmark.name}: this is not the whole benchmark")
+        found.append(
+            f"{where} has {whole} of the {benchmark.size} problems of {benchmark.name}: this is not the whole "
+            "benchmark"
+        )
     if len(questions) < inside:
         found.append(f"{len(questions)} of {inside} problems were asked (--limit)")
     if left_out:
-        found.append(f"{counted(len(left_out), 'row')} of the data cannot be used and {_is(left_out)} left out: {named(left_out, '; ')}")
+        found.append(
+            f"{counted(len(left_out), 'row')} of the data cannot be used and {_is(left_out)} left out: "
+            f"{named(left_out, '; ')}"
+        )
     layouts = _layouts(questions)
     if len(layouts) > 1:
-        found.append("the rows are of several layouts: " + ", ".join(f"{count} with {name}" for name, count in layouts.most_common()))
+        found.append(
+            "the rows are of several layouts: "
+            + ", ".join(f"{count} with {name}" for name, count in layouts.most_common())
+        )
     return found
 
 
@@ -65,13 +86,18 @@ def of_samples(questions: Sequence[Question], samples: Iterable[Sample], strange
         share = f"{len(missing)} of {len(texts)} problems ({len(missing) / len(texts):.0%})"
         found.append(f"{share} have no sample and count as failed: {named(missing)}")
     if strangers:
-        found.append(f"{counted(len(strangers), 'row')} of the samples file {_is(strangers)} left out: {named(strangers, '; ')}")
+        found.append(
+            f"{counted(len(strangers), 'row')} of the samples file {_is(strangers)} left out: {named(strangers, '; ')}"
+        )
     sizes = sorted({len(given) for given in texts.values() if given})
     if len(sizes) > 1:
         found.append(f"problems have {sizes[0]} to {sizes[-1]} samples each, and every problem counts the same")
     repeated = sum(len(given) - len(set(given)) for given in texts.values())
     if repeated and len(sizes) > 1:
-        found.append(f"{counted(repeated, 'sample')} repeat another of the same problem word for word; was a file joined with a part of itself?")
+        found.append(
+            f"{counted(repeated, 'sample')} repeat another of the same problem word for word; was a file joined "
+            "with a part of itself?"
+        )
     return found
 
 
@@ -80,11 +106,17 @@ def of_faults(lines: Sequence[Judged]) -> list[str]:
     faults = sorted({line.question_id for line in lines if line.verdict.verdict == "sandbox_fault"})
     if not faults:
         return []
-    detail = next((line.verdict.first_failure.detail for line in lines if line.verdict.verdict == "sandbox_fault" and line.verdict.first_failure), "")
+    detail = next(
+        (
+            line.verdict.first_failure.detail
+            for line in lines
+            if line.verdict.verdict == "sandbox_fault" and line.verdict.first_failure
+        ),
+        "",
+    )
     return [
-        f"the sandbox, or the test itself, failed on samples of {counted(len(faults), 'problem')}, which are in no number: {named(faults)}"
-        + (f" ({detail[:200]})" if detail else "")
-        + "; the same command judges them again"
+        f"the sandbox, or the test itself, failed on samples of {counted(len(faults), 'problem')}, which are in no "
+        f"number: {named(faults)}" + (f" ({detail[:200]})" if detail else "") + "; the same command judges them again"
     ]
 
 
@@ -97,7 +129,10 @@ def described(name: str, numbers: Mapping[str, Any]) -> str:
     release = f", {numbers['release']}" if numbers.get("release") else ""
     layout = f" ({numbers['layout']})" if numbers.get("layout") else ""
     tests = counted(numbers["tests"], "test") if "tests" in numbers else "tests"
-    return f"{name}: {tests} of {counted(numbers['problems'], 'problem')}, {_files(numbers.get('files', ()))}{layout}{release}"
+    return (
+        f"{name}: {tests} of {counted(numbers['problems'], 'problem')}, "
+        f"{_files(numbers.get('files', ()))}{layout}{release}"
+    )
 
 
 def _files(names: Sequence[str]) -> str:

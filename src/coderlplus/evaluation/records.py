@@ -14,14 +14,15 @@ Outcome = Literal["passed", "wrong", "no_answer", "truncated", "missing"]
 OUTCOMES: tuple[Outcome, ...] = ("passed", "wrong", "no_answer", "truncated", "missing")
 """Every sample has one:
 
-`truncated` is a failed one that ended at the token limit, `no_answer` one from which none could be taken, `missing` a question of a samples file
-without a sample.
+`truncated` is a failed one that ended at the token limit, `no_answer` one from which none could be taken, `missing` a
+question of a samples file without a sample.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """A sample of a model on a question: the `completion`, or, from files that hold no more, the `answer` in it (a program or an expression)."""
+    """A sample of a model on a question: the `completion`, or, from files that hold no more, the `answer` in it (a
+    program or an expression)."""
 
     question_id: str
     sample: int
@@ -35,7 +36,12 @@ class Sample:
             raise DataError(f"sample {self.sample} of {self.question_id!r} needs either 'completion' or 'answer'")
 
     def to_json(self) -> dict[str, Any]:
-        data = {"question_id": self.question_id, "sample": self.sample, "completion": self.completion, "answer": self.answer}
+        data = {
+            "question_id": self.question_id,
+            "sample": self.sample,
+            "completion": self.completion,
+            "answer": self.answer,
+        }
         data |= {"truncated": self.truncated or None, "tokens": self.tokens}
         return {name: value for name, value in data.items() if value is not None}
 
@@ -71,7 +77,12 @@ class Judged:
         return "no_answer" if self.program is None else "wrong"
 
     def to_json(self) -> dict[str, Any]:
-        data = {"question_id": self.question_id, "sample": self.sample, "outcome": self.outcome, "truncated": self.truncated}
+        data = {
+            "question_id": self.question_id,
+            "sample": self.sample,
+            "outcome": self.outcome,
+            "truncated": self.truncated,
+        }
         answer = {} if self.answer == self.program else {"answer": self.answer}
         return data | answer | {"program": self.program, "verdict": self.verdict.to_json()}
 

@@ -21,7 +21,8 @@ KS = (1, 5, 10, 50, 100)
 
 
 def shares(questions: Iterable[str], judged: Iterable[Judged]) -> dict[str, Fraction]:
-    """The share of samples that pass, by question; 0 where a question has none. Programs that the sandbox failed on do not count."""
+    """The share of samples that pass, by question; 0 where a question has none. Programs that the sandbox failed on do
+    not count."""
     passed: dict[str, list[bool]] = {question_id: [] for question_id in questions}
     faulty: set[str] = set()
     for line in judged:
@@ -30,16 +31,20 @@ def shares(questions: Iterable[str], judged: Iterable[Judged]) -> dict[str, Frac
         else:
             passed[line.question_id].append(line.verdict.passed)
     passed = {question_id: marks for question_id, marks in passed.items() if marks or question_id not in faulty}
-    return {question_id: Fraction(sum(marks), len(marks)) if marks else Fraction(0) for question_id, marks in passed.items()}
+    return {
+        question_id: Fraction(sum(marks), len(marks)) if marks else Fraction(0)
+        for question_id, marks in passed.items()
+    }
 
 
 def score(benchmark: Benchmark, questions: Sequence[Question], judged: Sequence[Judged]) -> dict[str, Any]:
     """The numbers of a benchmark as they stand in `results.json`.
 
-    The metric's mean stands under its name (`pass@1`, `accuracy`) and its 95 % interval under `intervals`; `pass@k` too, for every k in `KS` that all
-    questions have samples for, and for as many as all have. `outcomes` counts samples: wrong answers, answers that could not be found, and failures
-    at the token limit apart. A question without a sample counts as failed; where there are such, `with_samples` has the same numbers over the others
-    and their share. Programs that the sandbox failed on are in no number but `faults`.
+    The metric's mean stands under its name (`pass@1`, `accuracy`) and its 95 % interval under `intervals`; `pass@k`
+    too, for every k in `KS` that all questions have samples for, and for as many as all have. `outcomes` counts
+    samples: wrong answers, answers that could not be found, and failures at the token limit apart. A question without
+    a sample counts as failed; where there are such, `with_samples` has the same numbers over the others and their
+    share. Programs that the sandbox failed on are in no number but `faults`.
     """
     faults = [line for line in judged if line.verdict.verdict == "sandbox_fault"]
     judged = [line for line in judged if line.verdict.verdict != "sandbox_fault"]
@@ -48,7 +53,9 @@ def score(benchmark: Benchmark, questions: Sequence[Question], judged: Sequence[
         marks[line.question_id].append(line.verdict.passed)
     unknown = {line.question_id for line in faults} - marks.keys()
     groups = [marks[question.question_id] for question in questions if question.question_id not in unknown]
-    estimates: dict[str, Estimate] = {benchmark.metric: clustered([sum(group) / len(group) if group else 0.0 for group in groups])}
+    estimates: dict[str, Estimate] = {
+        benchmark.metric: clustered([sum(group) / len(group) if group else 0.0 for group in groups])
+    }
     fewest = min(map(len, groups))
     for k in sorted({*KS, fewest}):
         if benchmark.metric == "pass@1" and 1 < k <= fewest:
@@ -101,7 +108,8 @@ def markdown(results: Mapping[str, Any]) -> str:
     lines = [
         f"**{results['model']}**",
         "",
-        "| benchmark | metric | % | 95 % interval | problems | tests | samples | wrong | no answer found | at token limit | missing |",
+        "| benchmark | metric | % | 95 % interval | problems | tests | samples | wrong | no answer found | at token "
+        "limit | missing |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, numbers in results["benchmarks"].items():
@@ -123,7 +131,11 @@ def markdown(results: Mapping[str, Any]) -> str:
                     0,
                 ]
                 lines.append(f"| {name}, problems with samples only | {metric} | {' | '.join(map(str, cells))} |")
-    warnings = [f"**Note:** {name}: {note}" for name, numbers in results["benchmarks"].items() for note in numbers.get("notes", ())]
+    warnings = [
+        f"**Note:** {name}: {note}"
+        for name, numbers in results["benchmarks"].items()
+        for note in numbers.get("notes", ())
+    ]
     data = [described(name, numbers) for name, numbers in results["benchmarks"].items() if "files" in numbers]
     for text in (*warnings, *data):
         lines += ["", text]

@@ -1,4 +1,5 @@
-"""`results.json` and `results.md` of a folder of finished work: written whole or not at all, read with a sentence for whatever is wrong."""
+"""`results.json` and `results.md` of a folder of finished work: written whole or not at all, read with a sentence for
+whatever is wrong."""
 
 from __future__ import annotations
 
@@ -22,16 +23,22 @@ def write_results_files(folder: Path, results: Mapping[str, Any], markdown: str)
 
 
 def read_results_file(folder: Path, *, command: str, part: str) -> dict[str, Any]:
-    """`results.json` of a folder, as `coderlplus COMMAND` leaves it with a mapping under the name `part`. Raises `DataError` where there is none."""
+    """`results.json` of a folder, as `coderlplus COMMAND` leaves it with a mapping under the name `part`. Raises
+    `DataError` where there is none."""
     path = folder / "results.json"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError(f"{folder} holds no results.json: no coderlplus {command} has ended in it (coderlplus {command} … -o {folder})") from None
+        raise DataError(
+            f"{folder} holds no results.json: no coderlplus {command} has ended in it (coderlplus {command} … -o "
+            f"{folder})"
+        ) from None
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
-        raise DataError(f"{path} is not valid JSON ({error}); run the same coderlplus {command} again, it makes nothing twice") from error
+        raise DataError(
+            f"{path} is not valid JSON ({error}); run the same coderlplus {command} again, it makes nothing twice"
+        ) from error
     if not isinstance(data, dict) or not isinstance(data.get(part), dict):
         raise DataError(f"{path} does not name {part}; it was not written by coderlplus {command}")
     return data

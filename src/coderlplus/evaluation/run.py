@@ -64,18 +64,23 @@ class Asked:
     """Rows of the files that cannot be used: sentences that name the place."""
 
     @classmethod
-    def of(cls, benchmark: Benchmark, questions: Sequence[Question], files: Sequence[Path], window: Mapping[str, Any]) -> Self:
+    def of(
+        cls, benchmark: Benchmark, questions: Sequence[Question], files: Sequence[Path], window: Mapping[str, Any]
+    ) -> Self:
         digest = hashlib.sha256()
         for path in files:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         digest.update(json.dumps([[question.question_id, question.messages] for question in questions]).encode())
-        return cls(benchmark=benchmark, questions=questions, files=files, window=window, digest=digest.hexdigest()[:16])
+        return cls(
+            benchmark=benchmark, questions=questions, files=files, window=window, digest=digest.hexdigest()[:16]
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where samples come from: a model (`open` loads it when it is first needed), or a file that has been read (`samples`: benchmark → samples)."""
+    """Where samples come from: a model (`open` loads it when it is first needed), or a file that has been read
+    (`samples`: benchmark → samples)."""
 
     model: str
     kind: str
@@ -86,13 +91,15 @@ class Source:
     digest: str | None = None
     """Of the samples file."""
     strangers: Sequence[str] = ()
-    """Rows of the samples file that belong to nothing that is asked or cannot be read: sentences that name the place."""
+    """Rows of the samples file that belong to nothing that is asked or cannot be read: sentences that name the
+    place."""
 
 
 def prepare(folder: Path, source: Source, asked: Sequence[Asked]) -> None:
     """Make the folders and write down how each benchmark is asked.
 
-    Raises `ConfigError` where a benchmark was begun there in another way, and `DataError` where nothing can be written. Nothing is changed then.
+    Raises `ConfigError` where a benchmark was begun there in another way, and `DataError` where nothing can be
+    written. Nothing is changed then.
     """
     wanted = {one.benchmark.name: settings(source, one) for one in asked}
     for name, now in wanted.items():
@@ -101,14 +108,17 @@ def prepare(folder: Path, source: Source, asked: Sequence[Asked]) -> None:
         for field in sorted(now.keys() | before.keys()) if before else ():
             if now.get(field) != before.get(field):
                 raise ConfigError(
-                    f"{folder / name} was begun with {field} {before.get(field)!r}, not {now.get(field)!r}; go on with the same, or name "
+                    f"{folder / name} was begun with {field} {before.get(field)!r}, not {now.get(field)!r}; go on "
+                    "with the same, or name "
                     "another folder with -o"
                 )
     for one in asked:
         here = folder / one.benchmark.name
         try:
             here.mkdir(parents=True, exist_ok=True)
-            (here / "settings.json").write_text(json.dumps(wanted[one.benchmark.name], indent=2) + "\n", encoding="utf-8")
+            (here / "settings.json").write_text(
+                json.dumps(wanted[one.benchmark.name], indent=2) + "\n", encoding="utf-8"
+            )
             lines = (json.dumps(_shown(question)) + "\n" for question in one.questions)
             (here / "questions.jsonl").write_text("".join(lines), encoding="utf-8")
         except OSError as error:
@@ -124,15 +134,31 @@ def _has_lines(path: Path) -> bool:
 
 def settings(source: Source, asked: Asked) -> dict[str, Any]:
     """What must be the same to go on with an evaluation."""
-    generated = {"n_samples": source.n_samples, **asdict(source.sampling)} if source.samples is None else {"samples_sha256": source.digest}
+    generated = (
+        {"n_samples": source.n_samples, **asdict(source.sampling)}
+        if source.samples is None
+        else {"samples_sha256": source.digest}
+    )
     window = {} if not asked.benchmark.dated else {name: value for name, value in asked.window.items() if value}
     limit = {"limit": len(asked.questions)} if asked.inside is not None and len(asked.questions) < asked.inside else {}
-    return {"model": source.model, "source": source.kind, **generated, **window, **limit, "questions_sha256": asked.digest}
+    return {
+        "model": source.model,
+        "source": source.kind,
+        **generated,
+        **window,
+        **limit,
+        "questions_sha256": asked.digest,
+    }
 
 
 def _shown(question: Question) -> dict[str, Any]:
     problem = question.problem
-    shown = {"question_id": question.question_id, "date": question.date, "messages": list(question.messages), "tests": len(problem.tests)}
+    shown = {
+        "question_id": question.question_id,
+        "date": question.date,
+        "messages": list(question.messages),
+        "tests": len(problem.tests),
+    }
     return shown | {"cases": cases(question), "reference": problem.reference}
 
 
@@ -142,14 +168,19 @@ def read_question_ids(folder: Path) -> list[str]:
     try:
         return [json.loads(line)["question_id"] for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"cannot read the questions of the evaluation from {path} ({error}); run it again, it makes nothing twice") from error
+        raise DataError(
+            f"cannot read the questions of the evaluation from {path} ({error}); run it again, it makes nothing twice"
+        ) from error
 
 
-def evaluate(folder: Path, source: Source, asked: Asked, backend: Callable[[], Backend], judge: Judge, track: Track = silent) -> dict[str, Any]:
+def evaluate(
+    folder: Path, source: Source, asked: Asked, backend: Callable[[], Backend], judge: Judge, track: Track = silent
+) -> dict[str, Any]:
     """Evaluate one benchmark, from wherever it stands, and return its numbers.
 
-    A program that the sandbox fails on is in no number and named in `notes`; its verdict is made anew the next time. Raises `SandboxError` if that is
-    more than a tenth of them, and what the back end raises; whatever was made until then is kept.
+    A program that the sandbox fails on is in no number and named in `notes`; its verdict is made anew the next time.
+    Raises `SandboxError` if that is more than a tenth of them, and what the back end raises; whatever was made until
+    then is kept.
     """
     name, here = asked.benchmark.name, folder / asked.benchmark.name
     seconds: dict[str, float] = {}
@@ -167,12 +198,19 @@ def evaluate(folder: Path, source: Source, asked: Asked, backend: Callable[[], B
     faults = [line for line in lines if line.verdict.verdict == "sandbox_fault"]
     if 10 * len(faults) > len(lines):
         raise SandboxError(
-            f"the sandbox failed on {len(faults)} of the {len(lines)} programs of {name}; run coderlplus doctor, then the same command again: only "
+            f"the sandbox failed on {len(faults)} of the {len(lines)} programs of {name}; run coderlplus doctor, "
+            "then the same command again: only "
             "they are judged anew"
         )
     times = {"seconds": {key: round(value, 3) for key, value in seconds.items()}}
     said = about(asked.questions, asked.files, asked.window.get("release") if asked.benchmark.dated else None)
-    return numbers | said | {"notes": _notes(source, asked, samples, lines)} | times | {"settings": settings(source, asked)}
+    return (
+        numbers
+        | said
+        | {"notes": _notes(source, asked, samples, lines)}
+        | times
+        | {"settings": settings(source, asked)}
+    )
 
 
 def _notes(source: Source, asked: Asked, samples: Mapping[Key, Sample], lines: Sequence[Judged]) -> list[str]:
@@ -190,7 +228,9 @@ def _keys(question_id: str, lines: Mapping[Key, Any]) -> list[Key]:
     return keys
 
 
-def _samples(here: Path, source: Source, asked: Asked, backend: Callable[[], Backend], track: Track) -> dict[Key, Sample]:
+def _samples(
+    here: Path, source: Source, asked: Asked, backend: Callable[[], Backend], track: Track
+) -> dict[Key, Sample]:
     name = asked.benchmark.name
     with Journal(here / "completions.jsonl", Sample) as journal:
         if source.samples is not None:
@@ -207,7 +247,9 @@ def _samples(here: Path, source: Source, asked: Asked, backend: Callable[[], Bac
         if requests:
             total = len(asked.questions) * source.n_samples
             try:
-                for request, completion in track(backend().complete(requests, source.sampling), f"{name}: generating", len(requests)):
+                for request, completion in track(
+                    backend().complete(requests, source.sampling), f"{name}: generating", len(requests)
+                ):
                     journal.append(
                         Sample(
                             question_id=request.question_id,
@@ -218,14 +260,20 @@ def _samples(here: Path, source: Source, asked: Asked, backend: Callable[[], Bac
                         )
                     )
             except (ConfigError, DataError) as error:
-                kept = f"; {len(journal.lines)} of the {total} completions of {name} are kept in {journal.path}" if journal.lines else ""
+                kept = (
+                    f"; {len(journal.lines)} of the {total} completions of {name} are kept in {journal.path}"
+                    if journal.lines
+                    else ""
+                )
                 raise type(error)(f"{error}{kept}") from error
         return dict(journal.lines)
 
 
 def _judged(here: Path, asked: Asked, samples: Mapping[Key, Sample], judge: Judge, track: Track) -> dict[Key, Judged]:
     by_id = {question.question_id: question for question in asked.questions}
-    with Journal(here / "verdicts.jsonl", Judged, keep=lambda line: line.verdict.verdict != "sandbox_fault") as journal:
+    with Journal(
+        here / "verdicts.jsonl", Judged, keep=lambda line: line.verdict.verdict != "sandbox_fault"
+    ) as journal:
         left = [sample for key, sample in samples.items() if key not in journal.lines]
         answered: dict[int, tuple[str | None, str | None]] = {}
         defects: dict[int, str] = {}
@@ -236,7 +284,11 @@ def _judged(here: Path, asked: Asked, samples: Mapping[Key, Sample], judge: Judg
                 rollout_id = f"{sample.question_id}#{sample.sample}"
                 answer = program = None
                 try:
-                    answer = sample.answer if sample.completion is None else asked.benchmark.answer(question, sample.completion)
+                    answer = (
+                        sample.answer
+                        if sample.completion is None
+                        else asked.benchmark.answer(question, sample.completion)
+                    )
                     program = None if answer is None else asked.benchmark.program(question, answer)
                 except Exception as error:
                     tell_defect(f"sample {rollout_id!r} of {asked.benchmark.name}", error)
@@ -268,7 +320,11 @@ def _worded(verdict: Verdict, benchmark: Benchmark, answer: str | None, program:
     """The verdict, with the reason where an answer that was found makes no program."""
     if program is not None or answer is None:
         return verdict
-    reason = "is empty" if benchmark.metric == "pass@1" else "computes or is no value; it must be a literal, or for inputs a call with literals"
+    reason = (
+        "is empty"
+        if benchmark.metric == "pass@1"
+        else "computes or is no value; it must be a literal, or for inputs a call with literals"
+    )
     failure = Failure(index=0, verdict="no_program", detail=f"the answer {reason}: {answer[:120]!r}")
     return Verdict(
         rollout_id=verdict.rollout_id,
@@ -283,7 +339,9 @@ def _worded(verdict: Verdict, benchmark: Benchmark, answer: str | None, program:
 def _trace(here: Path, asked: Asked, lines: Sequence[Judged], judge: Judge, track: Track) -> None:
     by_id = {question.question_id: question for question in asked.questions}
     with Journal(here / "traces.jsonl", SampleTrace) as journal:
-        left = [line for line in lines if line.outcome != "passed" and (line.question_id, line.sample) not in journal.lines]
+        left = [
+            line for line in lines if line.outcome != "passed" and (line.question_id, line.sample) not in journal.lines
+        ]
         wanted = []
         for line in left:
             question = by_id[line.question_id]

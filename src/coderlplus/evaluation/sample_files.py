@@ -1,6 +1,8 @@
-"""Files of completions: ours, and those of evalplus, bigcode's harness, LiveCodeBench and CRUXEval (see `sample_forms`), read and written.
+"""Files of completions: ours, and those of evalplus, bigcode's harness, LiveCodeBench and CRUXEval (see
+`sample_forms`), read and written.
 
-Written next to the results: evalplus's `samples.jsonl` for the benchmarks that it scores, LiveCodeBench's custom output for LiveCodeBench's.
+Written next to the results: evalplus's `samples.jsonl` for the benchmarks that it scores, LiveCodeBench's custom
+output for LiveCodeBench's.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from coderlplus.evaluation.benchmarks.base import Benchmark, Question
 from coderlplus.evaluation.records import Judged, Sample
 from coderlplus.evaluation.sample_forms import Given, given_in, livecodebench_order
 
-_DEFINED = re.compile(r"^(?:async[ \t]+def|def|class)[ \t]+(\w+)|^[ \t]+def[ \t]+(\w+)[ \t]*\([ \t]*self\b", re.MULTILINE)
+_DEFINED = re.compile(
+    r"^(?:async[ \t]+def|def|class)[ \t]+(\w+)|^[ \t]+def[ \t]+(\w+)[ \t]*\([ \t]*self\b", re.MULTILINE
+)
 
 
 def read_samples(
@@ -29,17 +33,24 @@ def read_samples(
     whole: Mapping[str, Sequence[str]] | None = None,
     on_bad_row: Callable[[str], None] | None = None,
 ) -> dict[str, list[Sample]]:
-    """The samples of a file for each of these benchmarks (name → its questions); a row counts for every benchmark that has its id.
+    """The samples of a file for each of these benchmarks (name → its questions); a row counts for every benchmark that
+    has its id.
 
-    `whole` gives the ids of all questions of a benchmark's data, in its order, where the questions are a part of them: samples of the others are
-    passed over. A row that cannot be used, or whose id no benchmark has, is told to `on_bad_row` as a sentence; without it, it is raised.
+    `whole` gives the ids of all questions of a benchmark's data, in its order, where the questions are a part of them:
+    samples of the others are passed over. A row that cannot be used, or whose id no benchmark has, is told to
+    `on_bad_row` as a sentence; without it, it is raised.
 
-    Raises `DataError` naming the place for a file that cannot be read, for a benchmark of which the file has no sample, and for samples named by
-    their place or number alone that seem to be of other questions.
+    Raises `DataError` naming the place for a file that cannot be read, for a benchmark of which the file has no
+    sample, and for samples named by their place or number alone that seem to be of other questions.
     """
-    whole = {name: (whole or {}).get(name) or [question.question_id for question in questions] for name, questions in benchmarks.items()}
+    whole = {
+        name: (whole or {}).get(name) or [question.question_id for question in questions]
+        for name, questions in benchmarks.items()
+    }
     names = {name: _names(ids) for name, ids in whole.items()}
-    asked = {name: {question.question_id: question for question in questions} for name, questions in benchmarks.items()}
+    asked = {
+        name: {question.question_id: question for question in questions} for name, questions in benchmarks.items()
+    }
     found: dict[str, list[Sample]] = {name: [] for name in benchmarks}
     counts: Counter[tuple[str, str]] = Counter()
     known: set[str] = set()
@@ -59,7 +70,9 @@ def read_samples(
             if question_id not in asked[name]:
                 continue
             answer, completion = (given.text, None) if given.is_answer else (None, given.text)
-            found[name].append(Sample(question_id=question_id, sample=counts[name, question_id], answer=answer, completion=completion))
+            found[name].append(
+                Sample(question_id=question_id, sample=counts[name, question_id], answer=answer, completion=completion)
+            )
             counts[name, question_id] += 1
             if key != _key(question_id) or " list " in given.place:
                 numbered[name].append((asked[name][question_id], given.text))
@@ -79,7 +92,9 @@ def digest_of(path: Path) -> str:
     try:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file():
-                digest.update(file.read_bytes() if file == path else f"{file.relative_to(path)}\0".encode() + file.read_bytes())
+                digest.update(
+                    file.read_bytes() if file == path else f"{file.relative_to(path)}\0".encode() + file.read_bytes()
+                )
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     return digest.hexdigest()[:16]
@@ -91,10 +106,17 @@ def _key(name: str) -> str:
 
 
 def _names(ids: Sequence[str]) -> dict[str, str]:
-    """All ways to name a question → its id: the id, and what stands behind its `Name/` where that is a number of one question only."""
+    """All ways to name a question → its id: the id, and what stands behind its `Name/` where that is a number of one
+    question only."""
     parts = [(question_id.rpartition("/"), question_id) for question_id in ids]
-    numbers = Counter(last for (first, _, last), _ in parts if first and last.isdigit() and not first.isdigit() and "/" not in first)
-    short = {last: question_id for (first, _, last), question_id in parts if first and numbers[last] == 1 and not first.isdigit()}
+    numbers = Counter(
+        last for (first, _, last), _ in parts if first and last.isdigit() and not first.isdigit() and "/" not in first
+    )
+    short = {
+        last: question_id
+        for (first, _, last), question_id in parts
+        if first and numbers[last] == 1 and not first.isdigit()
+    }
     return short | {_key(question_id): question_id for question_id in ids}
 
 
@@ -112,17 +134,26 @@ def _ambiguous(given: Given, homes: Sequence[tuple[str, str]]) -> str:
 
 def _none_of(path: Path, name: str, ids: Mapping[str, str], bad: Sequence[str], *, is_of_other_part: bool) -> str:
     if is_of_other_part:
-        return f"{path} has samples of {name}, but none of the questions that are asked; check --limit, --start-date and --end-date"
+        return (
+            f"{path} has samples of {name}, but none of the questions that are asked; check --limit, "
+            "--start-date and --end-date"
+        )
     unread = [sentence for sentence in bad if ": no question of " not in sentence]
     if len(unread) == len(bad) > 0:
         return unread[0] + (f" (and {len(bad) - 1} more rows like it)" if len(bad) > 1 else "")
     first = f" ({bad[0]})" if bad else ""
-    return f"no sample of {path} is of {name}, whose ids are like {next(iter(ids.values()), '')!r}{first}; name the benchmark that the samples are of"
+    return (
+        f"no sample of {path} is of {name}, whose ids are like {next(iter(ids.values()), '')!r}{first}; name the "
+        "benchmark that the samples are of"
+    )
 
 
 def _check_order(path: Path, name: str, numbered: Sequence[tuple[Question, str]]) -> None:
-    """Refuse samples without whole ids whose programs define the functions of other questions: their order is not the data set's."""
-    wanted = {function: question.question_id for question, _ in numbered if (function := _function(question)) is not None}
+    """Refuse samples without whole ids whose programs define the functions of other questions: their order is not the
+    data set's."""
+    wanted = {
+        function: question.question_id for question, _ in numbered if (function := _function(question)) is not None
+    }
     right = wrong = 0
     example = ""
     for question, text in numbered:
@@ -135,9 +166,14 @@ def _check_order(path: Path, name: str, numbered: Sequence[tuple[Question, str]]
         else:
             wrong += 1
             other = next((wanted[one] for one in defined if one in wanted), None)
-            example = example or f"the sample for {question.question_id!r} does not define {function}" + (f", but that of {other!r}" if other else "")
+            example = example or f"the sample for {question.question_id!r} does not define {function}" + (
+                f", but that of {other!r}" if other else ""
+            )
     if wrong > max(1, right):
-        raise DataError(f"{path}: {wrong} of {wrong + right} programs are of other questions of {name} or of another set ({example}); add the ids")
+        raise DataError(
+            f"{path}: {wrong} of {wrong + right} programs are of other questions of {name} or of another set "
+            f"({example}); add the ids"
+        )
 
 
 def _function(question: Question) -> str | None:
@@ -146,7 +182,9 @@ def _function(question: Question) -> str | None:
     return None if entry is None else entry.rpartition(".")[2].partition("(")[0]
 
 
-def write_samples(folder: Path, benchmark: Benchmark, questions: Sequence[Question], judged: Iterable[Judged]) -> Path | None:
+def write_samples(
+    folder: Path, benchmark: Benchmark, questions: Sequence[Question], judged: Iterable[Judged]
+) -> Path | None:
     """Write the answers as the benchmark's own tool reads them and return the file; `None` where it has none."""
     answers: dict[str, list[str]] = {question.question_id: [] for question in questions}
     for line in judged:
@@ -160,7 +198,9 @@ def write_samples(folder: Path, benchmark: Benchmark, questions: Sequence[Questi
         return _write(folder / "samples.jsonl", text)
     if benchmark.format == "livecodebench":
         ordered = sorted(questions, key=lambda question: livecodebench_order(question.question_id))
-        if all("id" in question.keys for question in ordered):  # its reader of the form with ids fails for execution, the form without them works
+        if all(
+            "id" in question.keys for question in ordered
+        ):  # its reader of the form with ids fails for execution, the form without them works
             data: list[Any] = [answers[question.question_id] for question in ordered]
         else:
             data = [

@@ -1,13 +1,15 @@
 """The forms of samples files, told apart by what is in the file, gzipped or not:
 
-- JSON lines or a list of objects with an id (`question_id`, `task_id`, `problem_id` or `id`) and a text: `completion` is what a model said (in
-  evalplus's and HumanEval's files it may go on where the prompt ends), `solution`, `program` or `answer` is the answer itself; a list of texts is
-  several samples. Rows with one id are its samples in order. evalplus's `samples.jsonl` and the files of recorded programs are of this form.
-- LiveCodeBench's output: a list of objects with `question_id` (and `test_id`) or `id`, and `code_list` or `pred_list` (answers) or, without them,
-  `output_list` (what the model said).
-- Lists without ids, one for each question: LiveCodeBench's custom output, in its order of the questions, and bigcode's `generations.json`, in the
-  order of the data set.
-- CRUXEval's generations: an object that maps ids to lists of answers; the files with its scores hold them as `raw_generations`.
+- JSON lines or a list of objects with an id (`question_id`, `task_id`, `problem_id` or `id`) and a text: `completion`
+  is what a model said (in evalplus's and HumanEval's files it may go on where the prompt ends), `solution`, `program`
+  or `answer` is the answer itself; a list of texts is several samples. Rows with one id are its samples in order.
+  evalplus's `samples.jsonl` and the files of recorded programs are of this form.
+- LiveCodeBench's output: a list of objects with `question_id` (and `test_id`) or `id`, and `code_list` or `pred_list`
+  (answers) or, without them, `output_list` (what the model said).
+- Lists without ids, one for each question: LiveCodeBench's custom output, in its order of the questions, and bigcode's
+  `generations.json`, in the order of the data set.
+- CRUXEval's generations: an object that maps ids to lists of answers; the files with its scores hold them as
+  `raw_generations`.
 - A folder of evalplus: a folder for each problem (`HumanEval_0`), its samples as files (`0.py`, `1.py`).
 """
 
@@ -33,7 +35,8 @@ _LISTS = ("code_list", "pred_list", "output_list")
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A text of a samples file for the question named `name`; `is_answer`: nothing needs to be taken from it. `place` is for messages."""
+    """A text of a samples file for the question named `name`; `is_answer`: nothing needs to be taken from it. `place`
+    is for messages."""
 
     name: str
     text: str
@@ -42,11 +45,16 @@ class Given:
 
 
 def given_in(
-    path: Path, benchmarks: Mapping[str, Sequence[Question]], whole: Mapping[str, Sequence[str]], on_bad_row: Callable[[str], None] | None
+    path: Path,
+    benchmarks: Mapping[str, Sequence[Question]],
+    whole: Mapping[str, Sequence[str]],
+    on_bad_row: Callable[[str], None] | None,
 ) -> Iterator[Given]:
-    """The texts of a file or folder, each with the name of its question. `whole` are the ids of all questions of each benchmark, in their order.
+    """The texts of a file or folder, each with the name of its question. `whole` are the ids of all questions of each
+    benchmark, in their order.
 
-    Raises `DataError` naming the place for a row that cannot be used, or tells it to `on_bad_row`; always for a file that cannot be read at all.
+    Raises `DataError` naming the place for a row that cannot be used, or tells it to `on_bad_row`; always for a file
+    that cannot be read at all.
     """
     if path.is_dir():
         yield from _in_folder(path)
@@ -65,7 +73,10 @@ def given_in(
     elif isinstance(data, list):
         parts = ((f"{path}: row {number}", row) for number, row in enumerate(data, 1))
     else:
-        parts = ((row.place, row.data) for row in stream_rows(path, None if on_bad_row is None else lambda _, error: on_bad_row(str(error))))
+        parts = (
+            (row.place, row.data)
+            for row in stream_rows(path, None if on_bad_row is None else lambda _, error: on_bad_row(str(error)))
+        )
     empty = True
     for place, row in parts:
         empty = False
@@ -99,10 +110,16 @@ def _whole_json(path: Path) -> Any:
 def _in_folder(path: Path) -> Iterator[Given]:
     """evalplus's folders: one for each problem, a file for each sample, in the order of their numbers."""
     files = sorted(
-        path.glob("*/*.py"), key=lambda file: (file.parent.name, [(part.isdigit(), part.zfill(9)) for part in re.split(r"(\d+)", file.stem)])
+        path.glob("*/*.py"),
+        key=lambda file: (
+            file.parent.name,
+            [(part.isdigit(), part.zfill(9)) for part in re.split(r"(\d+)", file.stem)],
+        ),
     )
     if not files:
-        raise DataError(f"{path} holds no samples: a folder needs one for each problem (HumanEval_0) with files like 0.py in it")
+        raise DataError(
+            f"{path} holds no samples: a folder needs one for each problem (HumanEval_0) with files like 0.py in it"
+        )
     for file in files:
         try:
             yield Given(file.parent.name, file.read_text(encoding="utf-8", errors="replace"), True, str(file))
@@ -111,7 +128,10 @@ def _in_folder(path: Path) -> Iterator[Given]:
 
 
 def _in_order(
-    path: Path, data: Sequence[Sequence[Any] | str], benchmarks: Mapping[str, Sequence[Question]], whole: Mapping[str, Sequence[str]]
+    path: Path,
+    data: Sequence[Sequence[Any] | str],
+    benchmarks: Mapping[str, Sequence[Question]],
+    whole: Mapping[str, Sequence[str]],
 ) -> Iterator[Given]:
     """Lists without ids, for all questions of the data or for those that are asked."""
     (name, questions), *others = benchmarks.items()
@@ -120,7 +140,8 @@ def _in_order(
     if others or ids is None:
         counts = ", ".join(f"{name} {len(asked)}" for name, asked in benchmarks.items())
         raise DataError(
-            f"{path} holds {len(data)} lists without ids, which must be one for each question of one benchmark ({counts}); name one benchmark, or "
+            f"{path} holds {len(data)} lists without ids, which must be one for each question of one benchmark "
+            f"({counts}); name one benchmark, or "
             "write rows with ids"
         )
     if _is_sorted_by_livecodebench(questions):
@@ -135,7 +156,8 @@ def _is_sorted_by_livecodebench(questions: Sequence[Question]) -> bool:
 
 
 def livecodebench_order(question_id: str) -> tuple[int, str, str]:
-    """LiveCodeBench's order of questions: by id as text, and by test; execution (`sample_12`) by the number in the id."""
+    """LiveCodeBench's order of questions: by id as text, and by test; execution (`sample_12`) by the number in the
+    id."""
     if re.fullmatch(r"sample_\d+", question_id):
         return int(question_id.rpartition("_")[2]), "", ""
     first, _, test = question_id.partition("/")
@@ -145,7 +167,9 @@ def livecodebench_order(question_id: str) -> tuple[int, str, str]:
 def _of_row(data: Any, place: str) -> Iterator[Given]:
     if not isinstance(data, Mapping):
         raise DataError(f"{place}: expected an object with an id and a text, not {type(data).__name__}")
-    key = next((name for name in _IDS if isinstance(data.get(name), str | int) and not isinstance(data[name], bool)), None)
+    key = next(
+        (name for name in _IDS if isinstance(data.get(name), str | int) and not isinstance(data[name], bool)), None
+    )
     if key is None:
         raise DataError(f"{place}: no id; a sample needs one of {', '.join(_IDS)}")
     name = str(data[key]) + (f"/{data['test_id']}" if "test_id" in data else "")
@@ -153,7 +177,9 @@ def _of_row(data: Any, place: str) -> Iterator[Given]:
         if data.get(field) is not None:
             if not isinstance(data[field], list):
                 raise DataError(f"{place}: {field!r} must be a list, not {type(data[field]).__name__}")
-            is_answer = "test_id" not in data and field != "output_list"  # of these predictions the tool takes assertions
+            is_answer = (
+                "test_id" not in data and field != "output_list"
+            )  # of these predictions the tool takes assertions
             yield from (Given(name, _text(text, place), is_answer, place) for text in data[field])
             return
     for field in (*_ANSWERS, "completion"):
@@ -161,7 +187,10 @@ def _of_row(data: Any, place: str) -> Iterator[Given]:
             texts = data[field] if isinstance(data[field], list) else [data[field]]
             yield from (Given(name, _text(text, place), field != "completion", place) for text in texts)
             return
-    raise DataError(f"{place}: no text; a sample needs 'completion' (what the model said) or one of {', '.join(_ANSWERS)} (the answer alone)")
+    raise DataError(
+        f"{place}: no text; a sample needs 'completion' (what the model said) or one of {', '.join(_ANSWERS)} (the "
+        "answer alone)"
+    )
 
 
 def _text(text: Any, place: str) -> str:

@@ -27,7 +27,8 @@ _CHUNK = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleTrace:
-    """The final values of a run: `variables` as (scope, name, Python source), `ending` in words; `program` where it is not the judged one."""
+    """The final values of a run: `variables` as (scope, name, Python source), `ending` in words; `program` where it is
+    not the judged one."""
 
     question_id: str
     sample: int
@@ -39,7 +40,12 @@ class SampleTrace:
     program: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        data = {"question_id": self.question_id, "sample": self.sample, "variables": [list(row) for row in self.variables], "output": self.output}
+        data = {
+            "question_id": self.question_id,
+            "sample": self.sample,
+            "variables": [list(row) for row in self.variables],
+            "output": self.output,
+        }
         return data | {"value": self.value, "ending": self.ending, "line": self.line, "program": self.program}
 
     @classmethod
@@ -56,7 +62,9 @@ class SampleTrace:
         )
 
 
-def trace_failures(sandbox: Sandbox, wanted: Sequence[tuple[Judged, Problem, str, ProgramInput]]) -> Iterator[SampleTrace]:
+def trace_failures(
+    sandbox: Sandbox, wanted: Sequence[tuple[Judged, Problem, str, ProgramInput]]
+) -> Iterator[SampleTrace]:
     """The traces of (sample, its problem, program, input), in order.
 
     Raises nothing for what a program does; a run that the sandbox fails on is left out.
@@ -77,7 +85,9 @@ def trace_failures(sandbox: Sandbox, wanted: Sequence[tuple[Judged, Problem, str
                 yield _shown(line, trace, program)
 
 
-def _traces(sandbox: Sandbox, requests: Sequence[TraceRequest], chunk: Sequence[tuple[Judged, Any, Any, Any]]) -> list[Trace | None]:
+def _traces(
+    sandbox: Sandbox, requests: Sequence[TraceRequest], chunk: Sequence[tuple[Judged, Any, Any, Any]]
+) -> list[Trace | None]:
     """The traces; `None` for a run that the sandbox fails on, or our own code, which is told once."""
     try:
         return [*trace_many(sandbox, requests)]
@@ -95,7 +105,11 @@ def _traces(sandbox: Sandbox, requests: Sequence[TraceRequest], chunk: Sequence[
 
 
 def _shown(line: Judged, trace: Trace, program: str) -> SampleTrace:
-    rows = [(scope, name, _cut(to_source(value), TEXT_LIMIT)) for scope, names in trace.variables.items() for name, value in names.items()]
+    rows = [
+        (scope, name, _cut(to_source(value), TEXT_LIMIT))
+        for scope, names in trace.variables.items()
+        for name, value in names.items()
+    ]
     ending = trace.ending
     finished = ending.kind == "finished"
     words = ": ".join(part for part in (ending.kind.replace("_", " "), ending.type, ending.message) if part)

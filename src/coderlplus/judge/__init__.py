@@ -1,4 +1,5 @@
-"""Tests → verdicts: running a program on the tests of its problem, and deciding outside the sandbox whether what came out is right.
+"""Tests → verdicts: running a program on the tests of its problem, and deciding outside the sandbox whether what came
+out is right.
 
 with Sandbox() as sandbox:
     verdicts = Judge(sandbox).judge_many([(problem, rollout), ...])

@@ -26,7 +26,8 @@ _SCALARS = ("$int", "$float", "$complex", "$decimal", "$fraction", "$bytes", "$b
 
 @dataclass(frozen=True, slots=True)
 class LiteralAssert:
-    """`operator` is `==`, `is`, `true` or `false`; `expected` a Python value of a literal; `line` of the assert in the test code."""
+    """`operator` is `==`, `is`, `true` or `false`; `expected` a Python value of a literal; `line` of the assert in the
+    test code."""
 
     args: tuple[TaggedValue, ...]
     kwargs: dict[str, TaggedValue]
@@ -67,7 +68,9 @@ def _asserts(body: Sequence[ast.stmt], names: set[str]) -> tuple[LiteralAssert, 
     check: list[LiteralAssert] | None = None
     for node in body:
         match node:
-            case ast.Assign(targets=[ast.Name(id=alias)], value=ast.Name(id=name)) if name in names and alias != "check":
+            case ast.Assign(targets=[ast.Name(id=alias)], value=ast.Name(id=name)) if (
+                name in names and alias != "check"
+            ):
                 names = names | {alias}
             case ast.Assign(targets=[ast.Name(id="METADATA")], value=ast.Dict()):
                 ast.literal_eval(node.value)
@@ -75,8 +78,12 @@ def _asserts(body: Sequence[ast.stmt], names: set[str]) -> tuple[LiteralAssert, 
                 pass
             case ast.Assert():
                 found.append(_assert(node, names))
-            case ast.FunctionDef(name="check", args=ast.arguments(args=[ast.arg(arg=alias)], posonlyargs=[], kwonlyargs=[])) if (
-                check is None and "check" not in names and not (node.decorator_list or node.args.vararg or node.args.kwarg or found)
+            case ast.FunctionDef(
+                name="check", args=ast.arguments(args=[ast.arg(arg=alias)], posonlyargs=[], kwonlyargs=[])
+            ) if (
+                check is None
+                and "check" not in names
+                and not (node.decorator_list or node.args.vararg or node.args.kwarg or found)
             ):
                 inner = node.body[1:] if ast.get_docstring(node) is not None else node.body
                 asserts = _asserts(inner, {alias})
@@ -113,7 +120,11 @@ def _assert(node: ast.Assert, names: set[str]) -> LiteralAssert:
             operator, expected = "false", None
         case call:
             operator, expected = "true", None
-    if not isinstance(call, ast.Call) or not _is_call(call, names) or any(keyword.arg is None for keyword in call.keywords):
+    if (
+        not isinstance(call, ast.Call)
+        or not _is_call(call, names)
+        or any(keyword.arg is None for keyword in call.keywords)
+    ):
         raise ValueError("not a call")
     args = tuple(_tagged(argument) for argument in call.args)
     kwargs = {str(keyword.arg): _tagged(keyword.value) for keyword in call.keywords}
@@ -132,7 +143,8 @@ def _tagged(node: ast.expr) -> TaggedValue:
 
 
 def same_as_python(returned: Returned, expected: Any) -> bool:
-    """Whether what was returned `== expected`, a value of a literal, as Python says: types count as little as there, `True == 1`, a list is no tuple.
+    """Whether what was returned `== expected`, a value of a literal, as Python says: types count as little as there,
+    `True == 1`, a list is no tuple.
 
     Only as much of the value is looked at as the expected one has.
     """
@@ -156,7 +168,11 @@ def _same(tagged: TaggedValue, expected: Any) -> bool:
         return tag in ("$set", "$frozenset") and type(body) is list and _same_sets(body, expected)
     if kind is dict:
         return _same_dicts(tagged, expected)
-    if type(tagged) in (list, str) or (type(tagged) is dict and tag not in _SCALARS) or _chars(tagged) > _MAX_CHARS + 1000:
+    if (
+        type(tagged) in (list, str)
+        or (type(tagged) is dict and tag not in _SCALARS)
+        or _chars(tagged) > _MAX_CHARS + 1000
+    ):
         return False
     try:
         return bool(values.decode(tagged) == expected)
@@ -167,7 +183,10 @@ def _same(tagged: TaggedValue, expected: Any) -> bool:
 def _chars(tagged: TaggedValue) -> int:
     body = next(iter(tagged.values())) if type(tagged) is dict else None
     parts = body if type(body) is list else [body]
-    return max((len(part) if type(part) is str else part.bit_length() if type(part) is int else 1 for part in parts), default=0)
+    return max(
+        (len(part) if type(part) is str else part.bit_length() if type(part) is int else 1 for part in parts),
+        default=0,
+    )
 
 
 def _same_items(items: list[Any], expected: Sequence[Any]) -> bool:
@@ -175,7 +194,8 @@ def _same_items(items: list[Any], expected: Sequence[Any]) -> bool:
 
 
 def _same_sets(items: list[Any], expected: Any) -> bool:
-    """Each item is looked up in the expected set, which no program has made, so that no choice of items makes it slow."""
+    """Each item is looked up in the expected set, which no program has made, so that no choice of items makes it
+    slow."""
     if len(items) != len(expected):
         return False
     left = set(expected)

@@ -1,13 +1,15 @@
-"""Whether an answer is accepted: by a comparator (`compare.py`) or, where a problem has several right answers, by its checker program.
+"""Whether an answer is accepted: by a comparator (`compare.py`) or, where a problem has several right answers, by its
+checker program.
 
 A checker program (`records.CheckerProgram`) defines
 
     def check(given, answer, expected):         # -> True, False, or a text that says why not
 
-with `given` the standard input, or for call tests a dict from place or name to argument; `answer` what the program printed or returned; `expected`
-what the test expects, which may be whatever the checker makes use of. It runs in a sandboxed process of its own for each answer. An answer that is
-not plain data is refused without it. A checker that raises, returns something else or runs into a limit is run once more, on the expected answer. If
-it can say something of that, it has refused the program's answer; otherwise it says nothing about the program: a `sandbox_fault`.
+with `given` the standard input, or for call tests a dict from place or name to argument; `answer` what the program
+printed or returned; `expected` what the test expects, which may be whatever the checker makes use of. It runs in a
+sandboxed process of its own for each answer. An answer that is not plain data is refused without it. A checker that
+raises, returns something else or runs into a limit is run once more, on the expected answer. If it can say something
+of that, it has refused the program's answer; otherwise it says nothing about the program: a `sandbox_fault`.
 """
 
 from __future__ import annotations
@@ -48,10 +50,18 @@ class Acceptance:
         if isinstance(self.problem.checker, CheckerProgram):
             if not values.is_plain(returned):
                 return Refusal(reason="not plain data")
-            return self._check(self.problem.checker, "call", {"args": list(test.args), "kwargs": dict(test.kwargs)}, returned, test.expected)
+            return self._check(
+                self.problem.checker,
+                "call",
+                {"args": list(test.args), "kwargs": dict(test.kwargs)},
+                returned,
+                test.expected,
+            )
         return None if compare.value_comparator(self.problem)(returned, test.expected) else Refusal()
 
-    def _check(self, checker: CheckerProgram, kind: str, given: Any, answer: TaggedValue, expected: TaggedValue) -> Refusal | None:
+    def _check(
+        self, checker: CheckerProgram, kind: str, given: Any, answer: TaggedValue, expected: TaggedValue
+    ) -> Refusal | None:
         decided, reason, outcome = self._run(checker, kind, given, answer, expected)
         if decided is None and outcome.ending != "fault":
             decided, _, again = self._run(checker, kind, given, expected, expected)
@@ -65,10 +75,14 @@ class Acceptance:
             return Refusal("sandbox_fault", outcome.detail if outcome.ending == "fault" else words)
         return None if decided else Refusal(reason=reason)
 
-    def _run(self, checker: CheckerProgram, kind: str, given: Any, answer: TaggedValue, expected: TaggedValue) -> tuple[bool | None, str, Outcome]:
+    def _run(
+        self, checker: CheckerProgram, kind: str, given: Any, answer: TaggedValue, expected: TaggedValue
+    ) -> tuple[bool | None, str, Outcome]:
         """Whether the checker accepts this answer (`None`: it could not say), and why."""
         payload = {"code": checker.code, "kind": kind, "given": given, "answer": answer, "expected": expected}
-        outcome = self.execute(Job(guest="coderlplus.judge.examiner:check_answer", payload=payload, limits=self.problem.limits))
+        outcome = self.execute(
+            Job(guest="coderlplus.judge.examiner:check_answer", payload=payload, limits=self.problem.limits)
+        )
         said = read_checked(outcome.replies[0]) if outcome.ending == "returned" and outcome.replies else None
         decided, reason = said or (None, f"ended by {outcome.ending.replace('_', ' ')}")
         return decided, reason, outcome

@@ -1,7 +1,9 @@
-"""Whether a script can tell, from inside, that others ran in its process before it, or leave something behind for those after it.
+"""Whether a script can tell, from inside, that others ran in its process before it, or leave something behind for
+those after it.
 
-Said of its text, conservatively: names, attributes and modules outside the lists here make it one that can. For a program that cannot, a run in
-company is a run in a fresh process; so no program has one answer for company and another one for itself.
+Said of its text, conservatively: names, attributes and modules outside the lists here make it one that can. For a
+program that cannot, a run in company is a run in a fresh process; so no program has one answer for company and another
+one for itself.
 """
 
 from __future__ import annotations
@@ -21,7 +23,19 @@ _MODULES = {
     "operator": ("itemgetter", "add", "mul", "sub", "xor", "or_", "and_"),
     "string": ("ascii_lowercase", "ascii_uppercase", "ascii_letters", "digits"),
     "sys": ("stdin", "stdout", "stderr", "setrecursionlimit", "exit", "maxsize"),
-    "typing": ("List", "Dict", "Tuple", "Set", "Optional", "Union", "Callable", "Iterator", "Iterable", "Deque", "DefaultDict"),
+    "typing": (
+        "List",
+        "Dict",
+        "Tuple",
+        "Set",
+        "Optional",
+        "Union",
+        "Callable",
+        "Iterator",
+        "Iterable",
+        "Deque",
+        "DefaultDict",
+    ),
 }
 """Modules that keep nothing, with what of them may be used (`None`: everything)."""
 _STARRED = ("bisect", "collections", "heapq", "itertools", "math")
@@ -51,8 +65,11 @@ _COMMON = (
 _HIDDEN, _ATTRIBUTES = frozenset(_HIDDEN_NAMES.split()), frozenset(_COMMON.split())
 
 
-_INNER = re.compile(r"(gi|cr|ag|f|tb|co|func)_.*|_.*|tell|seek|raw|fileno|detach|mro|modules|format_map|with_traceback")
-"""Attributes of frames, generators and streams that show what is around; no program may have one of its own of such a name."""
+_INNER = re.compile(
+    r"(gi|cr|ag|f|tb|co|func)_.*|_.*|tell|seek|raw|fileno|detach|mro|modules|format_map|with_traceback"
+)
+"""Attributes of frames, generators and streams that show what is around; no program may have one of its own of such a
+name."""
 _FIELD = re.compile(r"\{\{|\}\}|\{\w*(![sr])?(:[^{}]*)?\}")
 """A field of a format that reaches no attribute."""
 

@@ -2,18 +2,20 @@
 
 Standard output, by the name in `Problem.checker`:
 
-- `tokens` (the default): the same number of tokens between white space, each the same text or the same number. Where the expected token is written
-  as a float (`0.5`, `1e-3`), any number within `FLOAT_TOLERANCE` of it, absolute or relative, is; where it is a whole number, a float of exactly
-  that value is (`3.0`, `1e18`). Line breaks do not count; case does.
+- `tokens` (the default): the same number of tokens between white space, each the same text or the same number. Where
+  the expected token is written as a float (`0.5`, `1e-3`), any number within `FLOAT_TOLERANCE` of it, absolute or
+  relative, is; where it is a whole number, a float of exactly that value is (`3.0`, `1e18`). Line breaks do not count;
+  case does.
 - `exact`: the same text, but for white space at the end.
 - `case_insensitive`: as `tokens`, in lower case.
 - `unordered`: the lines as `tokens`, in any order; empty lines do not count.
-- `decimal_lines`: as LiveCodeBench's scorer. As many lines, each the same text but for white space at its ends, or the same decimal numbers,
-  exactly.
+- `decimal_lines`: as LiveCodeBench's scorer. As many lines, each the same text but for white space at its ends, or the
+  same decimal numbers, exactly.
 
 Returned values:
 
-- `values` (the default): as Python's `==`, with tuples as lists and `FLOAT_TOLERANCE` where a float is expected. `True` is `1`, `nan` is `nan`.
+- `values` (the default): as Python's `==`, with tuples as lists and `FLOAT_TOLERANCE` where a float is expected.
+  `True` is `1`, `nan` is `nan`.
 - `strict`: the same, and the types must match: `True` is not `1`, `2.0` is not `2`, a tuple is no list.
 - `unordered`: as `values`, the items of the outermost list in any order.
 - `unordered_inside`: as `values`, the items of the lists in the outermost list in any order.
@@ -39,7 +41,9 @@ FLOAT_TOLERANCE = 1e-6
 
 Comparator = TypeVar("Comparator")
 
-_FLOAT = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?|[+-]?(inf|infinity|nan)", re.IGNORECASE | re.ASCII)
+_FLOAT = re.compile(
+    r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?|[+-]?(inf|infinity|nan)", re.IGNORECASE | re.ASCII
+)
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _WIDE = Context(prec=30, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 _MOST_DIGITS = 400
@@ -64,7 +68,8 @@ def _same_token(given: str, wanted: str) -> bool:
 
 
 def _close(given: str, wanted: str) -> bool:
-    """Whether two numbers in text are the same up to the tolerance. What a float cannot hold is no infinity, but a decimal number."""
+    """Whether two numbers in text are the same up to the tolerance. What a float cannot hold is no infinity, but a
+    decimal number."""
     x, y = _float(given), _float(wanted)
     if math.isfinite(x) and math.isfinite(y):
         return math.isclose(x, y, rel_tol=FLOAT_TOLERANCE, abs_tol=FLOAT_TOLERANCE)
@@ -74,7 +79,9 @@ def _close(given: str, wanted: str) -> bool:
         a, b = Decimal(given), Decimal(wanted)
     except InvalidOperation:  # an exponent of many digits
         return False
-    return _WIDE.abs(_WIDE.subtract(a, b)) <= _WIDE.multiply(_WIDE.max_mag(a, b).copy_abs(), Decimal(str(FLOAT_TOLERANCE)))
+    return _WIDE.abs(_WIDE.subtract(a, b)) <= _WIDE.multiply(
+        _WIDE.max_mag(a, b).copy_abs(), Decimal(str(FLOAT_TOLERANCE))
+    )
 
 
 def _float(text: str) -> float:
@@ -157,7 +164,9 @@ def _same_items(actual: TaggedValue, expected: TaggedValue, budget: equality.Bud
     given, wanted = _items(actual), _items(expected)
     if given is None or wanted is None:
         return False
-    return equality.equal_in_any_order(given, wanted, float_tolerance=FLOAT_TOLERANCE, tuples_as_lists=True, types="python", budget=budget)
+    return equality.equal_in_any_order(
+        given, wanted, float_tolerance=FLOAT_TOLERANCE, tuples_as_lists=True, types="python", budget=budget
+    )
 
 
 def _items(value: TaggedValue) -> list[TaggedValue] | None:
@@ -183,7 +192,9 @@ def same_value_or_only_item(actual: TaggedValue, expected: TaggedValue) -> bool:
     >>> same_value_or_only_item(3, [3]), same_value_or_only_item([3], [3]), same_value_or_only_item(3, [3, 4])
     (True, True, False)
     """
-    return same_value(actual, expected) or (isinstance(expected, list) and len(expected) == 1 and same_value(actual, expected[0]))
+    return same_value(actual, expected) or (
+        isinstance(expected, list) and len(expected) == 1 and same_value(actual, expected[0])
+    )
 
 
 STDOUT: dict[str, Callable[[str, str], bool]] = {
@@ -227,5 +238,7 @@ def check_name(problem: Problem) -> None:
 def _named(problem: Problem, comparators: dict[str, Comparator], default: str) -> Comparator:
     name = problem.checker or default
     if not isinstance(name, str) or name not in comparators:
-        raise DataError(f"problem {problem.problem_id!r} has the checker {name!r}; known here are {', '.join(comparators)}")
+        raise DataError(
+            f"problem {problem.problem_id!r} has the checker {name!r}; known here are {', '.join(comparators)}"
+        )
     return comparators[name]

@@ -1,8 +1,10 @@
-"""Test code, run in a process of its own with a proxy for the candidate. Standard library only; no code of the program runs here.
+"""Test code, run in a process of its own with a proxy for the candidate. Standard library only; no code of the program
+runs here.
 
-Arguments go to the program's process as plain data and come back changed in place if the program changed them; results and exceptions come back as
-plain data. What the program sends is never taken for more than a value or an exception (`wire.read_answer`), and no field of it is copied into a
-reply: how a test ended, and which call is told of, is said here, of what was sent from here.
+Arguments go to the program's process as plain data and come back changed in place if the program changed them; results
+and exceptions come back as plain data. What the program sends is never taken for more than a value or an exception
+(`wire.read_answer`), and no field of it is copied into a reply: how a test ended, and which call is told of, is said
+here, of what was sent from here.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ class NotData(BaseException):
 
 
 class Opaque:
-    """Stands for a result of another class, such as a match object: it has the attributes that travelled, is true or false, and equals nothing."""
+    """Stands for a result of another class, such as a match object: it has the attributes that travelled, is true or
+    false, and equals nothing."""
 
     def __init__(self, fields: Mapping[str, Any], truth: bool = True) -> None:
         self.__dict__.update(fields)
@@ -65,8 +68,9 @@ class Examination:
 
 
 class Candidate:
-    """What test code calls in place of the program's function, in one test; remembers the last call. `names` is the namespace of the test code: nodes
-    that arrive are made of its `ListNode` and `TreeNode`. `of` numbers the instance of the program's class."""
+    """What test code calls in place of the program's function, in one test; remembers the last call. `names` is the
+    namespace of the test code: nodes that arrive are made of its `ListNode` and `TreeNode`. `of` numbers the instance
+    of the program's class."""
 
     def __init__(self, examination: Examination, name: str, names: Mapping[str, Any]) -> None:
         self.examination = examination
@@ -137,9 +141,13 @@ class Candidate:
         return Opaque(fields, truth)
 
     def _update(self, args: tuple[Any, ...], kwargs: dict[str, Any], answer: Answer) -> None:
-        """Change arguments in place as the program did. What it changed into something that cannot travel stays as it was."""
+        """Change arguments in place as the program did. What it changed into something that cannot travel stays as it
+        was."""
         if answer.args is not None and answer.kwargs is not None:
-            for old, new in [*zip(args, answer.args, strict=True), *((kwargs[key], new) for key, new in answer.kwargs.items())]:
+            for old, new in [
+                *zip(args, answer.args, strict=True),
+                *((kwargs[key], new) for key, new in answer.kwargs.items()),
+            ]:
                 with contextlib.suppress(NotPlain):
                     _assign(old, decode(new, self.node_classes()))
 
@@ -149,7 +157,8 @@ class _State:
 
     def __init__(self) -> None:
         self.called = False
-        """Whether a call was sent, so that an answer may come: what goes wrong before can only be the test's own doing."""
+        """Whether a call was sent, so that an answer may come: what goes wrong before can only be the test's own
+        doing."""
         self.last_call: dict[str, Any] | None = None
         self.was_tainted = False
         """Whether the program had given an answer before the last call, so that its arguments may come from there."""
@@ -174,7 +183,9 @@ def _assign(old: Any, new: Any) -> None:
     if kind is list:
         if len(old) == len(new):
             for index, (before, after) in enumerate(zip(old, new, strict=True)):
-                if type(before) is type(after) and (type(after) in (list, dict, set) or type(after).__name__ in FIELDS):
+                if type(before) is type(after) and (
+                    type(after) in (list, dict, set) or type(after).__name__ in FIELDS
+                ):
                     _assign(before, after)
                 else:
                     old[index] = after
@@ -218,11 +229,11 @@ def _exception(answer: Answer) -> BaseException:
 
 
 def examine(payload: Mapping[str, Any], host: Any) -> None:
-    """Run each of `tests`, to the first that is not passed or, with `all`, to the last. A test is code (`code`, `main`, `modules`), or one call
-    (`args`, `kwargs`) whose value the reply tells.
+    """Run each of `tests`, to the first that is not passed or, with `all`, to the last. A test is code (`code`,
+    `main`, `modules`), or one call (`args`, `kwargs`) whose value the reply tells.
 
-    Replies `{"at": "loading"}` behind the set-up code, `{"at": "loaded"}` when the program is, `{"at": "called"}` before the first call of each test,
-    and for each test `{"end": ...}`:
+    Replies `{"at": "loading"}` behind the set-up code, `{"at": "loaded"}` when the program is, `{"at": "called"}`
+    before the first call of each test, and for each test `{"end": ...}`:
 
     - `passed`, or `value` with `value` for a call,
     - `assertion` (of the test code, with `test_line`), `raised` (by the program, with `raised`, `message`, `line`),
@@ -261,12 +272,15 @@ def examine(payload: Mapping[str, Any], host: Any) -> None:
 
 
 def check_answer(payload: Mapping[str, Any], host: Any) -> None:
-    """Run a checker program (`code`) on `given`, `answer`, `expected`. Replies `{"accepted", "reason"}` or `{"fault": why}`."""
+    """Run a checker program (`code`) on `given`, `answer`, `expected`. Replies `{"accepted", "reason"}` or `{"fault":
+    why}`."""
     names: dict[str, Any] = {"__name__": "checker", "__builtins__": builtins} | CLASSES
     try:
         exec(compile(payload["code"], TEST_FILENAME, "exec", dont_inherit=True), names)
         if payload["kind"] == "call":
-            given: Any = dict(enumerate(decode(payload["given"]["args"], names))) | decode(payload["given"]["kwargs"], names)
+            given: Any = dict(enumerate(decode(payload["given"]["args"], names))) | decode(
+                payload["given"]["kwargs"], names
+            )
         else:
             given = payload["given"]
         result = names["check"](given, decode(payload["answer"], names), decode(payload["expected"], names))
@@ -300,7 +314,10 @@ def _run(test: Mapping[str, Any], candidate: Candidate, names: dict[str, Any]) -
 def _call(test: Mapping[str, Any], candidate: Candidate, names: dict[str, Any]) -> dict[str, Any]:
     raised: BaseException | None = None
     try:
-        value = candidate(*decode(test["args"], names | candidate.node_classes()), **decode(test["kwargs"], names | candidate.node_classes()))
+        value = candidate(
+            *decode(test["args"], names | candidate.node_classes()),
+            **decode(test["kwargs"], names | candidate.node_classes()),
+        )
         return {"end": "value", "value": encode(value, by_value=True)}
     except BaseException as error:
         raised = error
@@ -312,7 +329,13 @@ def _end(state: _State, raised: BaseException | None) -> dict[str, Any]:
     if isinstance(state.stop, PeerGone):
         return {"end": "gone", **_told(state)}
     if not state.called:
-        what = str(state.stop) if state.stop else "it passes without a call of the program" if raised is None else f"it raised {_words(raised)}"
+        what = (
+            str(state.stop)
+            if state.stop
+            else "it passes without a call of the program"
+            if raised is None
+            else f"it raised {_words(raised)}"
+        )
         return {"end": "fault", "message": what}
     if state.stop is not None:
         return {"end": "not_data", "message": str(state.stop)[:MESSAGE_CHARS], **_told(state)}
@@ -322,9 +345,21 @@ def _end(state: _State, raised: BaseException | None) -> dict[str, Any]:
     if raised is state.error:
         if isinstance(raised, CandidateError | CandidateExit):
             said |= {"raised": raised.args[0], "message": raised.args[1]}
-        return {"end": "raised", "raised": said["raised"], "message": said["message"], "line": state.line, **_told(state)}
+        return {
+            "end": "raised",
+            "raised": said["raised"],
+            "message": said["message"],
+            "line": state.line,
+            **_told(state),
+        }
     end = "assertion" if isinstance(raised, AssertionError) else "error"
-    return {"end": end, "raised": said["raised"], "message": said["message"], "test_line": said.get("test_line"), **_told(state)}
+    return {
+        "end": end,
+        "raised": said["raised"],
+        "message": said["message"],
+        "test_line": said.get("test_line"),
+        **_told(state),
+    }
 
 
 def _words(error: BaseException) -> str:
@@ -335,7 +370,9 @@ def _words(error: BaseException) -> str:
 def _told(state: _State) -> dict[str, Any]:
     """The last call and its value, or nothing of what would fill the reply."""
     told: dict[str, Any] = {}
-    if state.last_call is not None and len(json.dumps(state.last_call)) <= (TAINTED_CHARS if state.was_tainted else TOLD_CHARS):
+    if state.last_call is not None and len(json.dumps(state.last_call)) <= (
+        TAINTED_CHARS if state.was_tainted else TOLD_CHARS
+    ):
         told["call"] = state.last_call
         if state.value is not None and len(json.dumps(state.value)) <= TOLD_CHARS:
             told["value"] = state.value[0]

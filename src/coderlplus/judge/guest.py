@@ -1,4 +1,5 @@
-"""What runs in the sandbox in one process with the program: it feeds inputs and sends out what came of them, never whether that is right.
+"""What runs in the sandbox in one process with the program: it feeds inputs and sends out what came of them, never
+whether that is right.
 
 Standard library only. Every claim made here can be forged by the program, and may be: it is a claim of a *value*.
 """
@@ -25,8 +26,17 @@ from coderlplus.sandbox.values import BUDGET, decode, encode, is_plain
 FILENAME, TEST_FILENAME = "<program>", "<test>"
 _MAX_ITEMS = 100_000
 VALUE_BUDGET = 8_000_000
-"""Size of a value that goes to test code (see `sandbox.encoding.BUDGET`): HumanEval+ has a text of 7 MB and lists of a million items."""
-_ITERATORS = (map, filter, zip, enumerate, reversed, types.GeneratorType, *(type(iter(kind())) for kind in (list, tuple, dict, set, str)))
+"""Size of a value that goes to test code (see `sandbox.encoding.BUDGET`): HumanEval+ has a text of 7 MB and lists of a
+million items."""
+_ITERATORS = (
+    map,
+    filter,
+    zip,
+    enumerate,
+    reversed,
+    types.GeneratorType,
+    *(type(iter(kind())) for kind in (list, tuple, dict, set, str)),
+)
 _ITERATORS += (type(iter(range(0))), *(kind for kind in vars(itertools).values() if isinstance(kind, type)))
 """Returned iterators travel as their items."""
 _VIEWS: dict[type, str | None] = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
@@ -51,10 +61,12 @@ def echo(payload: Any, host: Any) -> None:
 
 
 def run_stdio(payload: Mapping[str, Any], host: Any) -> None:
-    """Run the program as a script on each of `stdins` (`None`: what is on standard input already), from a fresh module each time.
+    """Run the program as a script on each of `stdins` (`None`: what is on standard input already), from a fresh module
+    each time.
 
-    Replies for each `{"stdout": end}`, the size of stdout after it, with `exit_code`, and with `raised`, `message`, `line` after an exception (in
-    `thread`, of one that ended a thread); or `{"syntax_error"}`. Stops early when the program leaves threads behind: they might disturb the next run.
+    Replies for each `{"stdout": end}`, the size of stdout after it, with `exit_code`, and with `raised`, `message`,
+    `line` after an exception (in `thread`, of one that ended a thread); or `{"syntax_error"}`. Stops early when the
+    program leaves threads behind: they might disturb the next run.
     """
     code = compile_program(payload, host)
     stdins = payload["stdins"]
@@ -98,7 +110,7 @@ def _run_script(code: list[types.CodeType], module: types.ModuleType, collects: 
         for part in code:
             exec(part, module.__dict__)
     except SystemExit as error:
-        ending["exit_code"] = 0 if error.code is None else error.code & 255 if issubclass(type(error.code), int) else 1
+        ending["exit_code"] = _exit_code(error.code)
     except BaseException as error:
         ending = {"exit_code": 1} | describe(error)
     if _thread._count():
@@ -122,6 +134,13 @@ def _run_script(code: list[types.CodeType], module: types.ModuleType, collects: 
     return ending
 
 
+def _exit_code(code: Any) -> int:
+    """What the interpreter ends with after `sys.exit(code)`."""
+    if code is None:
+        return 0
+    return code & 255 if issubclass(type(code), int) else 1
+
+
 _died: list[dict[str, Any]] = []
 """The exceptions that ended threads."""
 
@@ -140,8 +159,8 @@ def _flush(stream: Any) -> None:
 def run_calls(payload: Mapping[str, Any], host: Any) -> None:
     """Call the entry point with each of `calls` (`args`, `kwargs`), made anew each time, on one instance.
 
-    Replies an answer for each (see `wire.Answer`), to the first exception or, with `all`, to the end; once `{"raised", ..., "loading": true}` if the
-    program itself fails; or `{"syntax_error"}`.
+    Replies an answer for each (see `wire.Answer`), to the first exception or, with `all`, to the end; once `{"raised",
+    ..., "loading": true}` if the program itself fails; or `{"syntax_error"}`.
     """
     module = load(payload, host)
     if module is None:
@@ -162,7 +181,8 @@ def run_calls(payload: Mapping[str, Any], host: Any) -> None:
 
 
 def serve(payload: Mapping[str, Any], host: Any) -> None:
-    """Answer the calls of the examiner until it hangs up. If the program itself fails, a reply says how, as in `run_calls`."""
+    """Answer the calls of the examiner until it hangs up. If the program itself fails, a reply says how, as in
+    `run_calls`."""
     connection = Connection(host.peer)
     module = load(payload, host)
     instances: dict[int, Any] = {}
@@ -189,16 +209,25 @@ def _answer(module: types.ModuleType, name: str, instances: dict[int, Any], call
     except BaseException as error:
         answer = describe(error)
         answer.pop("test_line", None)
-    after = {"args": [encode(arg, by_value=True) for arg in args], "kwargs": {key: encode(value, by_value=True) for key, value in kwargs.items()}}
+    after = {
+        "args": [encode(arg, by_value=True) for arg in args],
+        "kwargs": {key: encode(value, by_value=True) for key, value in kwargs.items()},
+    }
     if after["args"] != call["args"] or after["kwargs"] != call["kwargs"]:
         answer |= after
     return answer
 
 
-def _told(value: Any, budget: int, iterables: Mapping[type, str | None], is_data: Callable[[Any], bool]) -> dict[str, Any]:
-    """A returned value as an answer tells it: the items of an iterator or a view, and of what is not plain data also whether it is true."""
+def _told(
+    value: Any, budget: int, iterables: Mapping[type, str | None], is_data: Callable[[Any], bool]
+) -> dict[str, Any]:
+    """A returned value as an answer tells it: the items of an iterator or a view, and of what is not plain data also
+    whether it is true."""
     if type(value) in iterables:
-        return {"items": encode(list(itertools.islice(value, _MAX_ITEMS)), budget, by_value=True), "view": iterables[type(value)]}
+        return {
+            "items": encode(list(itertools.islice(value, _MAX_ITEMS)), budget, by_value=True),
+            "view": iterables[type(value)],
+        }
     told = encode(value, budget, by_value=True)
     return {"value": told} if is_data(told) else {"value": told, "truth": bool(value)}
 
@@ -209,8 +238,9 @@ def _is_whole(told: Any) -> bool:
 
 
 def check_in_process(payload: Mapping[str, Any], host: Any) -> None:
-    """The weaker way: test code in the process of the program, in its namespace. Replies `{"end": "passed"}`, `{"end": "assertion", ...}` or
-    `{"end": "raised", ...}` for each test, to the first that fails or, with `all`, to the last; if the program itself fails, as `run_calls`."""
+    """The weaker way: test code in the process of the program, in its namespace. Replies `{"end": "passed"}`, `{"end":
+    "assertion", ...}` or `{"end": "raised", ...}` for each test, to the first that fails or, with `all`, to the last;
+    if the program itself fails, as `run_calls`."""
     module = load(payload, host)
     if module is None:
         return
@@ -273,8 +303,8 @@ def new_module(name: str) -> types.ModuleType:
 
 
 def entry_point(module: types.ModuleType, name: str) -> Any:
-    """`"f"` or `"Solution().f"`, the latter of a new instance; or, where the program does not have it, the other of the two, as the scorers of the
-    sets take whichever a program has. Raises `NameError`."""
+    """`"f"` or `"Solution().f"`, the latter of a new instance; or, where the program does not have it, the other of
+    the two, as the scorers of the sets take whichever a program has. Raises `NameError`."""
     owner, dot, method = name.rpartition("().")
     found: Any = module.__dict__.get(owner or "Solution")
     of_class = isinstance(found, type) and hasattr(found, method)
@@ -296,7 +326,8 @@ def bind_modules(modules: Sequence[str], names: dict[str, Any]) -> None:
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """An exception as plain data; `line` is the last line of the program that it passed, `test_line` that of the test code."""
+    """An exception as plain data; `line` is the last line of the program that it passed, `test_line` that of the test
+    code."""
     lines, traceback = {}, error.__traceback__
     while traceback is not None:
         lines[traceback.tb_frame.f_code.co_filename] = traceback.tb_lineno

@@ -38,25 +38,31 @@ class BackEnd(Protocol):
 class Judge:
     """Judges programs in a sandbox. May be shared between threads and event loops.
 
-    Programs wait in one queue, longest first: by the mean CPU time of the programs of the problem so far or, before there is one, by the most that
-    its tests may take.
+    Programs wait in one queue, longest first: by the mean CPU time of the programs of the problem so far or, before
+    there is one, by the most that its tests may take.
     """
 
     def __init__(self, sandbox: BackEnd) -> None:
         self.sandbox: Any = sandbox
         self._costs = _Costs()
-        self._places: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = weakref.WeakKeyDictionary()
+        self._places: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
+            weakref.WeakKeyDictionary()
+        )
 
     def judge(self, problem: Problem, rollout: Rollout, *, all_tests: bool = False) -> Verdict:
-        """The verdict on one program. It stops at the first failure; with `all_tests` every test is run, and `tests_passed` counts all that pass.
+        """The verdict on one program. It stops at the first failure; with `all_tests` every test is run, and
+        `tests_passed` counts all that pass.
 
-        Raises `DataError` for a rollout that is not of its problem, or a problem that names an unknown checker, and `SandboxError` if the sandbox is
-        closed or cannot start.
+        Raises `DataError` for a rollout that is not of its problem, or a problem that names an unknown checker, and
+        `SandboxError` if the sandbox is closed or cannot start.
         """
-        return replace(_result(self._start(problem, _program(problem, rollout), all_tests)), rollout_id=rollout.rollout_id)
+        return replace(
+            _result(self._start(problem, _program(problem, rollout), all_tests)), rollout_id=rollout.rollout_id
+        )
 
     async def judge_async(self, problem: Problem, rollout: Rollout, *, all_tests: bool = False) -> Verdict:
-        """`judge` for an event loop, for as many programs at once as you like: those beyond what is taken ahead wait here."""
+        """`judge` for an event loop, for as many programs at once as you like: those beyond what is taken ahead wait
+        here."""
         program = _program(problem, rollout)
         loop = asyncio.get_running_loop()
         if loop not in self._places:
@@ -76,9 +82,11 @@ class Judge:
         verdicts = dict(self.judge_as_completed(pairs, all_tests=all_tests))
         return [verdicts[index] for index in range(len(verdicts))]
 
-    def judge_as_completed(self, pairs: Iterable[tuple[Problem, Rollout]], *, all_tests: bool = False) -> Iterator[tuple[int, Verdict]]:
-        """Pairs (index, verdict) as they come. Pairs are taken no faster than they are judged. A program that came before for the same problem, among
-        the last few thousand, is not run again. Raises as `judge` does."""
+    def judge_as_completed(
+        self, pairs: Iterable[tuple[Problem, Rollout]], *, all_tests: bool = False
+    ) -> Iterator[tuple[int, Verdict]]:
+        """Pairs (index, verdict) as they come. Pairs are taken no faster than they are judged. A program that came
+        before for the same problem, among the last few thousand, is not run again. Raises as `judge` does."""
         done: queue.SimpleQueue[_Key] = queue.SimpleQueue()
         running: dict[_Key, _Running] = {}
         known: OrderedDict[_Key, tuple[Problem, Verdict]] = OrderedDict()
@@ -120,7 +128,9 @@ class Judge:
                 run.future.cancel()
 
     def _start(self, problem: Problem, program: str | None, all_tests: bool) -> Future[Verdict]:
-        future: Future[Verdict] = self.sandbox.call(_judged, problem, program, all_tests, weight=self._costs.expected_cpu_s(problem))
+        future: Future[Verdict] = self.sandbox.call(
+            _judged, problem, program, all_tests, weight=self._costs.expected_cpu_s(problem)
+        )
         future.add_done_callback(self._costs.learn)
         return future
 
@@ -164,7 +174,9 @@ class _Costs:
 
 def _program(problem: Problem, rollout: Rollout) -> str | None:
     if rollout.problem_id != problem.problem_id:
-        raise DataError(f"rollout {rollout.rollout_id!r} is of problem {rollout.problem_id!r}, not of {problem.problem_id!r}")
+        raise DataError(
+            f"rollout {rollout.rollout_id!r} is of problem {rollout.problem_id!r}, not of {problem.problem_id!r}"
+        )
     if rollout.completion is None:
         return rollout.program
     return extract_program(rollout.completion, problem.entry_point, starter_code=problem.starter_code)
@@ -179,7 +191,9 @@ def _judged(execute: Callable[[Job], Outcome], problem: Problem, program: str | 
         raise
     except Exception as error:
         tell_defect(f"a program of problem {problem.problem_id!r}", error)
-        failure = Failure(index=0, verdict="sandbox_fault", detail=f"{type(error).__name__} in the judge: {error}"[:300])
+        failure = Failure(
+            index=0, verdict="sandbox_fault", detail=f"{type(error).__name__} in the judge: {error}"[:300]
+        )
         return Verdict(
             rollout_id="",
             problem_id=problem.problem_id,

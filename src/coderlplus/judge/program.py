@@ -1,12 +1,13 @@
 """One program on the tests of its problem: in which processes they run, and when a failure counts.
 
-*Calls and test code* run in one process, in their order, as the sets' own scorers run them: what a program keeps counts against it, and a wrong
-answer is final. Where nobody waits for all results, the first 8 calls run in a process before all run in one, so that a program that fails early
-costs little. Tests that a limit or a fault kept from an answer go on in a fresh process; each test needs an answer, and every answer must be right.
+*Calls and test code* run in one process, in their order, as the sets' own scorers run them: what a program keeps
+counts against it, and a wrong answer is final. Where nobody waits for all results, the first 8 calls run in a process
+before all run in one, so that a program that fails early costs little. Tests that a limit or a fault kept from an
+answer go on in a fresh process; each test needs an answer, and every answer must be right.
 
-*Scripts* are judged as if each ran in a fresh process. They run in company, in batches of 8, then 32, 128, …, and that counts for a program
-whose text shows that it cannot tell (`company.py`). For any other program, and as soon as a test fails in company and passes alone, what came of
-company is void and every test runs alone.
+*Scripts* are judged as if each ran in a fresh process. They run in company, in batches of 8, then 32, 128, …, and that
+counts for a program whose text shows that it cannot tell (`company.py`). For any other program, and as soon as a test
+fails in company and passes alone, what came of company is void and every test runs alone.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from coderlplus.records.test_code import read_test_code
 from coderlplus.sandbox import Job, Outcome
 
 IN_PROCESS = "in_process_check"
-"""Stands among the layers of a verdict whose test code ran in the process of the program: a program could have forged it."""
+"""Stands among the layers of a verdict whose test code ran in the process of the program: a program could have forged
+it."""
 _FIRST_BATCH, _GROWTH = 8, 4
 _LAST = ("syntax_error", "sandbox_fault")
 """Failures after which no further test is run, whatever was asked for."""
@@ -56,7 +58,9 @@ class _Tally:
         return outcome
 
 
-def judge_program(execute: Callable[[Job], Outcome], problem: Problem, program: str | None, all_tests: bool = False) -> Verdict:
+def judge_program(
+    execute: Callable[[Job], Outcome], problem: Problem, program: str | None, all_tests: bool = False
+) -> Verdict:
     """The verdict on one program, running one job after the other; its `rollout_id` is empty.
 
     Stops at the first failure. With `all_tests` every test is run, and `tests_passed` counts all that pass.
@@ -68,7 +72,9 @@ def judge_program(execute: Callable[[Job], Outcome], problem: Problem, program: 
     if program is None or not program.strip():
         failure = Failure(index=0, verdict="no_program", detail="no program was found in the completion")
     elif failure is not None:
-        tally.run(Job(guest="coderlplus.judge.guest:echo", limits=problem.limits))  # every verdict names the layers in force
+        tally.run(
+            Job(guest="coderlplus.judge.guest:echo", limits=problem.limits)
+        )  # every verdict names the layers in force
     else:
         acceptance = Acceptance(problem, execute)
         for kind, group in groupby(range(len(problem.tests)), key=lambda index: _kind(problem, index)):
@@ -113,11 +119,16 @@ test_at_fault.__test__ = False  # type: ignore[attr-defined]  # its name makes p
 def _worst(results: Results) -> Failure | None:
     """The first failure, but a fault before all."""
     failures = [results[index] for index in sorted(results)]
-    return min((each for each in failures if each), key=lambda each: (each.verdict != "sandbox_fault", each.index), default=None)
+    return min(
+        (each for each in failures if each),
+        key=lambda each: (each.verdict != "sandbox_fault", each.index),
+        default=None,
+    )
 
 
 def _kind(problem: Problem, index: int) -> str:
-    """Tests of one kind run together. Where one check test needs the process of the program, all are run there, in their order."""
+    """Tests of one kind run together. Where one check test needs the process of the program, all are run there, in
+    their order."""
     test = problem.tests[index]
     if test.kind == "check" and any(isinstance(each, CheckTest) and each.in_process for each in problem.tests):
         return "in process"
@@ -129,7 +140,11 @@ def _runs(kind: str, problem: Problem, program: str, acceptance: Acceptance, tes
     checks = {index: test for index in tests if isinstance(test := problem.tests[index], CheckTest)}
     if kind == "in process":
         return InProcessRuns(problem, program)
-    asserts = {index: found for index, test in checks.items() if (found := literal_asserts(test.code, entry_point)) is not None}
+    asserts = {
+        index: found
+        for index, test in checks.items()
+        if (found := literal_asserts(test.code, entry_point)) is not None
+    }
     if len(asserts) == len(checks):
         return CallRuns(problem, program, acceptance, asserts)
     return CheckRuns(problem, program, acceptance)
@@ -146,9 +161,12 @@ def _functions(tally: _Tally, runs: Runs, tests: Sequence[int], all_tests: bool)
     return _in_order(tally, runs, tests, all_tests)[0]
 
 
-def _in_order(tally: _Tally, runs: Runs, tests: Sequence[int], all_tests: bool, alone: bool = False) -> tuple[Results, bool]:
-    """Run these tests in one process, in their order; those that a limit or a fault kept from an answer in a fresh one, from there on. Also says
-    whether tests ran each in a process of its own (`alone`), because together they went beyond a limit."""
+def _in_order(
+    tally: _Tally, runs: Runs, tests: Sequence[int], all_tests: bool, alone: bool = False
+) -> tuple[Results, bool]:
+    """Run these tests in one process, in their order; those that a limit or a fault kept from an answer in a fresh
+    one, from there on. Also says whether tests ran each in a process of its own (`alone`), because together they went
+    beyond a limit."""
     results: Results = {}
     left = list(tests)
     while left:
@@ -157,7 +175,9 @@ def _in_order(tally: _Tally, runs: Runs, tests: Sequence[int], all_tests: bool, 
         found: Results = dict(zip(batch, reading.results, strict=False))
         failed = any(found.values())
         if reading.over and len(batch) > 1 and reading.over.verdict != "time_limit" and (all_tests or not failed):
-            found = {test: failure for test, failure in found.items() if failure}  # nobody knows which of the others it was
+            found = {
+                test: failure for test, failure in found.items() if failure
+            }  # nobody knows which of the others it was
             alone = True
         elif len(batch) == 1 and reading.over and (reading.stop is None or reading.stop.verdict != "sandbox_fault"):
             found[batch[0]] = reading.over
@@ -166,7 +186,9 @@ def _in_order(tally: _Tally, runs: Runs, tests: Sequence[int], all_tests: bool, 
                 del found[batch[-1]]
         elif not found or not (reading.stop is None or reading.stop.verdict in _FRESH or (failed and not all_tests)):
             found[batch[len(found)]] = reading.stop or no_answer(batch[len(found)], None)
-        last = next((test for test, failure in found.items() if failure and (not all_tests or failure.verdict in _LAST)), None)
+        last = next(
+            (test for test, failure in found.items() if failure and (not all_tests or failure.verdict in _LAST)), None
+        )
         if last is not None:
             return results | {test: failure for test, failure in found.items() if test <= last}, alone
         results |= found

@@ -5,11 +5,13 @@
     with RaySandbox() as sandbox:
         verdicts = Judge(sandbox).judge_many([(problem, rollout), ...])
 
-Each node has one actor with one warm `Sandbox`. Programs go to the node that has most room, a few ahead of what it can run, the longest first; a
-problem is sent to the object store once. When a node is lost, what it had is run again elsewhere; nodes that join are used. The actors ask Ray for
-no CPUs (`num_cpus=0`): say with `workers_per_node` how many cores of a node judging may take. This package must be installed on the nodes.
+Each node has one actor with one warm `Sandbox`. Programs go to the node that has most room, a few ahead of what it can
+run, the longest first; a problem is sent to the object store once. When a node is lost, what it had is run again
+elsewhere; nodes that join are used. The actors ask Ray for no CPUs (`num_cpus=0`): say with `workers_per_node` how
+many cores of a node judging may take. This package must be installed on the nodes.
 
-Ray is imported when a `RaySandbox` is made. Everything that changes is changed by one thread, which takes events from a queue.
+Ray is imported when a `RaySandbox` is made. Everything that changes is changed by one thread, which takes events from
+a queue.
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ _PROBLEMS = 512
 class NodeSandbox:
     """The actor of one node."""
 
-    def start(self, workers: int | None, layers: Sequence[str] | None, allow_missing: Sequence[str] | None) -> tuple[int, tuple[str, ...]]:
+    def start(
+        self, workers: int | None, layers: Sequence[str] | None, allow_missing: Sequence[str] | None
+    ) -> tuple[int, tuple[str, ...]]:
         """Workers and layers in force. Raises `SandboxError`."""
         self.sandbox = Sandbox(workers, layers=layers, allow_missing=allow_missing)
         return self.sandbox.workers, self.sandbox.isolation
@@ -84,12 +88,17 @@ class _Call:
 class RaySandbox:
     """Stands in for a `Sandbox` on all nodes of the cluster that Ray is connected to.
 
-    Raises `ConfigError` if Ray is not installed or not connected, and `SandboxError` if a node does not offer the isolation asked for (see
-    `Sandbox`). `workers` is the number of workers on all nodes that are ready. `call` may be used by any thread.
+    Raises `ConfigError` if Ray is not installed or not connected, and `SandboxError` if a node does not offer the
+    isolation asked for (see `Sandbox`). `workers` is the number of workers on all nodes that are ready. `call` may be
+    used by any thread.
     """
 
     def __init__(
-        self, workers_per_node: int | None = None, *, layers: Sequence[str] | None = None, allow_missing: Sequence[str] | None = None
+        self,
+        workers_per_node: int | None = None,
+        *,
+        layers: Sequence[str] | None = None,
+        allow_missing: Sequence[str] | None = None,
     ) -> None:
         self._ray = _connected_ray()
         self._settings = (workers_per_node, layers, allow_missing)
@@ -114,8 +123,8 @@ class RaySandbox:
             raise
 
     def call(self, function: Callable[..., Any], *arguments: Any, weight: float = 0.0) -> Future[Any]:
-        """Run `function(execute, *arguments)` on some node, as `Sandbox.call` does. The result is a `SandboxError` if no node is left for two
-        minutes."""
+        """Run `function(execute, *arguments)` on some node, as `Sandbox.call` does. The result is a `SandboxError` if
+        no node is left for two minutes."""
         if self.closed:
             raise SandboxError("the sandbox is closed; make a new one")
         call = _Call(function, arguments, weight, next(self._serials))
@@ -162,7 +171,9 @@ class RaySandbox:
         for node in self._nodes.values():
             with suppress(Exception):
                 self._ray.kill(node.actor)
-        for call in [call for *_, call in self._waiting] + [call for node in self._nodes.values() for call in node.calls]:
+        for call in [call for *_, call in self._waiting] + [
+            call for node in self._nodes.values() for call in node.calls
+        ]:
             call.future.cancel()
 
     def _look(self) -> None:
@@ -178,13 +189,17 @@ class RaySandbox:
         elif time.monotonic() - self._alone_since > _PATIENCE_S:
             while self._waiting:
                 _, _, call = heapq.heappop(self._waiting)
-                _fail(call, SandboxError("no node of the Ray cluster is left to judge on; start one, then judge again"))
+                _fail(
+                    call, SandboxError("no node of the Ray cluster is left to judge on; start one, then judge again")
+                )
 
     def _start(self, node_id: str) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         place = NodeAffinitySchedulingStrategy(node_id, soft=False)
-        actor = self._ray.remote(NodeSandbox).options(num_cpus=0, max_concurrency=1000, scheduling_strategy=place).remote()
+        actor = (
+            self._ray.remote(NodeSandbox).options(num_cpus=0, max_concurrency=1000, scheduling_strategy=place).remote()
+        )
         self._nodes[node_id] = _Node(actor)
         self._tell("ready", node_id, actor.start.remote(*self._settings))
 
@@ -195,14 +210,20 @@ class RaySandbox:
             return
         if error is None:
             node.workers, isolation = answer.result()
-            self.isolation = tuple(layer for layer in self.isolation if layer in isolation) if self.workers else isolation
+            self.isolation = (
+                tuple(layer for layer in self.isolation if layer in isolation) if self.workers else isolation
+            )
             self._count()
         elif _is_ours(error):
             cause = getattr(error, "cause", error)
             self._unfit.add(node_id)
             self._lose(node_id)
             if not self._started.done():
-                self._started.set_exception(cause if isinstance(cause, SandboxError) else SandboxError(f"node {node_id[:8]} cannot judge: {cause!r}"))
+                self._started.set_exception(
+                    cause
+                    if isinstance(cause, SandboxError)
+                    else SandboxError(f"node {node_id[:8]} cannot judge: {cause!r}")
+                )
         else:
             self._lose(node_id)
         if not self._started.done() and all(each.workers for each in self._nodes.values()):
@@ -235,7 +256,12 @@ class RaySandbox:
         for call in node.calls:
             call.losses += 1
             if call.losses >= _ATTEMPTS:
-                _fail(call, SandboxError(f"{call.losses} nodes of the Ray cluster were lost while they judged the same program"))
+                _fail(
+                    call,
+                    SandboxError(
+                        f"{call.losses} nodes of the Ray cluster were lost while they judged the same program"
+                    ),
+                )
             else:
                 heapq.heappush(self._waiting, (-call.weight, call.serial, call))
         self._count()
@@ -253,7 +279,11 @@ class RaySandbox:
                 continue
             node = self._nodes[node_id]
             node.calls.add(call)
-            self._tell("done", (node_id, call), node.actor.call.remote(call.function, call.weight, *map(self._stored, call.arguments)))
+            self._tell(
+                "done",
+                (node_id, call),
+                node.actor.call.remote(call.function, call.weight, *map(self._stored, call.arguments)),
+            )
 
     def _stored(self, argument: Any) -> Any:
         """A reference in the place of a problem: it is sent to each node once."""
@@ -278,7 +308,10 @@ def _connected_ray() -> Any:
     except ImportError as error:
         raise ConfigError("Ray is not installed; pip install 'coderlplus[ray]'") from error
     if not ray.is_initialized():
-        raise ConfigError("not connected to a Ray cluster; call ray.init(address='auto'), or ray.init() for this machine alone, first")
+        raise ConfigError(
+            "not connected to a Ray cluster; call ray.init(address='auto'), or ray.init() for this machine alone, "
+            "first"
+        )
     return ray
 
 

@@ -1,9 +1,10 @@
-"""Runs one `Job` in a sandbox that is not ours. This text, after a line that defines `MODULES`, is the program that is sent there; standard library
-only.
+"""Runs one `Job` in a sandbox that is not ours. This text, after a line that defines `MODULES`, is the program that is
+sent there; standard library only.
 
-On stdin comes JSON with `token`, `modules`' guests to call and their payloads; on stdout goes one line, the token and JSON, with how each process
-ended and what it replied. The process of the program and that of the test code are children, each with limits of its own; their stdout goes into a
-file. So a program shares no process with expected values. But nothing keeps it from attacking its parent, except what the foreign sandbox does.
+On stdin comes JSON with `token`, `modules`' guests to call and their payloads; on stdout goes one line, the token and
+JSON, with how each process ended and what it replied. The process of the program and that of the test code are
+children, each with limits of its own; their stdout goes into a file. So a program shares no process with expected
+values. But nothing keeps it from attacking its parent, except what the foreign sandbox does.
 """
 
 from __future__ import annotations
@@ -34,13 +35,22 @@ REPLIES = 3
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Imports what is in `MODULES`, with builtins of its own, which a program cannot patch."""
 
-    def find_spec(self, name: str, path: Sequence[str] | None = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: Any = None
+    ) -> importlib.machinery.ModuleSpec | None:
         is_package = any(module.startswith(f"{name}.") for module in MODULES)
-        return importlib.util.spec_from_loader(name, self, is_package=is_package) if is_package or name in MODULES else None
+        return (
+            importlib.util.spec_from_loader(name, self, is_package=is_package)
+            if is_package or name in MODULES
+            else None
+        )
 
     def exec_module(self, module: types.ModuleType) -> None:
         module.__dict__["__builtins__"] = dict(vars(builtins))
-        exec(compile(MODULES.get(module.__name__, ""), f"<{module.__name__}>", "exec", dont_inherit=True), module.__dict__)
+        exec(
+            compile(MODULES.get(module.__name__, ""), f"<{module.__name__}>", "exec", dont_inherit=True),
+            module.__dict__,
+        )
 
 
 class Host:
@@ -57,7 +67,8 @@ class Host:
 
     def open_streams(self) -> None:
         for name, fd, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
-            stream = open(fd, mode, encoding="utf-8", errors="backslashreplace" if fd == 2 else "surrogateescape", closefd=False)  # noqa: SIM115
+            errors = "backslashreplace" if fd == 2 else "surrogateescape"
+            stream = open(fd, mode, encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
 
@@ -92,7 +103,12 @@ class Child:
                 mapped = int(sizes.read().split()[0]) * resource.getpagesize()
             cpu_s = int(self.job["cpu_s"]) + 1
             size = self.job["file_bytes"]
-            limits = {"CPU": (cpu_s, cpu_s + 1), "AS": (mapped + self.job["memory_bytes"],) * 2, "FSIZE": (size, size), "CORE": (0, 0)}
+            limits = {
+                "CPU": (cpu_s, cpu_s + 1),
+                "AS": (mapped + self.job["memory_bytes"],) * 2,
+                "FSIZE": (size, size),
+                "CORE": (0, 0),
+            }
             for limit, values in limits.items():
                 resource.setrlimit(getattr(resource, f"RLIMIT_{limit}"), values)
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)

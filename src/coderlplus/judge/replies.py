@@ -1,7 +1,9 @@
-"""What processes in the sandbox reply, read on the host: one reader for each kind of reply, with a closed set of fields, types and sizes.
+"""What processes in the sandbox reply, read on the host: one reader for each kind of reply, with a closed set of
+fields, types and sizes.
 
-A reply of the program's process claims a value, an exception, an exit code; the reader gives `None` for anything else, and the program has failed.
-Only replies of the examiner and of a checker, in processes where no code of the program runs, say how a test ended.
+A reply of the program's process claims a value, an exception, an exit code; the reader gives `None` for anything else,
+and the program has failed. Only replies of the examiner and of a checker, in processes where no code of the program
+runs, say how a test ended.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ class NotLoaded:
 
 @dataclass(frozen=True, slots=True)
 class ScriptEnd:
-    """How a script ended: its exit code, the size of stdout behind it, and the exception that ended it or one of its threads."""
+    """How a script ended: its exit code, the size of stdout behind it, and the exception that ended it or one of its
+    threads."""
 
     exit_code: int
     stdout: int
@@ -47,7 +50,8 @@ class ScriptEnd:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """What a call returned; `truth` is whether it counts as true where the value does not say it itself, `view` what view of a dict its items are."""
+    """What a call returned; `truth` is whether it counts as true where the value does not say it itself, `view` what
+    view of a dict its items are."""
 
     value: TaggedValue
     truth: bool | None = None
@@ -78,7 +82,9 @@ def read_script_end(reply: object) -> ScriptEnd | None:
     if not isinstance(reply, dict) or not _has(reply, fields, {"exit_code", "stdout"}):
         return None
     thread = reply.get("thread")
-    if ("raised" in reply) != ("message" in reply) or not (thread is None or _has(thread, _RAISED, {"raised", "message"})):
+    if ("raised" in reply) != ("message" in reply) or not (
+        thread is None or _has(thread, _RAISED, {"raised", "message"})
+    ):
         return None
     if not 0 <= reply["exit_code"] <= 255 or reply["stdout"] < 0:
         return None
@@ -91,7 +97,11 @@ def read_returned(reply: object) -> Returned | Raised | None:
         return None
     if _has(reply, {"value": (object,), "truth": (bool,)}, {"value"}):
         return Returned(reply["value"], reply.get("truth"))
-    if _has(reply, {"items": (list,), "view": (str,)}, {"items", "view"}) and reply["view"] in ("keys", "values", "items"):
+    if _has(reply, {"items": (list,), "view": (str,)}, {"items", "view"}) and reply["view"] in (
+        "keys",
+        "values",
+        "items",
+    ):
         return Returned(reply["items"], view=reply["view"])
     return _raised(reply) if _has(reply, _RAISED, {"raised", "message"}) else None
 
@@ -112,7 +122,9 @@ def read_examined(reply: object) -> Examined | None:
     call = reply.get("call")
     if call is not None and not _has(call, {"args": (list,), "kwargs": (dict,)}):
         return None
-    if not isinstance(reply.get("end"), str) or not _has(reply, {"end": (str,), "call": (dict,), "value": (object,), **_RAISED}, {"end"}):
+    if not isinstance(reply.get("end"), str) or not _has(
+        reply, {"end": (str,), "call": (dict,), "value": (object,), **_RAISED}, {"end"}
+    ):
         return None
     message = reply.get("message", "")[:MESSAGE_CHARS]
     raised = _raised(reply) if "raised" in reply else None
@@ -130,12 +142,18 @@ def read_checked(reply: object) -> tuple[bool | None, str] | None:
 
 
 def _has(reply: object, fields: Mapping[str, tuple[type, ...]], required: set[str] | None = None) -> bool:
-    """Whether a reply has the required fields (all, where none are named), no others than these, and each of its type."""
+    """Whether a reply has the required fields (all, where none are named), no others than these, and each of its
+    type."""
     if type(reply) is not dict or not (fields.keys() if required is None else required) <= reply.keys():
         return False
-    return all(name in fields and (fields[name] == (object,) or type(value) in fields[name]) for name, value in reply.items())
+    return all(
+        name in fields and (fields[name] == (object,) or type(value) in fields[name]) for name, value in reply.items()
+    )
 
 
 def _raised(reply: Any) -> Raised:
-    line, test_line = (number if number is not None and 0 < number < 1 << 31 else None for number in (reply.get("line"), reply.get("test_line")))
+    line, test_line = (
+        number if number is not None and 0 < number < 1 << 31 else None
+        for number in (reply.get("line"), reply.get("test_line"))
+    )
     return Raised(reply["raised"][:NAME_CHARS], reply.get("message", "")[:MESSAGE_CHARS], line, test_line)

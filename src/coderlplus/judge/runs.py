@@ -1,7 +1,7 @@
 """The tests of one kind of one problem: which job runs them, and what became of each.
 
-A *batch* of tests runs in one process (test code that the examiner runs: in two). `read` says what the first tests of the batch came to, in their
-order, and why the next one came to nothing. The expected values stay here.
+A *batch* of tests runs in one process (test code that the examiner runs: in two). `read` says what the first tests of
+the batch came to, in their order, and why the next one came to nothing. The expected values stay here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,19 @@ from coderlplus.judge.replies import (
     read_returned,
     read_script_end,
 )
-from coderlplus.records import Actual, CallInput, CallTest, CheckTest, Failure, Limits, Problem, ProgramInput, StdioInput, StdioTest, VerdictName
+from coderlplus.records import (
+    Actual,
+    CallInput,
+    CallTest,
+    CheckTest,
+    Failure,
+    Limits,
+    Problem,
+    ProgramInput,
+    StdioInput,
+    StdioTest,
+    VerdictName,
+)
 from coderlplus.records.test_code import read_test_code
 from coderlplus.sandbox import Job, Outcome, values
 from coderlplus.sandbox.text import as_bytes
@@ -38,7 +50,8 @@ _NO_ANSWER = "the program sent what is not an answer"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a batch came to: of its first tests, in order, `None` for passed or the failure; and why the next test has no result (`stop`).
+    """What a batch came to: of its first tests, in order, `None` for passed or the failure; and why the next test has
+    no result (`stop`).
 
     `over` tells of the limit that a process was beyond in the end, if it was, as if the last test had been.
     """
@@ -52,7 +65,8 @@ class Runs(Protocol):
     """How tests of one kind are run."""
 
     def job(self, tests: Sequence[int], all_tests: bool = False) -> Job:
-        """The job that runs these tests (indices into the problem's tests) in this order, all of them or to the first failure."""
+        """The job that runs these tests (indices into the problem's tests) in this order, all of them or to the first
+        failure."""
 
     def read(self, tests: Sequence[int], outcome: Outcome) -> Reading:
         """What these tests came to."""
@@ -84,7 +98,9 @@ class StdioRuns:
             elif end.raised:
                 failure = raised(test, end.raised, given)
             elif end.exit_code:
-                failure = Failure(index=test, verdict="runtime_error", detail=f"exited with code {end.exit_code}", input=given)
+                failure = Failure(
+                    index=test, verdict="runtime_error", detail=f"exited with code {end.exit_code}", input=given
+                )
             else:
                 failure = self._compared(test, outcome.stdout[start : end.stdout], end.in_thread)
             results.append(failure)
@@ -96,7 +112,9 @@ class StdioRuns:
         test = tests[len(results)]
         if outcome.ending == "exited" and not outcome.exit_code:  # by os._exit
             return Reading((*results, self._compared(test, outcome.stdout[start:], None)))
-        return Reading(tuple(results), ended(test, outcome, self.problem.limits, StdioInput(self._test(test).stdin)), over)
+        return Reading(
+            tuple(results), ended(test, outcome, self.problem.limits, StdioInput(self._test(test).stdin)), over
+        )
 
     def _compared(self, test: int, printed: bytes, in_thread: Raised | None) -> Failure | None:
         given, expected = StdioInput(self._test(test).stdin), self._test(test)
@@ -104,7 +122,9 @@ class StdioRuns:
         refusal = self.acceptance.stdout(expected, actual)
         if refusal is None:
             return None
-        if in_thread is not None:  # as everywhere, an exception that ends a thread does not count where the output is right
+        if (
+            in_thread is not None
+        ):  # as everywhere, an exception that ends a thread does not count where the output is right
             return raised(test, in_thread, given)
         return refused(test, refusal, f"printed {_short(actual)}", _short(expected.stdout), given, _actual(actual))
 
@@ -124,9 +144,19 @@ class CallRuns:
     asserts: dict[int, tuple[LiteralAssert, ...]]
 
     def job(self, tests: Sequence[int], all_tests: bool = False) -> Job:
-        calls = [{"args": list(call.args), "kwargs": dict(call.kwargs)} for test in tests for call in self._calls(test)]
-        of_program = {"setup_code": self.problem.setup_code, "program": self.program, "entry_point": self.problem.entry_point}
-        return Job(guest="coderlplus.judge.guest:run_calls", payload=of_program | {"calls": calls, "all": all_tests}, limits=self.problem.limits)
+        calls = [
+            {"args": list(call.args), "kwargs": dict(call.kwargs)} for test in tests for call in self._calls(test)
+        ]
+        of_program = {
+            "setup_code": self.problem.setup_code,
+            "program": self.program,
+            "entry_point": self.problem.entry_point,
+        }
+        return Job(
+            guest="coderlplus.judge.guest:run_calls",
+            payload=of_program | {"calls": calls, "all": all_tests},
+            limits=self.problem.limits,
+        )
 
     def read(self, tests: Sequence[int], outcome: Outcome) -> Reading:
         first = read_not_loaded(outcome.replies[0]) if outcome.replies else None
@@ -146,7 +176,9 @@ class CallRuns:
                 if reply is replies:
                     if failure is not None:
                         break
-                    return Reading(tuple(results), ended(test, outcome, self.problem.limits, self._given(test, call)), over)
+                    return Reading(
+                        tuple(results), ended(test, outcome, self.problem.limits, self._given(test, call)), over
+                    )
                 failure = failure or self._failure(test, call, read_returned(reply))
             results.append(failure)
         return Reading(tuple(results), over=over)
@@ -230,7 +262,8 @@ class CheckRuns:
         return Reading(tuple(results), ended(test, at_limit, self.problem.limits, None), over)
 
     def _stop(self, test: int, said: Examined, peer: Outcome) -> Failure:
-        """The failure of a test after which nothing was run: it is at fault, or the process of the program was gone."""
+        """The failure of a test after which nothing was run: it is at fault, or the process of the program was
+        gone."""
         if said.end == "fault":
             return self._fault(test, said.message)
         given = self._given(said)
@@ -262,11 +295,17 @@ class CheckRuns:
         message = said.message
         if said.raised:
             message = said.raised.message if said.end == "assertion" else f"{said.raised.name}: {said.raised.message}"
-        words = {"assertion": _DOES_NOT_HOLD, "error": "the test could not use the result", "not_data": "the result is not plain data"}
+        words = {
+            "assertion": _DOES_NOT_HOLD,
+            "error": "the test could not use the result",
+            "not_data": "the result is not plain data",
+        }
         return asserted(test, code, line, message, given_to, actual, words.get(said.end, "no result"))
 
     def _given(self, said: Examined) -> CallInput | None:
-        return None if said.call is None else CallInput(self.problem.entry_point or "", tuple(said.call[0]), said.call[1])
+        return (
+            None if said.call is None else CallInput(self.problem.entry_point or "", tuple(said.call[0]), said.call[1])
+        )
 
 
 @dataclass(frozen=True)
@@ -278,17 +317,27 @@ class InProcessRuns:
 
     def job(self, tests: Sequence[int], all_tests: bool = False) -> Job:
         problem = self.problem
-        payload: dict[str, Any] = {"setup_code": problem.setup_code, "program": self.program, "entry_point": problem.entry_point}
+        payload: dict[str, Any] = {
+            "setup_code": problem.setup_code,
+            "program": self.program,
+            "entry_point": problem.entry_point,
+        }
         payload |= {"tests": [code_payload(problem, test) for test in tests], "all": all_tests}
         return Job(guest="coderlplus.judge.guest:check_in_process", payload=payload, limits=problem.limits)
 
     def read(self, tests: Sequence[int], outcome: Outcome) -> Reading:
         first = read_not_loaded(outcome.replies[0]) if outcome.replies else None
         if first is not None:
-            failure = raised(tests[0], first.raised, None) if first.raised else not_compiled(tests[0], first.syntax_error, None)
+            failure = (
+                raised(tests[0], first.raised, None)
+                if first.raised
+                else not_compiled(tests[0], first.syntax_error, None)
+            )
             return Reading((failure,))
         over = over_limit(tests[-1], outcome, self.problem.limits)
-        results = tuple(self._failure(test, read_in_process(reply)) for test, reply in zip(tests, outcome.replies, strict=False))
+        results = tuple(
+            self._failure(test, read_in_process(reply)) for test, reply in zip(tests, outcome.replies, strict=False)
+        )
         if len(results) == len(tests):
             return Reading(results, over=over)
         return Reading(results, ended(tests[len(results)], outcome, self.problem.limits, None), over)
@@ -323,14 +372,22 @@ def at_fault(problem: Problem, test: int, what: str) -> str:
 
 
 def asserted(
-    test: int, code: str, line: int | None, message: str, given: CallInput | None, actual: Actual | None, words: str = _DOES_NOT_HOLD
+    test: int,
+    code: str,
+    line: int | None,
+    message: str,
+    given: CallInput | None,
+    actual: Actual | None,
+    words: str = _DOES_NOT_HOLD,
 ) -> Failure:
     """The failure of test code with this line."""
     detail = f"{words}: {_statement(code, line)}" + (f" ({message})" if message else "")
     return Failure(index=test, verdict="wrong_answer", detail=detail[:_DETAIL_CHARS], input=given, actual=actual)
 
 
-def refused(test: int, refusal: Refusal, gave: str, expected: str, given: ProgramInput, actual: Actual | None) -> Failure:
+def refused(
+    test: int, refusal: Refusal, gave: str, expected: str, given: ProgramInput, actual: Actual | None
+) -> Failure:
     """The failure of a test whose answer was not accepted."""
     if refusal.verdict == "sandbox_fault":
         return Failure(index=test, verdict=refusal.verdict, detail=refusal.reason, input=given)
@@ -367,7 +424,8 @@ def over_limit(test: int, outcome: Outcome, limits: Limits, given: ProgramInput 
 
 
 def _statement(code: str, line: Any) -> str:
-    """The innermost statement of test code at this line, in one line and short enough to be shown; without a line, the last one."""
+    """The innermost statement of test code at this line, in one line and short enough to be shown; without a line, the
+    last one."""
     statements = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.stmt)]
     last = max((node.end_lineno or 0 for node in statements), default=0)
     place = line if isinstance(line, int) else last

@@ -1,14 +1,17 @@
-"""A client for SandboxFusion (bytedance/SandboxFusion), for those who already run it: `Judge(SandboxFusion("http://host:8080"))`.
+"""A client for SandboxFusion (bytedance/SandboxFusion), for those who already run it:
+`Judge(SandboxFusion("http://host:8080"))`.
 
-Programs are sent to `POST /run_code`; what comes back is compared here. A stdio test is one request: the program as `code`, its input as `stdin`,
-and `run_result.stdout` is the answer. Tests that call functions, test code and checker programs are one request for a batch: a driver (`remote.py`)
-that runs the same guests as our own sandbox does, in processes of their own.
+Programs are sent to `POST /run_code`; what comes back is compared here. A stdio test is one request: the program as
+`code`, its input as `stdin`, and `run_result.stdout` is the answer. Tests that call functions, test code and checker
+programs are one request for a batch: a driver (`remote.py`) that runs the same guests as our own sandbox does, in
+processes of their own.
 
-What isolates a program is up to that service (`sandbox_fusion` stands in the verdict for all that it does): a program is not kept from attacking the
-driver, which for check tests holds the test code. For stdio tests `wall_s` is the only time limit, as the service knows no other.
+What isolates a program is up to that service (`sandbox_fusion` stands in the verdict for all that it does): a program
+is not kept from attacking the driver, which for check tests holds the test code. For stdio tests `wall_s` is the only
+time limit, as the service knows no other.
 
-A service that cannot be reached, answers with an error, with `SandboxError` or with nonsense is asked again, four times in all with growing pauses;
-then the verdict is `sandbox_fault`.
+A service that cannot be reached, answers with an error, with `SandboxError` or with nonsense is asked again, four
+times in all with growing pauses; then the verdict is `sandbox_fault`.
 """
 
 from __future__ import annotations
@@ -72,7 +75,9 @@ class SandboxFusion:
     def __init__(self, url: str, *, workers: int = 16) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(f"{url!r} is not the URL of a SandboxFusion service; give one such as http://localhost:8080")
+            raise ConfigError(
+                f"{url!r} is not the URL of a SandboxFusion service; give one such as http://localhost:8080"
+            )
         self._path = f"{parts.path.rstrip('/')}/run_code"
         self._host, self._is_tls = parts.netloc.rpartition("@")[2], parts.scheme == "https"
         self._local = threading.local()
@@ -120,7 +125,12 @@ class SandboxFusion:
         stdout, replies, wall_s, ending, code = b"", [], 0.0, "returned", 0
         for stdin in job.payload["stdins"]:
             given = (job.stdin if stdin is None else as_bytes(stdin)).decode("utf-8", "surrogateescape")
-            body = {"code": program, "stdin": given, "run_timeout": job.limits.wall_s, "memory_limit_MB": job.limits.memory_mb + _STARTED_MB}
+            body = {
+                "code": program,
+                "stdin": given,
+                "run_timeout": job.limits.wall_s,
+                "memory_limit_MB": job.limits.memory_mb + _STARTED_MB,
+            }
             result = self._request(body, job.limits.wall_s)
             printed = str(result.get("stdout") or "").encode("utf-8", "surrogateescape")
             wall_s += float(result.get("execution_time") or 0.0)
@@ -147,11 +157,16 @@ class SandboxFusion:
         token = secrets.token_hex(16)
         wall_s = max(each.limits.wall_s for each in jobs)
         sent = {"token": token, "jobs": [_for_driver(each) for each in jobs]}
-        result = self._request({"code": _driver_code(), "stdin": json.dumps(sent), "run_timeout": wall_s + _START_S}, wall_s + _START_S)
+        result = self._request(
+            {"code": _driver_code(), "stdin": json.dumps(sent), "run_timeout": wall_s + _START_S}, wall_s + _START_S
+        )
         lines = [line for line in str(result.get("stdout") or "").split("\n") if line.startswith(token)]
         if not lines:
             said = str(result.get("stderr") or "").strip().split("\n")[-1]
-            raise _Fault(f"{self.url} did not run the driver to its end ({result.get('status')}, exit code {result.get('return_code')}): {said}")
+            raise _Fault(
+                f"{self.url} did not run the driver to its end ({result.get('status')}, exit code "
+                f"{result.get('return_code')}): {said}"
+            )
         try:
             ended = json.loads(lines[-1][len(token) :])
             peer = None if job.peer is None else _outcome(job.peer, ended[1], None, self.isolation)
@@ -238,14 +253,24 @@ def _last_line(text: str) -> str:
 @functools.cache
 def _driver_code() -> str:
     package = Path(remote.__file__).parents[1]
-    sources = {f"coderlplus.{name}": (package / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8") for name in _MODULES}
+    sources = {
+        f"coderlplus.{name}": (package / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")
+        for name in _MODULES
+    }
     text = Path(remote.__file__).read_text(encoding="utf-8")
-    return text.replace('MODULES: dict[str, str] = globals().get("MODULES", {})\n', f"MODULES: dict[str, str] = {sources!r}\n")
+    return text.replace(
+        'MODULES: dict[str, str] = globals().get("MODULES", {})\n', f"MODULES: dict[str, str] = {sources!r}\n"
+    )
 
 
 def _for_driver(job: Job) -> dict[str, Any]:
     size = max(job.limits.output_kb, job.reply_kb) << 10
-    limits = {"cpu_s": job.limits.cpu_s, "wall_s": job.limits.wall_s, "memory_bytes": job.limits.memory_mb << 20, "file_bytes": size + 1}
+    limits = {
+        "cpu_s": job.limits.cpu_s,
+        "wall_s": job.limits.wall_s,
+        "memory_bytes": job.limits.memory_mb << 20,
+        "file_bytes": size + 1,
+    }
     return {"guest": job.guest, "payload": job.payload} | limits
 
 

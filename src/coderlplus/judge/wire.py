@@ -1,7 +1,8 @@
 """Messages between the program's process and the examiner: a length (4 bytes) and JSON. Standard library only.
 
-One reader for each kind of message that the program sends, with a closed set of fields, types and sizes. Whatever else arrives is no answer, and the
-program has failed. None of these fields says how a test ended; that is for the examiner alone.
+One reader for each kind of message that the program sends, with a closed set of fields, types and sizes. Whatever else
+arrives is no answer, and the program has failed. None of these fields says how a test ended; that is for the examiner
+alone.
 
     examiner → program      {"args": [...], "kwargs": {...}, "of": n}     a call; `of` numbers the instance, 0 is the candidate's
     program → examiner      {"loaded": bool}                              once
@@ -23,11 +24,13 @@ NAME_CHARS = 80
 
 
 class PeerGone(BaseException):
-    """The other process ended, closed the connection, or sent what is no message. Not an `Exception`, so that test code does not catch it."""
+    """The other process ended, closed the connection, or sent what is no message. Not an `Exception`, so that test
+    code does not catch it."""
 
 
 class Answer(NamedTuple):
-    """What the program says came of a call: a value, the items of an iterator or of a view of a dict, or an exception."""
+    """What the program says came of a call: a value, the items of an iterator or of a view of a dict, or an
+    exception."""
 
     kind: str
     """`value`, `items` or `raised`."""
@@ -64,7 +67,8 @@ def read_loaded(message: object) -> bool:
 
 
 def read_answer(message: object, places: int, names: frozenset[str]) -> Answer:
-    """The answer to a call with so many positional arguments and keyword arguments of these names. Raises `PeerGone` for anything else."""
+    """The answer to a call with so many positional arguments and keyword arguments of these names. Raises `PeerGone`
+    for anything else."""
     if type(message) is not dict:
         raise PeerGone("not an answer")
     kind = next((kind for kind in _SHAPES if kind in message), None)
@@ -76,7 +80,12 @@ def read_answer(message: object, places: int, names: frozenset[str]) -> Answer:
         allowed = types.get(name) or (_CHANGED.get(name) if changed else None)
         if allowed is None or (allowed != (object,) and type(value) not in allowed):
             raise PeerGone(f"not an answer: {str(name)[:NAME_CHARS]!r}")
-    if changed and not ("args" in message and "kwargs" in message and len(message["args"]) == places and names == message["kwargs"].keys()):
+    if changed and not (
+        "args" in message
+        and "kwargs" in message
+        and len(message["args"]) == places
+        and names == message["kwargs"].keys()
+    ):
         raise PeerGone("not an answer: other arguments than were given")
     if message.get("view") not in (None, "keys", "values", "items"):
         raise PeerGone("not an answer: not a view")

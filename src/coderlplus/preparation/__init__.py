@@ -1,6 +1,7 @@
 """Preparation: public sets of problems → problems to train on, with a report of what was cut and why.
 
-    source files → rows → problems → not in a benchmark → tests capped → validated → no duplicates → problems.jsonl, problems.parquet, report
+    source files → rows → problems → not in a benchmark → tests capped → validated → no duplicates → problems.jsonl,
+    problems.parquet, report
 
 * `sources.py`: which files a source is
 * `contamination.py`: problems that stand in the evaluation sets, by common runs of words

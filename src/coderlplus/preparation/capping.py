@@ -1,9 +1,9 @@
 """Which tests are kept.
 
-Public sets give some problems thousands of tests, of which each costs time in every rollout, and a few of many megabytes. The rule: at most
-`max_tests`, the first `FIRST` (by custom the examples of the statement) and then the largest, since inputs that are large or awkward are what wrong
-and slow programs fail on; taken in that order as long as they fit into `max_test_kb` kilobytes together. What is kept stays in the order of the
-set.
+Public sets give some problems thousands of tests, of which each costs time in every rollout, and a few of many
+megabytes. The rule: at most `max_tests`, the first `FIRST` (by custom the examples of the statement) and then the
+largest, since inputs that are large or awkward are what wrong and slow programs fail on; taken in that order as long
+as they fit into `max_test_kb` kilobytes together. What is kept stays in the order of the set.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ def capped(problem: Problem, max_tests: int, max_test_kb: int) -> Problem | None
             room -= sizes[place]
     if not kept:
         return None
-    return problem if len(kept) == len(sizes) else replace(problem, tests=tuple(problem.tests[place] for place in sorted(kept)))
+    return (
+        problem
+        if len(kept) == len(sizes)
+        else replace(problem, tests=tuple(problem.tests[place] for place in sorted(kept)))
+    )
 
 
 def _bytes(test: Test) -> int:

@@ -1,12 +1,14 @@
 """Problems that stand in the evaluation sets, found by the runs of words that two statements have in common.
 
-A word is a run of letters, in lower case; numbers and signs do not count, so changed examples do not hide a copy. Two statements *overlap* by the
-share of words, of the one or the other, whichever is more, that lie in runs of `RUN_WORDS` words which both have. A problem that overlaps with a
-benchmark's by half (`MOST_OVERLAP`) or more is taken to be a copy: the rule of Tülu 3 (Lambert et al. 2024), taken both ways, because a copy may
-lack the examples or have more. Statements of fewer words are copies when they are the same.
+A word is a run of letters, in lower case; numbers and signs do not count, so changed examples do not hide a copy. Two
+statements *overlap* by the share of words, of the one or the other, whichever is more, that lie in runs of `RUN_WORDS`
+words which both have. A problem that overlaps with a benchmark's by half (`MOST_OVERLAP`) or more is taken to be a
+copy: the rule of Tülu 3 (Lambert et al. 2024), taken both ways, because a copy may lack the examples or have more.
+Statements of fewer words are copies when they are the same.
 
-Runs that more than `COMMON_TEXTS` texts of the evaluation sets have ("the input is given from standard input in the following format") are set
-phrases of a site, and count for neither. A copy in other words, or in another language, is not found.
+Runs that more than `COMMON_TEXTS` texts of the evaluation sets have ("the input is given from standard input in the
+following format") are set phrases of a site, and count for neither. A copy in other words, or in another language, is
+not found.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ _SHOWN_WORDS = 12
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """How much a statement has in common with a benchmark's problem: `share` in [0, 1], and the beginning of the longest common run."""
+    """How much a statement has in common with a benchmark's problem: `share` in [0, 1], and the beginning of the
+    longest common run."""
 
     name: str
     share: float
@@ -42,7 +45,8 @@ def words(text: str) -> tuple[str, ...]:
 
 
 class EvaluationTexts:
-    """The statements of evaluation sets, to be compared with. `texts` are pairs (name, statement); equal statements count once."""
+    """The statements of evaluation sets, to be compared with. `texts` are pairs (name, statement); equal statements
+    count once."""
 
     def __init__(self, texts: Iterable[tuple[str, str]]) -> None:
         names: dict[tuple[str, ...], str] = {}

@@ -1,6 +1,8 @@
-"""What is done so far: a file that grows by a line a row, in the order in which rows are finished, and of which memory holds one number a row.
+"""What is done so far: a file that grows by a line a row, in the order in which rows are finished, and of which memory
+holds one number a row.
 
-The first line says what it is made of; the last one is dropped where it has no end, since it was being written when the run stopped.
+The first line says what it is made of; the last one is dropped where it has no end, since it was being written when
+the run stopped.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ class Journal:
     """The lines by the number of their row. One process writes at a time."""
 
     def __init__(self, path: Path, made_of: Mapping[str, Any], *, resume: bool) -> None:
-        """Begin a journal, or go on with one (`resume`). Raises `ConfigError` where there is one that is not to be gone on with, or that is of
-        something else, and `DataError` where it cannot be written or read, or is in use."""
+        """Begin a journal, or go on with one (`resume`). Raises `ConfigError` where there is one that is not to be
+        gone on with, or that is of something else, and `DataError` where it cannot be written or read, or is in
+        use."""
         self.path = path
         self.places: dict[int, int] = {}
         """Row → where its line begins."""
@@ -59,7 +62,9 @@ class Journal:
     def _begin(self, made_of: Mapping[str, Any], resume: bool) -> None:
         try:
             if not claim(self._file):
-                raise DataError(f"{self.path} is being written by another process; wait for it, or give another output")
+                raise DataError(
+                    f"{self.path} is being written by another process; wait for it, or give another output"
+                )
             if not resume and _has_no_rows(self.path):
                 self._file.truncate(0)
             self._end = self._file.seek(0, os.SEEK_END)
@@ -68,7 +73,9 @@ class Journal:
         if not self._end:
             self._write({"made_of": made_of})
         elif not resume:
-            raise ConfigError(f"{self.path} holds what an interrupted run has done; go on with --resume, or remove it to start anew")
+            raise ConfigError(
+                f"{self.path} holds what an interrupted run has done; go on with --resume, or remove it to start anew"
+            )
         else:
             self._read(made_of)
 
@@ -78,7 +85,10 @@ class Journal:
             if self._file.write(data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
-            raise DataError(f"cannot write {self.path}: {error.strerror}; the rows before are kept, make room and go on with --resume") from error
+            raise DataError(
+                f"cannot write {self.path}: {error.strerror}; the rows before are kept, make room and go on with "
+                "--resume"
+            ) from error
         self._end += len(data)
 
     def _read(self, made_of: Mapping[str, Any]) -> None:
@@ -95,11 +105,16 @@ class Journal:
                         self.seconds = max(self.seconds, line["seconds"])
                     before = line["made_of"] if number == 1 else made_of
                 except (ValueError, KeyError, TypeError) as error:
-                    raise DataError(f"{self.path}:{number}: not a line of this file; remove it to start anew") from error
+                    raise DataError(
+                        f"{self.path}:{number}: not a line of this file; remove it to start anew"
+                    ) from error
                 for name in made_of:
                     if before.get(name) != made_of[name]:
                         was, now = before.get(name), made_of[name]
-                        raise ConfigError(f"{self.path} was begun with {name} {was!r}, not {now!r}; give the same, or remove it to start anew")
+                        raise ConfigError(
+                            f"{self.path} was begun with {name} {was!r}, not {now!r}; give the same, or remove it "
+                            "to start anew"
+                        )
                 start += len(text)
         self._file.truncate(start)
         self._end = start

@@ -1,8 +1,9 @@
 """Programs that differ from a given one in one place: tests that none of them fails say little.
 
-One place means: a comparison, a sign of arithmetic, `and` and `or`, a whole number, a truth value, the condition of an `if`. Conditions of loops
-are left alone, since most such changes only run for ever. Where a program has few such places, returned and printed values are changed too, which
-any test should notice. A mutant may happen to do the same as the program; so a few are made, and one that fails is enough.
+One place means: a comparison, a sign of arithmetic, `and` and `or`, a whole number, a truth value, the condition of an
+`if`. Conditions of loops are left alone, since most such changes only run for ever. Where a program has few such
+places, returned and printed values are changed too, which any test should notice. A mutant may happen to do the same
+as the program; so a few are made, and one that fails is enough.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ _Change = Callable[[], None]
 
 
 def mutants(program: str, count: int) -> list[str]:
-    """At most `count` different programs, each with one change; the same ones for the same program. None for a program that does not parse.
+    """At most `count` different programs, each with one change; the same ones for the same program. None for a program
+    that does not parse.
 
     >>> mutants("def f(a, b):\\n    return a + b", 1)
     ['def f(a, b):\\n    return a - b']

@@ -2,10 +2,12 @@
 
 `problems.parquet` has a row a problem, for TRL and for verl:
 
-- `prompt`, chat messages, and `record`, the problem as JSON: what `engines.reward_functions` take in a TRL script (`load_dataset("parquet", ...)`);
-- `data_source`, `ability`, `reward_model`, `extra_info`, as verl takes them. `reward_model.ground_truth` has the tests for scorers that do not know
-  ours: `{"inputs", "outputs"}` and `fn_name` for calls, as PRIME's data has it, `{"assert_case"}` or `{"test_code", ...}` for code, as the paper's.
-  It is `{}` where the tests are in none of these (linked lists and trees, tuples and other values that JSON does not have).
+- `prompt`, chat messages, and `record`, the problem as JSON: what `engines.reward_functions` take in a TRL script
+  (`load_dataset("parquet", ...)`);
+- `data_source`, `ability`, `reward_model`, `extra_info`, as verl takes them. `reward_model.ground_truth` has the tests
+  for scorers that do not know ours: `{"inputs", "outputs"}` and `fn_name` for calls, as PRIME's data has it,
+  `{"assert_case"}` or `{"test_code", ...}` for code, as the paper's. It is `{}` where the tests are in none of these
+  (linked lists and trees, tuples and other values that JSON does not have).
 """
 
 from __future__ import annotations
@@ -73,7 +75,9 @@ class ParquetFile:
             import pyarrow
             from pyarrow import parquet
         except ImportError:
-            raise ConfigError(f"{path} is Parquet, which pyarrow writes: pip install pyarrow, or leave --parquet out") from None
+            raise ConfigError(
+                f"{path} is Parquet, which pyarrow writes: pip install pyarrow, or leave --parquet out"
+            ) from None
         text = pyarrow.string()
         self._schema = pyarrow.schema(
             {
@@ -105,7 +109,9 @@ class ParquetFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             self._flush()
             self._writer.close()
@@ -139,7 +145,9 @@ def ground_truth(problem: Problem) -> dict[str, Any]:
         return {"inputs": [test.stdin for test in stdio], "outputs": [test.stdout for test in stdio]}
     calls = [test for test in tests if isinstance(test, CallTest)]
     if len(calls) == len(tests) and all(map(_is_json, calls)):
-        inputs = ["\n".join(json.dumps(argument) for argument in (*test.args, *test.kwargs.values())) for test in calls]
+        inputs = [
+            "\n".join(json.dumps(argument) for argument in (*test.args, *test.kwargs.values())) for test in calls
+        ]
         name = (problem.entry_point or "").rpartition("().")[2]
         return {"inputs": inputs, "outputs": [json.dumps(test.expected) for test in calls], "fn_name": name}
     codes = [test.code for test in tests if isinstance(test, CheckTest)]

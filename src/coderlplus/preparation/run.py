@@ -1,8 +1,8 @@
 """Sources → problems, in one pass over the rows, a few hundred of which are in memory at a time.
 
-Each row ends in the journal with what became of it: kept, or cut with a reason. When all are there, the outputs are written in the order of the
-rows, the first of several equal problems being kept. Interrupted at any place, the run goes on with the rows that the journal does not have, and
-writes the same files.
+Each row ends in the journal with what became of it: kept, or cut with a reason. When all are there, the outputs are
+written in the order of the rows, the first of several equal problems being kept. Interrupted at any place, the run
+goes on with the rows that the journal does not have, and writes the same files.
 """
 
 from __future__ import annotations
@@ -104,13 +104,18 @@ def prepare(
 ) -> dict[str, Any]:
     """Prepare the problems of `files` and return the report, which lies beside `output` too.
 
-    `texts` are the statements of the evaluation sets, `benchmarks` how many of each there are. Raises `DataError` for a file that cannot be read, or
-    of which nothing is kept, `ConfigError` where another run was interrupted in the same place, `SandboxError` if the sandbox failed on rows (which
-    are validated anew with `resume`). What was finished is kept whenever it stops.
+    `texts` are the statements of the evaluation sets, `benchmarks` how many of each there are. Raises `DataError` for
+    a file that cannot be read, or of which nothing is kept, `ConfigError` where another run was interrupted in the
+    same place, `SandboxError` if the sandbox failed on rows (which are validated anew with `resume`). What was
+    finished is kept whenever it stops.
     """
     began = time.monotonic()
     total = _count(files)
-    made_of = {"sources": {path.name: _digest(path) for path in files}, "benchmarks": dict(benchmarks), **asdict(settings)}
+    made_of = {
+        "sources": {path.name: _digest(path) for path in files},
+        "benchmarks": dict(benchmarks),
+        **asdict(settings),
+    }
     with Journal(beside(output, "unfinished.jsonl"), made_of, resume=resume) as journal:
         before = journal.seconds
         left = (item for item in _rows(files) if item[0] not in journal.places)
@@ -121,11 +126,17 @@ def prepare(
             else:
                 journal.append(number, done.to_json() | {"seconds": round(before + time.monotonic() - began, 1)})
         if faults:
-            raise SandboxError(f"the sandbox failed on {faults} of {total} rows ({fault}); run coderlplus doctor, then go on with --resume")
+            raise SandboxError(
+                f"the sandbox failed on {faults} of {total} rows ({fault}); run coderlplus doctor, then go on with "
+                "--resume"
+            )
         try:
             counts = _write(output, journal, settings)
         except OSError as error:
-            raise DataError(f"cannot write {output}: {error.strerror or error}; the rows are kept, make room and go on with --resume") from error
+            raise DataError(
+                f"cannot write {output}: {error.strerror or error}; the rows are kept, make room and go on with "
+                "--resume"
+            ) from error
         seconds = before + time.monotonic() - began
         report = _report(files, settings, benchmarks, counts, seconds)
         _write_report(beside(output, "report.json"), report)
@@ -133,12 +144,15 @@ def prepare(
     if not report["kept"]:
         told = ", ".join(f"{name} {count}" for name, count in report["cut"].items())
         names = ", ".join(path.name for path in files)
-        raise DataError(f"not one of the {total} rows of {names} is kept ({told}); {beside(output, 'cut.jsonl')} says why")
+        raise DataError(
+            f"not one of the {total} rows of {names} is kept ({told}); {beside(output, 'cut.jsonl')} says why"
+        )
     return report
 
 
 def _count(files: Sequence[Path]) -> int:
-    """How many rows there are. Raises `DataError` for a file that is damaged or of no known format, before hours of work are put into it."""
+    """How many rows there are. Raises `DataError` for a file that is damaged or of no known format, before hours of
+    work are put into it."""
     count = sum(count_rows(path) for path in files)
     if not count:
         raise DataError(f"{', '.join(map(str, files))} holds no rows")
@@ -177,9 +191,13 @@ def _rows(files: Sequence[Path]) -> Iterator[tuple[int, Row | DataError, Format 
 
 
 def _done(
-    rows: Iterable[tuple[int, Row | DataError, Format | None]], sandbox: Sandbox, settings: Settings, texts: EvaluationTexts
+    rows: Iterable[tuple[int, Row | DataError, Format | None]],
+    sandbox: Sandbox,
+    settings: Settings,
+    texts: EvaluationTexts,
 ) -> Iterator[tuple[int, Done | str]]:
-    """What became of each row, as they are finished: a text where the sandbox failed. Rows are taken no faster than they are validated."""
+    """What became of each row, as they are finished: a text where the sandbox failed. Rows are taken no faster than
+    they are validated."""
     running: dict[Future[Validation], tuple[int, Done, Sequence[str]]] = {}
     try:
         for number, row, form in rows:
@@ -216,15 +234,23 @@ def _finished(running: dict[Future[Validation], tuple[int, Done, Sequence[str]]]
         if found.fault:
             yield number, found.fault
             continue
-        done.problem, done.cut, done.detail, done.mutants = found.problem, found.reason or None, found.detail, found.mutants
+        done.problem, done.cut, done.detail, done.mutants = (
+            found.problem,
+            found.reason or None,
+            found.detail,
+            found.mutants,
+        )
         if found.problem is not None:
             done.other_reference = bool(solutions) and found.problem.reference != solutions[0]
             done.keys = _keys(found.problem)
         yield number, done
 
 
-def _read(row: Row | DataError, form: Format | None, settings: Settings, texts: EvaluationTexts) -> tuple[Done, Sequence[str]]:
-    """The problem of a row with its capped tests, and the programs to validate it by; or why it is cut without running anything."""
+def _read(
+    row: Row | DataError, form: Format | None, settings: Settings, texts: EvaluationTexts
+) -> tuple[Done, Sequence[str]]:
+    """The problem of a row with its capped tests, and the programs to validate it by; or why it is cut without running
+    anything."""
     if isinstance(row, DataError) or form is None:
         place, _, detail = str(row).partition(": ")
         return Done(place=place, cut="unreadable", detail=detail), ()
@@ -251,16 +277,22 @@ def _read(row: Row | DataError, form: Format | None, settings: Settings, texts: 
         return done, ()
     done.problem = capped(problem, settings.max_tests, settings.max_test_kb)
     if done.problem is None:
-        done.cut, done.detail = "tests_too_large", f"the smallest of {len(problem.tests)} tests is larger than {settings.max_test_kb} kB"
+        done.cut, done.detail = (
+            "tests_too_large",
+            f"the smallest of {len(problem.tests)} tests is larger than {settings.max_test_kb} kB",
+        )
     return done, solutions or ([problem.reference] if problem.reference else [])
 
 
 def _keys(problem: Problem) -> tuple[str, str]:
-    """What makes two problems equal: the words of the statement, or the tests, which give every program the same verdict."""
+    """What makes two problems equal: the words of the statement, or the tests, which give every program the same
+    verdict."""
     words = " ".join("".join(char if char.isalnum() else " " for char in problem.statement.lower()).split())
     tests = sorted(json.dumps(test.to_json(), sort_keys=True) for test in problem.tests)
     judged = json.dumps([problem.entry_point, tests])
-    return tuple(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest() for text in (words, judged))  # type: ignore[return-value]
+    return tuple(
+        hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest() for text in (words, judged)
+    )  # type: ignore[return-value]
 
 
 def _write(output: Path, journal: Journal, settings: Settings) -> Counter[str]:
@@ -305,7 +337,9 @@ def _add(counts: Counter[str], line: Mapping[str, Any], problem: Problem) -> Non
     counts["without_mutant"] += problem.reference is not None and not line["mutants"]
 
 
-def _report(files: Sequence[Path], settings: Settings, benchmarks: Mapping[str, int], counts: Counter[str], seconds: float) -> dict[str, Any]:
+def _report(
+    files: Sequence[Path], settings: Settings, benchmarks: Mapping[str, int], counts: Counter[str], seconds: float
+) -> dict[str, Any]:
     cut = {name: counts[f"cut {name}"] for name in REASONS if counts[f"cut {name}"]}
     names = ("tests_given", "tests_kept", "capped", "without_reference", "other_reference", "without_mutant")
     return {

@@ -1,4 +1,5 @@
-"""Which files a source is: a file, a folder of files, or a dataset on the Hugging Face hub. No code that comes with data is run."""
+"""Which files a source is: a file, a folder of files, or a dataset on the Hugging Face hub. No code that comes with
+data is run."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 def files_of(source: str) -> list[Path]:
     """The data files of a source, in the order of their names.
 
-    Of a folder, and of a dataset on the hub (`owner/name`), these are the files with `train` in their path or, where there are none, all. Raises
-    `DataError` where there is no such file, folder or dataset, and where it holds no data.
+    Of a folder, and of a dataset on the hub (`owner/name`), these are the files with `train` in their path or, where
+    there are none, all. Raises `DataError` where there is no such file, folder or dataset, and where it holds no data.
     """
     path = Path(source)
     if path.is_file():
@@ -29,7 +30,9 @@ def files_of(source: str) -> list[Path]:
         if not _data_files(folder):
             folder = hub_folder(source, [f"*{suffix}" for suffix in SUFFIXES], way_out)
     else:
-        raise DataError(f"cannot read {source}: no such file or folder, and no name on the hub, which has the form owner/name")
+        raise DataError(
+            f"cannot read {source}: no such file or folder, and no name on the hub, which has the form owner/name"
+        )
     files = _data_files(folder)
     if not files:
         raise DataError(f"{source} holds no data: no file there ends in {', '.join(SUFFIXES)}")

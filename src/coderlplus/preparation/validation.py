@@ -1,9 +1,10 @@
 """Whether the tests of a problem tell right programs from wrong ones.
 
 - Test code must work. It is at fault where it fails before it has called the program, or uses what nobody defines.
-- A program that does nothing must fail: it prints nothing, or its function returns `None`. Test code must also refuse an object that
-  equals nothing, and an exception.
-- A reference must pass. A row may have several; at most `REFERENCES` are tried, and the first that passes becomes the reference of the problem.
+- A program that does nothing must fail: it prints nothing, or its function returns `None`. Test code must also refuse
+  an object that equals nothing, and an exception.
+- A reference must pass. A row may have several; at most `REFERENCES` are tried, and the first that passes becomes the
+  reference of the problem.
 - A changed reference must fail: of at most `MUTANTS` mutants at least one.
 
 A problem without a reference is kept if the first two of these hold. Everything is decided by verdicts of the judge.
@@ -35,7 +36,8 @@ _NOT_FOUND = re.compile(r"No module named '(?P<module>[^']*)'|name '(?P<name>[^'
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
-    """What came of it: the problem, with the reference that passed, or why it is cut; `fault` says how our own sandbox failed."""
+    """What came of it: the problem, with the reference that passed, or why it is cut; `fault` says how our own sandbox
+    failed."""
 
     problem: Problem | None = None
     reason: str = ""
@@ -46,7 +48,8 @@ class Validation:
 
 
 def validate(execute: Callable[[Job], Outcome], problem: Problem, references: Sequence[str]) -> Validation:
-    """Judge the references, a program that does nothing, and mutants of the reference. For `Sandbox.call`, which gives `execute`."""
+    """Judge the references, a program that does nothing, and mutants of the reference. For `Sandbox.call`, which gives
+    `execute`."""
     faults: list[str] = []
 
     def watched(job: Job) -> Outcome:
@@ -91,7 +94,8 @@ def _validate(judge: Callable[[str, Limits], Verdict], problem: Problem, referen
 
 
 def _of_test_code(judge: Callable[[str, Limits], Verdict], problem: Problem, idle: Verdict) -> Validation | None:
-    """What is wrong with test code, as far as wrong programs show; `idle` is the verdict on the program that does nothing."""
+    """What is wrong with test code, as far as wrong programs show; `idle` is the verdict on the program that does
+    nothing."""
     if not idle.passed and (_fails_by_itself(problem, idle) or _uses_unknown(problem, idle, "")):
         return Validation(reason="broken_tests", detail=_said(idle))
     for what, body in _WRONG.items():
@@ -110,8 +114,8 @@ def _fails_by_itself(problem: Problem, idle: Verdict) -> bool:
 
 
 def _uses_unknown(problem: Problem, verdict: Verdict, program: str) -> bool:
-    """Whether a test failed on a name or a module that stands in its code, and that the program was never asked to define: neither the reference
-    nor the problem speaks of it."""
+    """Whether a test failed on a name or a module that stands in its code, and that the program was never asked to
+    define: neither the reference nor the problem speaks of it."""
     failure = verdict.first_failure
     if failure is None or not isinstance(test := problem.tests[failure.index], CheckTest):
         return False
@@ -134,7 +138,11 @@ def _with_mutants(judge: Callable[[str, Limits], Verdict], problem: Problem, pas
             return Validation(problem=problem, mutants=count)
     if count == 0:
         return Validation(problem=problem)
-    return Validation(reason="mutants_pass", detail=f"all {count} changed references pass the {len(problem.tests)} tests", mutants=count)
+    return Validation(
+        reason="mutants_pass",
+        detail=f"all {count} changed references pass the {len(problem.tests)} tests",
+        mutants=count,
+    )
 
 
 def idle_program(entry_point: str | None, body: str = "pass") -> str:
@@ -161,4 +169,8 @@ def _said(verdict: Verdict) -> str:
     if found is None or failure.verdict not in ("wrong_answer", "runtime_error", "sandbox_fault"):
         return said
     module, name = found["module"], found["name"]
-    return f"imports {module}, which is not installed ({said})" if module else f"uses {name}, which is not defined ({said})"
+    return (
+        f"imports {module}, which is not installed ({said})"
+        if module
+        else f"uses {name}, which is not defined ({said})"
+    )

@@ -1,4 +1,5 @@
-"""Readers for problems and programs: coderlplus's own JSONL and the public formats, told apart by what is in the file, gzipped or not."""
+"""Readers for problems and programs: coderlplus's own JSONL and the public formats, told apart by what is in the file,
+gzipped or not."""
 
 from __future__ import annotations
 
@@ -16,17 +17,20 @@ from coderlplus.records import Problem, Rollout
 
 __all__ = ["RecordedProgram", "read_pairs", "read_problems", "read_recorded", "read_rollouts"]
 
-_RECORDED = ({"task_id", "prompt", "entry_point", "test", "solution"}, {"question_id", "question_content", "starter_code"})
+_RECORDED = (
+    {"task_id", "prompt", "entry_point", "test", "solution"},
+    {"question_id", "question_content", "starter_code"},
+)
 _ROLLOUT = {"rollout_id", "problem_id"}
 
 
 def read_problems(path: str | Path, left_out: list[DataError] | None = None) -> list[Problem]:
-    """The problems of a file of any of `formats.FORMATS`, or of recorded programs, which bring their problems along. Rows that are no programming
-    problems (of Eurus) are passed over.
+    """The problems of a file of any of `formats.FORMATS`, or of recorded programs, which bring their problems along.
+    Rows that are no programming problems (of Eurus) are passed over.
 
-    Raises `DataError` naming file and line where a row cannot be used, where the format is none of these, and where two rows give one `problem_id`
-    to different problems; rows that repeat a problem count once. With `left_out`, the errors of rows that cannot be
-    used are added to it, and raised only where no row is left.
+    Raises `DataError` naming file and line where a row cannot be used, where the format is none of these, and where
+    two rows give one `problem_id` to different problems; rows that repeat a problem count once. With `left_out`, the
+    errors of rows that cannot be used are added to it, and raised only where no row is left.
     """
     problems: dict[str, Problem] = {}
     rows = read_rows(path)
@@ -68,7 +72,9 @@ def read_rollouts(path: str | Path, left_out: list[DataError] | None = None) -> 
     return [rollout for rollout, _ in _rollouts(path, left_out)]
 
 
-def read_pairs(problems: str | Path, programs: str | Path, left_out: list[DataError] | None = None) -> list[tuple[Problem, Rollout]]:
+def read_pairs(
+    problems: str | Path, programs: str | Path, left_out: list[DataError] | None = None
+) -> list[tuple[Problem, Rollout]]:
     """The programs of one file, each with its problem from another (or the same). Raises `DataError`, and leaves out,
     as `read_problems` does, also for a program whose problem is not there."""
     by_id = {problem.problem_id: problem for problem in read_problems(problems, left_out)}
@@ -76,7 +82,10 @@ def read_pairs(problems: str | Path, programs: str | Path, left_out: list[DataEr
     for rollout, place in _rollouts(programs, left_out):
         with _leaving_out(left_out):
             if rollout.problem_id not in by_id:
-                raise DataError(f"{place}: rollout {rollout.rollout_id!r} is of problem {rollout.problem_id!r}, which {problems} does not have")
+                raise DataError(
+                    f"{place}: rollout {rollout.rollout_id!r} is of problem {rollout.problem_id!r}, which "
+                    f"{problems} does not have"
+                )
             pairs.append((by_id[rollout.problem_id], rollout))
     if left_out and not pairs:
         raise left_out[0]
@@ -89,7 +98,10 @@ def _rollouts(path: str | Path, left_out: list[DataError] | None) -> list[tuple[
     if any(rows[0].data.keys() >= fields for fields in _RECORDED):
         return [(item.rollout, place) for item, place in _recorded(path, left_out)]
     if not any(row.data.keys() & _ROLLOUT for row in (rows if left_out is not None else rows[:1])):
-        raise DataError(f"{rows[0].place}: neither a coderlplus program (rollout_id, problem_id, program or completion) nor a recorded one")
+        raise DataError(
+            f"{rows[0].place}: neither a coderlplus program (rollout_id, problem_id, program or completion) nor a "
+            "recorded one"
+        )
     rollouts: dict[str, tuple[Rollout, str]] = {}
     for row in rows:
         with _leaving_out(left_out):
@@ -103,7 +115,8 @@ def _rollouts(path: str | Path, left_out: list[DataError] | None) -> list[tuple[
 
 
 def read_recorded(path: str | Path) -> list[RecordedProgram]:
-    """Recorded programs with their problems and recorded verdicts. The second program of one name gets `/2` at its end, and so on."""
+    """Recorded programs with their problems and recorded verdicts. The second program of one name gets `/2` at its
+    end, and so on."""
     return [item for item, _ in _recorded(path, None)]
 
 

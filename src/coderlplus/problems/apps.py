@@ -1,7 +1,9 @@
-"""APPS (Hendrycks et al. 2021), as the hub has it (`codeparrot/apps`): `question`, and `solutions` and `input_output` as JSON texts.
+"""APPS (Hendrycks et al. 2021), as the hub has it (`codeparrot/apps`): `question`, and `solutions` and `input_output`
+as JSON texts.
 
-A row is numbered by `problem_id` (by `id` in the files themselves); one without either is named by a digest of its question. The empty texts of the
-test split mean that there is nothing: a row without tests is refused. See `inputs_outputs` for the tests.
+A row is numbered by `problem_id` (by `id` in the files themselves); one without either is named by a digest of its
+question. The empty texts of the test split mean that there is nothing: a row without tests is refused. See
+`inputs_outputs` for the tests.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ def problem(row: Mapping[str, Any]) -> Problem:
     number = row["problem_id"] if row.get("problem_id") is not None else row.get("id")
     starter_code = text_of(row, "starter_code", "")
     texts = Texts(
-        problem_id=f"apps/{number}" if number is not None else digest_id("apps", text_of(row, "question"), starter_code),
+        problem_id=f"apps/{number}"
+        if number is not None
+        else digest_id("apps", text_of(row, "question"), starter_code),
         source="apps",
         statement=text_of(row, "question"),
         starter_code=starter_code,

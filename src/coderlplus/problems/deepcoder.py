@@ -1,13 +1,16 @@
-"""DeepCoder's data (`agentica-org/DeepCoder-Preview-Dataset`) and rLLM's JSON files: `problem`, `tests`, mostly `solutions`, at times `starter_code`.
+"""DeepCoder's data (`agentica-org/DeepCoder-Preview-Dataset`) and rLLM's JSON files: `problem`, `tests`, mostly
+`solutions`, at times `starter_code`.
 
 `tests` is JSON or its text, in the form of whatever set the row was taken from:
 
 - `{"inputs": [...], "outputs": [...]}`, with `fn_name` for calls (TACO, APPS, CodeContests);
-- a list of objects with `input` and `output`, and `fn_name` or `metadata.func_name` for calls (PrimeIntellect, Codeforces, LiveCodeBench);
-- `{"functional": code}`: LeetCode's `check(candidate)`, mostly with a call `check(Solution().name)` behind it that names the entry point.
+- a list of objects with `input` and `output`, and `fn_name` or `metadata.func_name` for calls (PrimeIntellect,
+  Codeforces, LiveCodeBench);
+- `{"functional": code}`: LeetCode's `check(candidate)`, mostly with a call `check(Solution().name)` behind it that
+  names the entry point.
 
-Rows have no ids, so a problem is named by a digest of its statement. Many CodeContests problems have several right answers, which the tests do not
-say: they come with no checker.
+Rows have no ids, so a problem is named by a digest of its statement. Many CodeContests problems have several right
+answers, which the tests do not say: they come with no checker.
 """
 
 from __future__ import annotations
@@ -60,10 +63,17 @@ def solutions(row: Mapping[str, Any]) -> list[str]:
 
 def _listed(tests: Any, metadata: Any) -> dict[str, Any]:
     """A list of tests in the form of APPS."""
-    if not isinstance(tests, list) or not all(isinstance(test, dict) and "input" in test and "output" in test for test in tests):
-        raise DataError(f"the tests must be objects with 'input' and 'output', or have 'inputs' and 'outputs', not {str(tests)[:80]!r}")
+    if not isinstance(tests, list) or not all(
+        isinstance(test, dict) and "input" in test and "output" in test for test in tests
+    ):
+        raise DataError(
+            "the tests must be objects with 'input' and 'output', or have 'inputs' and 'outputs', not "
+            f"{str(tests)[:80]!r}"
+        )
     of_tests = [in_json(test.get("metadata"), {}) for test in tests]
-    names = {test.get("fn_name") or about.get("func_name") for test, about in zip(tests, of_tests, strict=True)} - {None}
+    names = {test.get("fn_name") or about.get("func_name") for test, about in zip(tests, of_tests, strict=True)} - {
+        None
+    }
     functional = any(test.get("testtype") == "functional" or test.get("type") == "function_call" for test in tests)
     if functional and isinstance(metadata, dict) and metadata.get("func_name"):
         names.add(metadata["func_name"])
@@ -81,7 +91,8 @@ def _of_leetcode(texts: Texts, check: str) -> Problem:
         source=texts.source,
         statement=texts.statement.strip(),
         starter_code=texts.starter_code.rstrip(),
-        entry_point=leetcode.called(check) or f"Solution().{method_of(starter_code or next(iter(texts.solutions), ''))}",
+        entry_point=leetcode.called(check)
+        or f"Solution().{method_of(starter_code or next(iter(texts.solutions), ''))}",
         tests=tests,
         reference=next(iter(texts.solutions), None),
         setup_code=texts.prefix or IMPORTS,

@@ -1,4 +1,5 @@
-"""Rows of a data file: JSON list or JSON lines, either of them gzipped, or Parquet, with the place of each row for messages.
+"""Rows of a data file: JSON list or JSON lines, either of them gzipped, or Parquet, with the place of each row for
+messages.
 
 `stream_rows` holds one row of a list or of lines, and 64 of a Parquet file, in memory at a time.
 """
@@ -19,7 +20,8 @@ from coderlplus.problems.parsing import LongRow, loads, whole_number
 
 T = TypeVar("T")
 MAX_ROW_CHARS = 2**28
-"""Longest object of a JSON list that is read; beyond it a bracket that is never closed would bring the whole file into memory."""
+"""Longest object of a JSON list that is read; beyond it a bracket that is never closed would bring the whole file into
+memory."""
 _CHUNK_CHARS = 2**20
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -44,7 +46,8 @@ class Row:
 
 
 def read_rows(path: str | Path) -> list[Row]:
-    """All rows of a file. Raises `DataError` naming file and line for anything that is not a JSON object, and for a file without rows."""
+    """All rows of a file. Raises `DataError` naming file and line for anything that is not a JSON object, and for a
+    file without rows."""
     rows = list(stream_rows(path))
     if not rows:
         raise DataError(f"{path} holds no rows")
@@ -54,8 +57,9 @@ def read_rows(path: str | Path) -> list[Row]:
 def stream_rows(path: str | Path, on_bad_line: Callable[[str, DataError], None] | None = None) -> Iterator[Row]:
     """The rows of a file, one after the other.
 
-    A JSON line that cannot be read is told to `on_bad_line` (place, error) and passed over; without it, and for damage to the file as a whole, a
-    `DataError` names file and place. `ConfigError`: the file is Parquet and pyarrow is not installed.
+    A JSON line that cannot be read is told to `on_bad_line` (place, error) and passed over; without it, and for damage
+    to the file as a whole, a `DataError` names file and place. `ConfigError`: the file is Parquet and pyarrow is not
+    installed.
     """
     path = Path(path)
     if path.suffix == ".parquet":
@@ -80,7 +84,8 @@ def stream_rows(path: str | Path, on_bad_line: Callable[[str, DataError], None] 
 
 
 def count_rows(path: Path) -> int:
-    """How many rows `stream_rows` goes through, with the broken lines that it passes over. Raises `DataError` for damage to the file as a whole."""
+    """How many rows `stream_rows` goes through, with the broken lines that it passes over. Raises `DataError` for
+    damage to the file as a whole."""
     if path.suffix == ".parquet":
         with _parquet_file(path) as file:
             return int(file.metadata.num_rows)
@@ -113,7 +118,10 @@ def json_object(line: str, place: str) -> dict[str, Any]:
     try:
         data = _loads(line)
     except json.JSONDecodeError as error:
-        raise DataError(f"{place}: not valid JSON ({error.msg.removesuffix(' at')} at column {error.colno}); fix or remove the line") from error
+        raise DataError(
+            f"{place}: not valid JSON ({error.msg.removesuffix(' at')} at column {error.colno}); fix or remove the "
+            "line"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{place}: not JSON that can be read ({error})") from error
     if not isinstance(data, dict):
@@ -133,7 +141,8 @@ def _loads(line: str) -> Any:
 
 
 def _listed(path: Path, file: IO[str], start: str) -> Iterator[Row]:
-    """The objects of a JSON list, of which `start` has been read; as much of the file is held as the next object needs."""
+    """The objects of a JSON list, of which `start` has been read; as much of the file is held as the next object
+    needs."""
     decoder = json.JSONDecoder()
     text, at, number, ended = start.lstrip(), 1, 0, False
     while True:
@@ -144,7 +153,9 @@ def _listed(path: Path, file: IO[str], start: str) -> Iterator[Row]:
                 raise DataError(f"{path}: more text after the list; it must be one JSON list, or JSON lines")
             return
         if number and at < len(text) and text[at] != ",":
-            raise DataError(f"{place}: not valid JSON (expected a comma or the end of the list, not {text[at : at + 20]!r})")
+            raise DataError(
+                f"{place}: not valid JSON (expected a comma or the end of the list, not {text[at : at + 20]!r})"
+            )
         try:
             value, end = _decoded(decoder, text, _end_of_space(text, at + 1) if number else at)
             if end == len(text) and not ended:

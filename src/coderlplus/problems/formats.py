@@ -18,8 +18,8 @@ from coderlplus.records import CheckTest, Problem, StdioTest
 class Format:
     """A format: the fields that its rows have at least, and how they become problems.
 
-    `problem` gives `None` for a row that is no programming problem. `solutions` gives the programs of a row, where it may have several; the first is
-    the reference of its problem.
+    `problem` gives `None` for a row that is no programming problem. `solutions` gives the programs of a row, where it
+    may have several; the first is the reference of its problem.
     """
 
     name: str
@@ -28,7 +28,8 @@ class Format:
     solutions: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
 
     def read(self, row: Mapping[str, Any]) -> Problem | None:
-        """The problem of a row. Raises `DataError` where it names a comparator that its tests cannot use, and what `problem` raises."""
+        """The problem of a row. Raises `DataError` where it names a comparator that its tests cannot use, and what
+        `problem` raises."""
         problem = self.problem(row)
         if problem is not None:
             _check_types(problem)
@@ -68,7 +69,12 @@ FORMATS = (
     Format("HumanEval", frozenset({"task_id", "prompt", "entry_point", "test"}), humaneval.problem),
     Format("LiveCodeBench", frozenset({"question_id", "question_content", "starter_code"}), livecodebench.problem),
     Format("verl (Eurus, the paper's set)", frozenset({"prompt", "reward_model"}), verl.problem),
-    Format("CodeContests", frozenset({"name", "description", "public_tests"}), code_contests.problem, code_contests.solutions),
+    Format(
+        "CodeContests",
+        frozenset({"name", "description", "public_tests"}),
+        code_contests.problem,
+        code_contests.solutions,
+    ),
     Format("DeepCoder or rLLM", frozenset({"problem", "tests"}), deepcoder.problem, deepcoder.solutions),
     Format("TACO", frozenset({"question", "input_output", "raw_tags"}), taco.problem, apps.solutions),
     Format("TACO", frozenset({"question", "input_output", "skill_types"}), taco.problem, apps.solutions),
@@ -78,7 +84,8 @@ FORMATS = (
 
 
 def format_of(first: Row) -> Format:
-    """The format of a file with this first row. Raises `DataError` that names its fields where it is none of `FORMATS`."""
+    """The format of a file with this first row. Raises `DataError` that names its fields where it is none of
+    `FORMATS`."""
     for known in FORMATS:
         if first.data.keys() >= known.fields:
             return known
@@ -86,4 +93,6 @@ def format_of(first: Row) -> Format:
         return FORMATS[0]
     found = ", ".join(list(first.data)[:8]) or "nothing"
     names = ", ".join(dict.fromkeys(known.name for known in FORMATS))
-    raise DataError(f"{first.place}: the fields ({found}) are those of no known format; known are {names} and recorded programs")
+    raise DataError(
+        f"{first.place}: the fields ({found}) are those of no known format; known are {names} and recorded programs"
+    )

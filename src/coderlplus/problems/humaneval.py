@@ -1,8 +1,10 @@
-"""HumanEval (Chen et al. 2021), and problems of other sets written in its form: `prompt`, `entry_point`, `test` with `check(candidate)`.
+"""HumanEval (Chen et al. 2021), and problems of other sets written in its form: `prompt`, `entry_point`, `test` with
+`check(candidate)`.
 
-The statement is the docstring of the function to write; the prompt, which has the signature, is the starter code. What the prompt defines before that
-function (imports, helpers) is set-up code. A `check` whose body is nothing but asserts becomes one test for each of them. Where the tests call not
-the named function but another one of the reference, as in some MBPP rows in this form, that one is the entry point.
+The statement is the docstring of the function to write; the prompt, which has the signature, is the starter code. What
+the prompt defines before that function (imports, helpers) is set-up code. A `check` whose body is nothing but asserts
+becomes one test for each of them. Where the tests call not the named function but another one of the reference, as in
+some MBPP rows in this form, that one is the entry point.
 """
 
 from __future__ import annotations
@@ -44,10 +46,15 @@ def _tests(code: str, name: str) -> list[str]:
     statements = [node for node in tree.body if not _is_call_of_check(node) and not _is_metadata(node)]
     match statements:
         case [ast.FunctionDef(name="check", args=ast.arguments(args=[ast.arg(arg=candidate)]), body=body)]:
-            asserts = [node for node in body if not (isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant))]
+            asserts = [
+                node for node in body if not (isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant))
+            ]
             if asserts and all(isinstance(node, ast.Assert) for node in asserts):
                 sources = [ast.get_source_segment(code, node, padded=False) or "" for node in asserts]
-                return [f"{candidate} = {name}\n{source}" if candidate in _names(source) and candidate != name else source for source in sources]
+                return [
+                    f"{candidate} = {name}\n{source}" if candidate in _names(source) and candidate != name else source
+                    for source in sources
+                ]
     return [code]
 
 
@@ -64,18 +71,27 @@ def _names(source: str) -> set[str]:
 
 
 def _is_call_of_check(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name) and node.value.func.id == "check"
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Call)
+        and isinstance(node.value.func, ast.Name)
+        and node.value.func.id == "check"
+    )
 
 
 def _is_metadata(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) and target.id == "METADATA" for target in node.targets)
+    return isinstance(node, ast.Assign) and all(
+        isinstance(target, ast.Name) and target.id == "METADATA" for target in node.targets
+    )
 
 
 def _reference(prompt: str, solution: str | None, name: str) -> str | None:
     """A whole program: MBPP's solutions are one, HumanEval's go on where the prompt ends."""
     if solution is None:
         return None
-    if syntax_error(solution) is None and any(isinstance(node, ast.FunctionDef) and node.name == name for node in parse(solution).body):
+    if syntax_error(solution) is None and any(
+        isinstance(node, ast.FunctionDef) and node.name == name for node in parse(solution).body
+    ):
         return solution
     return prompt + solution
 

@@ -1,14 +1,16 @@
-"""Tests as `inputs` and `outputs`, the form of APPS (Hendrycks et al. 2021) that TACO, DeepCoder and PRIME took over, and what to make of it.
+"""Tests as `inputs` and `outputs`, the form of APPS (Hendrycks et al. 2021) that TACO, DeepCoder and PRIME took over,
+and what to make of it.
 
-Without `fn_name` an input is standard input and an output is what is printed, each a text or a list of its lines. With `fn_name` an input is a list
-of arguments and its output the returned value, or an input is a text with one argument in JSON a line and its output JSON too. As the scorers of
-these sets do:
+Without `fn_name` an input is standard input and an output is what is printed, each a text or a list of its lines. With
+`fn_name` an input is a list of arguments and its output the returned value, or an input is a text with one argument in
+JSON a line and its output JSON too. As the scorers of these sets do:
 
 - the keys of a dict whose keys are all numbers in quotes are numbers, since JSON has no others;
-- where every output is a list of one item, that item alone is right too (comparator `wrapped`): APPS writes a returned 3 as `[3]`, though not always.
+- where every output is a list of one item, that item alone is right too (comparator `wrapped`): APPS writes a returned
+  3 as `[3]`, though not always.
 
-Whether a program is a function or a class `Solution` with a method is nowhere said. It is a method where the starter code, the reference or the
-statement has `class Solution`.
+Whether a program is a function or a class `Solution` with a method is nowhere said. It is a method where the starter
+code, the reference or the statement has `class Solution`.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ _WHOLE_NUMBER = re.compile(r"-?\d+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Texts:
-    """What a row says beside its tests. `solutions` come in the order in which they should be tried as the reference; `prefix` is what the set's
-    scorer puts before a program."""
+    """What a row says beside its tests. `solutions` come in the order in which they should be tried as the reference;
+    `prefix` is what the set's scorer puts before a program."""
 
     problem_id: str
     source: str
@@ -44,7 +46,8 @@ class Texts:
 
 
 def problem(texts: Texts, in_outs: Any) -> Problem:
-    """The problem with these tests. Raises `DataError` where inputs and outputs do not match, or are of another form."""
+    """The problem with these tests. Raises `DataError` where inputs and outputs do not match, or are of another
+    form."""
     if not isinstance(in_outs, Mapping):
         raise DataError(f"the tests must be an object with 'inputs' and 'outputs', not {str(in_outs)[:60]!r}")
     inputs, outputs = in_outs.get("inputs") or [], in_outs.get("outputs") or []
@@ -57,12 +60,20 @@ def problem(texts: Texts, in_outs: Any) -> Problem:
     if name:
         if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
             raise DataError(f"fn_name {str(name)[:60]!r} is no name of a function")
-        expected = [_parsed(output) if isinstance(given, str) and isinstance(output, str) else output for given, output in pairs]
+        expected = [
+            _parsed(output) if isinstance(given, str) and isinstance(output, str) else output
+            for given, output in pairs
+        ]
         arguments = [_arguments(given) for given in inputs]
-        tests = tuple(CallTest(tuple(map(_tagged, given)), _tagged(value)) for given, value in zip(arguments, expected, strict=True))
+        tests = tuple(
+            CallTest(tuple(map(_tagged, given)), _tagged(value))
+            for given, value in zip(arguments, expected, strict=True)
+        )
         is_method = any("class Solution" in text for text in (texts.starter_code, reference or "", texts.statement))
         entry_point: str | None = f"Solution().{name}" if is_method else name
-        checker = "wrapped" if expected and all(isinstance(value, list) and len(value) == 1 for value in expected) else None
+        checker = (
+            "wrapped" if expected and all(isinstance(value, list) and len(value) == 1 for value in expected) else None
+        )
         setup_code = texts.prefix or IMPORTS
     else:
         tests = tuple(StdioTest(_text(given), _text(printed)) for given, printed in pairs)
@@ -86,7 +97,8 @@ def digest_id(source: str, *texts: str) -> str:
 
 
 def runnable(solutions: Any) -> list[str]:
-    """Those solutions that are programs of Python 3 (many of these sets are of Python 2), as they are, without the code fences of some sets."""
+    """Those solutions that are programs of Python 3 (many of these sets are of Python 2), as they are, without the
+    code fences of some sets."""
     texts = [_unfenced(text) for text in (solutions if isinstance(solutions, list) else []) if isinstance(text, str)]
     return [text for text in texts if text.strip() and syntax_error(text) is None]
 

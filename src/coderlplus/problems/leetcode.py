@@ -1,11 +1,13 @@
 """LeetCodeDataset (Xia et al. 2025), v0.2 and v0.3: problems of LeetCode with `check(candidate)` code.
 
-Its checks are asserts that compare a call with a literal, so each becomes a call test: its input is known, its result compared outside. Linked
-lists and trees, which its checks build by `list_node([...])` and `tree_node([...])`, are written as `{"$list_node": [...]}` and `{"$tree_node":
-[...]}`. A check with anything else in it stays what it is, one check test.
+Its checks are asserts that compare a call with a literal, so each becomes a call test: its input is known, its result
+compared outside. Linked lists and trees, which its checks build by `list_node([...])` and `tree_node([...])`, are
+written as `{"$list_node": [...]}` and `{"$tree_node": [...]}`. A check with anything else in it stays what it is, one
+check test.
 
-The order of the result does not count where the statement says so of the answer (`wording.order`). What the prompt brings along (imports, the node
-classes) is set-up code; its star imports shadow `pow` and `abs`, so the builtin ones are put back.
+The order of the result does not count where the statement says so of the answer (`wording.order`). What the prompt
+brings along (imports, the node classes) is set-up code; its star imports shadow `pow` and `abs`, so the builtin ones
+are put back.
 """
 
 from __future__ import annotations
@@ -48,7 +50,8 @@ def problem(row: Mapping[str, Any]) -> Problem:
 
 
 def tests(check: str) -> tuple[Test, ...]:
-    """A call test for each assert of `check`, or all of it as one check test. A call of `check` behind it, as rLLM writes it, is left out."""
+    """A call test for each assert of `check`, or all of it as one check test. A call of `check` behind it, as rLLM
+    writes it, is left out."""
     check, tree = parsed(check)
     body = tree.body
     if _called(tree) is not None:
@@ -82,7 +85,8 @@ def _called(tree: ast.Module) -> str | None:
 
 
 def _test(statement: ast.stmt) -> CallTest:
-    """`assert candidate(...) == literal`, `assert is_same_list(candidate(...), list_node([...]))`, or a `ValueError`."""
+    """`assert candidate(...) == literal`, `assert is_same_list(candidate(...), list_node([...]))`, or a
+    `ValueError`."""
     match statement:
         case ast.Assert(test=ast.Compare(left=ast.Call() as call, ops=[ast.Eq()], comparators=[expected])):
             pass
@@ -90,7 +94,11 @@ def _test(statement: ast.stmt) -> CallTest:
             pass
         case _:
             raise ValueError("not a comparison of a call")
-    if not isinstance(call.func, ast.Name) or call.func.id != "candidate" or any(keyword.arg is None for keyword in call.keywords):
+    if (
+        not isinstance(call.func, ast.Name)
+        or call.func.id != "candidate"
+        or any(keyword.arg is None for keyword in call.keywords)
+    ):
         raise ValueError("not a call of the candidate")
     kwargs = {str(keyword.arg): _tagged(keyword.value) for keyword in call.keywords}
     return CallTest(tuple(map(_tagged, call.args)), _tagged(expected), kwargs)

@@ -1,12 +1,14 @@
-"""LiveCodeBench (Jain et al. 2024): its release files, and files with public tests, programs of models and programs of people.
+"""LiveCodeBench (Jain et al. 2024): its release files, and files with public tests, programs of models and programs of
+people.
 
-Release files have `public_test_cases` and `private_test_cases` as JSON texts, the latter usually compressed and pickled (only a string is taken out
-of the pickle, nothing is ever executed), and the name of the function in `metadata`. The other form has `public_tests` as a list, `model_solutions`
-with LiveCodeBench's verdict (`lcb_passed`), and `human` submissions, `accepted` and `faulty`.
+Release files have `public_test_cases` and `private_test_cases` as JSON texts, the latter usually compressed and
+pickled (only a string is taken out of the pickle, nothing is ever executed), and the name of the function in
+`metadata`. The other form has `public_tests` as a list, `model_solutions` with LiveCodeBench's verdict (`lcb_passed`),
+and `human` submissions, `accepted` and `faulty`.
 
-A test of type `stdin` is a stdio test; one of type `functional` has one argument a line, in JSON, and is a call test of the method of `Solution`.
-Printed lines are compared as LiveCodeBench's scorer does (`decimal_lines`), but where the statement itself allows more: letters in any case, numbers
-with a small error.
+A test of type `stdin` is a stdio test; one of type `functional` has one argument a line, in JSON, and is a call test
+of the method of `Solution`. Printed lines are compared as LiveCodeBench's scorer does (`decimal_lines`), but where the
+statement itself allows more: letters in any case, numbers with a small error.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ _METHOD = re.compile(r"^\s+def\s+(\w+)\s*\(\s*self\b", re.MULTILINE)
 
 def problem(row: Mapping[str, Any]) -> Problem:
     """The problem of one row of either form."""
-    given = [test for name in ("public_tests", "public_test_cases", "private_test_cases") for test in _tests(row.get(name))]
+    given = [
+        test for name in ("public_tests", "public_test_cases", "private_test_cases") for test in _tests(row.get(name))
+    ]
     tests = tuple(_test(test) for test in given)
     statement, starter_code = text_of(row, "question_content").strip(), text_of(row, "starter_code", "")
     printed = any_case(statement) or (None if allows_error(statement) else "decimal_lines")

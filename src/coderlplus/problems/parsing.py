@@ -1,4 +1,5 @@
-"""Values and fields of rows: JSON and Python literals, also with whole numbers of more digits than CPython converts (4,300)."""
+"""Values and fields of rows: JSON and Python literals, also with whole numbers of more digits than CPython converts
+(4,300)."""
 
 from __future__ import annotations
 
@@ -89,7 +90,8 @@ def with_short_numbers(code: str) -> str:
 
 
 def parsed(code: str) -> tuple[str, ast.Module]:
-    """The code, where need be `with_short_numbers`, and its syntax tree. Raises `SyntaxError`, `ValueError` and what else `ast.parse` raises."""
+    """The code, where need be `with_short_numbers`, and its syntax tree. Raises `SyntaxError`, `ValueError` and what
+    else `ast.parse` raises."""
     try:
         return code, ast.parse(code)
     except SyntaxError:
@@ -100,7 +102,8 @@ def parsed(code: str) -> tuple[str, ast.Module]:
 
 
 def in_json(text: Any, default: Any) -> Any:
-    """A field that holds JSON as text, or a Python literal as some copies of these sets do, or the value itself; `default` where it is empty.
+    """A field that holds JSON as text, or a Python literal as some copies of these sets do, or the value itself;
+    `default` where it is empty.
 
     JSON in JSON, which some copies have, is read twice.
     """

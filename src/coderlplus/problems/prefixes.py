@@ -7,7 +7,8 @@ the longest whole number that is written. It is the set-up code of their problem
 | PRIME, in verl (`prime_code`) | the same | 600,000 |
 | APPS, TACO (`testing_util.py`) | some names of 9 modules, and numpy | Python's |
 
-The builtin functions that `math` and `operator` shadow (`pow`, `abs`) are put back, as the order of LiveCodeBench's imports does. numpy is left out.
+The builtin functions that `math` and `operator` shadow (`pow`, `abs`) are put back, as the order of LiveCodeBench's
+imports does. numpy is left out.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ _MODULES = (
     "string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics", "itertools", "functools", "operator", "io",
     "sys", "json",
 )  # fmt: skip
-IMPORTS = "\n".join([*(f"from {name} import *" for name in (*_MODULES, "builtins", "typing")), f"import {', '.join(_MODULES)}"])
+IMPORTS = "\n".join(
+    [*(f"from {name} import *" for name in (*_MODULES, "builtins", "typing")), f"import {', '.join(_MODULES)}"]
+)
 _DIGITS = "sys.set_int_max_str_digits(50000)"
 LIVECODEBENCH = f"{IMPORTS}\nsys.setrecursionlimit(50000)\n{_DIGITS}"
 PRIME = f"{IMPORTS}\nsys.setrecursionlimit(600000)\n{_DIGITS}"

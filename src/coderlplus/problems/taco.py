@@ -1,5 +1,5 @@
-"""TACO (Li et al. 2023), as the hub has it (`BAAI/TACO`, `likaixin/TACO-verified`): APPS's fields and tags. Its rows have no ids, so a problem is
-named by a digest of its statement. See `inputs_outputs` for the tests.
+"""TACO (Li et al. 2023), as the hub has it (`BAAI/TACO`, `likaixin/TACO-verified`): APPS's fields and tags. Its rows
+have no ids, so a problem is named by a digest of its statement. See `inputs_outputs` for the tests.
 """
 
 from __future__ import annotations

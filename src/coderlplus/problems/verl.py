@@ -1,15 +1,17 @@
-"""Rows as verl takes them: PRIME's Eurus data (`PRIME-RL/Eurus-2-RL-Data`), the paper's training set, and what `coderlplus prepare --parquet` writes.
+"""Rows as verl takes them: PRIME's Eurus data (`PRIME-RL/Eurus-2-RL-Data`), the paper's training set, and what
+`coderlplus prepare --parquet` writes.
 
 `prompt` is a list of chat messages and `reward_model.ground_truth` the tests, as an object or its JSON:
 
 - `{"inputs": [...], "outputs": [...]}`, with `fn_name` for calls: see `inputs_outputs`;
 - `{"assert_case": [...]}`: asserts that call a function by name;
 - `{"test_code", "entry_point", "import_prefix"}`: `check(candidate)`, as in LeetCodeDataset;
-- a list of objects with `input` and `output`, or `{"functional": code}`: what rLLM writes of DeepCoder's sets, see `deepcoder`.
+- a list of objects with `input` and `output`, or `{"functional": code}`: what rLLM writes of DeepCoder's sets, see
+  `deepcoder`.
 
-Where a row has the whole problem in `record`, as ours have, that is taken instead. Rows of another ability than code, of which Eurus has many, are no
-problems. The statement is the last message of the user without PRIME's request for a program; a system message is left out, since the prompt of
-a run is the run's own. The sets have no references.
+Where a row has the whole problem in `record`, as ours have, that is taken instead. Rows of another ability than code,
+of which Eurus has many, are no problems. The statement is the last message of the user without PRIME's request for a
+program; a system message is left out, since the prompt of a run is the run's own. The sets have no references.
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ def problem(row: Mapping[str, Any]) -> Problem | None:
         return deepcoder.with_any_tests(texts, truth)
     if not isinstance(truth, dict):
         raise DataError(f"the ground truth must be an object with tests, not {str(truth)[:60]!r}")
-    truth = {name: value for name, value in truth.items() if value is not None}  # a Parquet struct has all fields of all rows
+    truth = {
+        name: value for name, value in truth.items() if value is not None
+    }  # a Parquet struct has all fields of all rows
     if "functional" in truth:
         return deepcoder.with_any_tests(texts, truth)
     if "assert_case" in truth:
@@ -55,7 +59,10 @@ def problem(row: Mapping[str, Any]) -> Problem | None:
     if "test_code" in truth:
         return _of_leetcode(texts, truth)
     if truth and "inputs" not in truth:
-        raise DataError(f"the ground truth has none of 'inputs', 'assert_case' and 'test_code', but {', '.join(map(str, truth))[:80]}")
+        raise DataError(
+            "the ground truth has none of 'inputs', 'assert_case' and 'test_code', but "
+            f"{', '.join(map(str, truth))[:80]}"
+        )
     return with_tests(texts, truth)
 
 
@@ -64,7 +71,11 @@ def statement_of(prompt: Any) -> str:
     if isinstance(prompt, str):
         said = [prompt]
     else:
-        said = [str(message["content"]) for message in prompt if message["role"] == "user"] if isinstance(prompt, Sequence) else []
+        said = (
+            [str(message["content"]) for message in prompt if message["role"] == "user"]
+            if isinstance(prompt, Sequence)
+            else []
+        )
     if not said:
         raise DataError("the prompt has no message of a user")
     return said[-1].rpartition(REQUEST)[0].strip() or said[-1].strip()
@@ -83,7 +94,11 @@ def _of_asserts(texts: Texts, asserts: Sequence[str]) -> Problem:
 
 def _called(test: str) -> str:
     """The name that an assert calls and that is none of Python's own."""
-    names = [node.func.id for node in ast.walk(parse(test)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    names = [
+        node.func.id
+        for node in ast.walk(parse(test))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
     unknown = [name for name in names if not hasattr(builtins, name) and name not in ("isclose", "Counter")]
     if not unknown:
         raise DataError(f"the first assert calls no function by name: {test[:80]!r}")

@@ -1,7 +1,8 @@
-"""What a statement says about the answer: whether the order of its items and the case of its letters count, and how exact numbers must be.
+"""What a statement says about the answer: whether the order of its items and the case of its letters count, and how
+exact numbers must be.
 
-Only sentences about the answer count. "The input is given in any order" and "the largest number formed from the digits in any order" say
-nothing about it.
+Only sentences about the answer count. "The input is given in any order" and "the largest number formed from the digits
+in any order" say nothing about it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import re
 _ORDER = r"in\s+any\s+(?:arbitrary\s+)?order\b"
 _ASKED = re.compile(rf"\breturn(?:s|ed|ing)?\b(?P<what>.*?)(?P<aside>[,(]?) ?{_ORDER}", re.IGNORECASE)
 """Return … in any order."""
-_ALLOWED = re.compile(rf"\b(?:can|may|could|might|should|will) (?:also )?be (?:returned|printed|output|listed|reported) {_ORDER}", re.IGNORECASE)
+_ALLOWED = re.compile(
+    rf"\b(?:can|may|could|might|should|will) (?:also )?be (?:returned|printed|output|listed|reported) {_ORDER}",
+    re.IGNORECASE,
+)
 """… may be returned in any order."""
 _OF_ANSWER = re.compile(
     r"\b(?:returned|answer|output|result)\b[^,]{0,40}\b(?:can|may|could|might) (?:be|appear|come|have|contain)\b"
@@ -34,7 +38,10 @@ _ABOUT_SOMETHING_ELSE = re.compile(
 """Between `return` and `in any order`: the order is that of something which is done or given."""
 _NEGATED = re.compile(r"(?:\b(?:not|never|cannot)|n't) (?:\w+ )?$", re.IGNORECASE)
 _INPUT = re.compile(r"\b(?:inputs?|given|queries)\b", re.IGNORECASE)
-_ITEMS = re.compile(r"^\W*(?:(?:note|notice|that|all|the|these|you|may|can|return|of) )*(?:integers|indices|indexes|numbers|values)\b", re.IGNORECASE)
+_ITEMS = re.compile(
+    r"^\W*(?:(?:note|notice|that|all|the|these|you|may|can|return|of) )*(?:integers|indices|indexes|numbers|values)\b",
+    re.IGNORECASE,
+)
 """What the inner lists of a list of lists hold."""
 _LIST = re.compile(r"->\s*(?:typing\.)?(?:List|list)\[(?P<nested>\s*(?:typing\.)?(?:List|list)\[)?")
 _ERROR = re.compile(r"\b(?:absolute|relative)\b[^.\n]{0,80}\berror\b|\berror\b[^.\n]{0,80}\b10\s*\^", re.IGNORECASE)
@@ -42,8 +49,8 @@ _ANY_CASE = re.compile(r"\b(print|output|write)\b[^.\n]*\bin any case\b|\bin any
 
 
 def order(statement: str, starter_code: str) -> str | None:
-    """The comparator for results that are lists: `unordered` where the statement says that the answer comes in any order, `unordered_inside` where
-    it says so of the items of its lists.
+    """The comparator for results that are lists: `unordered` where the statement says that the answer comes in any
+    order, `unordered_inside` where it says so of the items of its lists.
 
     >>> order("Return the pairs in any order.", "def f() -> List[int]:"), order("Sort them. They are given in any order.", "def f() -> List[int]:")
     ('unordered', None)
@@ -74,7 +81,8 @@ def _said(sentence: str) -> str | None:
 
 
 def any_case(statement: str) -> str | None:
-    """The comparator for printed words: `case_insensitive` where the statement says that upper and lower case are the same."""
+    """The comparator for printed words: `case_insensitive` where the statement says that upper and lower case are the
+    same."""
     return "case_insensitive" if _ANY_CASE.search(statement) else None
 
 

@@ -11,6 +11,21 @@ what it documents.
 """
 
 from coderlplus.programs.extraction import extract_program
-from coderlplus.programs.syntax import MAX_PROGRAM_CHARS, cyclomatic_complexity, normalized, only_prepares, parse, syntax_error
+from coderlplus.programs.syntax import (
+    MAX_PROGRAM_CHARS,
+    cyclomatic_complexity,
+    normalized,
+    only_prepares,
+    parse,
+    syntax_error,
+)
 
-__all__ = ["MAX_PROGRAM_CHARS", "cyclomatic_complexity", "extract_program", "normalized", "only_prepares", "parse", "syntax_error"]
+__all__ = [
+    "MAX_PROGRAM_CHARS",
+    "cyclomatic_complexity",
+    "extract_program",
+    "normalized",
+    "only_prepares",
+    "parse",
+    "syntax_error",
+]

@@ -58,7 +58,7 @@ def syntax_error(program: str) -> str | None:
 def only_prepares(code: str) -> bool:
     """Whether code only imports modules and sets the interpreter's limits, so that a reader need not see it.
 
-    >>> only_prepares("import sys\nsys.setrecursionlimit(50000)"), only_prepares("LIMIT = 3")
+    >>> only_prepares("import sys\\nsys.setrecursionlimit(50000)"), only_prepares("LIMIT = 3")
     (True, False)
     """
     try:

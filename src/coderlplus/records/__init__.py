@@ -2,9 +2,10 @@
 
     Problem → Rollout → Verdict → Trace → AlignmentTask → Reward
 
-All records are frozen. Every record has `to_json()` (a dict of plain JSON) and `from_json()`; `read_jsonl` and `write_jsonl` move them to and from
-files, one object a line. Python values inside records (arguments, expected values, variables) are *tagged values*: plain JSON where JSON says the
-same, a tagged object otherwise (`{"$tuple": [...]}`), made and read by `coderlplus.sandbox.values`. Records hold them as they are.
+All records are frozen. Every record has `to_json()` (a dict of plain JSON) and `from_json()`; `read_jsonl` and
+`write_jsonl` move them to and from files, one object a line. Python values inside records (arguments, expected values,
+variables) are *tagged values*: plain JSON where JSON says the same, a tagged object otherwise (`{"$tuple": [...]}`),
+made and read by `coderlplus.sandbox.values`. Records hold them as they are.
 """
 
 from coderlplus.records.jsonl import Record, read_jsonl, write_jsonl
@@ -23,7 +24,18 @@ from coderlplus.records.problem import (
     input_from_json,
     test_from_json,
 )
-from coderlplus.records.run import VERDICTS, Actual, Change, Ending, Failure, Rollout, Step, Trace, Verdict, VerdictName
+from coderlplus.records.run import (
+    VERDICTS,
+    Actual,
+    Change,
+    Ending,
+    Failure,
+    Rollout,
+    Step,
+    Trace,
+    Verdict,
+    VerdictName,
+)
 from coderlplus.records.task import OUTPUT, AlignmentTask, Reward, Target
 
 __all__ = [

@@ -85,7 +85,8 @@ def read_jsonl(path: str | Path, record: type[RecordT], left_out: list[DataError
                     yield record.from_json(data)
                 except json.JSONDecodeError as error:
                     raise DataError(
-                        f"{path}:{number}: not valid JSON ({error.msg.removesuffix(' at')} at column {error.colno}); fix or remove the line"
+                        f"{path}:{number}: not valid JSON ({error.msg.removesuffix(' at')} at column "
+                        f"{error.colno}); fix or remove the line"
                     ) from error
                 except DataError as error:
                     named = DataError(f"{path}:{number}: {error}")
@@ -93,7 +94,9 @@ def read_jsonl(path: str | Path, record: type[RecordT], left_out: list[DataError
                         raise named from error
                     left_out.append(named)
         except UnicodeDecodeError as error:
-            raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); is it compressed?") from error
+            raise DataError(
+                f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); is it compressed?"
+            ) from error
 
 
 def write_jsonl(path: str | Path, records: Iterable[Record]) -> int:

@@ -19,7 +19,8 @@ TaggedValue = Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one run of a program may use. Time limits are decided on CPU time; wall time is a generous multiple for programs that sleep."""
+    """What one run of a program may use. Time limits are decided on CPU time; wall time is a generous multiple for
+    programs that sleep."""
 
     cpu_s: float = 5.0
     wall_s: float = 20.0
@@ -36,7 +37,11 @@ class Limits:
             if name not in names:
                 raise DataError(f"unknown limit {name!r}; the limits are {', '.join(sorted(names))}")
             whole = name in ("memory_mb", "output_kb")
-            if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not 0 < value < 2**53:
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int if whole else int | float)
+                or not 0 < value < 2**53
+            ):
                 told = repr(value)[:60] if isinstance(value, str | float | bool) else type(value).__name__
                 raise DataError(f"limit {name} must be a {'whole ' if whole else ''}number above 0, not {told}")
         return cls(**data)
@@ -55,7 +60,8 @@ class StdioInput:
 
 @dataclass(frozen=True, slots=True)
 class CallInput:
-    """A run that calls the entry point (`"name"` or `"Solution().name"`) with tagged arguments; its result is the returned value."""
+    """A run that calls the entry point (`"name"` or `"Solution().name"`) with tagged arguments; its result is the
+    returned value."""
 
     entry_point: str
     args: tuple[TaggedValue, ...] = ()
@@ -63,7 +69,12 @@ class CallInput:
     kind: ClassVar[str] = "call"
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "entry_point": self.entry_point, "args": list(self.args), "kwargs": dict(self.kwargs)}
+        return {
+            "kind": self.kind,
+            "entry_point": self.entry_point,
+            "args": list(self.args),
+            "kwargs": dict(self.kwargs),
+        }
 
 
 ProgramInput = StdioInput | CallInput
@@ -114,8 +125,9 @@ class CallTest:
 class CheckTest:
     """Test code: it defines `check(candidate)`, or is a list of asserts on the entry point by name.
 
-    It runs apart from the program. With `in_process` it runs in the process of the program, which could forge what comes of it: for test code that
-    needs more of the program than its entry point and plain data (`test_code.needs_program`).
+    It runs apart from the program. With `in_process` it runs in the process of the program, which could forge what
+    comes of it: for test code that needs more of the program than its entry point and plain data
+    (`test_code.needs_program`).
     """
 
     code: str
@@ -153,7 +165,8 @@ test_from_json.__test__ = False  # type: ignore[attr-defined]  # its name makes 
 class CheckerProgram:
     """A program that says whether an answer is right, for problems with several right answers.
 
-    It defines `check(given, answer, expected)`, which returns True, False or a text that says why not; see `coderlplus.judge.checkers`.
+    It defines `check(given, answer, expected)`, which returns True, False or a text that says why not; see
+    `coderlplus.judge.checkers`.
     """
 
     name: str
@@ -164,7 +177,9 @@ class CheckerProgram:
             body = ast.parse(self.code).body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise DataError(f"the checker {self.name!r} does not parse: {error}") from error
-        if not any(isinstance(node, ast.FunctionDef) and node.name == "check" and len(node.args.args) == 3 for node in body):
+        if not any(
+            isinstance(node, ast.FunctionDef) and node.name == "check" and len(node.args.args) == 3 for node in body
+        ):
             raise DataError(f"the checker {self.name!r} does not define check(given, answer, expected)")
 
     def to_json(self) -> dict[str, Any]:
@@ -184,8 +199,9 @@ def checker_from_json(data: Any) -> str | CheckerProgram | None:
 class Problem:
     """A programming problem with tests.
 
-    `entry_point` is `None` (a stdin program), `"name"` or `"Solution().name"`. `setup_code` is code that the statement takes for granted (imports,
-    helpers) and runs before the program; `checker` names a comparator (see `coderlplus.judge.compare`), or is a checker program.
+    `entry_point` is `None` (a stdin program), `"name"` or `"Solution().name"`. `setup_code` is code that the statement
+    takes for granted (imports, helpers) and runs before the program; `checker` names a comparator (see
+    `coderlplus.judge.compare`), or is a checker program.
     """
 
     problem_id: str
@@ -201,17 +217,24 @@ class Problem:
 
     def __post_init__(self) -> None:
         if not self.tests:
-            raise NoTestsError(f"problem {self.problem_id!r} has no tests: any program would pass; remove it or give it tests")
+            raise NoTestsError(
+                f"problem {self.problem_id!r} has no tests: any program would pass; remove it or give it tests"
+            )
         if self.entry_point is None and any(test.kind != "stdio" for test in self.tests):
             raise DataError(f"problem {self.problem_id!r} has call or check tests but no entry_point")
 
     def to_json(self) -> dict[str, Any]:
         data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         checker = self.checker.to_json() if isinstance(self.checker, CheckerProgram) else self.checker
-        return data | {"tests": [test.to_json() for test in self.tests], "checker": checker, "limits": self.limits.to_json()}
+        return data | {
+            "tests": [test.to_json() for test in self.tests],
+            "checker": checker,
+            "limits": self.limits.to_json(),
+        }
 
     def marked(self, places: Collection[int] | None = None) -> Self:
-        """The problem with `CheckTest.in_process` decided for its check tests (those at `places`), from their code and the reference."""
+        """The problem with `CheckTest.in_process` decided for its check tests (those at `places`), from their code and
+        the reference."""
         tests = range(len(self.tests)) if places is None else places
         if self.entry_point is None:
             return self

@@ -42,7 +42,9 @@ class Rollout:
             if text is not None and not isinstance(text, str):
                 raise DataError(f"the program of rollout {self.rollout_id!r} must be text, not {type(text).__name__}")
         if (self.program is None) == (self.completion is None):
-            raise DataError(f"rollout {self.rollout_id!r} needs either 'program' or 'completion', not both and not neither")
+            raise DataError(
+                f"rollout {self.rollout_id!r} needs either 'program' or 'completion', not both and not neither"
+            )
 
     def to_json(self) -> dict[str, Any]:
         return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
@@ -59,7 +61,8 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actual:
-    """What a program gave on one input: the text that it printed, the tagged value that it returned, or the class of the exception that ended it."""
+    """What a program gave on one input: the text that it printed, the tagged value that it returned, or the class of
+    the exception that ended it."""
 
     value: TaggedValue = None
     raised: str | None = None
@@ -74,8 +77,9 @@ class Actual:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """The first test that a program failed. `input` is what the program was given and `actual` what it gave, where they are known (and `actual` is
-    short): an alignment task will ask about that input, and its trace is compared with that result."""
+    """The first test that a program failed. `input` is what the program was given and `actual` what it gave, where
+    they are known (and `actual` is short): an alignment task will ask about that input, and its trace is compared with
+    that result."""
 
     index: int
     verdict: VerdictName
@@ -106,7 +110,8 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the judge says of a program: `cpu_s`, `wall_s` are sums over its runs, `peak_mb` the largest; `isolation` the layers in force."""
+    """What the judge says of a program: `cpu_s`, `wall_s` are sums over its runs, `peak_mb` the largest; `isolation`
+    the layers in force."""
 
     rollout_id: str
     problem_id: str
@@ -150,7 +155,8 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a run ended: `finished`, `exception` (with `type`, `message` and the `line` in the program), `exit`, or at a limit."""
+    """How a run ended: `finished`, `exception` (with `type`, `message` and the `line` in the program), `exit`, or at a
+    limit."""
 
     kind: EndingName
     type: str | None = None
@@ -177,7 +183,8 @@ class Ending:
 class Change:
     """One variable that a step changed: `value` is its new tagged value, `None` with `deleted` where the name is gone.
 
-    `scope` and `activation` are those of the variable's owner, which need not be the step's: a function may change a global or its caller's list.
+    `scope` and `activation` are those of the variable's owner, which need not be the step's: a function may change a
+    global or its caller's list.
     """
 
     name: str
@@ -203,12 +210,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One statement run, the test of a loop, one turn of a `for`, or the entry of a function, which binds its parameters (its line is that of `def`).
+    """One statement run, the test of a loop, one turn of a `for`, or the entry of a function, which binds its
+    parameters (its line is that of `def`).
 
-    `line` is the first line of the statement in the source. `activation` numbers the calls of functions and executions of class bodies in order of
-    their beginning, the module is 0; `depth` is how many of them are open around it. `changes` and `output_chars`, how much of `Trace.output` is
-    printed, are as the step leaves them. A statement that calls functions of the program comes a second time, after their steps, if it changed
-    something then.
+    `line` is the first line of the statement in the source. `activation` numbers the calls of functions and executions
+    of class bodies in order of their beginning, the module is 0; `depth` is how many of them are open around it.
+    `changes` and `output_chars`, how much of `Trace.output` is printed, are as the step leaves them. A statement that
+    calls functions of the program comes a second time, after their steps, if it changed something then.
     """
 
     line: int
@@ -238,10 +246,11 @@ class Step:
 class Trace:
     """What a program did on one input.
 
-    `output` is what it printed; `value` the tagged value that a `CallInput` returned (`None` also when it returned `None`: see `ending`).
-    `variables` maps a scope (`<module>` or a function's `__qualname__`) to the tagged final values of its variables, both in order of definition.
-    `steps`, on request, are what it did one after the other; `steps_cut` says which budget ended them before the program ended. `withheld` names what
-    the program reached for (a frame, a code object, …) that would have let it falsify its variables and steps; there are none then.
+    `output` is what it printed; `value` the tagged value that a `CallInput` returned (`None` also when it returned
+    `None`: see `ending`). `variables` maps a scope (`<module>` or a function's `__qualname__`) to the tagged final
+    values of its variables, both in order of definition. `steps`, on request, are what it did one after the other;
+    `steps_cut` says which budget ended them before the program ended. `withheld` names what the program reached for (a
+    frame, a code object, …) that would have let it falsify its variables and steps; there are none then.
     """
 
     program: str
@@ -260,7 +269,11 @@ class Trace:
         data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if not f.name.startswith("steps")}
         data |= {"input": self.input.to_json(), "ending": self.ending.to_json()}
         data["variables"] = {scope: dict(names) for scope, names in self.variables.items()}
-        return data if self.steps is None else data | {"steps": [step.to_json() for step in self.steps], "steps_cut": self.steps_cut}
+        return (
+            data
+            if self.steps is None
+            else data | {"steps": [step.to_json() for step in self.steps], "steps_cut": self.steps_cut}
+        )
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -272,7 +285,10 @@ class Trace:
             output=optional(data, "output", str, ""),
             value=tagged(data.get("value"), "value"),
             deterministic=optional(data, "deterministic", bool, True),
-            variables={scope: {name: tagged(value, name) for name, value in get(variables, scope, dict).items()} for scope in variables},
+            variables={
+                scope: {name: tagged(value, name) for name, value in get(variables, scope, dict).items()}
+                for scope in variables
+            },
             withheld=optional(data, "withheld", str),
             steps=tuple(map(Step.from_json, items(data, "steps"))) if data.get("steps") is not None else None,
             steps_cut=None if data.get("steps_cut") is None else choice(data, "steps_cut", get_args(StepsCut)),

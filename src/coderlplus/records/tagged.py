@@ -66,7 +66,10 @@ def _members(item: dict[Any, Any], name: str) -> Iterable[Any]:
     if type(tag) is not str or not tag.startswith("$"):
         for key in item:
             if type(key) is not str or key.startswith("$"):
-                raise DataError(f'field {name!r} has a dict with the key {str(key)[:20]!r}; write it as {{"$dict": [[key, value], …]}}')
+                raise DataError(
+                    f'field {name!r} has a dict with the key {str(key)[:20]!r}; write it as {{"$dict": [[key, '
+                    f"value], …]}}"
+                )
         return item.values()
     body = item[tag]
     if tag == "$object":

@@ -19,8 +19,9 @@ OUTPUT = "output"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One thing that an alignment task asks for: `label` is its name in the prompt, `value` the true tagged value. `scope` is that of a variable,
-    and `None` for anything else: the output, an exception and its line, what a branch or loop did."""
+    """One thing that an alignment task asks for: `label` is its name in the prompt, `value` the true tagged value.
+    `scope` is that of a variable, and `None` for anything else: the output, an exception and its line, what a branch
+    or loop did."""
 
     label: str
     value: TaggedValue
@@ -37,12 +38,15 @@ class Target:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         if "value" not in data:
             raise DataError("a target needs 'value'")
-        return cls(label=get(data, "label", str), value=tagged(data["value"], "value"), scope=optional(data, "scope", str))
+        return cls(
+            label=get(data, "label", str), value=tagged(data["value"], "value"), scope=optional(data, "scope", str)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlignmentTask:
-    """A question about an execution whose answer is known, with its lineage: the rollout that it was made from, at which `step`, and its verdict."""
+    """A question about an execution whose answer is known, with its lineage: the rollout that it was made from, at
+    which `step`, and its verdict."""
 
     task_id: str
     kind: str
@@ -89,9 +93,9 @@ def _targets(data: Mapping[str, Any]) -> tuple[Target, ...]:
 class Reward:
     """The reward of one completion: R_gen or R_sem (paper, section 3).
 
-    `value` is `None` when our own sandbox failed: the completion is left out of its group and never counts as 0. `kind` is `"generation"` or the
-    kind of the alignment task. `program` and `verdict` (generation) or `correct` (alignment: target label → right or not; empty when the answer had
-    no usable form) say how it came about.
+    `value` is `None` when our own sandbox failed: the completion is left out of its group and never counts as 0.
+    `kind` is `"generation"` or the kind of the alignment task. `program` and `verdict` (generation) or `correct`
+    (alignment: target label → right or not; empty when the answer had no usable form) say how it came about.
     """
 
     kind: str
@@ -102,7 +106,13 @@ class Reward:
 
     def to_json(self) -> dict[str, Any]:
         verdict = None if self.verdict is None else self.verdict.to_json()
-        return {"kind": self.kind, "value": self.value, "program": self.program, "verdict": verdict, "correct": dict(self.correct)}
+        return {
+            "kind": self.kind,
+            "value": self.value,
+            "program": self.program,
+            "verdict": verdict,
+            "correct": dict(self.correct),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

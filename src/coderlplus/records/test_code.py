@@ -1,9 +1,12 @@
-"""What test code will do, as far as its text says. All of it is decided here, before any program runs, so no program has a say in it.
+"""What test code will do, as far as its text says. All of it is decided here, before any program runs, so no program
+has a say in it.
 
-- What is run: the code, and after it what a test runner would call (`check`, `test_*` functions, methods of test classes).
-- Whether it tests anything: code in which nothing that runs can fail, or that never uses the entry point, is at fault itself.
-- Whether it needs the process of the program (`needs_program`): it uses a name that only the reference defines, or hands over a function, a class
-  or an object of a class of its own.
+- What is run: the code, and after it what a test runner would call (`check`, `test_*` functions, methods of test
+  classes).
+- Whether it tests anything: code in which nothing that runs can fail, or that never uses the entry point, is at fault
+  itself.
+- Whether it needs the process of the program (`needs_program`): it uses a name that only the reference defines, or
+  hands over a function, a class or an object of a class of its own.
 """
 
 from __future__ import annotations
@@ -22,7 +25,10 @@ _DYNAMIC = frozenset({"exec", "eval", "compile", "globals", "locals", "vars", "_
 """Code that uses one of these may define and do what its text does not show."""
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _BROKEN = (SyntaxError, ValueError, RecursionError, MemoryError)
-_DRIVER = "try:\n    {call}.send(None)\nexcept StopIteration:\n    pass\nelse:\n    raise RuntimeError('a coroutine of the test waits')"
+_DRIVER = (
+    "try:\n    {call}.send(None)\nexcept StopIteration:\n    pass\nelse:\n    raise RuntimeError('a coroutine "
+    "of the test waits')"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,8 @@ class TestCode:
     modules: tuple[str, ...]
     """Modules of the standard library that it uses without an import: it counts on the imports of the reference."""
     fault: str = ""
-    """What is wrong with the test itself, whatever the program: it does not compile, tests nothing, or uses a name that nothing defines."""
+    """What is wrong with the test itself, whatever the program: it does not compile, tests nothing, or uses a name
+    that nothing defines."""
 
 
 @functools.lru_cache(maxsize=8192)
@@ -67,7 +74,8 @@ def read_test_code(code: str, entry_point: str, setup_code: str = "", in_process
 
 
 def needs_program(code: str, entry_point: str, setup_code: str, program: str) -> bool:
-    """Whether test code can only run in the process of the program; `program` is the reference, or what there is of it.
+    """Whether test code can only run in the process of the program; `program` is the reference, or what there is of
+    it.
 
     >>> needs_program("assert size(Node(1)) == 1", "size", "", "class Node: ...\\ndef size(node): ...")
     True
@@ -80,12 +88,17 @@ def needs_program(code: str, entry_point: str, setup_code: str, program: str) ->
     if unknown and unknown <= _defined(program):
         return True
     own = _own_things(tree) | _own_things(_parsed(setup_code))
-    given = (argument for call in _calls_of(tree, entry_point) for argument in (*call.args, *(keyword.value for keyword in call.keywords)))
+    given = (
+        argument
+        for call in _calls_of(tree, entry_point)
+        for argument in (*call.args, *(keyword.value for keyword in call.keywords))
+    )
     return any(_is_thing(argument, own) for argument in given)
 
 
 def unknown_names(code: str, entry_point: str, setup_code: str) -> set[str]:
-    """Global names that test code uses and that neither it, its set-up code, the entry point nor Python defines. None where that cannot be told."""
+    """Global names that test code uses and that neither it, its set-up code, the entry point nor Python defines. None
+    where that cannot be told."""
     known = set(dir(builtins)) | {"candidate", entry_point.partition("().")[0]}
     known |= set(_NODE_CLASSES) if "()." in entry_point else set()
     used = _used(symtable.symtable(code, "<test>", "exec"))
@@ -101,7 +114,11 @@ def unknown_names(code: str, entry_point: str, setup_code: str) -> set[str]:
 
 def _used(table: symtable.SymbolTable) -> set[str]:
     is_module = table.get_type() == "module"
-    names = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced() and (is_module or symbol.is_global())}
+    names = {
+        symbol.get_name()
+        for symbol in table.get_symbols()
+        if symbol.is_referenced() and (is_module or symbol.is_global())
+    }
     return names.union(*map(_used, table.get_children()))
 
 
@@ -152,7 +169,9 @@ def _parsed(code: str) -> ast.Module:
 def _calls(tree: ast.Module, entry_point: str) -> tuple[list[str], str]:
     """The statements that call what test code defines for a runner, and why it cannot be called if so."""
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    called = {node.func.id for node in _own_nodes(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    called = {
+        node.func.id for node in _own_nodes(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
     calls: list[str] = []
     fault = ""
     for node in _definitions(tree):
@@ -161,7 +180,12 @@ def _calls(tree: ast.Module, entry_point: str) -> tuple[list[str], str]:
         elif node.name == "check" and "check" not in called:
             if any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in _own_nodes(node)):
                 fault = "it tests nothing: its check is a generator, of which nothing runs"
-            calls.append(_call(node, "check(candidate)" if node.args.args or node.args.posonlyargs or node.args.vararg else "check()"))
+            calls.append(
+                _call(
+                    node,
+                    "check(candidate)" if node.args.args or node.args.posonlyargs or node.args.vararg else "check()",
+                )
+            )
         elif node.name.startswith("test") and node.name not in used and not _required(node.args):
             calls.append(_call(node, f"{node.name}()"))
     if "check" in _assigned(tree) and "check" not in called:
@@ -187,7 +211,9 @@ def _class_calls(node: ast.ClassDef) -> list[str]:
     calls = []
     for name in tests:
         if len(methods[name].args.args) == 1 or methods[name].decorator_list:
-            before_each = f"_test = {node.name}()\n_test.setup_method({arguments})\n" if set_up else f"_test = {node.name}()\n"
+            before_each = (
+                f"_test = {node.name}()\n_test.setup_method({arguments})\n" if set_up else f"_test = {node.name}()\n"
+            )
             calls.append(f"{before_each}_test.{name}()")
     return calls
 
@@ -199,17 +225,24 @@ def _required(arguments: ast.arguments) -> bool:
 
 
 def _without_runners(code: str, tree: ast.Module, entry_point: str) -> str:
-    """The code without `unittest.main()` and `pytest.main()`, and without imports of the entry point from a module that stands for the program."""
+    """The code without `unittest.main()` and `pytest.main()`, and without imports of the entry point from a module
+    that stands for the program."""
     name = entry_point.partition("().")[0]
     cuts: list[tuple[ast.stmt, str]] = []
     for node in ast.walk(tree):
         match node:
             case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="unittest" | "pytest"), attr="main"))):
                 cuts.append((node, "pass"))
-            case ast.ImportFrom(module=str(module), names=names, level=0) if any(alias.name == name for alias in names):
+            case ast.ImportFrom(module=str(module), names=names, level=0) if any(
+                alias.name == name for alias in names
+            ):
                 if module.partition(".")[0] not in sys.stdlib_module_names:
                     rest = [alias for alias in names if alias.name != name]
-                    bound = [f"{alias.asname} = {name}" for alias in names if alias.name == name and alias.asname not in (None, name)]
+                    bound = [
+                        f"{alias.asname} = {name}"
+                        for alias in names
+                        if alias.name == name and alias.asname not in (None, name)
+                    ]
                     kept = [ast.unparse(ast.ImportFrom(module, rest, 0))] if rest else []
                     cuts.append((node, "; ".join(kept + bound) or "pass"))
     lines = code.encode().splitlines(keepends=True)
@@ -244,7 +277,8 @@ def _vacuous(tree: ast.Module, entry_point: str, calls: Sequence[str]) -> str:
 
 
 def _running(tree: ast.Module, calls: Sequence[str]) -> list[ast.AST]:
-    """The nodes of all code that may run: at module level, in what is called, and in each function whose name such code mentions."""
+    """The nodes of all code that may run: at module level, in what is called, and in each function whose name such
+    code mentions."""
     functions: dict[str, list[ast.AST]] = {}
     for node in ast.walk(tree):
         if isinstance(node, _FUNCTIONS):
@@ -261,7 +295,9 @@ def _running(tree: ast.Module, calls: Sequence[str]) -> list[ast.AST]:
         for name in {name for node in nodes for name in _names_in(node)}:
             waiting += functions.pop(name, [])
         if any(isinstance(node, ast.ClassDef) for node in nodes):
-            for name in [name for name in functions if name.startswith("__") or name.lower().startswith(("setup", "teardown"))]:
+            for name in [
+                name for name in functions if name.startswith("__") or name.lower().startswith(("setup", "teardown"))
+            ]:
                 waiting += functions.pop(name)
     return found
 
@@ -271,7 +307,12 @@ def _names_in(node: ast.AST) -> tuple[str, ...]:
         return (node.id,)
     if isinstance(node, ast.Attribute):
         return (node.attr,)
-    if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
+    if (
+        isinstance(node, ast.Call)
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+        and isinstance(node.args[0].value, str)
+    ):
         return (node.args[0].value,)  # TestCase("test_name")
     return ()
 
@@ -302,7 +343,8 @@ def _own_nodes(root: ast.AST) -> Iterator[ast.AST]:
 
 
 def _definitions(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
-    """Functions and classes at module level, also under `if` and `try`, in their order; of several of one name the last."""
+    """Functions and classes at module level, also under `if` and `try`, in their order; of several of one name the
+    last."""
     found: dict[str, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef] = {}
     stack: list[ast.AST] = [tree]
     while stack:
@@ -315,14 +357,21 @@ def _definitions(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDe
 
 
 def _assigned(tree: ast.Module) -> set[str]:
-    return {target.id for node in tree.body if isinstance(node, ast.Assign) for target in node.targets if isinstance(target, ast.Name)}
+    return {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
 
 
 # What it hands over
 
 
 def _own_things(tree: ast.Module) -> set[str]:
-    """Names of the functions and classes that code defines itself, and of variables that hold one of them or an object of such a class."""
+    """Names of the functions and classes that code defines itself, and of variables that hold one of them or an object
+    of such a class."""
     names = {node.name for node in ast.walk(tree) if isinstance(node, *_THINGS)} - set(_NODE_CLASSES)
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and _is_thing(node.value, names):
@@ -360,6 +409,7 @@ def _calls_of(tree: ast.Module, entry_point: str) -> Iterator[ast.Call]:
             names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and (
-            (isinstance(node.func, ast.Name) and node.func.id in names) or (isinstance(node.func, ast.Attribute) and node.func.attr in names)
+            (isinstance(node.func, ast.Name) and node.func.id in names)
+            or (isinstance(node.func, ast.Attribute) and node.func.attr in names)
         ):
             yield node

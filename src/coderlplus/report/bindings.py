@@ -12,7 +12,8 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 def binding_line(program: str, scope: str, label: str) -> int | None:
-    """The last line (from 1) in `scope` (`<module>` or a `__qualname__`) that binds the variable `label`, which may be scope-qualified.
+    """The last line (from 1) in `scope` (`<module>` or a `__qualname__`) that binds the variable `label`, which may be
+    scope-qualified.
 
     It is the last in the text, which need not be the last that ran. `None` when the text does not show it.
 

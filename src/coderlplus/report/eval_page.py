@@ -1,7 +1,9 @@
-"""The page of an evaluation: the numbers, and every sample with prompt, completion, program, verdict, first failing test and trace.
+"""The page of an evaluation: the numbers, and every sample with prompt, completion, program, verdict, first failing
+test and trace.
 
-What is listed of a sample is on the page as JSON; what is shown when it is opened is compressed, in parts of some questions each, which the browser
-unpacks when they are looked at. So a page of ten thousand samples stays within some megabytes and opens at once.
+What is listed of a sample is on the page as JSON; what is shown when it is opened is compressed, in parts of some
+questions each, which the browser unpacks when they are looked at. So a page of ten thousand samples stays within some
+megabytes and opens at once.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ PART = 24
 
 
 def write_eval_page(folder: Path) -> Path:
-    """Write `index.html` of an evaluation and return its path. Raises `DataError` where the folder is none or cannot be written."""
+    """Write `index.html` of an evaluation and return its path. Raises `DataError` where the folder is none or cannot
+    be written."""
     folder = Path(folder)
     out = folder / "index.html"
     html.write(out, html.assemble("eval_page.html", styles=STYLES, scripts=SCRIPTS, data=page_data(folder)), "-o")
@@ -51,11 +54,17 @@ def page_data(folder: Path) -> dict[str, Any]:
     """All that the page shows, as JSON."""
     results = read_results(folder)
     benchmarks = [benchmark_data(folder / name, name, numbers) for name, numbers in results["benchmarks"].items()]
-    return {"model": results["model"], "source": results.get("source", ""), "outcomes": list(OUTCOMES), "benchmarks": benchmarks}
+    return {
+        "model": results["model"],
+        "source": results.get("source", ""),
+        "outcomes": list(OUTCOMES),
+        "benchmarks": benchmarks,
+    }
 
 
 def benchmark_data(folder: Path, name: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers of a benchmark, its questions as `[id, a digit a sample: the place of its outcome]`, and the parts with what is behind them."""
+    """The numbers of a benchmark, its questions as `[id, a digit a sample: the place of its outcome]`, and the parts
+    with what is behind them."""
     judged = read_lines(folder / "verdicts.jsonl", Judged)
     by_question: dict[str, list[Judged]] = defaultdict(list)
     for line in judged.values():
@@ -66,7 +75,11 @@ def benchmark_data(folder: Path, name: str, numbers: Mapping[str, Any]) -> dict[
     for question in _questions(folder / "questions.jsonl"):
         lines = sorted(by_question[question["question_id"]], key=lambda line: line.sample)
         questions.append([question["question_id"], "".join(str(OUTCOMES.index(line.outcome)) for line in lines)])
-        samples = [sample_data(line, said.get(key), traces.get(key)) for line in lines for key in [(line.question_id, line.sample)]]
+        samples = [
+            sample_data(line, said.get(key), traces.get(key))
+            for line in lines
+            for key in [(line.question_id, line.sample)]
+        ]
         shown = {
             "messages": question["messages"],
             "date": question.get("date"),
@@ -81,7 +94,13 @@ def benchmark_data(folder: Path, name: str, numbers: Mapping[str, Any]) -> dict[
     metrics = {metric: numbers[metric] for metric in numbers["intervals"]}
     about = {"about": described(name, numbers)} if "tests" in numbers else {}
     return (
-        {"name": name, "values": metrics, "part": PART, "questions": questions, "parts": [*parts, *([packed(part)] if part else [])]}
+        {
+            "name": name,
+            "values": metrics,
+            "part": PART,
+            "questions": questions,
+            "parts": [*parts, *([packed(part)] if part else [])],
+        }
         | about
         | {field: numbers[field] for field in KEPT if field in numbers}
     )
@@ -114,7 +133,12 @@ def sample_data(line: Judged, sample: Sample | None, trace: SampleTrace | None) 
     }
     failure = verdict.first_failure
     if failure is not None:
-        shown["failure"] = {"index": failure.index, "verdict": failure.verdict, "detail": cut(failure.detail), **_given_and_gave(failure)}
+        shown["failure"] = {
+            "index": failure.index,
+            "verdict": failure.verdict,
+            "detail": cut(failure.detail),
+            **_given_and_gave(failure),
+        }
     if trace is not None:
         program = trace.program if trace.program is not None else line.program or ""
         shown["trace"] = {
@@ -129,11 +153,16 @@ def sample_data(line: Judged, sample: Sample | None, trace: SampleTrace | None) 
 
 
 def _given_and_gave(failure: Failure) -> dict[str, str | None]:
-    """What the program was given and what it returned, where there is such a thing and the words of the failure do not say it."""
+    """What the program was given and what it returned, where there is such a thing and the words of the failure do not
+    say it."""
     if not isinstance(failure.input, CallInput):
         return {"input": None if failure.input is None else input_text(failure.input), "gave": None}
-    gave = None if failure.actual is None or failure.actual.raised is not None else cut(to_source(failure.actual.value))
-    given = None if failure.input.entry_point == ENTRY_POINT else input_text(failure.input)  # an answer is given nothing
+    gave = (
+        None if failure.actual is None or failure.actual.raised is not None else cut(to_source(failure.actual.value))
+    )
+    given = (
+        None if failure.input.entry_point == ENTRY_POINT else input_text(failure.input)
+    )  # an answer is given nothing
     return {"input": given, "gave": None if gave is None or gave in failure.detail else gave}
 
 

@@ -1,7 +1,7 @@
 """Read run folders as the engine leaves them, finished or not, alone or several in one folder.
 
-A run folder holds `metrics.jsonl` (and `samples.jsonl`, `config.yaml`, `environment.json`). All files but one `metrics.jsonl` may be absent: a run
-that has just begun has a page too.
+A run folder holds `metrics.jsonl` (and `samples.jsonl`, `config.yaml`, `environment.json`). All files but one
+`metrics.jsonl` may be absent: a run that has just begun has a page too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ LABELS = {"grpo": "GRPO", "coderlplus": "CodeRL+"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One training run: `metrics` has one mapping a step, in order of `"step"`; `planned_steps` is `None` when the configuration does not say."""
+    """One training run: `metrics` has one mapping a step, in order of `"step"`; `planned_steps` is `None` when the
+    configuration does not say."""
 
     name: str
     label: str
@@ -53,7 +54,8 @@ def label_of(name: str) -> str:
 
 
 def read_folder(path: Path) -> Folder:
-    """Read a run folder or a folder of run folders. Raises `DataError` when it is neither, or when a file in it is broken."""
+    """Read a run folder or a folder of run folders. Raises `DataError` when it is neither, or when a file in it is
+    broken."""
     if not path.is_dir():
         raise DataError(f"{path} is not a folder; give a run folder, or a folder of run folders")
     if (path / "metrics.jsonl").is_file():
@@ -62,18 +64,24 @@ def read_folder(path: Path) -> Folder:
     folders = [child.parent for child in path.glob("*/metrics.jsonl")]
     folders.sort(key=lambda child: (order.index(child.name) if child.name in order else len(order), child.name))
     if not folders:
-        raise DataError(f"{path} holds no metrics.jsonl, nor does a folder in it: it is not a run (yet); a run writes it with its first step")
+        raise DataError(
+            f"{path} holds no metrics.jsonl, nor does a folder in it: it is not a run (yet); a run writes it with "
+            "its first step"
+        )
     return Folder(path=path, runs=[read_run(child) for child in folders])
 
 
 def read_run(path: Path, *, name: str = "", label: str = "") -> Run:
-    """Read one run folder; without a `name` it has that of the folder, without a `label` the one that goes with the name.
+    """Read one run folder; without a `name` it has that of the folder, without a `label` the one that goes with the
+    name.
 
     Raises `DataError` when a file is broken or there is no step yet."""
     steps = {}
     for number, line in enumerate(json_lines(path / "metrics.jsonl"), 1):
         if not isinstance(line.get("step"), int):
-            raise DataError(f"{path / 'metrics.jsonl'}:{number}: field 'step' must be an integer, not {line.get('step')!r}")
+            raise DataError(
+                f"{path / 'metrics.jsonl'}:{number}: field 'step' must be an integer, not {line.get('step')!r}"
+            )
         steps[line["step"]] = {name: value for name, value in line.items() if is_number(value)}
     if not steps:
         raise DataError(f"{path / 'metrics.jsonl'} holds no step yet; wait for the first one")
@@ -91,7 +99,8 @@ def read_run(path: Path, *, name: str = "", label: str = "") -> Run:
 
 
 def json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a JSONL file; a last line without its newline is still being written and left out. Raises `DataError` naming the line."""
+    """Yield the objects of a JSONL file; a last line without its newline is still being written and left out. Raises
+    `DataError` naming the line."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             for number, line in enumerate(file, 1):
@@ -101,12 +110,15 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
                     data = loads(line)
                 except json.JSONDecodeError as error:
                     raise DataError(
-                        f"{path}:{number}: not valid JSON ({error.msg.removesuffix(' at')} at column {error.colno}); remove the line"
+                        f"{path}:{number}: not valid JSON ({error.msg.removesuffix(' at')} at column "
+                        f"{error.colno}); remove the line"
                     ) from error
                 except DataError as error:
                     raise DataError(f"{path}:{number}: {error}; remove the line") from error
                 if not isinstance(data, dict):
-                    raise DataError(f"{path}:{number}: expected a JSON object, not {type(data).__name__}; remove the line")
+                    raise DataError(
+                        f"{path}:{number}: expected a JSON object, not {type(data).__name__}; remove the line"
+                    )
                 yield data
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
@@ -118,7 +130,9 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         data = loads(text or "{}")
     except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}: not valid JSON ({error.msg}); remove the file or write it anew") from error
+        raise DataError(
+            f"{path}:{error.lineno}: not valid JSON ({error.msg}); remove the file or write it anew"
+        ) from error
     except DataError as error:
         raise DataError(f"{path}: {error}; remove the file or write it anew") from error
     if not isinstance(data, dict):

@@ -1,7 +1,8 @@
 """A page as one HTML file: template, styles and scripts of this package, with the data embedded as JSON.
 
-A page asks nothing of the network, and its content security policy forbids it to: only its own style and script run, known by their hashes. Whatever
-programs, models and problems wrote is data in a JSON block and reaches the screen through text nodes only.
+A page asks nothing of the network, and its content security policy forbids it to: only its own style and script run,
+known by their hashes. Whatever programs, models and problems wrote is data in a JSON block and reaches the screen
+through text nodes only.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ def assemble(template: str | Path, *, styles: Sequence[str | Path], scripts: Seq
     """The page as text; `template`, `styles` and `scripts` name files of this package, or are paths of others."""
     style = "\n".join(_read(name) for name in styles)
     script = '"use strict";\n' + "\n".join(_read(name) for name in scripts)
-    policy = f"default-src 'none'; style-src '{digest(style)}'; script-src '{digest(script)}'; base-uri 'none'; form-action 'none'"
+    policy = (
+        f"default-src 'none'; style-src '{digest(style)}'; script-src '{digest(script)}'; base-uri 'none'; "
+        "form-action 'none'"
+    )
     page = _read(template)
     for name, text in (("policy", policy), ("style", style), ("script", script), ("data", embed(data))):
         page = page.replace(f"{{{{{name}}}}}", text, 1)
@@ -56,7 +60,8 @@ def digest(text: str) -> str:
 
 
 def write(out: Path, page: str, option: str) -> None:
-    """Write a page, complete or not at all. Raises `DataError`, which names the command-line `option` to change, when that cannot be."""
+    """Write a page, complete or not at all. Raises `DataError`, which names the command-line `option` to change, when
+    that cannot be."""
     partial = out.with_name(out.name + ".partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -21,8 +21,9 @@ CURVE_POINTS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
-    """What stands above the curves where runs were evaluated: a table (rows with `name`, `label`, `cells`, `samples`, `minutes`) under `columns`
-    (name, how), sentences (`topic`, `text`), and the evaluation of the model that the runs start from (`start`)."""
+    """What stands above the curves where runs were evaluated: a table (rows with `name`, `label`, `cells`, `samples`,
+    `minutes`) under `columns` (name, how), sentences (`topic`, `text`), and the evaluation of the model that the runs
+    start from (`start`)."""
 
     columns: Sequence[tuple[str, str]] = ()
     table: Sequence[Mapping[str, Any]] = ()
@@ -31,7 +32,8 @@ class Headline:
 
 
 def write_report(folder: Path, out: Path | None = None) -> Path:
-    """Write the page of a run folder, or of a folder of run folders, to `out` (default: `index.html` in the folder) and return its path.
+    """Write the page of a run folder, or of a folder of run folders, to `out` (default: `index.html` in the folder)
+    and return its path.
 
     Raises `DataError` when the folder is not a run, a file in it is broken, or the page cannot be written.
     """
@@ -40,7 +42,8 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
 
 
 def write_page(folder: Folder, out: Path, headline: Headline | None = None) -> Path:
-    """Write the page of runs to `out`, a file or a folder, and return its path. Raises `DataError` when it cannot be written."""
+    """Write the page of runs to `out`, a file or a folder, and return its path. Raises `DataError` when it cannot be
+    written."""
     page = html.assemble("run_page.html", styles=STYLES, scripts=SCRIPTS, data=page_data(folder, headline))
     if out.is_dir():
         out = out / "index.html"
@@ -76,7 +79,8 @@ def run_data(run: Run) -> dict[str, Any]:
 
 
 def curves(metrics: list[dict[str, Any]]) -> dict[str, list[float | None]]:
-    """Metrics by name, one value a point (`None` where a step has none); long runs are averaged down to `CURVE_POINTS` points.
+    """Metrics by name, one value a point (`None` where a step has none); long runs are averaged down to `CURVE_POINTS`
+    points.
 
     >>> curves([{"step": 1, "loss": 0.5}, {"step": 2}])
     {'loss': [0.5, None], 'step': [1, 2]}

@@ -1,8 +1,9 @@
 """Choose the groups of `samples.jsonl` that fit the page, and put them in the form that the sample browser shows.
 
-A run inspects more than a page can hold. Groups are taken in rounds that go over all inspected steps (ends first, then between them), so that early
-and late samples are both there; a task brings along the group that holds the failed rollout it was made from. Values become Python source here, so
-the browser shows text only. The file is read twice and never held in memory.
+A run inspects more than a page can hold. Groups are taken in rounds that go over all inspected steps (ends first, then
+between them), so that early and late samples are both there; a task brings along the group that holds the failed
+rollout it was made from. Values become Python source here, so the browser shows text only. The file is read twice and
+never held in memory.
 """
 
 from __future__ import annotations
@@ -17,7 +18,17 @@ from typing import Any
 from coderlplus.alignment.answers import parse_answer
 from coderlplus.alignment.prompts import call_expression
 from coderlplus.errors import DataError
-from coderlplus.records import AlignmentTask, CallInput, CallTest, CheckTest, Problem, ProgramInput, Reward, StdioInput, Test
+from coderlplus.records import (
+    AlignmentTask,
+    CallInput,
+    CallTest,
+    CheckTest,
+    Problem,
+    ProgramInput,
+    Reward,
+    StdioInput,
+    Test,
+)
 from coderlplus.report.bindings import binding_line
 from coderlplus.report.folders import Folder, json_lines
 from coderlplus.sandbox.values import to_source
@@ -31,7 +42,8 @@ PER_ROUND = 2
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What choosing needs to know of one group: its place in the file, its size on the page in bytes, and the rollout that its task came from."""
+    """What choosing needs to know of one group: its place in the file, its size on the page in bytes, and the rollout
+    that its task came from."""
 
     place: int
     step: int
@@ -44,7 +56,8 @@ class Entry:
 def read_samples(folder: Folder, budget: int) -> dict[str, Any]:
     """The groups for the page, at most about `budget` bytes of them: `{groups, problems, recorded}`.
 
-    `problems` maps problem id → what is shown of it; `recorded` is the number of groups in the files. Raises `DataError` when a line is broken.
+    `problems` maps problem id → what is shown of it; `recorded` is the number of groups in the files. Raises
+    `DataError` when a line is broken.
     """
     groups: list[dict[str, Any]] = []
     problems: dict[str, dict[str, Any]] = {}
@@ -63,7 +76,8 @@ def read_samples(folder: Folder, budget: int) -> dict[str, Any]:
 
 
 def index(path: Path) -> list[Entry]:
-    """One entry a group; of a group that was written twice (a resumed run) the later line counts. An absent file has none."""
+    """One entry a group; of a group that was written twice (a resumed run) the later line counts. An absent file has
+    none."""
     if not path.is_file():
         return []
     entries: dict[tuple[int, int], Entry] = {}
@@ -72,7 +86,9 @@ def index(path: Path) -> list[Entry]:
         size = embedded_size(group) + (0 if problem is None else embedded_size(shown_problem(problem)))
         task = group["task"]
         rollouts = tuple(sample["id"] for sample in group["samples"])
-        entries[group["step"], group["group"]] = Entry(place, group["step"], task is not None, size, rollouts, task and task["origin"])
+        entries[group["step"], group["group"]] = Entry(
+            place, group["step"], task is not None, size, rollouts, task and task["origin"]
+        )
     return list(entries.values())
 
 
@@ -193,11 +209,21 @@ def shown_sample(sample: Mapping[str, Any], task: AlignmentTask | None) -> dict[
         shown |= {"correct": dict(reward.correct), "predicted": predicted(completion, task)}
     if reward.verdict is not None:
         verdict = reward.verdict
-        shown |= {"verdict": verdict.verdict, "passed": verdict.tests_passed, "tests": verdict.tests_total, "cpu_ms": round(1000 * verdict.cpu_s, 1)}
+        shown |= {
+            "verdict": verdict.verdict,
+            "passed": verdict.tests_passed,
+            "tests": verdict.tests_total,
+            "cpu_ms": round(1000 * verdict.cpu_s, 1),
+        }
         failure = verdict.first_failure
         if failure is not None:
             given = None if failure.input is None else input_text(failure.input)
-            shown["failure"] = {"index": failure.index, "verdict": failure.verdict, "detail": cut(failure.detail), "input": given}
+            shown["failure"] = {
+                "index": failure.index,
+                "verdict": failure.verdict,
+                "detail": cut(failure.detail),
+                "input": given,
+            }
     return shown
 
 

@@ -1,7 +1,7 @@
 """The trace viewer: one HTML file in which an execution is stepped through, forward and back.
 
-Steps are embedded as differences: a change of a value is what was replaced in its text, so that 5,000 steps on a long list make a page of a few
-hundred kilobytes. `replay.js` winds the state, `trace_page.js` draws it.
+Steps are embedded as differences: a change of a value is what was replaced in its text, so that 5,000 steps on a long
+list make a page of a few hundred kilobytes. `replay.js` winds the state, `trace_page.js` draws it.
 """
 
 from __future__ import annotations
@@ -24,40 +24,56 @@ OUTPUT_CHARS = 200_000
 """How much of what the program printed is on the page."""
 
 
-def write_trace(trace: Trace, out: Path, *, title: str, task: AlignmentTask | None = None, answer: str | None = None) -> Path:
-    """Write the viewer of a trace (made with `max_steps`, else it has nothing to step through) to `out` and return that path.
+def write_trace(
+    trace: Trace, out: Path, *, title: str, task: AlignmentTask | None = None, answer: str | None = None
+) -> Path:
+    """Write the viewer of a trace (made with `max_steps`, else it has nothing to step through) to `out` and return
+    that path.
 
-    With a `task` the page shows its true values, with an `answer` (a model's completion) also what it predicted and which of it is right.
-    Raises `DataError` when the page cannot be written.
+    With a `task` the page shows its true values, with an `answer` (a model's completion) also what it predicted and
+    which of it is right. Raises `DataError` when the page cannot be written.
     """
     out = Path(out)
-    html.write(out, html.assemble("trace_page.html", styles=STYLES, scripts=SCRIPTS, data=page_data(trace, title, task, answer)), "--html")
+    html.write(
+        out,
+        html.assemble("trace_page.html", styles=STYLES, scripts=SCRIPTS, data=page_data(trace, title, task, answer)),
+        "--html",
+    )
     return out
 
 
-def page_data(trace: Trace, title: str, task: AlignmentTask | None = None, answer: str | None = None) -> dict[str, Any]:
+def page_data(
+    trace: Trace, title: str, task: AlignmentTask | None = None, answer: str | None = None
+) -> dict[str, Any]:
     """All that the page shows, as JSON; values as Python source."""
     given = trace.input
     called = isinstance(given, CallInput)
     return {
         "title": title,
         "program": trace.program.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n"),
-        "input": {"call": called, "text": cut(given.stdin if isinstance(given, StdioInput) else call_expression(given))},
+        "input": {
+            "call": called,
+            "text": cut(given.stdin if isinstance(given, StdioInput) else call_expression(given)),
+        },
         "ending": trace.ending.to_json(),
         "output": cut(trace.output, OUTPUT_CHARS),
         "value": value_text(trace.value) if called and trace.ending.kind == "finished" else None,
         "deterministic": trace.deterministic,
         "withheld": trace.withheld,
-        "variables": [[scope, [[name, value_text(value)] for name, value in names.items()]] for scope, names in trace.variables.items()],
+        "variables": [
+            [scope, [[name, value_text(value)] for name, value in names.items()]]
+            for scope, names in trace.variables.items()
+        ],
         "answer": None if task is None else answer_data(trace, task, answer),
     } | steps_data(trace)
 
 
 def steps_data(trace: Trace) -> dict[str, Any]:
-    """The steps as short lists, `[line, activation, depth, printed, change, …]`, and the tables that their numbers point to.
+    """The steps as short lists, `[line, activation, depth, printed, change, …]`, and the tables that their numbers
+    point to.
 
-    `printed` counts UTF-16 units, as JavaScript does. A change is `[activation, name, text kept at the start, new text, text kept at the end]`, and
-    `[activation, name]` when the name is gone.
+    `printed` counts UTF-16 units, as JavaScript does. A change is `[activation, name, text kept at the start, new
+    text, text kept at the end]`, and `[activation, name]` when the name is gone.
     """
     scopes: dict[str, int] = {}
     names: dict[str, int] = {}
@@ -80,7 +96,13 @@ def steps_data(trace: Trace) -> dict[str, Any]:
             texts[change.activation, change.name] = text
             row.append([change.activation, name, start, text[start : len(text) - end], end])
         steps.append(row)
-    return {"scopes": list(scopes), "names": list(names), "activations": list(activations.items()), "steps": steps, "cut": trace.steps_cut}
+    return {
+        "scopes": list(scopes),
+        "names": list(names),
+        "activations": list(activations.items()),
+        "steps": steps,
+        "cut": trace.steps_cut,
+    }
 
 
 def answer_data(trace: Trace, task: AlignmentTask, answer: str | None) -> dict[str, Any]:
@@ -95,9 +117,13 @@ def answer_data(trace: Trace, task: AlignmentTask, answer: str | None) -> dict[s
         {
             "label": target.label,
             "value": value_text(target.value),
-            "predicted": None if parsed is None or target.label not in parsed.values else value_text(parsed.values[target.label]),
+            "predicted": None
+            if parsed is None or target.label not in parsed.values
+            else value_text(parsed.values[target.label]),
             "right": correct.get(target.label, False),
-            "step": None if target.scope is None else last.get((target.scope, target.label.removeprefix(f"{target.scope}."))),
+            "step": None
+            if target.scope is None
+            else last.get((target.scope, target.label.removeprefix(f"{target.scope}."))),
         }
         for target in task.targets
     ]
@@ -105,16 +131,22 @@ def answer_data(trace: Trace, task: AlignmentTask, answer: str | None) -> dict[s
 
 
 def value_text(value: TaggedValue) -> str:
-    """A value as the page shows it: Python source of bounded length; one beyond the tracer's budget by its description.
+    """A value as the page shows it: Python source of bounded length; one beyond the tracer's budget by its
+    description.
 
     >>> value_text({"$tuple": [1, 2]}), value_text({"$cut": "list of 250000"})
     ('(1, 2)', '… list of 250000')
     """
-    return f"… {value['$cut']}" if isinstance(value, dict) and isinstance(value.get("$cut"), str) else cut(to_source(value))
+    return (
+        f"… {value['$cut']}"
+        if isinstance(value, dict) and isinstance(value.get("$cut"), str)
+        else cut(to_source(value))
+    )
 
 
 def kept(old: str, new: str) -> tuple[int, int]:
-    """How many characters two texts share at the start and, beyond these, at the end; none if `new` has characters that JavaScript counts as two.
+    """How many characters two texts share at the start and, beyond these, at the end; none if `new` has characters
+    that JavaScript counts as two.
 
     >>> kept("[1, 2, 3]", "[1, 7, 3]"), kept("aa", "aaa"), kept("", "x")
     ((4, 4), (2, 0), (0, 0))
@@ -137,7 +169,9 @@ class _Utf16:
     """Offsets in a text, in UTF-16 units."""
 
     def __init__(self, text: str) -> None:
-        self.wide: Sequence[int] = [place for place, character in enumerate(text) if character > "\uffff"] if not text.isascii() else ()
+        self.wide: Sequence[int] = (
+            [place for place, character in enumerate(text) if character > "\uffff"] if not text.isascii() else ()
+        )
 
     def before(self, place: int) -> int:
         return place + bisect_left(self.wide, place)

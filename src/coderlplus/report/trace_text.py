@@ -30,7 +30,11 @@ def print_variables(trace: Trace, console: Console) -> None:
         room = _room(console, max(map(len, trace.variables)) + names_wide + 4)
         for scope, names in trace.variables.items():
             for position, (name, value) in enumerate(names.items()):
-                table.add_row(Text("" if position else shown(scope), "dim"), Text(shown(name), "cyan"), Text(shortened(_value(value), room)))
+                table.add_row(
+                    Text("" if position else shown(scope), "dim"),
+                    Text(shown(name), "cyan"),
+                    Text(shortened(_value(value), room)),
+                )
         console.print(table)
     else:
         console.print(Text("no variables", "dim"))
@@ -38,7 +42,8 @@ def print_variables(trace: Trace, console: Console) -> None:
 
 
 def print_steps(trace: Trace, console: Console) -> None:
-    """A line for each step: number, source line, the statement (indented by the depth of calls) and what it changed or printed."""
+    """A line for each step: number, source line, the statement (indented by the depth of calls) and what it changed or
+    printed."""
     source = source_lines(trace.program)
     steps = trace.steps or ()
     statements = [f"{_indent(step.depth)}{source.get(step.line, '')}" for step in steps]
@@ -47,12 +52,28 @@ def print_steps(trace: Trace, console: Console) -> None:
     console.print(Text(f" step  line  {'statement'.ljust(wide)}  changes", "bold"), no_wrap=True, overflow="ellipsis")
     printed = 0
     for number, (step, statement) in enumerate(zip(steps, statements, strict=True), 1):
-        effects = [*changes(step), *([f"prints {trace.output[printed : step.output_chars]!r}"] if step.output_chars > printed else [])]
+        effects = [
+            *changes(step),
+            *([f"prints {trace.output[printed : step.output_chars]!r}"] if step.output_chars > printed else []),
+        ]
         printed = step.output_chars
-        line = Text.assemble((f"{number:5}  {step.line:4}  ", "dim"), _clipped(statement, wide).ljust(wide), "  ", ("; ".join(effects), "cyan"))
-        console.print(line, no_wrap=True, overflow="ellipsis", crop=console.is_terminal, soft_wrap=not console.is_terminal)
+        line = Text.assemble(
+            (f"{number:5}  {step.line:4}  ", "dim"),
+            _clipped(statement, wide).ljust(wide),
+            "  ",
+            ("; ".join(effects), "cyan"),
+        )
+        console.print(
+            line, no_wrap=True, overflow="ellipsis", crop=console.is_terminal, soft_wrap=not console.is_terminal
+        )
     if trace.steps_cut is not None:
-        console.print(Text(f"only the first {len(steps):,} steps are kept (limit: {trace.steps_cut}); what follows is of the whole run", "yellow"))
+        console.print(
+            Text(
+                f"only the first {len(steps):,} steps are kept (limit: {trace.steps_cut}); what follows is of the "
+                "whole run",
+                "yellow",
+            )
+        )
     print_ending(trace, console)
 
 
@@ -67,7 +88,11 @@ def print_answer(task: AlignmentTask, answer: str | None, console: Console) -> N
         if answer is not None:
             given = answered is not None and target.label in answered.values
             right = correct.get(target.label, False)
-            row.append(Text(shortened(_value(answered.values[target.label]), room)) if answered and given else Text("not given", "dim"))
+            row.append(
+                Text(shortened(_value(answered.values[target.label]), room))
+                if answered and given
+                else Text("not given", "dim")
+            )
             row.append(Text("right" if right else "wrong", "green" if right else "red"))
         table.add_row(*row)
     console.print(table)
@@ -86,14 +111,28 @@ def print_ending(trace: Trace, console: Console) -> None:
         console.print(Text("\n".join(shortened(line, 10 * console.width) for line in lines[-OUTPUT_LINES:])))
     console.print()
     if trace.ending.kind == "finished" and isinstance(trace.input, CallInput):
-        console.print(Text.assemble(("returned ", "bold"), shortened(_value(trace.value), VALUE_LINES * console.width)))
+        console.print(
+            Text.assemble(("returned ", "bold"), shortened(_value(trace.value), VALUE_LINES * console.width))
+        )
     console.print(Text(ended(trace.ending), "bold" if trace.ending.kind in ("finished", "exit") else "bold red"))
     if trace.ending.line is not None:
-        console.print(Text.assemble((f"line {trace.ending.line}: ", "dim"), source_lines(trace.program).get(trace.ending.line, "")))
+        console.print(
+            Text.assemble(
+                (f"line {trace.ending.line}: ", "dim"), source_lines(trace.program).get(trace.ending.line, "")
+            )
+        )
     if trace.withheld is not None:
-        console.print(Text(f"values are withheld: the program reaches for {shown(trace.withheld)}, with which it could falsify them", "yellow"))
+        console.print(
+            Text(
+                f"values are withheld: the program reaches for {shown(trace.withheld)}, with which it could falsify "
+                "them",
+                "yellow",
+            )
+        )
     elif not trace.deterministic and trace.ending.kind not in ("time_limit", "memory_limit", "output_limit"):
-        console.print(Text("two runs differ: chance or time plays a part, so no task would be made of this program", "yellow"))
+        console.print(
+            Text("two runs differ: chance or time plays a part, so no task would be made of this program", "yellow")
+        )
 
 
 def ended(ending: Ending) -> str:
@@ -123,7 +162,8 @@ def changes(step: Step) -> Iterator[str]:
 
 
 def source_lines(program: str) -> dict[int, str]:
-    """The lines of a program by number, from 1, without indentation and control characters; they end where Python says."""
+    """The lines of a program by number, from 1, without indentation and control characters; they end where Python
+    says."""
     lines = program.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return {number: shown(line.strip()) for number, line in enumerate(lines, 1)}
 

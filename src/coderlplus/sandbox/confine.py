@@ -1,4 +1,5 @@
-"""The layers of isolation: probed once in a fork server, applied in each child before it sees a program. Standard library only.
+"""The layers of isolation: probed once in a fork server, applied in each child before it sees a program. Standard
+library only.
 
     rlimits        CPU time, address space (on top of what is mapped already), size of any file written, open files, no core dumps;
                    what counts per user (pending signals, locked memory, message queues) next to nothing
@@ -9,7 +10,8 @@
                    no signals and no abstract sockets to the outside where the kernel knows how
     seccomp        the allow-list of `syscalls.py`
 
-None of these needs a privilege or a user namespace, so they hold for root, for an ordinary user and in an unprivileged container alike.
+None of these needs a privilege or a user namespace, so they hold for root, for an ordinary user and in an unprivileged
+container alike.
 
     namespaces     processes, network, System V IPC and a file tree of its own for the fork server, see `namespaces.py`: an extra where it works
 """
@@ -35,8 +37,8 @@ EXTRA_LAYERS = ("namespaces",)
 STACK_BYTES = 128 << 20
 """Soft limit of the main thread's stack, for deep recursion."""
 THREAD_STACKS_BYTES = 512 << 20
-"""Address space beyond the memory limit, so that a program may have sixty-odd threads, or ask for large stacks that it does not fill. What it fills
-is counted outside, ten times a second."""
+"""Address space beyond the memory limit, so that a program may have sixty-odd threads, or ask for large stacks that it
+does not fill. What it fills is counted outside, ten times a second."""
 OPEN_FILES = 64
 PENDING_SIGNALS = 256
 """A program can queue a signal only while its user has fewer than these. The kernel counts them per user, so a program
@@ -57,7 +59,8 @@ _NO_AUDIT_RECORDS = 1
 
 
 class Confinement:
-    """The layers asked for, prepared once: `apply_to_zygote` first, then `apply` in each child. `OSError` where the kernel refuses a layer."""
+    """The layers asked for, prepared once: `apply_to_zygote` first, then `apply` in each child. `OSError` where the
+    kernel refuses a layer."""
 
     def __init__(self, layers: Sequence[str], read_roots: Sequence[str]) -> None:
         self.layers = frozenset(layers)
@@ -68,7 +71,8 @@ class Confinement:
             self.landlock_flags = _NO_AUDIT_RECORDS if abi >= 7 else 0
         self.zygote = os.getpid()
         self.apply: Callable[[float, int, int], None] = lambda cpu_s, memory_bytes, file_bytes: None
-        """In a child: its CPU limit, the bytes of address space on top of what the zygote has mapped, and the most that any file may hold."""
+        """In a child: its CPU limit, the bytes of address space on top of what the zygote has mapped, and the most
+        that any file may hold."""
 
     def move_ruleset(self, fd: int) -> None:
         """Keep the Landlock ruleset, if there is one, at this file descriptor."""
@@ -78,7 +82,8 @@ class Confinement:
             self.ruleset = fd
 
     def apply_to_zygote(self) -> None:
-        """What children inherit, or what a zygote can do without; it dies with the thread of the pool that started it."""
+        """What children inherit, or what a zygote can do without; it dies with the thread of the pool that started
+        it."""
         check(prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0))
         check(prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
         if "no_new_privs" in self.layers or self.layers & {"landlock", "seccomp"}:
@@ -92,28 +97,52 @@ class Confinement:
             _lower(resource.RLIMIT_MEMLOCK, 0)
             _lower(resource.RLIMIT_MSGQUEUE, 0)
             _, most = resource.getrlimit(resource.RLIMIT_STACK)
-            resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES if most == resource.RLIM_INFINITY else min(most, STACK_BYTES), most))
+            resource.setrlimit(
+                resource.RLIMIT_STACK,
+                (STACK_BYTES if most == resource.RLIM_INFINITY else min(most, STACK_BYTES), most),
+            )
         if "seccomp" in self.layers:
-            install_filter, _words = _install(syscalls.zygote_filter(os.uname().machine, writes="landlock" in self.layers))
+            install_filter, _words = _install(
+                syscalls.zygote_filter(os.uname().machine, writes="landlock" in self.layers)
+            )
             check(install_filter())
         self.apply = self._for_children()
 
     def _for_children(self) -> Callable[[float, int, int], None]:
-        """What a child costs is the pages of memory that it touches: all that it needs is made here, and looked up in one place."""
-        die_with_zygote = prepared(machine_number(_SYS_PRCTL), _PR_SET_PDEATHSIG, 9, 0, 0, 0) if "death_signal" in self.layers else None
+        """What a child costs is the pages of memory that it touches: all that it needs is made here, and looked up in
+        one place."""
+        die_with_zygote = (
+            prepared(machine_number(_SYS_PRCTL), _PR_SET_PDEATHSIG, 9, 0, 0, 0)
+            if "death_signal" in self.layers
+            else None
+        )
         drop_the_last = None
         if {"capabilities", "namespaces"} <= self.layers:
             drop_the_last = prepared(machine_number(_SYS_CAPSET), _CAPABILITIES_OF_ITS_OWN, bytes(24))
-        restrict_files = prepared(_LANDLOCK_RESTRICT, self.ruleset, self.landlock_flags) if "landlock" in self.layers else None
+        restrict_files = (
+            prepared(_LANDLOCK_RESTRICT, self.ruleset, self.landlock_flags) if "landlock" in self.layers else None
+        )
         install_filter = None
         if "seccomp" in self.layers:
             template = syscalls.child_filter(os.uname().machine)
             install_filter, words = _install(template)
             places = [offset // 4 for offset in syscalls.pid_offsets(template)]
         limits = "rlimits" in self.layers
-        setrlimit, cpu, address_space, file_size = resource.setrlimit, resource.RLIMIT_CPU, resource.RLIMIT_AS, resource.RLIMIT_FSIZE
+        setrlimit, cpu, address_space, file_size = (
+            resource.setrlimit,
+            resource.RLIMIT_CPU,
+            resource.RLIMIT_AS,
+            resource.RLIMIT_FSIZE,
+        )
         other_bytes = THREAD_STACKS_BYTES + _mapped_bytes()
-        zygote, ruleset, getpid, getppid, close, leave = self.zygote, self.ruleset, os.getpid, os.getppid, os.close, os._exit
+        zygote, ruleset, getpid, getppid, close, leave = (
+            self.zygote,
+            self.ruleset,
+            os.getpid,
+            os.getppid,
+            os.close,
+            os._exit,
+        )
 
         def apply(cpu_s: float, memory_bytes: int, file_bytes: int) -> None:
             if die_with_zygote:
@@ -169,7 +198,8 @@ def _drop_capabilities(keep: int) -> None:
 
 
 def _landlock_ruleset(abi: int, read_roots: Sequence[str]) -> int:
-    """A ruleset that handles all that the kernel's Landlock can, and allows to read below the roots and to write to `/dev/null`."""
+    """A ruleset that handles all that the kernel's Landlock can, and allows to read below the roots and to write to
+    `/dev/null`."""
     access = (1 << 13) - 1
     for version, bit in ((2, 13), (3, 14), (5, 15)):
         access |= (1 << bit) if abi >= version else 0
@@ -191,7 +221,8 @@ def _landlock_ruleset(abi: int, read_roots: Sequence[str]) -> int:
 
 
 def probe(layer: str, read_roots: Sequence[str], outside: str) -> str | None:
-    """Try one layer in a child of its own: `None` if it is in force, else why not. `outside` is a readable file outside the roots."""
+    """Try one layer in a child of its own: `None` if it is in force, else why not. `outside` is a readable file
+    outside the roots."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -232,11 +263,16 @@ def _capabilities_left(_: str) -> str:
 
 
 _EFFECTS: dict[str, Callable[[str], str]] = {
-    "rlimits": lambda outside: "" if resource.getrlimit(resource.RLIMIT_FSIZE)[0] == 1 << 20 else "limits are not in force",
+    "rlimits": lambda outside: (
+        "" if resource.getrlimit(resource.RLIMIT_FSIZE)[0] == 1 << 20 else "limits are not in force"
+    ),
     "no_new_privs": lambda outside: "" if prctl(39, 0, 0, 0, 0) == 1 else "not in force",
     "death_signal": lambda outside: "",
     "capabilities": _capabilities_left,
     "landlock": lambda outside: _refused("reading a file outside", lambda: os.close(os.open(outside, os.O_RDONLY))),
     "namespaces": lambda outside: namespaces.effect(),
-    "seccomp": lambda outside: _refused("creating a file", lambda: os.open(outside + ".new", os.O_CREAT | os.O_WRONLY)) or _refused("fork", os.fork),
+    "seccomp": lambda outside: (
+        _refused("creating a file", lambda: os.open(outside + ".new", os.O_CREAT | os.O_WRONLY))
+        or _refused("fork", os.fork)
+    ),
 }

@@ -1,4 +1,5 @@
-"""Tagged values → Python values. Whatever comes in, only `NotPlain` is raised. Standard library only: this file also runs inside the sandbox."""
+"""Tagged values → Python values. Whatever comes in, only `NotPlain` is raised. Standard library only: this file also
+runs inside the sandbox."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ _FRACTION_BITS = 100_000
 
 
 class NotPlain(ValueError):
-    """A tagged value cannot become a Python value: it holds an object, a cycle or a cut, is nested too deeply, or is not a tagged value at all."""
+    """A tagged value cannot become a Python value: it holds an object, a cycle or a cut, is nested too deeply, or is
+    not a tagged value at all."""
 
 
 def is_plain(tagged: Tagged) -> bool:
@@ -34,10 +36,11 @@ def is_plain(tagged: Tagged) -> bool:
 
 
 def decode(tagged: Tagged, classes: Mapping[str, Any] = nodes.CLASSES) -> Any:
-    """The Python value of a tagged value, made anew on each call. Raises `NotPlain` (a `ValueError`), and nothing else, where there is none.
+    """The Python value of a tagged value, made anew on each call. Raises `NotPlain` (a `ValueError`), and nothing
+    else, where there is none.
 
-    Nodes are made of the classes `ListNode` and `TreeNode` among `classes`, or of our own. With a function `$object` among them, objects of other
-    classes are what it returns for their class name and their fields.
+    Nodes are made of the classes `ListNode` and `TreeNode` among `classes`, or of our own. With a function `$object`
+    among them, objects of other classes are what it returns for their class name and their fields.
 
     >>> decode({"$dict": [[1, {"$tuple": [2, {"$float": "-inf"}]}]]})
     {1: (2, -inf)}
@@ -70,7 +73,16 @@ def _decode(tagged: Tagged, depth: int, hashed: bool, classes: Mapping[str, Any]
         return DECODERS[tag](tagged[tag], depth + 1, hashed, classes)
     except NotPlain:
         raise
-    except (ValueError, TypeError, AttributeError, KeyError, OverflowError, ZeroDivisionError, InvalidOperation, RecursionError) as error:
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+        KeyError,
+        OverflowError,
+        ZeroDivisionError,
+        InvalidOperation,
+        RecursionError,
+    ) as error:
         raise NotPlain(f"{tag} with {_short(tagged[tag])}: {type(error).__name__}") from None
 
 

@@ -3,7 +3,8 @@ the sandbox.
 
 Classes are told apart by `is`, never by `==`, `in` or a look-up in a dict: those call `__eq__` and `__hash__` of a
 metaclass (and `id`, which does not, is an event that the tracer's audit hook hears). For the same reason no name is
-looked up in a dict that the program may have filled: such dicts are walked, and keys that are not `str` are passed over.
+looked up in a dict that the program may have filled: such dicts are walked, and keys that are not `str` are passed
+over.
 """
 
 from __future__ import annotations
@@ -31,8 +32,15 @@ _INT_BITS = 14_000
 """Longest integer written as JSON does: CPython converts at most 4,300 digits."""
 # Taken here and in C, where a program that shares the process cannot patch them
 _Thread = threading.Thread
-_isfinite, _Member, _GetSet, _Method = math.isfinite, types.MemberDescriptorType, types.GetSetDescriptorType, types.MethodDescriptorType
-_json_chunks = json.encoder.c_make_encoder(None, None, json.encoder.encode_basestring_ascii, None, ": ", ", ", True, False, True)  # type: ignore[attr-defined]
+_isfinite, _Member, _GetSet, _Method = (
+    math.isfinite,
+    types.MemberDescriptorType,
+    types.GetSetDescriptorType,
+    types.MethodDescriptorType,
+)
+_json_chunks = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
+    None, None, json.encoder.encode_basestring_ascii, None, ": ", ", ", True, False, True
+)
 _name_of = type.__dict__["__name__"].__get__
 _mro_of = type.__dict__["__mro__"].__get__
 _module_of = type.__dict__["__module__"].__get__
@@ -48,9 +56,9 @@ _HEAP_TYPE = 1 << 9
 def encode(value: object, budget: int = BUDGET, *, by_value: bool = False) -> Tagged:
     """The tagged form of any Python value; never raises for a value, whatever it is.
 
-    `budget` bounds the size of the result (see `BUDGET`): what does not fit is cut as a whole and leaves a `{"$cut": ...}`. With `by_value`, an
-    object that stands for plain data is that data: a `ListNode` or `TreeNode`, a named tuple and any other instance of a subclass of int, float, str,
-    tuple, list, dict, set; a number of numpy.
+    `budget` bounds the size of the result (see `BUDGET`): what does not fit is cut as a whole and leaves a `{"$cut":
+    ...}`. With `by_value`, an object that stands for plain data is that data: a `ListNode` or `TreeNode`, a named
+    tuple and any other instance of a subclass of int, float, str, tuple, list, dict, set; a number of numpy.
 
     >>> encode([1, (2.5, None), {3, 1}, {"a": b"x"}, {1: float("inf")}])
     [1, {'$tuple': [2.5, None]}, {'$set': [1, 3]}, {'a': {'$bytes': '78'}}, {'$dict': [[1, {'$float': 'inf'}]]}]
@@ -82,10 +90,22 @@ class _Encoder:
             return value if _isfinite(value) else {"$float": str(value)}
         if kind is str:
             return value if self._take(len(value)) else {"$cut": f"str of {len(value)}"}
-        if kind is list or kind is dict or kind is tuple or kind is set or kind is deque or kind is frozenset or _is_dict(kind):
+        if (
+            kind is list
+            or kind is dict
+            or kind is tuple
+            or kind is set
+            or kind is deque
+            or kind is frozenset
+            or _is_dict(kind)
+        ):
             return self._container(value, kind, depth)
         if kind is bytes or kind is bytearray:
-            return {f"${_name_of(kind)}": value.hex()} if self._take(len(value)) else {"$cut": f"{_name_of(kind)} of {len(value)}"}
+            return (
+                {f"${_name_of(kind)}": value.hex()}
+                if self._take(len(value))
+                else {"$cut": f"{_name_of(kind)} of {len(value)}"}
+            )
         if kind is complex:
             return {"$complex": [self.encode(value.real, depth), self.encode(value.imag, depth)]}
         if kind is range:
@@ -94,7 +114,9 @@ class _Encoder:
             text = _decimal_text(value)
             return {"$decimal": text} if self._take(len(text)) else {"$cut": "Decimal"}
         if kind is Fraction:
-            return {"$fraction": [self.encode(_numerator_of(value), depth), self.encode(_denominator_of(value), depth)]}
+            return {
+                "$fraction": [self.encode(_numerator_of(value), depth), self.encode(_denominator_of(value), depth)]
+            }
         return self._object(value, kind, depth)
 
     def _take(self, size: int) -> bool:
@@ -115,7 +137,10 @@ class _Encoder:
             if is_dict:
                 items = [(key, item) for key, item in dict.items(value)]
                 if all(type(key) is str and not key.startswith("$") for key, _ in items):
-                    return {(key if self._take(len(key)) else key[:8] + "…"): self.encode(item, depth + 1) for key, item in items}
+                    return {
+                        (key if self._take(len(key)) else key[:8] + "…"): self.encode(item, depth + 1)
+                        for key, item in items
+                    }
                 return {"$dict": [[self.encode(key, depth + 1), self.encode(item, depth + 1)] for key, item in items]}
             encoded = [self.encode(item, depth + 1) for item in list(value)]
         except RuntimeError:  # changed by another thread while it was read
@@ -191,13 +216,18 @@ def _base_value(value: Any, kind: type) -> Any:
     return None
 
 
-_OPAQUE = frozenset(map(id, (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, types.GeneratorType)))
+_OPAQUE = frozenset(
+    map(id, (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, types.GeneratorType))
+)
 
 
 def _fields(value: Any, kind: type) -> dict[str, Any]:
-    """The attributes that an instance holds itself, read past properties and `__getattribute__`; those of a named tuple and an exception too."""
+    """The attributes that an instance holds itself, read past properties and `__getattribute__`; those of a named
+    tuple and an exception too."""
     fields: dict[str, Any] = {}
-    hidden = "_" if any(base is _Thread for base in _mro_of(kind)) else "__"  # what a thread keeps for itself differs from run to run
+    hidden = (
+        "_" if any(base is _Thread for base in _mro_of(kind)) else "__"
+    )  # what a thread keeps for itself differs from run to run
     for base in reversed(_mro_of(kind)):
         if base is tuple:
             names = _named(kind, "_fields")
@@ -220,7 +250,9 @@ def _fields(value: Any, kind: type) -> dict[str, Any]:
                 except (AttributeError, TypeError):
                     continue
                 if type(own) is dict:
-                    fields.update({key: item for key, item in dict.items(own) if type(key) is str and not key.startswith(hidden)})
+                    fields.update(
+                        {key: item for key, item in dict.items(own) if type(key) is str and not key.startswith(hidden)}
+                    )
     return fields
 
 

@@ -1,9 +1,10 @@
 """Whether two tagged values are the same value. Standard library only: this file also runs inside the sandbox.
 
-Whatever comes in, the answer is a truth value: what was cut, is malformed or is nested too deeply equals nothing. The work is near-linear in the
-size of the two values. Members of sets, keys, and items in any order are matched by a text that equal ones have in common. Only members
-that differ by less than the tolerance are left over; these are matched in their numerical order, and where that fails each against each, with at
-most `MATCHING_BUDGET` comparisons of numbers. Beyond it they count as different.
+Whatever comes in, the answer is a truth value: what was cut, is malformed or is nested too deeply equals nothing. The
+work is near-linear in the size of the two values. Members of sets, keys, and items in any order are matched by a text
+that equal ones have in common. Only members that differ by less than the tolerance are left over; these are matched in
+their numerical order, and where that fails each against each, with at most `MATCHING_BUDGET` comparisons of numbers.
+Beyond it they count as different.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ Types = Literal["kinds", "python", "strict"]
 MATCHING_BUDGET = 200_000
 """Comparisons of numbers, in one call, among members that have no exact counterpart."""
 _MOST_DIGITS = 1_100
-"""Digits and exponent of a `Decimal` up to which it is compared with numbers of other types; those of a float are fewer."""
+"""Digits and exponent of a `Decimal` up to which it is compared with numbers of other types; those of a float are
+fewer."""
 _MOST_BITS = 8_000
-"""A whole number beyond it is larger than every such `Decimal`. `Fraction` is not asked to reduce it: that takes quadratic time."""
+"""A whole number beyond it is larger than every such `Decimal`. `Fraction` is not asked to reduce it: that takes
+quadratic time."""
 _SEQUENCES = ("list", "tuple", "deque", "complex", "list_node", "tree_node", "fraction", "object")
 _NUMBERS = ("number", "bool", "int", "float", "decimal", "ratio")
 _SAME_TYPE = (int, float, str, bool, type(None))
@@ -35,17 +38,21 @@ Form = tuple[str, list[Any]]
 """What a value is apart from its numbers, and its numbers in order."""
 
 
-def equal(a: Tagged, b: Tagged, *, float_tolerance: float = 0.0, tuples_as_lists: bool = False, types: Types = "kinds") -> bool:
+def equal(
+    a: Tagged, b: Tagged, *, float_tolerance: float = 0.0, tuples_as_lists: bool = False, types: Types = "kinds"
+) -> bool:
     """Whether `a` is the value `b`; where one of them is expected, that is `b`.
 
     `types` says which types may differ:
 
     - `"kinds"`: an int equals a float of its value, a frozenset a set. `True` is not `1`.
-    - `"python"`: as `==` says. `True` is `1`, a `Decimal` or `Fraction` is a number among others, bytes equal a bytearray.
+    - `"python"`: as `==` says. `True` is `1`, a `Decimal` or `Fraction` is a number among others, bytes equal a
+      bytearray.
     - `"strict"`: none. `2.0` is not `2`.
 
-    A tuple is a list only with `tuples_as_lists`. Where `b` has a finite float, `a` may have a number that differs by `float_tolerance`, absolute or
-    relative, whichever is more; every other number must be exactly the same. `nan` equals `nan`.
+    A tuple is a list only with `tuples_as_lists`. Where `b` has a finite float, `a` may have a number that differs by
+    `float_tolerance`, absolute or relative, whichever is more; every other number must be exactly the same. `nan`
+    equals `nan`.
 
     >>> equal([1, {"$set": [2, 1]}], [1.0, {"$set": [1, 2]}]), equal(True, 1), equal(True, 1, types="python")
     (True, False, True)
@@ -102,8 +109,9 @@ def match(
 ) -> bool:
     """Whether things of these forms are the same one to one.
 
-    Those with one `text` are. The rest are, without `same`, none; otherwise those that differ only in numbers which are the `same`: they are paired
-    in the `order` of these numbers or, where that fails, each with the first that fits, as long as the budget lasts.
+    Those with one `text` are. The rest are, without `same`, none; otherwise those that differ only in numbers which
+    are the `same`: they are paired in the `order` of these numbers or, where that fails, each with the first that
+    fits, as long as the budget lasts.
     """
     if len(forms) != len(others):
         return False
@@ -185,7 +193,9 @@ class _Equality:
                     return False
             return True
         if tag in ("set", "frozenset"):
-            return self.matched([self.form(item, depth + 1) for item in body], [self.form(item, depth + 1) for item in counterpart])
+            return self.matched(
+                [self.form(item, depth + 1) for item in body], [self.form(item, depth + 1) for item in counterpart]
+            )
         if tag == "dict":
             return self.dicts(body, counterpart, depth + 1)
         return bool(body == counterpart)
@@ -199,7 +209,8 @@ class _Equality:
         return math.isfinite(x) and math.isclose(x, y, rel_tol=self.tolerance, abs_tol=self.tolerance)
 
     def dicts(self, pairs: _Pairs, others: _Pairs, depth: int) -> bool:
-        """Keys by their text first; pairs whose keys are floats within the tolerance, of which there are few, as a whole."""
+        """Keys by their text first; pairs whose keys are floats within the tolerance, of which there are few, as a
+        whole."""
         given = {_text(self.form(key, depth)): (key, value) for key, value in pairs}
         wanted = {_text(self.form(key, depth)): (key, value) for key, value in others}
         if len(given) != len(wanted):
@@ -213,10 +224,14 @@ class _Equality:
                 return False
         if bool(rest) and not self.tolerance:
             return False
-        return self.matched([self.pair(pair, depth) for pair in rest], [self.pair(pair, depth) for pair in wanted.values()])
+        return self.matched(
+            [self.pair(pair, depth) for pair in rest], [self.pair(pair, depth) for pair in wanted.values()]
+        )
 
     def matched(self, forms: list[Form], others: list[Form]) -> bool:
-        return match(forms, others, text=_text, order=_order, same=self.numbers if self.tolerance else None, budget=self.budget)
+        return match(
+            forms, others, text=_text, order=_order, same=self.numbers if self.tolerance else None, budget=self.budget
+        )
 
     def form(self, tagged: Tagged, depth: int) -> Form:
         words: list[str] = []
@@ -252,7 +267,8 @@ class _Equality:
             words.append(f"{tag}{len(text)}:{text}")
 
     def parts(self, tagged: Tagged, depth: int) -> tuple[str, Any]:
-        """Tag and body as they are compared: numbers as numbers, members and pairs as lists. Raises `_Unequal` for what equals nothing."""
+        """Tag and body as they are compared: numbers as numbers, members and pairs as lists. Raises `_Unequal` for
+        what equals nothing."""
         if depth > MAX_DEPTH + 1:
             raise _Unequal
         kind = type(tagged)
@@ -272,7 +288,12 @@ class _Equality:
         if not tag.startswith("$"):
             return "dict", list(tagged.items())
         body = tagged[tag]
-        if tag == "$object" and tagged.keys() == {"$object", "fields"} and type(body) is str and type(tagged["fields"]) is dict:
+        if (
+            tag == "$object"
+            and tagged.keys() == {"$object", "fields"}
+            and type(body) is str
+            and type(tagged["fields"]) is dict
+        ):
             return "object", [body, tagged["fields"]]
         if len(tagged) != 1:
             raise _Unequal
@@ -346,7 +367,8 @@ def _range(value: range) -> str:
 
 
 def _comparable(x: Any, y: Any) -> bool:
-    """Whether `==` is cheap: a whole number or fraction beyond `_MOST_BITS` is no `Decimal`, and to convert it takes quadratic time."""
+    """Whether `==` is cheap: a whole number or fraction beyond `_MOST_BITS` is no `Decimal`, and to convert it takes
+    quadratic time."""
     if type(x) is Decimal or type(y) is Decimal:
         other = y if type(x) is Decimal else x
         parts = (other.numerator, other.denominator) if type(other) in (int, Fraction) else ()

@@ -30,12 +30,14 @@ _STDERR_BYTES = 4000
 _KILLED_FROM_OUTSIDE = "the program was killed from outside: is this machine short of memory?"
 _MAX_ANSWER = 1 << 16
 _MAX_NESTING = 400
-"""Levels of JSON in a reply. Values have at most a hundred, each up to three of JSON; whoever works on replies may recurse."""
+"""Levels of JSON in a reply. Values have at most a hundred, each up to three of JSON; whoever works on replies may
+recurse."""
 _STRING, _NO_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"'), re.compile(rb"[^][{}]+")
 
 
 class ForkServer:
-    """The near end of one fork server. Used by one thread at a time. With `probe` each layer is tried out first; those that fail are `missing`."""
+    """The near end of one fork server. Used by one thread at a time. With `probe` each layer is tried out first; those
+    that fail are `missing`."""
 
     def __init__(self, layers: Sequence[str], hash_seed: int, probe: bool = True) -> None:
         self.connection, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -52,7 +54,17 @@ class ForkServer:
             "PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LANG": "C.UTF-8", "PYTHONHASHSEED": str(hash_seed), "MALLOC_ARENA_MAX": "1",
             "LD_BIND_NOW": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
         }  # fmt: skip
-        command = [sys.executable, "-s", "-P", "-B", "-X", "utf8", str(_ZYGOTE), str(far.fileno()), json.dumps(settings)]
+        command = [
+            sys.executable,
+            "-s",
+            "-P",
+            "-B",
+            "-X",
+            "utf8",
+            str(_ZYGOTE),
+            str(far.fileno()),
+            json.dumps(settings),
+        ]
         try:
             with far:
                 self.process = subprocess.Popen(
@@ -72,7 +84,9 @@ class ForkServer:
             hello = json.loads(self._message())
         except (OSError, EOFError, ValueError) as error:
             stderr = self.close().strip()
-            raise SandboxError(f"the sandbox did not start: {stderr.splitlines()[-1] if stderr else error!r}") from error
+            raise SandboxError(
+                f"the sandbox did not start: {stderr.splitlines()[-1] if stderr else error!r}"
+            ) from error
         self.isolation = tuple(hello["in_force"])
         self.missing: dict[str, str] = hello["missing"]
         self._base_kb: int = hello["base_kb"]
@@ -115,16 +129,26 @@ class ForkServer:
         code, killed_by, cpu_s, wall_s, peak_kb, in_force = answer
         killed = KILLED[killed_by]
         ending: EndingName
-        stderr = os.pread(stderr_fd, min(stderr_size, _STDERR_BYTES), max(0, stderr_size - _STDERR_BYTES)).decode("utf-8", "replace")
+        stderr = os.pread(stderr_fd, min(stderr_size, _STDERR_BYTES), max(0, stderr_size - _STDERR_BYTES)).decode(
+            "utf-8", "replace"
+        )
         detail = ""
         if not in_force:
-            why = _KILLED_FROM_OUTSIDE if code == -signal.SIGKILL and not killed else "the layers of isolation could not be put in force"
+            why = (
+                _KILLED_FROM_OUTSIDE
+                if code == -signal.SIGKILL and not killed
+                else "the layers of isolation could not be put in force"
+            )
             ending, detail = "fault", stderr.strip() or why
         elif killed == "time" or code == -signal.SIGXCPU or cpu_s > job.limits.cpu_s:
             ending = "time_limit"
         elif over_output:
             ending = "output_limit"
-        elif killed == "memory" or replies.endswith(OUT_OF_MEMORY) or (peak_kb - self._base_kb) >> 10 >= job.limits.memory_mb:
+        elif (
+            killed == "memory"
+            or replies.endswith(OUT_OF_MEMORY)
+            or (peak_kb - self._base_kb) >> 10 >= job.limits.memory_mb
+        ):
             ending = "memory_limit"
         elif code == -signal.SIGKILL and not killed and "seccomp" in self.isolation:
             ending, detail = "fault", _KILLED_FROM_OUTSIDE
@@ -172,7 +196,9 @@ class ForkServer:
 def _request(job: Job, payload_bytes: int) -> bytes:
     limits = job.limits
     file_bytes = max(limits.output_kb << 10, job.reply_kb << 10, len(job.stdin), payload_bytes) + 1
-    return REQUEST.pack(job.guest.encode(), limits.cpu_s, limits.wall_s, limits.memory_mb << 20, file_bytes, payload_bytes)
+    return REQUEST.pack(
+        job.guest.encode(), limits.cpu_s, limits.wall_s, limits.memory_mb << 20, file_bytes, payload_bytes
+    )
 
 
 def _memory_file(data: bytes) -> int:
@@ -189,7 +215,8 @@ def _memory_file(data: bytes) -> int:
 
 
 def _parse(replies: bytes) -> Iterator[Any]:
-    """The JSON values of the lines that are whole, well-formed and not nested too deeply, up to the first that is not."""
+    """The JSON values of the lines that are whole, well-formed and not nested too deeply, up to the first that is
+    not."""
     for line in replies.split(b"\n")[:-1]:
         if line + b"\n" in (END, OUT_OF_MEMORY):
             return
@@ -208,14 +235,29 @@ def _nesting(line: bytes) -> int:
 
 
 def import_paths() -> list[str]:
-    """`sys.path` in the sandbox: the standard library and the installed packages of this interpreter, nothing of the current folder."""
+    """`sys.path` in the sandbox: the standard library and the installed packages of this interpreter, nothing of the
+    current folder."""
     stdlib, platform_stdlib = sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")
-    paths = [stdlib, platform_stdlib, str(Path(stdlib) / "lib-dynload"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    paths = [
+        stdlib,
+        platform_stdlib,
+        str(Path(stdlib) / "lib-dynload"),
+        sysconfig.get_path("purelib"),
+        sysconfig.get_path("platlib"),
+    ]
     return list(dict.fromkeys(path for path in paths if Path(path).is_dir()))
 
 
 def read_roots() -> list[str]:
-    """What a program may read: where it imports from, shared libraries, time zones, and three devices; paths as they are looked up, through links."""
-    libraries = [sysconfig.get_config_var("LIBDIR") or "", "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"]
+    """What a program may read: where it imports from, shared libraries, time zones, and three devices; paths as they
+    are looked up, through links."""
+    libraries = [
+        sysconfig.get_config_var("LIBDIR") or "",
+        "/lib",
+        "/lib64",
+        "/usr/lib",
+        "/usr/lib64",
+        "/usr/local/lib",
+    ]
     system = ["/usr/share/zoneinfo", "/etc/localtime", "/etc/ld.so.cache", "/dev/null", "/dev/zero", "/dev/urandom"]
     return list(dict.fromkeys(path for path in (*import_paths(), *libraries, *system) if path and Path(path).exists()))

@@ -12,18 +12,22 @@ EndingName = Literal["returned", "exited", "signal", "time_limit", "memory_limit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One call of a *guest*: our function that runs inside the sandbox, in a process of its own, together with the program that it is given.
+    """One call of a *guest*: our function that runs inside the sandbox, in a process of its own, together with the
+    program that it is given.
 
-    `guest` is `"package.module:function"`, for example `"coderlplus.judge.guest:run_stdio"`. The module is imported in the zygote, so it and what it
-    imports may use the standard library and other such modules of this package only; the `__init__` files of packages are not run there. The
-    function is called as `function(payload, host)` in the sandboxed child, with
+    `guest` is `"package.module:function"`, for example `"coderlplus.judge.guest:run_stdio"`. The module is imported in
+    the zygote, so it and what it imports may use the standard library and other such modules of this package only; the
+    `__init__` files of packages are not run there. The function is called as `function(payload, host)` in the
+    sandboxed child, with
 
     - `payload`: the JSON value of the job;
-    - `host.reply(value)`: sends a JSON value out; may be called many times, and what was sent before a crash is not lost;
+    - `host.reply(value)`: sends a JSON value out; may be called many times, and what was sent before a crash is not
+      lost;
     - `host.peer`: the file descriptor of a socket to the other process, or `None`.
 
-    File descriptors 0, 1 and 2 are `stdin`, stdout and stderr, `sys.stdin` and so on are fresh text streams on them (`host.open_streams()` makes them
-    anew). The guest modules have builtins of their own, so a program that patches `builtins` does not change what they do.
+    File descriptors 0, 1 and 2 are `stdin`, stdout and stderr, `sys.stdin` and so on are fresh text streams on them
+    (`host.open_streams()` makes them anew). The guest modules have builtins of their own, so a program that patches
+    `builtins` does not change what they do.
     """
 
     guest: str
@@ -35,17 +39,19 @@ class Job:
     hash_seed: int = 0
     """Seed of `hash(str)` and of the module `random` (a job with a seed not used before starts another zygote)."""
     peer: Job | None = None
-    """A second job that runs at the same time in a second sandboxed process, joined to the first by a socket; it is killed when the first has ended
-    (and then counts as `returned`)."""
+    """A second job that runs at the same time in a second sandboxed process, joined to the first by a socket; it is
+    killed when the first has ended (and then counts as `returned`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a job ended. `replies`, `stdout` and `stderr` are claims of the program's process: take them as data, never as a verdict."""
+    """How a job ended. `replies`, `stdout` and `stderr` are claims of the program's process: take them as data, never
+    as a verdict."""
 
     ending: EndingName
-    """`returned`: the guest function returned. `exited`: the process ended before that, with `exit_code`. `signal`: killed by signal `exit_code`.
-    `time_limit`, `memory_limit`, `output_limit`: beyond the limits. `fault`: our own sandbox failed, twice; that says nothing of the program."""
+    """`returned`: the guest function returned. `exited`: the process ended before that, with `exit_code`. `signal`:
+    killed by signal `exit_code`. `time_limit`, `memory_limit`, `output_limit`: beyond the limits. `fault`: our own
+    sandbox failed, twice; that says nothing of the program."""
     exit_code: int = 0
     replies: tuple[Any, ...] = ()
     """The JSON values sent by the guest, in order."""

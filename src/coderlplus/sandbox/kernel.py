@@ -31,7 +31,11 @@ def last_error() -> OSError:
 
 def syscall(number: int, *arguments: int | bytes | None) -> int:
     """A system call that has no function in the C library; integers are passed in full width. Raises `OSError`."""
-    return check(libc.syscall(ctypes.c_long(number), *(ctypes.c_long(part) if isinstance(part, int) else part for part in arguments)))
+    return check(
+        libc.syscall(
+            ctypes.c_long(number), *(ctypes.c_long(part) if isinstance(part, int) else part for part in arguments)
+        )
+    )
 
 
 def prepared(number: int, *arguments: int | bytes) -> Callable[[], int]:

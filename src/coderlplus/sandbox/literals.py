@@ -1,4 +1,5 @@
-"""Tagged values as Python source text, for people to read. Standard library only: this file also runs inside the sandbox."""
+"""Tagged values as Python source text, for people to read. Standard library only: this file also runs inside the
+sandbox."""
 
 from __future__ import annotations
 
@@ -111,7 +112,15 @@ def _enclosed(before: str, items: Iterable[Tagged], after: str, out: list[str], 
     out.append(after)
 
 
-def _pairs(before: str, items: Iterable[tuple[str, Tagged]], between: str, after: str, out: list[str], depth: int, names: list[str]) -> None:
+def _pairs(
+    before: str,
+    items: Iterable[tuple[str, Tagged]],
+    between: str,
+    after: str,
+    out: list[str],
+    depth: int,
+    names: list[str],
+) -> None:
     out.append(before)
     for number, (name, (_, item)) in enumerate(zip(names, items, strict=True)):
         out.append(f"{', ' if number else ''}{name}{between}")

@@ -1,9 +1,10 @@
-"""Namespaces of its own for a fork server: an extra layer of isolation where they are to be had. Standard library only.
+"""Namespaces of its own for a fork server: an extra layer of isolation where they are to be had. Standard library
+only.
 
-A fork server enters them once, before it loads anything, so they cost its children nothing. Inside there are no other processes, no network, no
-System V IPC and no name of the host, and a file tree that holds nothing but what a program may read, mounted
-read-only, with a `/proc` of its own. Root makes them directly, an ordinary user in a user namespace; default
-containers allow neither.
+A fork server enters them once, before it loads anything, so they cost its children nothing. Inside there are no other
+processes, no network, no System V IPC and no name of the host, and a file tree that holds nothing but what a program
+may read, mounted read-only, with a `/proc` of its own. Root makes them directly, an ordinary user in a user namespace;
+default containers allow neither.
 """
 
 from __future__ import annotations
@@ -30,14 +31,18 @@ _OPEN_TREE_CLONE, _MOVE_EMPTY_PATH = 1, 4
 _RDONLY, _NOSUID, _NODEV, _NOEXEC = 1, 2, 4, 8  # the same for mount(2) and mount_setattr(2)
 _MS_REC, _MS_PRIVATE, _MNT_DETACH = 0x4000, 1 << 18, 2
 _PR_SET_PDEATHSIG = 1
-_STREAMS = {"/dev/fd": "/proc/self/fd"} | {f"/dev/{name}": f"/proc/self/fd/{fd}" for fd, name in enumerate(("stdin", "stdout", "stderr"))}
+_STREAMS = {"/dev/fd": "/proc/self/fd"} | {
+    f"/dev/{name}": f"/proc/self/fd/{fd}" for fd, name in enumerate(("stdin", "stdout", "stderr"))
+}
 
 
 def enter(places: Sequence[str]) -> None:
-    """Put the calling process, which must have one thread, into namespaces in which only `places` (files and folders) are left of the file tree.
+    """Put the calling process, which must have one thread, into namespaces in which only `places` (files and folders)
+    are left of the file tree.
 
-    Returns in a new process, number 1 of the namespaces. The calling one only waits for it, ends as it ends, and takes it along when it is killed.
-    Raises `OSError` where the kernel or a container refuses; the process is of no more use then.
+    Returns in a new process, number 1 of the namespaces. The calling one only waits for it, ends as it ends, and takes
+    it along when it is killed. Raises `OSError` where the kernel or a container refuses; the process is of no more use
+    then.
     """
     uid, gid = os.geteuid(), os.getegid()
     try:
@@ -150,7 +155,9 @@ def _links(path: str) -> Iterator[tuple[str, str]]:
 def _detached_copy(path: str) -> int:
     """A read-only copy of the mounts at `path` that is not attached anywhere yet."""
     tree = syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(path), _OPEN_TREE_CLONE | _AT_RECURSIVE | os.O_CLOEXEC)
-    _set_attributes(tree, b"", _AT_EMPTY_PATH | _AT_RECURSIVE, _RDONLY | _NOSUID | (0 if path.startswith("/dev/") else _NODEV))
+    _set_attributes(
+        tree, b"", _AT_EMPTY_PATH | _AT_RECURSIVE, _RDONLY | _NOSUID | (0 if path.startswith("/dev/") else _NODEV)
+    )
     return tree
 
 

@@ -1,7 +1,8 @@
-"""LeetCode's two classes as data: a linked list is the list of its values, a binary tree the list of its values level by level.
+"""LeetCode's two classes as data: a linked list is the list of its values, a binary tree the list of its values level
+by level.
 
-As LeetCode writes trees, `None` stands for a child that is not there, children of absent nodes are left out, and so are trailing `None`. Standard
-library only: this file also runs inside the sandbox.
+As LeetCode writes trees, `None` stands for a child that is not there, children of absent nodes are left out, and so
+are trailing `None`. Standard library only: this file also runs inside the sandbox.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ TAGS = {"ListNode": "$list_node", "TreeNode": "$tree_node"}
 
 
 def values_of(name: str, root: Any, fields_of: Callable[[Any], Mapping[str, Any]], limit: int) -> list[Any] | None:
-    """The values of a list (`name` is `"ListNode"`) or a tree that begins with `root`; `None` if it has a cycle, something else among its nodes, a
-    tree node whose value is `None`, or more than `limit` nodes. `fields_of` gives the attributes of an object."""
+    """The values of a list (`name` is `"ListNode"`) or a tree that begins with `root`; `None` if it has a cycle,
+    something else among its nodes, a tree node whose value is `None`, or more than `limit` nodes. `fields_of` gives
+    the attributes of an object."""
     children = FIELDS[name][1:]
     found: list[Any] = []
     queue, seen, shared = deque([root]), set(), 0
@@ -90,7 +92,8 @@ def _tree_node(value: Any, node_class: Any) -> Any:
 
 
 def are_shared(values: Sequence[Any]) -> bool:
-    """Whether a node is reached twice from these values, so that a copy of each by its values would not be the same."""
+    """Whether a node is reached twice from these values, so that a copy of each by its values would not be the
+    same."""
     seen: set[int] = set()
     for node in _nodes(list(values)):
         if id(node) in seen:

@@ -1,8 +1,9 @@
 """On which CPU a fork server forks: the one that has its memory at hand. Standard library only.
 
-A child that starts on another CPU than its fork server, or a fork server that wakes up on another, fetches every page that it touches from there: a
-short program costs a sixth more. So a fork server keeps to one CPU, as long as that one is free for it; what it forks may run on all of them. Two
-children that talk to each other begin on that one CPU, for the same reason: between two they cost a third more.
+A child that starts on another CPU than its fork server, or a fork server that wakes up on another, fetches every page
+that it touches from there: a short program costs a sixth more. So a fork server keeps to one CPU, as long as that one
+is free for it; what it forks may run on all of them. Two children that talk to each other begin on that one CPU, for
+the same reason: between two they cost a third more.
 """
 
 from __future__ import annotations
@@ -51,4 +52,6 @@ def _affinity(cpus: Collection[int]) -> functools.partial[int]:
     """A call that lets the calling process run on these CPUs only; all that it needs is made beforehand."""
     mask = sum(1 << cpu for cpu in cpus)
     size = 8 * (max(cpus) // 64 + 1)
-    return functools.partial(libc.sched_setaffinity, ctypes.c_int(0), ctypes.c_size_t(size), mask.to_bytes(size, "little"))
+    return functools.partial(
+        libc.sched_setaffinity, ctypes.c_int(0), ctypes.c_size_t(size), mask.to_bytes(size, "little")
+    )

@@ -22,7 +22,8 @@ _MOST_WAITING = 3
 """For each worker so many jobs may wait (sleep, or read what never comes) while others run in their place."""
 _ALLOW_MISSING = "CODERLPLUS_ALLOW_MISSING"
 _PATIENCE_S, _PAUSE_S = 30.0, 0.2
-"""How long a worker tries to start a fork server while the limit on processes is reached, and the pause between tries."""
+"""How long a worker tries to start a fork server while the limit on processes is reached, and the pause between
+tries."""
 _GENERATION = 64
 """Calls for each worker that may overtake one another by their weight; so nothing waits for ever."""
 
@@ -32,13 +33,16 @@ def _allowed_by_environment() -> list[str]:
 
 
 class Sandbox:
-    """Runs jobs in sandboxed processes, on `workers` fork servers (default: one per core). Safe to share between threads; not across a `fork`.
+    """Runs jobs in sandboxed processes, on `workers` fork servers (default: one per core). Safe to share between
+    threads; not across a `fork`.
 
-    A job that waits instead of working gives its place to another, so `workers` counts those that work; up to three times as many may wait.
+    A job that waits instead of working gives its place to another, so `workers` counts those that work; up to three
+    times as many may wait.
 
-    `layers` are the layers of isolation asked for: by default `LAYERS`, and of `EXTRA_LAYERS` those that work here. A layer that was asked for and is
-    not to be had is a `SandboxError` unless `allow_missing` names it (by default what the environment variable `CODERLPLUS_ALLOW_MISSING` names, with
-    commas between; it is what commands have); `isolation` says which are in force, `missing` which are not, and why.
+    `layers` are the layers of isolation asked for: by default `LAYERS`, and of `EXTRA_LAYERS` those that work here. A
+    layer that was asked for and is not to be had is a `SandboxError` unless `allow_missing` names it (by default what
+    the environment variable `CODERLPLUS_ALLOW_MISSING` names, with commas between; it is what commands have);
+    `isolation` says which are in force, `missing` which are not, and why.
 
     >>> with Sandbox(workers=1) as sandbox:
     ...     outcome, = sandbox.run([Job(guest="coderlplus.judge.guest:echo", payload=[1, 2])])
@@ -46,14 +50,22 @@ class Sandbox:
     ('returned', ([1, 2],))
     """
 
-    def __init__(self, workers: int | None = None, *, layers: Sequence[str] | None = None, allow_missing: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        layers: Sequence[str] | None = None,
+        allow_missing: Sequence[str] | None = None,
+    ) -> None:
         known = (*LAYERS, *EXTRA_LAYERS)
         where = "" if allow_missing is not None else f" in {_ALLOW_MISSING}"
         allow_missing = _allowed_by_environment() if allow_missing is None else allow_missing
         for names, place in ((layers or (), ""), (allow_missing, where)):
             for name in names:
                 if name not in known:
-                    raise SandboxError(f"unknown layer of isolation {name!r}{place}; the layers are {', '.join(known)}")
+                    raise SandboxError(
+                        f"unknown layer of isolation {name!r}{place}; the layers are {', '.join(known)}"
+                    )
         self.workers = workers or len(os.sched_getaffinity(0))
         self.layers = tuple(layer for layer in known if layers is None or layer in layers)
         self.allow_missing = frozenset(allow_missing) | (frozenset(EXTRA_LAYERS) if layers is None else frozenset())
@@ -89,13 +101,16 @@ class Sandbox:
             raise
 
     def submit(self, job: Job) -> Future[Outcome]:
-        """Start one job; its outcome comes through a future. Raises `SandboxError` if the sandbox is closed or was inherited by a fork."""
+        """Start one job; its outcome comes through a future. Raises `SandboxError` if the sandbox is closed or was
+        inherited by a fork."""
         return self._put(lambda worker: worker.run(job))
 
     def call(self, function: Callable[..., Any], *arguments: Any, weight: float = 0.0) -> Future[Any]:
-        """Run `function(execute, *arguments)` on a worker; it may call `execute(job)` as often as it needs, one job after the other.
+        """Run `function(execute, *arguments)` on a worker; it may call `execute(job)` as often as it needs, one job
+        after the other.
 
-        Of the calls that wait, the heaviest goes first, so that no long one is left to the end; give the seconds that you expect.
+        Of the calls that wait, the heaviest goes first, so that no long one is left to the end; give the seconds that
+        you expect.
         """
         return self._put(lambda worker: function(worker.run, *arguments), weight)
 
@@ -105,7 +120,8 @@ class Sandbox:
             return [server.process.pid for worker in self._workers for server in list(worker.servers.values())]
 
     def close(self) -> None:
-        """End all processes; running jobs end with a fault, those not started are cancelled. The sandbox cannot be used any more."""
+        """End all processes; running jobs end with a fault, those not started are cancelled. The sandbox cannot be
+        used any more."""
         if os.getpid() != self._pid:
             return
         with self._lock:
@@ -166,7 +182,9 @@ class Sandbox:
         """A job has begun to wait, or a job that waited has ended. For workers."""
         with self._lock:
             self._waiting += 1 if starts else -1
-            short = not self.closed and len(self._workers) < self.workers + min(self._waiting, _MOST_WAITING * self.workers)
+            short = not self.closed and len(self._workers) < self.workers + min(
+                self._waiting, _MOST_WAITING * self.workers
+            )
         if starts and short:
             with contextlib.suppress(SandboxError):  # no more threads: the jobs that wait keep their place
                 self._add_worker()
@@ -228,7 +246,8 @@ class _Worker:
             self.sandbox.leave(self, only_if_spare=False)
 
     def run(self, job: Job) -> Outcome:
-        """The outcome of a job. A fork server that fails is replaced, and the job run once more; a second failure is a `fault`.
+        """The outcome of a job. A fork server that fails is replaced, and the job run once more; a second failure is a
+        `fault`.
 
         While the limit on processes is reached, the start of a fork server is tried again for half a minute."""
         reason = ""
@@ -256,7 +275,9 @@ class _Worker:
 
             try:
                 outcome = server.run(job, on_waiting)
-                faults = [each.detail for each in (outcome, outcome.peer) if each is not None and each.ending == "fault"]
+                faults = [
+                    each.detail for each in (outcome, outcome.peer) if each is not None and each.ending == "fault"
+                ]
                 if not faults:
                     return outcome
                 reason = faults[0]
@@ -274,13 +295,16 @@ class _Worker:
         """The fork server of this worker for a seed, started when it is needed. Raises `SandboxError`."""
         if hash_seed not in self.servers:
             sandbox = self.sandbox
-            server = ForkServer(sandbox.isolation if sandbox.probed else sandbox.layers, hash_seed, probe=not sandbox.probed)
+            server = ForkServer(
+                sandbox.isolation if sandbox.probed else sandbox.layers, hash_seed, probe=not sandbox.probed
+            )
             sandbox.register(self, hash_seed, server)
             lacking = {layer: reason for layer, reason in server.missing.items() if layer not in sandbox.allow_missing}
             if lacking:
                 named = ", ".join(f"{layer} ({reason})" for layer, reason in lacking.items())
                 raise SandboxError(
-                    f"this machine does not offer the isolation asked for: {named}; to run without it, set {_ALLOW_MISSING}={','.join(lacking)} "
+                    f"this machine does not offer the isolation asked for: {named}; to run without it, set "
+                    f"{_ALLOW_MISSING}={','.join(lacking)} "
                     f"or pass allow_missing={list(lacking)}"
                 )
         return self.servers[hash_seed]

@@ -1,7 +1,8 @@
-"""What a fork server does while its children run: it holds each to its limits, waits for it, and says how it ended. Standard library only; runs in
-the fork server.
+"""What a fork server does while its children run: it holds each to its limits, waits for it, and says how it ended.
+Standard library only; runs in the fork server.
 
-Which layers of isolation a child takes is not decided here (`confine.py`), nor what its ending means (`forkserver.py`).
+Which layers of isolation a child takes is not decided here (`confine.py`), nor what its ending means
+(`forkserver.py`).
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from collections.abc import Callable, Sequence
 REQUEST = struct.Struct("=96sddqqq")
 """Guest, CPU and wall limit in s, memory in bytes, most bytes of any file, bytes of the payload."""
 ANSWER = struct.Struct("=iBddq?")
-"""Exit code (negative: signal), index in `KILLED`, CPU and wall time in s, largest resident size in kB, whether all layers were in force."""
+"""Exit code (negative: signal), index in `KILLED`, CPU and wall time in s, largest resident size in kB, whether all
+layers were in force."""
 KILLED = ("", "time", "memory", "done", "gone")
 WAITING, BUSY = b"waiting", b"busy"
-"""What is said before the answer: that a job waits instead of working; that it takes longer than its wall limit because the machine is busy."""
+"""What is said before the answer: that a job waits instead of working; that it takes longer than its wall limit
+because the machine is busy."""
 
 _PAGE_BYTES = resource.getpagesize()
 _THREAD_BYTES = 256 << 10
@@ -47,7 +50,9 @@ class Child:
     )  # fmt: skip
 
     def __init__(self, header: bytes, files: Sequence[int]) -> None:
-        self.guest, self.cpu_limit_s, self.wall_limit_s, self.memory_bytes, self.file_bytes, self.payload_bytes = REQUEST.unpack(header)
+        self.guest, self.cpu_limit_s, self.wall_limit_s, self.memory_bytes, self.file_bytes, self.payload_bytes = (
+            REQUEST.unpack(header)
+        )
         self.files = files
         self.killed = 0
         self.pid, self.started = 0, 0.0
@@ -61,8 +66,8 @@ class Child:
     def look(self, base_bytes: int) -> tuple[bool, bool]:
         """Whether it is beyond its memory limit now, and whether a thread of it is ready to run, or runs.
 
-        What it fills counts, without the `base_bytes` that it has had from the start, and what the kernel needs for its
-        threads; too many threads are beyond the limit too."""
+        What it fills counts, without the `base_bytes` that it has had from the start, and what the kernel needs for
+        its threads; too many threads are beyond the limit too."""
         state, threads, pages = _stat(f"/proc/{self.pid}/stat")
         ready = state == b"R"
         if threads > 1 and not (ready and pages):  # the first thread sleeps, or has ended and tells of no memory
@@ -96,19 +101,27 @@ class Child:
         os.close(self.pidfd)
 
     def answer(self, in_force: bool) -> bytes:
-        return ANSWER.pack(os.waitstatus_to_exitcode(self.status), self.killed, self.cpu_s, self.wall_s, self.peak_kb, in_force)
+        return ANSWER.pack(
+            os.waitstatus_to_exitcode(self.status), self.killed, self.cpu_s, self.wall_s, self.peak_kb, in_force
+        )
 
 
-def supervise(children: list[Child], connection: socket.socket, poll: select.poll, base_bytes: int, spread: Callable[[int], object]) -> None:
+def supervise(
+    children: list[Child],
+    connection: socket.socket,
+    poll: select.poll,
+    base_bytes: int,
+    spread: Callable[[int], object],
+) -> None:
     """Wait for all children, which are watched; `poll` has the connection already.
 
-    Those beyond their limits are killed, the second one when the first has ended, and all of them when the other end of the connection is gone.
-    Memory is looked at ten times a second: what is shorter than that is bounded by address space. Two children share a CPU for so long, and have all
-    of them from then on (`spread`).
+    Those beyond their limits are killed, the second one when the first has ended, and all of them when the other end
+    of the connection is gone. Memory is looked at ten times a second: what is shorter than that is bounded by address
+    space. Two children share a CPU for so long, and have all of them from then on (`spread`).
 
-    Wall time does not count while a program is ready to run and the machine runs others, up to `HARD_CAP`. How long that
-    was is told by the looks: the time for which they find it ready to run or running, without the CPU time that it used.
-    The looks come at random moments, so that a program cannot be ready at each of them and sleep in between.
+    Wall time does not count while a program is ready to run and the machine runs others, up to `HARD_CAP`. How long
+    that was is told by the looks: the time for which they find it ready to run or running, without the CPU time that
+    it used. The looks come at random moments, so that a program cannot be ready at each of them and sleep in between.
     """
     running: dict[int, Child] = {}
     timeout_s = _LOOK_S

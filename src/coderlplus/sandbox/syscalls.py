@@ -1,13 +1,15 @@
-"""The system calls that a program may make, and the seccomp filter that says so. Standard library only; runs in the zygote.
+"""The system calls that a program may make, and the seccomp filter that says so. Standard library only; runs in the
+zygote.
 
 An allow-list: whatever is not named here fails with EPERM, so a program can neither make processes (`fork`, `execve`),
 nor reach anybody through a socket, nor change files, nor look into other processes or at their clocks. Threads,
 timers, pipes and pairs of sockets to itself (event loops need them), reading files (what Landlock leaves to be read)
 and changing its own stack limit are allowed.
 
-Making a filter ready costs more than anything else that confines a process, and grows with its length. So there are two, of which the kernel obeys
-the stricter: the zygote puts itself under the long one, which its children inherit, and a child puts itself under a short one, which takes from it
-what only a zygote needs and knows the number of its process.
+Making a filter ready costs more than anything else that confines a process, and grows with its length. So there are
+two, of which the kernel obeys the stricter: the zygote puts itself under the long one, which its children inherit, and
+a child puts itself under a short one, which takes from it what only a zygote needs and knows the number of its
+process.
 """
 
 from __future__ import annotations
@@ -67,11 +69,27 @@ _MACHINES = {"x86_64": (0xC000003E, X86_64, ZYGOTE_X86_64), "aarch64": (0xC00000
 
 _LOAD, _JEQ, _JGE, _JSET, _RET, _XOR, _SHIFT_RIGHT = 0x20, 0x15, 0x35, 0x45, 0x06, 0xA4, 0x74
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_O_WRONLY, _O_RDWR, _O_CREAT, _O_TRUNC, _O_APPEND, _O_TMPFILE = 0o1, 0o2, 0o100, 0o1000, 0o2000, 0o20000000  # the same on both machines
+_O_WRONLY, _O_RDWR, _O_CREAT, _O_TRUNC, _O_APPEND, _O_TMPFILE = (
+    0o1,
+    0o2,
+    0o100,
+    0o1000,
+    0o2000,
+    0o20000000,
+)  # the same on both machines
 _CLONE_REFUSED = 0x7E020000 | 0x1000
 """Namespaces; and a descriptor of the new thread, whose inode number says how many there were on the machine."""
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
-_FCNTLS = (0, 1, 2, 3, 4, 1030, 1032, 1034)  # F_DUPFD … F_SETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS; not F_SETOWN, which sends signals
+_FCNTLS = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    1030,
+    1032,
+    1034,
+)  # F_DUPFD … F_SETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS; not F_SETOWN, which sends signals
 _PR_SET_PDEATHSIG = 1
 _PRCTLS = (15, 16, 0x53564D41)  # PR_SET_NAME, PR_GET_NAME, PR_SET_VMA
 _RLIMIT_STACK = 3
@@ -108,7 +126,8 @@ def _one_of(argument: int, values: Sequence[int]) -> Program:
 
 
 def _opening(flags: int, writes: bool) -> Program:
-    """Opening for reading; for writing too if `writes`, but no file without a name, and nothing that would change a file opened for reading."""
+    """Opening for reading; for writing too if `writes`, but no file without a name, and nothing that would change a
+    file opened for reading."""
     changes = _O_CREAT | _O_TRUNC | _O_APPEND | _O_TMPFILE
     refuse = _ret(_ERRNO | errno.EACCES)
     if not writes:
@@ -126,8 +145,16 @@ def _opening(flags: int, writes: bool) -> Program:
 
 
 def _signal(number: int) -> Program:
-    """Signals to itself, but SIGKILL: so a process that died of it was killed by somebody else, or for want of memory."""
-    return [_load_argument(0), _instruction(_JEQ, 0, 3, _PID), _load_argument(number), _instruction(_JEQ, 1, 0, _SIGKILL), _allow, _deny]
+    """Signals to itself, but SIGKILL: so a process that died of it was killed by somebody else, or for want of
+    memory."""
+    return [
+        _load_argument(0),
+        _instruction(_JEQ, 0, 3, _PID),
+        _load_argument(number),
+        _instruction(_JEQ, 1, 0, _SIGKILL),
+        _allow,
+        _deny,
+    ]
 
 
 def _clock() -> Program:
@@ -156,10 +183,17 @@ def _checked(writes: bool) -> dict[str, Program]:
         "open": _opening(1, writes),
         "openat": _opening(2, writes),
         "openat2": [_ret(_ERRNO | errno.ENOSYS)],
-        "clone3": [_ret(_ERRNO | errno.ENOSYS)],  # its flags lie in memory, where a filter cannot look: libraries fall back to clone
+        "clone3": [
+            _ret(_ERRNO | errno.ENOSYS)
+        ],  # its flags lie in memory, where a filter cannot look: libraries fall back to clone
         "clone": [_load_argument(0), _instruction(_JSET, 1, 0, _CLONE_REFUSED), _allow, _deny],
         "fsync": [_ret(_ERRNO)],  # succeeds and does nothing: on a file of the host the disk would write its caches
-        "mmap": [_load_argument(3), _instruction(_JSET, 0, 1, _MAP_HUGETLB), _deny, _allow],  # nobody counts huge pages
+        "mmap": [
+            _load_argument(3),
+            _instruction(_JSET, 0, 1, _MAP_HUGETLB),
+            _deny,
+            _allow,
+        ],  # nobody counts huge pages
         "getpgid": _one_of(0, (0,)),
         "ioctl": _one_of(1, _IOCTLS),
         "fcntl": _one_of(1, _FCNTLS),
@@ -213,20 +247,27 @@ def _checked_in_child() -> dict[str, Program]:
 def zygote_filter(machine: str, *, writes: bool) -> bytes:
     """The long filter for a machine (`x86_64`, `aarch64`). Raises `OSError` (ENOSYS) for a machine without a table.
 
-    `writes` leaves it to Landlock what may be opened for writing; without it nothing is.
-    The kernel runs the filter once for each system call there is when it is installed, so it is a binary search over ranges of numbers.
+    `writes` leaves it to Landlock what may be opened for writing; without it nothing is. The kernel runs the filter
+    once for each system call there is when it is installed, so it is a binary search over ranges of numbers.
     """
     architecture, for_all, for_zygote = _tables(machine)
     checked = _checked(writes)
     ranges = _ranges({number: checked.get(name, [_allow]) for name, number in (for_all | for_zygote).items()})
-    head = [_instruction(_LOAD, 0, 0, 4), _instruction(_JEQ, 1, 0, architecture), _ret(_KILL), _instruction(_LOAD, 0, 0, 0)]
+    head = [
+        _instruction(_LOAD, 0, 0, 4),
+        _instruction(_JEQ, 1, 0, architecture),
+        _ret(_KILL),
+        _instruction(_LOAD, 0, 0, 0),
+    ]
     return b"".join(head + _search(ranges))
 
 
 def child_filter(machine: str) -> bytes:
     """The short filter, with a mark where the process id goes (`pid_offsets`). It counts on the long one."""
     _, for_all, for_zygote = _tables(machine)
-    bodies = {number: [_deny] for number in for_zygote.values()} | {for_all[name]: body for name, body in _checked_in_child().items()}
+    bodies = {number: [_deny] for number in for_zygote.values()} | {
+        for_all[name]: body for name, body in _checked_in_child().items()
+    }
     chain: Program = []
     for low, high, body in _ranges(bodies):
         if low == high:

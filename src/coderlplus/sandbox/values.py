@@ -11,10 +11,11 @@ JSON where JSON says the same; otherwise an object with one tag:
     {"$cycle": depth}                     the container `depth` levels below the outermost one, met again inside itself
     {"$cut": "list of 2000000"}           what was beyond the budget
 
-`defaultdict`, `OrderedDict` and `Counter` are taken as the dict that they equal. The same value gives the same text on every run and every Python.
+`defaultdict`, `OrderedDict` and `Counter` are taken as the dict that they equal. The same value gives the same text on
+every run and every Python.
 
-Encoding goes by exact types and calls no method of the program: no `__repr__`, `__eq__`, `__reduce__`, property or `__getattribute__`. It shows no
-memory addresses. Standard library only: this file also runs inside the sandbox.
+Encoding goes by exact types and calls no method of the program: no `__repr__`, `__eq__`, `__reduce__`, property or
+`__getattribute__`. It shows no memory addresses. Standard library only: this file also runs inside the sandbox.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""What a fork server does before it forks, so that its children find things made and touch few pages of memory. Standard library only.
+"""What a fork server does before it forks, so that its children find things made and touch few pages of memory.
+Standard library only.
 
-A child shares all pages with its fork server until it writes to one; each such page costs some two microseconds, and there are a few hundred for a
-short program. A page that it does not touch costs a tenth of that, for it must be mapped and unmapped.
+A child shares all pages with its fork server until it writes to one; each such page costs some two microseconds, and
+there are a few hundred for a short program. A page that it does not touch costs a tenth of that, for it must be mapped
+and unmapped.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ _kept: list[list[object]] = []
 
 
 def rehearse(function: Callable[[Any, Any], object], payload: Any, said: bytes, host: Any, files: int) -> None:
-    """Run a job of our own here, on files of its own in the first `files` descriptors, and on a socket on which the other process says what is `said`
-    and hangs up."""
+    """Run a job of our own here, on files of its own in the first `files` descriptors, and on a socket on which the
+    other process says what is `said` and hangs up."""
     main_module = sys.modules["__main__"]
     kept = [os.dup(fd) for fd in range(files)]
     for _ in range(_REHEARSALS):
@@ -58,7 +60,8 @@ def tidy() -> None:
 
 
 def _fill_gaps(size: int) -> None:
-    """Take up blocks of one size class of the interpreter's allocator until they come from memory that has not been used."""
+    """Take up blocks of one size class of the interpreter's allocator until they come from memory that has not been
+    used."""
     number = _PAGE_BYTES // size
     for _ in range(_MOST_PAGES):
         blocks = [_block(size) for _ in range(number)]
@@ -70,4 +73,6 @@ def _fill_gaps(size: int) -> None:
 def _block(size: int) -> object:
     if size == 16:
         return object()
-    return size << 20 if size == 32 else bytes(size - 33)  # an int has 28 bytes, and bytes have 33 besides their contents
+    return (
+        size << 20 if size == 32 else bytes(size - 33)
+    )  # an int has 28 bytes, and bytes have 33 besides their contents

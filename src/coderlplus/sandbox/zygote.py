@@ -1,11 +1,13 @@
-"""The fork server: a clean interpreter that forks one sandboxed child per job. Standard library only; run as a script by `forkserver.py`.
+"""The fork server: a clean interpreter that forks one sandboxed child per job. Standard library only; run as a script
+by `forkserver.py`.
 
     python -s -P -B zygote.py SOCKET SETTINGS        (`-s -P` and an environment of our own are `-I` with a hash seed)
 
-A request on the socket is one `REQUEST` for each of one or two jobs, with five memory files for each sent along: stdin, stdout, stderr, payload,
-replies. The answer is one `ANSWER` for each (both in `supervision.py`): how the children ended. The fork server never reads what is in the files, so
-its memory, which every child inherits, holds nothing of any job: no input, no test, no output of another program. When the other end of the socket
-closes, it kills its children and ends.
+A request on the socket is one `REQUEST` for each of one or two jobs, with five memory files for each sent along:
+stdin, stdout, stderr, payload, replies. The answer is one `ANSWER` for each (both in `supervision.py`): how the
+children ended. The fork server never reads what is in the files, so its memory, which every child inherits, holds
+nothing of any job: no input, no test, no output of another program. When the other end of the socket closes, it kills
+its children and ends.
 """
 
 from __future__ import annotations
@@ -29,11 +31,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 PRELOADED = (
-    "abc array bisect collections collections.abc contextlib copy datetime decimal encodings.ascii encodings.latin_1 encodings.utf_8 enum fractions "
+    "abc array bisect collections collections.abc contextlib copy datetime decimal encodings.ascii "
+    "encodings.latin_1 encodings.utf_8 enum fractions "
     "functools heapq io itertools json math numbers operator random re string struct threading time types typing"
 )
-"""What programs import, one in a thousand at least, and we ourselves. What is loaded is mapped into every child: a module that few programs want,
-such as `dataclasses`, would cost all of them more than it saves those few."""
+"""What programs import, one in a thousand at least, and we ourselves. What is loaded is mapped into every child: a
+module that few programs want, such as `dataclasses`, would cost all of them more than it saves those few."""
 END, OUT_OF_MEMORY = b"end\n", b"memory\n"
 
 
@@ -72,7 +75,8 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 class _Guests:
-    """Imports our modules without running the `__init__` of their packages, and keeps them out of the programs' `sys.modules`."""
+    """Imports our modules without running the `__init__` of their packages, and keeps them out of the programs'
+    `sys.modules`."""
 
     def __init__(self, package: str) -> None:
         self.modules: dict[str, types.ModuleType] = {}
@@ -105,7 +109,9 @@ class _Guests:
         return self.modules[name]
 
 
-_json_chunks = json.encoder.c_make_encoder(None, None, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True)  # type: ignore[attr-defined]
+_json_chunks = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
+    None, None, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True
+)
 
 
 def _json(value: object) -> str:
@@ -119,7 +125,12 @@ class Host:
         self.peer: int | None = None
         self._encode = _json
         self._write = os.write
-        self._file, self._reader, self._writer, self._text = io.FileIO, io.BufferedReader, io.BufferedWriter, io.TextIOWrapper
+        self._file, self._reader, self._writer, self._text = (
+            io.FileIO,
+            io.BufferedReader,
+            io.BufferedWriter,
+            io.TextIOWrapper,
+        )
 
     def reply(self, value: object) -> None:
         data = self._encode(value).encode("utf-8", "surrogatepass") + b"\n"
@@ -128,8 +139,13 @@ class Host:
             written += self._write(REPLIES, data[written:])
 
     def open_streams(self) -> None:
-        """Put fresh text streams on the descriptors 0, 1 and 2 into `sys`, with the names and modes that they have in any program."""
-        raw_stdin, raw_stdout, raw_stderr = self._file(0, "r", closefd=False), self._file(1, "w", closefd=False), self._file(2, "w", closefd=False)
+        """Put fresh text streams on the descriptors 0, 1 and 2 into `sys`, with the names and modes that they have in
+        any program."""
+        raw_stdin, raw_stdout, raw_stderr = (
+            self._file(0, "r", closefd=False),
+            self._file(1, "w", closefd=False),
+            self._file(2, "w", closefd=False),
+        )
         raw_stdin.name, raw_stdout.name, raw_stderr.name = "<stdin>", "<stdout>", "<stderr>"
         stdin = self._text(self._reader(raw_stdin), "utf-8", "surrogateescape")
         stdout = self._text(self._writer(raw_stdout), "utf-8", "surrogateescape")
@@ -149,7 +165,8 @@ def run(
     memory_bytes: int,
     file_bytes: int,
 ) -> None:
-    """A job, in its child, to its end. Names are looked up in this module, not in others, because each look-up elsewhere touches more pages."""
+    """A job, in its child, to its end. Names are looked up in this module, not in others, because each look-up
+    elsewhere touches more pages."""
     status = 1
     try:
         if peer < 0:  # two that talk to each other stay together at first
@@ -191,7 +208,8 @@ def serve(
     guests: _Guests,
     resets_pids: bool,
 ) -> None:
-    """Run jobs until the other end is gone. It does little more than fork: every page that it writes in between is copied or made writable again.
+    """Run jobs until the other end is gone. It does little more than fork: every page that it writes in between is
+    copied or made writable again.
 
     With `resets_pids` the children of every request have the same process ids, whatever was run before."""
     fork_later = guests.load("coderlplus.sandbox.kernel").fork
@@ -209,7 +227,9 @@ def serve(
             os.pwrite(LAST_PID, FORK_SERVER, 0)
         children: list[Any] = []
         for start in range(0, len(request), job_bytes):
-            child = new_child(request[start : start + job_bytes], FILES.unpack_from(ancillary[0][2], len(children) * FILES.size))
+            child = new_child(
+                request[start : start + job_bytes], FILES.unpack_from(ancillary[0][2], len(children) * FILES.size)
+            )
             if child.guest not in FUNCTIONS:
                 FUNCTIONS[child.guest] = _load(guests, child.guest)
             children.append(child)
@@ -305,7 +325,15 @@ def _open_streams() -> None:
 
 
 _BUILTINS = dict(vars(builtins))
-_dup2, _closerange, _close, _read, _write, _exit, _enable_gc = os.dup2, os.closerange, os.close, os.read, os.write, os._exit, gc.enable
+_dup2, _closerange, _close, _read, _write, _exit, _enable_gc = (
+    os.dup2,
+    os.closerange,
+    os.close,
+    os.read,
+    os.write,
+    os._exit,
+    gc.enable,
+)
 FUNCTIONS: dict[bytes, Callable[[Any, Host], object]] = {}
 HOST = Host()
 DECODE = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
@@ -323,20 +351,26 @@ MAX_ANCILLARY = socket.CMSG_SPACE(2 * JOB_FILES * 4)
 
 
 def main() -> None:
-    # What a child costs is the pages that it touches. Those that the hooks of `random` and `threading` touch after a fork are a third of all: but the
-    # generator is seeded by us, and there is one thread.
+    # What a child costs is the pages that it touches. Those that the hooks of `random` and `threading` touch after a
+    # fork are a third of all: but the generator is seeded by us, and there is one thread.
     register_at_fork, os.register_at_fork = os.register_at_fork, lambda **hooks: None
     sys.modules.pop("random", None)
     connection = _arrange_descriptors(int(sys.argv[1]))
     settings = json.loads(sys.argv[2])
     os.chdir("/")
-    sys.meta_path[:] = [finder for finder in sys.meta_path if finder.__module__.startswith("_frozen_importlib")]  # no editable installs
+    sys.meta_path[:] = [
+        finder for finder in sys.meta_path if finder.__module__.startswith("_frozen_importlib")
+    ]  # no editable installs
     sys.path[:] = settings["paths"]
     guests = _Guests(settings["package"])
     confine = guests.load("coderlplus.sandbox.confine")
     missing = {}
     if settings["probe"]:
-        missing = {layer: reason for layer in settings["layers"] if (reason := confine.probe(layer, settings["roots"], settings["outside"]))}
+        missing = {
+            layer: reason
+            for layer in settings["layers"]
+            if (reason := confine.probe(layer, settings["roots"], settings["outside"]))
+        }
     in_force = [layer for layer in settings["layers"] if layer not in missing]
     last_pid = None
     if "namespaces" in in_force:
@@ -359,7 +393,9 @@ def main() -> None:
     gc.disable()
     gc.collect()
     gc.freeze()
-    with open("/proc/self/statm", "rb") as file:  # not ru_maxrss: that survives exec, and would be the memory of our owner
+    with open(
+        "/proc/self/statm", "rb"
+    ) as file:  # not ru_maxrss: that survives exec, and would be the memory of our owner
         base_bytes = int(file.read().split()[1]) * resource.getpagesize()
     connection.send(json.dumps({"in_force": in_force, "missing": missing, "base_kb": base_bytes >> 10}).encode())
     _open_streams()

@@ -1,4 +1,5 @@
-"""Whether chance can play a part in a program: a look at its syntax tree. Standard library only; runs inside the sandbox.
+"""Whether chance can play a part in a program: a look at its syntax tree. Standard library only; runs inside the
+sandbox.
 
 All runs of a trace are compared in output, ending, result, in the order of all bindings, and in the variables that two
 of them took. Values that one run alone took are taken again by another, unless chance is *ruled out*: the program uses
@@ -12,25 +13,172 @@ import ast
 import builtins
 
 _BUILTINS = frozenset(
-    {"abs", "all", "any", "bin", "bool", "bytearray", "bytes", "callable", "chr", "classmethod", "complex", "dict", "divmod", "enumerate", "exit"}
-    | {"filter", "float", "hex", "input", "int", "isinstance", "issubclass", "iter", "len", "list", "map", "max", "min", "next", "oct", "ord", "pow"}
-    | {"print", "property", "quit", "range", "reversed", "round", "slice", "sorted", "staticmethod", "sum", "super", "tuple", "type", "zip"}
+    {
+        "abs",
+        "all",
+        "any",
+        "bin",
+        "bool",
+        "bytearray",
+        "bytes",
+        "callable",
+        "chr",
+        "classmethod",
+        "complex",
+        "dict",
+        "divmod",
+        "enumerate",
+        "exit",
+    }
+    | {
+        "filter",
+        "float",
+        "hex",
+        "input",
+        "int",
+        "isinstance",
+        "issubclass",
+        "iter",
+        "len",
+        "list",
+        "map",
+        "max",
+        "min",
+        "next",
+        "oct",
+        "ord",
+        "pow",
+    }
+    | {
+        "print",
+        "property",
+        "quit",
+        "range",
+        "reversed",
+        "round",
+        "slice",
+        "sorted",
+        "staticmethod",
+        "sum",
+        "super",
+        "tuple",
+        "type",
+        "zip",
+    }
     | {name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)}
     | {"NotImplemented", "Ellipsis", "__name__"}
 )
 _MODULES = frozenset(
-    {"__future__", "abc", "array", "bisect", "cmath", "collections", "copy", "dataclasses", "decimal", "enum", "fractions"}
-    | {"functools", "heapq", "io", "itertools", "math", "numbers", "operator", "re", "statistics", "string", "sys", "typing"}
+    {
+        "__future__",
+        "abc",
+        "array",
+        "bisect",
+        "cmath",
+        "collections",
+        "copy",
+        "dataclasses",
+        "decimal",
+        "enum",
+        "fractions",
+    }
+    | {
+        "functools",
+        "heapq",
+        "io",
+        "itertools",
+        "math",
+        "numbers",
+        "operator",
+        "re",
+        "statistics",
+        "string",
+        "sys",
+        "typing",
+    }
 )
 _ATTRIBUTES = frozenset(
-    name for kind in (str, bytes, bytearray, list, dict, tuple, int, float, complex, range, slice) for name in vars(kind) if not name.startswith("_")
+    name
+    for kind in (str, bytes, bytearray, list, dict, tuple, int, float, complex, range, slice)
+    for name in vars(kind)
+    if not name.startswith("_")
 ) - {"format", "format_map"} | frozenset(
-    {"stdin", "stdout", "stderr", "buffer", "read", "readline", "readlines", "write", "flush", "setrecursionlimit", "maxsize", "exit", "argv"}
-    | {"__init__", "__name__", "__main__", "appendleft", "popleft", "extendleft", "rotate", "maxlen", "most_common", "elements", "move_to_end"}
-    | {"StringIO", "BytesIO", "getvalue", "group", "groups", "match", "search", "findall", "finditer", "fullmatch", "sub", "compile", "span"}
+    {
+        "stdin",
+        "stdout",
+        "stderr",
+        "buffer",
+        "read",
+        "readline",
+        "readlines",
+        "write",
+        "flush",
+        "setrecursionlimit",
+        "maxsize",
+        "exit",
+        "argv",
+    }
+    | {
+        "__init__",
+        "__name__",
+        "__main__",
+        "appendleft",
+        "popleft",
+        "extendleft",
+        "rotate",
+        "maxlen",
+        "most_common",
+        "elements",
+        "move_to_end",
+    }
+    | {
+        "StringIO",
+        "BytesIO",
+        "getvalue",
+        "group",
+        "groups",
+        "match",
+        "search",
+        "findall",
+        "finditer",
+        "fullmatch",
+        "sub",
+        "compile",
+        "span",
+    }
 )
-_FROM_MODULES = {"deque", "Counter", "OrderedDict", "defaultdict", "namedtuple", "ChainMap", "deepcopy", "dataclass", "field", "Fraction", "Decimal"}
-_IN_ORDER = frozenset({"all", "any", "dict", "enumerate", "filter", "iter", "len", "list", "map", "max", "min", "sorted", "sum", "tuple", "zip"})
+_FROM_MODULES = {
+    "deque",
+    "Counter",
+    "OrderedDict",
+    "defaultdict",
+    "namedtuple",
+    "ChainMap",
+    "deepcopy",
+    "dataclass",
+    "field",
+    "Fraction",
+    "Decimal",
+}
+_IN_ORDER = frozenset(
+    {
+        "all",
+        "any",
+        "dict",
+        "enumerate",
+        "filter",
+        "iter",
+        "len",
+        "list",
+        "map",
+        "max",
+        "min",
+        "sorted",
+        "sum",
+        "tuple",
+        "zip",
+    }
+)
 """Consumers of `d.keys()` and `d.items()` that make no set of them."""
 
 
@@ -80,7 +228,12 @@ def _suspect(node: ast.AST, own: set[str], consumed: set[int]) -> bool:
     if isinstance(node, ast.Name):
         return isinstance(node.ctx, ast.Load) and node.id not in own and node.id not in _BUILTINS
     if isinstance(node, ast.Attribute):
-        return node.attr not in own and node.attr not in _ATTRIBUTES and node.attr not in _FROM_MODULES and not _is_of_module(node)
+        return (
+            node.attr not in own
+            and node.attr not in _ATTRIBUTES
+            and node.attr not in _FROM_MODULES
+            and not _is_of_module(node)
+        )
     if isinstance(node, ast.Import):
         return any(name.name not in _MODULES for name in node.names)
     if isinstance(node, ast.ImportFrom):
@@ -88,7 +241,9 @@ def _suspect(node: ast.AST, own: set[str], consumed: set[int]) -> bool:
     if isinstance(node, ast.FunctionDef):
         return node.name == "__del__"
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
-        return isinstance(node.left, ast.JoinedStr) or (isinstance(node.left, ast.Constant) and isinstance(node.left.value, str | bytes))
+        return isinstance(node.left, ast.JoinedStr) or (
+            isinstance(node.left, ast.Constant) and isinstance(node.left.value, str | bytes)
+        )
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("keys", "items"):
         return id(node) not in consumed
     return isinstance(node, ast.Set | ast.SetComp | ast.JoinedStr | ast.AsyncFunctionDef)

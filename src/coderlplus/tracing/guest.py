@@ -8,11 +8,10 @@
 
 and the seal can be made only with the `key` of the payload, which the program cannot get at (see `monitor`).
 
-`payload` is `{"program", "setup_code", "input", "mode", "wanted", "seen", "cpu_s", "memory_mb", "max_steps", "max_bytes",
-"hash_seed", "key"}`. `mode` is a
-semantics, `"steps"`, or `"plain"`: run the original unwatched and report how it ended. What a program prints goes to its standard output, not where
-the reply goes. A program that is cut short by `os._exit` or by a limit still replies with the values that it had, as far as the interpreter gets to
-run.
+`payload` is `{"program", "setup_code", "input", "mode", "wanted", "seen", "cpu_s", "memory_mb", "max_steps",
+"max_bytes", "hash_seed", "key"}`. `mode` is a semantics, `"steps"`, or `"plain"`: run the original unwatched and
+report how it ended. What a program prints goes to its standard output, not where the reply goes. A program that is cut
+short by `os._exit` or by a limit still replies with the values that it had, as far as the interpreter gets to run.
 """
 
 from __future__ import annotations
@@ -41,11 +40,15 @@ MESSAGE_CHARS = 200
 VALUE_BUDGET = 1_000
 """Size of one variable's value, see `values.encode`: what does not fit is cut, and nobody would ask for it."""
 CUT_SHORT_AT = 0.9
-"""Share of the limits of CPU time and memory at which a running program is cut short, so that there is room left to take its values."""
+"""Share of the limits of CPU time and memory at which a running program is cut short, so that there is room left to
+take its values."""
 TICK_S = 0.02
 """CPU time between two looks at these limits."""
 NODE_CLASSES = "class ListNode:\n def __init__(self, val=0, next=None): self.val, self.next = val, next\n"
-NODE_CLASSES += "class TreeNode:\n def __init__(self, val=0, left=None, right=None): self.val, self.left, self.right = val, left, right\n"
+NODE_CLASSES += (
+    "class TreeNode:\n def __init__(self, val=0, left=None, right=None): self.val, self.left, "
+    "self.right = val, left, right\n"
+)
 """For arguments of programs that do not define them, as LeetCode's do not."""
 
 # Taken here, where the program cannot patch them
@@ -53,7 +56,10 @@ _leave, _set_timer, _Namespace, _Method = os._exit, signal.setitimer, types.Simp
 _default_excepthook, _show_death = sys.excepthook, threading.__excepthook__
 _process_time, _getrusage = time.process_time, resource.getrusage
 _name_of = type.__dict__["__name__"].__get__
-_traceback_of, _set_traceback = BaseException.__dict__["__traceback__"].__get__, BaseException.__dict__["__traceback__"].__set__
+_traceback_of, _set_traceback = (
+    BaseException.__dict__["__traceback__"].__get__,
+    BaseException.__dict__["__traceback__"].__set__,
+)
 _exit_code_of, _syntax_message_of = SystemExit.__dict__["code"].__get__, SyntaxError.__dict__["msg"].__get__
 _OFFICIAL_TYPES = frozenset(map(id, (int, float, str, bool, list, dict, tuple, set, type(None))))
 _SINK = type("", (), {"__setitem__": operator.is_})()
@@ -69,7 +75,16 @@ def run(payload: JSON, host: Any) -> None:
         program = instrument.instrument(payload["program"], "official" if mode == "plain" else mode)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         line = error.lineno if isinstance(error, SyntaxError) else None
-        send({"ending": {"kind": "syntax_error", "type": type(error).__name__, "message": _message(error), "line": line}})
+        send(
+            {
+                "ending": {
+                    "kind": "syntax_error",
+                    "type": type(error).__name__,
+                    "message": _message(error),
+                    "line": line,
+                }
+            }
+        )
         return
     named = None if mode == "plain" else reach.reached(program.code, payload["program"])
     if named is not None:
@@ -178,8 +193,8 @@ _shifted: list[bytes] = []
 
 
 def _let_go(program: str) -> None:
-    """The end of the interpreter, as far as it can print: the module goes, finalizers run while its names are still there, generators are closed, and
-    files are flushed."""
+    """The end of the interpreter, as far as it can print: the module goes, finalizers run while its names are still
+    there, generators are closed, and files are flushed."""
     sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
     sys.excepthook = _default_excepthook
     sys.modules.pop("__main__", None)
@@ -238,8 +253,11 @@ def _encoder() -> Callable[..., Any]:
     return encode
 
 
-def _report_of_variables(payload: JSON, program: instrumented.Instrumented, namespace: JSON, encode: Callable[..., Any], *, is_bare: bool) -> Any:
-    """What fills the slots of a program, and `take(ending, error)`, which ends the recording and gives what was recorded."""
+def _report_of_variables(
+    payload: JSON, program: instrumented.Instrumented, namespace: JSON, encode: Callable[..., Any], *, is_bare: bool
+) -> Any:
+    """What fills the slots of a program, and `take(ending, error)`, which ends the recording and gives what was
+    recorded."""
     wanted = {int(index): marks for index, marks in payload["wanted"].items()}
     notes = recorder.Recorder(program, encode, wanted, binding=payload["mode"] == "binding")
     monitor.equip(notes, recorder.Recorder)
@@ -267,10 +285,15 @@ def _report_of_variables(payload: JSON, program: instrumented.Instrumented, name
         notes.finish(namespace, error)
         missing = notes.missing()
         return {
-            "variables": notes.variables() if not is_bare else _official(namespace, encode) if ending["kind"] == "finished" else {},
+            "variables": notes.variables()
+            if not is_bare
+            else _official(namespace, encode)
+            if ending["kind"] == "finished"
+            else {},
             "missing": {str(index): marks for index, marks in missing.items()},
             "fingerprint": notes.fingerprint(),
-            "suspect": bool(suspect) or (bool(missing) and not payload["seen"] and chance.may_play(payload["program"])),
+            "suspect": bool(suspect)
+            or (bool(missing) and not payload["seen"] and chance.may_play(payload["program"])),
         }
 
     return _Namespace(objects=objects, take=take)
@@ -279,12 +302,18 @@ def _report_of_variables(payload: JSON, program: instrumented.Instrumented, name
 def _official(namespace: JSON, encode: Callable[..., Any]) -> JSON:
     """What the published code sees when the last line has run, in its order."""
     names = recorder.plain(namespace).items()
-    seen = {name: encode(value) for name, value in names if id(type(value)) in _OFFICIAL_TYPES and not name.startswith("_")}
+    seen = {
+        name: encode(value) for name, value in names if id(type(value)) in _OFFICIAL_TYPES and not name.startswith("_")
+    }
     return {instrumented.MODULE: seen} if seen else {}
 
 
 def _report_of_steps(
-    payload: JSON, program: instrumented.Instrumented, namespace: JSON, encode: Callable[..., Any], send: Callable[[JSON], None]
+    payload: JSON,
+    program: instrumented.Instrumented,
+    namespace: JSON,
+    encode: Callable[..., Any],
+    send: Callable[[JSON], None],
 ) -> Any:
     """As `_report_of_variables`. When a budget is used up, the run is over."""
 
@@ -295,7 +324,15 @@ def _report_of_steps(
     def text(value: object) -> str:
         return monitor.encode_json(encode(value))
 
-    notes = steps.StepRecorder(program, namespace, text, max_steps=payload["max_steps"], max_bytes=payload["max_bytes"], written=_written(), cut=cut)
+    notes = steps.StepRecorder(
+        program,
+        namespace,
+        text,
+        max_steps=payload["max_steps"],
+        max_bytes=payload["max_bytes"],
+        written=_written(),
+        cut=cut,
+    )
     monitor.equip(notes, steps.StepRecorder)
     objects = {
         instrumented.STEP: notes.step,
@@ -414,7 +451,8 @@ def _exception(error: BaseException) -> JSON:
 
 
 def _message(error: BaseException) -> str | None:
-    """The message of an exception without running the program's code: that of its own exception classes only if it is a plain text."""
+    """The message of an exception without running the program's code: that of its own exception classes only if it is
+    a plain text."""
     kind = type(error)
     if kind is RecursionError:
         return "maximum recursion depth exceeded"
@@ -437,15 +475,26 @@ def _plain_kind(value: object) -> type | None:
 
 _Encoder: type = encoding._Encoder
 _Recorder, _Steps = recorder.Recorder, steps.StepRecorder
-_WHO_CALLS: list[Callable[..., Any]] = [_Recorder.close, _Recorder.start, _Recorder.end, _Recorder.number, _Recorder.owner]
+_WHO_CALLS: list[Callable[..., Any]] = [
+    _Recorder.close,
+    _Recorder.start,
+    _Recorder.end,
+    _Recorder.number,
+    _Recorder.owner,
+]
 _WHO_CALLS += [_Steps.enter, _Steps.leave, _Steps.step, _Steps.loop, _Steps.turn, substitutes._getframe_for]
 _EXEMPT = monitor.exempt(
     {
         "sys._getframe": _WHO_CALLS,
-        **{event: [recorder._open_frames] for event in ("sys._current_frames", "gc.get_objects", "gi_frame", "cr_frame", "ag_frame")},
+        **{
+            event: [recorder._open_frames]
+            for event in ("sys._current_frames", "gc.get_objects", "gi_frame", "cr_frame", "ag_frame")
+        },
         "code.__new__": [substitutes._stand_in, substitutes._coroutine_for, substitutes.load_code],
     }
 )
-instrument.instrument("def f(a): return a")  # the first parse of an interpreter is slow: it happens once here, before the sandbox forks
+instrument.instrument(
+    "def f(a): return a"
+)  # the first parse of an interpreter is slow: it happens once here, before the sandbox forks
 before_fork = monitor.remember_classes
 before_fork()

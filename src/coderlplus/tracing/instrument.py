@@ -1,7 +1,8 @@
 """Source text → code that notes its own bindings. Standard library only; runs inside the sandbox.
 
-The syntax tree is rewritten so that a run leaves behind, for every variable, which *activation* (one call of a function, one execution of a class
-body) bound it last, and calls the recorder when an activation ends that the recorder wants to see. Under `final` a function becomes
+The syntax tree is rewritten so that a run leaves behind, for every variable, which *activation* (one call of a
+function, one execution of a class body) bound it last, and calls the recorder when an activation ends that the
+recorder wants to see. Under `final` a function becomes
 
     def f(n):                               def f(n):
         x = n + 1                               CALLS[f] = LAST[n] = $f = CALLS[f] + 1
@@ -15,16 +16,19 @@ body) bound it last, and calls the recorder when an activation ends that the rec
                                                     except RecursionError:
                                                         pass
 
-and module code stays as it is: its variables are read when the program ends. Under `binding` every binding of a variable counts, in every scope, and
-calls the recorder when the recorder wants that count. Under `official` nothing is rewritten.
+and module code stays as it is: its variables are read when the program ends. Under `binding` every binding of a
+variable counts, in every scope, and calls the recorder when the recorder wants that count. Under `official` nothing is
+rewritten.
 
-What is written in capitals above, and the recorder, are *constants of the code objects*: no namespace of the program holds them. `$f` is a local
-variable whose name no source text can spell, and no function inside shares it: whoever binds a `nonlocal` variable finds the number of its owner by
-the cell of that variable. A program that may look at its local variables (see `looks_at_locals`) has no such variables; there the recorder knows an
-activation by its frame, which takes longer. Every inserted node has the line of the statement that it belongs to, so tracebacks are those of the
-original.
+What is written in capitals above, and the recorder, are *constants of the code objects*: no namespace of the program
+holds them. `$f` is a local variable whose name no source text can spell, and no function inside shares it: whoever
+binds a `nonlocal` variable finds the number of its owner by the cell of that variable. A program that may look at its
+local variables (see `looks_at_locals`) has no such variables; there the recorder knows an activation by its frame,
+which takes longer. Every inserted node has the line of the statement that it belongs to, so tracebacks are those of
+the original.
 
-Not covered: bindings made by `exec`, `globals()[...] = ...` and `from … import *`; lambdas (they bind parameters only); comprehension variables.
+Not covered: bindings made by `exec`, `globals()[...] = ...` and `from … import *`; lambdas (they bind parameters
+only); comprehension variables.
 """
 
 from __future__ import annotations
@@ -65,9 +69,9 @@ Semantics = Literal["final", "binding", "official"]
 def instrument(source: str, semantics: Semantics | Literal["steps"] = "final") -> Instrumented:
     """Rewrite and compile a program; `"steps"` for a run that reports its steps.
 
-    Raises what `compile` raises on the original: `SyntaxError`, `ValueError`, `RecursionError`, `MemoryError`. A program that is too deeply nested to
-    be rewritten is left as it is, and only its module's variables are seen. Under `binding`, where these would have to be seen as they are bound, the
-    notes do without a block of their own instead.
+    Raises what `compile` raises on the original: `SyntaxError`, `ValueError`, `RecursionError`, `MemoryError`. A
+    program that is too deeply nested to be rewritten is left as it is, and only its module's variables are seen. Under
+    `binding`, where these would have to be seen as they are bound, the notes do without a block of their own instead.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -79,7 +83,14 @@ def instrument(source: str, semantics: Semantics | Literal["steps"] = "final") -
         if code is None:
             original = compile(source, FILENAME, "exec", dont_inherit=True)
             return Instrumented(original, {}, rewriter.scopes[:1], rewriter.keys, False)
-        return Instrumented(code, rewriter.slots, rewriter.scopes, rewriter.keys, "yield" in source or "async" in source, rewriter.may_hide)
+        return Instrumented(
+            code,
+            rewriter.slots,
+            rewriter.scopes,
+            rewriter.keys,
+            "yield" in source or "async" in source,
+            rewriter.may_hide,
+        )
 
 
 def _rewritten(source: str, kind: type[Rewriter]) -> tuple[Rewriter, ast.Module]:
@@ -112,7 +123,12 @@ class _Final(Rewriter):
     def noted(self, names: Iterable[str], scope: Scope, at: ast.AST) -> list[ast.expr]:
         place = place_of(at)
         return [
-            ast.Call(self.slot(SET_LAST, place), [ast.Constant(key, **place), self.number(active, scope, name, place)], [], **place)
+            ast.Call(
+                self.slot(SET_LAST, place),
+                [ast.Constant(key, **place), self.number(active, scope, name, place)],
+                [],
+                **place,
+            )
             for name in dict.fromkeys(names)
             for key, active in self.notes(name, scope)
         ]
@@ -122,15 +138,21 @@ class _Final(Rewriter):
         calls = self.noted([node.target.id], scope, node)
         if not calls:
             return node
-        return ast.Subscript(ast.Tuple([node, *calls], ast.Load(), **place), ast.Constant(0, **place), ast.Load(), **place)
+        return ast.Subscript(
+            ast.Tuple([node, *calls], ast.Load(), **place), ast.Constant(0, **place), ast.Load(), **place
+        )
 
     def number(self, active: Scope, scope: Scope, name: str, place: dict[str, Any]) -> ast.expr:
         """The number of the running activation of `scope`, or of that of `active` around it, which owns `name`."""
-        hides = self.may_hide and scope.kind == "function"  # class bodies hold nothing of ours, so that no class gets an attribute
+        hides = (
+            self.may_hide and scope.kind == "function"
+        )  # class bodies hold nothing of ours, so that no class gets an attribute
         if active is scope:
             if hides:
                 return ast.Name(scope.token, ast.Load(), **place)
-            return self.item(CALLS, scope.index, ast.Load(), place) if scope.kind == "class" else self.call(NUMBER, place)
+            return (
+                self.item(CALLS, scope.index, ast.Load(), place) if scope.kind == "class" else self.call(NUMBER, place)
+            )
         active.lent.add(name)
         first = scope.lenders.setdefault(active.index, name)
         if hides:
@@ -142,7 +164,9 @@ class _Final(Rewriter):
             return body
         place = place_of(at)
         index = ast.Constant(scope.index, **place)
-        count = ast.BinOp(self.item(CALLS, scope.index, ast.Load(), place), ast.Add(), ast.Constant(1, **place), **place)
+        count = ast.BinOp(
+            self.item(CALLS, scope.index, ast.Load(), place), ast.Add(), ast.Constant(1, **place), **place
+        )
         targets: list[ast.expr] = [self.item(CALLS, scope.index, ast.Store(), place)]
         for name in parameters:
             if name in scope.rebound:
@@ -179,8 +203,8 @@ class _Final(Rewriter):
     def notes(self, name: str, scope: Scope) -> Iterator[tuple[int, Scope]]:
         """Which entries of LAST a binding sets, and the scope whose activation goes there.
 
-        A nonlocal binding sets two: the owner's activation for the variable, and the running one, which may outlive the owner's and then has the
-        final value.
+        A nonlocal binding sets two: the owner's activation for the variable, and the running one, which may outlive
+        the owner's and then has the final value.
         """
         owner = self.owner(name, scope)
         if owner is None or is_dunder(name):
@@ -205,9 +229,18 @@ class _Binding(Rewriter):
             if owner is None or is_dunder(name):
                 continue
             key = self.key(name, owner)
-            noted.append(ast.AugAssign(self.item(COUNT, key, ast.Store(), place), ast.Add(), ast.Constant(1, **place), **place))
-            is_wanted = ast.Compare(self.item(COUNT, key, ast.Load(), place), [ast.In()], [self.slot(wanted(key), place)], **place)
-            call = ast.Call(self.slot(RECORD, place), [ast.Constant(key, **place), ast.Name(name, ast.Load(), **place)], [], **place)
+            noted.append(
+                ast.AugAssign(self.item(COUNT, key, ast.Store(), place), ast.Add(), ast.Constant(1, **place), **place)
+            )
+            is_wanted = ast.Compare(
+                self.item(COUNT, key, ast.Load(), place), [ast.In()], [self.slot(wanted(key), place)], **place
+            )
+            call = ast.Call(
+                self.slot(RECORD, place),
+                [ast.Constant(key, **place), ast.Name(name, ast.Load(), **place)],
+                [],
+                **place,
+            )
             noted.append(self.unless_too_deep(ast.If(is_wanted, [ast.Expr(call, **place)], [], **place), place))
         return noted
 
@@ -222,14 +255,17 @@ class _Binding(Rewriter):
         owner, place = self.owner(name, scope), place_of(value)
         if owner is None or is_dunder(name):
             return value
-        return ast.Call(self.slot(RECORD_WALRUS, place), [ast.Constant(self.key(name, owner), **place), value], [], **place)
+        return ast.Call(
+            self.slot(RECORD_WALRUS, place), [ast.Constant(self.key(name, owner), **place), value], [], **place
+        )
 
     def activation(self, body: list[ast.stmt], parameters: list[str], scope: Scope, at: ast.AST) -> list[ast.stmt]:
         return self.bound(parameters, scope, at) + body
 
 
 class _FlatBinding(_Binding):
-    """For programs that nest as many blocks as Python allows. Where no room is left on the stack, a note raises what the next call would."""
+    """For programs that nest as many blocks as Python allows. Where no room is left on the stack, a note raises what
+    the next call would."""
 
     def unless_too_deep(self, statement: ast.stmt, place: Mapping[str, Any]) -> ast.stmt:
         return statement

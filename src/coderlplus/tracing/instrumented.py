@@ -1,4 +1,5 @@
-"""An instrumented program: its scopes, and the slots in its code for the recorder's objects. Standard library only; runs inside the sandbox."""
+"""An instrumented program: its scopes, and the slots in its code for the recorder's objects. Standard library only;
+runs inside the sandbox."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ LEAVE = "leave"
 
 
 def wanted(index: int) -> str:
-    """The slot of the set of activations of scope `index` (`final`), or of counts of variable `index` (`binding`), that are to be recorded."""
+    """The slot of the set of activations of scope `index` (`final`), or of counts of variable `index` (`binding`),
+    that are to be recorded."""
     return f"wanted {index}"
 
 
@@ -73,7 +75,8 @@ class Scope:
 
 
 def owner_token(scope: Scope, owner: int) -> str:
-    """The local variable that holds the number of the activation of scope `owner`, around, that owns what a function borrows."""
+    """The local variable that holds the number of the activation of scope `owner`, around, that owns what a function
+    borrows."""
     return f"${scope.index}_{owner}"
 
 
@@ -104,7 +107,8 @@ class Instrumented:
 def filled(program: Instrumented, objects: Mapping[str, Any]) -> CodeType:
     """The code with its slots replaced by `objects` (by slot name).
 
-    A slot is a NaN of its own: equal to no constant of the program, not to be folded with others, and found again by identity.
+    A slot is a NaN of its own: equal to no constant of the program, not to be folded with others, and found again by
+    identity.
     """
     filled_code: CodeType = _replaced(program.code, {id(slot): objects[name] for name, slot in program.slots.items()})
     return filled_code

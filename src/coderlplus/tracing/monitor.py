@@ -1,18 +1,24 @@
-"""Keeps a traced program away from its tracer, which lives in the same process. Standard library only; runs inside the sandbox.
+"""Keeps a traced program away from its tracer, which lives in the same process. Standard library only; runs inside the
+sandbox.
 
-The recorder is referred to by constants of the program's code objects and by frames below the program's own, and by nothing else that a program can
-get at:
+The recorder is referred to by constants of the program's code objects and by frames below the program's own, and by
+nothing else that a program can get at:
 
-- Frames, code objects and the collector's lists can be had only through calls and attributes that the interpreter *audits*. A hook that cannot be
-  removed sees them first and ends the run (`watch`). Exempt are a few functions of ours, each for the one thing that it reads, and nothing of the
-  standard library: what it needs is given to it by `substitutes`.
-- The hook itself runs no code of the program and has no state, so that it may be interrupted by a signal or the collector at any point.
-- The classes of our modules, which `object.__subclasses__()` lists, lose their methods (`strip`); objects that need them carry their own (`equip`).
-- Our modules have builtins of their own, and take what they use of the standard library when they are loaded, where a program could patch it.
-- A result is sealed with a key that only the host and the recorder know (`seal`): a program that finds the channel can spoil a result, not change it.
+- Frames, code objects and the collector's lists can be had only through calls and attributes that the interpreter
+  *audits*. A hook that cannot be removed sees them first and ends the run (`watch`). Exempt are a few functions of
+  ours, each for the one thing that it reads, and nothing of the standard library: what it needs is given to it by
+  `substitutes`.
+- The hook itself runs no code of the program and has no state, so that it may be interrupted by a signal or the
+  collector at any point.
+- The classes of our modules, which `object.__subclasses__()` lists, lose their methods (`strip`); objects that need
+  them carry their own (`equip`).
+- Our modules have builtins of their own, and take what they use of the standard library when they are loaded, where a
+  program could patch it.
+- A result is sealed with a key that only the host and the recorder know (`seal`): a program that finds the channel can
+  spoil a result, not change it.
 
-What is left is raw memory: `ctypes`, the strides of a numpy array, or crafted bytecode, in the hands of somebody who knows the interpreter's layout.
-That is why a program that mentions such things is not traced at all (see `reach`).
+What is left is raw memory: `ctypes`, the strides of a numpy array, or crafted bytecode, in the hands of somebody who
+knows the interpreter's layout. That is why a program that mentions such things is not traced at all (see `reach`).
 """
 
 from __future__ import annotations
@@ -30,9 +36,31 @@ from coderlplus.tracing.substitutes import code_of, frame_of, load_code
 
 _READS = frozenset({"__code__", "gi_code", "cr_code", "ag_code", "tb_frame", "gi_frame", "cr_frame", "ag_frame"})
 _WATCHED = frozenset(
-    {"sys._getframe", "sys._current_frames", "sys._current_exceptions", "sys.settrace", "sys.setprofile", "sys.addaudithook"}
-    | {"sys.monitoring.register_callback", "gc.get_objects", "gc.get_referrers", "gc.get_referents", "code.__new__", "object.__getattr__"}
-    | {"marshal.load", "marshal.loads", "ctypes.cdata", "ctypes.string_at", "ctypes.wstring_at", "ctypes.dlsym", "ctypes.dlsym/handle"}
+    {
+        "sys._getframe",
+        "sys._current_frames",
+        "sys._current_exceptions",
+        "sys.settrace",
+        "sys.setprofile",
+        "sys.addaudithook",
+    }
+    | {
+        "sys.monitoring.register_callback",
+        "gc.get_objects",
+        "gc.get_referrers",
+        "gc.get_referents",
+        "code.__new__",
+        "object.__getattr__",
+    }
+    | {
+        "marshal.load",
+        "marshal.loads",
+        "ctypes.cdata",
+        "ctypes.string_at",
+        "ctypes.wstring_at",
+        "ctypes.dlsym",
+        "ctypes.dlsym/handle",
+    }
     | {"ctypes.PyObj_FromPtr", "ctypes.call_function", "import", "exec", "cpython.PyInterpreterState_New"}
 )
 _addaudithook, _blake2b = sys.addaudithook, hashlib.blake2b
@@ -77,11 +105,14 @@ def strip(kinds: Iterable[type]) -> None:
 def our_classes(host: object) -> list[type]:
     """The classes of this package that `remember_classes` found, and those of the script that the host is of."""
     script = next((member.__globals__ for member in vars(type(host)).values() if type(member) is _Function), {})
-    return [value for value in script.values() if isinstance(value, type) and value.__module__ == type(host).__module__] + _classes
+    return [
+        value for value in script.values() if isinstance(value, type) and value.__module__ == type(host).__module__
+    ] + _classes
 
 
 def remember_classes() -> None:
-    """Look for the classes of this package before the sandbox forks: a walk over all classes copies the memory that it touches, in every child."""
+    """Look for the classes of this package before the sandbox forks: a walk over all classes copies the memory that it
+    touches, in every child."""
     _classes[:] = _package_classes()
 
 
@@ -104,8 +135,12 @@ def _package_classes() -> list[type]:
 
 
 def exempt(functions: Mapping[str, Iterable[Callable[..., Any]]]) -> dict[str, frozenset[int]]:
-    """Event or attribute → identities of the code objects of the functions that may cause or read it. Theirs inside are meant as well."""
-    return {event: frozenset(id(code) for function in group for code in _codes(function.__code__)) for event, group in functions.items()}
+    """Event or attribute → identities of the code objects of the functions that may cause or read it. Theirs inside
+    are meant as well."""
+    return {
+        event: frozenset(id(code) for function in group for code in _codes(function.__code__))
+        for event, group in functions.items()
+    }
 
 
 def _codes(code: types.CodeType) -> list[types.CodeType]:
@@ -113,7 +148,8 @@ def _codes(code: types.CodeType) -> list[types.CodeType]:
 
 
 def watch(exempted: Mapping[str, frozenset[int]], program: types.CodeType, breach: Callable[[str], None]) -> None:
-    """From now on `breach(event)` is called, and must not return, before anybody else gets a frame, a code object or the like."""
+    """From now on `breach(event)` is called, and must not return, before anybody else gets a frame, a code object or
+    the like."""
     looker = _looker()
     next(looker)
     looker.send(looker.gi_frame)
@@ -135,7 +171,9 @@ def watch(exempted: Mapping[str, frozenset[int]], program: types.CodeType, breac
             if event not in _READS:
                 return
         elif event == "import":
-            if type(args[0]) is not str or args[0].rpartition(".")[2].startswith("_test"):  # CPython's own tests of its C interface
+            if type(args[0]) is not str or args[0].rpartition(".")[2].startswith(
+                "_test"
+            ):  # CPython's own tests of its C interface
                 breach("import")
             return
         elif event == "exec":

@@ -1,4 +1,5 @@
-"""Which names a piece of syntax binds, and other small questions about syntax. Standard library only; runs inside the sandbox."""
+"""Which names a piece of syntax binds, and other small questions about syntax. Standard library only; runs inside the
+sandbox."""
 
 from __future__ import annotations
 
@@ -33,7 +34,13 @@ def assigned(targets: Iterable[ast.expr]) -> list[str]:
 def captures(pattern: ast.pattern) -> list[str]:
     found: dict[str, None] = {}
     for node in ast.walk(pattern):
-        name = node.name if isinstance(node, ast.MatchAs | ast.MatchStar) else node.rest if isinstance(node, ast.MatchMapping) else None
+        name = (
+            node.name
+            if isinstance(node, ast.MatchAs | ast.MatchStar)
+            else node.rest
+            if isinstance(node, ast.MatchMapping)
+            else None
+        )
         if name:
             found[name] = None
     return list(found)
@@ -66,7 +73,8 @@ def declarations(body: Iterable[ast.stmt]) -> Iterator[ast.Global | ast.Nonlocal
 
 
 def bound_names(function: Function) -> set[str]:
-    """The names that a function binds itself, in any way that makes them local variables; those that it declares global or nonlocal too."""
+    """The names that a function binds itself, in any way that makes them local variables; those that it declares
+    global or nonlocal too."""
     found = set(parameters(function.args))
     for statement in statements(function.body):
         if isinstance(statement, Definition):
@@ -107,7 +115,9 @@ def after(noted: list[ast.expr], value: ast.expr) -> ast.expr:
     place = place_of(value)
     if not noted:
         return value
-    return ast.Subscript(ast.Tuple([*noted, value], ast.Load(), **place), ast.Constant(-1, **place), ast.Load(), **place)
+    return ast.Subscript(
+        ast.Tuple([*noted, value], ast.Load(), **place), ast.Constant(-1, **place), ast.Load(), **place
+    )
 
 
 def cells_of(names: Iterable[str], place: dict[str, Any]) -> ast.expr:
@@ -122,8 +132,8 @@ _SHOWS_LOCALS = re.compile(r"\b(?:locals|vars|dir)\b")
 
 
 def looks_at_locals(tree: ast.Module, source: str) -> bool:
-    """Whether a program may see the local variables of its functions: it mentions `locals`, `vars` or `dir`, other than as a name that it binds
-    itself, by name, as an attribute or in a text, which `eval` may run."""
+    """Whether a program may see the local variables of its functions: it mentions `locals`, `vars` or `dir`, other
+    than as a name that it binds itself, by name, as an attribute or in a text, which `eval` may run."""
     if _SHOWS_LOCALS.search(source) is None:
         return False
     loaded: set[str] = set()

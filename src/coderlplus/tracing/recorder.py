@@ -1,8 +1,10 @@
-"""What an instrumented run leaves behind, and how its values are taken. Standard library only; runs inside the sandbox.
+"""What an instrumented run leaves behind, and how its values are taken. Standard library only; runs inside the
+sandbox.
 
-A run notes for every variable which activation bound it last (`final`), or how often it was bound (`binding`), and encodes values only in the first
-`EARLY` activations or bindings and in those that an earlier run found to be the last. A program whose functions are called a few times is thus done
-in one run; for any other, `Recorder.missing` says what a second run has to look at. The cost does not depend on the size of what a program computes.
+A run notes for every variable which activation bound it last (`final`), or how often it was bound (`binding`), and
+encodes values only in the first `EARLY` activations or bindings and in those that an earlier run found to be the last.
+A program whose functions are called a few times is thus done in one run; for any other, `Recorder.missing` says what a
+second run has to look at. The cost does not depend on the size of what a program computes.
 
 It runs no code of the program: values are encoded by exact type, names are looked up in dicts of our own (`plain`).
 """
@@ -53,14 +55,18 @@ _NOT_VARIABLES = (
 
 
 def is_variable(value: object) -> bool:
-    """Whether a name with this value counts as a variable: functions, classes, modules and their kin do not, and threads, which are all different."""
+    """Whether a name with this value counts as a variable: functions, classes, modules and their kin do not, and
+    threads, which are all different."""
     return not issubclass(type(value), _NOT_VARIABLES)
 
 
 class Recorder:
-    """Collects during one run. `marks[key]` is the last activation (`final`) or the count (`binding`) of a variable, `calls` counts activations."""
+    """Collects during one run. `marks[key]` is the last activation (`final`) or the count (`binding`) of a variable,
+    `calls` counts activations."""
 
-    def __init__(self, program: Instrumented, encode: Callable[[object], Any], wanted: Mapping[int, list[int]], *, binding: bool) -> None:
+    def __init__(
+        self, program: Instrumented, encode: Callable[[object], Any], wanted: Mapping[int, list[int]], *, binding: bool
+    ) -> None:
         self.scopes = program.scopes
         self.suspends = program.suspends
         self.hides = program.hides
@@ -83,7 +89,8 @@ class Recorder:
         self.captures = 0
 
     def close(self, index: int) -> None:
-        """An activation of scope `index` that is wanted ends; its frame is the caller's, which may be as deep as the recursion limit allows."""
+        """An activation of scope `index` that is wanted ends; its frame is the caller's, which may be as deep as the
+        recursion limit allows."""
         limit = raise_recursion_limit()
         try:
             scope, names = self.scopes[index], plain(_getframe(1).f_locals)
@@ -140,9 +147,11 @@ class Recorder:
         return value
 
     def finish(self, namespace: dict[str, Any], error: BaseException | None = None) -> None:
-        """The program has ended, or ends now: take the module's variables and those of activations that are still open.
+        """The program has ended, or ends now: take the module's variables and those of activations that are still
+        open.
 
-        `error` is the exception that ended it. Frames at the recursion limit had no room to call `close`, so they are looked at here.
+        `error` is the exception that ended it. Frames at the recursion limit had no room to call `close`, so they are
+        looked at here.
         """
         if self.binding:
             return
@@ -150,7 +159,9 @@ class Recorder:
             self._mark_parameters(scope)
         for frame in _open_frames(self.suspends):
             self._take_frame(frame, only_missing=False)
-        traceback = _exception_traceback(error) if error is not None and issubclass(type(error), RecursionError) else None
+        traceback = (
+            _exception_traceback(error) if error is not None and issubclass(type(error), RecursionError) else None
+        )
         while traceback is not None:
             self._take_frame(frame_of(traceback), only_missing=True)
             traceback = traceback.tb_next
@@ -160,7 +171,8 @@ class Recorder:
             self._capture(key, 1, names.get(name, ABSENT))
 
     def variables(self) -> dict[str, dict[str, Any]]:
-        """Scope → variable → encoded value, in the order of the source text; where two scopes share a name, the later capture counts."""
+        """Scope → variable → encoded value, in the order of the source text; where two scopes share a name, the later
+        capture counts."""
         found: dict[str, dict[str, tuple[int, Any]]] = {}
         for scope in self.scopes:
             names = found.setdefault(scope.qualname, {})
@@ -168,11 +180,15 @@ class Recorder:
                 mark, order, value = self.captured.get(key, (0, 0, ABSENT))
                 if mark and not self._stale(key) and (name not in names or names[name][0] < order):
                     names[name] = (order, value)
-        present = {scope: {name: value for name, (_, value) in names.items() if value is not ABSENT} for scope, names in found.items()}
+        present = {
+            scope: {name: value for name, (_, value) in names.items() if value is not ABSENT}
+            for scope, names in found.items()
+        }
         return {scope: names for scope, names in present.items() if names}
 
     def missing(self) -> dict[int, list[int]]:
-        """What this run did not look at and should have: scope → activations, or under `binding` key → counts; `wanted` of the next run."""
+        """What this run did not look at and should have: scope → activations, or under `binding` key → counts;
+        `wanted` of the next run."""
         wanted: dict[int, set[int]] = {}
         for scope in self.scopes:
             for key in scope.variables.values():
@@ -188,7 +204,8 @@ class Recorder:
         return _sha256(repr((self.marks, self.calls)).encode()).hexdigest()[:16]
 
     def _stale(self, key: int) -> bool:
-        """Whether the variable was bound again after it was captured, by its owner or by a function that borrows it."""
+        """Whether the variable was bound again after it was captured, by its owner or by a function that borrows
+        it."""
         if self.captured[key][0] != self.marks[key]:
             return True
         return any(self.marks[borrower] != self.seen.get(borrower, 0) for borrower in self.borrowers.get(key, ()))
@@ -202,7 +219,9 @@ class Recorder:
         """Take what an activation holds that has not ended, or had no room to call `close`."""
         if not self.hides:
             activation = self.frames.get(id(frame))
-            if activation is not None and (not only_missing or activation.number in self.wanted[activation.scope.index]):
+            if activation is not None and (
+                not only_missing or activation.number in self.wanted[activation.scope.index]
+            ):
                 self._take(activation.scope, plain(frame.f_locals), activation.number, activation.owners, only_missing)
             return
         hidden = [name for name in frame.f_code.co_varnames if _is_hidden(name)]
@@ -212,7 +231,9 @@ class Recorder:
             if not only_missing or number in self.wanted[scope.index]:
                 self._take(scope, names, number, owners, only_missing)
 
-    def _take(self, scope: Scope, names: dict[str, Any], active: Any, owners: Mapping[int, Any], only_missing: bool = False) -> None:
+    def _take(
+        self, scope: Scope, names: dict[str, Any], active: Any, owners: Mapping[int, Any], only_missing: bool = False
+    ) -> None:
         self._mark_parameters(scope)
         for name, key in scope.variables.items():
             if self.marks[key] == active and not (only_missing and self.captured.get(key, (0,))[0] == active):
@@ -253,7 +274,8 @@ def _is_hidden(name: object) -> bool:
 
 
 def _hidden(scope: Scope, names: Mapping[str, Any]) -> tuple[Any, dict[int, Any]]:
-    """The number of an activation, and those of the activations around it that own what it binds, from its hidden variables."""
+    """The number of an activation, and those of the activations around it that own what it binds, from its hidden
+    variables."""
     owners = {owner.index: names.get(owner_token(scope, owner.index), 0) for _, owner, _ in scope.borrowed.values()}
     return names.get(scope.token, 0), owners
 
@@ -261,8 +283,8 @@ def _hidden(scope: Scope, names: Mapping[str, Any]) -> tuple[Any, dict[int, Any]
 def plain(names: Any) -> dict[str, Any]:
     """The names and values of a namespace, in a dict of our own.
 
-    A look-up in a dict of the program may call `__hash__` and `__eq__` of its keys, and one in an object that is no dict anything else: such a
-    namespace, which only a class can have, counts as empty.
+    A look-up in a dict of the program may call `__hash__` and `__eq__` of its keys, and one in an object that is no
+    dict anything else: such a namespace, which only a class can have, counts as empty.
     """
     kind = type(names)
     if issubclass(kind, dict):
@@ -290,6 +312,10 @@ def _open_frames(suspended_too: bool) -> Iterator[types.FrameType]:
     if suspended_too:
         for item in _get_objects():
             if id(type(item)) in _SUSPENDED:
-                frame_of = getattr(item, "gi_frame", None) or getattr(item, "cr_frame", None) or getattr(item, "ag_frame", None)
+                frame_of = (
+                    getattr(item, "gi_frame", None)
+                    or getattr(item, "cr_frame", None)
+                    or getattr(item, "ag_frame", None)
+                )
                 if frame_of is not None:
                     yield frame_of

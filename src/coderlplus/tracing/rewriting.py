@@ -7,7 +7,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from coderlplus.tracing.instrumented import TOO_DEEP, Scope
-from coderlplus.tracing.names import Definition, Function, after, assigned, bound_names, captures, declarations, parameters, place_of
+from coderlplus.tracing.names import (
+    Definition,
+    Function,
+    after,
+    assigned,
+    bound_names,
+    captures,
+    declarations,
+    parameters,
+    place_of,
+)
 from coderlplus.tracing.targets import Targets
 
 
@@ -82,7 +92,9 @@ class Rewriter:
         elif isinstance(node, ast.Try | ast.TryStar):
             node.body = self.body(node.body, scope)
             for handler in node.handlers:
-                handler.body = self.bound([handler.name] if handler.name else [], scope, handler) + self.body(handler.body, scope)
+                handler.body = self.bound([handler.name] if handler.name else [], scope, handler) + self.body(
+                    handler.body, scope
+                )
             node.orelse = self.body(node.orelse, scope)
             node.finalbody = self.body(node.finalbody, scope)
         elif isinstance(node, ast.Match):
@@ -106,7 +118,9 @@ class Rewriter:
             return [node, *noted]
         assert isinstance(node.target, ast.Name)
         assert node.value is not None
-        assignment = ast.Assign([ast.Name(node.target.id, ast.Store(), **place_of(node.target))], node.value, **place_of(node))
+        assignment = ast.Assign(
+            [ast.Name(node.target.id, ast.Store(), **place_of(node.target))], node.value, **place_of(node)
+        )
         node.value = None
         return [assignment, *noted, node]
 
@@ -154,7 +168,11 @@ class Rewriter:
         for name in arguments:
             self.key(name, scope)
         first = node.body[0]
-        has_docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+        has_docstring = (
+            isinstance(first, ast.Expr)
+            and isinstance(first.value, ast.Constant)
+            and isinstance(first.value.value, str)
+        )
         docstring, rest = node.body[:has_docstring], node.body[has_docstring:]
         node.body = docstring + self.activation(self.body(rest, scope), arguments, scope, first)
 
@@ -189,7 +207,13 @@ class Rewriter:
 
     def unless_too_deep(self, statement: ast.stmt, place: Mapping[str, Any]) -> ast.stmt:
         """The statement, which does nothing where there is no room left on the stack."""
-        return ast.Try([statement], [ast.ExceptHandler(self.slot(TOO_DEEP, place), None, [ast.Pass(**place)], **place)], [], [], **place)
+        return ast.Try(
+            [statement],
+            [ast.ExceptHandler(self.slot(TOO_DEEP, place), None, [ast.Pass(**place)], **place)],
+            [],
+            [],
+            **place,
+        )
 
 
 class _Expressions(ast.NodeTransformer):
@@ -210,7 +234,10 @@ class _Expressions(ast.NodeTransformer):
                         item.type = item.type and self.visit(item.type)
                     elif isinstance(item, ast.match_case):
                         item.guard = item.guard and self.visit(item.guard)
-                value[:] = [self.visit(item) if isinstance(item, ast.expr | ast.keyword | ast.withitem) else item for item in value]
+                value[:] = [
+                    self.visit(item) if isinstance(item, ast.expr | ast.keyword | ast.withitem) else item
+                    for item in value
+                ]
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
         node.args = self.visit(node.args)

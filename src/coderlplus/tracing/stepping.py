@@ -11,7 +11,8 @@
                                             finally:
                                                 leave()
 
-The test of a `while` becomes `step(line) and test`. What a step changed is found by `steps.py`, which looks at the variables when the next begins.
+The test of a `while` becomes `step(line) and test`. What a step changed is found by `steps.py`, which looks at the
+variables when the next begins.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ class Steps(Rewriter):
     def _borrowed(self, scope: Scope) -> list[str]:
         """A name of each function around whose variables this one mentions."""
         assert scope.node is not None
-        missing = {node.id for node in ast.walk(scope.node) if isinstance(node, ast.Name)} - self._own(scope) - scope.globals
+        missing = (
+            {node.id for node in ast.walk(scope.node) if isinstance(node, ast.Name)} - self._own(scope) - scope.globals
+        )
         names = []
         outer = scope.parent
         while outer is not None and missing:

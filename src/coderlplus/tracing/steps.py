@@ -1,8 +1,9 @@
 """The steps of a run: what each statement changed. Standard library only; runs inside the sandbox.
 
-When a statement begins, and when an activation ends, the variables in sight are compared with what was last seen of them: those of the running
-activation, those that it borrows from functions around it, and those of the module. What differs is noted as a change of the step before. A variable
-is encoded only if it may differ: a *shape* of its last value, made of the identities of the atoms in it, tells so without running the program's code.
+When a statement begins, and when an activation ends, the variables in sight are compared with what was last seen of
+them: those of the running activation, those that it borrows from functions around it, and those of the module. What
+differs is noted as a change of the step before. A variable is encoded only if it may differ: a *shape* of its last
+value, made of the identities of the atoms in it, tells so without running the program's code.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from coderlplus.tracing.recorder import ABSENT, is_variable, plain, raise_recurs
 
 _None = type(None)
 _MAX_ITEMS, _MAX_DEPTH = 2_000, 20
-"""Items and levels that a shape follows; what is larger is encoded at each step, as far as the encoder's budget goes."""
+"""Items and levels that a shape follows; what is larger is encoded at each step, as far as the encoder's budget
+goes."""
 _getframe, _Namespace = sys._getframe, types.SimpleNamespace
 
 Change = tuple[str, str | None, str, int]
@@ -31,14 +33,16 @@ Change = tuple[str, str | None, str, int]
 def _activation(number: int, scope: Scope, line: int, depth: int, owners: list[Any]) -> Any:
     """The state of one activation; no class, see `monitor`.
 
-    `seen` maps a variable to its value as JSON and the shape of the value; `owners` are the activations of the functions around, whose variables this
-    one may see; `in_loop` is the line of the `for` whose first turn is still to come.
+    `seen` maps a variable to its value as JSON and the shape of the value; `owners` are the activations of the
+    functions around, whose variables this one may see; `in_loop` is the line of the `for` whose first turn is still to
+    come.
     """
     return _Namespace(number=number, scope=scope, line=line, depth=depth, owners=owners, seen={}, in_loop=0)
 
 
 class StepRecorder:
-    """Collects the steps of one run until `max_steps` or `max_bytes` of values; then it calls `cut`, which does not return.
+    """Collects the steps of one run until `max_steps` or `max_bytes` of values; then it calls `cut`, which does not
+    return.
 
     `encode` gives a value as JSON text; `written` tells how many bytes the program has printed so far.
     """
@@ -68,13 +72,16 @@ class StepRecorder:
         """Identity of the cell of a variable that functions share → the activation that made it."""
 
     def enter(self, index: int, line: int, borrowed: Any, lent: Any) -> None:
-        """An activation begins. The closures of `borrowed` and `lent`, where they are functions, have a cell of a variable of each activation around
-        it whose variables it mentions, and cells of its own variables that functions inside mention."""
+        """An activation begins. The closures of `borrowed` and `lent`, where they are functions, have a cell of a
+        variable of each activation around it whose variables it mentions, and cells of its own variables that
+        functions inside mention."""
         frame = _getframe(1)
         if self.steps:
             self._note(self._changes(self.module, self.namespace), self.steps[-1].activation)
         owners = [self.makers.get(id(cell)) for cell in borrowed.__closure__ or ()] if borrowed is not None else []
-        activation = _activation(self.count, self.scopes[index], line, 1, [owner for owner in owners if owner is not None])
+        activation = _activation(
+            self.count, self.scopes[index], line, 1, [owner for owner in owners if owner is not None]
+        )
         self.count += 1
         if lent is not None:
             self.makers.update((id(cell), activation) for cell in lent.__closure__ or ())
@@ -122,10 +129,14 @@ class StepRecorder:
         self.namespace = {}
 
     def report(self) -> list[Any]:
-        """Rows `[line, scope, activation, depth, written, [[name, value as JSON or null, scope, activation], ...]]`."""
+        """Rows `[line, scope, activation, depth, written, [[name, value as JSON or null, scope, activation],
+        ...]]`."""
         if self.steps:
             self.steps[-1].written = self.written()
-        return [[s.line, s.activation.scope.qualname, s.activation.number, s.depth, s.written, s.changes] for s in self.steps]
+        return [
+            [s.line, s.activation.scope.qualname, s.activation.number, s.depth, s.written, s.changes]
+            for s in self.steps
+        ]
 
     def _begin(self, line: int, activation: Any, frame: types.FrameType) -> None:
         if activation is not self.module:
@@ -200,10 +211,11 @@ _UNKNOWN = object()
 
 
 def _shape(value: Any, left: list[int], old: Any = None, depth: int = 0) -> Any:
-    """An atom is its own shape; that of a container is (kind, its atoms, shapes of its items unless they are all atoms).
+    """An atom is its own shape; that of a container is (kind, its atoms, shapes of its items unless they are all
+    atoms).
 
-    `left` holds how many items may still be looked at. Of `old`, the shape that was, parts are used again that have not
-    changed: to compare them is faster.
+    `left` holds how many items may still be looked at. Of `old`, the shape that was, parts are used again that have
+    not changed: to compare them is faster.
     """
     kind = type(value)
     if _is_atomic(kind):
@@ -225,7 +237,15 @@ def _shape(value: Any, left: list[int], old: Any = None, depth: int = 0) -> Any:
 
 def _is_atomic(kind: type) -> bool:
     """By identity: to look for a class in a set calls `__hash__` of its metaclass, and `id` calls the audit hook."""
-    return kind is int or kind is str or kind is float or kind is bool or kind is _None or kind is bytes or kind is complex
+    return (
+        kind is int
+        or kind is str
+        or kind is float
+        or kind is bool
+        or kind is _None
+        or kind is bytes
+        or kind is complex
+    )
 
 
 def _is_container(kind: type) -> bool:

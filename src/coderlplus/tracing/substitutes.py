@@ -1,11 +1,12 @@
-"""What of the standard library needs frames or code objects for itself, so that it works without. Standard library only; runs inside the sandbox.
+"""What of the standard library needs frames or code objects for itself, so that it works without. Standard library
+only; runs inside the sandbox.
 
-`collections.namedtuple`, `enum`, `typing`, `dataclasses` and `logging` ask who called them; `traceback` prints where an
-exception passed; `inspect.signature` and `doctest` read a function's code. They cannot have the real things: a program
-could patch a name that they use by a callable of C, which runs in their frame and keeps what they get. So `install` puts
-*sketches* in the place of frames, plain data of file, name and line, and *stand-ins* in the place of the program's
-functions, with their signature and no code. A profiler measures nothing, and imports read compiled code from the files
-of the standard library themselves.
+`collections.namedtuple`, `enum`, `typing`, `dataclasses` and `logging` ask who called them; `traceback` prints where
+an exception passed; `inspect.signature` and `doctest` read a function's code. They cannot have the real things: a
+program could patch a name that they use by a callable of C, which runs in their frame and keeps what they get. So
+`install` puts *sketches* in the place of frames, plain data of file, name and line, and *stand-ins* in the place of
+the program's functions, with their signature and no code. A profiler measures nothing, and imports read compiled code
+from the files of the standard library themselves.
 """
 
 from __future__ import annotations
@@ -34,7 +35,13 @@ from typing import Any
 from coderlplus.tracing.instrumented import FILENAME
 
 _getframe = sys._getframe
-_Function, _Method, _Namespace, _Traceback, _Code = types.FunctionType, types.MethodType, types.SimpleNamespace, types.TracebackType, types.CodeType
+_Function, _Method, _Namespace, _Traceback, _Code = (
+    types.FunctionType,
+    types.MethodType,
+    types.SimpleNamespace,
+    types.TracebackType,
+    types.CodeType,
+)
 _islice, _loads, _fix_filename, _FileIO = itertools.islice, marshal.loads, _imp._fix_co_filename, _io.FileIO  # type: ignore[attr-defined]
 _Frame, _Partial, _Path = types.FrameType, functools.partial, sys.path[:]
 _default_int_handler = signal.default_int_handler
@@ -93,7 +100,8 @@ _wrapped = _harmless["wrapped"]
 
 
 def _close_side_ways() -> None:
-    """Signal handlers get no frame, the collector keeps no garbage, and a module of the interpreter cannot be made anew."""
+    """Signal handlers get no frame, the collector keeps no garbage, and a module of the interpreter cannot be made
+    anew."""
     set_real, create = _signal.signal, _imp.create_builtin
     set_debug, keeps_garbage = gc.set_debug, gc.DEBUG_SAVEALL
     known = {"_signal": _signal, "gc": gc, "sys": sys}
@@ -132,7 +140,11 @@ def _passed(tb: Any) -> list[tuple[Any, Any]]:
     while type(tb) is _Traceback:
         sketch = _sketch(frame_of(tb), tb.tb_lineno)
         if sketch is not None:
-            positions = next(_islice(frame_of(tb).f_code.co_positions(), tb.tb_lasti // 2, None), (None,) * 4) if tb.tb_lasti >= 0 else (None,) * 4
+            positions = (
+                next(_islice(frame_of(tb).f_code.co_positions(), tb.tb_lasti // 2, None), (None,) * 4)
+                if tb.tb_lasti >= 0
+                else (None,) * 4
+            )
             found.append((sketch, positions if positions[0] is not None else (tb.tb_lineno, *positions[1:])))
         tb = tb.tb_next
     return found
@@ -176,7 +188,12 @@ def _sketch(frame: types.FrameType, line: int) -> Any:
         return None
     code = frame.f_code
     name = next((value for key, value in dict.items(frame.f_globals) if type(key) is str and key == "__name__"), None)
-    shown = _Namespace(co_filename=code.co_filename, co_name=code.co_name, co_qualname=code.co_qualname, co_firstlineno=code.co_firstlineno)
+    shown = _Namespace(
+        co_filename=code.co_filename,
+        co_name=code.co_name,
+        co_qualname=code.co_qualname,
+        co_firstlineno=code.co_firstlineno,
+    )
     spaces = {"f_globals": {"__name__": name} if type(name) is str else {}, "f_locals": {}}
     return _Namespace(f_code=shown, f_lineno=line, f_back=None, **spaces)
 
@@ -216,7 +233,12 @@ _ASK_WHO_CALLS = frozenset(
 def _stand_in(function: Any) -> Any:
     """A function that has the signature of a function of the program, and does nothing."""
     code = code_of(function)
-    count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    count = (
+        code.co_argcount
+        + code.co_kwonlyargcount
+        + bool(code.co_flags & inspect.CO_VARARGS)
+        + bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    )
     shape = code_of(_nothing).replace(
         co_argcount=code.co_argcount,
         co_posonlyargcount=code.co_posonlyargcount,
@@ -230,7 +252,11 @@ def _stand_in(function: Any) -> Any:
         co_filename="<stand-in>",
     )
     copy = _Function(shape, function.__globals__, function.__name__, function.__defaults__)
-    copy.__kwdefaults__, copy.__annotations__, copy.__doc__ = function.__kwdefaults__, function.__annotations__, function.__doc__
+    copy.__kwdefaults__, copy.__annotations__, copy.__doc__ = (
+        function.__kwdefaults__,
+        function.__annotations__,
+        function.__doc__,
+    )
     return copy
 
 
@@ -239,7 +265,9 @@ def _is_of_program(function: Any) -> bool:
 
 
 def _signature_for(real: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda kind, function, *args, **kwargs: real(kind, _stand_in(function) if _is_of_program(function) else function, *args, **kwargs)
+    return lambda kind, function, *args, **kwargs: real(
+        kind, _stand_in(function) if _is_of_program(function) else function, *args, **kwargs
+    )
 
 
 def _line_for(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -264,7 +292,9 @@ def _has_code_flag_for(real: Callable[..., Any]) -> Callable[..., Any]:
 
 def _coroutine_for(real: Callable[..., Any]) -> Callable[..., Any]:
     def coroutine(function: Any) -> Any:
-        if type(function) is not _Function or not code_of(function).co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE):
+        if type(function) is not _Function or not code_of(function).co_flags & (
+            inspect.CO_GENERATOR | inspect.CO_COROUTINE
+        ):
             return real(function)
         code = code_of(function)
         if code.co_flags & inspect.CO_GENERATOR and not code.co_flags & inspect.CO_ITERABLE_COROUTINE:
@@ -276,8 +306,13 @@ def _coroutine_for(real: Callable[..., Any]) -> Callable[..., Any]:
 
 def _compiled_for(breach: Callable[[str], None]) -> Callable[..., Any]:
     def compiled(data: object, name: object = None, bytecode_path: Any = None, source_path: object = None) -> Any:
-        """The code in a compiled file of the standard library or an installed package, whatever data it is said to have."""
-        if type(bytecode_path) is not str or ".." in bytecode_path or not any(bytecode_path.startswith(path) for path in _Path):
+        """The code in a compiled file of the standard library or an installed package, whatever data it is said to
+        have."""
+        if (
+            type(bytecode_path) is not str
+            or ".." in bytecode_path
+            or not any(bytecode_path.startswith(path) for path in _Path)
+        ):
             breach("marshal.loads")
         with _FileIO(bytecode_path) as file:
             code = load_code(file.read()[_PYC_HEADER:])
@@ -294,7 +329,8 @@ def _nothing(*args: object) -> None:
     """In the place of what would reach for frames."""
 
 
-# The only readers of real frames and code: each does this and nothing else, so that no callable of the program can run in its frame
+# The only readers of real frames and code: each does this and nothing else, so that no callable of the program can run
+# in its frame
 
 
 def frame_of(tb: types.TracebackType) -> types.FrameType:

@@ -1,13 +1,14 @@
 """Assignment targets, noted in the order in which they are bound. Standard library only; runs inside the sandbox.
 
-A statement may bind some of its names and then fail: `i, items[i] = 9, 5` with a short list, `k = a, b = 1`, `for i, (a, b) in [(1, 2)]`. So a note
-of the names that are bound already stands before whatever may raise:
+A statement may bind some of its names and then fail: `i, items[i] = 9, 5` with a short list, `k = a, b = 1`, `for i,
+(a, b) in [(1, 2)]`. So a note of the names that are bound already stands before whatever may raise:
 
     i, items[i] = value                i, (note(i), items)[-1][i] = value
     k = a, b = value                   k = (note(k), SINK)[-1][0] = a, b = value
     i, (a, b) = value                  i, $held = value; note i; a, b = $held; del $held; note a, b
 
-`SINK` takes any value and does nothing. What is held is a local variable in functions, elsewhere an item of a dict of ours.
+`SINK` takes any value and does nothing. What is held is a local variable in functions, elsewhere an item of a dict of
+ours.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ class Targets:
                     put_off, following = target.elts[index:], []
                     for place, each in enumerate(put_off, index):
                         held, behind = self._hold([each.value if isinstance(each, ast.Starred) else each])
-                        target.elts[place] = ast.Starred(held, ast.Store(), **place_of(each)) if isinstance(each, ast.Starred) else held
+                        target.elts[place] = (
+                            ast.Starred(held, ast.Store(), **place_of(each)) if isinstance(each, ast.Starred) else held
+                        )
                         following += behind
                     return self._note() + following
                 self._store(element)
@@ -95,7 +98,9 @@ class Targets:
 
     def _sink(self) -> ast.expr:
         place = place_of(self.at)
-        return ast.Subscript(self._first(self.rewriter.slot(SINK, place)), ast.Constant(0, **place), ast.Store(), **place)
+        return ast.Subscript(
+            self._first(self.rewriter.slot(SINK, place)), ast.Constant(0, **place), ast.Store(), **place
+        )
 
     def _first(self, value: ast.expr) -> ast.expr:
         """The expression, evaluated after a note of the names that are bound so far."""

@@ -1,18 +1,21 @@
 """Program and input → `Trace`, through instrumented runs in the sandbox.
 
-Every program runs twice, with different hash seeds (and different addresses, and seeds of `random`). The first run finds which activation bound each
-variable last and takes the values where that is known early; the second takes the rest. Where the two differ in anything that both know, the trace is
-`deterministic=False`. A third run, with a third seed, takes again what only the second one took, unless chance is ruled out (see `chance`). Steps,
-where they are asked for, come from one more run, which ends when their budget is used up, or from two.
+Every program runs twice, with different hash seeds (and different addresses, and seeds of `random`). The first run
+finds which activation bound each variable last and takes the values where that is known early; the second takes the
+rest. Where the two differ in anything that both know, the trace is `deterministic=False`. A third run, with a third
+seed, takes again what only the second one took, unless chance is ruled out (see `chance`). Steps, where they are asked
+for, come from one more run, which ends when their budget is used up, or from two.
 
-A program that mentions or reaches for frames, code objects and the like, with which it could falsify its trace, is run untraced (see `reach` and
-`monitor`).
+A program that mentions or reaches for frames, code objects and the like, with which it could falsify its trace, is run
+untraced (see `reach` and `monitor`).
 
-A caller that has seen the program run on the input already, untraced and with the first seed (the judge has), says what it gave: `TraceRequest.seen`.
-That run then takes the place of the first one: one traced run with another seed must give the same, and a second one is made only where the first
-did not take all values, or where chance may play a part in a value that nobody saw.
+A caller that has seen the program run on the input already, untraced and with the first seed (the judge has), says
+what it gave: `TraceRequest.seen`. That run then takes the place of the first one: one traced run with another seed
+must give the same, and a second one is made only where the first did not take all values, or where chance may play a
+part in a value that nobody saw.
 
-Departure from the paper: it traces once, at module level, after the last line. `semantics="official"` gives those values.
+Departure from the paper: it traces once, at module level, after the last line. `semantics="official"` gives those
+values.
 """
 
 from __future__ import annotations
@@ -47,12 +50,14 @@ _SIGNALS = {member.value: member.name for member in signal.Signals}
 _MARGIN_S = 1.0
 """CPU time on top of the limit in which a program that has reached it is left with its values."""
 _MEMORY_MARGIN = 2
-"""How much memory a program may reach for a moment, as a multiple of its limit, so that it is the recorder that sees it and keeps its values."""
+"""How much memory a program may reach for a moment, as a multiple of its limit, so that it is the recorder that sees
+it and keeps its values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceRequest:
-    """What to trace. `setup_code` runs before the program, in its namespace and untraced. `max_steps` is how many steps to report; 0 is none."""
+    """What to trace. `setup_code` runs before the program, in its namespace and untraced. `max_steps` is how many
+    steps to report; 0 is none."""
 
     program: str
     input: ProgramInput
@@ -76,10 +81,13 @@ def trace(
 ) -> Trace:
     """What `program` does on `input`: see `Trace` for the result and `docs/tracing.md` for the semantics.
 
-    Whatever the program does is data: it may crash, exit, or run into a limit, and the trace has the values until then. With `max_steps`, the trace
-    has the first steps of the run as well. Raises `SandboxError` only if the sandbox itself fails.
+    Whatever the program does is data: it may crash, exit, or run into a limit, and the trace has the values until
+    then. With `max_steps`, the trace has the first steps of the run as well. Raises `SandboxError` only if the sandbox
+    itself fails.
     """
-    request = TraceRequest(program=program, input=input, setup_code=setup_code, limits=limits, semantics=semantics, max_steps=max_steps)
+    request = TraceRequest(
+        program=program, input=input, setup_code=setup_code, limits=limits, semantics=semantics, max_steps=max_steps
+    )
     return trace_many(sandbox, [request])[0]
 
 
@@ -87,7 +95,14 @@ def trace_many(sandbox: Sandbox, requests: Iterable[TraceRequest]) -> list[Trace
     """The traces of many requests, in order, using all workers of the sandbox."""
     runs = [_Run(request) for request in requests]
     for place in range(len(SEEDS)):
-        _run_all(sandbox, [(run, run.seeds[place], "plain" if run.withheld else run.request.semantics) for run in runs if run.needs_another()])
+        _run_all(
+            sandbox,
+            [
+                (run, run.seeds[place], "plain" if run.withheld else run.request.semantics)
+                for run in runs
+                if run.needs_another()
+            ],
+        )
     _run_all(sandbox, [(run, run.best.seed, "steps") for run in runs if run.needs_steps()])
     _run_all(sandbox, [(run, run.other_seed, "steps") for run in runs if run.needs_steps_again()])
     return [run.trace() for run in runs]
@@ -97,7 +112,10 @@ def _run_all(sandbox: Sandbox, runs: list[tuple[_Run, int, str]]) -> None:
     jobs = [_job(*run) for run in runs]
     for (run, seed, _), job, outcome in zip(runs, jobs, sandbox.run(jobs), strict=True):
         if outcome.ending == "fault":
-            raise SandboxError(f"the sandbox failed while it traced a program ({outcome.detail}); `coderlplus doctor` tells what it needs")
+            raise SandboxError(
+                f"the sandbox failed while it traced a program ({outcome.detail}); `coderlplus doctor` tells what "
+                "it needs"
+            )
         run.add(_Report.of(outcome, job.payload["key"], seed, job.payload["mode"]), job.payload["mode"])
 
 
@@ -212,13 +230,20 @@ class _Run:
             self.withheld, self.deterministic = report.withheld, False
             return
         if self.of_steps is not None:
-            same = self.of_steps.cut == "time" or (report.steps, report.cut) == (self.of_steps.steps, self.of_steps.cut)
+            same = self.of_steps.cut == "time" or (report.steps, report.cut) == (
+                self.of_steps.steps,
+                self.of_steps.cut,
+            )
             self.deterministic = self.deterministic and same
             return
         self.of_steps = report
         limited = report.cut is not None or report.ending.kind in _LIMITS or self.best.ending.kind in _LIMITS
-        sees_locals = any(word in self.request.program for word in ("locals", "vars"))  # a dict of them that it holds is kept up to date by each look
-        did_the_same = (report.ending, report.output) == (self.best.ending, self.best.output) and _is_same(report.value, self.best.value)
+        sees_locals = any(
+            word in self.request.program for word in ("locals", "vars")
+        )  # a dict of them that it holds is kept up to date by each look
+        did_the_same = (report.ending, report.output) == (self.best.ending, self.best.output) and _is_same(
+            report.value, self.best.value
+        )
         if not limited and not sees_locals and not did_the_same:
             self.deterministic = False
 
@@ -228,11 +253,17 @@ class _Run:
         if seen is None:
             return True
         if seen.raised is not None:
-            if isinstance(self.request.input, StdioInput) and report.thread == seen.raised and report.ending.kind in ("finished", "exit"):
+            if (
+                isinstance(self.request.input, StdioInput)
+                and report.thread == seen.raised
+                and report.ending.kind in ("finished", "exit")
+            ):
                 return True
             return report.ending.kind == "exception" and report.ending.type == seen.raised
         if isinstance(self.request.input, StdioInput):
-            return report.ending.kind in ("finished", "exit") and bool(report.output.decode("utf-8", "replace") == seen.value)
+            return report.ending.kind in ("finished", "exit") and bool(
+                report.output.decode("utf-8", "replace") == seen.value
+            )
         return report.ending.kind == "finished" and _is_same(report.value, seen.value)
 
     def trace(self) -> Trace:
@@ -264,7 +295,9 @@ class _Run:
             printed += len(decoder.decode(output[done : max(done, written)]))
             done = max(done, written)
             changed = tuple(self._change(*change) for change in changes)
-            steps.append(Step(line=line, scope=scope, activation=activation, depth=depth, output_chars=printed, changes=changed))
+            steps.append(
+                Step(line=line, scope=scope, activation=activation, depth=depth, output_chars=printed, changes=changed)
+            )
         return tuple(steps)
 
     def _change(self, name: str, text: str | None, scope: str, activation: int) -> Change:
@@ -327,7 +360,8 @@ def _agree(one: _Report, other: _Report) -> bool:
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    """Whether two tagged values are the same to the letter: dicts in another order are equal, and so are `1`, `1.0` and `True`, but not the same."""
+    """Whether two tagged values are the same to the letter: dicts in another order are equal, and so are `1`, `1.0`
+    and `True`, but not the same."""
     return bool(one == other) and json.dumps(one) == json.dumps(other)
 
 

@@ -1,6 +1,7 @@
 """Hidden states at marks, on disk: `NNNNN.npy` holds those of `SHARD` passages, (layers L, marks M, width D), float32.
 
-A file appears when it is complete; what is there is not computed again. In memory are the hidden states of one batch and the marks of one file.
+A file appears when it is complete; what is there is not computed again. In memory are the hidden states of one batch
+and the marks of one file.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ BATCH_TOKENS = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is looked at: passages as tokens, the marks chosen as (passage, mark in it) in order, the layers (0: the embedding)."""
+    """What is looked at: passages as tokens, the marks chosen as (passage, mark in it) in order, the layers (0: the
+    embedding)."""
 
     tokens: Sequence[Tokens]
     marks: Sequence[tuple[int, int]]
@@ -62,7 +64,8 @@ class Activations:
         return [shard for shard in range(len(self.shards)) if not self._is_whole(shard)]
 
     def compute(self, model: Any, shard: int) -> None:
-        """Make a file. Raises `ConfigError` if one passage alone does not fit into memory, `DataError` if the file cannot be written."""
+        """Make a file. Raises `ConfigError` if one passage alone does not fit into memory, `DataError` if the file
+        cannot be written."""
         import numpy as np
 
         at: dict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -71,13 +74,20 @@ class Activations:
             index, mark = self.plan.marks[first + number]
             at[index].append((number, self.plan.tokens[index].places[mark]))
         states_LMD: Any = None
-        for index, states_LTD in _read(model, {index: self.plan.tokens[index].ids for index in self.shards[shard]}, self.plan.layers):
+        for index, states_LTD in _read(
+            model, {index: self.plan.tokens[index].ids for index in self.shards[shard]}, self.plan.layers
+        ):
             if states_LMD is None:
-                states_LMD = np.empty((len(self.plan.layers), self._sizes[shard], states_LTD.shape[2]), dtype=np.float32)
+                states_LMD = np.empty(
+                    (len(self.plan.layers), self._sizes[shard], states_LTD.shape[2]), dtype=np.float32
+                )
             for number, token in at[index]:
                 states_LMD[:, number] = states_LTD[:, token]
         if not np.isfinite(states_LMD).all():
-            raise DataError(f"the hidden states of a model have values that are no numbers ({self.folder.name}); load it in another precision")
+            raise DataError(
+                f"the hidden states of a model have values that are no numbers ({self.folder.name}); load it in "
+                "another precision"
+            )
         partial = self.path(shard).with_name(self.path(shard).name + ".partial")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +95,10 @@ class Activations:
                 np.save(file, states_LMD)
             partial.replace(self.path(shard))
         except OSError as error:
-            raise DataError(f"cannot write {partial}: {error.strerror}; what was made before is kept, make room and run the same again") from error
+            raise DataError(
+                f"cannot write {partial}: {error.strerror}; what was made before is kept, make room and run the "
+                "same again"
+            ) from error
 
     def rows(self, layer: int, places: Sequence[int]) -> np.ndarray:
         """The hidden states at some marks, by their places in the plan, in one of the plan's layers: (rows, D)."""
@@ -115,7 +128,8 @@ class Activations:
 
 
 def _read(model: Any, texts: dict[int, list[int]], layers: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """For each text, by number, its hidden states (L, T, D); texts of like length are read together, padded on the right."""
+    """For each text, by number, its hidden states (L, T, D); texts of like length are read together, padded on the
+    right."""
     import torch
 
     waiting = sorted(texts, key=lambda index: (-len(texts[index]), index))
@@ -130,13 +144,21 @@ def _read(model: Any, texts: dict[int, list[int]], layers: Sequence[int]) -> Ite
             mask_BT[row, : len(texts[index])] = 1
         try:
             with torch.no_grad():
-                output = model(input_ids=ids_BT.to(model.device), attention_mask=mask_BT.to(model.device), output_hidden_states=True, use_cache=False)
+                output = model(
+                    input_ids=ids_BT.to(model.device),
+                    attention_mask=mask_BT.to(model.device),
+                    output_hidden_states=True,
+                    use_cache=False,
+                )
             states_LBTD = torch.stack([output.hidden_states[layer].float().cpu() for layer in layers])
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             if len(batch) == 1:
-                raise ConfigError(f"a text of {longest} tokens does not fit into memory; take a larger device, or leave long programs out") from error
+                raise ConfigError(
+                    f"a text of {longest} tokens does not fit into memory; take a larger device, or leave long "
+                    "programs out"
+                ) from error
             budget //= 2
             if model.device.type == "cuda":
                 torch.cuda.empty_cache()

@@ -1,7 +1,8 @@
 """A traced value → the facts that a probe can be asked for: name of the fact → class, as text.
 
 * number: `value` (which number), `parity`, `sign` (integers and floats; a float has a sign only)
-* list, tuple, string, dict, set, …: `length`; of one that begins with an integer `first` (which one) and `first_parity`
+* list, tuple, string, dict, set, …: `length`; of one that begins with an integer `first` (which one) and
+  `first_parity`
 * truth value: `value`
 
 What a program prints is taken as a number where it is one, else as a text.
@@ -77,7 +78,13 @@ def stands_in(value: TaggedValue, text: str) -> bool:
     source = squeezed(value if isinstance(value, str) else to_source(value))
     if len(source) < _LEAST_SHOWN:
         return False
-    return re.search(rf"(?<![\w.-]){re.escape(source)}(?!\w)" if source[0].isalnum() or source[0] == "-" else re.escape(source), text) is not None
+    return (
+        re.search(
+            rf"(?<![\w.-]){re.escape(source)}(?!\w)" if source[0].isalnum() or source[0] == "-" else re.escape(source),
+            text,
+        )
+        is not None
+    )
 
 
 def _sequence_facts(items: list[Any]) -> dict[str, str]:

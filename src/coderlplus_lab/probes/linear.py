@@ -1,8 +1,8 @@
 """The probe: a linear classifier, asked only about programs that it has not learnt from.
 
-Logistic regression with an L2 penalty on standardised features. The programs are cut into folds; for each fold the strength of the penalty is chosen
-on a part of the programs that are learnt from, and then the fold is asked. The same with labels shuffled within each fold is the control that has to
-come out at chance.
+Logistic regression with an L2 penalty on standardised features. The programs are cut into folds; for each fold the
+strength of the penalty is chosen on a part of the programs that are learnt from, and then the fold is asked. The same
+with labels shuffled within each fold is the control that has to come out at chance.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def check_installed() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Numbers of rows: `fit` and `check` choose the strength, both are learnt from, `asked` are asked about. No program is in two of them."""
+    """Numbers of rows: `fit` and `check` choose the strength, both are learnt from, `asked` are asked about. No
+    program is in two of them."""
 
     fit: np.ndarray
     check: np.ndarray
@@ -70,7 +71,9 @@ def right(features: Any, labels: Sequence[int], folds: Sequence[Fold]) -> np.nda
 
     y = np.asarray(labels)
     hits = np.zeros(len(y), dtype=bool)
-    with threadpool_limits(1, user_api="blas"):  # products of matrices this small cost more in several threads, several times so on a busy machine
+    with threadpool_limits(
+        1, user_api="blas"
+    ):  # products of matrices this small cost more in several threads, several times so on a busy machine
         for fold in folds:
             strength = max(STRENGTHS, key=lambda c: (_share_right(features, y, fold, c), -c))
             learnt = np.concatenate([fold.fit, fold.check])
@@ -103,6 +106,8 @@ def _predict(features: Any, y: np.ndarray, learnt: np.ndarray, asked: np.ndarray
     scaler = StandardScaler(with_mean=not issparse(features)).fit(features[learnt])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        classifier = LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=1e-3).fit(scaler.transform(features[learnt]), y[learnt])
+        classifier = LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=1e-3).fit(
+            scaler.transform(features[learnt]), y[learnt]
+        )
     predicted: np.ndarray = np.asarray(classifier.predict(scaler.transform(features[asked])))
     return predicted

@@ -1,7 +1,8 @@
-"""A case and the trace of its run → a passage: the places in the text that are looked at, with what is true of the run there.
+"""A case and the trace of its run → a passage: the places in the text that are looked at, with what is true of the run
+there.
 
-A text has each statement once, a run may have it many times: a fact is about the last time. The program is marked only after its input has been
-read, since a model that reads from left to right knows nothing of it before.
+A text has each statement once, a run may have it many times: a fact is about the last time. The program is marked only
+after its input has been read, since a model that reads from left to right knows nothing of it before.
 """
 
 from __future__ import annotations
@@ -46,17 +47,22 @@ def unfit(trace: Trace) -> str | None:
 def passage(case: Case, trace: Trace) -> Passage:
     """The passage of a case; `trace` has steps (see `MAX_STEPS`) and is not `unfit`."""
     marks = _task_marks(case, trace) if case.asked else _program_marks(case, trace)
-    return Passage(passage_id=case.case_id, unit=case.unit, prompt=case.prompt, completion=case.completion, marks=tuple(marks))
+    return Passage(
+        passage_id=case.case_id, unit=case.unit, prompt=case.prompt, completion=case.completion, marks=tuple(marks)
+    )
 
 
 def _task_marks(case: Case, trace: Trace) -> Iterator[Mark]:
-    """The labels in the last line of the prompt; the end of the prompt; in the answer each place where a value is said next."""
+    """The labels in the last line of the prompt; the end of the prompt; in the answer each place where a value is said
+    next."""
     text = squeezed(case.prompt)
     tail = ", ".join(label for label, _ in case.asked)
     place = len(case.prompt) - len(tail)
     for label, value in case.asked if case.prompt.endswith(tail) else ():
         place += len(label)
-        yield Mark(kind="asked", place=place - 1, facts=value_facts(value) | {"name": label}, shown=stands_in(value, text))
+        yield Mark(
+            kind="asked", place=place - 1, facts=value_facts(value) | {"name": label}, shown=stands_in(value, text)
+        )
         place += len(", ")
     yield Mark(kind="end", place=LAST, facts=output_facts(trace), shown=stands_in(output_value(trace), text))
     place = 0
@@ -70,7 +76,8 @@ def _task_marks(case: Case, trace: Trace) -> Iterator[Mark]:
 
 
 def _program_marks(case: Case, trace: Trace) -> Iterator[Mark]:
-    """Statements and names that are read, where they stand alone on their line and were run; then the end of the program."""
+    """Statements and names that are read, where they stand alone on their line and were run; then the end of the
+    program."""
     text = _Text(case)
     moments = _moments(trace)
     found: list[Mark] = []
@@ -97,12 +104,15 @@ def _program_marks(case: Case, trace: Trace) -> Iterator[Mark]:
     yield from sorted(found, key=lambda one: one.place)
     place = len(case.program.rstrip()) - 1
     shown = stands_in(output_value(trace), text.until(place + 1))
-    yield Mark(kind="end", place=case.program_start + place, facts=output_facts(trace) | _last_name(case.program), shown=shown)
+    yield Mark(
+        kind="end", place=case.program_start + place, facts=output_facts(trace) | _last_name(case.program), shown=shown
+    )
 
 
 @dataclass(slots=True)
 class _Moment:
-    """The variables in sight before and after a statement, the last time that it ran; what a branch or loop did, as facts."""
+    """The variables in sight before and after a statement, the last time that it ran; what a branch or loop did, as
+    facts."""
 
     before: dict[str, Any]
     after: dict[str, Any] = field(default_factory=dict)
@@ -137,7 +147,8 @@ def _moments(trace: Trace) -> dict[int, _Moment]:
 
 
 def _branch(statement: ast.If, steps: tuple[Step, ...]) -> dict[str, str]:
-    """Whether the branch was taken the last time that its condition was tested: by the next step of the same activation."""
+    """Whether the branch was taken the last time that its condition was tested: by the next step of the same
+    activation."""
     last = max((index for index, step in enumerate(steps) if step.line == statement.lineno), default=None)
     if last is None or statement.body[0].lineno == statement.lineno:
         return {}
@@ -148,7 +159,8 @@ def _branch(statement: ast.If, steps: tuple[Step, ...]) -> dict[str, str]:
 
 
 def _acted_on(statement: ast.stmt) -> str | None:
-    """The variable that a statement binds or, like `a.append(1)`, `a[0] = 1`, changes; of `return a` the one that it returns."""
+    """The variable that a statement binds or, like `a.append(1)`, `a[0] = 1`, changes; of `return a` the one that it
+    returns."""
     match statement:
         case ast.Assign(targets=[target]) | ast.AugAssign(target=target):
             while isinstance(target, ast.Subscript | ast.Attribute):
@@ -164,7 +176,8 @@ def _acted_on(statement: ast.stmt) -> str | None:
 
 
 def _names_read(statement: ast.stmt) -> list[ast.Name]:
-    """The names that a statement (of a loop or branch: its header) reads, but for those that a comprehension or lambda in it binds."""
+    """The names that a statement (of a loop or branch: its header) reads, but for those that a comprehension or lambda
+    in it binds."""
     parts: list[ast.AST] = [statement]
     if isinstance(statement, ast.If | ast.While):
         parts = [statement.test]
@@ -175,9 +188,23 @@ def _names_read(statement: ast.stmt) -> list[ast.Name]:
     elif hasattr(statement, "body"):
         return []
     nodes = [node for part in parts for node in ast.walk(part)]
-    bound = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and _in_comprehension(node, nodes)}
-    bound |= {argument.arg for node in nodes if isinstance(node, ast.Lambda) for argument in ast.walk(node.args) if isinstance(argument, ast.arg)}
-    return [node for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id not in bound]
+    bound = {
+        node.id
+        for node in nodes
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and _in_comprehension(node, nodes)
+    }
+    bound |= {
+        argument.arg
+        for node in nodes
+        if isinstance(node, ast.Lambda)
+        for argument in ast.walk(node.args)
+        if isinstance(argument, ast.arg)
+    }
+    return [
+        node
+        for node in nodes
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id not in bound
+    ]
 
 
 def _last_name(program: str) -> dict[str, str]:
@@ -191,7 +218,8 @@ def _in_comprehension(name: ast.Name, nodes: list[ast.AST]) -> bool:
 
 
 class _Text:
-    """The places of syntax in the program of a case, in characters (Python's are lines and bytes), and what a reader has seen until there."""
+    """The places of syntax in the program of a case, in characters (Python's are lines and bytes), and what a reader
+    has seen until there."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
@@ -204,7 +232,11 @@ class _Text:
         """The place of the last character of a node."""
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
-        return self.starts[node.end_lineno - 1] + len(self.lines[node.end_lineno - 1].encode()[: node.end_col_offset].decode()) - 1
+        return (
+            self.starts[node.end_lineno - 1]
+            + len(self.lines[node.end_lineno - 1].encode()[: node.end_col_offset].decode())
+            - 1
+        )
 
     def header_end(self, expression: ast.expr) -> int:
         """The place of the colon after the expression at the end of a header."""
@@ -214,7 +246,16 @@ class _Text:
         """The squeezed text of the prompt and of the completion up to a place in the program."""
         return squeezed(f"{self.case.prompt}\n{self.case.completion[: self.case.program_start + place]}")
 
-    def mark(self, at: MarkKind, place: int, facts: Mapping[str, str] | None = None, /, *, value: Any = _NOTHING, **surface: str | None) -> Mark:
+    def mark(
+        self,
+        at: MarkKind,
+        place: int,
+        facts: Mapping[str, str] | None = None,
+        /,
+        *,
+        value: Any = _NOTHING,
+        **surface: str | None,
+    ) -> Mark:
         """A mark at a place in the program, with facts of a branch or loop or those of a value."""
         known = dict(facts or {}) if value is _NOTHING else value_facts(value)
         shown = value is not _NOTHING and bool(known) and stands_in(value, self.until(place + 1))

@@ -1,4 +1,5 @@
-"""A Hugging Face model for reading: its tokens with their places in the text, its hidden states, and an untrained model of the same shape."""
+"""A Hugging Face model for reading: its tokens with their places in the text, its hidden states, and an untrained
+model of the same shape."""
 
 from __future__ import annotations
 
@@ -18,12 +19,21 @@ from coderlplus_lab.probes.passages import LAST, Passage
 UNTRAINED = "untrained"
 SAYS_NOTHING = re.compile(r"final|seed-\d+|")
 """Parts of a path that every run folder, or every cell of a study, has."""
-_NOT_SHAPE = {"_name_or_path", "name_or_path", "transformers_version", "dtype", "torch_dtype", "use_cache", "_commit_hash"}
+_NOT_SHAPE = {
+    "_name_or_path",
+    "name_or_path",
+    "transformers_version",
+    "dtype",
+    "torch_dtype",
+    "use_cache",
+    "_commit_hash",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """A passage as tokens: `ids`, and for each of its marks the number of the token that holds the marked character."""
+    """A passage as tokens: `ids`, and for each of its marks the number of the token that holds the marked
+    character."""
 
     ids: list[int]
     places: tuple[int, ...]
@@ -33,7 +43,8 @@ class Reader:
     """Tokenizer and configuration of a model, by hub name or folder; its weights are loaded by `weights`."""
 
     def __init__(self, model: str) -> None:
-        """Raises `ConfigError` if they cannot be loaded, or if the tokenizer cannot tell where its tokens stand in the text."""
+        """Raises `ConfigError` if they cannot be loaded, or if the tokenizer cannot tell where its tokens stand in the
+        text."""
         try:
             from transformers import AutoConfig, AutoTokenizer
             from transformers.utils import logging
@@ -46,7 +57,10 @@ class Reader:
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise ConfigError(why_not_loaded(model, error)) from error
         if not self.tokenizer.is_fast:
-            raise ConfigError(f"the tokenizer of {model} does not tell where its tokens stand in a text; probes need a fast tokenizer")
+            raise ConfigError(
+                f"the tokenizer of {model} does not tell where its tokens stand in a text; probes need a fast "
+                "tokenizer"
+            )
         self.model = model
 
     @property
@@ -57,7 +71,10 @@ class Reader:
     @property
     def window(self) -> int:
         """The longest text that the model reads, in tokens."""
-        sizes = (getattr(self.config.get_text_config(), "max_position_embeddings", None), self.tokenizer.model_max_length)
+        sizes = (
+            getattr(self.config.get_text_config(), "max_position_embeddings", None),
+            self.tokenizer.model_max_length,
+        )
         return int(min((size for size in sizes if isinstance(size, int | float) and size > 0), default=1 << 30))
 
     @property
@@ -73,15 +90,21 @@ class Reader:
 
     @property
     def version(self) -> str:
-        """Differs when the weights may have changed: sizes and times of the files of a folder, the commit of a model of the hub."""
+        """Differs when the weights may have changed: sizes and times of the files of a folder, the commit of a model
+        of the hub."""
         folder = Path(self.model)
         if not folder.is_dir():
             return str(getattr(self.config, "_commit_hash", None))
-        files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.iterdir()) if path.is_file()]
+        files = [
+            (path.name, path.stat().st_size, path.stat().st_mtime_ns)
+            for path in sorted(folder.iterdir())
+            if path.is_file()
+        ]
         return _digest(files)
 
     def weights(self, *, untrained: bool = False, seed: int = 0) -> Any:
-        """The model without its head, ready to read; `untrained`: one of the same shape whose weights are drawn as if training were to begin."""
+        """The model without its head, ready to read; `untrained`: one of the same shape whose weights are drawn as if
+        training were to begin."""
         import torch
         from transformers import AutoModelForCausalLM
 
@@ -97,7 +120,8 @@ class Reader:
         return model.base_model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
     def tokens(self, passage: Passage) -> Tokens:
-        """The passage as the model is given it: the prompt by its chat template (without one: as it is, and a blank line), then the completion.
+        """The passage as the model is given it: the prompt by its chat template (without one: as it is, and a blank
+        line), then the completion.
 
         Raises `ConfigError` if the template changes the text of the prompt, whose marks then cannot be found.
         """
@@ -105,7 +129,10 @@ class Reader:
         if self.tokenizer.chat_template is None:
             text, special = f"{passage.prompt}\n\n", True
         else:
-            text, special = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True), False
+            text, special = (
+                self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True),
+                False,
+            )
         prompt_ids, prompt_spans = self._encoded(text, special)
         ids, spans = self._encoded(passage.completion, False) if passage.completion else ([], [])
         start = text.rfind(passage.prompt)
@@ -118,7 +145,10 @@ class Reader:
             elif start >= 0:
                 places.append(_token_at(prompt_spans, start + mark.place))
             else:
-                raise ConfigError(f"the chat template of {self.model} changes the text of prompts: labels in tasks cannot be found; probe problems")
+                raise ConfigError(
+                    f"the chat template of {self.model} changes the text of prompts: labels in tasks cannot be "
+                    "found; probe problems"
+                )
         return Tokens([*prompt_ids, *ids], tuple(places))
 
     def count(self, text: str) -> int:
@@ -132,24 +162,33 @@ class Reader:
 
 
 def _token_at(spans: Sequence[tuple[int, int]], place: int) -> int:
-    """The number of the last token that holds the character at a place (one character may be several tokens); else of the last before it.
+    """The number of the last token that holds the character at a place (one character may be several tokens); else of
+    the last before it.
 
     >>> _token_at([(0, 2), (2, 3), (2, 3), (4, 6)], 2), _token_at([(0, 2), (3, 4)], 2)
     (2, 0)
     """
     holding = [number for number, (start, end) in enumerate(spans) if start <= place < end]
-    return holding[-1] if holding else max((number for number, (start, _) in enumerate(spans) if start <= place), default=0)
+    return (
+        holding[-1]
+        if holding
+        else max((number for number, (start, _) in enumerate(spans) if start <= place), default=0)
+    )
 
 
 def labels(models: Sequence[str]) -> list[str]:
-    """Short names for models: the last part of each that says something, more where two would be the same. Raises `ConfigError` for doubles.
+    """Short names for models: the last part of each that says something, more where two would be the same. Raises
+    `ConfigError` for doubles.
 
     >>> labels(["runs/a/warm_start", "runs/a/cells/grpo/seed-0/final"]), labels(["x/m", "y/m"])
     (['warm_start', 'grpo'], ['x/m', 'y/m'])
     """
     if len(set(models)) < len(models):
         raise ConfigError(f"a model is named twice: {', '.join(models)}; name each once")
-    parts = [[part for part in model.rstrip("/").split("/") if not SAYS_NOTHING.fullmatch(part)] or [model] for model in models]
+    parts = [
+        [part for part in model.rstrip("/").split("/") if not SAYS_NOTHING.fullmatch(part)] or [model]
+        for model in models
+    ]
     short = [one[-1] for one in parts]
     if len({*short, UNTRAINED}) <= len(short):
         short = [model.strip("/") for model in models]

@@ -10,13 +10,13 @@ from coderlplus.records import Limits, ProgramInput
 from coderlplus.records.jsonl import get
 
 Context = Literal["task", "given", "own"]
-"""`task`: an alignment task (program, input, question) with its right answer. `given`: a problem with a program that is given as the answer. `own`: a
-problem with the program that the model wrote itself."""
+"""`task`: an alignment task (program, input, question) with its right answer. `given`: a problem with a program that
+is given as the answer. `own`: a problem with the program that the model wrote itself."""
 CONTEXTS: tuple[Context, ...] = get_args(Context)
 MarkKind = Literal["statement", "mention", "comment", "end", "asked", "answer"]
-"""The last character of a statement (of a loop or branch: of its header), of a name that is read, of the program (of a task: of its prompt), of a
-label in the question of a task; the `#` of a comment behind a statement, and the colon after a label in the answer to a task, where a value may be
-said next."""
+"""The last character of a statement (of a loop or branch: of its header), of a name that is read, of the program (of a
+task: of its prompt), of a label in the question of a task; the `#` of a comment behind a statement, and the colon
+after a label in the answer to a task, where a value may be said next."""
 MARKS: tuple[MarkKind, ...] = get_args(MarkKind)
 LAST = -1
 """The place of a mark on the last token of the prompt, whatever the chat template ends it with."""
@@ -24,9 +24,9 @@ LAST = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A program and its run, with what a model is told before. `unit` is the same for programs that are the same but for their layout: they never
-    stand on both sides of a split. `program_start` is where the program begins in `completion`; the prompt of a task shows it, its completion is the
-    right answer."""
+    """A program and its run, with what a model is told before. `unit` is the same for programs that are the same but
+    for their layout: they never stand on both sides of a split. `program_start` is where the program begins in
+    `completion`; the prompt of a task shows it, its completion is the right answer."""
 
     case_id: str
     unit: str
@@ -43,7 +43,8 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """A character that is looked at, by its place in the completion (`asked`: in the prompt), and the facts that hold there: name → class.
+    """A character that is looked at, by its place in the completion (`asked`: in the prompt), and the facts that hold
+    there: name → class.
 
     `shown`: the value that the facts are about stands in the text before, so that copying is enough."""
 
@@ -53,11 +54,18 @@ class Mark:
     shown: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "place": self.place, "facts": dict(self.facts)} | ({"shown": True} if self.shown else {})
+        return {"kind": self.kind, "place": self.place, "facts": dict(self.facts)} | (
+            {"shown": True} if self.shown else {}
+        )
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        return cls(kind=get(data, "kind", str), place=get(data, "place", int), facts=get(data, "facts", dict), shown=data.get("shown", False))
+        return cls(
+            kind=get(data, "kind", str),
+            place=get(data, "place", int),
+            facts=get(data, "facts", dict),
+            shown=data.get("shown", False),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

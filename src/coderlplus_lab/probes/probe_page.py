@@ -1,4 +1,5 @@
-"""The page of probes: what hidden states tell of a run beyond the text, model against model, fact by fact and layer by layer."""
+"""The page of probes: what hidden states tell of a run beyond the text, model against model, fact by fact and layer by
+layer."""
 
 from __future__ import annotations
 
@@ -21,9 +22,14 @@ PART_NAMES = {
 
 
 def write_probe_page(folder: Path) -> Path:
-    """Write `index.html` of a folder of probes and return its path. Raises `DataError` where the folder is none or cannot be written."""
+    """Write `index.html` of a folder of probes and return its path. Raises `DataError` where the folder is none or
+    cannot be written."""
     out = folder / "index.html"
-    html.write(out, html.assemble(HERE / "probe_page.html", styles=STYLES, scripts=SCRIPTS, data=page_data(read_results(folder))), "-o")
+    html.write(
+        out,
+        html.assemble(HERE / "probe_page.html", styles=STYLES, scripts=SCRIPTS, data=page_data(read_results(folder))),
+        "-o",
+    )
     return out
 
 
@@ -34,19 +40,47 @@ def page_data(results: Mapping[str, Any]) -> dict[str, Any]:
         context, _, model = name.partition("/")
         joined = parts.setdefault(
             context,
-            {"context": context, "title": PART_NAMES[context], "paired": not model, "programs": [], "marks": {}, "facts": {}},
+            {
+                "context": context,
+                "title": PART_NAMES[context],
+                "paired": not model,
+                "programs": [],
+                "marks": {},
+                "facts": {},
+            },
         )
-        joined["programs"].append({"model": model, "programs": part["programs"], "left_out": part["left_out"], "not_probed": part["not_probed"]})
+        joined["programs"].append(
+            {
+                "model": model,
+                "programs": part["programs"],
+                "left_out": part["left_out"],
+                "not_probed": part["not_probed"],
+            }
+        )
         for mark, over in part["summary"].items():
-            of_mark = joined["marks"].setdefault(mark, {"mark": mark, "models": [], "differences": list(over["differences"])})
-            of_mark["models"] += [{"model": reader, "facts": over["facts"], **one} for reader, one in over["models"].items()]
+            of_mark = joined["marks"].setdefault(
+                mark, {"mark": mark, "models": [], "differences": list(over["differences"])}
+            )
+            of_mark["models"] += [
+                {"model": reader, "facts": over["facts"], **one} for reader, one in over["models"].items()
+            ]
         for key, fact in part["facts"].items():
-            _join(joined["facts"].setdefault(key, {name: fact[name] for name in ("mark", "fact", "shown", "control")} | {"models": {}}), fact)
+            _join(
+                joined["facts"].setdefault(
+                    key, {name: fact[name] for name in ("mark", "fact", "shown", "control")} | {"models": {}}
+                ),
+                fact,
+            )
     for one in results["own_differences"]:
         parts["own"]["marks"][one["mark"]]["differences"].append(one)
     for joined in parts.values():
         joined["facts"], joined["marks"] = list(joined["facts"].values()), list(joined["marks"].values())
-    return {"models": results["models"], "settings": results["settings"], "left_out": results["left_out"], "parts": list(parts.values())}
+    return {
+        "models": results["models"],
+        "settings": results["settings"],
+        "left_out": results["left_out"],
+        "parts": list(parts.values()),
+    }
 
 
 def _join(joined: dict[str, Any], fact: Mapping[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """Scores of all probes → `results.json` and `results.md`.
 
-*Selectivity* is what a probe of a model's hidden states gets right beyond the better of two readers that have the text but no training: the same
-probe on the tokens alone, and on an untrained model of the same shape at the same layer. *Mean* is over all layers probed but the embedding: no layer
-is picked because it did well.
+*Selectivity* is what a probe of a model's hidden states gets right beyond the better of two readers that have the text
+but no training: the same probe on the tokens alone, and on an untrained model of the same shape at the same layer.
+*Mean* is over all layers probed but the embedding: no layer is picked because it did well.
 """
 
 from __future__ import annotations
@@ -95,10 +95,15 @@ Part = tuple[Sequence[Rows], Sequence[Mapping[str, _Read]]]
 
 
 def summary(part: Part) -> dict[str, Any]:
-    """For each kind of mark, over its facts of the run (no controls): mean score and selectivity of each model, differences of each pair."""
+    """For each kind of mark, over its facts of the run (no controls): mean score and selectivity of each model,
+    differences of each pair."""
     found: dict[str, Any] = {}
     for mark in dict.fromkeys(rows.fact.mark for rows in part[0]):
-        chosen = [(_programs(rows), read) for rows, read in zip(*part, strict=True) if rows.fact.mark == mark and not rows.fact.is_control]
+        chosen = [
+            (_programs(rows), read)
+            for rows, read in zip(*part, strict=True)
+            if rows.fact.mark == mark and not rows.fact.is_control
+        ]
         if chosen:
             found[mark] = {"facts": len(chosen), **_summary(chosen)}
     return found
@@ -121,8 +126,8 @@ def _summary(chosen: Sequence[tuple[Sequence[int], Mapping[str, _Read]]]) -> dic
 
 
 def own_differences(parts: Mapping[str, Part]) -> list[dict[str, Any]]:
-    """B minus A in selectivity over the facts of the run at each kind of mark, where each model read its own programs: for facts that both have, with
-    the same classes."""
+    """B minus A in selectivity over the facts of the run at each kind of mark, where each model read its own programs:
+    for facts that both have, with the same classes."""
     found = []
     for a, b in _pairs(parts):
         of_a, of_b = (_selectivity(parts[model], model) for model in (a, b))
@@ -187,16 +192,26 @@ def markdown(results: Mapping[str, Any]) -> str:
     """The results as Markdown tables, in percent."""
     lines: list[str] = []
     for name, part in results["parts"].items():
-        lines += [f"**{name}**", "", "| fact | classes | rows | model | score | tokens | untrained | shuffled | selectivity (95 % interval) |"]
+        lines += [
+            f"**{name}**",
+            "",
+            "| fact | classes | rows | model | score | tokens | untrained | shuffled | selectivity (95 % interval) |",
+        ]
         lines.append("|---|---:|---:|---|---:|---:|---:|---:|---:|")
         for key, fact in part["facts"].items():
             for model, one in fact["models"].items():
-                cells = [f"{100 * one[column]['mean']:.1f}" for column in ("mean_score", "tokens", "untrained_mean", "shuffled")]
+                cells = [
+                    f"{100 * one[column]['mean']:.1f}"
+                    for column in ("mean_score", "tokens", "untrained_mean", "shuffled")
+                ]
                 cells.append(_words(one["mean_selectivity"]))
                 lines.append(f"| {key} | {len(fact['classes'])} | {fact['rows']} | {model} | {' | '.join(cells)} |")
         for mark, over in part["summary"].items():
             for model, one in over["models"].items():
-                lines.append(f"| {mark}, all facts | | | {model} | {100 * one['score']['mean']:.1f} | | | | {_words(one['selectivity'])} |")
+                lines.append(
+                    f"| {mark}, all facts | | | {model} | {100 * one['score']['mean']:.1f} | | | | "
+                    f"{_words(one['selectivity'])} |"
+                )
         lines.append("")
         for mark, over in part["summary"].items():
             lines += [f"* {mark}, all facts, {one['b']} − {one['a']}: {_words(one)}" for one in over["differences"]]

@@ -1,7 +1,8 @@
 """Facts → rows: which marks a probe of a fact learns from and is asked about.
 
-The rows of a fact are drawn so that each class has as many: guessing is right one time in as many as there are classes. Of the classes those are kept
-that give the most rows; what has too few is not probed and the reader is told. Rows are chosen before any model is asked, the same for all models.
+The rows of a fact are drawn so that each class has as many: guessing is right one time in as many as there are
+classes. Of the classes those are kept that give the most rows; what has too few is not probed and the reader is told.
+Rows are chosen before any model is asked, the same for all models.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _WITHOUT_VALUE = SURFACE | {"branch", "turns", "raises"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """A fact at a kind of mark. `shown`: only where the value stands in the text before the mark (else: only where it does not)."""
+    """A fact at a kind of mark. `shown`: only where the value stands in the text before the mark (else: only where it
+    does not)."""
 
     mark: MarkKind
     name: str
@@ -41,7 +43,8 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """The rows of a fact: for each its place among the marks that are looked at, its class and its program, by number."""
+    """The rows of a fact: for each its place among the marks that are looked at, its class and its program, by
+    number."""
 
     fact: Fact
     classes: tuple[str, ...]
@@ -56,7 +59,8 @@ class Rows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The marks to look at, as (passage, mark in it), in that order; the rows of each fact; why other facts have none."""
+    """The marks to look at, as (passage, mark in it), in that order; the rows of each fact; why other facts have
+    none."""
 
     marks: tuple[tuple[int, int], ...]
     facts: tuple[Rows, ...]
@@ -78,11 +82,16 @@ def select(passages: Sequence[Passage], *, rows: int, seed: int) -> Selection:
         count, each = _shape([len(at) for _, at in labels], rows)
         if count < 2:
             largest = Counter({label: len(at) for label, at in found[fact].items()}).most_common(3)
-            left_out[fact.key] = "fewer than two classes with enough rows: " + ", ".join(f"{label} ({size})" for label, size in largest)
+            left_out[fact.key] = "fewer than two classes with enough rows: " + ", ".join(
+                f"{label} ({size})" for label, size in largest
+            )
             continue
         labels.sort(key=lambda item: (-len(item[1]), item[0]))
         rng = random.Random(f"{seed}/{fact.key}")
-        chosen[fact] = [(label, sorted(rng.sample(at, each))) for label, at in sorted(labels[:count], key=lambda item: _order(item[0]))]
+        chosen[fact] = [
+            (label, sorted(rng.sample(at, each)))
+            for label, at in sorted(labels[:count], key=lambda item: _order(item[0]))
+        ]
     marks = sorted({at for classes in chosen.values() for _, places in classes for at in places})
     place_of = {at: place for place, at in enumerate(marks)}
     unit_of = {unit: number for number, unit in enumerate(sorted({passage.unit for passage in passages}))}
@@ -106,7 +115,8 @@ def _is_enough(at: Sequence[tuple[int, int]], passages: Sequence[Passage]) -> bo
 
 
 def _shape(sizes: Sequence[int], rows: int) -> tuple[int, int]:
-    """How many classes, the largest ones, and how many rows of each: what gives the most rows, of equals the most classes.
+    """How many classes, the largest ones, and how many rows of each: what gives the most rows, of equals the most
+    classes.
 
     >>> _shape([500, 480, 60], 1000), _shape([300, 300, 290], 1000), _shape([50], 1000)
     ((2, 480), (3, 290), (0, 0))

@@ -6,7 +6,8 @@
     scores.jsonl            what each probe got right, program by program
     results.json, .md       the numbers
 
-Every file is complete or absent, and a line of the scores is written when its probe is done: after an interruption the same call goes on.
+Every file is complete or absent, and a line of the scores is written when its probe is done: after an interruption the
+same call goes on.
 """
 
 from __future__ import annotations
@@ -66,17 +67,24 @@ class _Part:
     left_out: dict[str, int]
 
 
-def probe(folder: Path, models: Mapping[str, str], programs: Sequence[Path], settings: ProbeSettings, track: Track) -> dict[str, Any]:
-    """Probe models (a short name for each → its folder, or its name on the hub) on files of problems and tasks; returns, and writes, the results.
+def probe(
+    folder: Path, models: Mapping[str, str], programs: Sequence[Path], settings: ProbeSettings, track: Track
+) -> dict[str, Any]:
+    """Probe models (a short name for each → its folder, or its name on the hub) on files of problems and tasks;
+    returns, and writes, the results.
 
-    Raises `ConfigError` where a model cannot be used or the folder holds something else, `DataError` for files that cannot be used.
+    Raises `ConfigError` where a model cannot be used or the folder holds something else, `DataError` for files that
+    cannot be used.
     """
     linear.check_installed()
     sources = read_sources(programs, settings.prompt)
     readers = {name: Reader(model) for name, model in models.items()}
     for reader in readers.values() if settings.own and sources.asked else ():
         if reader.tokenizer.chat_template is None:
-            raise ConfigError(f"the tokenizer of {reader.model} has no chat template, so it cannot be asked for programs; add --no-own")
+            raise ConfigError(
+                f"the tokenizer of {reader.model} has no chat template, so it cannot be asked for programs; add "
+                "--no-own"
+            )
     claim(folder, readers, programs, settings)
     parts = _parts(folder, sources, readers, settings, track)
     untrained = _untrained(readers)
@@ -99,7 +107,10 @@ def probe(folder: Path, models: Mapping[str, str], programs: Sequence[Path], set
 def claim(folder: Path, readers: Mapping[str, Reader], programs: Sequence[Path], settings: ProbeSettings) -> None:
     """Make the folder that of these probes. Raises `ConfigError` if it cannot be written or belongs to others."""
     files = {str(path): hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in programs}
-    made_of = {"models": {name: [reader.model, reader.version] for name, reader in readers.items()}, "programs": files} | asdict(settings)
+    made_of = {
+        "models": {name: [reader.model, reader.version] for name, reader in readers.items()},
+        "programs": files,
+    } | asdict(settings)
     path = folder / "settings.json"
     try:
         before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
@@ -107,7 +118,9 @@ def claim(folder: Path, readers: Mapping[str, Reader], programs: Sequence[Path],
         raise DataError(f"cannot read {path} ({error}); name another folder with -o, or remove this one") from error
     changed = [name for name in made_of if before is not None and before.get(name) != made_of[name]]
     if changed:
-        raise ConfigError(f"{folder} holds probes with other {' and '.join(changed)}; name another folder with -o, or remove it")
+        raise ConfigError(
+            f"{folder} holds probes with other {' and '.join(changed)}; name another folder with -o, or remove it"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if before is None and any(one.suffix != ".partial" for one in folder.iterdir()):
@@ -122,7 +135,9 @@ def claim(folder: Path, readers: Mapping[str, Reader], programs: Sequence[Path],
         raise ConfigError(f"cannot write {folder}: {error.strerror}; name another folder with -o") from error
 
 
-def _parts(folder: Path, sources: Sources, readers: Mapping[str, Reader], settings: ProbeSettings, track: Track) -> list[_Part]:
+def _parts(
+    folder: Path, sources: Sources, readers: Mapping[str, Reader], settings: ProbeSettings, track: Track
+) -> list[_Part]:
     parts = []
     with ExitStack() as stack:
         opened: list[Sandbox] = []
@@ -138,7 +153,9 @@ def _parts(folder: Path, sources: Sources, readers: Mapping[str, Reader], settin
                 parts.append(_part(name, passages, reasons, readers, settings))
         for name, reader in readers.items() if settings.own and sources.asked else ():
             stem = name.replace("/", "--")
-            written = write_programs(folder / "programs" / f"{stem}.jsonl", reader.model, sources.asked, settings.max_tokens, track)
+            written = write_programs(
+                folder / "programs" / f"{stem}.jsonl", reader.model, sources.asked, settings.max_tokens, track
+            )
             own, unread = own_cases(sources.asked, written)
             passages, reasons = passages_of(folder / "passages" / f"{OWN}-{stem}.jsonl", own, sandbox, track)
             kept = [one for one in passages if reader.count(one.completion) == written[one.passage_id].tokens]
@@ -147,9 +164,21 @@ def _parts(folder: Path, sources: Sources, readers: Mapping[str, Reader], settin
     return parts
 
 
-def _part(name: str, passages: Sequence[Passage], left_out: dict[str, int], readers: Mapping[str, Reader], settings: ProbeSettings) -> _Part:
-    short = [one for one in passages if all(len(reader.tokens(one).ids) <= reader.window for reader in readers.values())]
-    reasons = {reason: count for reason, count in (left_out | {"longer than a model's window": len(passages) - len(short)}).items() if count}
+def _part(
+    name: str,
+    passages: Sequence[Passage],
+    left_out: dict[str, int],
+    readers: Mapping[str, Reader],
+    settings: ProbeSettings,
+) -> _Part:
+    short = [
+        one for one in passages if all(len(reader.tokens(one).ids) <= reader.window for reader in readers.values())
+    ]
+    reasons = {
+        reason: count
+        for reason, count in (left_out | {"longer than a model's window": len(passages) - len(short)}).items()
+        if count
+    }
     selection = select(short, rows=settings.rows, seed=settings.seed)
     return _Part(name=name, models=tuple(readers), passages=short, selection=selection, left_out=reasons)
 
@@ -159,7 +188,10 @@ def _untrained(readers: Mapping[str, Reader]) -> dict[str, str]:
     first: dict[str, str] = {}
     for name, reader in readers.items():
         first.setdefault(reader.shape, name)
-    return {name: UNTRAINED if len(first) == 1 else f"{UNTRAINED} {first[reader.shape]}" for name, reader in readers.items()}
+    return {
+        name: UNTRAINED if len(first) == 1 else f"{UNTRAINED} {first[reader.shape]}"
+        for name, reader in readers.items()
+    }
 
 
 def _readers_of(part: _Part, untrained: Mapping[str, str]) -> dict[str, tuple[str, bool]]:
@@ -171,7 +203,12 @@ def _readers_of(part: _Part, untrained: Mapping[str, str]) -> dict[str, tuple[st
 
 
 def _activations(
-    folder: Path, parts: Sequence[_Part], readers: Mapping[str, Reader], untrained: Mapping[str, str], settings: ProbeSettings, track: Track
+    folder: Path,
+    parts: Sequence[_Part],
+    readers: Mapping[str, Reader],
+    untrained: Mapping[str, str],
+    settings: ProbeSettings,
+    track: Track,
 ) -> dict[tuple[str, str], Activations]:
     """(Part, reader) → its activations, made where they are missing; each model is loaded once."""
     found: dict[tuple[str, str], Activations] = {}
@@ -180,11 +217,20 @@ def _activations(
             reader = readers[model]
             tokens = [reader.tokens(passage) for passage in part.passages]
             plan = Plan(tokens=tokens, marks=part.selection.marks, layers=spaced(reader.layers, settings.layers))
-            found[part.name, name] = Activations(folder / "activations" / name.replace("/", "--") / part.name.replace("/", "--"), plan)
+            found[part.name, name] = Activations(
+                folder / "activations" / name.replace("/", "--") / part.name.replace("/", "--"), plan
+            )
     for name in dict.fromkeys(name for _, name in found):
-        todo = [(activations, shard) for (_, reader), activations in found.items() if reader == name for shard in activations.missing()]
+        todo = [
+            (activations, shard)
+            for (_, reader), activations in found.items()
+            if reader == name
+            for shard in activations.missing()
+        ]
         if todo:
-            model, blank = next(who for part in parts for reader, who in _readers_of(part, untrained).items() if reader == name)
+            model, blank = next(
+                who for part in parts for reader, who in _readers_of(part, untrained).items() if reader == name
+            )
             weights = readers[model].weights(untrained=blank, seed=settings.seed)
             for activations, shard in track(todo, f"read {name}", len(todo)):
                 activations.compute(weights, shard)
@@ -192,7 +238,9 @@ def _activations(
     return found
 
 
-def _asked(part: _Part, readers: Mapping[str, Reader], untrained: Mapping[str, str], settings: ProbeSettings) -> list[tuple[str, int]]:
+def _asked(
+    part: _Part, readers: Mapping[str, Reader], untrained: Mapping[str, str], settings: ProbeSettings
+) -> list[tuple[str, int]]:
     """The readers of a part, each with its layers; the tokens once for each tokenizer."""
     found = [(_tokens_name(readers[name]), NO_LAYER) for name in part.models]
     for name, (model, _) in _readers_of(part, untrained).items():
@@ -216,7 +264,10 @@ def _score(
 ) -> None:
     """Make the scores of a reader at a layer on a fact that are not in the journal yet."""
     is_trained = reader in readers
-    wanted = [(shuffled, score_key(part.name, reader, rows.fact.key, shuffled=shuffled)) for shuffled in ((False, True) if is_trained else (False,))]
+    wanted = [
+        (shuffled, score_key(part.name, reader, rows.fact.key, shuffled=shuffled))
+        for shuffled in ((False, True) if is_trained else (False,))
+    ]
     missing = [(shuffled, key) for shuffled, key in wanted if (key, layer) not in journal.lines]
     if not missing:
         return
@@ -235,7 +286,11 @@ def _score(
 
 
 def _results(
-    parts: Sequence[_Part], readers: Mapping[str, Reader], untrained: Mapping[str, str], settings: ProbeSettings, journal: Journal[Score]
+    parts: Sequence[_Part],
+    readers: Mapping[str, Reader],
+    untrained: Mapping[str, str],
+    settings: ProbeSettings,
+    journal: Journal[Score],
 ) -> dict[str, Any]:
     done: dict[str, Any] = {}
     own = {}
@@ -261,5 +316,8 @@ def _results(
         }
         if part.name.startswith(f"{OWN}/"):
             own[part.models[0]] = (facts, reads)
-    models = {name: {"model": reader.model, "layers": reader.layers, "untrained": untrained[name]} for name, reader in readers.items()}
+    models = {
+        name: {"model": reader.model, "layers": reader.layers, "untrained": untrained[name]}
+        for name, reader in readers.items()
+    }
     return {"models": models, "settings": asdict(settings), "parts": done, "own_differences": own_differences(own)}

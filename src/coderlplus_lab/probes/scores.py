@@ -21,8 +21,8 @@ NO_LAYER = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """A line of `scores.jsonl`: rows right by program, in the order of the programs of the fact's rows. `question_id` names part, reader, fact and
-    labels (`true` or `shuffled`), `sample` is the layer."""
+    """A line of `scores.jsonl`: rows right by program, in the order of the programs of the fact's rows. `question_id`
+    names part, reader, fact and labels (`true` or `shuffled`), `sample` is the layer."""
 
     question_id: str
     sample: int
@@ -33,7 +33,11 @@ class Score:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        return cls(question_id=get(data, "question_id", str), sample=get(data, "sample", int), right=tuple(get(data, "right", list)))
+        return cls(
+            question_id=get(data, "question_id", str),
+            sample=get(data, "sample", int),
+            right=tuple(get(data, "right", list)),
+        )
 
 
 def score_key(part: str, reader: str, fact: str, *, shuffled: bool) -> str:
@@ -72,9 +76,11 @@ def difference(difference_U: np.ndarray) -> Estimate:
 
 
 def over_facts(differences: Sequence[tuple[Sequence[int], np.ndarray]]) -> Estimate:
-    """The mean over facts of their mean differences; a program counts once, with all of its facts, in the 95 % interval.
+    """The mean over facts of their mean differences; a program counts once, with all of its facts, in the 95 %
+    interval.
 
-    `differences` are for each fact its programs (numbers) and their values. The variance is the sum over programs of their squared influence.
+    `differences` are for each fact its programs (numbers) and their values. The variance is the sum over programs of
+    their squared influence.
     """
     influence: dict[int, float] = {}
     means = []

@@ -33,7 +33,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What the files hold: cases by context, problems for models to write programs for, and what was left out, by reason."""
+    """What the files hold: cases by context, problems for models to write programs for, and what was left out, by
+    reason."""
 
     tasks: tuple[Case, ...]
     given: tuple[Case, ...]
@@ -42,10 +43,12 @@ class Sources:
 
 
 def read_sources(paths: Sequence[Path], template: str | None = None) -> Sources:
-    """Read files of problems (any form that `read_problems` knows) and of alignment tasks, told apart by their first row.
+    """Read files of problems (any form that `read_problems` knows) and of alignment tasks, told apart by their first
+    row.
 
-    `template` makes the prompt of a problem, as `prompt_template` in training. Raises `DataError` for a file that cannot be used, and where there is
-    nothing to probe in all of them; `ConfigError` for a template with fields that a problem does not have.
+    `template` makes the prompt of a problem, as `prompt_template` in training. Raises `DataError` for a file that
+    cannot be used, and where there is nothing to probe in all of them; `ConfigError` for a template with fields that a
+    problem does not have.
     """
     known_template(template)
     tasks: dict[str, Case] = {}
@@ -67,8 +70,13 @@ def read_sources(paths: Sequence[Path], template: str | None = None) -> Sources:
     left_out["problem without a reference program"] = len(asked) - len(given_cases)
     if not tasks and not asked:
         names = ", ".join(map(str, paths))
-        raise DataError(f"nothing to probe in {names}: no problem has a first test with an input that can be shown; give alignment tasks too")
-    return Sources(tasks=tuple(tasks.values()), given=tuple(given_cases), asked=tuple(asked.values()), left_out=dict(+left_out))
+        raise DataError(
+            f"nothing to probe in {names}: no problem has a first test with an input that can be shown; give "
+            "alignment tasks too"
+        )
+    return Sources(
+        tasks=tuple(tasks.values()), given=tuple(given_cases), asked=tuple(asked.values()), left_out=dict(+left_out)
+    )
 
 
 def prompt_of(problem: Problem, given: ProgramInput, template: str | None) -> str:
@@ -90,7 +98,8 @@ def given_case(asked: Asked) -> Case | None:
 
 
 def own_case(asked: Asked, completion: str) -> Case | str:
-    """The problem with what a model wrote; where that holds no program, or one that is not word for word in it, the reason."""
+    """The problem with what a model wrote; where that holds no program, or one that is not word for word in it, the
+    reason."""
     program = extract_program(completion, asked.problem.entry_point)
     if program is None:
         return "no program written"

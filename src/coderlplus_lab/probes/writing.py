@@ -1,4 +1,5 @@
-"""Cases → passages by traced runs, and the programs that a model writes itself, each kept on disk as soon as it is there."""
+"""Cases → passages by traced runs, and the programs that a model writes itself, each kept on disk as soon as it is
+there."""
 
 from __future__ import annotations
 
@@ -24,10 +25,14 @@ CHUNK = 64
 """Programs traced at a time."""
 
 
-def passages_of(path: Path, cases: Sequence[Case], open_sandbox: Callable[[], Sandbox], track: Track) -> tuple[list[Passage], dict[str, int]]:
-    """The passages of cases: from `path` where they were made before, else by tracing them; and how many were left out, by reason.
+def passages_of(
+    path: Path, cases: Sequence[Case], open_sandbox: Callable[[], Sandbox], track: Track
+) -> tuple[list[Passage], dict[str, int]]:
+    """The passages of cases: from `path` where they were made before, else by tracing them; and how many were left
+    out, by reason.
 
-    A file of passages is written when it is complete. Raises `SandboxError` if the sandbox fails, `DataError` if the file cannot be used.
+    A file of passages is written when it is complete. Raises `SandboxError` if the sandbox fails, `DataError` if the
+    file cannot be used.
     """
     if path.exists():
         found = list(read_jsonl(path, Passage))
@@ -36,7 +41,13 @@ def passages_of(path: Path, cases: Sequence[Case], open_sandbox: Callable[[], Sa
         for start in track(range(0, len(cases), CHUNK), f"trace {path.stem}", -(-len(cases) // CHUNK)):
             chunk = cases[start : start + CHUNK]
             requests = [
-                TraceRequest(program=case.program, input=case.input, setup_code=case.setup_code, limits=case.limits, max_steps=MAX_STEPS)
+                TraceRequest(
+                    program=case.program,
+                    input=case.input,
+                    setup_code=case.setup_code,
+                    limits=case.limits,
+                    max_steps=MAX_STEPS,
+                )
                 for case in chunk
             ]
             traces = trace_many(open_sandbox(), requests)
@@ -45,7 +56,9 @@ def passages_of(path: Path, cases: Sequence[Case], open_sandbox: Callable[[], Sa
                 left_out = Passage(passage_id=case.case_id, unit=case.unit, prompt="", completion="", left_out=reason)
                 found.append(left_out if reason else passage(case, trace))
         write_jsonl(path, found)
-    return [one for one in found if one.left_out is None], dict(Counter(one.left_out for one in found if one.left_out is not None))
+    return [one for one in found if one.left_out is None], dict(
+        Counter(one.left_out for one in found if one.left_out is not None)
+    )
 
 
 def write_programs(path: Path, model: str, asked: Sequence[Asked], max_tokens: int, track: Track) -> dict[str, Sample]:
@@ -59,7 +72,10 @@ def write_programs(path: Path, model: str, asked: Sequence[Asked], max_tokens: i
     with Journal(path, Sample, lambda line: line.question_id in wanted and line.completion is not None) as journal:
         todo = [one for one in asked if (one.problem.problem_id, 0) not in journal.lines]
         if todo:
-            requests = [Request(question_id=one.problem.problem_id, sample=0, messages=conversation(one.prompt)) for one in todo]
+            requests = [
+                Request(question_id=one.problem.problem_id, sample=0, messages=conversation(one.prompt))
+                for one in todo
+            ]
             answers = LocalModel(model).complete(requests, Sampling(temperature=0.0, max_tokens=max_tokens))
             for request, completion in track(answers, f"write {path.stem}", len(todo)):
                 journal.append(

@@ -1,6 +1,7 @@
 """The headline: a table of evaluation results, and sentences that say what it shows and no more.
 
-Differences are in percentage points. Nothing is called better or worse: one run each shows no more than the direction, and the page says so.
+Differences are in percentage points. Nothing is called better or worse: one run each shows no more than the direction,
+and the page says so.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ Summary = Mapping[str, Mapping[str, Any]]
 
 
 def table(summary: Summary, labels: Mapping[str, str]) -> list[dict[str, Any]]:
-    """One row a model: its `name`, `label`, `samples`, `minutes` and `cells`, each `{value, low, high}` (shares of 1, `None` where not measured)."""
+    """One row a model: its `name`, `label`, `samples`, `minutes` and `cells`, each `{value, low, high}` (shares of 1,
+    `None` where not measured)."""
     return [
         {
             "name": name,
@@ -39,12 +41,17 @@ def cell(numbers: Mapping[str, Any], key: str) -> dict[str, float | None]:
     """A measured share and its interval, if there is one under `intervals`."""
     intervals = numbers.get("intervals")
     interval = intervals.get(key) if isinstance(intervals, dict) else None
-    low, high = interval if isinstance(interval, list) and len(interval) == 2 and all(map(is_number, interval)) else (None, None)
+    low, high = (
+        interval
+        if isinstance(interval, list) and len(interval) == 2 and all(map(is_number, interval))
+        else (None, None)
+    )
     return {"value": number(numbers, key), "low": low, "high": high}
 
 
 def sentences(summary: Summary, alignment_share: float | None = None) -> list[dict[str, str]]:
-    """What the numbers say in words, each a `topic` and a `text`. `alignment_share` is the mean share of alignment tasks in the batches of CodeRL+.
+    """What the numbers say in words, each a `topic` and a `text`. `alignment_share` is the mean share of alignment
+    tasks in the batches of CodeRL+.
 
     >>> start = {"pass_at_1_sampled": 0.25, "output_accuracy": 0.84}
     >>> grpo = {"pass_at_1_sampled": 0.46, "output_accuracy": 0.38}
@@ -56,18 +63,32 @@ def sentences(summary: Summary, alignment_share: float | None = None) -> list[di
     ours = summary.get("coderlplus")
     if ours is None:
         return []
-    others = [(name, summary[key]) for key, name in (("warm_start", "the warm start"), ("grpo", "GRPO")) if key in summary]
+    others = [
+        (name, summary[key]) for key, name in (("warm_start", "the warm start"), ("grpo", "GRPO")) if key in summary
+    ]
     result = []
     for key, topic, opening, ending in (
         ("pass_at_1_sampled", "Writing programs", "passes with", "of its samples"),
         ("output_accuracy", "Predicting execution", "names the right output for", "of programs"),
     ):
         value = number(ours, key)
-        differences = [difference(value, number(numbers, key), name) for name, numbers in others if value is not None and is_number(numbers.get(key))]
+        differences = [
+            difference(value, number(numbers, key), name)
+            for name, numbers in others
+            if value is not None and is_number(numbers.get(key))
+        ]
         if value is not None and differences:
-            result.append({"topic": topic, "text": f"CodeRL+ {opening} {100 * value:.1f} % {ending}, {' and '.join(differences)}."})
+            result.append(
+                {
+                    "topic": topic,
+                    "text": f"CodeRL+ {opening} {100 * value:.1f} % {ending}, {' and '.join(differences)}.",
+                }
+            )
     if alignment_share:
-        text = f"At equal samples, CodeRL+ spends {100 * alignment_share:.0f} % of them on alignment tasks and so sees fewer problems than GRPO."
+        text = (
+            f"At equal samples, CodeRL+ spends {100 * alignment_share:.0f} % of them on alignment tasks and so "
+            "sees fewer problems than GRPO."
+        )
         result.append({"topic": "Cost", "text": text})
     return result
 

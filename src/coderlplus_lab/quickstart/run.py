@@ -24,7 +24,13 @@ WARM_START, KL_ARM = "warm_start", "grpo_kl"
 SHOWN = (WARM_START, "grpo", KL_ARM, "coderlplus")
 """The arms in the order of the page."""
 PLANNED_S: dict[Kind, float] = {"problems": 15.0, "start": 165.0, "cell": 400.0}
-MEASURES: tuple[Measured, ...] = ("pass_at_1_sampled", "pass_at_1_greedy", "pass_at_k", "output_accuracy", "all_variables_accuracy")
+MEASURES: tuple[Measured, ...] = (
+    "pass_at_1_sampled",
+    "pass_at_1_greedy",
+    "pass_at_k",
+    "output_accuracy",
+    "all_variables_accuracy",
+)
 
 
 def quickstart_study(seed: int, *, tiny: bool = False) -> Study:
@@ -33,7 +39,12 @@ def quickstart_study(seed: int, *, tiny: bool = False) -> Study:
     Raises `ConfigError` for a negative seed.
     """
     settings = load_study(HERE / ("tiny.yaml" if tiny else "quickstart.yaml")).model_dump()
-    follow = {"name": "quickstart", "seeds": (seed,), "warm_start_seeds": max(1, seed + 1), "world": settings["world"] | {"seed": seed}}
+    follow = {
+        "name": "quickstart",
+        "seeds": (seed,),
+        "warm_start_seeds": max(1, seed + 1),
+        "world": settings["world"] | {"seed": seed},
+    }
     return make_study(settings | follow, lambda key: "--seed")
 
 
@@ -62,10 +73,15 @@ def summarise(study: Study, layout: Layout) -> dict[str, dict[str, Any]]:
             continue
         raw = read_raw(path)
         found = values(raw)
-        estimates = {name if name != "pass_at_k" else f"pass_at_{raw['samples']}": bootstrap(found[name], seed=seed) for name in MEASURES}
+        estimates = {
+            name if name != "pass_at_k" else f"pass_at_{raw['samples']}": bootstrap(found[name], seed=seed)
+            for name in MEASURES
+        }
         seconds = raw["training_seconds"]
         if arm == WARM_START:
-            seconds = read_json(layout.start(study.start_of(arm), study.start_seed(seed)) / "training.json").get("seconds", 0.0)
+            seconds = read_json(layout.start(study.start_of(arm), study.start_seed(seed)) / "training.json").get(
+                "seconds", 0.0
+            )
         summary[arm] = {
             **{name: estimate.mean for name, estimate in estimates.items()},
             "problems": len(raw["greedy"]),

@@ -23,17 +23,29 @@ Summary = Mapping[str, Mapping[str, Any]]
 def summary_table(summary: Summary, labels: Mapping[str, str]) -> str:
     """One row a model, with 95 % intervals over problems and tasks."""
     rows = [
-        [labels[name], *(_with_interval(values, key) for key in COLUMNS), f"{values['samples']:,}", f"{values['seconds']:.0f}"]
+        [
+            labels[name],
+            *(_with_interval(values, key) for key in COLUMNS),
+            f"{values['samples']:,}",
+            f"{values['seconds']:.0f}",
+        ]
         for name, values in summary.items()
     ]
     return markdown(["", *COLUMNS.values(), "samples", "seconds"], rows)
 
 
 def seeds_table(summaries: Sequence[Summary], labels: Mapping[str, str]) -> str:
-    """One row a model: mean over seeds, then the value of every seed; and the differences of CodeRL+ to GRPO and to the warm start, seed by seed."""
-    rows = [[labels[name], *(_spread([summary[name][key] for summary in summaries]) for key in COLUMNS)] for name in summaries[0]]
+    """One row a model: mean over seeds, then the value of every seed; and the differences of CodeRL+ to GRPO and to
+    the warm start, seed by seed."""
+    rows = [
+        [labels[name], *(_spread([summary[name][key] for summary in summaries]) for key in COLUMNS)]
+        for name in summaries[0]
+    ]
     for other in (BASELINE, "warm_start"):
-        differences = [_spread([summary[OURS][key] - summary[other][key] for summary in summaries], signed=True) for key in COLUMNS]
+        differences = [
+            _spread([summary[OURS][key] - summary[other][key] for summary in summaries], signed=True)
+            for key in COLUMNS
+        ]
         rows.append([f"{labels[OURS]} − {labels[other]}", *differences])
     return markdown(["", *COLUMNS.values()], rows)
 

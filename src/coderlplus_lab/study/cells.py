@@ -1,4 +1,5 @@
-"""A cell: an arm with a seed, trained by the ordinary engine (or by supervised training, or not at all) and measured."""
+"""A cell: an arm with a seed, trained by the ordinary engine (or by supervised training, or not at all) and
+measured."""
 
 from __future__ import annotations
 
@@ -49,7 +50,8 @@ def run_search(study: Study, layout: Layout, arm: str, number: int) -> None:
 
 
 def best_settings(study: Study, layout: Layout, arm: str) -> dict[str, Any]:
-    """Of the settings that were searched for an arm those that were best on the validation split; of equal ones the first. Empty without a search."""
+    """Of the settings that were searched for an arm those that were best on the validation split; of equal ones the
+    first. Empty without a search."""
     best: tuple[float, dict[str, Any]] | None = None
     for number, chosen in enumerate(searched(study, arm)):
         assert study.search is not None
@@ -82,7 +84,12 @@ def _trained(study: Study, layout: Layout, arm: str, seed: int, folder: Path, ch
         point = curve_point(study, layout, start, Judge(sandbox))
         if one.train is not None:
             settings = with_task_file(study.train_settings(arm, chosen), samples)
-            settings |= {"model": start, "problems": str(layout.problems("train")), "output": str(folder), "seed": seed}
+            settings |= {
+                "model": start,
+                "problems": str(layout.problems("train")),
+                "output": str(folder),
+                "seed": seed,
+            }
             train(make_config(settings), resume=True, evaluate=point, eval_every=study.measure.every)
         else:
             how = study.supervised_settings(arm, chosen)
@@ -111,18 +118,31 @@ def _pairs(study: Study, layout: Layout, passed: Path | None) -> list[supervised
             if problem.reference is not None
         ]
         if not answers:
-            raise DataError(f"no problem in {layout.problems('train')} has a reference; leave out the arm that learns from references")
-    return [(conversation(user_message(problems[problem_id], template), system), answer) for problem_id, answer in answers]
+            raise DataError(
+                f"no problem in {layout.problems('train')} has a reference; leave out the arm that learns from "
+                "references"
+            )
+    return [
+        (conversation(user_message(problems[problem_id], template), system), answer) for problem_id, answer in answers
+    ]
 
 
 def _cost(study: Study, layout: Layout, arm: str, seed: int, folder: Path) -> dict[str, Any]:
-    """What training took: completions sampled (or examples learnt) and seconds, without evaluation; those sampled beforehand are counted in."""
+    """What training took: completions sampled (or examples learnt) and seconds, without evaluation; those sampled
+    beforehand are counted in."""
     one = study.arms[arm]
     if one.train is None and one.supervised is None:
         return {"training_samples": 0, "training_seconds": 0.0}
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    before = read_json(layout.samples(study.start_of(arm), study.start_seed(seed)) / "complete.json") if needs_samples(study, arm) else {}
+    before = (
+        read_json(layout.samples(study.start_of(arm), study.start_seed(seed)) / "complete.json")
+        if needs_samples(study, arm)
+        else {}
+    )
     return {
-        "training_samples": int(max((line.get("samples", 0) for line in lines), default=0)) + int(before.get("samples", 0)),
-        "training_seconds": round(sum(line.get("seconds/step", 0.0) for line in lines) + before.get("seconds", 0.0), 1),
+        "training_samples": int(max((line.get("samples", 0) for line in lines), default=0))
+        + int(before.get("samples", 0)),
+        "training_seconds": round(
+            sum(line.get("seconds/step", 0.0) for line in lines) + before.get("seconds", 0.0), 1
+        ),
     }

@@ -1,4 +1,5 @@
-"""What a program says about itself, and whether it is true: values in comments, against a traced run on the first example of its problem.
+"""What a program says about itself, and whether it is true: values in comments, against a traced run on the first
+example of its problem.
 
 A claim is a comment that is a literal, at the end of a statement that binds a variable or changes one in place:
 
@@ -6,7 +7,8 @@ A claim is a comment that is a literal, at the end of a statement that binds a v
     for i in a:
         b.append(min(i, 3))  # [2, 3, 1, 3]
 
-It is true when that is the variable's final value. Only the last function of a program counts: it is the one that is called.
+It is true when that is the variable's final value. Only the last function of a program counts: it is the one that is
+called.
 """
 
 from __future__ import annotations
@@ -58,7 +60,8 @@ def claims_of(program: str) -> list[Claim]:
 def count_true(sandbox: Sandbox, problems: Sequence[Problem], programs: Sequence[str | None]) -> list[tuple[int, int]]:
     """For each program how many claims it makes and how many of them are true on the first example of its problem.
 
-    A program whose run is cut at a limit or depends on chance counts as one that claims nothing. Raises `SandboxError` if ours fails.
+    A program whose run is cut at a limit or depends on chance counts as one that claims nothing. Raises `SandboxError`
+    if ours fails.
     """
     counts = [(0, 0)] * len(programs)
     chosen = []
@@ -67,11 +70,25 @@ def count_true(sandbox: Sandbox, problems: Sequence[Problem], programs: Sequence
         claims = claims_of(program) if program is not None else []
         if program is not None and claims and isinstance(test, CallTest) and problem.entry_point is not None:
             given = CallInput(problem.entry_point, test.args, test.kwargs)
-            chosen.append((place, claims, TraceRequest(program=program, input=given, setup_code=problem.setup_code, limits=problem.limits)))
-    for (place, claims, _), trace in zip(chosen, trace_many(sandbox, [request for _, _, request in chosen]), strict=True):
+            chosen.append(
+                (
+                    place,
+                    claims,
+                    TraceRequest(program=program, input=given, setup_code=problem.setup_code, limits=problem.limits),
+                )
+            )
+    for (place, claims, _), trace in zip(
+        chosen, trace_many(sandbox, [request for _, _, request in chosen]), strict=True
+    ):
         if trace.ending.kind in ("finished", "exception") and trace.deterministic and trace.withheld is None:
-            values = {(scope, name): value for scope, names in trace.variables.items() for name, value in names.items()}
-            true = [claim for claim in claims if (claim.scope, claim.name) in values and equal(values[claim.scope, claim.name], claim.value)]
+            values = {
+                (scope, name): value for scope, names in trace.variables.items() for name, value in names.items()
+            }
+            true = [
+                claim
+                for claim in claims
+                if (claim.scope, claim.name) in values and equal(values[claim.scope, claim.name], claim.value)
+            ]
             counts[place] = (len(claims), len(true))
     return counts
 
@@ -79,7 +96,11 @@ def count_true(sandbox: Sandbox, problems: Sequence[Problem], programs: Sequence
 def _changed(node: ast.AST) -> str | None:
     """The one variable that a simple statement binds, or changes by calling a method of it."""
     match node:
-        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AugAssign(target=ast.Name(id=name)) | ast.AnnAssign(target=ast.Name(id=name)):
+        case (
+            ast.Assign(targets=[ast.Name(id=name)])
+            | ast.AugAssign(target=ast.Name(id=name))
+            | ast.AnnAssign(target=ast.Name(id=name))
+        ):
             return name
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)))):
             return name

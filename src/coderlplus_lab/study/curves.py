@@ -17,7 +17,8 @@ MEASURES = ("pass_at_1_sampled", "output_accuracy", "all_variables_accuracy")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """The measures (`values`) of a run after so many steps: completions sampled and seconds trained until then, evaluation not counted."""
+    """The measures (`values`) of a run after so many steps: completions sampled and seconds trained until then,
+    evaluation not counted."""
 
     step: int
     samples: float
@@ -80,5 +81,7 @@ def at_equal_seconds(ours: Mapping[int, Sequence[Point]], theirs: Mapping[int, S
                 numbers.append(a - b)
         if numbers:
             low, high = over_seeds(numbers) or (None, None)
-            found[measure] = Spread(mean=mean(numbers), low=low, high=high, problems_low=None, problems_high=None, by_seed=tuple(numbers))
+            found[measure] = Spread(
+                mean=mean(numbers), low=low, high=high, problems_low=None, problems_high=None, by_seed=tuple(numbers)
+            )
     return found

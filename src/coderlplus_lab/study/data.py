@@ -1,7 +1,9 @@
-"""What a study is about: problems of three splits, and held-out questions about executions, made once and the same for every model.
+"""What a study is about: problems of three splits, and held-out questions about executions, made once and the same for
+every model.
 
-A held-out problem with a reference makes two questions on its last input, which the statement does not show: an alignment task on the reference (what
-do output and variables hold?), and a question that shows the statement and no program (what does a right program give?).
+A held-out problem with a reference makes two questions on its last input, which the statement does not show: an
+alignment task on the reference (what do output and variables hold?), and a question that shows the statement and no
+program (what does a right program give?).
 """
 
 from __future__ import annotations
@@ -68,9 +70,16 @@ def make_problems(study: Study, layout: Layout) -> None:
                 write_jsonl(layout.test_outputs(split), [])
             elif split in HELD_OUT:
                 tasks, rejects = held_out_tasks(sandbox, problems, style)
-                questions = [question for problem in problems if (question := output_question(problem, style, template)) is not None]
+                questions = [
+                    question
+                    for problem in problems
+                    if (question := output_question(problem, style, template)) is not None
+                ]
                 if not tasks or not questions:
-                    raise DataError(f"no question about an execution can be made from the {split} problems ({dict(rejects)}); they need references")
+                    raise DataError(
+                        f"no question about an execution can be made from the {split} problems ({dict(rejects)}); "
+                        "they need references"
+                    )
                 write_jsonl(layout.tasks(split), tasks)
                 write_jsonl(layout.test_outputs(split), questions)
                 skipped[split] = dict(rejects)
@@ -87,7 +96,9 @@ def problems_of(study: Study, split: str) -> list[Problem]:
     return world.draw_problems(split, count, study.world.seed, counts=study.world.operations)  # type: ignore[arg-type]
 
 
-def held_out_tasks(sandbox: Sandbox, problems: Sequence[Problem], style: PromptStyle) -> tuple[list[AlignmentTask], Counter[str]]:
+def held_out_tasks(
+    sandbox: Sandbox, problems: Sequence[Problem], style: PromptStyle
+) -> tuple[list[AlignmentTask], Counter[str]]:
     """One alignment task a problem, on its reference and last input; and why the others have none."""
     settings = AlignmentSettings(prompt_style=style)
     rejects: Counter[str] = Counter()
@@ -100,7 +111,9 @@ def held_out_tasks(sandbox: Sandbox, problems: Sequence[Problem], style: PromptS
         else:
             chosen.append((problem, problem.reference, last[0]))
     requests = [
-        TraceRequest(program=shown_program(reference), input=given, setup_code=problem.setup_code, limits=problem.limits)
+        TraceRequest(
+            program=shown_program(reference), input=given, setup_code=problem.setup_code, limits=problem.limits
+        )
         for problem, reference, given in chosen
     ]
     for (problem, _, _), trace in zip(chosen, trace_many(sandbox, requests), strict=True):
@@ -114,7 +127,8 @@ def held_out_tasks(sandbox: Sandbox, problems: Sequence[Problem], style: PromptS
 
 
 def drawn_tasks(sandbox: Sandbox, study: Study, split: str, count: int) -> list[AlignmentTask]:
-    """`count` alignment tasks on programs of the small world that are drawn for them, on inputs that no problem shows."""
+    """`count` alignment tasks on programs of the small world that are drawn for them, on inputs that no problem
+    shows."""
     assert study.world is not None
     seed, operations = study.world.seed, study.world.operations
     settings = AlignmentSettings(prompt_style=study.prompt_style)
@@ -123,7 +137,11 @@ def drawn_tasks(sandbox: Sandbox, study: Study, split: str, count: int) -> list[
     while len(tasks) < count:
         samples = [world.draw_problem(rng, split, counts=operations) for _ in range(count - len(tasks))]  # type: ignore[arg-type]
         requests = [
-            TraceRequest(program=shown_program(world.program_text(sample.steps)), input=world.call(sample.inputs[-1]), limits=world.LIMITS)
+            TraceRequest(
+                program=shown_program(world.program_text(sample.steps)),
+                input=world.call(sample.inputs[-1]),
+                limits=world.LIMITS,
+            )
             for sample in samples
         ]
         made = [make_task(trace, LINEAGE, settings=settings, seed=seed) for trace in trace_many(sandbox, requests)]
@@ -142,9 +160,15 @@ def output_question(problem: Problem, style: PromptStyle, template: str | None =
         prompt = write_prompt(user_message(problem, template), given, about_output(target, given), style=style)
     else:
         if isinstance(given, CallInput):
-            run, what = f"The call:\n\n```python\n{call_expression(given)}\n```", "It is the value that the call returns."
+            run, what = (
+                f"The call:\n\n```python\n{call_expression(given)}\n```",
+                "It is the value that the call returns.",
+            )
         else:
-            run, what = f"The standard input:\n\n```text\n{given.stdin.rstrip()}\n```", "It is all that the program prints, as one string."
+            run, what = (
+                f"The standard input:\n\n```text\n{given.stdin.rstrip()}\n```",
+                "It is all that the program prints, as one string.",
+            )
         prompt = _FULL.format(statement=problem.statement.strip(), run=run, what=what)
     return AlignmentTask(
         task_id=f"{problem.problem_id}-{TEST_OUTPUT}",
@@ -178,7 +202,9 @@ def _write_taught(study: Study, layout: Layout, sandbox: Sandbox) -> None:
     for kind in sorted({kind for start in study.starts.values() for kind in start.questions}):
         rng = random.Random(f"taught:{kind}:{study.world.seed}")
         made = _statements(rng, study, count) if kind == TEST_OUTPUT else _traced(sandbox, rng, study, kind, count)  # type: ignore[arg-type]
-        lines += [json.dumps({"kind": kind, "prompt": task.prompt, "answer": reference_answer(task)}) + "\n" for task in made]
+        lines += [
+            json.dumps({"kind": kind, "prompt": task.prompt, "answer": reference_answer(task)}) + "\n" for task in made
+        ]
     partial = layout.taught_questions.with_suffix(".partial")
     partial.write_text("".join(lines), encoding="utf-8")
     partial.replace(layout.taught_questions)
@@ -199,7 +225,10 @@ def _traced(sandbox: Sandbox, rng: random.Random, study: Study, kind: Kind, coun
     settings = AlignmentSettings(prompt_style=study.prompt_style, kinds=kind)
     made: list[AlignmentTask] = []
     while len(made) < count:
-        programs = [world.program_text(world.draw_steps(rng, rng.choice(study.world.operations), "train")) for _ in range(min(CHUNK, count))]
+        programs = [
+            world.program_text(world.draw_steps(rng, rng.choice(study.world.operations), "train"))
+            for _ in range(min(CHUNK, count))
+        ]
         requests = [
             TraceRequest(
                 program=program,
@@ -211,6 +240,9 @@ def _traced(sandbox: Sandbox, rng: random.Random, study: Study, kind: Kind, coun
             for program in programs
         ]
         lineage = Lineage(problem_id="taught", rollout_id="taught")
-        tasks = [make_task(trace, lineage, settings=settings, kind=kind, seed=rng.getrandbits(32)) for trace in trace_many(sandbox, requests)]
+        tasks = [
+            make_task(trace, lineage, settings=settings, kind=kind, seed=rng.getrandbits(32))
+            for trace in trace_many(sandbox, requests)
+        ]
         made += [task for task in tasks if isinstance(task, AlignmentTask)]
     return made[:count]

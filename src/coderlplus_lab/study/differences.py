@@ -1,7 +1,8 @@
 """Means over seeds and paired differences, with 95 % intervals. Standard library only.
 
-Two kinds of interval: *over seeds* (Student's t on one number a seed; what another training run would give) and *over problems* (of the mean over the
-seeds that were run; what other problems would give). With one seed there is only the second.
+Two kinds of interval: *over seeds* (Student's t on one number a seed; what another training run would give) and *over
+problems* (of the mean over the seeds that were run; what other problems would give). With one seed there is only the
+second.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ BySeed = Mapping[int, Sequence[float]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """A mean over seeds: `low` and `high` over seeds (`None` with one seed), `problems_low` and `problems_high` over problems (`None` where some
-    problem has no value). `by_seed` are the numbers of the seeds, in order."""
+    """A mean over seeds: `low` and `high` over seeds (`None` with one seed), `problems_low` and `problems_high` over
+    problems (`None` where some problem has no value). `by_seed` are the numbers of the seeds, in order."""
 
     mean: float
     low: float | None
@@ -42,7 +43,8 @@ class Spread:
 
 
 def t_975(freedom: int) -> float:
-    """The quantile of Student's t at 0.975; beyond the table by the first terms of its expansion around the normal one.
+    """The quantile of Student's t at 0.975; beyond the table by the first terms of its expansion around the normal
+    one.
 
     >>> t_975(4), round(t_975(60), 2)
     (2.776, 2.0)
@@ -67,7 +69,8 @@ def over_seeds(numbers: Sequence[float]) -> tuple[float, float] | None:
 
 
 def mean_over_seeds(measured: BySeed) -> Spread | None:
-    """The mean of an arm's shares; `None` where nothing was measured in a seed. Intervals over seeds end at 0 and 1, which Student's t does not know.
+    """The mean of an arm's shares; `None` where nothing was measured in a seed. Intervals over seeds end at 0 and 1,
+    which Student's t does not know.
 
     >>> spread = mean_over_seeds({0: [0.0, 0.0], 1: [0.5, 0.0]})
     >>> spread.mean, spread.low, spread.high
@@ -94,7 +97,9 @@ def difference(ours: BySeed, theirs: BySeed) -> Spread | None:
         return None
     a, b = (_by_problem({seed: side[seed] for seed in seeds}) for side in (ours, theirs))
     moved = [x - y for x, y in zip(a, b, strict=True)] if len(a) == len(b) else []
-    whole = bool(moved) and not any(math.isnan(value) for value in moved)  # else the mean is not over pairs of problems
+    whole = bool(moved) and not any(
+        math.isnan(value) for value in moved
+    )  # else the mean is not over pairs of problems
     return _spread(numbers, paired_interval(moved) if whole else None)
 
 
@@ -116,7 +121,8 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _by_problem(measured: BySeed) -> list[float]:
-    """The mean over seeds of every problem, over the values that there are; NaN where there is none. Nothing where seeds had other problems."""
+    """The mean over seeds of every problem, over the values that there are; NaN where there is none. Nothing where
+    seeds had other problems."""
     columns = list(measured.values())
     if len({len(column) for column in columns}) != 1:
         return []

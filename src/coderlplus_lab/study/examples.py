@@ -1,4 +1,5 @@
-"""What the warm starts of a study learn from: the quick start's examples, and questions of further kinds among them."""
+"""What the warm starts of a study learn from: the quick start's examples, and questions of further kinds among
+them."""
 
 from __future__ import annotations
 
@@ -36,7 +37,9 @@ def pairs_of(start: Start, operations: Sequence[int], taught_questions: Path) ->
         for line in json_lines(taught_questions):
             if line["kind"] in questions:
                 questions[line["kind"]].append((line["prompt"], line["answer"]))
-    return functools.partial(_pairs, operations=operations, revise=start.revise, shares=start.questions, questions=questions)
+    return functools.partial(
+        _pairs, operations=operations, revise=start.revise, shares=start.questions, questions=questions
+    )
 
 
 def _pairs(
@@ -60,8 +63,8 @@ def _pairs(
 
 
 def revised_example(rng: random.Random, *, counts: Sequence[int], faulty: float = 0.0) -> tuple[str, str]:
-    """A training problem and its program; where the program is faulty and gives something else on the first example, the right one follows. The last
-    definition is the one that counts, as in any Python program."""
+    """A training problem and its program; where the program is faulty and gives something else on the first example,
+    the right one follows. The last definition is the one that counts, as in any Python program."""
     while True:
         sample = world.draw_problem(rng, "train", counts=counts)
         steps = world.mutate(rng, sample.steps, "train") if rng.random() < faulty else sample.steps

@@ -1,4 +1,5 @@
-"""One process of a study: `python -m coderlplus_lab.study.job FOLDER KEY` makes what a job leaves, or goes on making it."""
+"""One process of a study: `python -m coderlplus_lab.study.job FOLDER KEY` makes what a job leaves, or goes on making
+it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,19 @@ from pydantic import BaseModel, ValidationError
 from coderlplus.engines.settings_files import read_settings
 from coderlplus.engines.trl.config import RunConfig, make_config
 from coderlplus.errors import ConfigError
-from coderlplus_lab.study.settings import FOLLOWS, Arm, Measure, Probe, ProblemFiles, Sampling, Search, Start, Study, World, near
+from coderlplus_lab.study.settings import (
+    FOLLOWS,
+    Arm,
+    Measure,
+    Probe,
+    ProblemFiles,
+    Sampling,
+    Search,
+    Start,
+    Study,
+    World,
+    near,
+)
 
 Where = Callable[[str], str]
 """Says for a dotted key where it is written."""
@@ -60,24 +72,41 @@ def _check(study: Study, where: Where) -> None:
         raise ConfigError(f"{where('')}: a study needs arms, starts and seeds")
     for name, start in study.starts.items():
         if study.world is None and start.model is None:
-            raise ConfigError(f"{where(f'starts.{name}')}: with files of problems a start is a model that is there; name it under model")
+            raise ConfigError(
+                f"{where(f'starts.{name}')}: with files of problems a start is a model that is there; name it under "
+                "model"
+            )
         if study.world is not None and start.model is not None and (start.warm_start or start.questions):
-            raise ConfigError(f"{where(f'starts.{name}')}: a model that is there is not taught; leave warm_start and questions out")
-    for key, seeds in (("seeds", study.seeds), *((f"arms.{name}.seeds", arm.seeds) for name, arm in study.arms.items())):
+            raise ConfigError(
+                f"{where(f'starts.{name}')}: a model that is there is not taught; leave warm_start and questions out"
+            )
+    for key, seeds in (
+        ("seeds", study.seeds),
+        *((f"arms.{name}.seeds", arm.seeds) for name, arm in study.arms.items()),
+    ):
         if len(set(seeds)) < len(seeds) or any(seed < 0 for seed in seeds):
             raise ConfigError(f"{where(key)}: seeds are distinct and not negative, not {list(seeds)}")
     names = [*study.arms]
-    for key, given in [("baseline", (study.baseline,) if study.baseline else ()), ("probe.arms", study.probe.arms if study.probe else ())] + [
-        item for name, arm in study.arms.items() for item in ((f"arms.{name}.against", arm.against), (f"arms.{name}.settings_of", _one_of(arm)))
+    for key, given in [
+        ("baseline", (study.baseline,) if study.baseline else ()),
+        ("probe.arms", study.probe.arms if study.probe else ()),
+    ] + [
+        item
+        for name, arm in study.arms.items()
+        for item in ((f"arms.{name}.against", arm.against), (f"arms.{name}.settings_of", _one_of(arm)))
     ]:
         for name in given:
             if name not in names:
                 raise ConfigError(f"{where(key)}: there is no arm {name!r}; {near(name, names)}")
     for name, arm in study.arms.items():
         if not name.replace("_", "").isalnum():
-            raise ConfigError(f"{where(f'arms.{name}')}: the name of an arm has letters, digits and _ only, not {name!r}")
+            raise ConfigError(
+                f"{where(f'arms.{name}')}: the name of an arm has letters, digits and _ only, not {name!r}"
+            )
         if arm.start and arm.start not in study.starts:
-            raise ConfigError(f"{where(f'arms.{name}.start')}: there is no start {arm.start!r}; {near(arm.start, study.starts)}")
+            raise ConfigError(
+                f"{where(f'arms.{name}.start')}: there is no start {arm.start!r}; {near(arm.start, study.starts)}"
+            )
         _check_settings_of(study, name, where)
     _check_search(study, where)
 
@@ -104,7 +133,8 @@ def _check_search(study: Study, where: Where) -> None:
             raise ConfigError(f"{where(f'search.{kind}')}: a setting to search has no values")
     if any(arm.supervised is not None for arm in study.arms.values()) and tries["train"] != tries["supervised"]:
         raise ConfigError(
-            f"{where('search')}: trained arms get {tries['train']} tries and supervised ones {tries['supervised']}; give all arms the same budget"
+            f"{where('search')}: trained arms get {tries['train']} tries and supervised ones {tries['supervised']}; "
+            "give all arms the same budget"
         )
 
 
@@ -154,22 +184,34 @@ def _check_supervised(study: Study, name: str, where: Where) -> None:
 
 def _told(error: ValidationError, where: Where) -> ConfigError:
     """A pydantic error as one of ours."""
-    first = min(error.errors(), key=lambda one: one["type"] == "missing")  # a misspelt setting tells more than the one that it leaves out
+    first = min(
+        error.errors(), key=lambda one: one["type"] == "missing"
+    )  # a misspelt setting tells more than the one that it leaves out
     path = [str(part) for part in first["loc"]]
     key = ".".join(path)
     if first["type"] == "extra_forbidden":
-        return ConfigError(f"{where(key)}: unknown setting {key!r}; {near(path[-1], _fields(path[:-1]), '.'.join(path[:-1]))}")
+        return ConfigError(
+            f"{where(key)}: unknown setting {key!r}; {near(path[-1], _fields(path[:-1]), '.'.join(path[:-1]))}"
+        )
     if first["type"] == "missing":
         return ConfigError(f"{where(key)}: the setting {key!r} is missing")
     cause = (first.get("ctx") or {}).get("error")
     if isinstance(cause, ConfigError):
         return ConfigError(f"{where(key)}: {key + ': ' if key else ''}{cause}")
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return ConfigError(f"{where(key)}: {key}: {message[:1].lower()}{message[1:]}, not {json.dumps(first['input'], default=str)[:80]}")
+    return ConfigError(
+        f"{where(key)}: {key}: {message[:1].lower()}{message[1:]}, not {json.dumps(first['input'], default=str)[:80]}"
+    )
 
 
 def _fields(path: list[str]) -> list[str]:
     """The settings that a section has."""
-    sections: dict[str, type[BaseModel]] = {"starts": Start, "arms": Arm, "world": World, "problems": ProblemFiles, "sampling": Sampling}
+    sections: dict[str, type[BaseModel]] = {
+        "starts": Start,
+        "arms": Arm,
+        "world": World,
+        "problems": ProblemFiles,
+        "sampling": Sampling,
+    }
     sections |= {"measure": Measure, "search": Search, "probe": Probe}
     return list((sections.get(path[0], Study) if path else Study).model_fields)

@@ -44,7 +44,9 @@ def measure_test(study: Study, layout: Layout, model: Any, model_name: str, judg
     return raw_numbers(study, layout, "test", model, model_name, judge, samples=study.measure.samples)
 
 
-def raw_numbers(study: Study, layout: Layout, split: str, model: Any, model_name: str, judge: Judge, *, samples: int) -> dict[str, Any]:
+def raw_numbers(
+    study: Study, layout: Layout, split: str, model: Any, model_name: str, judge: Judge, *, samples: int
+) -> dict[str, Any]:
     """The raw numbers of a model on a split."""
     began = time.monotonic()
     problems = list(read_jsonl(layout.problems(split), Problem))
@@ -85,7 +87,8 @@ def curve_point(study: Study, layout: Layout, model_name: str, judge: Judge) -> 
 
 
 def values(raw: Mapping[str, Any]) -> dict[Measured, list[float]]:
-    """One value in [0, 1] a problem (or task, or question), by measure; for `claims_true` the share of true claims of a program, NaN without any.
+    """One value in [0, 1] a problem (or task, or question), by measure; for `claims_true` the share of true claims of
+    a program, NaN without any.
 
     >>> raw = {"samples": 2, "greedy": "10", "sampled": [2, 1], "claims": [[2, 1], [0, 0]], "output": "1", "all": "0", "test_output": "0"}
     >>> values(raw)["pass_at_1_sampled"], values(raw)["pass_at_k"], values(raw)["claims_true"]
@@ -113,7 +116,13 @@ def means(raw: Mapping[str, Any]) -> dict[Measured, float | None]:
 
 
 def _outcomes(
-    study: Study, model: Any, tokenizer: Any, judge: Judge, problems: Sequence[Problem], tasks: Sequence[AlignmentTask], samples: int
+    study: Study,
+    model: Any,
+    tokenizer: Any,
+    judge: Judge,
+    problems: Sequence[Problem],
+    tasks: Sequence[AlignmentTask],
+    samples: int,
 ) -> Outcomes:
     template, system = study.train.get("prompt_template"), study.train.get("system_prompt")
 

@@ -53,7 +53,8 @@ def outcomes(
     batch_size: int = 64,
     seed: int = 0,
 ) -> Outcomes:
-    """Let a model write programs and answer tasks; `messages` makes the conversation of a row. Raises `SandboxError` if ours fails."""
+    """Let a model write programs and answer tasks; `messages` makes the conversation of a row. Raises `SandboxError`
+    if ours fails."""
 
     def complete(rows: Sequence[Row], count: int, greedy: bool) -> list[list[str]]:
         return generate(
@@ -74,7 +75,9 @@ def outcomes(
     texts = [text for first, others in zip(greedy, sampled, strict=True) for text in (first, *others)]
     rewards = reward_rows(judge, rows, texts, in_process_checks=True)
     if any(reward.value is None for reward in rewards):
-        raise SandboxError("the sandbox failed on a program of the evaluation; run coderlplus doctor, then evaluate again")
+        raise SandboxError(
+            "the sandbox failed on a program of the evaluation; run coderlplus doctor, then evaluate again"
+        )
     passed = [reward.value == 1.0 for reward in rewards]
     groups = [passed[start : start + samples + 1] for start in range(0, len(passed), samples + 1)]
     return Outcomes(

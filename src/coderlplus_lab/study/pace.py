@@ -80,7 +80,9 @@ class Pace:
     def _speed(self) -> float:
         """How many times longer than planned jobs took."""
         took = {kind: sum(seconds) / len(seconds) for kind, seconds in self._ended.items() if kind in self._planned}
-        return min(SLOWEST, max(FASTEST, sum(took.values()) / sum(self._planned[kind] for kind in took))) if took else 1.0
+        return (
+            min(SLOWEST, max(FASTEST, sum(took.values()) / sum(self._planned[kind] for kind in took))) if took else 1.0
+        )
 
 
 def planned_steps(study: Study, job: Job) -> int | None:

@@ -9,7 +9,8 @@
           probes/seed-N/                     hidden states of the arms that are probed: a folder of `coderlplus-lab probe`
           NAME.json, NAME.html               numbers and page of the study with that name
 
-A job is done when its last file is there. Beside it stands what it was made of (`made_of.yaml`), so that no result of other settings is kept.
+A job is done when its last file is there. Beside it stands what it was made of (`made_of.yaml`), so that no result of
+other settings is kept.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ WALL = "wall.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Something to make: `name` says which of its `kind` (a start, an arm; none for problems and probes), `number` its seed, or which settings of the
-    search."""
+    """Something to make: `name` says which of its `kind` (a start, an arm; none for problems and probes), `number` its
+    seed, or which settings of the search."""
 
     kind: Kind
     name: str = ""
@@ -49,7 +50,11 @@ class Job:
     @property
     def key(self) -> str:
         """What it is called: `cell/grpo/0`, `probe/0`, `problems`."""
-        return self.kind if self.kind == "problems" else "/".join(part for part in (self.kind, self.name, str(self.number)) if part)
+        return (
+            self.kind
+            if self.kind == "problems"
+            else "/".join(part for part in (self.kind, self.name, str(self.number)) if part)
+        )
 
     @property
     def done(self) -> bool:
@@ -112,7 +117,11 @@ def plan(study: Study, layout: Layout) -> dict[str, Job]:
     seeds = dict.fromkeys(seed for arm in study.arms for seed in study.arm_seeds(arm))
     for seed, arm in itertools.product(seeds, study.arms):  # all arms of a seed first: what is there can be compared
         if seed in study.arm_seeds(arm):
-            for job in (*_start_jobs(study, layout, arm, seed), *_search_jobs(study, layout, arm), _cell(study, layout, arm, seed)):
+            for job in (
+                *_start_jobs(study, layout, arm, seed),
+                *_search_jobs(study, layout, arm),
+                _cell(study, layout, arm, seed),
+            ):
                 jobs.setdefault(job.key, job)
     for seed in study.probe_seeds():
         job = _probe(study, layout, seed, jobs)
@@ -121,7 +130,8 @@ def plan(study: Study, layout: Layout) -> dict[str, Job]:
 
 
 def wanted(jobs: Mapping[str, Job], cells: list[str]) -> dict[str, Job]:
-    """The jobs of some cells (`ARM/SEED`, or `ARM` for all its seeds) and what they need. Raises `ConfigError` for one that is not in the study."""
+    """The jobs of some cells (`ARM/SEED`, or `ARM` for all its seeds) and what they need. Raises `ConfigError` for one
+    that is not in the study."""
     if not cells:
         return dict(jobs)
     keep: set[str] = set()
@@ -129,7 +139,9 @@ def wanted(jobs: Mapping[str, Job], cells: list[str]) -> dict[str, Job]:
         found = [key for key in jobs if key == f"cell/{cell}" or key.startswith(f"cell/{cell}/")]
         if not found:
             arms = dict.fromkeys(job.name for job in jobs.values() if job.kind == "cell")
-            raise ConfigError(f"the study has no cell {cell!r}; write ARM/SEED or ARM, with ARM one of {', '.join(arms)}")
+            raise ConfigError(
+                f"the study has no cell {cell!r}; write ARM/SEED or ARM, with ARM one of {', '.join(arms)}"
+            )
         keep.update(found)
     todo = list(keep)
     while todo:
@@ -148,7 +160,10 @@ def check_kept(jobs: Mapping[str, Job]) -> None:
             continue
         changed = differences(path.read_text(encoding="utf-8"), made_of_text(job))
         if changed:
-            raise ConfigError(f"{job.folder} was made with other settings ({changed[0]}); choose another output, or remove that folder")
+            raise ConfigError(
+                f"{job.folder} was made with other settings ({changed[0]}); choose another output, or remove that "
+                "folder"
+            )
 
 
 def made_of_text(job: Job) -> str:
@@ -220,7 +235,11 @@ def _start_jobs(study: Study, layout: Layout, arm: str, seed: int) -> list[Job]:
     if needs_samples(study, arm):
         folder = layout.samples(name, number)
         alignment = study.train.get("alignment")
-        sampled = {"problems": dict(problems.made_of), "sampling": study.sampling.model_dump(), "measure": study.measure.max_new_tokens}
+        sampled = {
+            "problems": dict(problems.made_of),
+            "sampling": study.sampling.model_dump(),
+            "measure": study.measure.max_new_tokens,
+        }
         jobs.append(
             Job(
                 kind="samples",
@@ -246,7 +265,17 @@ def _search_jobs(study: Study, layout: Layout, name: str) -> list[Job]:
         folder = layout.search(arm, number)
         made_of = _of_run(study, arm, study.search.seed, chosen, before)  # type: ignore[union-attr]
         needs = ("problems", *(job.key for job in before))
-        jobs.append(Job(kind="search", name=arm, number=number, folder=folder, done_file=folder / MEASURED, needs=needs, made_of=made_of))
+        jobs.append(
+            Job(
+                kind="search",
+                name=arm,
+                number=number,
+                folder=folder,
+                done_file=folder / MEASURED,
+                needs=needs,
+                made_of=made_of,
+            )
+        )
     return jobs
 
 
@@ -256,7 +285,9 @@ def _cell(study: Study, layout: Layout, arm: str, seed: int) -> Job:
     made_of = _of_run(study, arm, seed, {}, before) | {"search": [dict(job.made_of) for job in search]}
     folder = layout.cell(arm, seed)
     needs = ("problems", *(job.key for job in (*before, *search)))
-    return Job(kind="cell", name=arm, number=seed, folder=folder, done_file=folder / MEASURED, needs=needs, made_of=made_of)
+    return Job(
+        kind="cell", name=arm, number=seed, folder=folder, done_file=folder / MEASURED, needs=needs, made_of=made_of
+    )
 
 
 def _probe(study: Study, layout: Layout, seed: int, jobs: Mapping[str, Job]) -> Job:
@@ -266,7 +297,14 @@ def _probe(study: Study, layout: Layout, seed: int, jobs: Mapping[str, Job]) -> 
     made_of = study.probe.model_dump() | {"models": {arm: dict(job.made_of) for arm, job in cells.items()}}
     folder = layout.probe(seed)
     needs = ("problems", *(job.key for job in cells.values()))
-    return Job(kind="probe", number=seed, folder=folder.parent, done_file=folder / "results.json", needs=needs, made_of=made_of)
+    return Job(
+        kind="probe",
+        number=seed,
+        folder=folder.parent,
+        done_file=folder / "results.json",
+        needs=needs,
+        made_of=made_of,
+    )
 
 
 def _of_run(study: Study, arm: str, seed: int, chosen: Mapping[str, Any], before: list[Job]) -> dict[str, Any]:
@@ -276,10 +314,18 @@ def _of_run(study: Study, arm: str, seed: int, chosen: Mapping[str, Any], before
     if one.train is not None:
         how = {"train": study.train_settings(arm, chosen)}
     elif one.supervised is not None:
-        how = {"supervised": study.supervised_settings(arm, chosen).model_dump(), "answer_template": study.answer_template}
+        how = {
+            "supervised": study.supervised_settings(arm, chosen).model_dump(),
+            "answer_template": study.answer_template,
+        }
     problems = _problems(study, Layout(Path())).made_of
     made_before = {job.kind: dict(job.made_of) for job in before}
-    return how | {"seed": seed, "measure": study.measure.model_dump(), "problems": dict(problems), "before": made_before}
+    return how | {
+        "seed": seed,
+        "measure": study.measure.model_dump(),
+        "problems": dict(problems),
+        "before": made_before,
+    }
 
 
 def _plain(value: Any) -> Any:

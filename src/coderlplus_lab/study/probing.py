@@ -1,4 +1,5 @@
-"""Probes of hidden states in a study: `coderlplus-lab probe` on the models of a seed, and what it said over the seeds."""
+"""Probes of hidden states in a study: `coderlplus-lab probe` on the models of a seed, and what it said over the
+seeds."""
 
 from __future__ import annotations
 
@@ -21,7 +22,10 @@ def probe_seed(study: Study, layout: Layout, seed: int) -> None:
     """Probe the models of a seed, on the problems and alignment tasks of the test split."""
     assert study.probe is not None
     settings = ProbeSettings(
-        rows=study.probe.rows, layers=study.probe.layers, max_tokens=study.measure.max_new_tokens, prompt=study.train.get("prompt_template")
+        rows=study.probe.rows,
+        layers=study.probe.layers,
+        max_tokens=study.measure.max_new_tokens,
+        prompt=study.train.get("prompt_template"),
     )
     models = {arm: model_of(study, layout, arm, seed) for arm in study.probe.arms}
     folder = layout.probe(seed)
@@ -30,26 +34,39 @@ def probe_seed(study: Study, layout: Layout, seed: int) -> None:
 
 
 def probe_numbers(study: Study, layout: Layout, pairs: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
-    """What hidden states tell beyond the text, for each kind of programs and marks: a spread for each arm, and for each of `pairs` of arms (ours,
-    theirs) that of the difference, over the seeds that are probed. A mark that a seed has too few rows for is there for the other seeds."""
+    """What hidden states tell beyond the text, for each kind of programs and marks: a spread for each arm, and for
+    each of `pairs` of arms (ours, theirs) that of the difference, over the seeds that are probed. A mark that a seed
+    has too few rows for is there for the other seeds."""
     if study.probe is None:
         return []
-    seeds = {seed: read_results(layout.probe(seed)) for seed in study.probe_seeds() if (layout.probe(seed) / "results.json").exists()}
+    seeds = {
+        seed: read_results(layout.probe(seed))
+        for seed in study.probe_seeds()
+        if (layout.probe(seed) / "results.json").exists()
+    }
     arms = study.probe.arms
     asked = [pair for pair in pairs if set(pair) <= set(arms)]
     found = []
     for programs in PROGRAMS:
-        marks = dict.fromkeys(mark for results in seeds.values() for arm in arms for mark in _summary(results, programs, arm))
+        marks = dict.fromkeys(
+            mark for results in seeds.values() for arm in arms for mark in _summary(results, programs, arm)
+        )
         for mark in marks:
             by_arm = {arm: [_summary(results, programs, arm).get(mark) for results in seeds.values()] for arm in arms}
-            by_pair = [(pair, [_difference(results, programs, mark, *pair) for results in seeds.values()]) for pair in asked]
+            by_pair = [
+                (pair, [_difference(results, programs, mark, *pair) for results in seeds.values()]) for pair in asked
+            ]
             found.append(
                 {
                     "programs": programs,
                     "mark": mark,
                     "seeds": list(seeds),
                     "arms": {arm: spread for arm, one in by_arm.items() if (spread := _spread(one)) is not None},
-                    "differences": [{"arm": arm, "against": other} | spread for (arm, other), one in by_pair if (spread := _spread(one)) is not None],
+                    "differences": [
+                        {"arm": arm, "against": other} | spread
+                        for (arm, other), one in by_pair
+                        if (spread := _spread(one)) is not None
+                    ],
                 }
             )
     return found
@@ -61,8 +78,11 @@ def _summary(results: Mapping[str, Any], programs: str, arm: str) -> dict[str, M
     return {mark: over["models"][arm]["selectivity"] for mark, over in part["summary"].items()}
 
 
-def _difference(results: Mapping[str, Any], programs: str, mark: str, arm: str, other: str) -> Mapping[str, float] | None:
-    """Arm minus other. On the same programs controls are the same, and what is left is the difference in what is right."""
+def _difference(
+    results: Mapping[str, Any], programs: str, mark: str, arm: str, other: str
+) -> Mapping[str, float] | None:
+    """Arm minus other. On the same programs controls are the same, and what is left is the difference in what is
+    right."""
     given = results["parts"].get(programs, {"summary": {}})["summary"].get(mark, {"differences": []})["differences"]
     rows = [one for one in results["own_differences"] if one["mark"] == mark] if programs == OWN else given
     for one in rows:

@@ -29,7 +29,13 @@ class Progress:
         self._bars: Bars | None = None
         if console.is_terminal:
             text = TextColumn("{task.description:<12}")
-            self._bars = Bars(text, BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.fields[note]}"), console=console)
+            self._bars = Bars(
+                text,
+                BarColumn(),
+                TextColumn("{task.percentage:>3.0f} %"),
+                TextColumn("{task.fields[note]}"),
+                console=console,
+            )
             self._tasks = {stage: self._bars.add_task(stage, total=1.0, note="") for stage in stages}
 
     def __enter__(self) -> Self:
@@ -37,7 +43,9 @@ class Progress:
             self._bars.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bars is not None:
             self._bars.stop()
 
@@ -49,17 +57,28 @@ class Progress:
             print(text, file=sys.stderr, flush=True)
 
     def update(self, shares: Mapping[str, float], notes: Mapping[str, str], left_s: float | None) -> None:
-        """The share of each stage that is done, in [0, 1], a word on those under way, and the seconds left, if known."""
+        """The share of each stage that is done, in [0, 1], a word on those under way, and the seconds left, if
+        known."""
         left = f"({clock(left_s)} left)" if left_s is not None else ""
-        changed = [stage for stage, share in shares.items() if share != self._shares[stage] and (share == 1.0 or self._shares[stage] == 0.0)]
+        changed = [
+            stage
+            for stage, share in shares.items()
+            if share != self._shares[stage] and (share == 1.0 or self._shares[stage] == 0.0)
+        ]
         self._shares |= shares
         if self._bars is not None:
             for stage, share in shares.items():
                 under_way = share < 1 and notes.get(stage) is not None
-                self._bars.update(self._tasks[stage], completed=share, note=f"{notes[stage]}  {left}" if under_way else "")
+                self._bars.update(
+                    self._tasks[stage], completed=share, note=f"{notes[stage]}  {left}" if under_way else ""
+                )
         elif changed or time.monotonic() - self._printed > self._line_every_s():
             self._printed = time.monotonic()
-            parts = [f"{stage} {shares[stage]:4.0%}  {notes.get(stage, '')}".rstrip() for stage in shares if stage in notes or stage in changed]
+            parts = [
+                f"{stage} {shares[stage]:4.0%}  {notes.get(stage, '')}".rstrip()
+                for stage in shares
+                if stage in notes or stage in changed
+            ]
             self.say(f"[{clock(self._printed - self._began)}] {'; '.join(parts)}  {left}".rstrip())
 
     def _line_every_s(self) -> float:

@@ -23,13 +23,16 @@ Raw = Mapping[str, Any]
 
 
 def write_results(study: Study, layout: Layout, command: str) -> dict[str, Any]:
-    """The numbers of what is there, written to `NAME.json`. Raises `DataError` for a file that is broken or cannot be written."""
+    """The numbers of what is there, written to `NAME.json`. Raises `DataError` for a file that is broken or cannot be
+    written."""
     results = study_results(study, layout, command)
     try:
         layout.root.mkdir(parents=True, exist_ok=True)
         write_json(layout.results(study.name), results)
     except OSError as error:
-        raise DataError(f"cannot write {layout.results(study.name)}: {error.strerror}; choose another output") from error
+        raise DataError(
+            f"cannot write {layout.results(study.name)}: {error.strerror}; choose another output"
+        ) from error
     return results
 
 
@@ -49,8 +52,12 @@ def study_results(study: Study, layout: Layout, file: str) -> dict[str, Any]:
         "arms": [_arm(study, arm, found) for arm, found in done.items()],
         "differences": _differences(study, done, curves),
         "curves": [_shown_curve(study, arm, mean_curve(list(found.values()))) for arm, found in curves.items()],
-        "probes": probe_numbers(study, layout, [(arm, other) for arm in study.arms for other in compared_with(study, arm)]),
-        "missing": [job.key.removeprefix("cell/") for job in jobs.values() if job.kind in ("cell", "probe") and not job.done],
+        "probes": probe_numbers(
+            study, layout, [(arm, other) for arm in study.arms for other in compared_with(study, arm)]
+        ),
+        "missing": [
+            job.key.removeprefix("cell/") for job in jobs.values() if job.kind in ("cell", "probe") and not job.done
+        ],
         "search": _search(study, layout),
         "hours": round(sum(read_json(job.folder / WALL).get("seconds", 0.0) for job in jobs.values()) / 3600, 2),
         "hardware": hardware(done),
@@ -58,7 +65,8 @@ def study_results(study: Study, layout: Layout, file: str) -> dict[str, Any]:
 
 
 def read_cells(study: Study, layout: Layout, arm: str) -> dict[int, Raw]:
-    """The raw numbers of an arm by seed, of the seeds that are there. Raises `DataError` for a file that is not what measuring wrote."""
+    """The raw numbers of an arm by seed, of the seeds that are there. Raises `DataError` for a file that is not what
+    measuring wrote."""
     paths = {seed: layout.cell(arm, seed) / MEASURED for seed in study.arm_seeds(arm)}
     return {seed: read_raw(path) for seed, path in paths.items() if path.exists()}
 
@@ -70,7 +78,9 @@ def read_raw(path: Path) -> Raw:
         values(raw)
         float(raw["training_samples"] + raw["training_seconds"])
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise DataError(f"{path} is not what a study measured ({type(error).__name__}: {error}); remove it and run the study again") from error
+        raise DataError(
+            f"{path} is not what a study measured ({type(error).__name__}: {error}); remove it and run the study again"
+        ) from error
     return raw
 
 
@@ -87,12 +97,18 @@ def hardware(cells: Mapping[str, Mapping[int, Raw]]) -> str:
     path = Path("/proc/cpuinfo")
     if path.exists():
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), processor)
+        processor = next(
+            (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), processor
+        )
     return ", ".join([f"{os.cpu_count()} cores of {processor}", *sorted(names)])
 
 
 def _arm(study: Study, arm: str, cells: Mapping[int, Raw]) -> dict[str, Any]:
-    measures = {name: spread.to_json() for name, by_seed in by_measure(cells).items() if (spread := mean_over_seeds(by_seed)) is not None}
+    measures = {
+        name: spread.to_json()
+        for name, by_seed in by_measure(cells).items()
+        if (spread := mean_over_seeds(by_seed)) is not None
+    }
     return {
         "name": arm,
         "label": label(study, arm),
@@ -105,7 +121,9 @@ def _arm(study: Study, arm: str, cells: Mapping[int, Raw]) -> dict[str, Any]:
     }
 
 
-def _differences(study: Study, cells: Mapping[str, Mapping[int, Raw]], curves: Mapping[str, Mapping[int, Sequence[Point]]]) -> list[dict[str, Any]]:
+def _differences(
+    study: Study, cells: Mapping[str, Mapping[int, Raw]], curves: Mapping[str, Mapping[int, Sequence[Point]]]
+) -> list[dict[str, Any]]:
     """Every arm against those that it is to be compared with, at equal steps and at equal seconds."""
     found = []
     for arm in cells:
@@ -113,7 +131,11 @@ def _differences(study: Study, cells: Mapping[str, Mapping[int, Raw]], curves: M
             if other not in cells or not set(cells[arm]) & set(cells[other]):
                 continue
             ours, theirs = by_measure(cells[arm]), by_measure(cells[other])
-            measures = {name: spread.to_json() for name in LABELS if (spread := difference(ours[name], theirs[name])) is not None}
+            measures = {
+                name: spread.to_json()
+                for name in LABELS
+                if (spread := difference(ours[name], theirs[name])) is not None
+            }
             for name, numbers in measures.items():
                 base = mean_over_seeds({seed: column for seed, column in theirs[name].items() if seed in ours[name]})
                 numbers["relative"] = numbers["mean"] / base.mean if base is not None and base.mean else None
@@ -147,7 +169,11 @@ def _curve(study: Study, layout: Layout, arm: str, seed: int) -> list[Point]:
     folder = layout.cell(arm, seed)
     if not (folder / "metrics.jsonl").exists():
         return []
-    before = read_json(layout.samples(study.start_of(arm), study.start_seed(seed)) / "complete.json") if needs_samples(study, arm) else {}
+    before = (
+        read_json(layout.samples(study.start_of(arm), study.start_seed(seed)) / "complete.json")
+        if needs_samples(study, arm)
+        else {}
+    )
     return read_curve(folder, samples_before=before.get("samples", 0.0), seconds_before=before.get("seconds", 0.0))
 
 
@@ -180,7 +206,12 @@ def _counts(cells: Mapping[str, Mapping[int, Raw]]) -> dict[str, int]:
     raw = next((raw for found in cells.values() for raw in found.values()), None)
     if raw is None:
         return {}
-    return {"problems": len(raw["greedy"]), "tasks": len(raw["output"]), "test_outputs": len(raw["test_output"]), "samples": raw["samples"]}
+    return {
+        "problems": len(raw["greedy"]),
+        "tasks": len(raw["output"]),
+        "test_outputs": len(raw["test_output"]),
+        "samples": raw["samples"],
+    }
 
 
 def _mean(numbers: Sequence[float]) -> float:

@@ -1,7 +1,8 @@
 """Run what of a study is not done, several jobs side by side, each in a process of its own.
 
-Interrupted at any point, the same command goes on: what is complete is kept, training continues from its last checkpoint. On Ctrl-C every process
-saves a checkpoint first. A job that fails does not stop the others; at the end all failures are told.
+Interrupted at any point, the same command goes on: what is complete is kept, training continues from its last
+checkpoint. On Ctrl-C every process saves a checkpoint first. A job that fails does not stop the others; at the end all
+failures are told.
 """
 
 from __future__ import annotations
@@ -48,10 +49,14 @@ ENVIRONMENT = {
 }
 
 
-def run_study(study: Study, root: Path, *, cells: list[str], jobs: int, planned_s: Mapping[Kind, float] | None = None) -> None:
-    """Run or continue the cells (`[]`: all) in `root`, `jobs` at a time. `planned_s`: seconds of a job of each kind, where they are known beforehand.
+def run_study(
+    study: Study, root: Path, *, cells: list[str], jobs: int, planned_s: Mapping[Kind, float] | None = None
+) -> None:
+    """Run or continue the cells (`[]`: all) in `root`, `jobs` at a time. `planned_s`: seconds of a job of each kind,
+    where they are known beforehand.
 
-    Raises `ConfigError` where the folder belongs to other settings or another process works there, and `DataError` after the last job if some failed.
+    Raises `ConfigError` where the folder belongs to other settings or another process works there, and `DataError`
+    after the last job if some failed.
     """
     layout = Layout(root)
     todo = wanted(plan(study, layout), cells)
@@ -61,8 +66,12 @@ def run_study(study: Study, root: Path, *, cells: list[str], jobs: int, planned_
     with _alone(root):
         layout.settings.write_text(study.model_dump_json(indent=2) + "\n", encoding="utf-8")
         (root / "logs").mkdir(exist_ok=True)
-        here = all(start.model is None for start in study.starts.values())  # every model is made here: the hub is asked for nothing
-        offline = ENVIRONMENT if here else {name: value for name, value in ENVIRONMENT.items() if name != "HF_HUB_OFFLINE"}
+        here = all(
+            start.model is None for start in study.starts.values()
+        )  # every model is made here: the hub is asked for nothing
+        offline = (
+            ENVIRONMENT if here else {name: value for name, value in ENVIRONMENT.items() if name != "HF_HUB_OFFLINE"}
+        )
         kinds = [kind for kind in STAGES if any(job.kind == kind for job in todo.values())]
         with Progress([STAGES[kind] for kind in kinds]) as progress, _ended_in_order():
             state = _State(study, layout, todo, offline | os.environ, progress, Pace(study, jobs, planned_s or {}))
@@ -70,7 +79,10 @@ def run_study(study: Study, root: Path, *, cells: list[str], jobs: int, planned_
     if state.failed:
         first, *others = state.failed.items()
         more = f", and {len(others)} more" if others else ""
-        raise DataError(f"{first[0]} failed: {first[1]}; what it said is in {layout.log(todo[first[0]])}{more}; the same command tries again")
+        raise DataError(
+            f"{first[0]} failed: {first[1]}; what it said is in {layout.log(todo[first[0]])}{more}; the same "
+            "command tries again"
+        )
 
 
 @contextlib.contextmanager
@@ -122,7 +134,10 @@ class _State:
         return [
             job
             for key, job in self.jobs.items()
-            if not job.done and key not in self.running and key not in self.failed and all(self.jobs[need].done for need in job.needs)
+            if not job.done
+            and key not in self.running
+            and key not in self.failed
+            and all(self.jobs[need].done for need in job.needs)
         ]
 
 
@@ -153,7 +168,9 @@ def _start(state: _State, job: Job) -> None:
     state.progress.say(f"begins: {job.key}")
     command = [sys.executable, "-m", "coderlplus_lab.study.job", str(state.layout.root), job.key]
     with state.layout.log(job).open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=state.environment, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=state.environment, start_new_session=True
+        )
     state.running[job.key] = process
     state.pace.begin(job)
 
@@ -171,7 +188,9 @@ def _collect(state: _State) -> None:
         if done:
             state.progress.say(f"done: {key} in {clock(seconds)}")
         else:
-            state.failed[key] = f"{last_line(state.layout.log(job)).removeprefix('error: ')} (exit code {process.returncode})"
+            state.failed[key] = (
+                f"{last_line(state.layout.log(job)).removeprefix('error: ')} (exit code {process.returncode})"
+            )
             state.progress.say(f"failed: {key}: {state.failed[key]}")
 
 
@@ -189,9 +208,13 @@ def _show(state: _State) -> None:
         if not of_kind:
             continue
         weights = [state.pace.weight(job) for job in of_kind]
-        stages[stage] = sum(weight * shares[job.key] for job, weight in zip(of_kind, weights, strict=True)) / sum(weights)
+        stages[stage] = sum(weight * shares[job.key] for job, weight in zip(of_kind, weights, strict=True)) / sum(
+            weights
+        )
         if any(job.key in state.running for job in of_kind):
-            notes[stage] = ", ".join(note for job in of_kind if job.key in state.running and (note := note_of(state.study, job)))
+            notes[stage] = ", ".join(
+                note for job in of_kind if job.key in state.running and (note := note_of(state.study, job))
+            )
     waiting = [job for key, job in state.jobs.items() if shares[key] < 1]
     state.progress.update(stages, notes, state.pace.left_s(waiting, shares))
 

@@ -1,4 +1,5 @@
-"""What a start writes for the training problems, before any training: passing programs for rejection sampling, and tasks from failures (off-policy).
+"""What a start writes for the training problems, before any training: passing programs for rejection sampling, and
+tasks from failures (off-policy).
 
 Written chunk by chunk; an interrupted sampling goes on with the next one.
 """
@@ -32,12 +33,15 @@ PASSED, TASKS = "passed.jsonl", "failed_tasks.jsonl"
 
 
 def sample_start(study: Study, layout: Layout, name: str, seed: int) -> None:
-    """Write `passed.jsonl` (problem_id, completion; each distinct completion once) and `failed_tasks.jsonl`. Raises `SandboxError` if ours fails."""
+    """Write `passed.jsonl` (problem_id, completion; each distinct completion once) and `failed_tasks.jsonl`. Raises
+    `SandboxError` if ours fails."""
     folder = layout.samples(name, seed)
     problems = list(read_jsonl(layout.problems("train"), Problem))
     chunks = [problems[start : start + CHUNK] for start in range(0, len(problems), CHUNK)]
     model_name = start_model(study, layout, name, seed)
-    settings = AlignmentSettings(**alignment_settings(study) | {"mine_per_step": -(-study.sampling.tasks // len(chunks)), "task_file": None})
+    settings = AlignmentSettings(
+        **alignment_settings(study) | {"mine_per_step": -(-study.sampling.tasks // len(chunks)), "task_file": None}
+    )
     seconds = 0.0
     if any(not (folder / f"chunk-{number}.json").exists() for number in range(len(chunks))):
         model, tokenizer = load_model(model_name, device(study)), load_tokenizer(model_name)
@@ -52,7 +56,11 @@ def sample_start(study: Study, layout: Layout, name: str, seed: int) -> None:
         seconds += read_json(folder / f"chunk-{number}.json")["seconds"]
     (folder / PASSED).write_text("".join(passed), encoding="utf-8")
     write_jsonl(folder / TASKS, {task.task_id: task for task in tasks}.values())
-    counts = {"samples": len(problems) * study.sampling.samples_per_problem, "passed": len(passed), "tasks": len(tasks)}
+    counts = {
+        "samples": len(problems) * study.sampling.samples_per_problem,
+        "passed": len(passed),
+        "tasks": len(tasks),
+    }
     write_json(folder / "complete.json", counts | {"seconds": round(seconds, 1)})
 
 
@@ -94,7 +102,9 @@ def _sample_chunk(
     )
     pairs = [(problem, text) for problem, group in zip(problems, texts, strict=True) for text in group]
     ids = [f"{number}-{place}" for place in range(len(pairs))]
-    rewards = reward_rows(Judge(sandbox), [problem for problem, _ in pairs], [text for _, text in pairs], rollout_ids=ids)
+    rewards = reward_rows(
+        Judge(sandbox), [problem for problem, _ in pairs], [text for _, text in pairs], rollout_ids=ids
+    )
     kept: dict[tuple[str, str], None] = {}
     judged = []
     for (problem, text), reward, rollout_id in zip(pairs, rewards, ids, strict=True):

@@ -1,5 +1,5 @@
-"""The settings of a study. `train` holds what `coderlplus train` takes, without model, problems, output and seed, which follow from the study; an arm
-names what it has different. `loading.py` reads and checks them.
+"""The settings of a study. `train` holds what `coderlplus train` takes, without model, problems, output and seed,
+which follow from the study; an arm names what it has different. `loading.py` reads and checks them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class World(Section):
     """Questions of a kind that warm starts draw from."""
     validation_tasks: int | None = Field(default=None, ge=1)
     test_tasks: int | None = Field(default=None, ge=1)
-    """Held-out alignment tasks on programs of their own; null: one on the reference of each held-out problem, and a question for its test output."""
+    """Held-out alignment tasks on programs of their own; null: one on the reference of each held-out problem, and a
+    question for its test output."""
 
     @field_validator("operations")
     @classmethod
@@ -71,7 +72,8 @@ class ProblemFiles(Section):
 
 
 class Start(Section):
-    """A model that arms start from: one that is there (`model`), or one of the small world, made and taught for each warm-start seed."""
+    """A model that arms start from: one that is there (`model`), or one of the small world, made and taught for each
+    warm-start seed."""
 
     model: str | None = None
     """A folder or a name on the hub."""
@@ -86,7 +88,8 @@ class Start(Section):
     questions: dict[str, float] = Field(default_factory=dict)
     """Kinds of questions beside the final values that it is taught, with their shares of the examples."""
     revise: bool = False
-    """Whether a faulty program is followed by a right one, as by a writer who compares the last comment with the example."""
+    """Whether a faulty program is followed by a right one, as by a writer who compares the last comment with the
+    example."""
 
     @field_validator("warm_start")
     @classmethod
@@ -102,7 +105,9 @@ class Start(Section):
     @field_validator("questions")
     @classmethod
     def _shares(cls, value: dict[str, float]) -> dict[str, float]:
-        kinds = [kind for kind in (*get_args(Kind), TEST_OUTPUT) if kind not in ("final_values", "official", "exception")]
+        kinds = [
+            kind for kind in (*get_args(Kind), TEST_OUTPUT) if kind not in ("final_values", "official", "exception")
+        ]
         for kind, share in value.items():
             if kind not in kinds:
                 raise ConfigError(f"a world model can be taught the kinds {', '.join(kinds)} besides, not {kind!r}")
@@ -148,7 +153,8 @@ class Supervised(Section):
 
 
 class Search(Section):
-    """Settings chosen on the validation split, with the same number of tries for every arm: the best by `measure` with `seed`."""
+    """Settings chosen on the validation split, with the same number of tries for every arm: the best by `measure` with
+    `seed`."""
 
     seed: int = 100
     measure: Measured = "pass_at_1_sampled"
@@ -159,7 +165,8 @@ class Search(Section):
 
 
 class Probe(Section):
-    """Probes of hidden states (`coderlplus-lab probe`) on the models of some arms, for every seed that all of them have."""
+    """Probes of hidden states (`coderlplus-lab probe`) on the models of some arms, for every seed that all of them
+    have."""
 
     arms: tuple[str, ...] = Field(min_length=1)
     rows: int = Field(default=1000, ge=100)
@@ -177,7 +184,8 @@ class Arm(Section):
     train: dict[str, Any] | None = None
     supervised: dict[str, Any] | None = None
     settings_of: str = ""
-    """An arm whose searched settings it takes: it then differs from that arm in what it names alone, and has no search of its own."""
+    """An arm whose searched settings it takes: it then differs from that arm in what it names alone, and has no search
+    of its own."""
     against: tuple[str, ...] = ()
     """Arms that it is compared with; empty: the baseline, or none where the arm is not trained."""
     seeds: tuple[int, ...] = ()
@@ -226,7 +234,11 @@ class Study(Section):
         """The seeds whose models are probed."""
         if self.probe is None:
             return ()
-        return tuple(seed for seed in self.arm_seeds(self.probe.arms[0]) if all(seed in self.arm_seeds(arm) for arm in self.probe.arms))
+        return tuple(
+            seed
+            for seed in self.arm_seeds(self.probe.arms[0])
+            if all(seed in self.arm_seeds(arm) for arm in self.probe.arms)
+        )
 
     def start_of(self, name: str) -> str:
         return self.arms[name].start or next(iter(self.starts))
@@ -242,8 +254,8 @@ class Study(Section):
         return "compact" if isinstance(alignment, Mapping) and alignment.get("prompt_style") == "compact" else "full"
 
     def train_settings(self, name: str, chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """What an arm hands to `coderlplus train`, but for `FOLLOWS`; `chosen` are the dotted settings that the search found. A setting of TRL that
-        an arm sets to null is left out, for trainers that do not have it."""
+        """What an arm hands to `coderlplus train`, but for `FOLLOWS`; `chosen` are the dotted settings that the search
+        found. A setting of TRL that an arm sets to null is left out, for trainers that do not have it."""
         settings = with_dotted(over(self.train, self.arms[name].train or {}), chosen or {})
         if isinstance(settings.get("trl"), Mapping):
             settings["trl"] = {key: value for key, value in settings["trl"].items() if value is not None}
@@ -272,4 +284,6 @@ def near(name: str, names: Any, prefix: str = "") -> str:
     close = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
     if close:
         return f"did you mean '{prefix}.{close[0]}'?" if prefix else f"did you mean {close[0]!r}?"
-    return f"there are {', '.join(sorted(names))}" if len(list(names)) < 40 else "see the documentation of transformers"
+    return (
+        f"there are {', '.join(sorted(names))}" if len(list(names)) < 40 else "see the documentation of transformers"
+    )

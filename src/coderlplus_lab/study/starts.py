@@ -28,20 +28,32 @@ def start_model(study: Study, layout: Layout, name: str, seed: int) -> str:
 
 
 def make_start(study: Study, layout: Layout, name: str, seed: int) -> None:
-    """Make and teach a model of the small world, or go on teaching it; the run folder says how. Its model appears when it is complete."""
+    """Make and teach a model of the small world, or go on teaching it; the run folder says how. Its model appears when
+    it is complete."""
     assert study.world is not None
     start = study.starts[name]
     settings = start.taught(seed)
     torch.set_num_threads(1)
     logging.disable_progress_bar()
     tokenizer = make_tokenizer(PIECES if start.questions else ())
-    shape = {"width": start.width, "layers": start.layers, "heads": start.heads, "kv_heads": start.kv_heads, "mlp": start.mlp}
+    shape = {
+        "width": start.width,
+        "layers": start.layers,
+        "heads": start.heads,
+        "kv_heads": start.kv_heads,
+        "mlp": start.mlp,
+    }
     model = make_model(tokenizer, seed=seed, family=start.family, **shape).to(device(study))
     run = RunFolder(layout.start(name, seed))
     checkpoint = run.path / "checkpoint.pt"
     progress = run.path / "progress.json"
     if not checkpoint.exists():
-        run.begin(yaml.safe_dump({"seed": seed, "parameters": model.num_parameters()} | start.model_dump(mode="json"), sort_keys=False), ())
+        run.begin(
+            yaml.safe_dump(
+                {"seed": seed, "parameters": model.num_parameters()} | start.model_dump(mode="json"), sort_keys=False
+            ),
+            (),
+        )
     before = read_json(progress).get("seconds", 0.0) if checkpoint.exists() else 0.0
     known = read_json(progress).get("step", 0) if checkpoint.exists() else 0
     began = time.monotonic() - before
@@ -52,7 +64,12 @@ def make_start(study: Study, layout: Layout, name: str, seed: int) -> None:
             write_json(progress, {"step": step, "seconds": round(time.monotonic() - began, 1)})
 
     warm_start(
-        model, tokenizer, settings, checkpoint=checkpoint, pairs=pairs_of(start, study.world.operations, layout.taught_questions), on_step=told
+        model,
+        tokenizer,
+        settings,
+        checkpoint=checkpoint,
+        pairs=pairs_of(start, study.world.operations, layout.taught_questions),
+        on_step=told,
     )
     model.cpu().save_pretrained(run.unfinished)
     tokenizer.save_pretrained(run.unfinished)

@@ -1,4 +1,5 @@
-"""The page of a study: arms with intervals, differences, curves on the validation split, tables. It shows what is in the study's `NAME.json`."""
+"""The page of a study: arms with intervals, differences, curves on the validation split, tables. It shows what is in
+the study's `NAME.json`."""
 
 from __future__ import annotations
 

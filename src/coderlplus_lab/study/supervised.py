@@ -1,4 +1,5 @@
-"""Supervised training on programs, by transformers' own trainer, into a run folder like any other: resumable, with metrics and the final model."""
+"""Supervised training on programs, by transformers' own trainer, into a run folder like any other: resumable, with
+metrics and the final model."""
 
 from __future__ import annotations
 
@@ -38,15 +39,26 @@ def supervise(
 ) -> RunFolder:
     """Train `model` on `pairs`, or go on from the newest checkpoint.
 
-    Raises `ConfigError` for settings that transformers refuses, and `KeyboardInterrupt` after Ctrl-C, once the checkpoint is saved.
+    Raises `ConfigError` for settings that transformers refuses, and `KeyboardInterrupt` after Ctrl-C, once the
+    checkpoint is saved.
     """
     if not pairs:
-        raise ConfigError(f"{output}: there is no program to learn from; sample more, or from a start that passes sometimes")
+        raise ConfigError(
+            f"{output}: there is no program to learn from; sample more, or from a start that passes sometimes"
+        )
     run = RunFolder(output)
     tokenizer = load_tokenizer(model)
-    defaults = {"logging_steps": 1, "save_total_limit": 1, "report_to": [], "disable_tqdm": True, "remove_unused_columns": False}
+    defaults = {
+        "logging_steps": 1,
+        "save_total_limit": 1,
+        "report_to": [],
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+    }
     try:
-        arguments = TrainingArguments(**defaults | settings.arguments, output_dir=str(run.checkpoints), seed=seed, data_seed=seed)
+        arguments = TrainingArguments(
+            **defaults | settings.arguments, output_dir=str(run.checkpoints), seed=seed, data_seed=seed
+        )
     except (ValueError, TypeError, ImportError) as error:
         raise ConfigError(f"supervised.arguments: {' '.join(str(error).split())}") from error
     checkpoint = run.latest_checkpoint()
@@ -100,7 +112,8 @@ def _steps(arguments: TrainingArguments, rows: int) -> int:
 
 class _Trainer(Trainer):  # type: ignore[misc]
     def _save_rng_state(self, output_dir: str) -> None:
-        """Our part of a checkpoint too: it must be there before the trainer's own state, which makes the checkpoint one that can be resumed from."""
+        """Our part of a checkpoint too: it must be there before the trainer's own state, which makes the checkpoint
+        one that can be resumed from."""
         super()._save_rng_state(output_dir)
         write_state(Path(output_dir), {"processes": 1})
 
@@ -140,7 +153,9 @@ class Note(TrainerCallback):  # type: ignore[misc]
             model.eval()
             values = self._evaluate(model)
             model.train()
-        return {f"eval/{name}": value for name, value in values.items()} | {"seconds/evaluation": time.perf_counter() - began}
+        return {f"eval/{name}": value for name, value in values.items()} | {
+            "seconds/evaluation": time.perf_counter() - began
+        }
 
 
 class _Rows(torch.utils.data.Dataset[dict[str, list[int]]]):

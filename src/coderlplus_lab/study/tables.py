@@ -1,4 +1,5 @@
-"""The numbers of a study as Markdown, and into the documentation with the raw numbers beside. Shares are in percent, differences in points."""
+"""The numbers of a study as Markdown, and into the documentation with the raw numbers beside. Shares are in percent,
+differences in points."""
 
 from __future__ import annotations
 
@@ -25,12 +26,16 @@ def tables(results: Results) -> str:
         return "No cell is measured yet."
     parts = [about(results), arms_table(results)]
     if results["differences"]:
-        parts += ["Differences in points, seed by seed, with 95 % intervals over seeds (of one seed: over problems):", differences_table(results)]
+        parts += [
+            "Differences in points, seed by seed, with 95 % intervals over seeds (of one seed: over problems):",
+            differences_table(results),
+        ]
     if any(row["equal_seconds"] for row in results["differences"]):
         parts += ["The same on the validation split at equal seconds of training:", seconds_table(results)]
     if results["probes"]:
         parts += [
-            "Hidden states, in points beyond the text (mean over facts and layers), beside what the same models do, in percent:",
+            "Hidden states, in points beyond the text (mean over facts and layers), beside what the same models do, "
+            "in percent:",
             probes_table(results),
         ]
     return "\n\n".join(parts)
@@ -41,7 +46,8 @@ def about(results: Results) -> str:
     counts = results["counts"]
     seeds = sorted({seed for arm in results["arms"] for seed in arm["seeds"]})
     text = (
-        f"{counts['problems']} held-out problems, {counts['tasks']} alignment tasks and {counts['test_outputs']} questions for a test output; "
+        f"{counts['problems']} held-out problems, {counts['tasks']} alignment tasks and {counts['test_outputs']} "
+        "questions for a test output; "
         f"{counts['samples']} samples a problem; seeds {', '.join(map(str, seeds))}; "
         f"{results['hours']:.1f} hours, all jobs added up, on {results['hardware']}."
     )
@@ -71,7 +77,10 @@ def arms_table(results: Results) -> str:
 def differences_table(results: Results) -> str:
     """One row a comparison."""
     labels = results["labels"]
-    rows = [[row["label"], str(len(row["seeds"])), *(_points(row["measures"].get(name)) for name in labels)] for row in results["differences"]]
+    rows = [
+        [row["label"], str(len(row["seeds"])), *(_points(row["measures"].get(name)) for name in labels)]
+        for row in results["differences"]
+    ]
     return markdown(["", "seeds", *labels.values()], rows)
 
 
@@ -80,12 +89,17 @@ def seconds_table(results: Results) -> str:
     rows = [row for row in results["differences"] if row["equal_seconds"]]
     names = list(dict.fromkeys(name for row in rows for name in row["equal_seconds"]))
     labels = [results["labels"][name] for name in names]
-    return markdown(["", *labels], [[row["label"], *(_points(row["equal_seconds"].get(name)) for name in names)] for row in rows])
+    return markdown(
+        ["", *labels], [[row["label"], *(_points(row["equal_seconds"].get(name)) for name in names)] for row in rows]
+    )
 
 
 def probes_table(results: Results) -> str:
-    """One row a kind of programs and marks, one column an arm or a comparison that is probed; first what these models do."""
-    arms = {arm["name"]: arm for arm in results["arms"] if any(arm["name"] in row["arms"] for row in results["probes"])}
+    """One row a kind of programs and marks, one column an arm or a comparison that is probed; first what these models
+    do."""
+    arms = {
+        arm["name"]: arm for arm in results["arms"] if any(arm["name"] in row["arms"] for row in results["probes"])
+    }
     compared = [row for row in results["differences"] if {row["arm"], row["against"]} <= set(arms)]
     rows = [
         [
@@ -111,12 +125,15 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table with columns of even width."""
     lines = [list(header), *map(list, rows)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(header))]
-    texts = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines]
+    texts = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+    ]
     return "\n".join([texts[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *texts[1:]])
 
 
 def publish(results: Results, layout: Layout, docs: Path) -> None:
-    """Write the section of the study into a Markdown file, between two comments with its name, and the raw numbers of its cells beside it.
+    """Write the section of the study into a Markdown file, between two comments with its name, and the raw numbers of
+    its cells beside it.
 
     Where the file has no such section one is added at its end. Raises `DataError` when it cannot be written.
     """
@@ -124,7 +141,10 @@ def publish(results: Results, layout: Layout, docs: Path) -> None:
     raw = docs.parent / docs.stem / results["name"]
     where = docs.name if docs.is_absolute() else str(docs)
     made = f"Made by `{results['command']} --docs {where}` (coderlplus {results['version']})"
-    section = f"{begin}\n## {results['title']}\n\n{made}; raw numbers of every cell: `{docs.stem}/{results['name']}/`.\n\n{tables(results)}\n{end}"
+    section = (
+        f"{begin}\n## {results['title']}\n\n{made}; raw numbers of every cell: "
+        f"`{docs.stem}/{results['name']}/`.\n\n{tables(results)}\n{end}"
+    )
     try:
         text = docs.read_text(encoding="utf-8") if docs.exists() else "# Results\n"
         before, found, after = text.partition(begin)
@@ -139,7 +159,9 @@ def publish(results: Results, layout: Layout, docs: Path) -> None:
         for arm in results["arms"]:
             for seed in arm["seeds"]:
                 data = json.loads((layout.cell(arm["name"], seed) / MEASURED).read_text(encoding="utf-8"))
-                (raw / f"{arm['name']}-{seed}.json").write_text(json.dumps(data, separators=(",", ":")) + "\n", encoding="utf-8")
+                (raw / f"{arm['name']}-{seed}.json").write_text(
+                    json.dumps(data, separators=(",", ":")) + "\n", encoding="utf-8"
+                )
     except OSError as error:
         raise DataError(f"cannot write {docs} or {raw}: {error.strerror}") from error
 
@@ -148,16 +170,24 @@ def _share(spread: Mapping[str, Any] | None) -> str:
     if spread is None:
         return "–"
     low, high = _interval(spread)
-    return f"{100 * spread['mean']:.1f}" + ("" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]")
+    return f"{100 * spread['mean']:.1f}" + (
+        "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
+    )
 
 
 def _points(spread: Mapping[str, Any] | None) -> str:
     if spread is None:
         return "–"
     low, high = _interval(spread)
-    return f"{100 * spread['mean']:+.1f}" + ("" if low is None or high is None else f" [{100 * low:+.1f}, {100 * high:+.1f}]")
+    return f"{100 * spread['mean']:+.1f}" + (
+        "" if low is None or high is None else f" [{100 * low:+.1f}, {100 * high:+.1f}]"
+    )
 
 
 def _interval(spread: Mapping[str, Any]) -> Sequence[float | None]:
     """Over seeds; with one seed over problems."""
-    return (spread["low"], spread["high"]) if spread["low"] is not None else (spread["problems_low"], spread["problems_high"])
+    return (
+        (spread["low"], spread["high"])
+        if spread["low"] is not None
+        else (spread["problems_low"], spread["problems_high"])
+    )

@@ -1,8 +1,9 @@
-"""What the warm start learns from: problems with programs, and alignment tasks with answers, worded exactly as the library words them later.
+"""What the warm start learns from: problems with programs, and alignment tasks with answers, worded exactly as the
+library words them later.
 
-Each is a pair of user text and assistant text. The facts of an alignment task come from the world's own definition of its operations rather than from
-the sandboxed tracer, which would be too slow for fifty thousand examples; task and prompt are made by `coderlplus.alignment`. A test compares
-both ways.
+Each is a pair of user text and assistant text. The facts of an alignment task come from the world's own definition of
+its operations rather than from the sandboxed tracer, which would be too slow for fifty thousand examples; task and
+prompt are made by `coderlplus.alignment`. A test compares both ways.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ LINEAGE = Lineage(problem_id="world", rollout_id="world")
 
 
 def program_example(rng: random.Random, *, counts: Sequence[int], faulty: float = 0.0) -> tuple[str, str]:
-    """A training problem and its program; a share of the programs is `faulty`: one operation is another, and the comments say what it does."""
+    """A training problem and its program; a share of the programs is `faulty`: one operation is another, and the
+    comments say what it does."""
     while True:
         sample = world.draw_problem(rng, "train", counts=counts)
         steps = world.mutate(rng, sample.steps, "train") if rng.random() < faulty else sample.steps
@@ -31,7 +33,8 @@ def program_example(rng: random.Random, *, counts: Sequence[int], faulty: float 
 
 
 def prediction_example(rng: random.Random, *, counts: Sequence[int], mutated: float) -> tuple[str, str]:
-    """An alignment task on a program of a training composition (a share of them `mutated` from another one) and its answer."""
+    """An alignment task on a program of a training composition (a share of them `mutated` from another one) and its
+    answer."""
     while True:
         steps = world.draw_steps(rng, rng.choice(counts), "train")
         if len(steps) > 1 and rng.random() < mutated:

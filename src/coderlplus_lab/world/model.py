@@ -1,7 +1,9 @@
-"""The quick start's model: a stock Qwen2 with two more input embeddings (and a Llama with the same two, for the study).
+"""The quick start's model: a stock Qwen2 with two more input embeddings (and a Llama with the same two, for the
+study).
 
-Digits in a list get the embedding of their *index in the list* and of their *value* added to that of their token, so that a model of 0.4 M parameters
-learns to move digits around within minutes. Everything else (attention, cache, generation, saving) is stock.
+Digits in a list get the embedding of their *index in the list* and of their *value* added to that of their token, so
+that a model of 0.4 M parameters learns to move digits around within minutes. Everything else (attention, cache,
+generation, saving) is stock.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ Family = Literal["qwen2", "llama"]
 
 
 class WorldConfig(Qwen2Config):  # type: ignore[misc]
-    """A `Qwen2Config` with the value of each token's digit (1 + digit, or 0) and whether the token is an item of a list."""
+    """A `Qwen2Config` with the value of each token's digit (1 + digit, or 0) and whether the token is an item of a
+    list."""
 
     model_type = "coderlplus_world"
     digit_values: list[int] | None = None
@@ -69,11 +72,20 @@ class DigitEmbeddings:
         last_other_BT = torch.where(self.in_list[ids_BT], 0, place_T).cummax(1).values
         return (place_T - last_other_BT).clamp(max=MAX_INDEX)
 
-    def forward(self, input_ids: torch.Tensor | None = None, list_index: torch.Tensor | None = None, inputs_embeds: Any = None, **kwargs: Any) -> Any:
-        """As the backbone's. `list_index` (B, T) is that of `input_ids`; without it `input_ids` are taken to be whole texts."""
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        list_index: torch.Tensor | None = None,
+        inputs_embeds: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """As the backbone's. `list_index` (B, T) is that of `input_ids`; without it `input_ids` are taken to be whole
+        texts."""
         if inputs_embeds is None and input_ids is not None:
             index_BT = self.list_index(input_ids) if list_index is None else list_index
-            inputs_embeds = self.embed_tokens(input_ids) + self.embed_value(self.value_of[input_ids]) + self.embed_index(index_BT)
+            inputs_embeds = (
+                self.embed_tokens(input_ids) + self.embed_value(self.value_of[input_ids]) + self.embed_index(index_BT)
+            )
         return super().forward(inputs_embeds=inputs_embeds, **kwargs)  # type: ignore[misc]
 
 
@@ -95,7 +107,8 @@ class ListIndex:
     model: Any
 
     def prepare_inputs_for_generation(self, input_ids: torch.Tensor, **kwargs: Any) -> dict[str, Any]:
-        """The index of a new token follows from the tokens before it, so it is taken here, where all of them are at hand."""
+        """The index of a new token follows from the tokens before it, so it is taken here, where all of them are at
+        hand."""
         inputs: dict[str, Any] = super().prepare_inputs_for_generation(input_ids, **kwargs)  # type: ignore[misc]
         inputs["list_index"] = self.model.list_index(input_ids)[:, -inputs["input_ids"].shape[1] :]
         return inputs
@@ -123,7 +136,10 @@ class WorldLlamaForCausalLM(ListIndex, LlamaForCausalLM):  # type: ignore[misc]
         self.post_init()
 
 
-FAMILIES: dict[Family, tuple[Any, Any]] = {"qwen2": (WorldConfig, WorldForCausalLM), "llama": (WorldLlamaConfig, WorldLlamaForCausalLM)}
+FAMILIES: dict[Family, tuple[Any, Any]] = {
+    "qwen2": (WorldConfig, WorldForCausalLM),
+    "llama": (WorldLlamaConfig, WorldLlamaForCausalLM),
+}
 
 
 def make_model(
@@ -165,7 +181,9 @@ def make_model(
         for name, parameter in model.named_parameters():
             if ".layers." in name and parameter.dim() == 2:
                 writes_residual = name.endswith(("o_proj.weight", "down_proj.weight"))
-                torch.nn.init.normal_(parameter, std=(parameter.shape[1] * (2 * layers if writes_residual else 1)) ** -0.5)
+                torch.nn.init.normal_(
+                    parameter, std=(parameter.shape[1] * (2 * layers if writes_residual else 1)) ** -0.5
+                )
     return model
 
 

@@ -1,4 +1,5 @@
-"""A tokenizer for the small world: hand-made pieces, one token each; any other text falls back to characters and bytes, and decodes to itself."""
+"""A tokenizer for the small world: hand-made pieces, one token each; any other text falls back to characters and
+bytes, and decodes to itself."""
 
 from __future__ import annotations
 
@@ -35,18 +36,29 @@ def vocabulary(extra: Sequence[str] = ()) -> list[str]:
     characters = [character for character in string.printable if character not in string.digits]
     used = {ord(character) for character in string.printable}
     fallback = [f"<0x{byte:02X}>" for byte in range(256) if byte not in used]
-    return list(dict.fromkeys([*SPECIAL, *digits, *text_pieces(), *answers, *questions, *endings, *characters, *fallback, *extra]))
+    return list(
+        dict.fromkeys(
+            [*SPECIAL, *digits, *text_pieces(), *answers, *questions, *endings, *characters, *fallback, *extra]
+        )
+    )
 
 
 def make_tokenizer(extra: Sequence[str] = ()) -> PreTrainedTokenizerFast:
-    """The tokenizer of the small world, with padding on the left and a chat template of one token a turn; `extra` pieces are one token each too."""
+    """The tokenizer of the small world, with padding on the left and a chat template of one token a turn; `extra`
+    pieces are one token each too."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     tokens = vocabulary(extra)
-    pieces = sorted((token for token in tokens if token not in SPECIAL and not token.startswith("<0x") and len(token) > 1), key=len, reverse=True)
+    pieces = sorted(
+        (token for token in tokens if token not in SPECIAL and not token.startswith("<0x") and len(token) > 1),
+        key=len,
+        reverse=True,
+    )
     pattern = "|".join(re.escape(piece) for piece in pieces) + r"|[\s\S]"
-    model = models.BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=[], byte_fallback=True, ignore_merges=True)
+    model = models.BPE(
+        vocab={token: number for number, token in enumerate(tokens)}, merges=[], byte_fallback=True, ignore_merges=True
+    )
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), behavior="isolated")
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])

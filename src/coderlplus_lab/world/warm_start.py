@@ -1,8 +1,10 @@
-"""The warm start: supervised training from nothing, so that reinforcement learning starts from a model that sometimes succeeds.
+"""The warm start: supervised training from nothing, so that reinforcement learning starts from a model that sometimes
+succeeds.
 
-Alignment tasks come early and plentifully, on programs of one operation first: a model that cannot execute one operation never learns to from the
-reward of a whole answer. Muon for the matrices of the layers, AdamW for the rest. The examples of a step depend on the seed and the number of the
-step alone, so a warm start that was interrupted goes on from its last checkpoint to the same weights.
+Alignment tasks come early and plentifully, on programs of one operation first: a model that cannot execute one
+operation never learns to from the reward of a whole answer. Muon for the matrices of the layers, AdamW for the rest.
+The examples of a step depend on the seed and the number of the step alone, so a warm start that was interrupted goes
+on from its last checkpoint to the same weights.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ CHECKPOINT_EVERY = 50 * POOL
 class Examples(IterableDataset[Batch]):
     """The batches of the steps from `first`, a multiple of `POOL`, on."""
 
-    def __init__(self, settings: WarmStartSettings, tokenizer: PreTrainedTokenizerFast, first: int, pairs: Pairs) -> None:
+    def __init__(
+        self, settings: WarmStartSettings, tokenizer: PreTrainedTokenizerFast, first: int, pairs: Pairs
+    ) -> None:
         self.settings, self.tokenizer, self.first, self.pairs = settings, tokenizer, first, pairs
 
     def __iter__(self) -> Iterator[Batch]:
@@ -47,21 +51,31 @@ class Examples(IterableDataset[Batch]):
 
 
 def examples(
-    settings: WarmStartSettings, step: int, *, sizes: Sequence[int] = (2, 2, 3), write: Callable[..., tuple[str, str]] = program_example
+    settings: WarmStartSettings,
+    step: int,
+    *,
+    sizes: Sequence[int] = (2, 2, 3),
+    write: Callable[..., tuple[str, str]] = program_example,
 ) -> list[tuple[str, str]]:
-    """The user and assistant texts of a step: predictions, then programs, which `write` makes. `sizes`: how many operations programs have."""
+    """The user and assistant texts of a step: predictions, then programs, which `write` makes. `sizes`: how many
+    operations programs have."""
     rng = random.Random(f"{settings.seed}/warm-start/{step}")
     place = step / settings.steps
     early = place < settings.early_until
     counts: Sequence[int] = (1, 1, 2) if place < settings.single_operations_until else (1, *sizes) if early else sizes
-    predictions = round(settings.batch_size * (settings.early_prediction_share if early else settings.late_prediction_share))
+    predictions = round(
+        settings.batch_size * (settings.early_prediction_share if early else settings.late_prediction_share)
+    )
     return [prediction_example(rng, counts=counts, mutated=settings.mutated) for _ in range(predictions)] + [
         write(rng, counts=sizes, faulty=settings.faulty) for _ in range(settings.batch_size - predictions)
     ]
 
 
-def batches(tokenizer: PreTrainedTokenizerFast, settings: WarmStartSettings, start: int, pairs_of: Pairs = examples) -> list[Batch]:
-    """The batches of `POOL` steps: their examples sorted by length, so that a batch is padded little, and the batches in random order."""
+def batches(
+    tokenizer: PreTrainedTokenizerFast, settings: WarmStartSettings, start: int, pairs_of: Pairs = examples
+) -> list[Batch]:
+    """The batches of `POOL` steps: their examples sorted by length, so that a batch is padded little, and the batches
+    in random order."""
     steps = range(start, min(start + POOL, settings.steps))
     pairs = [pair for step in steps for pair in pairs_of(settings, step)]
     rows = sorted(encoded(tokenizer, pairs), key=lambda row: len(row[0]) + len(row[1]))
@@ -73,7 +87,10 @@ def batches(tokenizer: PreTrainedTokenizerFast, settings: WarmStartSettings, sta
 
 def encoded(tokenizer: PreTrainedTokenizerFast, pairs: Sequence[tuple[str, str]]) -> list[tuple[list[int], list[int]]]:
     """The pairs through the chat template, as ids of what is given and ids of what is learnt."""
-    prompts = [tokenizer.apply_chat_template([{"role": "user", "content": user}], tokenize=False, add_generation_prompt=True) for user, _ in pairs]
+    prompts = [
+        tokenizer.apply_chat_template([{"role": "user", "content": user}], tokenize=False, add_generation_prompt=True)
+        for user, _ in pairs
+    ]
     prompt_ids = tokenizer(prompts, add_special_tokens=False)["input_ids"]
     answer_ids = tokenizer([text + tokenizer.eos_token for _, text in pairs], add_special_tokens=False)["input_ids"]
     return list(zip(prompt_ids, answer_ids, strict=True))
@@ -100,10 +117,14 @@ def warm_start(
     pairs: Pairs = examples,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> None:
-    """Train `model` in place on the `pairs` of each step; goes on from `checkpoint` if there is one and removes it at the end. `on_step` is told each
-    step done and its loss."""
-    matrices = [parameter for name, parameter in model.named_parameters() if parameter.dim() == 2 and ".layers." in name]
-    others = [parameter for name, parameter in model.named_parameters() if parameter.dim() != 2 or ".layers." not in name]
+    """Train `model` in place on the `pairs` of each step; goes on from `checkpoint` if there is one and removes it at
+    the end. `on_step` is told each step done and its loss."""
+    matrices = [
+        parameter for name, parameter in model.named_parameters() if parameter.dim() == 2 and ".layers." in name
+    ]
+    others = [
+        parameter for name, parameter in model.named_parameters() if parameter.dim() != 2 or ".layers." not in name
+    ]
     optimizers: list[torch.optim.Optimizer] = [
         Muon(matrices, settings.lr_muon),
         torch.optim.AdamW(others, settings.lr_adam, betas=(0.9, 0.95), weight_decay=0.0),
@@ -141,7 +162,14 @@ def schedule(step: int, steps: int) -> float:
 
 def _save(path: Path, model: WorldForCausalLM, optimizers: Sequence[torch.optim.Optimizer], step: int) -> None:
     partial = path.with_name(path.name + ".partial")
-    torch.save({"step": step, "model": model.state_dict(), "optimizers": [optimizer.state_dict() for optimizer in optimizers]}, partial)
+    torch.save(
+        {
+            "step": step,
+            "model": model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        },
+        partial,
+    )
     partial.replace(path)
 
 

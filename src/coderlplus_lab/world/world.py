@@ -9,10 +9,11 @@
             b.append(i)  # [2, 3, 1, 3]
         return b
 
-A problem names the operations in words and shows three examples; numbers (*add a constant*, *cap*) are not given and must be found from the examples.
-Five more examples are hidden tests. A sequence of operation names is a *composition*; a hash puts each composition of two or more operations into one
-split, so a held-out problem asks for a composition that no training problem had. The Python text of an operation is its only definition: expected
-values come from running it. It runs in this process because we wrote it; programs of a model never do.
+A problem names the operations in words and shows three examples; numbers (*add a constant*, *cap*) are not given and
+must be found from the examples. Five more examples are hidden tests. A sequence of operation names is a *composition*;
+a hash puts each composition of two or more operations into one split, so a held-out problem asks for a composition
+that no training problem had. The Python text of an operation is its only definition: expected values come from running
+it. It runs in this process because we wrote it; programs of a model never do.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ LIMITS = Limits(cpu_s=0.25, wall_s=5.0, memory_mb=32, output_kb=16)
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation on a list: ways to say it, its Python (`new`, `old` are variables, `k` a number) and the numbers that `k` may be."""
+    """One operation on a list: ways to say it, its Python (`new`, `old` are variables, `k` a number) and the numbers
+    that `k` may be."""
 
     phrases: tuple[str, ...]
     code: str
@@ -51,19 +53,27 @@ class Operation:
 OPERATIONS = {
     "reverse": Operation(("reverse the list", "turn the list around"), "{new} = {old}[::-1]"),
     "sort": Operation(("sort the list", "put the digits in order"), "{new} = sorted({old})"),
-    "add": Operation(("add a constant modulo 10", "raise every digit modulo 10"), "{new} = [(i + {k}) % 10 for i in {old}]", (1, 2, 3, 4, 5)),
+    "add": Operation(
+        ("add a constant modulo 10", "raise every digit modulo 10"),
+        "{new} = [(i + {k}) % 10 for i in {old}]",
+        (1, 2, 3, 4, 5),
+    ),
     "flip": Operation(("subtract every digit from 9", "flip the digits"), "{new} = [9 - i for i in {old}]"),
     "cap": Operation(
         ("cap the digits", "limit every digit from above"),
         "{new} = []\nfor i in {old}:\n    if i > {k}:\n        i = {k}\n    {new}.append(i)",
         (3, 4, 5, 6),
     ),
-    "floor": Operation(("lift small digits", "limit every digit from below"), "{new} = [max(i, {k}) for i in {old}]", (3, 4, 5, 6)),
+    "floor": Operation(
+        ("lift small digits", "limit every digit from below"), "{new} = [max(i, {k}) for i in {old}]", (3, 4, 5, 6)
+    ),
     "rotate": Operation(("move the first digit to the end", "rotate the list left"), "{new} = {old}[1:] + {old}[:1]"),
     "tail": Operation(("drop the first digit", "remove the head"), "{new} = {old}[1:]"),
     "init": Operation(("drop the last digit", "remove the end"), "{new} = {old}[:-1]"),
     "append": Operation(("append a digit", "add a digit at the end"), "{new} = {old} + [{k}]", tuple(range(10))),
-    "keep": Operation(("keep only large digits", "remove small digits"), "{new} = [i for i in {old} if i > {k}]", (1, 2, 3, 4)),
+    "keep": Operation(
+        ("keep only large digits", "remove small digits"), "{new} = [i for i in {old} if i > {k}]", (1, 2, 3, 4)
+    ),
     "odd": Operation(
         ("make even digits odd", "raise even digits by one"),
         "{new} = []\nfor i in {old}:\n    if i % 2 == 0:\n        i = i + 1\n    {new}.append(i)",
@@ -76,7 +86,8 @@ Step = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A drawn problem: its steps, inputs (visible ones first), outputs, and the statement in words with the visible examples."""
+    """A drawn problem: its steps, inputs (visible ones first), outputs, and the statement in words with the visible
+    examples."""
 
     steps: tuple[Step, ...]
     inputs: tuple[Digits, ...]
@@ -85,7 +96,8 @@ class Sample:
 
 
 def split_of(steps: Sequence[Step]) -> Split:
-    """The split that a composition belongs to: 65 % training, 15 % validation, 20 % test; single operations are all training."""
+    """The split that a composition belongs to: 65 % training, 15 % validation, 20 % test; single operations are all
+    training."""
     return _split_of(tuple(name for name, _ in steps))
 
 
@@ -98,7 +110,8 @@ def _split_of(names: tuple[str, ...]) -> Split:
 
 
 def program_text(steps: Sequence[Step], values: Sequence[Digits] | None = None) -> str:
-    """The program of some steps; with `values` (the list after each step on the first example) each step's last line ends with a comment.
+    """The program of some steps; with `values` (the list after each step on the first example) each step's last line
+    ends with a comment.
 
     >>> print(program_text([("reverse", 0), ("add", 2)], [[3, 1], [5, 3]]))
     def f(x):
@@ -139,7 +152,8 @@ def run(steps: Sequence[Step], x: Digits) -> list[Digits] | None:
 
 
 def variables(steps: Sequence[Step], x: Digits) -> dict[str, Any]:
-    """All variables of the program at its end, in the order in which they were first bound (`x` is the parameter and left out)."""
+    """All variables of the program at its end, in the order in which they were first bound (`x` is the parameter and
+    left out)."""
     found: dict[str, Any] = {}
     current = x
     for place, (name, number) in enumerate(steps):
@@ -164,7 +178,8 @@ def draw_input(rng: random.Random) -> Digits:
 
 
 def mutate(rng: random.Random, steps: Sequence[Step], split: Split) -> tuple[Step, ...]:
-    """The steps with one of them replaced: another number where there is one (40 %), else another operation; the composition stays in the split."""
+    """The steps with one of them replaced: another number where there is one (40 %), else another operation; the
+    composition stays in the split."""
     while True:
         place = rng.randrange(len(steps))
         name, number = steps[place]
@@ -203,12 +218,15 @@ def draw_problem(rng: random.Random, split: Split, *, counts: Sequence[int] = (2
             continue
         phrases = [rng.choice(OPERATIONS[name].phrases) for name, _ in steps]
         statement = f"Write {ENTRY_POINT}(x): {', then '.join(phrases)}."
-        statement += "".join(f"\n{ENTRY_POINT}({x}) == {y}" for x, y in zip(inputs[:VISIBLE], outputs[:VISIBLE], strict=True))
+        statement += "".join(
+            f"\n{ENTRY_POINT}({x}) == {y}" for x, y in zip(inputs[:VISIBLE], outputs[:VISIBLE], strict=True)
+        )
         return Sample(steps, tuple(inputs), tuple(outputs), statement)
 
 
 def problem(sample: Sample, problem_id: str) -> Problem:
-    """The record of a drawn problem; visible and hidden examples are its tests, and its reference shows the values on the first example."""
+    """The record of a drawn problem; visible and hidden examples are its tests, and its reference shows the values on
+    the first example."""
     values = run(sample.steps, sample.inputs[0])
     return Problem(
         problem_id=problem_id,
@@ -222,7 +240,8 @@ def problem(sample: Sample, problem_id: str) -> Problem:
 
 
 def draw_problems(split: Split, count: int, seed: int, *, counts: Sequence[int] = (2, 2, 3)) -> list[Problem]:
-    """`count` problems of a split, with a number of operations from `counts`; the same seed gives the same problems."""
+    """`count` problems of a split, with a number of operations from `counts`; the same seed gives the same
+    problems."""
     rng = random.Random(f"{split}:{seed}")
     return [problem(draw_problem(rng, split, counts=counts), f"{split}-{number}") for number in range(count)]
 

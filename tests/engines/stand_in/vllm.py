@@ -1,10 +1,10 @@
-"""A stand-in for the library vLLM on a CPU, for what TRL asks of it: `LLM` inside the trainer's process (colocate), a server over HTTP, and weights
-that are sent there. With this folder on PYTHONPATH TRL finds it in the place of vLLM; `python vllm.py MODEL PORT LOG` is the server, which writes a
-line a request to LOG. TRL itself is not touched.
+"""A stand-in for the library vLLM on a CPU, for what TRL asks of it: `LLM` inside the trainer's process (colocate), a
+server over HTTP, and weights that are sent there. With this folder on PYTHONPATH TRL finds it in the place of vLLM;
+`python vllm.py MODEL PORT LOG` is the server, which writes a line a request to LOG. TRL itself is not touched.
 
-It samples token by token from the weights that it was given. What it draws depends on them, the prompt and the number of the completion among those
-of its prompt alone, so a run can be compared with another one. Log-probabilities are the model's own, without `allowed_token_ids`: TRL compares them
-with the trainer's.
+It samples token by token from the weights that it was given. What it draws depends on them, the prompt and the number
+of the completion among those of its prompt alone, so a run can be compared with another one. Log-probabilities are the
+model's own, without `allowed_token_ids`: TRL compares them with the trainer's.
 """
 
 from __future__ import annotations
@@ -98,13 +98,18 @@ class LLM:
         runner = types.SimpleNamespace(model_runner=types.SimpleNamespace(model=self.model))
         self.llm_engine = types.SimpleNamespace(model_executor=types.SimpleNamespace(driver_worker=runner))
 
-    def generate(self, prompts: list[dict[str, list[int]]], *, sampling_params: SamplingParams, use_tqdm: bool) -> list[Any]:
+    def generate(
+        self, prompts: list[dict[str, list[int]]], *, sampling_params: SamplingParams, use_tqdm: bool
+    ) -> list[Any]:
         seen: Counter[tuple[int, ...]] = Counter()
         outputs = []
         for prompt in (one["prompt_token_ids"] for one in prompts):
             tokens, values = self.model.sample(prompt, seen[tuple(prompt)], sampling_params)
             seen[tuple(prompt)] += 1
-            logprobs = [{token: types.SimpleNamespace(logprob=value, rank=1)} for token, value in zip(tokens, values, strict=True)]
+            logprobs = [
+                {token: types.SimpleNamespace(logprob=value, rank=1)}
+                for token, value in zip(tokens, values, strict=True)
+            ]
             completion = types.SimpleNamespace(token_ids=tokens, logprobs=logprobs)
             outputs.append(types.SimpleNamespace(prompt_token_ids=prompt, outputs=[completion]))
         return outputs
@@ -137,7 +142,10 @@ class Server(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None: ...
 
     def do_GET(self) -> None:
-        config = {"weight_transfer_config": {"backend": "nccl"}, "model_config": {"logprobs_mode": "processed_logprobs"}}
+        config = {
+            "weight_transfer_config": {"backend": "nccl"},
+            "model_config": {"logprobs_mode": "processed_logprobs"},
+        }
         answers: dict[str, Any] = {
             "/health": {},
             "/v1/models": {"data": [{"id": self.name}]},
@@ -153,7 +161,9 @@ class Server(BaseHTTPRequestHandler):
             info = asked["init_info"]
             type(self).line = connected(info["master_address"], info["master_port"])
         elif self.path == "/update_weights":
-            self.model.load_weights((name, torch.from_numpy(self.line.recv())) for name in asked["update_info"]["names"])
+            self.model.load_weights(
+                (name, torch.from_numpy(self.line.recv())) for name in asked["update_info"]["names"]
+            )
             self.write({"weights": self.model.digest()})
         elif self.path == "/v1/completions":
             self.write({"prompts": asked["prompt"]})
@@ -166,7 +176,11 @@ class Server(BaseHTTPRequestHandler):
 
     def choices(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
         params = SamplingParams(
-            **{key: value for key, value in asked.items() if key not in ("model", "prompt", "return_token_ids", "return_tokens_as_token_ids")}
+            **{
+                key: value
+                for key, value in asked.items()
+                if key not in ("model", "prompt", "return_token_ids", "return_tokens_as_token_ids")
+            }
         )
         choices = []
         for prompt in asked["prompt"]:
@@ -175,7 +189,9 @@ class Server(BaseHTTPRequestHandler):
                 names = [f"token_id:{token}" for token in tokens]
                 logprobs = {"tokens": names, "token_logprobs": values, "top_logprobs": [None] * len(tokens)}
                 wanted = params.logprobs is not None
-                choices.append({"prompt_token_ids": prompt, "token_ids": tokens, "logprobs": logprobs if wanted else None})
+                choices.append(
+                    {"prompt_token_ids": prompt, "token_ids": tokens, "logprobs": logprobs if wanted else None}
+                )
         return choices
 
     def answer(self, content: Any) -> None:
@@ -218,7 +234,9 @@ if __name__ == "vllm":
     module("vllm.utils.network_utils", get_ip=lambda: "127.0.0.1")
     module("vllm.utils")
     module("vllm.distributed.weight_transfer.nccl_common", trainer_init=trainer_init)
-    module("vllm.distributed.weight_transfer.packed_tensor", packed_nccl_broadcast_producer=packed_nccl_broadcast_producer)
+    module(
+        "vllm.distributed.weight_transfer.packed_tensor", packed_nccl_broadcast_producer=packed_nccl_broadcast_producer
+    )
     module("vllm.distributed.weight_transfer")
     module("vllm.distributed")
 if __name__ == "__main__":

@@ -31,7 +31,12 @@ def sandbox() -> Iterator[Sandbox]:
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = make_tokenizer()
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=512
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=512,
     )
     with torch.random.fork_rng():
         torch.manual_seed(1)
@@ -49,7 +54,13 @@ def read(sandbox: Sandbox) -> Read:
     def made(program: str, given: ProgramInput | None = None, *, prompt: str = "Go.", before: str = "") -> Passage:
         given = given or CallInput("f", ([3, 1, 2],))
         case = Case(
-            case_id="case", unit=unit_of(program), prompt=prompt, completion=before + program, program=program, program_start=len(before), input=given
+            case_id="case",
+            unit=unit_of(program),
+            prompt=prompt,
+            completion=before + program,
+            program=program,
+            program_start=len(before),
+            input=given,
         )
         return passage(case, trace(sandbox, program, given, max_steps=MAX_STEPS))
 

@@ -31,7 +31,15 @@ def passages_of(count: int) -> list[Passage]:
         program = problem.reference or ""
         places = sorted({len(program) // 3, len(program) // 2, len(program) - 1})
         marks = tuple(Mark(kind="statement", place=place) for place in places)
-        found.append(Passage(passage_id=problem.problem_id, unit=problem.problem_id, prompt=problem.statement, completion=program, marks=marks))
+        found.append(
+            Passage(
+                passage_id=problem.problem_id,
+                unit=problem.problem_id,
+                prompt=problem.statement,
+                completion=program,
+                marks=marks,
+            )
+        )
     return found
 
 
@@ -52,14 +60,20 @@ def test_a_mark_is_at_the_token_that_holds_its_character(reader: Reader) -> None
 
 def test_a_mark_in_a_prompt_and_on_the_last_token(reader: Reader) -> None:
     passage = Passage(
-        passage_id="p", unit="p", prompt="f([1, 2]) a, b", completion="{}", marks=(Mark(kind="asked", place=10), Mark(kind="end", place=LAST))
+        passage_id="p",
+        unit="p",
+        prompt="f([1, 2]) a, b",
+        completion="{}",
+        marks=(Mark(kind="asked", place=10), Mark(kind="end", place=LAST)),
     )
     tokens = reader.tokens(passage)
     assert reader.tokenizer.decode([tokens.ids[tokens.places[0]]]).strip() == "a"
     assert reader.tokenizer.decode([tokens.ids[tokens.places[1]]]) == "<|assistant|>"
 
 
-def test_the_states_are_those_of_the_model_alone(reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_states_are_those_of_the_model_alone(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(activations, "SHARD", 4)
     monkeypatch.setattr(activations, "BATCH_TOKENS", 200)
     passages = passages_of(10)
@@ -75,14 +89,22 @@ def test_the_states_are_those_of_the_model_alone(reader: Reader, tmp_path: Path,
         for row, number in enumerate(order):
             index, mark = plan.marks[number]
             with torch.no_grad():
-                states = model(input_ids=torch.tensor([plan.tokens[index].ids]), output_hidden_states=True).hidden_states[layer][0]
+                states = model(
+                    input_ids=torch.tensor([plan.tokens[index].ids]), output_hidden_states=True
+                ).hidden_states[layer][0]
             np.testing.assert_allclose(found[row], states[plan.tokens[index].places[mark]].numpy(), atol=1e-5)
 
 
-def test_the_states_while_generating_are_those_of_reading_what_was_written(model_folder: Path, reader: Reader, tmp_path: Path) -> None:
-    prompt = torch.tensor([reader.tokens(Passage(passage_id="p", unit="p", prompt="Write f(x): sort the list.", completion="")).ids])
+def test_the_states_while_generating_are_those_of_reading_what_was_written(
+    model_folder: Path, reader: Reader, tmp_path: Path
+) -> None:
+    prompt = torch.tensor(
+        [reader.tokens(Passage(passage_id="p", unit="p", prompt="Write f(x): sort the list.", completion="")).ids]
+    )
     model = AutoModelForCausalLM.from_pretrained(model_folder)
-    written = model.generate(prompt, max_new_tokens=12, do_sample=False, output_hidden_states=True, return_dict_in_generate=True)
+    written = model.generate(
+        prompt, max_new_tokens=12, do_sample=False, output_hidden_states=True, return_dict_in_generate=True
+    )
     length = prompt.shape[1]
     tokens = Tokens(written.sequences[0].tolist(), tuple(range(length, length + 11)))
     made = Activations(tmp_path, Plan(tokens=[tokens], marks=[(0, mark) for mark in range(11)], layers=[0, 1, 2]))
@@ -92,7 +114,9 @@ def test_the_states_while_generating_are_those_of_reading_what_was_written(model
         np.testing.assert_allclose(made.rows(layer, range(11)), states.numpy(), atol=1e-4)
 
 
-def test_what_is_there_is_kept_and_what_is_broken_is_made_again(reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_there_is_kept_and_what_is_broken_is_made_again(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(activations, "SHARD", 4)
     plan = plan_of(reader, passages_of(10))
     model = reader.weights()
@@ -106,8 +130,14 @@ def test_what_is_there_is_kept_and_what_is_broken_is_made_again(reader: Reader, 
 
 
 def test_an_untrained_model_has_the_shape_and_other_weights(reader: Reader) -> None:
-    trained, blank, again = reader.weights(), reader.weights(untrained=True, seed=0), reader.weights(untrained=True, seed=0)
-    shapes: Any = [{name: tuple(value.shape) for name, value in model.state_dict().items()} for model in (trained, blank)]
+    trained, blank, again = (
+        reader.weights(),
+        reader.weights(untrained=True, seed=0),
+        reader.weights(untrained=True, seed=0),
+    )
+    shapes: Any = [
+        {name: tuple(value.shape) for name, value in model.state_dict().items()} for model in (trained, blank)
+    ]
     assert shapes[0] == shapes[1]
     name = next(name for name in trained.state_dict() if name.endswith("q_proj.weight"))
     assert not torch.equal(trained.state_dict()[name], blank.state_dict()[name])
@@ -140,7 +170,9 @@ def test_models_of_any_family_are_read(family: Any, reader: Reader, tmp_path: Pa
 def test_a_model_without_a_chat_template_reads_prompt_and_answer(model_folder: Path) -> None:
     reader = Reader(str(model_folder))
     reader.tokenizer.chat_template = None
-    tokens = reader.tokens(Passage(passage_id="p", unit="p", prompt="Sort x.", completion="x.sort()", marks=(Mark(kind="end", place=7),)))
+    tokens = reader.tokens(
+        Passage(passage_id="p", unit="p", prompt="Sort x.", completion="x.sort()", marks=(Mark(kind="end", place=7),))
+    )
     assert reader.tokenizer.decode(tokens.ids) == "Sort x.\n\nx.sort()"
     assert tokens.places == (len(tokens.ids) - 1,)
 

@@ -42,7 +42,9 @@ def test_parity_and_sign_are_those_of_python(number: int) -> None:
     assert (facts["sign"] == "negative") == (number < 0)
 
 
-@pytest.mark.parametrize(("printed", "facts"), [("12\n", {"value": "12"}), ("-0.5\n", {"sign": "negative"}), ("yes\n", {"length": "3"})])
+@pytest.mark.parametrize(
+    ("printed", "facts"), [("12\n", {"value": "12"}), ("-0.5\n", {"sign": "negative"}), ("yes\n", {"length": "3"})]
+)
 def test_what_is_printed_counts_as_a_number_where_it_is_one(printed: str, facts: dict[str, str]) -> None:
     found = output_facts(Trace(program="", input=StdioInput(""), ending=Ending(kind="finished"), output=printed))
     assert facts.items() <= found.items()

@@ -46,7 +46,10 @@ def test_a_comment_behind_a_statement_begins_with_its_value(read: Read) -> None:
 
 
 def test_branches_and_turns(read: Read) -> None:
-    program = "def f(x):\n    n = 0\n    for i in x:\n        if i > 2:\n            n = n + 1\n    while n < 4:\n        n += 1\n    return n"
+    program = (
+        "def f(x):\n    n = 0\n    for i in x:\n        if i > 2:\n            n = n + 1\n    while n < 4:\n  "
+        "      n += 1\n    return n"
+    )
     found = statements(read(program))
     assert found["for i in x:"] == {"turns": "3", "kind": "for"}
     assert found["if i > 2:"] == {"branch": "not taken", "kind": "if"}
@@ -72,7 +75,12 @@ def test_names_of_comprehensions_are_no_variables(read: Read) -> None:
 
 def test_names_in_the_cases_of_a_match_are_read_where_they_stand(read: Read) -> None:
     program = "def f(x):\n    n = 1\n    match n:\n        case 1:\n            m = n + len(x)\n    return m"
-    assert [text for kind, text, _ in seen(read(program)) if kind == "mention"] == ["match n", "m = n", "m = n + len(x", "return m"]
+    assert [text for kind, text, _ in seen(read(program)) if kind == "mention"] == [
+        "match n",
+        "m = n",
+        "m = n + len(x",
+        "return m",
+    ]
 
 
 def test_the_end_knows_the_output_and_which_name_stands_last(read: Read) -> None:
@@ -95,7 +103,11 @@ def test_places_are_characters_whatever_the_letters(read: Read) -> None:
 def test_a_value_that_stands_in_the_text_is_said_to(read: Read) -> None:
     program = "def f(x):\n    a = x[1:]\n    b = a + [8]\n    return b"
     shown = (
-        {text: mark.shown for mark, (kind, text, _) in zip(found.marks, seen(found), strict=True) if kind == "statement"}
+        {
+            text: mark.shown
+            for mark, (kind, text, _) in zip(found.marks, seen(found), strict=True)
+            if kind == "statement"
+        }
         if (found := read(program, prompt="f([3, 1, 2]) == [1, 2, 8]"))
         else {}
     )
@@ -119,7 +131,13 @@ def test_a_task_is_marked_at_its_labels_and_in_its_answer(sandbox: Sandbox) -> N
     assert [task.prompt[: mark.place + 1].rpartition(" ")[2] for mark in found.marks[:2]] == ["ab", "output"]
     assert [found.completion[: mark.place + 1] for mark in found.marks[3:]] == ['{"ab":', '{"ab": 4, "output":']
     facts = {"value": "4", "parity": "even", "sign": "positive"}
-    assert [mark.facts for mark in found.marks] == [facts | {"name": "ab"}, facts | {"name": "output"}, found.marks[2].facts, facts, facts]
+    assert [mark.facts for mark in found.marks] == [
+        facts | {"name": "ab"},
+        facts | {"name": "output"},
+        found.marks[2].facts,
+        facts,
+        facts,
+    ]
     assert found.marks[2].place == LAST
 
 

@@ -30,12 +30,25 @@ def fact(models: list[str], mark: str, name: str, *, control: bool = False) -> d
         "shuffled": estimate(0.5),
         "mean_selectivity": estimate(0.2),
     }
-    about = {"mark": mark, "fact": name, "shown": False, "control": control, "classes": ["even", "odd"], "chance": 0.5, "rows": 400, "programs": 300}
+    about = {
+        "mark": mark,
+        "fact": name,
+        "shown": False,
+        "control": control,
+        "classes": ["even", "odd"],
+        "chance": 0.5,
+        "rows": 400,
+        "programs": 300,
+    }
     return about | {"models": dict.fromkeys(models, one), "differences": []}
 
 
 def part(models: list[str]) -> dict[str, Any]:
-    facts = [fact(models, "statement", "parity"), fact(models, "end", "length"), fact(models, "statement", "kind", control=True)]
+    facts = [
+        fact(models, "statement", "parity"),
+        fact(models, "end", "length"),
+        fact(models, "statement", "kind", control=True),
+    ]
     over = {"facts": 2, "models": {model: {"score": estimate(0.7), "selectivity": estimate(0.2)} for model in models}}
     over["differences"] = [{"a": models[0], "b": models[1], **estimate(0.05)}] if len(models) > 1 else []
     return {
@@ -75,7 +88,11 @@ def test_an_address_opens_a_way_of_reading(folder: Path, browse: Callable[..., s
 
 
 def test_what_models_wrote_themselves_stands_in_one_chart(folder: Path) -> None:
-    own = next(part for part in page_data(json.loads((folder / "results.json").read_text()))["parts"] if part["context"] == "own")
+    own = next(
+        part
+        for part in page_data(json.loads((folder / "results.json").read_text()))["parts"]
+        if part["context"] == "own"
+    )
     assert [list(fact["models"]) for fact in own["facts"]] == [["grpo", "coderlplus"]] * 3
     assert [[one["mean"] for one in over["differences"]] for over in own["marks"]] == [[], [0.04]]
 

@@ -1,4 +1,5 @@
-"""From what was right to numbers: planted differences come out, controls are taken off, intervals hold what they should."""
+"""From what was right to numbers: planted differences come out, controls are taken off, intervals hold what they
+should."""
 
 from __future__ import annotations
 
@@ -17,10 +18,27 @@ from coderlplus_lab.probes.scores import NO_LAYER, by_unit, over_facts, shares, 
 
 UNITS = 200
 ROWS = Rows(
-    fact=Fact(mark="end", name="length"), classes=("1", "2"), places=tuple(range(UNITS)), labels=(0, 1) * (UNITS // 2), units=tuple(range(UNITS))
+    fact=Fact(mark="end", name="length"),
+    classes=("1", "2"),
+    places=tuple(range(UNITS)),
+    labels=(0, 1) * (UNITS // 2),
+    units=tuple(range(UNITS)),
 )
-READERS = Readers(untrained={"a": "untrained", "b": "untrained"}, tokens={"a": "tokens x", "b": "tokens x"}, layers={"a": [0, 1, 2], "b": [0, 1, 2]})
-TRUE = {("a", 0): 0.5, ("a", 1): 0.6, ("a", 2): 0.6, ("b", 0): 0.5, ("b", 1): 0.8, ("b", 2): 0.9, ("untrained", 1): 0.55, ("tokens x", NO_LAYER): 0.6}
+READERS = Readers(
+    untrained={"a": "untrained", "b": "untrained"},
+    tokens={"a": "tokens x", "b": "tokens x"},
+    layers={"a": [0, 1, 2], "b": [0, 1, 2]},
+)
+TRUE = {
+    ("a", 0): 0.5,
+    ("a", 1): 0.6,
+    ("a", 2): 0.6,
+    ("b", 0): 0.5,
+    ("b", 1): 0.8,
+    ("b", 2): 0.9,
+    ("untrained", 1): 0.55,
+    ("tokens x", NO_LAYER): 0.6,
+}
 
 
 def planted(reader: str, fact: str, layer: int, is_shuffled: bool) -> Sequence[int]:
@@ -41,7 +59,13 @@ def test_selectivity_is_beyond_the_better_control() -> None:
 
 
 def test_the_summary_leaves_controls_out() -> None:
-    control = Rows(fact=Fact(mark="end", name="name"), classes=("a", "b"), places=ROWS.places, labels=ROWS.labels, units=ROWS.units)
+    control = Rows(
+        fact=Fact(mark="end", name="name"),
+        classes=("a", "b"),
+        places=ROWS.places,
+        labels=ROWS.labels,
+        units=ROWS.units,
+    )
     facts = [ROWS, control]
     found = summary((facts, [fact_numbers(rows, READERS, planted)[1] for rows in facts]))
     assert list(found) == ["end"]
@@ -52,7 +76,10 @@ def test_the_summary_leaves_controls_out() -> None:
 
 
 def test_own_programs_are_compared_on_facts_that_both_have() -> None:
-    readers = {name: Readers(untrained={name: "untrained"}, tokens={name: "tokens x"}, layers={name: [0, 1, 2]}) for name in ("a", "b")}
+    readers = {
+        name: Readers(untrained={name: "untrained"}, tokens={name: "tokens x"}, layers={name: [0, 1, 2]})
+        for name in ("a", "b")
+    }
     parts = {name: ([ROWS], [fact_numbers(ROWS, one, planted)[1]]) for name, one in readers.items()}
     (difference,) = own_differences(parts)
     assert difference["mark"] == "end"

@@ -15,7 +15,11 @@ from coderlplus_lab.probes.rows import MIN_ROWS, select
 def passages_of(labels: list[str], *, shown: bool = False, each: int = 1) -> list[Passage]:
     return [
         Passage(
-            passage_id=str(n), unit=str(n // each), prompt="", completion="x", marks=(Mark(kind="end", place=0, facts={"value": label}, shown=shown),)
+            passage_id=str(n),
+            unit=str(n // each),
+            prompt="",
+            completion="x",
+            marks=(Mark(kind="end", place=0, facts={"value": label}, shown=shown),),
         )
         for n, label in enumerate(labels)
     ]

@@ -1,4 +1,5 @@
-"""From a model's folder and a file of problems to numbers: what stands in the text, chance, and going on after an interruption."""
+"""From a model's folder and a file of problems to numbers: what stands in the text, chance, and going on after an
+interruption."""
 
 from __future__ import annotations
 
@@ -91,7 +92,9 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(
 
 
 @pytest.mark.parametrize("change", [{"rows": 200}, {"seed": 1}, {"prompt": None}])
-def test_another_setting_is_refused(done: tuple[Path, dict[str, Any]], model_folder: Path, problems: Path, change: dict[str, Any]) -> None:
+def test_another_setting_is_refused(
+    done: tuple[Path, dict[str, Any]], model_folder: Path, problems: Path, change: dict[str, Any]
+) -> None:
     other = ProbeSettings(**{"rows": 160, "prompt": "{statement}", "max_tokens": 4, **change})
     with pytest.raises(CodeRLPlusError, match=f"holds probes with other {next(iter(change))}"):
         probe(done[0], {model_folder.name: str(model_folder)}, [problems], other, plain)
@@ -106,7 +109,9 @@ def test_a_folder_of_something_else_is_refused(model_folder: Path, problems: Pat
 
 def test_problems_without_an_input_to_show_are_named(tmp_path: Path) -> None:
     path = tmp_path / "problems.jsonl"
-    write_jsonl(path, [Problem(problem_id="p", statement="S", tests=(CheckTest("assert f(x) == 1"),), entry_point="f")])
+    write_jsonl(
+        path, [Problem(problem_id="p", statement="S", tests=(CheckTest("assert f(x) == 1"),), entry_point="f")]
+    )
     with pytest.raises(CodeRLPlusError, match="no problem has a first test with an input that can be shown"):
         read_sources([path])
 
@@ -114,7 +119,13 @@ def test_problems_without_an_input_to_show_are_named(tmp_path: Path) -> None:
 def test_the_prompt_shows_the_input_once(tmp_path: Path) -> None:
     path = tmp_path / "problems.jsonl"
     statements = {"a": "Double it. Input: 21", "b": "Double it."}
-    write_jsonl(path, [Problem(problem_id=name, statement=text, tests=(StdioTest("21\n", "42"),)) for name, text in statements.items()])
+    write_jsonl(
+        path,
+        [
+            Problem(problem_id=name, statement=text, tests=(StdioTest("21\n", "42"),))
+            for name, text in statements.items()
+        ],
+    )
     with_input, without = read_sources([path], "{statement}").asked
     assert with_input.prompt == statements["a"]
     assert without.prompt == "Double it.\n\nIt will be run with this standard input:\n21"

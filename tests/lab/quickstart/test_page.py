@@ -56,7 +56,9 @@ def write(root: Path, arms: dict[str, tuple[float, ...]]) -> Path:
         write_run(layout.cell(arm, 0), alignment=arm == "coderlplus")
     layout.cell("warm_start", 0).mkdir(parents=True)
     layout.start("world", 0).mkdir(parents=True)
-    (layout.start("world", 0) / "training.json").write_text(json.dumps({"seconds": HEADLINE["warm_start"][-1], "samples": 0}))
+    (layout.start("world", 0) / "training.json").write_text(
+        json.dumps({"seconds": HEADLINE["warm_start"][-1], "samples": 0})
+    )
     for arm, numbers in arms.items():
         (layout.cell(arm, 0) / "measured.json").write_text(json.dumps(raw(numbers)))
     return root
@@ -89,7 +91,11 @@ def test_the_headline_holds_the_numbers_of_the_evaluation(folder: Path) -> None:
     assert ours["cells"][0]["low"] < 0.416 < ours["cells"][0]["high"]
     assert data["table"][0]["minutes"] == pytest.approx(201.4 / 60)
     assert data["start"]["output_accuracy"] == pytest.approx(0.843)
-    assert [sentence["topic"] for sentence in data["sentences"]] == ["Writing programs", "Predicting execution", "Cost"]
+    assert [sentence["topic"] for sentence in data["sentences"]] == [
+        "Writing programs",
+        "Predicting execution",
+        "Cost",
+    ]
 
 
 def test_a_model_counts_as_soon_as_it_is_measured(tmp_path: Path) -> None:
@@ -112,5 +118,12 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
 
 def test_a_browser_shows_results_and_what_they_say(folder: Path, browse: Callable[..., str]) -> None:
     document = Document(browse(write_quickstart_page(folder, STUDY)))
-    for words in ("Warm start", "Predicting execution", "43.1 points above GRPO", "Alignment task", "made at step", "made tasks"):
+    for words in (
+        "Warm start",
+        "Predicting execution",
+        "43.1 points above GRPO",
+        "Alignment task",
+        "made at step",
+        "made tasks",
+    ):
         assert words in document.text

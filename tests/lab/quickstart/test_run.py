@@ -18,7 +18,15 @@ from coderlplus_lab.quickstart.run import quickstart, quickstart_study
 from coderlplus_lab.study.plan import Layout
 
 TINY = quickstart_study(0, tiny=True)
-NUMBERS = {"pass_at_1_sampled", "pass_at_1_greedy", "pass_at_8", "output_accuracy", "all_variables_accuracy", "samples", "seconds"}
+NUMBERS = {
+    "pass_at_1_sampled",
+    "pass_at_1_greedy",
+    "pass_at_8",
+    "output_accuracy",
+    "all_variables_accuracy",
+    "samples",
+    "seconds",
+}
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +59,32 @@ def test_held_out_tasks_are_as_many_as_asked_for_and_on_programs_of_their_own(fo
 
 
 def test_both_arms_measured_the_same_warm_start_before_they_learnt(folder: Path) -> None:
-    first, second = ({name: value for name, value in metrics(folder, arm)[0].items() if name.startswith("eval/")} for arm in ("grpo", "coderlplus"))
+    first, second = (
+        {name: value for name, value in metrics(folder, arm)[0].items() if name.startswith("eval/")}
+        for arm in ("grpo", "coderlplus")
+    )
     assert first == second != {}
 
 
 def test_the_command_line_evaluates_a_model_as_the_summary_does(folder: Path, tmp_path: Path) -> None:
     layout = Layout(folder)
-    asked = ("--benchmarks", layout.problems("test"), "--prompt", "{statement}", "--max-tokens", TINY.measure.max_new_tokens)
-    result = CliRunner().invoke(app, ["eval", "--model", *map(str, (layout.cell("coderlplus", 0) / "final", *asked, "-o", tmp_path / "e")), "--json"])
+    asked = (
+        "--benchmarks",
+        layout.problems("test"),
+        "--prompt",
+        "{statement}",
+        "--max-tokens",
+        TINY.measure.max_new_tokens,
+    )
+    result = CliRunner().invoke(
+        app,
+        [
+            "eval",
+            "--model",
+            *map(str, (layout.cell("coderlplus", 0) / "final", *asked, "-o", tmp_path / "e")),
+            "--json",
+        ],
+    )
     assert result.exit_code == 0, result.output
     numbers = json.loads(result.stdout)["benchmarks"]["test"]
     summary = json.loads((folder / "summary.json").read_text())["coderlplus"]
@@ -87,7 +113,10 @@ def test_killed_and_continued_it_gives_the_same_numbers(folder: Path, tmp_path: 
     imports = "from pathlib import Path; from coderlplus_lab.quickstart.run import quickstart, quickstart_study"
     code = f"{imports}; quickstart(Path({str(tmp_path)!r}), quickstart_study(0, tiny=True))"
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and not (Layout(tmp_path).cell("grpo", 0) / "checkpoints" / "checkpoint-2" / "trainer_state.json").exists():
+        while (
+            process.poll() is None
+            and not (Layout(tmp_path).cell("grpo", 0) / "checkpoints" / "checkpoint-2" / "trainer_state.json").exists()
+        ):
             time.sleep(0.05)
         process.kill()
     assert not (tmp_path / "summary.json").exists()
@@ -96,4 +125,6 @@ def test_killed_and_continued_it_gives_the_same_numbers(folder: Path, tmp_path: 
         assert metrics(tmp_path, arm) == metrics(folder, arm)
     first, second = (json.loads((root / "summary.json").read_text()) for root in (folder, tmp_path))
     times = dict.fromkeys(("seconds", "evaluation_seconds"), 0.0)
-    assert {arm: values | times for arm, values in first.items()} == {arm: values | times for arm, values in second.items()}
+    assert {arm: values | times for arm, values in first.items()} == {
+        arm: values | times for arm, values in second.items()
+    }

@@ -46,7 +46,15 @@ SETTINGS: dict[str, Any] = {
             "report_to": [],
         },
     },
-    "supervised": {"arguments": {"max_steps": 2, "per_device_train_batch_size": 4, "use_cpu": True, "dataloader_pin_memory": False, "save_steps": 1}},
+    "supervised": {
+        "arguments": {
+            "max_steps": 2,
+            "per_device_train_batch_size": 4,
+            "use_cpu": True,
+            "dataloader_pin_memory": False,
+            "save_steps": 1,
+        }
+    },
     "answer_template": "{program}",
     "sampling": {"samples_per_problem": 2, "tasks": 8},
     "measure": {"samples": 2, "max_new_tokens": 24, "batch_size": 32, "every": 2},

@@ -55,7 +55,9 @@ def test_a_cell_that_is_run_again_gives_the_same_number(done: Layout, study: Stu
         assert measured(again, arm) == measured(done, arm)
 
 
-def test_a_cell_killed_between_training_and_measuring_is_only_measured(done: Layout, study: Study, tmp_path: Path) -> None:
+def test_a_cell_killed_between_training_and_measuring_is_only_measured(
+    done: Layout, study: Study, tmp_path: Path
+) -> None:
     again = Layout(tmp_path / "again")
     shutil.copytree(done.root, again.root)
     (again.cell("references", 0) / "measured.json").unlink()
@@ -65,7 +67,9 @@ def test_a_cell_killed_between_training_and_measuring_is_only_measured(done: Lay
     assert (again.cell("references", 0) / "metrics.jsonl").stat().st_mtime_ns == before
 
 
-def test_supervised_training_killed_after_a_step_goes_on_to_the_same_model(done: Layout, study: Study, tmp_path: Path) -> None:
+def test_supervised_training_killed_after_a_step_goes_on_to_the_same_model(
+    done: Layout, study: Study, tmp_path: Path
+) -> None:
     again = Layout(tmp_path / "again")
     shutil.copytree(done.root / "problems", again.root / "problems")
     shutil.copytree(done.root / "starts", again.root / "starts")
@@ -85,7 +89,13 @@ def test_the_results_have_every_measure_of_every_arm(done: Layout, study: Study)
     results = study_results(study, done, "a.yaml")
     assert [arm["name"] for arm in results["arms"]] == list(study.arms)
     assert results["missing"] == []
-    assert {row["label"] for row in results["differences"]} == {"references − GRPO", "GRPO − Warm start", "CodeRL+ − GRPO"}
+    assert {row["label"] for row in results["differences"]} == {
+        "references − GRPO",
+        "GRPO − Warm start",
+        "CodeRL+ − GRPO",
+    }
     assert results["counts"]["problems"] == 6
-    assert all("output_accuracy" in row["equal_seconds"] for row in results["differences"] if "Warm" not in row["label"])
+    assert all(
+        "output_accuracy" in row["equal_seconds"] for row in results["differences"] if "Warm" not in row["label"]
+    )
     json.dumps(results, allow_nan=False)

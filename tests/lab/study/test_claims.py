@@ -20,7 +20,9 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def counted(sandbox: Sandbox, program: str | None) -> tuple[int, int]:
-    problem = Problem(problem_id="p", statement="", tests=(CallTest(([3, 1, 2],), []),), entry_point="f", limits=world.LIMITS)
+    problem = Problem(
+        problem_id="p", statement="", tests=(CallTest(([3, 1, 2],), []),), entry_point="f", limits=world.LIMITS
+    )
     return count_true(sandbox, [problem], [program])[0]
 
 
@@ -35,7 +37,11 @@ def f(x):
     a += [4]  # [1, 2, 3, 4]
     return b  # [5]
 """
-    assert claims_of(program) == [Claim("f", "a", [1, 2, 3]), Claim("f", "b", [1, 2, 3]), Claim("f", "a", [1, 2, 3, 4])]
+    assert claims_of(program) == [
+        Claim("f", "a", [1, 2, 3]),
+        Claim("f", "b", [1, 2, 3]),
+        Claim("f", "a", [1, 2, 3, 4]),
+    ]
 
 
 @pytest.mark.parametrize("program", ["", "def f(x:", "x = 1  # 1", "def f(x):\n    return x"])
@@ -44,7 +50,10 @@ def test_other_programs_claim_nothing(program: str) -> None:
 
 
 def test_claims_are_counted_against_the_run_on_the_first_example(sandbox: Sandbox) -> None:
-    assert counted(sandbox, "def f(x):\n    a = sorted(x)  # [1, 2, 3]\n    b = a[1:]  # [2, 2]\n    return b") == (2, 1)
+    assert counted(sandbox, "def f(x):\n    a = sorted(x)  # [1, 2, 3]\n    b = a[1:]  # [2, 2]\n    return b") == (
+        2,
+        1,
+    )
 
 
 def test_only_the_last_definition_counts(sandbox: Sandbox) -> None:
@@ -56,14 +65,18 @@ def test_a_claim_about_what_was_never_bound_is_false(sandbox: Sandbox) -> None:
     assert counted(sandbox, "def f(x):\n    a = x[9]  # 4\n    return a") == (1, 0)
 
 
-@pytest.mark.parametrize("program", [None, "def f(x):\n    a = id(x)  # 3\n    while True:\n        pass", "not a program"])
+@pytest.mark.parametrize(
+    "program", [None, "def f(x):\n    a = id(x)  # 3\n    while True:\n        pass", "not a program"]
+)
 def test_what_cannot_be_checked_claims_nothing(sandbox: Sandbox, program: str | None) -> None:
     assert counted(sandbox, program) == (0, 0)
 
 
 def test_references_of_the_world_tell_the_truth(sandbox: Sandbox) -> None:
     problems = world.draw_problems("test", 20, 0)
-    for problem, (made, true) in zip(problems, count_true(sandbox, problems, [problem.reference for problem in problems]), strict=True):
+    for problem, (made, true) in zip(
+        problems, count_true(sandbox, problems, [problem.reference for problem in problems]), strict=True
+    ):
         assert made == true >= 2, problem.reference
 
 

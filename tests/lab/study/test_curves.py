@@ -10,7 +10,12 @@ from coderlplus_lab.study.curves import Point, at_equal_seconds, mean_curve, rea
 
 def curve(*values: float, seconds: float) -> list[Point]:
     return [
-        Point(step=number, samples=number * 8.0, seconds=number * seconds, values={"pass_at_1_sampled": value, "output_accuracy": value})
+        Point(
+            step=number,
+            samples=number * 8.0,
+            seconds=number * seconds,
+            values={"pass_at_1_sampled": value, "output_accuracy": value},
+        )
         for number, value in enumerate(values)
     ]
 
@@ -31,7 +36,10 @@ def test_a_curve_counts_the_seconds_of_training_and_what_was_spent_before(tmp_pa
 
 def test_the_mean_is_over_the_steps_that_all_runs_have() -> None:
     together = mean_curve([curve(0.0, 0.2, 0.4, seconds=1.0), curve(0.2, 0.4, seconds=3.0)])
-    assert [(point.step, round(point.values["output_accuracy"], 6), point.seconds) for point in together] == [(0, 0.1, 0.0), (1, 0.3, 2.0)]
+    assert [(point.step, round(point.values["output_accuracy"], 6), point.seconds) for point in together] == [
+        (0, 0.1, 0.0),
+        (1, 0.3, 2.0),
+    ]
 
 
 def test_at_equal_seconds_the_slower_run_is_read_where_the_faster_one_ended() -> None:

@@ -22,7 +22,9 @@ def test_quantiles_of_t_fall_towards_the_normal_one() -> None:
 
 
 @given(ours=CELLS, theirs=CELLS)
-def test_a_difference_is_that_of_the_seeds_of_both_and_turns_with_its_sides(ours: dict[int, list[float]], theirs: dict[int, list[float]]) -> None:
+def test_a_difference_is_that_of_the_seeds_of_both_and_turns_with_its_sides(
+    ours: dict[int, list[float]], theirs: dict[int, list[float]]
+) -> None:
     one, other = difference(ours, theirs), difference(theirs, ours)
     if not ours.keys() & theirs.keys():
         assert one is other is None
@@ -67,7 +69,11 @@ def test_one_seed_has_an_interval_over_problems_only() -> None:
 def test_no_interval_of_a_share_goes_beyond_0_and_1(measured: dict[int, list[float]]) -> None:
     spread = mean_over_seeds(measured)
     assert spread is not None
-    assert all(0.0 <= end <= 1.0 for end in (spread.low, spread.high, spread.problems_low, spread.problems_high) if end is not None)
+    assert all(
+        0.0 <= end <= 1.0
+        for end in (spread.low, spread.high, spread.problems_low, spread.problems_high)
+        if end is not None
+    )
 
 
 def test_programs_that_claim_nothing_are_left_out_of_the_truth_of_claims() -> None:

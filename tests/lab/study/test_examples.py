@@ -28,7 +28,8 @@ def pairs(step: int, share: float) -> list[tuple[str, str]]:
 
 def test_without_questions_a_warm_start_learns_what_the_quick_starts_does() -> None:
     assert all(
-        _pairs(SETTINGS, step, operations=(2, 2, 3), revise=False, shares={}, questions={}) == examples(SETTINGS, step) for step in (0, 50, 99)
+        _pairs(SETTINGS, step, operations=(2, 2, 3), revise=False, shares={}, questions={}) == examples(SETTINGS, step)
+        for step in (0, 50, 99)
     )
 
 
@@ -44,7 +45,9 @@ def test_a_faulty_draft_is_followed_by_a_program_that_counts() -> None:
         statement, text = revised_example(rng, counts=(2, 2, 3), faulty=0.8)
         given, output = statement.split("\nf(")[1].split(") == ")
         test = CallTest((json.loads(given),), json.loads(output))
-        problems.append(Problem(problem_id=str(number), statement=statement, tests=(test,), entry_point="f", limits=world.LIMITS))
+        problems.append(
+            Problem(problem_id=str(number), statement=statement, tests=(test,), entry_point="f", limits=world.LIMITS)
+        )
         rollouts.append(Rollout(rollout_id=str(number), problem_id=str(number), program=text))
     with Sandbox(workers=1) as sandbox:
         assert all(verdict.passed for verdict in Judge(sandbox).judge_many(zip(problems, rollouts, strict=True)))

@@ -1,6 +1,8 @@
-"""A study on files of problems with a model that is there, as at full size: own failures as tasks, off-policy tasks, rejection sampling.
+"""A study on files of problems with a model that is there, as at full size: own failures as tasks, off-policy tasks,
+rejection sampling.
 
-The model is that of the engine's tests: whole functions are single tokens of its vocabulary, so without any training it writes programs that run.
+The model is that of the engine's tests: whole functions are single tokens of its vocabulary, so without any training
+it writes programs that run.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from coderlplus_lab.study.settings import Study
 @pytest.fixture(scope="module")
 def engine() -> Any:
     """The module with the model."""
-    spec = importlib.util.spec_from_file_location("engine_model", Path(__file__).parents[2] / "engines" / "conftest.py")
+    spec = importlib.util.spec_from_file_location(
+        "engine_model", Path(__file__).parents[2] / "engines" / "conftest.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -49,7 +53,13 @@ def study(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Study:
             for sign in "+*"
         ]
         write_jsonl(folder / f"{split}.jsonl", problems)
-    words = {"per_device_train_batch_size": 16, "num_generations": 4, "max_completion_length": 1, "max_steps": 3, "learning_rate": 1e-2}
+    words = {
+        "per_device_train_batch_size": 16,
+        "num_generations": 4,
+        "max_completion_length": 1,
+        "max_steps": 3,
+        "learning_rate": 1e-2,
+    }
     only = {"generation_kwargs": {"suppress_tokens": [0, *range(2, len(engine.SPECIAL) + len(engine.LETTERS))]}}
     return make_study(
         {
@@ -63,16 +73,30 @@ def study(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Study:
                 "alignment": {"alpha": 0.5, "prompt_style": "compact"},
                 "trl": words | only | {"use_cpu": True, "report_to": "none"},
             },
-            "supervised": {"arguments": {"max_steps": 2, "per_device_train_batch_size": 4, "use_cpu": True, "dataloader_pin_memory": False}},
+            "supervised": {
+                "arguments": {
+                    "max_steps": 2,
+                    "per_device_train_batch_size": 4,
+                    "use_cpu": True,
+                    "dataloader_pin_memory": False,
+                }
+            },
             "sampling": {"samples_per_problem": 16, "tasks": 20},
             "measure": {"samples": 2, "max_new_tokens": 1, "batch_size": 64, "every": 2},
-            "search": {"train": {"trl.learning_rate": [1e-2, 1e-3]}, "supervised": {"arguments.learning_rate": [1e-2, 1e-3]}},
+            "search": {
+                "train": {"trl.learning_rate": [1e-2, 1e-3]},
+                "supervised": {"arguments.learning_rate": [1e-2, 1e-3]},
+            },
             "baseline": "start",
             "arms": {
                 "start": {},
                 "rejection_sampling": {"supervised": {"examples": "passed"}},
                 "coderlplus": {"train": {}},
-                "off_policy": {"train": {"alignment": {"task_file": "{failed_tasks}"}}, "settings_of": "coderlplus", "against": ["coderlplus"]},
+                "off_policy": {
+                    "train": {"alignment": {"task_file": "{failed_tasks}"}},
+                    "settings_of": "coderlplus",
+                    "against": ["coderlplus"],
+                },
             },
         }
     )

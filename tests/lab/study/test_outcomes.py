@@ -13,7 +13,9 @@ from coderlplus.sandbox import Sandbox
 from coderlplus_lab.study import outcomes as module
 from coderlplus_lab.study.outcomes import outcomes
 
-PROBLEMS = [Problem(problem_id=str(n), statement=f"add {n}", tests=(CallTest((1,), 1 + n),), entry_point="f") for n in range(2)]
+PROBLEMS = [
+    Problem(problem_id=str(n), statement=f"add {n}", tests=(CallTest((1,), 1 + n),), entry_point="f") for n in range(2)
+]
 TASKS = [
     AlignmentTask(
         task_id=str(n),
@@ -27,14 +29,23 @@ TASKS = [
     )
     for n in range(4)
 ]
-ANSWERS = {"task 0": '{"a": 0, "output": 0}', "task 1": '{"a": 7, "output": 1}', "task 2": "no idea", "task 3": '{"a": 3, "output": 4}'}
+ANSWERS = {
+    "task 0": '{"a": 0, "output": 0}',
+    "task 1": '{"a": 7, "output": 1}',
+    "task 2": "no idea",
+    "task 3": '{"a": 3, "output": 4}',
+}
 
 
-def scripted(model: Any, tokenizer: Any, conversations: Sequence[Any], *, samples: int, greedy: bool, **_: Any) -> list[list[str]]:
+def scripted(
+    model: Any, tokenizer: Any, conversations: Sequence[Any], *, samples: int, greedy: bool, **_: Any
+) -> list[list[str]]:
     """A model that adds nothing when greedy, and when sampled adds 1 in one sample of four."""
     texts = [conversation[0]["content"] for conversation in conversations]
     return [
-        [ANSWERS[text]] if text in ANSWERS else [f"def f(x):\n    return x + {0 if greedy else int(sample == 0)}" for sample in range(samples)]
+        [ANSWERS[text]]
+        if text in ANSWERS
+        else [f"def f(x):\n    return x + {0 if greedy else int(sample == 0)}" for sample in range(samples)]
         for text in texts
     ]
 
@@ -48,7 +59,9 @@ def test_numbers_of_a_scripted_model(monkeypatch: pytest.MonkeyPatch) -> None:
             Judge(sandbox),
             PROBLEMS,
             TASKS,
-            messages=lambda row: [{"role": "user", "content": row.statement if isinstance(row, Problem) else row.prompt}],
+            messages=lambda row: [
+                {"role": "user", "content": row.statement if isinstance(row, Problem) else row.prompt}
+            ],
             samples=4,
         )
     assert result.greedy_passed == [True, False]

@@ -39,18 +39,30 @@ def test_a_cell_brings_what_it_needs_and_nothing_else() -> None:
 
 
 def test_a_cell_that_is_not_there_is_told() -> None:
-    with pytest.raises(ConfigError, match=r"no cell 'grop/0'; write ARM/SEED or ARM, with ARM one of warm_start, grpo, coderlplus"):
+    with pytest.raises(
+        ConfigError, match=r"no cell 'grop/0'; write ARM/SEED or ARM, with ARM one of warm_start, grpo, coderlplus"
+    ):
         wanted(plan(load_study(RECIPES / "small.yaml"), Layout(Path("s"))), ["grop/0"])
 
 
 def test_what_was_made_with_other_settings_is_not_kept(tmp_path: Path) -> None:
-    data = {"name": "a", "seeds": [0], "world": {}, "starts": {"one": {}}, "arms": {"a": {"train": {"alignment": {"alpha": 0.6}}}}}
+    data = {
+        "name": "a",
+        "seeds": [0],
+        "world": {},
+        "starts": {"one": {}},
+        "arms": {"a": {"train": {"alignment": {"alpha": 0.6}}}},
+    }
     before = plan(make_study(data), Layout(tmp_path))["cell/a/0"]
     before.folder.mkdir(parents=True)
     (before.folder / MADE_OF).write_text(made_of_text(before))
     check_kept(plan(make_study(data), Layout(tmp_path)))
     data["arms"] = {"a": {"train": {"alignment": {"alpha": 0.8}}}}
-    with pytest.raises(ConfigError, match=r"cells/a/seed-0 was made with other settings \(train.alignment.alpha: 0.6 → 0.8\); choose another output"):
+    with pytest.raises(
+        ConfigError,
+        match=r"cells/a/seed-0 was made with other settings \(train.alignment.alpha: 0.6 → 0.8\); choose another "
+        r"output",
+    ):
         check_kept(plan(make_study(data), Layout(tmp_path)))
 
 

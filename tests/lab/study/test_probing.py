@@ -33,8 +33,13 @@ def part(**selectivity: float) -> dict[str, Any]:
 
 
 def invent(layout: Layout, seed: int, *, grpo: float, ours: float) -> None:
-    """The results of a seed's probes: on tasks `grpo` and `ours` points beyond the text, half of that on own programs."""
-    parts = {"task": part(start=0.0, grpo=grpo, coderlplus=ours), "own/grpo": part(grpo=grpo / 2), "own/coderlplus": part(coderlplus=ours / 2)}
+    """The results of a seed's probes: on tasks `grpo` and `ours` points beyond the text, half of that on own
+    programs."""
+    parts = {
+        "task": part(start=0.0, grpo=grpo, coderlplus=ours),
+        "own/grpo": part(grpo=grpo / 2),
+        "own/coderlplus": part(coderlplus=ours / 2),
+    }
     own = [{"a": "grpo", "b": "coderlplus", "mark": "end"} | estimate((ours - grpo) / 2)]
     layout.probe(seed).mkdir(parents=True)
     (layout.probe(seed) / "results.json").write_text(json.dumps({"parts": parts, "own_differences": own}))

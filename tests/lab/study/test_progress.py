@@ -38,7 +38,9 @@ def test_before_anything_ran_the_time_left_is_the_planned_one(tmp_path: Path) ->
     assert Pace(STUDY, 1, {}).left_s([], {}) == 0.0
 
 
-def test_a_machine_that_is_slower_than_planned_corrects_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_that_is_slower_than_planned_corrects_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = 0.0
     monkeypatch.setattr("coderlplus_lab.study.pace.time.monotonic", lambda: now)
     jobs = plan(STUDY, Layout(tmp_path))
@@ -50,16 +52,24 @@ def test_a_machine_that_is_slower_than_planned_corrects_what_is_left(tmp_path: P
     rest = [job for job in jobs.values() if job.kind != "problems"]
     assert pace.left_s(rest, {job.key: 0.0 for job in rest}) == pytest.approx(2 * (165 + 400))
     now = 130.0
-    assert pace.left_s(rest, {job.key: 0.5 if job.kind == "start" else 0.0 for job in rest}) == pytest.approx(100 + 2 * 400)
+    assert pace.left_s(rest, {job.key: 0.5 if job.kind == "start" else 0.0 for job in rest}) == pytest.approx(
+        100 + 2 * 400
+    )
 
 
 def test_steps_say_how_far_a_job_is(tmp_path: Path) -> None:
     jobs = plan(STUDY, Layout(tmp_path))
     for key, line in (("start/world/0", {"step": 650, "loss": 0.5}), ("cell/grpo/0", {"step": 65})):
         jobs[key].folder.mkdir(parents=True)
-        (jobs[key].folder / "metrics.jsonl").write_text(json.dumps({"step": 1}) + "\n" + json.dumps(line) + "\n" + '{"step": 9')
+        (jobs[key].folder / "metrics.jsonl").write_text(
+            json.dumps({"step": 1}) + "\n" + json.dumps(line) + "\n" + '{"step": 9'
+        )
     assert note_of(STUDY, jobs["start/world/0"]) == "world/0 650/1300, loss 0.50"
     assert note_of(STUDY, jobs["cell/grpo/0"]) == "grpo/0 65/130"
     assert note_of(STUDY, jobs["cell/warm_start/0"]) == "warm_start/0"
-    assert [share_of(STUDY, jobs[key]) for key in ("start/world/0", "cell/grpo/0", "cell/warm_start/0")] == [0.5, 0.45, 0.0]
+    assert [share_of(STUDY, jobs[key]) for key in ("start/world/0", "cell/grpo/0", "cell/warm_start/0")] == [
+        0.5,
+        0.45,
+        0.0,
+    ]
     assert last_metrics(tmp_path / "nowhere") == {}

@@ -1,4 +1,5 @@
-"""Running jobs in processes of their own; what becomes of one that fails. (Stopping and going on: tests/lab/test_study_command.py.)"""
+"""Running jobs in processes of their own; what becomes of one that fails. (Stopping and going on:
+tests/lab/test_study_command.py.)"""
 
 from __future__ import annotations
 
@@ -18,12 +19,16 @@ from coderlplus_lab.study.settings import Study
 @pytest.fixture
 def without_files(tmp_path: Path) -> Study:
     files = {split: str(tmp_path / f"{split}.jsonl") for split in ("train", "validation", "test")}
-    return make_study({"name": "a", "seeds": [0], "problems": files, "starts": {"one": {"model": "here"}}, "arms": {"start": {}}})
+    return make_study(
+        {"name": "a", "seeds": [0], "problems": files, "starts": {"one": {"model": "here"}}, "arms": {"start": {}}}
+    )
 
 
 def test_a_job_that_fails_is_told_with_what_it_said(without_files: Study, tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"problems failed: cannot read .*train.jsonl.*; what it said is in .*problems.txt; the same command tries again"
+        DataError,
+        match=r"problems failed: cannot read .*train.jsonl.*; what it said is in .*problems.txt; the same command "
+        r"tries again",
     ):
         run_study(without_files, tmp_path / "study", cells=[], jobs=2)
     assert "seconds" in json.loads((tmp_path / "study" / "problems" / "wall.json").read_text())

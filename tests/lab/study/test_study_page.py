@@ -14,7 +14,14 @@ from coderlplus_lab.study.study_page import write_study_page
 
 from ...report.test_browser import Document
 
-SPREAD = {"mean": 0.1, "low": -0.05, "high": 0.25, "problems_low": 0.05, "problems_high": 0.15, "by_seed": [0.05, 0.15]}
+SPREAD = {
+    "mean": 0.1,
+    "low": -0.05,
+    "high": 0.25,
+    "problems_low": 0.05,
+    "problems_high": 0.15,
+    "by_seed": [0.05, 0.15],
+}
 RESULTS: dict[str, Any] = {
     "name": "main",
     "title": "Main comparison",
@@ -46,7 +53,14 @@ RESULTS: dict[str, Any] = {
         }
     ],
     "curves": [
-        {"arm": name, "label": name, "step": [0, 26], "samples": [0, 6656], "seconds": [0.0, 90.5], "values": {"output_accuracy": [0.5, 0.4]}}
+        {
+            "arm": name,
+            "label": name,
+            "step": [0, 26],
+            "samples": [0, 6656],
+            "seconds": [0.0, 90.5],
+            "values": {"output_accuracy": [0.5, 0.4]},
+        }
         for name in ("grpo", "coderlplus")
     ],
     "probes": [
@@ -82,7 +96,14 @@ def test_the_page_shows_forests_curves_and_numbers(tmp_path: Path, browse: Calla
 
 
 def test_a_study_that_has_not_begun_has_a_page(tmp_path: Path, browse: Callable[..., str]) -> None:
-    empty = copy.deepcopy(RESULTS) | {"arms": [], "differences": [], "curves": [], "counts": {}, "search": [], "probes": []}
+    empty = copy.deepcopy(RESULTS) | {
+        "arms": [],
+        "differences": [],
+        "curves": [],
+        "counts": {},
+        "search": [],
+        "probes": [],
+    }
     assert "no cell is measured yet" in Document(browse(write_study_page(empty, tmp_path / "page.html"))).text
 
 

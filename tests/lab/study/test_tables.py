@@ -19,7 +19,9 @@ Invent = Callable[[str, int, dict[str, Any]], Layout]
 
 def test_numbers_and_differences_are_those_of_the_cells(study: Study, invent: Invent) -> None:
     invent("grpo", 0, {})
-    layout = invent("coderlplus", 0, {"sampled": [4, 4, 0, 0], "output": "111111", "claims": [[2, 2], [0, 0], [0, 0], [0, 0]]})
+    layout = invent(
+        "coderlplus", 0, {"sampled": [4, 4, 0, 0], "output": "111111", "claims": [[2, 2], [0, 0], [0, 0], [0, 0]]}
+    )
     results = study_results(study, layout, "a.yaml")
     grpo = results["arms"][0]["measures"]
     assert [grpo[name]["mean"] for name in ("pass_at_1_sampled", "pass_at_1_greedy", "pass_at_k")] == [0.375, 0.5, 0.5]
@@ -42,7 +44,9 @@ def test_without_a_cell_there_is_a_sentence(study: Study, tmp_path: Path) -> Non
     assert tables(study_results(study, Layout(tmp_path), "a.yaml")) == "No cell is measured yet."
 
 
-def test_the_section_of_a_study_is_written_anew_and_the_rest_of_the_page_kept(study: Study, invent: Invent, tmp_path: Path) -> None:
+def test_the_section_of_a_study_is_written_anew_and_the_rest_of_the_page_kept(
+    study: Study, invent: Invent, tmp_path: Path
+) -> None:
     docs = tmp_path / "docs" / "results.md"
     docs.parent.mkdir()
     docs.write_text("# Results\n\nBefore.\n")

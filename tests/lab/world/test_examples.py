@@ -10,15 +10,28 @@ from coderlplus.alignment.tasks import make_task
 from coderlplus.sandbox import Sandbox
 from coderlplus.tracing import TraceRequest, trace_many
 from coderlplus_lab.world import world
-from coderlplus_lab.world.examples import LINEAGE, SETTINGS, answer, prediction_example, prediction_task, program_example
+from coderlplus_lab.world.examples import (
+    LINEAGE,
+    SETTINGS,
+    answer,
+    prediction_example,
+    prediction_task,
+    program_example,
+)
 
 
 def test_tasks_are_those_that_the_library_makes_of_a_traced_program() -> None:
     rng = random.Random(0)
-    drawn = [(world.draw_steps(rng, count, "train"), world.draw_input(rng)) for count in (1, 2, 2, 3, 3, 3) for _ in range(8)]
+    drawn = [
+        (world.draw_steps(rng, count, "train"), world.draw_input(rng))
+        for count in (1, 2, 2, 3, 3, 3)
+        for _ in range(8)
+    ]
     drawn = [(steps, x) for steps, x in drawn if world.run(steps, x) is not None]
     with Sandbox(workers=1) as sandbox:
-        traces = trace_many(sandbox, [TraceRequest(program=world.program_text(steps), input=world.call(x)) for steps, x in drawn])
+        traces = trace_many(
+            sandbox, [TraceRequest(program=world.program_text(steps), input=world.call(x)) for steps, x in drawn]
+        )
     for (steps, x), trace in zip(drawn, traces, strict=True):
         made = make_task(trace, LINEAGE, settings=SETTINGS, seed=5)
         assert prediction_task(steps, x, seed=5) == (None if isinstance(made, str) else made)

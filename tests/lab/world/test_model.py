@@ -18,7 +18,9 @@ def test_the_full_model_has_under_a_million_parameters(tokenizer: Any) -> None:
 def test_digits_of_a_list_are_counted_and_nothing_else_is(model: Any, tokenizer: Any) -> None:
     ids = tokenizer("f([3, 1, 4]) + 5 [2, 7]", return_tensors="pt")["input_ids"]
     index = model.model.list_index(ids)[0].tolist()
-    found = [(token, place) for token, place in zip(tokenizer.convert_ids_to_tokens(ids[0]), index, strict=True) if place]
+    found = [
+        (token, place) for token, place in zip(tokenizer.convert_ids_to_tokens(ids[0]), index, strict=True) if place
+    ]
     assert found == [("[3", 1), (", 1", 2), (", 4", 3), ("[2", 1), (", 7", 2)]
 
 

@@ -46,7 +46,10 @@ def test_an_alignment_task_of_the_world_is_short(tokenizer: Any) -> None:
 def test_the_chat_template_marks_turns_with_one_token(tokenizer: Any) -> None:
     turns = [{"role": "user", "content": "sort the list"}, {"role": "assistant", "content": "x"}]
     assert tokenizer.apply_chat_template(turns, tokenize=False) == "<|user|>sort the list<|assistant|>x<|end|>"
-    assert tokenizer.apply_chat_template(turns[:1], tokenize=False, add_generation_prompt=True) == "<|user|>sort the list<|assistant|>"
+    assert (
+        tokenizer.apply_chat_template(turns[:1], tokenize=False, add_generation_prompt=True)
+        == "<|user|>sort the list<|assistant|>"
+    )
 
 
 def test_it_is_the_same_after_saving(tokenizer: Any, tmp_path: Path) -> None:

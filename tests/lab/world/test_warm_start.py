@@ -29,7 +29,9 @@ def taught(tokenizer: Any, checkpoint: Path, stop_after: int | None = None) -> A
     return model
 
 
-def test_a_warm_start_that_was_interrupted_ends_with_the_same_weights(tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_warm_start_that_was_interrupted_ends_with_the_same_weights(
+    tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "CHECKPOINT_EVERY", POOL)
     whole = taught(tokenizer, tmp_path / "whole.pt").state_dict()
     with pytest.raises(KeyboardInterrupt):
@@ -43,9 +45,15 @@ def test_loss_falls(tokenizer: Any, tmp_path: Path) -> None:
     losses: list[float] = []
     model = make_model(tokenizer, seed=0, width=32, layers=1, heads=2, mlp=32)
     warm_start(
-        model, tokenizer, dataclasses.replace(SETTINGS, steps=80), checkpoint=tmp_path / "c.pt", on_step=lambda step, loss: losses.append(loss)
+        model,
+        tokenizer,
+        dataclasses.replace(SETTINGS, steps=80),
+        checkpoint=tmp_path / "c.pt",
+        on_step=lambda step, loss: losses.append(loss),
     )
-    assert sum(losses[-8:]) / 8 < 0.7 * sum(losses[:4]) / 4  # several: batches hold examples of like length, so their losses differ
+    assert (
+        sum(losses[-8:]) / 8 < 0.7 * sum(losses[:4]) / 4
+    )  # several: batches hold examples of like length, so their losses differ
 
 
 def test_batches_hold_every_example_once_and_learn_only_the_answers(tokenizer: Any) -> None:

@@ -28,7 +28,11 @@ def test_every_operation_is_python_that_says_what_run_computes(name: str) -> Non
 
 
 def test_some_operations_have_loops_and_conditions() -> None:
-    assert {name for name, operation in world.OPERATIONS.items() if "for i in" in operation.code and "if i" in operation.code} == {
+    assert {
+        name
+        for name, operation in world.OPERATIONS.items()
+        if "for i in" in operation.code and "if i" in operation.code
+    } == {
         "cap",
         "keep",
         "odd",
@@ -38,7 +42,9 @@ def test_some_operations_have_loops_and_conditions() -> None:
 def test_references_pass_the_judge() -> None:
     problems = [problem for split in SPLITS for problem in world.draw_problems(split, 20, seed=0)]
     with Sandbox(workers=1) as sandbox:
-        rollouts = [Rollout(rollout_id="r", problem_id=problem.problem_id, program=problem.reference) for problem in problems]
+        rollouts = [
+            Rollout(rollout_id="r", problem_id=problem.problem_id, program=problem.reference) for problem in problems
+        ]
         verdicts = Judge(sandbox).judge_many(zip(problems, rollouts, strict=True))
     assert all(verdict.passed for verdict in verdicts)
 
@@ -76,7 +82,10 @@ def test_the_statement_names_operations_and_shows_three_examples_but_no_numbers(
     problem = world.draw_problems("test", 1, seed=3)[0]
     first, *examples = problem.statement.split("\n")
     assert len(examples) == world.VISIBLE
-    assert all(example == f"f({test.args[0]}) == {test.expected}" for example, test in zip(examples, problem.tests, strict=False))  # type: ignore[union-attr]
+    assert all(
+        example == f"f({test.args[0]}) == {test.expected}"
+        for example, test in zip(examples, problem.tests, strict=False)
+    )  # type: ignore[union-attr]
     assert any(phrase in first for operation in world.OPERATIONS.values() for phrase in operation.phrases)
 
 

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 
 def reinforce_plus_plus(rewards: Sequence[float | None], tokens: Sequence[int], group_size: int) -> list[float]:
-    """REINFORCE++ with a baseline (Hu et al. 2025, arXiv 2501.03262): the reward less the mean of its group, normalised over the tokens of the batch.
+    """REINFORCE++ with a baseline (Hu et al. 2025, arXiv 2501.03262): the reward less the mean of its group,
+    normalised over the tokens of the batch.
 
-    `rewards` and `tokens` (how many tokens of a completion count in the loss) have one entry a completion, groups one after the other. With
-    `a_i = r_i − mean of its group` and weights `n_i` (the tokens), the advantage is `(a_i − μ) / sqrt(σ² + 1e-8)`; `μ` is the weighted mean and
-    `σ²` the weighted variance with Bessel's correction `N / (N − 1)`, `N = Σ n_i`. A completion without reward (`None`) is in no mean and has 0.
+    `rewards` and `tokens` (how many tokens of a completion count in the loss) have one entry a completion, groups one
+    after the other. With `a_i = r_i − mean of its group` and weights `n_i` (the tokens), the advantage is `(a_i − μ) /
+    sqrt(σ² + 1e-8)`; `μ` is the weighted mean and `σ²` the weighted variance with Bessel's correction `N / (N − 1)`,
+    `N = Σ n_i`. A completion without reward (`None`) is in no mean and has 0.
 
     >>> [round(value, 2) for value in reinforce_plus_plus([1.0, 0.0, 1.0, 1.0], [1, 1, 1, 1], group_size=2)]
     [1.22, -1.22, 0.0, 0.0]

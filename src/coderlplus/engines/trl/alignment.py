@@ -76,11 +76,17 @@ def trl_alignment(
         raise ConfigError(f"{len(problems)} problems cannot fill a batch of {groups} prompts; use more problems")
     loop = AlignmentLoop(settings, sandbox, Judge(sandbox), args.seed)
     steps = Steps(
-        ProblemStream(problems, args.seed), loop, max_wait_s=timeout_s, gather=lambda mined: list(gather_object([mined]))
+        ProblemStream(problems, args.seed),
+        loop,
+        max_wait_s=timeout_s,
+        gather=lambda mined: list(gather_object([mined])),
     )
     slots = _Slots(steps, loop, args, prompt_template, timeout_s)
     system = [{"role": "system", "content": system_prompt}] if system_prompt else []
-    rows = [{"slot": slot, "prompt": [*system, {"role": "user", "content": ""}]} for slot in range(steps.batches_a_pass(groups) * groups)]
+    rows = [
+        {"slot": slot, "prompt": [*system, {"role": "user", "content": ""}]}
+        for slot in range(steps.batches_a_pass(groups) * groups)
+    ]
     return {
         "train_dataset": Dataset.from_list(rows),
         "environment_factory": functools.partial(SlotEnvironment, slots),

@@ -14,7 +14,13 @@ def trl_settings(config: RunConfig) -> dict[str, Any]:
     """The `trl` section over our defaults: every step logged, two checkpoints kept, and on a CPU what a CPU can do."""
     import torch
 
-    defaults: dict[str, Any] = {"logging_steps": 1, "save_steps": 50, "save_total_limit": 2, "report_to": ["tensorboard"], "disable_tqdm": True}
+    defaults: dict[str, Any] = {
+        "logging_steps": 1,
+        "save_steps": 50,
+        "save_total_limit": 2,
+        "report_to": ["tensorboard"],
+        "disable_tqdm": True,
+    }
     if config.trl.get("use_cpu", not torch.cuda.is_available()):
         defaults |= {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "dataloader_pin_memory": False}
     return defaults | config.trl
@@ -31,7 +37,10 @@ def trl_arguments(config: RunConfig, run: RunFolder) -> Any:
     except (ValueError, TypeError, ImportError) as error:
         raise ConfigError(f"trl: {' '.join(str(error).split())}") from error
     if config.skip_zero_advantage and (config.algorithm == "rloo" or not _zero_advantage_is_idle(arguments)):
-        raise ConfigError("skip_zero_advantage needs loss_type grpo, dapo or cispo, and neither beta nor an entropy or vLLM correction; turn it off")
+        raise ConfigError(
+            "skip_zero_advantage needs loss_type grpo, dapo or cispo, and neither beta nor an entropy or vLLM "
+            "correction; turn it off"
+        )
     if config.algorithm == "reinforce_plus_plus" and arguments.multi_objective_aggregation != "sum_then_normalize":
         raise ConfigError("reinforce_plus_plus has one reward: leave trl.multi_objective_aggregation out")
     return arguments
@@ -41,7 +50,9 @@ def trainer_class(config: RunConfig) -> Any:
     """The trainer of the algorithm."""
     from coderlplus.engines.trl.trainer import CodeRLPlusGRPO, CodeRLPlusReinforcePlusPlus, CodeRLPlusRLOO
 
-    return {"grpo": CodeRLPlusGRPO, "rloo": CodeRLPlusRLOO, "reinforce_plus_plus": CodeRLPlusReinforcePlusPlus}[config.algorithm]
+    return {"grpo": CodeRLPlusGRPO, "rloo": CodeRLPlusRLOO, "reinforce_plus_plus": CodeRLPlusReinforcePlusPlus}[
+        config.algorithm
+    ]
 
 
 def lora_config(config: RunConfig) -> Any:
@@ -59,6 +70,13 @@ def lora_config(config: RunConfig) -> Any:
 
 
 def _zero_advantage_is_idle(arguments: Any) -> bool:
-    """Whether a completion with advantage 0 contributes nothing to the gradient, and `tensors.without_zero_advantage` knows its loss."""
-    extra = arguments.beta or arguments.entropy_coef or arguments.use_adaptive_entropy or arguments.use_vllm or arguments.top_entropy_quantile < 1
+    """Whether a completion with advantage 0 contributes nothing to the gradient, and `tensors.without_zero_advantage`
+    knows its loss."""
+    extra = (
+        arguments.beta
+        or arguments.entropy_coef
+        or arguments.use_adaptive_entropy
+        or arguments.use_vllm
+        or arguments.top_entropy_quantile < 1
+    )
     return not extra and arguments.loss_type in ("grpo", "dapo", "cispo")

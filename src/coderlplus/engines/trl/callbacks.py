@@ -31,7 +31,8 @@ class Record(TrainerCallback):  # type: ignore[misc]
     """Measures steps, evaluates between them, and appends every logged step to metrics.jsonl."""
 
     def __init__(self, run: RunFolder, evaluations: Sequence[tuple[Evaluate, int]], seed: int) -> None:
-        """`evaluations` are functions, each with the number of steps between two calls (0: only at the first and the last step)."""
+        """`evaluations` are functions, each with the number of steps between two calls (0: only at the first and the
+        last step)."""
         self.trainer: Any = None  # set once the trainer exists
         self._run, self._evaluations, self._seed = run, evaluations, seed
         self._began = 0.0
@@ -62,7 +63,8 @@ class Record(TrainerCallback):  # type: ignore[misc]
             self._run.write_metrics(state.global_step, logs)
 
     def _evaluated(self, step: int, evaluations: Sequence[Evaluate]) -> dict[str, float]:
-        """Evaluate on the main process with random numbers of its own, so that a run is the same however often it is evaluated."""
+        """Evaluate on the main process with random numbers of its own, so that a run is the same however often it is
+        evaluated."""
         if not self.trainer.accelerator.is_main_process:
             return {}
         model = self.trainer.accelerator.unwrap_model(self.trainer.model)
@@ -71,7 +73,9 @@ class Record(TrainerCallback):  # type: ignore[misc]
             model.eval()
             values = {name: value for evaluate in evaluations for name, value in evaluate(model).items()}
             model.train()
-        return {f"eval/{name}": value for name, value in values.items()} | {"seconds/evaluation": time.perf_counter() - began}
+        return {f"eval/{name}": value for name, value in values.items()} | {
+            "seconds/evaluation": time.perf_counter() - began
+        }
 
 
 @contextlib.contextmanager
@@ -103,7 +107,13 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self._first = state.global_step
         if self._console.is_terminal:
             times = (TimeElapsedColumn(), TimeRemainingColumn())
-            columns = (TextColumn("train"), BarColumn(), MofNCompleteColumn(), *times, TextColumn("{task.fields[numbers]}"))
+            columns = (
+                TextColumn("train"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                *times,
+                TextColumn("{task.fields[numbers]}"),
+            )
             self._bar = Progress(*columns, console=self._console)
             self._task = self._bar.add_task("train", total=state.max_steps, completed=state.global_step, numbers="")
             self._bar.start()
@@ -117,8 +127,16 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             self._bar.update(self._task, completed=state.global_step, numbers=numbers)
         elif state.global_step > self._first and time.monotonic() - self._printed > LINE_EVERY_S:
             self._printed = time.monotonic()
-            left = (self._printed - self._since) / (state.global_step - self._first) * (state.max_steps - state.global_step)
-            print(f"step {state.global_step}/{state.max_steps}  {numbers}  {_clock(left)} left", file=sys.stderr, flush=True)
+            left = (
+                (self._printed - self._since)
+                / (state.global_step - self._first)
+                * (state.max_steps - state.global_step)
+            )
+            print(
+                f"step {state.global_step}/{state.max_steps}  {numbers}  {_clock(left)} left",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self._bar is not None:
@@ -132,7 +150,8 @@ def _clock(seconds: float) -> str:
 
 
 class StopOnSignal(TrainerCallback):  # type: ignore[misc]
-    """On the first Ctrl-C (or SIGTERM) finish the step, save a checkpoint and stop, all processes at the same step; on the second stop at once."""
+    """On the first Ctrl-C (or SIGTERM) finish the step, save a checkpoint and stop, all processes at the same step; on
+    the second stop at once."""
 
     def __init__(self) -> None:
         self.stopped = False

@@ -37,7 +37,8 @@ class EvalConfig(BaseModel):
     every: int = Field(default=50, ge=1)
     """Optimisation steps between two evaluations; there is one before the first step and one after the last."""
     limit: int | None = Field(default=None, ge=1)
-    """Questions of each benchmark, at most: as many, at equal distances in the order of the set, each time the same. `None` is all."""
+    """Questions of each benchmark, at most: as many, at equal distances in the order of the set, each time the same.
+    `None` is all."""
     data_dir: Path | None = None
     """Folder with the benchmarks' files; `None` is the hub."""
     temperature: float = Field(default=0.0, ge=0)
@@ -70,18 +71,22 @@ class RunConfig(CommonConfig):
     """A training run on TRL. Every field is a top-level key of the YAML file."""
 
     algorithm: Algorithm = "grpo"
-    """`grpo`: TRL's `GRPOTrainer` with all its losses (GRPO, Dr. GRPO, DAPO, CISPO, GSPO, … by settings under `trl`). `rloo`: its `RLOOTrainer`.
-    `reinforce_plus_plus`: the `GRPOTrainer` with the advantages of REINFORCE++ (`engines.trl.advantages`)."""
+    """`grpo`: TRL's `GRPOTrainer` with all its losses (GRPO, Dr. GRPO, DAPO, CISPO, GSPO, … by settings under `trl`).
+    `rloo`: its `RLOOTrainer`. `reinforce_plus_plus`: the `GRPOTrainer` with the advantages of REINFORCE++
+    (`engines.trl.advantages`)."""
     dynamic_sampling_rounds: int = Field(default=0, ge=0)
-    """DAPO's dynamic sampling: groups in which all rewards are equal are replaced by further ones, in at most so many rounds of generation."""
+    """DAPO's dynamic sampling: groups in which all rewards are equal are replaced by further ones, in at most so many
+    rounds of generation."""
     lora: dict[str, Any] | None = None
     """Arguments of peft's `LoraConfig`: only low-rank adapters are trained. `None` trains all weights."""
     threads: int | None = Field(default=None, ge=1)
-    """CPU threads of torch; `None` leaves torch's choice. The same run on another number of threads differs in the last digits."""
+    """CPU threads of torch; `None` leaves torch's choice. The same run on another number of threads differs in the
+    last digits."""
     max_prompt_tokens: int | None = Field(default=None, ge=1)
     """Problems and alignment tasks with longer prompts are left out, and counted."""
     skip_zero_advantage: bool = False
-    """Leave completions out of the update whose advantage is 0. The gradient is the same, the step shorter; only without KL and entropy terms."""
+    """Leave completions out of the update whose advantage is 0. The gradient is the same, the step shorter; only
+    without KL and entropy terms."""
     eval: EvalConfig | None = None
     """Benchmarks at intervals."""
     trl: dict[str, Any] = Field(default_factory=dict)
@@ -94,22 +99,26 @@ class RunConfig(CommonConfig):
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read a run's YAML file; `overrides` are `key=value` with dotted keys (`trl.learning_rate=1e-5`, `alignment=off`), values in YAML.
+    """Read a run's YAML file; `overrides` are `key=value` with dotted keys (`trl.learning_rate=1e-5`,
+    `alignment=off`), values in YAML.
 
-    A file may begin with `base: other.yaml`: it then holds what differs from that file. Raises `ConfigError`, naming file, line and the nearest right
-    key.
+    A file may begin with `base: other.yaml`: it then holds what differs from that file. Raises `ConfigError`, naming
+    file, line and the nearest right key.
     """
     return make_config(*overridden_settings(path, overrides))
 
 
 def make_config(data: Mapping[str, Any], where: Where = lambda key: "configuration") -> RunConfig:
-    """The configuration in a mapping; `where` says for a dotted key where it was written, for messages. Raises `ConfigError`.
+    """The configuration in a mapping; `where` says for a dotted key where it was written, for messages. Raises
+    `ConfigError`.
 
     >>> make_config({"model": "m", "problems": "p.jsonl", "output": "runs/a", "alpha": 0.5})
     Traceback (most recent call last):
     coderlplus.errors.ConfigError: configuration: unknown setting 'alpha'; did you mean 'alignment.alpha'?
     """
-    config = checked_config(RunConfig, data, where, sections={"eval": set(EvalConfig.model_fields)}, elsewhere=_is_trls)
+    config = checked_config(
+        RunConfig, data, where, sections={"eval": set(EvalConfig.model_fields)}, elsewhere=_is_trls
+    )
     _check_libraries(data, where)
     return config
 
@@ -147,9 +156,13 @@ def _check_libraries(data: Mapping[str, Any], where: Where) -> None:
         for name in part:
             key = f"{section}.{name}"
             if section == "trl" and name in OWN_TRL_KEYS:
-                raise ConfigError(f"{where(key)}: {key!r} follows from the run; set {OWN_TRL_KEYS[name]!r} at the top level instead")
+                raise ConfigError(
+                    f"{where(key)}: {key!r} follows from the run; set {OWN_TRL_KEYS[name]!r} at the top level instead"
+                )
             if name not in fields:
-                raise ConfigError(f"{where(key)}: unknown setting {key!r}; {_unknown(str(name), section, fields, algorithm)}")
+                raise ConfigError(
+                    f"{where(key)}: unknown setting {key!r}; {_unknown(str(name), section, fields, algorithm)}"
+                )
 
 
 def _unknown(name: str, section: str, fields: Collection[str], algorithm: str) -> str:

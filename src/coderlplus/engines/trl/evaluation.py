@@ -1,8 +1,9 @@
 """The benchmarks of `coderlplus eval` during training: the `eval:` section of a run.
 
-They are asked of the model in training, greedily by default, by transformers on the main process; programs go through the judge of the reward. The
-folder of each evaluation, `evals/step-000050` in the run folder, is one of `coderlplus eval`, so `coderlplus eval compare` takes it; where a `limit`
-took a part of the questions, together with a folder that has them all, too.
+They are asked of the model in training, greedily by default, by transformers on the main process; programs go through
+the judge of the reward. The folder of each evaluation, `evals/step-000050` in the run folder, is one of `coderlplus
+eval`, so `coderlplus eval compare` takes it; where a `limit` took a part of the questions, together with a folder that
+has them all, too.
 """
 
 from __future__ import annotations
@@ -24,27 +25,43 @@ from coderlplus.judge import Judge
 
 
 class BenchmarkEvaluation:
-    """Evaluates a model on the benchmarks of an `eval:` section. Raises what `asked_for` raises, before training begins."""
+    """Evaluates a model on the benchmarks of an `eval:` section. Raises what `asked_for` raises, before training
+    begins."""
 
-    def __init__(self, config: EvalConfig, folder: Path, tokenizer: Any, judge: Judge, *, prompt_template: str | None, seed: int) -> None:
+    def __init__(
+        self, config: EvalConfig, folder: Path, tokenizer: Any, judge: Judge, *, prompt_template: str | None, seed: int
+    ) -> None:
         window = Window(release=config.release, start=config.start_date, end=config.end_date)
         self._asked = asked_for(
-            config.benchmarks, window, config.data_dir, lambda problem: user_message(problem, prompt_template), limit=config.limit
+            config.benchmarks,
+            window,
+            config.data_dir,
+            lambda problem: user_message(problem, prompt_template),
+            limit=config.limit,
         )
         self._sampling = Sampling(temperature=config.temperature, max_tokens=config.max_tokens, seed=seed)
         self._n_samples, self._folder, self._tokenizer, self._judge = config.n_samples, folder, tokenizer, judge
 
     def __call__(self, model: Any, step: int) -> dict[str, float]:
-        """`{"humaneval/pass@1": 0.5, …}` of a model in evaluation mode; everything else lies in the folder of the step."""
+        """`{"humaneval/pass@1": 0.5, …}` of a model in evaluation mode; everything else lies in the folder of the
+        step."""
         folder = self._folder / f"step-{step:06}"
         try:
-            shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed after this step and goes on from an earlier one
+            shutil.rmtree(
+                folder, ignore_errors=True
+            )  # of a run that was killed after this step and goes on from an earlier one
             folder.mkdir(parents=True)
         except OSError as error:
-            raise DataError(f"cannot write {folder}: {error.strerror}; make room and continue with --resume") from error
+            raise DataError(
+                f"cannot write {folder}: {error.strerror}; make room and continue with --resume"
+            ) from error
         source = Source(model=f"step {step}", kind="training", sampling=self._sampling, n_samples=self._n_samples)
         prepare(folder, source, self._asked)
         backend = LocalModel.of(model, self._tokenizer)
-        numbers = {one.benchmark.name: evaluate(folder, source, one, lambda: backend, self._judge) for one in self._asked}
+        numbers = {
+            one.benchmark.name: evaluate(folder, source, one, lambda: backend, self._judge) for one in self._asked
+        }
         write_results(folder, {"model": source.model, "source": source.kind, "benchmarks": numbers})
-        return {f"{name}/{metric}": values[metric] for name, values in numbers.items() for metric in values["intervals"]}
+        return {
+            f"{name}/{metric}": values[metric] for name, values in numbers.items() for metric in values["intervals"]
+        }

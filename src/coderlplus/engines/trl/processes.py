@@ -1,4 +1,5 @@
-"""A run on several processes: what each does for itself, what one does for all, and what happens when one of them is gone."""
+"""A run on several processes: what each does for itself, what one does for all, and what happens when one of them is
+gone."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ Result = TypeVar("Result")
 
 
 def workers_here() -> int:
-    """Programs to run at the same time: the CPUs of this process divided by the processes of the machine, as the launcher counts them."""
+    """Programs to run at the same time: the CPUs of this process divided by the processes of the machine, as the
+    launcher counts them."""
     return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
@@ -24,15 +26,19 @@ def rank() -> int | None:
 
 
 def connect(settings: Mapping[str, Any]) -> None:
-    """Connect the processes of a run without GPUs, of which each waits for another `ddp_timeout` s: transformers keeps to it on GPUs alone."""
+    """Connect the processes of a run without GPUs, of which each waits for another `ddp_timeout` s: transformers keeps
+    to it on GPUs alone."""
     import torch.distributed as dist
 
     if rank() is not None and settings.get("use_cpu") and settings.get("ddp_timeout") and not dist.is_initialized():
-        dist.init_process_group(settings.get("ddp_backend") or "gloo", timeout=timedelta(seconds=settings["ddp_timeout"]))
+        dist.init_process_group(
+            settings.get("ddp_backend") or "gloo", timeout=timedelta(seconds=settings["ddp_timeout"])
+        )
 
 
 def on_main_process(function: Callable[[], Result]) -> Result:
-    """Call `function` on the main process alone; every process returns what it returned, or raises its `CodeRLPlusError`."""
+    """Call `function` on the main process alone; every process returns what it returned, or raises its
+    `CodeRLPlusError`."""
     from accelerate import PartialState
     from accelerate.utils import broadcast_object_list
 
@@ -51,14 +57,16 @@ def on_main_process(function: Callable[[], Result]) -> Result:
 
 @contextlib.contextmanager
 def others_may_fail(arguments: Any) -> Iterator[None]:
-    """Turn the error of a collective operation into a sentence: another process of the run is gone, or silent for longer than `ddp_timeout`."""
+    """Turn the error of a collective operation into a sentence: another process of the run is gone, or silent for
+    longer than `ddp_timeout`."""
     try:
         yield
     except RuntimeError as error:
         if isinstance(error, CodeRLPlusError) or arguments.world_size == 1 or not is_of_the_group(error):
             raise
         raise CodeRLPlusError(
-            f"another process of this run is gone, or did not answer for {arguments.ddp_timeout} s (trl.ddp_timeout); its own message says why. "
+            f"another process of this run is gone, or did not answer for {arguments.ddp_timeout} s "
+            "(trl.ddp_timeout); its own message says why. "
             "Continue with --resume"
         ) from error
 

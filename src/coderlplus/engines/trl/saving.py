@@ -1,7 +1,7 @@
 """What CodeRL+ adds to TRL's checkpoints, so that a run goes on exactly: two hooks of the trainers' mixin (see `trl`).
 
-A checkpoint is written into a folder of its own and older ones are deleted only when the files of all processes are there; whatever ends the run in
-between, the checkpoint before can be resumed from.
+A checkpoint is written into a folder of its own and older ones are deleted only when the files of all processes are
+there; whatever ends the run in between, the checkpoint before can be resumed from.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ class Saving(_Trainer):  # type: ignore[misc]
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         self.finish_mining()
         folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
-        keep, self.args.save_total_limit = self.args.save_total_limit, None  # older ones go when the files of all ranks are there
+        keep, self.args.save_total_limit = (
+            self.args.save_total_limit,
+            None,
+        )  # older ones go when the files of all ranks are there
         try:
             if self.args.should_save:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -57,7 +60,8 @@ class Saving(_Trainer):  # type: ignore[misc]
             if self.args.should_save:
                 shutil.rmtree(folder, ignore_errors=True)
             raise DataError(
-                f"cannot save {folder}: {' '.join(str(error).split())}; make room and continue with --resume from the checkpoint before"
+                f"cannot save {folder}: {' '.join(str(error).split())}; make room and continue with --resume from "
+                "the checkpoint before"
             ) from error
         finally:
             self.args.save_total_limit = keep
@@ -71,11 +75,16 @@ class Saving(_Trainer):  # type: ignore[misc]
         try:
             processes, now = state["processes"], self.accelerator.num_processes
             if processes != now:
-                raise DataError(f"{checkpoint} is of a run on {processes} processes, this one has {now}; resume with {processes} processes")
+                raise DataError(
+                    f"{checkpoint} is of a run on {processes} processes, this one has {now}; resume with "
+                    f"{processes} processes"
+                )
             self._step, self._batches, half_used = state["micro_step"], state["batches"], state["half_used"]
             self.steps.load_state(state)
         except KeyError as error:
-            raise DataError(f"{checkpoint} is of another version of coderlplus: {error} is missing; start a run in a new folder") from error
+            raise DataError(
+                f"{checkpoint} is of another version of coderlplus: {error} is missing; start a run in a new folder"
+            ) from error
         if half_used:
             generation = Path(checkpoint) / f"generation_{self.accelerator.process_index}.pt"
             self._buffered_inputs = torch.load(generation, map_location=self.accelerator.device, weights_only=True)

@@ -37,14 +37,16 @@ def train(
     evaluate: Callable[[Any], dict[str, float]] | None = None,
     eval_every: int = 0,
 ) -> RunFolder:
-    """Train as `config` says and return the run folder, with the model and tokenizer in `final` (with `lora`, the adapter).
+    """Train as `config` says and return the run folder, with the model and tokenizer in `final` (with `lora`, the
+    adapter).
 
-    `evaluate` gets the model in evaluation mode and returns numbers, written as `eval/<name>` at step 0, every `eval_every` optimisation steps
-    (0: never) and the last one. With `resume`, a run that the folder holds continues exactly from its newest checkpoint that is whole; where there is
-    none it starts anew, and a finished one is left as it is. Every process of a run on several calls this.
+    `evaluate` gets the model in evaluation mode and returns numbers, written as `eval/<name>` at step 0, every
+    `eval_every` optimisation steps (0: never) and the last one. With `resume`, a run that the folder holds continues
+    exactly from its newest checkpoint that is whole; where there is none it starts anew, and a finished one is left as
+    it is. Every process of a run on several calls this.
 
-    Raises `ConfigError` or `DataError` for bad input, `SandboxError` when the sandbox is broken, `CodeRLPlusError` when another process of the run is
-    gone, and `KeyboardInterrupt` after Ctrl-C, once the checkpoint is saved.
+    Raises `ConfigError` or `DataError` for bad input, `SandboxError` when the sandbox is broken, `CodeRLPlusError`
+    when another process of the run is gone, and `KeyboardInterrupt` after Ctrl-C, once the checkpoint is saved.
     """
     run = RunFolder(config.output)
     run.check(resume=resume)
@@ -56,7 +58,9 @@ def train(
     connect(config.trl)
     arguments = trl_arguments(config, run)
     with Sandbox(workers=config.sandbox.workers or workers_here()) as sandbox, others_may_fail(arguments):
-        trainer, stop = _build(config, arguments, problems, run, sandbox, [] if evaluate is None else [(evaluate, eval_every)])
+        trainer, stop = _build(
+            config, arguments, problems, run, sandbox, [] if evaluate is None else [(evaluate, eval_every)]
+        )
         checkpoint = on_main_process(lambda: _resume(run, config, sandbox, resume=resume))
         if checkpoint is not None and is_done(checkpoint, arguments):  # the trainer would take a step more
             if trainer.accelerator.is_main_process:
@@ -68,7 +72,12 @@ def train(
 
 
 def _build(
-    config: RunConfig, arguments: Any, problems: list[Problem], run: RunFolder, sandbox: Sandbox, evaluations: list[tuple[Evaluate, int]]
+    config: RunConfig,
+    arguments: Any,
+    problems: list[Problem],
+    run: RunFolder,
+    sandbox: Sandbox,
+    evaluations: list[tuple[Evaluate, int]],
 ) -> tuple[Any, StopOnSignal]:
     """The trainer of a run, with what it reads, judges, measures and evaluates with, and what stops it."""
     import torch
@@ -80,7 +89,9 @@ def _build(
         torch.set_num_threads(config.threads)
     model = model_name(config.model)
     tokenizer = load_tokenizer(model)
-    counting = copy.deepcopy(tokenizer)  # mining counts tokens while the trainer uses its own; one must not be used by two threads
+    counting = copy.deepcopy(
+        tokenizer
+    )  # mining counts tokens while the trainer uses its own; one must not be used by two threads
 
     def fits(content: str) -> bool:
         limit = config.max_prompt_tokens
@@ -90,7 +101,9 @@ def _build(
     record = Record(run, evaluations, config.seed)
     if config.eval is not None:
         template, folder = config.prompt_template, run.path / "evals"
-        benchmarks = BenchmarkEvaluation(config.eval, folder, copy.deepcopy(tokenizer), judge, prompt_template=template, seed=config.seed)
+        benchmarks = BenchmarkEvaluation(
+            config.eval, folder, copy.deepcopy(tokenizer), judge, prompt_template=template, seed=config.seed
+        )
         evaluations.append((lambda model: benchmarks(model, record.trainer.state.global_step), config.eval.every))
     steps = Steps(
         ProblemStream(_fitting(problems, fits, config), config.seed),
@@ -98,7 +111,9 @@ def _build(
         max_wait_s=config.sandbox.max_wait_s,
         run=run,
         samples_every=config.samples_every,
-        prompt_text=lambda row: str(tokenizer.apply_chat_template(config.messages(row), tokenize=False, add_generation_prompt=True)),
+        prompt_text=lambda row: str(
+            tokenizer.apply_chat_template(config.messages(row), tokenize=False, add_generation_prompt=True)
+        ),
         gather=lambda mined: list(gather_object([mined])),
     )
     trainer = _trainer(
@@ -130,7 +145,10 @@ def _run(trainer: Any, stop: StopOnSignal, checkpoint: Path | None) -> None:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
         if trainer.accelerator.is_main_process:
-            print(f"saved at step {trainer.state.global_step} of {trainer.state.max_steps}; continue with --resume", file=sys.stderr)
+            print(
+                f"saved at step {trainer.state.global_step} of {trainer.state.max_steps}; continue with --resume",
+                file=sys.stderr,
+            )
         raise KeyboardInterrupt
 
 
@@ -150,9 +168,17 @@ def _trainer(config: RunConfig, **arguments: Any) -> Any:
     except CodeRLPlusError:
         raise
     except (ImportError, ValueError, OSError, NotImplementedError, SafetensorError) as error:
-        if isinstance(error, OSError) and error.filename and config.output.absolute().is_relative_to(Path(error.filename).absolute()):
-            raise ConfigError(f"cannot write the run folder {config.output}: {error.strerror}; choose another output") from error
-        raise ConfigError(f"the trainer refuses model {config.model!r} with these settings: {' '.join(str(error).split())}") from error
+        if (
+            isinstance(error, OSError)
+            and error.filename
+            and config.output.absolute().is_relative_to(Path(error.filename).absolute())
+        ):
+            raise ConfigError(
+                f"cannot write the run folder {config.output}: {error.strerror}; choose another output"
+            ) from error
+        raise ConfigError(
+            f"the trainer refuses model {config.model!r} with these settings: {' '.join(str(error).split())}"
+        ) from error
     trainer.remove_callback(PrinterCallback)
     return trainer
 
@@ -161,9 +187,14 @@ def _check_splitting(trainer: Any, arguments: Any, config: RunConfig) -> None:
     """Raises `ConfigError` where FSDP or DeepSpeed cannot do what is asked, or would be left out without a word."""
     for name in ("FSDP", "DeepSpeed"):
         if getattr(arguments, name.lower()) and not getattr(trainer, f"is_{name.lower()}_enabled"):
-            raise ConfigError(f"{name} is for GPUs: accelerate leaves it out on a CPU; leave trl.{name.lower()} out too")
+            raise ConfigError(
+                f"{name} is for GPUs: accelerate leaves it out on a CPU; leave trl.{name.lower()} out too"
+            )
     if config.eval is not None and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
-        raise ConfigError("eval needs the whole model in one process, which FSDP and DeepSpeed split; evaluate checkpoints with coderlplus eval")
+        raise ConfigError(
+            "eval needs the whole model in one process, which FSDP and DeepSpeed split; evaluate checkpoints with "
+            "coderlplus eval"
+        )
 
 
 def _save_final(trainer: Any, run: RunFolder) -> None:
@@ -177,7 +208,10 @@ def _save_final(trainer: Any, run: RunFolder) -> None:
         if trainer.accelerator.is_main_process:
             run.finish()
     except (OSError, SafetensorError) as error:
-        raise DataError(f"cannot save the model to {run.final}: {' '.join(str(error).split())}; make room and continue with --resume") from error
+        raise DataError(
+            f"cannot save the model to {run.final}: {' '.join(str(error).split())}; make room and continue with "
+            "--resume"
+        ) from error
 
 
 def is_done(checkpoint: Path, arguments: Any) -> bool:
@@ -189,7 +223,8 @@ def is_done(checkpoint: Path, arguments: Any) -> bool:
 
 
 def _quiet() -> None:
-    """Send no telemetry, and leave stderr to our own progress: no bars for a file of weights, no notes on what libraries will rename one day."""
+    """Send no telemetry, and leave stderr to our own progress: no bars for a file of weights, no notes on what
+    libraries will rename one day."""
     from huggingface_hub import constants
     from transformers.utils import logging
 
@@ -202,7 +237,13 @@ def _quiet() -> None:
 def _fitting(problems: list[Problem], fits: Callable[[str], bool], config: RunConfig) -> list[Problem]:
     kept = [problem for problem in problems if fits(user_message(problem, config.prompt_template))]
     if not kept:
-        raise ConfigError(f"all {len(problems)} prompts are longer than max_prompt_tokens = {config.max_prompt_tokens}")
+        raise ConfigError(
+            f"all {len(problems)} prompts are longer than max_prompt_tokens = {config.max_prompt_tokens}"
+        )
     if len(kept) < len(problems):
-        print(f"{len(problems) - len(kept)} of {len(problems)} problems left out: prompts over {config.max_prompt_tokens} tokens", file=sys.stderr)
+        print(
+            f"{len(problems) - len(kept)} of {len(problems)} problems left out: prompts over "
+            f"{config.max_prompt_tokens} tokens",
+            file=sys.stderr,
+        )
     return kept

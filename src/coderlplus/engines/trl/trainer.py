@@ -1,6 +1,7 @@
 """CodeRL+ on stock TRL: one mixin over its trainers, with late binding of alignment tasks.
 
-Six private methods of TRL's trainers are overridden (trl is pinned; `tests/engines/test_trl_contract.py` names them and their signatures):
+Six private methods of TRL's trainers are overridden (trl is pinned; `tests/engines/test_trl_contract.py` names them
+and their signatures):
 
     _get_train_sampler               a clock: it says how many generation batches a pass over the problems takes, not what is in them
     _generate_and_score_completions  composes the batch at the moment it is generated, so tasks come from failures up to the step before
@@ -9,17 +10,19 @@ Six private methods of TRL's trainers are overridden (trl is pinned; `tests/engi
     _save_checkpoint                 adds the state of the loop, the place in the problems and a generation batch that is half used (`saving`)
     _load_optimizer_and_scheduler    takes them back (`saving`)
 
-Advantages, losses, clipping and KL are TRL's, but for REINFORCE++, whose advantages TRL does not have. A reward of `None` (our sandbox failed)
-becomes NaN, which TRL leaves out of the mean and deviation of the group and gives the advantage 0: the completion neither moves the policy nor its
-neighbours' baseline.
+Advantages, losses, clipping and KL are TRL's, but for REINFORCE++, whose advantages TRL does not have. A reward of
+`None` (our sandbox failed) becomes NaN, which TRL leaves out of the mean and deviation of the group and gives the
+advantage 0: the completion neither moves the policy nor its neighbours' baseline.
 
-Judging goes on while TRL computes log-probabilities, and mining during the update, until the end of the step (`finish_mining`).
+Judging goes on while TRL computes log-probabilities, and mining during the update, until the end of the step
+(`finish_mining`).
 
-Ranks: a generation batch is composed on every rank from the same seed, step, buffer and place in the problems, without communication; rank r holds a
-contiguous slice of it. Each rank scores and mines what it sampled; samples and mined tasks are gathered in rank order, so the buffers, and what
-dynamic sampling decides, stay equal.
+Ranks: a generation batch is composed on every rank from the same seed, step, buffer and place in the problems, without
+communication; rank r holds a contiguous slice of it. Each rank scores and mines what it sampled; samples and mined
+tasks are gathered in rank order, so the buffers, and what dynamic sampling decides, stay equal.
 
-Departure from the paper: none in the objective; the share of tasks is exact in every batch from the first one that the buffer can fill.
+Departure from the paper: none in the objective; the share of tasks is exact in every batch from the first one that the
+buffer can fill.
 """
 
 from __future__ import annotations
@@ -51,7 +54,8 @@ from coderlplus.records import Reward
 from coderlplus.rewards import reward_rows
 
 GRACE_S = 60.0
-"""How much longer than `max_wait_s` a step waits for judging, which ends by itself then, before the sandbox is taken to be broken."""
+"""How much longer than `max_wait_s` a step waits for judging, which ends by itself then, before the sandbox is taken
+to be broken."""
 
 
 class AlignmentMixin(Saving):
@@ -86,7 +90,12 @@ class AlignmentMixin(Saving):
 
     # Hook 1
     def _get_train_sampler(self, dataset: Any = None) -> Sampler[int]:
-        return Clock(self.steps.batches_a_pass(self._groups) * self.args.generation_batch_size * self.args.steps_per_generation * self.num_iterations)
+        return Clock(
+            self.steps.batches_a_pass(self._groups)
+            * self.args.generation_batch_size
+            * self.args.steps_per_generation
+            * self.num_iterations
+        )
 
     # Hook 2
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Batch:
@@ -96,7 +105,9 @@ class AlignmentMixin(Saving):
         began = time.perf_counter()
         step = self.state.global_step + 1
         rows = self.steps.compose(step, self._groups)
-        self._generation = Generation(step=step, began=began, rounds=[], shares=[], places=[(0, index) for index in range(self._groups)])
+        self._generation = Generation(
+            step=step, began=began, rounds=[], shares=[], places=[(0, index) for index in range(self._groups)]
+        )
         share = self._begin_round(rows)
         output: Batch = super()._generate_and_score_completions([{"prompt": self._prompt(row)} for row in share.rows])
         advantages = self.final_advantages(self._generation.groups)
@@ -105,7 +116,9 @@ class AlignmentMixin(Saving):
             self._logs["advantages"].extend(advantages)
         self._record(output)
         if self._skip_zero_advantage:
-            output = without_zero_advantage(output, multiple_of=self.args.steps_per_generation, mean_over_rows=self.loss_type == "grpo")
+            output = without_zero_advantage(
+                output, multiple_of=self.args.steps_per_generation, mean_over_rows=self.loss_type == "grpo"
+            )
         return output
 
     # Hook 3
@@ -118,7 +131,9 @@ class AlignmentMixin(Saving):
         return generated
 
     # Hook 4
-    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: list[list[int]]) -> torch.Tensor:
+    def _calculate_rewards(
+        self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: list[list[int]]
+    ) -> torch.Tensor:
         ready = time.perf_counter()
         rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         if not self.model.training:
@@ -150,9 +165,11 @@ class AlignmentMixin(Saving):
         return [reward.value for reward in self._generation.rewards]
 
     def finish_mining(self) -> None:
-        """Wait for the tasks of the last generation batch, where they are not there yet; every rank adds the tasks of all ranks in the same order.
+        """Wait for the tasks of the last generation batch, where they are not there yet; every rank adds the tasks of
+        all ranks in the same order.
 
-        Called at the end of a step (`callbacks.Record`), and before a batch is composed or a checkpoint saved; every rank must call it.
+        Called at the end of a step (`callbacks.Record`), and before a batch is composed or a checkpoint saved; every
+        rank must call it.
         """
         self._log(self.steps.finish_mining())
 
@@ -180,7 +197,11 @@ class AlignmentMixin(Saving):
         share = self._generation.shares[-1]
         share.texts = [completion[0]["content"] for completion in generated[self.COMPLETIONS]]
         score = self.loop.reward if self.loop else functools.partial(reward_rows, self._judge)
-        how: dict[str, Any] = {"rollout_ids": share.ids, "limit_s": self._max_wait_s, "in_process_checks": self._in_process_checks}
+        how: dict[str, Any] = {
+            "rollout_ids": share.ids,
+            "limit_s": self._max_wait_s,
+            "in_process_checks": self._in_process_checks,
+        }
         self._generation.judging = Background(functools.partial(score, share.rows, share.texts, **how))
 
     def _judged(self) -> list[Reward]:
@@ -191,28 +212,40 @@ class AlignmentMixin(Saving):
         try:
             rewards = generation.judging.result(limit_s)
         except TimeoutError:
-            raise SandboxError(f"judging has not ended after {limit_s:g} s, the sandbox does not answer; continue with --resume") from None
+            raise SandboxError(
+                f"judging has not ended after {limit_s:g} s, the sandbox does not answer; continue with --resume"
+            ) from None
         generation.judging_s += generation.judging.seconds
         if generation.judging.seconds > self._max_wait_s:
             late = sum(reward.value is None for reward in rewards)
-            print(f"judging took more than {self._max_wait_s:g} s: {late} completions of this step have no reward", file=sys.stderr)
+            print(
+                f"judging took more than {self._max_wait_s:g} s: {late} completions of this step have no reward",
+                file=sys.stderr,
+            )
         generation.shares[-1].rewards = rewards
         return rewards
 
     def _gather_groups(self, number: int, token_ids: Sequence[Sequence[int]]) -> None:
         """Put the samples of all processes under the rows of round `number`."""
         share, one = self._generation.shares[number], self._generation.rounds[number]
-        samples = samples_of(share.texts, share.rewards, token_ids, {*self.eos_token_ids, self._tokenizer.pad_token_id})
+        samples = samples_of(
+            share.texts, share.rewards, token_ids, {*self.eos_token_ids, self._tokenizer.pad_token_id}
+        )
         one.groups = groups_of(one.rows, gather_object(samples), self.num_generations)
 
     def _replace_idle_groups(self, prompts: list[Any], generated: Any) -> None:
-        """Dynamic sampling: generate further groups, and put their completions into what TRL's `_generate` returned, in place."""
+        """Dynamic sampling: generate further groups, and put their completions into what TRL's `_generate` returned,
+        in place."""
         generation, size, processes = self._generation, self.num_generations, self.accelerator.num_processes
-        columns = [index for index, part in enumerate(generated) if isinstance(part, list) and len(part) == len(prompts)]
+        columns = [
+            index for index, part in enumerate(generated) if isinstance(part, list) and len(part) == len(prompts)
+        ]
         first = self.accelerator.process_index * len(prompts)
         self._wait_and_gather(generated[1])
         for number in range(1, self._dynamic_rounds + 1):
-            rows = replacements(generation, self.loop, self.steps.stream.take_others, processes // math.gcd(processes, size))
+            rows = replacements(
+                generation, self.loop, self.steps.stream.take_others, processes // math.gcd(processes, size)
+            )
             if not rows:
                 break
             share = self._begin_round(rows)
@@ -228,7 +261,9 @@ class AlignmentMixin(Saving):
                         prompts[index] = self._prompt(rows[group])
                         for column, cell in zip(columns, cells[group * size + sample], strict=True):
                             generated[column][index] = cell
-        generation.rewards = self._own_slice([sample.reward for group in generation.groups for sample in group.samples])
+        generation.rewards = self._own_slice(
+            [sample.reward for group in generation.groups for sample in group.samples]
+        )
 
     def _wait_and_gather(self, token_ids: Sequence[Sequence[int]]) -> None:
         began = time.perf_counter()
@@ -240,7 +275,11 @@ class AlignmentMixin(Saving):
         """Metrics of the whole generation batch, and its samples when it is inspected; every rank calls this."""
         generation = self._generation
         first = generation.rounds[0].groups
-        self._log(self.steps.metrics(generation.step, first, sum(len(one.rows) for one in generation.rounds) * self.num_generations))
+        self._log(
+            self.steps.metrics(
+                generation.step, first, sum(len(one.rows) for one in generation.rounds) * self.num_generations
+            )
+        )
         if self._dynamic_rounds:
             self._log(
                 {
@@ -262,7 +301,8 @@ class AlignmentMixin(Saving):
 
 
 class CodeRLPlusGRPO(AlignmentMixin, GRPOTrainer):  # type: ignore[misc]
-    """GRPO and the losses that TRL offers beside it (Dr. GRPO, BNPO, DAPO, CISPO, GSPO, …), by TRL's own configuration."""
+    """GRPO and the losses that TRL offers beside it (Dr. GRPO, BNPO, DAPO, CISPO, GSPO, …), by TRL's own
+    configuration."""
 
     COMPLETIONS = 3
 
@@ -284,7 +324,8 @@ class CodeRLPlusRLOO(AlignmentMixin, RLOOTrainer):  # type: ignore[misc]
 
 
 class Clock(Sampler[int]):
-    """`length` ticks. TRL needs a sampler to know when a pass ends; which rows are in a batch is decided when it is generated."""
+    """`length` ticks. TRL needs a sampler to know when a pass ends; which rows are in a batch is decided when it is
+    generated."""
 
     def __init__(self, length: int) -> None:
         self.length = length

@@ -1,7 +1,8 @@
 """The configuration of a run on verl: one YAML file, as for TRL, with verl's own configuration under `verl:`.
 
-`verl_config` makes of it what `verl.trainer.main_ppo` runs on: verl's defaults, ours, the `verl` section, and what follows from the run. Keys of the
-section are checked against verl's defaults, so that a misspelt one names the nearest right one.
+`verl_config` makes of it what `verl.trainer.main_ppo` runs on: verl's defaults, ours, the `verl` section, and what
+follows from the run. Keys of the section are checked against verl's defaults, so that a misspelt one names the nearest
+right one.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class VerlConfig(CommonConfig):
     max_prompt_tokens: int = 1024
     """Problems and alignment tasks with longer prompts are left out, and counted (verl's `data.max_prompt_length`)."""
     verl: dict[str, Any]
-    """verl's configuration (`verl/trainer/config/ppo_trainer.yaml`), as far as it differs from verl's defaults and ours."""
+    """verl's configuration (`verl/trainer/config/ppo_trainer.yaml`), as far as it differs from verl's defaults and
+    ours."""
 
     @field_validator("validation", mode="before")
     @classmethod
@@ -70,7 +72,8 @@ class PluginSettings(StepConfig):
 
 
 def plugin_settings(data: Mapping[str, Any] | None) -> PluginSettings:
-    """The settings in a plain mapping. Raises `ConfigError` for a key that does not exist, naming the nearest, or a bad value.
+    """The settings in a plain mapping. Raises `ConfigError` for a key that does not exist, naming the nearest, or a
+    bad value.
 
     >>> plugin_settings({"aligment": {"alpha": 0.5}})
     Traceback (most recent call last):
@@ -85,8 +88,8 @@ def workers_for(settings: PluginSettings, sharing: int) -> int:
 
 
 def make_verl_config(data: Mapping[str, Any], where: Where = lambda key: "configuration") -> VerlConfig:
-    """The configuration in a mapping; `where` says for a dotted key where it was written. Raises `ConfigError`; without verl, keys of the `verl`
-    section are checked only against what follows from the run."""
+    """The configuration in a mapping; `where` says for a dotted key where it was written. Raises `ConfigError`;
+    without verl, keys of the `verl` section are checked only against what follows from the run."""
     section = data.get("verl")
     if not isinstance(section, Mapping):
         raise ConfigError(f"{where('verl')}: verl must hold settings of verl, not {section!r}")
@@ -109,7 +112,8 @@ def installed_version() -> str | None:
 
 
 def verl_config(config: VerlConfig, checkpoint: Path | None = None) -> Any:
-    """verl's configuration (an omegaconf `DictConfig`) of a run that goes on from `checkpoint` or begins. Raises `ConfigError` for what verl refuses.
+    """verl's configuration (an omegaconf `DictConfig`) of a run that goes on from `checkpoint` or begins. Raises
+    `ConfigError` for what verl refuses.
 
     verl must be installed.
     """
@@ -130,7 +134,8 @@ def verl_config(config: VerlConfig, checkpoint: Path | None = None) -> Any:
 
 
 def _defaults(section: Mapping[str, Any]) -> Any:
-    """verl's own, for the engine that the section asks for (`model_engine`: dp, megatron, …). Raises `ConfigError` for an unknown one."""
+    """verl's own, for the engine that the section asks for (`model_engine`: dp, megatron, …). Raises `ConfigError` for
+    an unknown one."""
     from hydra import compose, initialize_config_module
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
@@ -146,8 +151,13 @@ def _defaults(section: Mapping[str, Any]) -> Any:
 
 
 def _our_defaults(config: VerlConfig) -> dict[str, Any]:
-    """Over verl's: two checkpoints kept, metrics for TensorBoard, and no evaluation where there is nothing to evaluate on."""
-    trainer = {"project_name": "coderlplus", "experiment_name": config.output.name, "logger": ["console", "tensorboard"]}
+    """Over verl's: two checkpoints kept, metrics for TensorBoard, and no evaluation where there is nothing to evaluate
+    on."""
+    trainer = {
+        "project_name": "coderlplus",
+        "experiment_name": config.output.name,
+        "logger": ["console", "tensorboard"],
+    }
     saving = {"save_freq": 50, "max_actor_ckpt_to_keep": 2, "max_critic_ckpt_to_keep": 2}
     return {"trainer": trainer | saving | {"val_before_train": bool(config.validation)}}
 
@@ -176,7 +186,10 @@ def _own(config: VerlConfig, checkpoint: Path | None) -> dict[str, Any]:
             "v1": {
                 "sampler": {
                     "custom_sampler": {"path": HOOKS, "name": "CodeRLPlusReplayBuffer"},
-                    "sampler_kwargs": {"filter_groups": "${algorithm.filter_groups}", "train_batch_size": "${data.train_batch_size}"},
+                    "sampler_kwargs": {
+                        "filter_groups": "${algorithm.filter_groups}",
+                        "train_batch_size": "${data.train_batch_size}",
+                    },
                 }
             },
         },

@@ -1,9 +1,10 @@
-"""What verl fetches, prompt by prompt: the batch of a step, and replacements for groups that it filters out. No verl and no tensors here.
+"""What verl fetches, prompt by prompt: the batch of a step, and replacements for groups that it filters out. No verl
+and no tensors here.
 
-A step has `batch_size` groups. They are composed together at the first fetch of the step, from the failures of the steps before; what is fetched
-beyond them replaces groups that verl filtered out (DAPO), a problem for a problem and a task for a task. `finish` ends the step: its completions are
-mined in a thread while verl computes log-probabilities and updates the policy, and waited for before the next batch is composed or a checkpoint is
-saved.
+A step has `batch_size` groups. They are composed together at the first fetch of the step, from the failures of the
+steps before; what is fetched beyond them replaces groups that verl filtered out (DAPO), a problem for a problem and a
+task for a task. `finish` ends the step: its completions are mined in a thread while verl computes log-probabilities
+and updates the policy, and waited for before the next batch is composed or a checkpoint is saved.
 """
 
 from __future__ import annotations
@@ -23,14 +24,19 @@ from coderlplus.errors import ConfigError, DataError
 from coderlplus.loop import AlignmentLoop, Row
 from coderlplus.records import AlignmentTask, Problem
 
-NO_REPLAY_BUFFER = "the batch of step {step} never reached CodeRLPlusReplayBuffer: set trainer.v1.sampler.custom_sampler (see docs/verl.md)"
+NO_REPLAY_BUFFER = (
+    "the batch of step {step} never reached CodeRLPlusReplayBuffer: set "
+    "trainer.v1.sampler.custom_sampler (see docs/verl.md)"
+)
 GENERATION = "generation"
 
 
 class FetchedSteps(Steps):
-    """The one place of a run that knows its step, its buffer and its place in the problems; `how` is what `Steps` takes besides.
+    """The one place of a run that knows its step, its buffer and its place in the problems; `how` is what `Steps`
+    takes besides.
 
-    Metrics are written to `run` too. `may_refill` says that a replay buffer filters groups out, so that a step may fetch more than its batch.
+    Metrics are written to `run` too. `may_refill` says that a replay buffer filters groups out, so that a step may
+    fetch more than its batch.
     """
 
     def __init__(self, stream: ProblemStream, loop: AlignmentLoop | None, batch_size: int, **how: Any) -> None:
@@ -48,7 +54,8 @@ class FetchedSteps(Steps):
         self._mined: dict[str, float] = {}
 
     def fetch(self, count: int) -> list[tuple[Row, Place]]:
-        """The next `count` prompts. Raises `ConfigError` where the hooks are not all in place, or the problems do not fill a batch."""
+        """The next `count` prompts. Raises `ConfigError` where the hooks are not all in place, or the problems do not
+        fill a batch."""
         if self._finished:
             self._begin()
         if self._fetched + count > self.batch_size and not self.may_refill:
@@ -87,11 +94,15 @@ class FetchedSteps(Steps):
         """Completions of the step in work, in any order. Raises `ConfigError` for those of another step."""
         for one in scored:
             if one.place.step != self.step:
-                raise ConfigError(f"a completion of step {one.place.step} came in step {self.step}: CodeRL+ needs trainer.v1.trainer_mode=sync")
+                raise ConfigError(
+                    f"a completion of step {one.place.step} came in step {self.step}: CodeRL+ needs "
+                    "trainer.v1.trainer_mode=sync"
+                )
             self._scored[one.place.number].append(one)
 
     def finish(self, chosen: Sequence[int]) -> dict[str, float]:
-        """End the step, in which verl trains on the groups `chosen`; return its metrics, and what the step before was mined for."""
+        """End the step, in which verl trains on the groups `chosen`; return its metrics, and what the step before was
+        mined for."""
         groups = {number: self._group(number) for number in sorted(self._scored)}
         size = max((len(group.samples) for group in groups.values()), default=0)
         inside = [groups[number] for number in chosen if number in groups]
@@ -101,7 +112,9 @@ class FetchedSteps(Steps):
         if missing:
             metrics["without_reward"] = float(missing)
         if self.may_refill:
-            metrics["mix/alignment_share_trained"] = sum(group.side == "alignment" for group in inside) / max(1, len(inside))
+            metrics["mix/alignment_share_trained"] = sum(group.side == "alignment" for group in inside) / max(
+                1, len(inside)
+            )
             metrics["dynamic_sampling/generated"] = float(self.replaced)
             metrics["dynamic_sampling/replaced"] = float(sum(number >= self.batch_size for number in chosen))
         if self.run:
@@ -111,12 +124,15 @@ class FetchedSteps(Steps):
         self._mined = {}
         everything = [(group.row, sample) for group in groups.values() for sample in group.samples]
         rewards = [sample.reward for _, sample in everything]
-        self.start_mining(self.step, [row for row, _ in everything], [sample.completion for _, sample in everything], rewards)
+        self.start_mining(
+            self.step, [row for row, _ in everything], [sample.completion for _, sample in everything], rewards
+        )
         self._finished = True
         return metrics
 
     def finish_mining(self) -> dict[str, float]:
-        """Wait for the tasks of the last step, and add them to the buffer; the metrics are those of the step that comes."""
+        """Wait for the tasks of the last step, and add them to the buffer; the metrics are those of the step that
+        comes."""
         self._mined |= super().finish_mining()
         return self._mined
 
@@ -124,7 +140,9 @@ class FetchedSteps(Steps):
         """For a checkpoint at the end of a step."""
         self.finish_mining()
         state = {"step": self.step, "mined": self._mined} | self.state()
-        return {"coderlplus": gzip.compress(json.dumps(state, separators=(",", ":")).encode(), compresslevel=4, mtime=0)}
+        return {
+            "coderlplus": gzip.compress(json.dumps(state, separators=(",", ":")).encode(), compresslevel=4, mtime=0)
+        }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on from there. Raises `DataError` for something else than `state_dict` gave."""
@@ -134,7 +152,8 @@ class FetchedSteps(Steps):
             self.load_state(state)
         except (KeyError, TypeError, ValueError, OSError, EOFError, zlib.error) as error:
             raise DataError(
-                f"the state of CodeRL+ in data.pt of the checkpoint is damaged or of another version ({type(error).__name__}: {error}); "
+                "the state of CodeRL+ in data.pt of the checkpoint is damaged or of another version "
+                f"({type(error).__name__}: {error}); "
                 "resume from an earlier checkpoint (verl.trainer.resume_from_path)"
             ) from error
         self._rows, self._fetched, self._finished = [], 0, True
@@ -148,10 +167,13 @@ class FetchedSteps(Steps):
         self._scored.clear()
 
     def _replacement(self) -> Row:
-        """One group more: of the kind that was filtered out first, or a problem where the buffer has no further task."""
+        """One group more: of the kind that was filtered out first, or a problem where the buffer has no further
+        task."""
         kind = self._wanted.pop(0) if self._wanted else GENERATION
         if kind != GENERATION and self.loop:
-            tasks = self.loop.compose_more(self.step, [kind], [row for row in self._rows if isinstance(row, AlignmentTask)])
+            tasks = self.loop.compose_more(
+                self.step, [kind], [row for row in self._rows if isinstance(row, AlignmentTask)]
+            )
             if tasks:
                 return tasks[0]
         taken = {row.problem_id for row in self._rows if isinstance(row, Problem)}
@@ -160,14 +182,19 @@ class FetchedSteps(Steps):
     def _group(self, number: int) -> Group:
         """A group with its samples in order."""
         scored = sorted(self._scored[number], key=lambda one: one.sample)
-        samples = [Sample(completion=one.completion, reward=one.reward, tokens=one.tokens, clipped=one.clipped) for one in scored]
+        samples = [
+            Sample(completion=one.completion, reward=one.reward, tokens=one.tokens, clipped=one.clipped)
+            for one in scored
+        ]
         return Group(row=self._rows[number], samples=tuple(samples))
 
     def _write_samples(self, chosen: Sequence[int]) -> None:
         """The inspected groups; verl's advantages are not known yet."""
         groups = [self._group(number) for number in range(len(self._rows))]
         places = [(0, number) for number in chosen]
-        generation = Generation(step=self.step, began=0.0, rounds=[Round(self._rows, 0, groups)], shares=[], places=places)
+        generation = Generation(
+            step=self.step, began=0.0, rounds=[Round(self._rows, 0, groups)], shares=[], places=places
+        )
         self.write_samples(generation, [None] * sum(map(len, self._scored.values())))
 
 

@@ -4,11 +4,13 @@
     reward.reward_manager             CodeRLPlusReward        judges programs and scores answers, one completion at a time, in the reward workers
     trainer.v1.sampler.custom_sampler CodeRLPlusReplayBuffer  hands the completions of a step to mining, and metrics to verl's log
 
-Data set and replay buffer live in one process (verl's task runner) and meet in `current`. A reward worker is a process of its own, somewhere in the
-cluster; what it finds travels with the completion, through verl's own queue. A completion on which our own sandbox failed raises: verl then trains on
-the rest of the group, whose mean and deviation are those of the rest, so the failure is never a reward of 0.
+Data set and replay buffer live in one process (verl's task runner) and meet in `current`. A reward worker is a process
+of its own, somewhere in the cluster; what it finds travels with the completion, through verl's own queue. A completion
+on which our own sandbox failed raises: verl then trains on the rest of the group, whose mean and deviation are those
+of the rest, so the failure is never a reward of 0.
 
-Ranks and algorithms are verl's: advantages, losses, KL, critic and the filtering of groups (DAPO) are configured as in any verl run.
+Ranks and algorithms are verl's: advantages, losses, KL, critic and the filtering of groups (DAPO) are configured as in
+any verl run.
 """
 
 from __future__ import annotations
@@ -51,12 +53,17 @@ current: dict[str, FetchedSteps] = {}
 class CodeRLPlusDataset(RLHFDataset):  # type: ignore[misc]
     """Problems as verl's data set: `data.train_files` and `data.val_files` are files that `coderlplus.problems` reads.
 
-    What a training batch holds is decided when it is fetched, not by verl's sampler, so tasks come from failures up to the step before.
+    What a training batch holds is decided when it is fetched, not by verl's sampler, so tasks come from failures up to
+    the step before.
     """
 
-    def __init__(self, data_files: Any, tokenizer: Any, config: DictConfig, processor: Any = None, max_samples: int = -1) -> None:
+    def __init__(
+        self, data_files: Any, tokenizer: Any, config: DictConfig, processor: Any = None, max_samples: int = -1
+    ) -> None:
         self.settings = read_plugin_settings(config)
-        super().__init__(data_files=data_files, tokenizer=tokenizer, config=config, processor=processor, max_samples=max_samples)
+        super().__init__(
+            data_files=data_files, tokenizer=tokenizer, config=config, processor=processor, max_samples=max_samples
+        )
         training, evaluation = _paths(config.train_files), _paths(config.val_files)
         # verl does not say which of the two it makes; the one for training comes first
         is_training = _paths(data_files) == training and (training != evaluation or "steps" not in current)
@@ -64,18 +71,28 @@ class CodeRLPlusDataset(RLHFDataset):  # type: ignore[misc]
 
     def _read_files_and_tokenize(self) -> None:
         problems = [*_problems(self.data_files).values()]
-        self._counting = copy.deepcopy(self.tokenizer)  # mining counts tokens in a thread; a tokenizer must not be used by two
+        self._counting = copy.deepcopy(
+            self.tokenizer
+        )  # mining counts tokens in a thread; a tokenizer must not be used by two
         fitting = [problem for problem in problems if self._fits(user_message(problem, self.settings.prompt_template))]
         if not fitting:
-            raise ConfigError(f"all {len(problems)} prompts are longer than data.max_prompt_length = {self.max_prompt_length} tokens")
+            raise ConfigError(
+                f"all {len(problems)} prompts are longer than data.max_prompt_length = {self.max_prompt_length} tokens"
+            )
         if len(fitting) < len(problems):
-            print(f"{len(problems) - len(fitting)} of {len(problems)} problems left out: prompts over {self.max_prompt_length} tokens")
+            print(
+                f"{len(problems) - len(fitting)} of {len(problems)} problems left out: prompts over "
+                f"{self.max_prompt_length} tokens"
+            )
         self.dataframe = fitting[: self.max_samples] if self.max_samples > 0 else fitting
 
     def _make_steps(self) -> FetchedSteps:
         if self.config.dataloader_num_workers != 0:
             workers = self.config.dataloader_num_workers
-            raise ConfigError(f"data.dataloader_num_workers must be 0, not {workers}: a batch is composed at the moment it is fetched")
+            raise ConfigError(
+                f"data.dataloader_num_workers must be 0, not {workers}: a batch is composed at the moment it is "
+                "fetched"
+            )
         settings, seed = self.settings, int(self.config.get("seed") or 0)
         loop = None
         if settings.alignment:
@@ -95,7 +112,11 @@ class CodeRLPlusDataset(RLHFDataset):  # type: ignore[misc]
         return current["steps"]
 
     def __len__(self) -> int:
-        return self.steps.batches_a_pass(self.steps.batch_size) * self.steps.batch_size if self.steps else len(self.dataframe)
+        return (
+            self.steps.batches_a_pass(self.steps.batch_size) * self.steps.batch_size
+            if self.steps
+            else len(self.dataframe)
+        )
 
     def __getitem__(self, item: int) -> dict[str, Any]:
         return self.__getitems__([item])[0]
@@ -104,7 +125,10 @@ class CodeRLPlusDataset(RLHFDataset):  # type: ignore[misc]
         evaluation = [] if self.steps else [(self.dataframe[index], Place(step=0, number=index)) for index in indices]
         rows = self.steps.fetch(len(indices)) if self.steps else evaluation
         # verl wants a tensor in every row
-        return [row_fields(row, place, self.settings.messages(row)) | {"dummy_tensor": torch.zeros(1, dtype=torch.uint8)} for row, place in rows]
+        return [
+            row_fields(row, place, self.settings.messages(row)) | {"dummy_tensor": torch.zeros(1, dtype=torch.uint8)}
+            for row, place in rows
+        ]
 
     def state_dict(self) -> dict[str, Any]:
         return self.steps.state_dict() if self.steps else {}
@@ -114,7 +138,11 @@ class CodeRLPlusDataset(RLHFDataset):  # type: ignore[misc]
             self.steps.load_state_dict(state)
 
     def _template(self, messages: list[dict[str, str]], **arguments: Any) -> Any:
-        extra = {key: value for key, value in self.apply_chat_template_kwargs.items() if key not in ("tokenize", "return_dict", "return_tensors")}
+        extra = {
+            key: value
+            for key, value in self.apply_chat_template_kwargs.items()
+            if key not in ("tokenize", "return_dict", "return_tensors")
+        }
         return self._counting.apply_chat_template(messages, add_generation_prompt=True, **extra, **arguments)
 
     def _fits(self, content: str) -> bool:
@@ -123,7 +151,8 @@ class CodeRLPlusDataset(RLHFDataset):  # type: ignore[misc]
 
 
 class CodeRLPlusReward(RewardManagerBase):  # type: ignore[misc]
-    """R_gen of programs and R_sem of answers. Every reward worker has a sandbox of its own with its part of the CPUs of its node."""
+    """R_gen of programs and R_sem of answers. Every reward worker has a sandbox of its own with its part of the CPUs
+    of its node."""
 
     def __init__(self, config: DictConfig, tokenizer: Any, compute_score: Any = None, **_: Any) -> None:
         super().__init__(config, tokenizer, compute_score)
@@ -143,11 +172,16 @@ class CodeRLPlusReward(RewardManagerBase):  # type: ignore[misc]
         sample = int(fields.get("session_id", 0))
         reward = await self._reward(row, completion, sample_name(place, sample))
         if reward.value is None:
-            raise SandboxError(f"completion {sample_name(place, sample)} has no reward, for our sandbox failed on it; it is left out of its group")
+            raise SandboxError(
+                f"completion {sample_name(place, sample)} has no reward, for our sandbox failed on it; it is left "
+                "out of its group"
+            )
         found: dict[str, Any] = {"acc": reward.value}
         if place.is_training:
             clipped = len(tokens) == 0 or int(tokens[-1]) not in self._ends
-            scored = Scored(place=place, sample=sample, completion=completion, reward=reward, tokens=len(tokens), clipped=clipped)
+            scored = Scored(
+                place=place, sample=sample, completion=completion, reward=reward, tokens=len(tokens), clipped=clipped
+            )
             found[SCORED] = scored.to_json()
         return {"reward_score": reward.value, "reward_extra_info": found}
 
@@ -156,7 +190,11 @@ class CodeRLPlusReward(RewardManagerBase):  # type: ignore[misc]
             weight = self.settings.alignment.format_weight if self.settings.alignment else 0.0
             return answer_reward(row, completion, format_weight=weight)
         program = extract_program(completion, row.entry_point, starter_code=row.starter_code)
-        rollout = Rollout(rollout_id=name, problem_id=row.problem_id, **({"completion": completion} if program is None else {"program": program}))
+        rollout = Rollout(
+            rollout_id=name,
+            problem_id=row.problem_id,
+            **({"completion": completion} if program is None else {"program": program}),
+        )
         try:
             verdict = await asyncio.wait_for(self._judge.judge_async(row, rollout), self.settings.sandbox.max_wait_s)
         except TimeoutError:
@@ -165,12 +203,15 @@ class CodeRLPlusReward(RewardManagerBase):  # type: ignore[misc]
 
 
 class CodeRLPlusReplayBuffer(ReplayBuffer):  # type: ignore[misc]
-    """verl's replay buffer of the synchronous trainer. With group filtering, `sampler_kwargs` hold `filter_groups` and `train_batch_size`, which verl
-    does not hand to a replay buffer that is not its own."""
+    """verl's replay buffer of the synchronous trainer. With group filtering, `sampler_kwargs` hold `filter_groups` and
+    `train_batch_size`, which verl does not hand to a replay buffer that is not its own."""
 
     def __init__(self, *, sampler_kwargs: Mapping[str, Any], **kwargs: Any) -> None:
         if kwargs["trainer_mode"] != "sync":
-            raise ConfigError(f"trainer.v1.trainer_mode must be sync, not {kwargs['trainer_mode']}: CodeRL+ composes a batch from the step before")
+            raise ConfigError(
+                f"trainer.v1.trainer_mode must be sync, not {kwargs['trainer_mode']}: CodeRL+ composes a batch from "
+                "the step before"
+            )
         filtering = sampler_kwargs.get("filter_groups") or {}
         if filtering.get("enable"):
             kwargs |= {
@@ -196,7 +237,9 @@ class CodeRLPlusReplayBuffer(ReplayBuffer):  # type: ignore[misc]
             batch, metrics = super().sample(global_steps, partition_id, batch_size)
         except RuntimeError as error:
             if "no materializable" in str(error):
-                raise SandboxError(f"no completion of step {global_steps} has a reward; the output of the reward workers says why") from error
+                raise SandboxError(
+                    f"no completion of step {global_steps} has a reward; the output of the reward workers says why"
+                ) from error
             raise
         chosen = sorted({self._numbers[_uid(key)] for key in batch.keys})
         found = steps.finish(chosen)
@@ -207,10 +250,15 @@ class CodeRLPlusReplayBuffer(ReplayBuffer):  # type: ignore[misc]
             self._read(uids)  # what is filtered out has failed, most often, and makes tasks as well
         super()._clear_groups(partition_id, uids)
 
-    def _materialize_batch(self, partition_id: str, selected_prompt_uids: list[str], partition_snapshot: dict[str, dict[str, Any]]) -> KVBatchMeta:
+    def _materialize_batch(
+        self, partition_id: str, selected_prompt_uids: list[str], partition_snapshot: dict[str, dict[str, Any]]
+    ) -> KVBatchMeta:
         if partition_id == "train":
             self._read(set(selected_prompt_uids))
-            self._clear_groups(partition_id, (self.finished_keys[partition_id] | self.failure_keys[partition_id]) - set(selected_prompt_uids))
+            self._clear_groups(
+                partition_id,
+                (self.finished_keys[partition_id] | self.failure_keys[partition_id]) - set(selected_prompt_uids),
+            )
         batch = super()._materialize_batch(partition_id, selected_prompt_uids, partition_snapshot)
         if partition_id == "train":  # the order of arrival would depend on chance
             batch.reorder(sorted(range(len(batch.keys)), key=lambda index: self._order(batch.keys[index])))
@@ -232,7 +280,8 @@ class CodeRLPlusReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         return stale, idle, failed, counts
 
     def _sampleable_terminal_keys(self, partition_id: str, eviction_reasons: Any) -> set[str]:
-        """With filtering, no more groups of a side than its share as long as others are coming: a surplus of one must not stand in for the other."""
+        """With filtering, no more groups of a side than its share as long as others are coming: a surplus of one must
+        not stand in for the other."""
         keys: set[str] = super()._sampleable_terminal_keys(partition_id, eviction_reasons)
         if partition_id != "train" or self.filter_groups_metric is None:
             return keys
@@ -268,16 +317,23 @@ class CodeRLPlusReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         """Take what the reward workers found for the completions of these groups, once."""
         partition = self.partitions["train"]
         last: dict[str, str] = {}  # of a conversation of several outputs the last one has the reward
-        for key in sorted((key for key in partition if _uid(key) in uids - self._numbers.keys()), key=lambda key: int(key.rsplit("_", 1)[1])):
+        for key in sorted(
+            (key for key in partition if _uid(key) in uids - self._numbers.keys()),
+            key=lambda key: int(key.rsplit("_", 1)[1]),
+        ):
             last[key.rsplit("_", 1)[0]] = key
         if not last:
             return
         keys = list(last.values())
-        fields = transfer_queue.kv_batch_get(keys=keys, partition_id="train", select_fields=["extra_fields"])["extra_fields"]
+        fields = transfer_queue.kv_batch_get(keys=keys, partition_id="train", select_fields=["extra_fields"])[
+            "extra_fields"
+        ]
         for key, value in zip(keys, fields, strict=True):
             found = (getattr(value, "data", value) or {}).get("reward_extra_info") or {}
             if SCORED not in found:
-                raise ConfigError("the rewards are not of CodeRLPlusReward: set reward.reward_manager (see docs/verl.md)")
+                raise ConfigError(
+                    "the rewards are not of CodeRLPlusReward: set reward.reward_manager (see docs/verl.md)"
+                )
             scored = Scored.from_json(found[SCORED])
             _steps().add([scored])
             self._numbers[_uid(key)] = scored.place.number
@@ -295,7 +351,10 @@ def _problems(files: Any) -> dict[str, Problem]:
     for path in _paths(files):
         for problem in read_problems(path):
             if problems.setdefault(problem.problem_id, problem) != problem:
-                raise DataError(f"{path}: another file gives the id {problem.problem_id!r} to another problem; ids must be unique in a run")
+                raise DataError(
+                    f"{path}: another file gives the id {problem.problem_id!r} to another problem; ids must be "
+                    "unique in a run"
+                )
     if not problems:
         raise ConfigError(f"{', '.join(_paths(files)) or 'no file'} holds no problems")
     return problems

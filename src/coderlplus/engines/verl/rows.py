@@ -1,4 +1,5 @@
-"""What the hooks hand to each other through verl: rows of a batch, and scored completions. Plain data; no verl here."""
+"""What the hooks hand to each other through verl: rows of a batch, and scored completions. Plain data; no verl
+here."""
 
 from __future__ import annotations
 
@@ -29,8 +30,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """A completion as the reward worker saw it: `sample` is its place in the group, `tokens` its length, `clipped` whether it was cut at the longest
-    length."""
+    """A completion as the reward worker saw it: `sample` is its place in the group, `tokens` its length, `clipped`
+    whether it was cut at the longest length."""
 
     place: Place
     sample: int
@@ -40,7 +41,12 @@ class Scored:
     clipped: bool
 
     def to_json(self) -> str:
-        data = {"step": self.place.step, "number": self.place.number, "sample": self.sample, "completion": self.completion}
+        data = {
+            "step": self.place.step,
+            "number": self.place.number,
+            "sample": self.sample,
+            "completion": self.completion,
+        }
         return json.dumps(data | {"reward": self.reward.to_json(), "tokens": self.tokens, "clipped": self.clipped})
 
     @classmethod
@@ -59,7 +65,8 @@ class Scored:
 def row_fields(row: Row, place: Place, messages: list[dict[str, str]]) -> dict[str, Any]:
     """The fields of verl's own data set for a row, tensors aside.
 
-    A problem goes by its id, because verl stores these fields with every completion, and tests may be large; the reward workers have the problems.
+    A problem goes by its id, because verl stores these fields with every completion, and tests may be large; the
+    reward workers have the problems.
     """
     task = isinstance(row, AlignmentTask)
     return {
@@ -83,5 +90,8 @@ def row_of(fields: Mapping[str, Any], problems: Mapping[str, Problem]) -> tuple[
     if about["task"]:
         return AlignmentTask.from_json(json.loads(truth)), place
     if truth not in problems:
-        raise ConfigError(f"problem {truth!r} is not in the files of data.train_files and data.val_files as a reward worker reads them")
+        raise ConfigError(
+            f"problem {truth!r} is not in the files of data.train_files and data.val_files as a reward worker reads "
+            "them"
+        )
     return problems[truth], place

@@ -1,4 +1,5 @@
-"""`train`: from a configuration to a finished run on stock verl. The processes, the workers and the trainer are verl's (`verl.trainer.main_ppo`)."""
+"""`train`: from a configuration to a finished run on stock verl. The processes, the workers and the trainer are verl's
+(`verl.trainer.main_ppo`)."""
 
 from __future__ import annotations
 
@@ -16,15 +17,17 @@ from coderlplus.problems import read_problems
 from coderlplus.sandbox import Sandbox
 
 _CANNOT_WRITE = ("No space left on device", "inline_container", "PytorchStreamWriter")
-"""What the system says of a full disk, and what torch makes of that. A `StreamReader` speaks from the same file of torch, of a damaged checkpoint."""
+"""What the system says of a full disk, and what torch makes of that. A `StreamReader` speaks from the same file of
+torch, of a damaged checkpoint."""
 
 
 def train(config: VerlConfig, *, resume: bool = False) -> RunFolder:
     """Train as `config` says and return the run folder, with verl's checkpoints in `checkpoints/global_step_N`.
 
-    With RAY_ADDRESS the run is on that cluster, where this package and the files of the run must be on all nodes; without it, on this machine. With
-    `resume`, a run that the folder holds continues from its newest checkpoint that is whole. Raises `ConfigError` or `DataError` for bad input,
-    `SandboxError` when the sandbox is broken here, and `CodeRLPlusError` for what ended verl.
+    With RAY_ADDRESS the run is on that cluster, where this package and the files of the run must be on all nodes;
+    without it, on this machine. With `resume`, a run that the folder holds continues from its newest checkpoint that
+    is whole. Raises `ConfigError` or `DataError` for bad input, `SandboxError` when the sandbox is broken here, and
+    `CodeRLPlusError` for what ended verl.
     """
     version = installed_version()
     if version != VERSION:
@@ -57,15 +60,27 @@ def interrupted(run: RunFolder, save_freq: int) -> str:
     """What Ctrl-C costs: verl saves every `save_freq` steps, and not when it is stopped."""
     saved = step_of(latest_checkpoint(run.checkpoints) or Path("none_0"))
     lost = run.last_step() - saved
-    went = f"the {lost} steps since then are lost" if lost > 1 else "the step since then is lost" if lost == 1 else "no finished step is lost"
+    went = (
+        f"the {lost} steps since then are lost"
+        if lost > 1
+        else "the step since then is lost"
+        if lost == 1
+        else "no finished step is lost"
+    )
     until = f"saved until step {saved}" if saved else "nothing is saved yet"
-    return f"interrupted: {until}, {went} (verl saves every {save_freq} steps: verl.trainer.save_freq); continue with --resume"
+    return (
+        f"interrupted: {until}, {went} (verl saves every {save_freq} steps: verl.trainer.save_freq); continue "
+        "with --resume"
+    )
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint of verl that can be resumed from, `None` where there is none. Says on stderr which ones are damaged, and raises
-    `DataError` when all are. verl writes data.pt last: a checkpoint without it was never finished."""
-    finished = [path for path in sorted(folder.glob("global_step_*"), key=step_of, reverse=True) if (path / "data.pt").exists()]
+    """The newest checkpoint of verl that can be resumed from, `None` where there is none. Says on stderr which ones
+    are damaged, and raises `DataError` when all are. verl writes data.pt last: a checkpoint without it was never
+    finished."""
+    finished = [
+        path for path in sorted(folder.glob("global_step_*"), key=step_of, reverse=True) if (path / "data.pt").exists()
+    ]
     return newest_whole(finished, damage, folder)
 
 
@@ -91,8 +106,8 @@ def step_of(checkpoint: Path) -> int:
 
 
 def _run(composed: object, folder: Path) -> None:
-    """verl's own trainer on Ray. Raises the error of ours that ended it, `DataError` when there is no room in its folder, or `CodeRLPlusError` with
-    verl's."""
+    """verl's own trainer on Ray. Raises the error of ours that ended it, `DataError` when there is no room in its
+    folder, or `CodeRLPlusError` with verl's."""
     import ray
     from ray.exceptions import RayError, RayTaskError
     from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
@@ -111,9 +126,12 @@ def _run(composed: object, folder: Path) -> None:
         reason = " ".join(str(cause).split())[:500] or type(cause).__name__
         if any(name in reason for name in _CANNOT_WRITE) and "StreamReader" not in reason:
             raise DataError(
-                f"verl could not write a checkpoint in {folder}: {reason}; make room there and continue with --resume from the checkpoint before"
+                f"verl could not write a checkpoint in {folder}: {reason}; make room there and continue with "
+                "--resume from the checkpoint before"
             ) from error
-        raise CodeRLPlusError(f"verl ended with {type(cause).__name__}: {reason}; what was saved is whole, continue with --resume") from error
+        raise CodeRLPlusError(
+            f"verl ended with {type(cause).__name__}: {reason}; what was saved is whole, continue with --resume"
+        ) from error
     finally:
         if ours:
             ray.shutdown()

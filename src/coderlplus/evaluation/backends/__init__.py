@@ -1,4 +1,5 @@
-"""Where completions come from: a model in this process (transformers or vLLM), or an OpenAI-compatible endpoint. One file each, loaded when used."""
+"""Where completions come from: a model in this process (transformers or vLLM), or an OpenAI-compatible endpoint. One
+file each, loaded when used."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ def has_gpu() -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How to sample: greedy at `temperature` 0; otherwise from the whole distribution (no top-p, no top-k). `max_tokens` new tokens at most."""
+    """How to sample: greedy at `temperature` 0; otherwise from the whole distribution (no top-p, no top-k).
+    `max_tokens` new tokens at most."""
 
     temperature: float = 0.0
     max_tokens: int = 4096
@@ -50,7 +52,8 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """What a model said, without special tokens. `truncated`: it did not end by itself; `tokens`: how many there are, if known."""
+    """What a model said, without special tokens. `truncated`: it did not end by itself; `tokens`: how many there are,
+    if known."""
 
     text: str
     truncated: bool
@@ -61,4 +64,5 @@ class Backend(Protocol):
     """Completes conversations with the model's chat template."""
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[Request, Completion]]:
-        """The completions as they come, in any order. Raises `ConfigError` or `DataError` where the model cannot be used or reached."""
+        """The completions as they come, in any order. Raises `ConfigError` or `DataError` where the model cannot be
+        used or reached."""

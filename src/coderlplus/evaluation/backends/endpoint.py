@@ -1,7 +1,8 @@
-"""Any server with OpenAI's chat completions API: `POST {url}/chat/completions`. Standard library only; several requests are under way at a time.
+"""Any server with OpenAI's chat completions API: `POST {url}/chat/completions`. Standard library only; several
+requests are under way at a time.
 
-What may pass (no connection, 408, 409, 429, 5xx) is tried again, later each time and no sooner than the server asks; anything else ends it.
-The key, if the server wants one, is in the environment: `OPENAI_API_KEY`.
+What may pass (no connection, 408, 409, 429, 5xx) is tried again, later each time and no sooner than the server asks;
+anything else ends it. The key, if the server wants one, is in the environment: `OPENAI_API_KEY`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class _Passing(Exception):
 class Endpoint:
     """A server: `url` ends where `/chat/completions` goes on, as in `http://localhost:8000/v1`.
 
-    `concurrency` requests at a time, `attempts` for each, the first pause `pause_s` and each one twice as long; an answer may take `timeout_s`.
+    `concurrency` requests at a time, `attempts` for each, the first pause `pause_s` and each one twice as long; an
+    answer may take `timeout_s`.
     """
 
     url: str
@@ -52,7 +54,8 @@ class Endpoint:
             raise ConfigError(f"the endpoint {self.url!r} is no address like http://localhost:8000/v1")
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[Request, Completion]]:
-        """Raises `DataError` when the server keeps failing, `ConfigError` when it refuses; what it had said by then is yielded first."""
+        """Raises `DataError` when the server keeps failing, `ConfigError` when it refuses; what it had said by then is
+        yielded first."""
         stop = threading.Event()
         waiting = iter(requests)
         running: dict[Future[Completion], Request] = {}
@@ -60,7 +63,11 @@ class Endpoint:
         with ThreadPoolExecutor(self.concurrency) as pool:
             try:
                 while True:
-                    while failed is None and len(running) < self.concurrency and (request := next(waiting, None)) is not None:
+                    while (
+                        failed is None
+                        and len(running) < self.concurrency
+                        and (request := next(waiting, None)) is not None
+                    ):
                         running[pool.submit(self._ask, request, sampling, stop)] = request
                     if not running:
                         break
@@ -90,7 +97,10 @@ class Endpoint:
                 if attempt < self.attempts and stop.wait(max(error.after_s, pause * random.uniform(0.75, 1.25))):
                     break  # another request has failed for good
                 pause *= 2
-        raise DataError(f"the endpoint {self.url} fails ({reason}), also after {attempt} attempts; run the same again when it is up")
+        raise DataError(
+            f"the endpoint {self.url} fails ({reason}), also after {attempt} attempts; run the same again when it "
+            "is up"
+        )
 
     def _once(self, request: Request, sampling: Sampling) -> Completion:
         body = {
@@ -112,7 +122,9 @@ class Endpoint:
             reason = f"HTTP {error.code} {error.reason}: {_message(text)}"
             if error.code in _PASSING:
                 raise _Passing(reason, _seconds(error.headers.get("Retry-After"))) from error
-            raise ConfigError(f"the endpoint {self.url} refuses model {self.model!r} ({reason}){_way_out(error.code)}") from error
+            raise ConfigError(
+                f"the endpoint {self.url} refuses model {self.model!r} ({reason}){_way_out(error.code)}"
+            ) from error
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             raise _Passing(str(getattr(error, "reason", "") or error or type(error).__name__)) from error
 
@@ -123,17 +135,25 @@ class Endpoint:
             content = choice["message"].get("content") or ""
             tokens = (data.get("usage") or {}).get("completion_tokens")
             return Completion(
-                text=str(content), truncated=choice.get("finish_reason") == "length", tokens=tokens if isinstance(tokens, int) else None
+                text=str(content),
+                truncated=choice.get("finish_reason") == "length",
+                tokens=tokens if isinstance(tokens, int) else None,
             )
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-            raise ConfigError(f"the endpoint {self.url} does not speak OpenAI's chat completions API: it says {text[:120]!r}") from error
+            raise ConfigError(
+                f"the endpoint {self.url} does not speak OpenAI's chat completions API: it says {text[:120]!r}"
+            ) from error
 
 
 def _message(text: str) -> str:
     """What a server says of its error, in one line."""
     try:
         data: Any = json.loads(text)
-        text = str((data.get("error") or {}).get("message") or data.get("message") or text) if isinstance(data, dict) else text
+        text = (
+            str((data.get("error") or {}).get("message") or data.get("message") or text)
+            if isinstance(data, dict)
+            else text
+        )
     except (ValueError, AttributeError, RecursionError):
         pass
     return " ".join(text.split())[:200]

@@ -1,4 +1,5 @@
-"""A Hugging Face model in this process, by transformers. The size of a batch is guessed from free memory and halved whenever memory runs out."""
+"""A Hugging Face model in this process, by transformers. The size of a batch is guessed from free memory and halved
+whenever memory runs out."""
 
 from __future__ import annotations
 
@@ -25,7 +26,9 @@ class LocalModel:
             import torch
             from transformers import AutoModelForCausalLM, AutoTokenizer
         except ImportError as error:
-            raise ConfigError(f"this back end needs {error.name}: pip install 'coderlplus[trl]'; or use --endpoint") from error
+            raise ConfigError(
+                f"this back end needs {error.name}: pip install 'coderlplus[trl]'; or use --endpoint"
+            ) from error
         try:
             tokenizer = AutoTokenizer.from_pretrained(model)
             loaded = AutoModelForCausalLM.from_pretrained(model, dtype="auto")
@@ -64,13 +67,16 @@ class LocalModel:
                 self.batch_size = self._guess(len(prompts[waiting[0]]) + sampling.max_tokens)
             chosen = waiting[: self.batch_size]
             try:
-                completions = self._batch([requests[index] for index in chosen], [prompts[index] for index in chosen], window, sampling)
+                completions = self._batch(
+                    [requests[index] for index in chosen], [prompts[index] for index in chosen], window, sampling
+                )
             except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 if len(chosen) == 1:
                     raise ConfigError(
-                        f"one prompt of {len(prompts[chosen[0]])} tokens with {sampling.max_tokens} new ones does not fit into the memory of "
+                        f"one prompt of {len(prompts[chosen[0]])} tokens with {sampling.max_tokens} new ones does "
+                        "not fit into the memory of "
                         f"{self.device}; lower --max-tokens, or take a larger device"
                     ) from error
                 self.batch_size = len(chosen) // 2
@@ -80,7 +86,9 @@ class LocalModel:
             waiting = waiting[len(chosen) :]
             yield from zip([requests[index] for index in chosen], completions, strict=True)
 
-    def _batch(self, requests: Sequence[Request], prompts: Sequence[Sequence[int]], window: int, sampling: Sampling) -> list[Completion]:
+    def _batch(
+        self, requests: Sequence[Request], prompts: Sequence[Sequence[int]], window: int, sampling: Sampling
+    ) -> list[Completion]:
         import torch
         from transformers import GenerationConfig
 
@@ -90,7 +98,9 @@ class LocalModel:
         if sampling.temperature > 0:
             how = {"do_sample": True, "temperature": sampling.temperature, "top_k": 0, "top_p": 1.0}
         how |= {"repetition_penalty": 1.0}  # models bring defaults of their own
-        config = GenerationConfig(max_new_tokens=room, pad_token_id=self.tokenizer.pad_token_id, eos_token_id=ends, **how)
+        config = GenerationConfig(
+            max_new_tokens=room, pad_token_id=self.tokenizer.pad_token_id, eos_token_id=ends, **how
+        )
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(requests[0].seed(sampling.seed))
             output = complete_batch(self.model, prompts, self.tokenizer.pad_token_id, config)
@@ -118,10 +128,16 @@ class LocalModel:
 
         config = self.model.config.get_text_config()
         heads: Any = getattr(config, "num_key_value_heads", None) or getattr(config, "num_attention_heads", 32)
-        width: int = getattr(config, "head_dim", None) or getattr(config, "hidden_size", 4096) // getattr(config, "num_attention_heads", 32)
+        width: int = getattr(config, "head_dim", None) or getattr(config, "hidden_size", 4096) // getattr(
+            config, "num_attention_heads", 32
+        )
         layers: int = getattr(config, "num_hidden_layers", 32)
         each = int(2 * layers * heads * width * self.model.dtype.itemsize * tokens)
-        free: int = torch.cuda.mem_get_info()[0] if self.device == "cuda" else os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        free: int = (
+            torch.cuda.mem_get_info()[0]
+            if self.device == "cuda"
+            else os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        )
         return max(1, min(LARGEST_BATCH[self.device], int(MEMORY_SHARE * free / max(1, each))))
 
 
@@ -129,23 +145,34 @@ def is_out_of_memory(error: BaseException) -> bool:
     """CUDA has an exception of its own; on CPU torch raises a plain RuntimeError."""
     import torch
 
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in str(error) or "can't allocate memory" in str(error)
+    return (
+        isinstance(error, torch.OutOfMemoryError | MemoryError)
+        or "not enough memory" in str(error)
+        or "can't allocate memory" in str(error)
+    )
 
 
 def no_chat_template(model: str) -> str:
-    return f"the tokenizer of {model} has no chat template; the benchmarks ask chat models, use an instruction-tuned one"
+    return (
+        f"the tokenizer of {model} has no chat template; the benchmarks ask chat models, use an instruction-tuned one"
+    )
 
 
 def why_not_loaded(model: str, error: Exception) -> str:
     """One sentence for what the loader says in many."""
     path = Path(model)
     if "gated repo" in str(error):
-        return f"the model {model!r} is gated: accept its terms on the hub and log in with `hf auth login`, or give a folder"
+        return (
+            f"the model {model!r} is gated: accept its terms on the hub and log in with `hf auth login`, or give "
+            "a folder"
+        )
     if path.is_dir():
         return f"cannot load the model in {model} ({_first_sentence(error)}); is it complete?"
     if path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:
         return f"the model folder {model} does not exist; give a folder or a name on the hub"
-    return f"cannot load the model {model!r} ({_first_sentence(error)}); check the name and the network, or give a folder"
+    return (
+        f"cannot load the model {model!r} ({_first_sentence(error)}); check the name and the network, or give a folder"
+    )
 
 
 def _first_sentence(error: Exception) -> str:

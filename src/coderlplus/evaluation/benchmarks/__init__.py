@@ -20,7 +20,18 @@ from coderlplus.evaluation.benchmarks.mbppplus import BENCHMARK as MBPPPLUS
 
 __all__ = ["BENCHMARKS", "Benchmark", "Question", "benchmarks_named", "canonical"]
 
-_ALL = (HUMANEVAL, HUMANEVALPLUS, MBPP, MBPPPLUS, LEETCODE, LIVECODEBENCH, CRUXEVAL_O, CRUXEVAL_I, LCB_EXECUTION, LCB_TESTOUTPUT)
+_ALL = (
+    HUMANEVAL,
+    HUMANEVALPLUS,
+    MBPP,
+    MBPPPLUS,
+    LEETCODE,
+    LIVECODEBENCH,
+    CRUXEVAL_O,
+    CRUXEVAL_I,
+    LCB_EXECUTION,
+    LCB_TESTOUTPUT,
+)
 BENCHMARKS: dict[str, Benchmark] = {benchmark.name: benchmark for benchmark in _ALL}
 
 
@@ -35,7 +46,8 @@ def canonical(name: str) -> str:
 
 
 def benchmarks_named(names: Sequence[str]) -> list[Benchmark]:
-    """The benchmarks of these names, in this order. Raises `ConfigError` for an unknown one, naming the nearest, and for one named twice.
+    """The benchmarks of these names, in this order. Raises `ConfigError` for an unknown one, naming the nearest, and
+    for one named twice.
 
     >>> [benchmark.name for benchmark in benchmarks_named(["cruxeval-o", "HumanEval+"])]
     ['cruxeval-o', 'humanevalplus']
@@ -45,7 +57,10 @@ def benchmarks_named(names: Sequence[str]) -> list[Benchmark]:
         if name not in BENCHMARKS:
             near = difflib.get_close_matches(name.lower().replace("_", "-"), BENCHMARKS, n=1, cutoff=0.5)
             meant = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"unknown benchmark {name!r}{meant} (there are {', '.join(BENCHMARKS)}, and files of problems ending in .jsonl)")
+            raise ConfigError(
+                f"unknown benchmark {name!r}{meant} (there are {', '.join(BENCHMARKS)}, and files of problems "
+                "ending in .jsonl)"
+            )
         if names.count(name) > 1:
             raise ConfigError(f"benchmark {name!r} is named twice")
     return [BENCHMARKS[name] for name in names]

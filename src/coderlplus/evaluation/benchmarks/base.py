@@ -1,7 +1,9 @@
-"""What a benchmark is: questions, how an answer is taken from a completion, and which program stands for an answer before the judge.
+"""What a benchmark is: questions, how an answer is taken from a completion, and which program stands for an answer
+before the judge.
 
-Every benchmark goes through the same judge as the reward. A question that asks for a program is a problem with tests; a question that asks for a
-value or an input becomes one too: the answer is an expression, the program returns it, and the test compares.
+Every benchmark goes through the same judge as the reward. A question that asks for a program is a problem with tests;
+a question that asks for a value or an input becomes one too: the answer is an expression, the program returns it, and
+the test compares.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ Metric = Literal["pass@1", "accuracy"]
 class Question:
     """One thing that a benchmark asks: the conversation, and the problem that judges the answer.
 
-    `date` is the ISO date of the contest where there is one; `keys` are the names under which other tools' files know the question. `cases` counts
-    what the tests compare, where one test compares several things. `layout` says which form of the data the tests come from; `lacks` what the row
-    does not have that the benchmark is about (its statement can still be read, but it cannot be asked).
+    `date` is the ISO date of the contest where there is one; `keys` are the names under which other tools' files know
+    the question. `cases` counts what the tests compare, where one test compares several things. `layout` says which
+    form of the data the tests come from; `lacks` what the row does not have that the benchmark is about (its statement
+    can still be read, but it cannot be asked).
     """
 
     question_id: str
@@ -55,10 +58,11 @@ def on_failing_input(question: Question, program: str, given: ProgramInput | Non
 class Benchmark:
     """A benchmark: where its data is and what is done with it.
 
-    `hub` and `hub_files` (patterns) name it on the hub, `files` the names of its own releases, best first. `read` makes the question of a row
-    (`None`: the row is of another split). `answer` takes the answer from a completion (`None`: there is none), `program` makes the program that is
-    judged of an answer (`None`: it cannot be read), `traced` says what the page traces of a failed one. `dated`: questions have contest dates.
-    `format`: the other tool's file of answers. `size`: how many questions there are, where that is fixed.
+    `hub` and `hub_files` (patterns) name it on the hub, `files` the names of its own releases, best first. `read`
+    makes the question of a row (`None`: the row is of another split). `answer` takes the answer from a completion
+    (`None`: there is none), `program` makes the program that is judged of an answer (`None`: it cannot be read),
+    `traced` says what the page traces of a failed one. `dated`: questions have contest dates. `format`: the other
+    tool's file of answers. `size`: how many questions there are, where that is fixed.
     """
 
     name: str

@@ -1,7 +1,9 @@
-"""CRUXEval-I (Gu et al. 2024): with which input does this function return this? 800 functions; any input that does is right.
+"""CRUXEval-I (Gu et al. 2024): with which input does this function return this? 800 functions; any input that does is
+right.
 
-Prompt: the chain-of-thought prompt of the benchmark's repository, `facebookresearch/cruxeval` (MIT), as one user message. As in its scorer, an answer
-that does not call `f` is wrong; here the call must be all of it, and its arguments values (see `values`).
+Prompt: the chain-of-thought prompt of the benchmark's repository, `facebookresearch/cruxeval` (MIT), as one user
+message. As in its scorer, an answer that does not call `f` is wrong; here the call must be all of it, and its
+arguments values (see `values`).
 """
 
 from __future__ import annotations

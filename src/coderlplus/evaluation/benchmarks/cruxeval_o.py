@@ -1,8 +1,8 @@
 """CRUXEval-O (Gu et al. 2024): what does this function return on this input? 800 functions.
 
-Prompt: the chain-of-thought prompt of the benchmark's repository, `facebookresearch/cruxeval` (MIT), as one user message. It asks for a literal,
-and an answer that is none is wrong here. Its scorer evaluates any expression beside the function, and refuses only one that repeats the call letter
-by letter.
+Prompt: the chain-of-thought prompt of the benchmark's repository, `facebookresearch/cruxeval` (MIT), as one user
+message. It asks for a literal, and an answer that is none is wrong here. Its scorer evaluates any expression beside
+the function, and refuses only one that repeats the call letter by letter.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Answers that are expressions: what a program returns, or a call that returns something.
 
-The answer is the expression alone, whatever stands around it: tags, a fence, an assertion. It must be a value that is written down (see `values`),
-never code that finds one. The program of an answer defines `prediction()`, which returns it; so the judge runs what a model wrote in the sandbox
-only, and compares outside of it with Python's `==`, as the benchmarks' own scorers do.
+The answer is the expression alone, whatever stands around it: tags, a fence, an assertion. It must be a value that is
+written down (see `values`), never code that finds one. The program of an answer defines `prediction()`, which returns
+it; so the judge runs what a model wrote in the sandbox only, and compares outside of it with Python's `==`, as the
+benchmarks' own scorers do.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ def _parts(text: str) -> Iterator[str]:
     tagged = _TAGGED.findall(text)
     inner = tagged[-1] if tagged else text.partition("[/ANSWER]")[0]  # the opening tag may stand in the prompt
     yield inner
-    yield from reversed([line.strip().strip("`") for line in inner.split("\n") if line.strip().strip("`").startswith("assert ")])
+    yield from reversed(
+        [line.strip().strip("`") for line in inner.split("\n") if line.strip().strip("`").startswith("assert ")]
+    )
     program = extract_program(inner)
     if program is not None:
         yield program
@@ -93,7 +96,8 @@ def _expression_in(text: str, side: Literal["left", "right"]) -> str | None:
 
 
 def check_row(row: Mapping[str, Any]) -> None:
-    """Raises `DataError` for a row that is none of CRUXEval's: its program defines no `f`, or its output is no value."""
+    """Raises `DataError` for a row that is none of CRUXEval's: its program defines no `f`, or its output is no
+    value."""
     if not _defines_f(row["code"]):
         raise DataError("the program of the row defines no function f, so it is none of CRUXEval's")
     if literal(row["output"]) is None:
@@ -117,7 +121,8 @@ def returning(code: str, expression: str) -> str | None:
 
 
 def predicted_value(question: Question, answer: str) -> str | None:
-    """The program of an answer that is a value: nothing but the literal runs. `None` for an answer that is no literal."""
+    """The program of an answer that is a value: nothing but the literal runs. `None` for an answer that is no
+    literal."""
     source = literal(right_side(question, answer) or "")
     if source is None:
         return None
@@ -126,7 +131,8 @@ def predicted_value(question: Question, answer: str) -> str | None:
 
 
 def predicted_call(question: Question, answer: str, code: str, name: str) -> str | None:
-    """The program of an answer that calls the function `name` of `code` with values. `None` for an answer that is anything else."""
+    """The program of an answer that calls the function `name` of `code` with values. `None` for an answer that is
+    anything else."""
     source = call_with_values(left_side(question, answer) or "", name, code)
     if source is None:
         return None
@@ -138,7 +144,13 @@ def problem(question_id: str, statement: str, expected: str, *, source: str, set
     """The problem whose one test says that `prediction()` equals the expression `expected`."""
     test = CheckTest(f"assert {ENTRY_POINT}() == {expected}")
     return Problem(
-        problem_id=question_id, source=source, statement=statement, entry_point=ENTRY_POINT, tests=(test,), setup_code=setup_code, limits=LIMITS
+        problem_id=question_id,
+        source=source,
+        statement=statement,
+        entry_point=ENTRY_POINT,
+        tests=(test,),
+        setup_code=setup_code,
+        limits=LIMITS,
     )
 
 

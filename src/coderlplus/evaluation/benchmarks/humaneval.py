@@ -1,8 +1,9 @@
 """HumanEval (Chen et al. 2021): 164 functions to write from signature and docstring.
 
-Prompt: evalplus's chat prompt (Apache-2.0) as one user message, without its beginning of the answer, which not every endpoint can continue. Tests:
-the ones of the release. What the prompt defines before the function (imports, helpers) runs before the program; evalplus would fail a program that
-counts on it, so the samples file written for it has it in front.
+Prompt: evalplus's chat prompt (Apache-2.0) as one user message, without its beginning of the answer, which not every
+endpoint can continue. Tests: the ones of the release. What the prompt defines before the function (imports, helpers)
+runs before the program; evalplus would fail a program that counts on it, so the samples file written for it has it in
+front.
 """
 
 from __future__ import annotations
@@ -27,17 +28,29 @@ def messages(prompt: str) -> tuple[Message, ...]:
 def check_id(task_id: Any) -> None:
     """Raises `DataError` for the id of a problem of another set."""
     if not str(task_id).lower().startswith("humaneval/"):
-        raise DataError(f"{task_id!r} is no problem of HumanEval; evaluate a file of other problems by its own name: --benchmarks FILE")
+        raise DataError(
+            f"{task_id!r} is no problem of HumanEval; evaluate a file of other problems by its own name: "
+            "--benchmarks FILE"
+        )
 
 
 def read(row: Mapping[str, Any]) -> Question:
-    """The question of a row of the release or of the hub's `openai/openai_humaneval`. Raises `DataError` for a row of another set."""
+    """The question of a row of the release or of the hub's `openai/openai_humaneval`. Raises `DataError` for a row of
+    another set."""
     check_id(row["task_id"])
     if inputs_in(row["test"]) is not None:
         raise DataError("the tests of the row are those of HumanEval+, not HumanEval's own; use humanevalplus")
     problem = humaneval.problem(row)
-    cases = max(len(problem.tests), sum(asserts_in(test.code) for test in problem.tests if isinstance(test, CheckTest)))
-    return Question(question_id=problem.problem_id, messages=messages(row["prompt"]), problem=problem, cases=cases, layout="HumanEval's test")
+    cases = max(
+        len(problem.tests), sum(asserts_in(test.code) for test in problem.tests if isinstance(test, CheckTest))
+    )
+    return Question(
+        question_id=problem.problem_id,
+        messages=messages(row["prompt"]),
+        problem=problem,
+        cases=cases,
+        layout="HumanEval's test",
+    )
 
 
 BENCHMARK = Benchmark(

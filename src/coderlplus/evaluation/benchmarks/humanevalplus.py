@@ -1,7 +1,7 @@
 """HumanEval+ (Liu et al. 2023): HumanEval's problems with about eighty times the tests.
 
-Prompt as for `humaneval`; tests and comparison: `plus`. The releases without extreme inputs and with few inputs (`NoExtreme`, `Mini`) are read too:
-the results name the file.
+Prompt as for `humaneval`; tests and comparison: `plus`. The releases without extreme inputs and with few inputs
+(`NoExtreme`, `Mini`) are read too: the results name the file.
 """
 
 from __future__ import annotations
@@ -21,12 +21,17 @@ SPECIAL = {"find_zero": POLYNOMIAL}
 
 
 def read(row: Mapping[str, Any]) -> Question:
-    """The question of a row of a release or of the hub's `evalplus/humanevalplus`. Raises `DataError` for a row without HumanEval+'s tests."""
+    """The question of a row of a release or of the hub's `evalplus/humanevalplus`. Raises `DataError` for a row
+    without HumanEval+'s tests."""
     check_id(row["task_id"])
     found, cases, layout = checks(row, special=SPECIAL.get(row["entry_point"], ""))
     problem = humaneval.problem({**row, "test": found[0].code})
-    problem = dataclasses.replace(problem, source="humanevalplus", entry_point=row["entry_point"], tests=found, limits=LIMITS)
-    return Question(question_id=problem.problem_id, messages=messages(row["prompt"]), problem=problem, cases=cases, layout=layout)
+    problem = dataclasses.replace(
+        problem, source="humanevalplus", entry_point=row["entry_point"], tests=found, limits=LIMITS
+    )
+    return Question(
+        question_id=problem.problem_id, messages=messages(row["prompt"]), problem=problem, cases=cases, layout=layout
+    )
 
 
 BENCHMARK = Benchmark(
@@ -34,7 +39,9 @@ BENCHMARK = Benchmark(
     metric="pass@1",
     hub="evalplus/humanevalplus",
     hub_files=("*test*.parquet", "*test*.jsonl"),
-    files=tuple(f"HumanEvalPlus{kind}.jsonl{end}" for kind in ("", "-v*", "-NoExtreme*", "-Mini*") for end in (".gz", "")),
+    files=tuple(
+        f"HumanEvalPlus{kind}.jsonl{end}" for kind in ("", "-v*", "-NoExtreme*", "-Mini*") for end in (".gz", "")
+    ),
     read=read,
     size=164,
     format="evalplus",

@@ -1,8 +1,9 @@
-"""LiveCodeBench code execution (Jain et al. 2024): what does this solution return on this input? The paper's "code reasoning".
+"""LiveCodeBench code execution (Jain et al. 2024): what does this solution return on this input? The paper's "code
+reasoning".
 
-Prompt: the benchmark's chain-of-thought prompt (`LiveCodeBench/LiveCodeBench`, MIT), with its system message; it is CRUXEval's with another example.
-Its scorer drops a sample that repeats the call and so scores the rest; here an answer that is no literal is wrong. The published evaluation of
-CodeRL+ asks in other words, for an answer in \\boxed{}.
+Prompt: the benchmark's chain-of-thought prompt (`LiveCodeBench/LiveCodeBench`, MIT), with its system message; it is
+CRUXEval's with another example. Its scorer drops a sample that repeats the call and so scores the rest; here an answer
+that is no literal is wrong. The published evaluation of CodeRL+ asks in other words, for an answer in \\boxed{}.
 """
 
 from __future__ import annotations

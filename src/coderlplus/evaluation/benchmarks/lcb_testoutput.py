@@ -1,7 +1,8 @@
-"""LiveCodeBench test output prediction (Jain et al. 2024): what should a right program return on this input? The paper's "test output generation".
+"""LiveCodeBench test output prediction (Jain et al. 2024): what should a right program return on this input? The
+paper's "test output generation".
 
-Prompt: the benchmark's own (`LiveCodeBench/LiveCodeBench`, MIT), system message and user message. Its scorer evaluates the right side of the
-assertion in its own process and compares with the JSON value; here it must be a literal.
+Prompt: the benchmark's own (`LiveCodeBench/LiveCodeBench`, MIT), system message and user message. Its scorer evaluates
+the right side of the assertion in its own process and compares with the JSON value; here it must be a literal.
 """
 
 from __future__ import annotations
@@ -18,14 +19,17 @@ from coderlplus.programs import parse
 from coderlplus.records import ProgramInput
 
 SYSTEM = (
-    "You are a helpful programming assistant and an expert Python programmer. You are helping a user to write a test case to help to check the "
-    "correctness of the function. The user has written a input for the testcase. You will calculate the output of the testcase and write the whole "
+    "You are a helpful programming assistant and an expert Python programmer. You are helping a user to write a "
+    "test case to help to check the "
+    "correctness of the function. The user has written a input for the testcase. You will calculate the output of "
+    "the testcase and write the whole "
     "assertion statement in the markdown code block with the correct output."
 )
 
 
 def read(row: Mapping[str, Any]) -> Question:
-    """The question of a row: `question_id`, `test_id`, `question_content`, `starter_code`, `test` (JSON text), `contest_date`."""
+    """The question of a row: `question_id`, `test_id`, `question_content`, `starter_code`, `test` (JSON text),
+    `contest_date`."""
     tests = json.loads(row["test"]) if isinstance(row["test"], str) else row["test"]
     if not tests:
         raise DataError("the row has no test")
@@ -38,7 +42,12 @@ def read(row: Mapping[str, Any]) -> Question:
     return Question(
         question_id=question_id,
         messages=user(text, SYSTEM),
-        problem=problem(question_id, f"{row['question_content']}\n\n{call}", repr(json.loads(tests[0]["output"])), source="lcb-testoutput"),
+        problem=problem(
+            question_id,
+            f"{row['question_content']}\n\n{call}",
+            repr(json.loads(tests[0]["output"])),
+            source="lcb-testoutput",
+        ),
         date=str(row["contest_date"])[:10],
         layout="one test a row",
         keys={"question_id": row["question_id"], "test_id": row["test_id"]},

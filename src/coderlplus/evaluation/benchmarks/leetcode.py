@@ -1,8 +1,9 @@
 """LeetCodeDataset's test problems (Xia et al. 2025), v0.3.1: 228 problems of LeetCode from July 2024 on.
 
-Prompt: the one that each row brings (`query`), as one user message. Tests: the row's, compared as LeetCode compares (see `problems.leetcode`); its
-own scorer compares with `==` in the program's process and stops after 3 s. The published evaluation of CodeRL+ uses another set of LeetCode, 180
-problems of DeepSeek-Coder's repository, which is not this one.
+Prompt: the one that each row brings (`query`), as one user message. Tests: the row's, compared as LeetCode compares
+(see `problems.leetcode`); its own scorer compares with `==` in the program's process and stops after 3 s. The
+published evaluation of CodeRL+ uses another set of LeetCode, 180 problems of DeepSeek-Coder's repository, which is not
+this one.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ BENCHMARK = Benchmark(
     metric="pass@1",
     hub="newfacade/LeetCodeDataset",
     hub_files=("*test*.jsonl", "*test*.jsonl.gz", "*test*.parquet"),
-    files=("LeetCodeDataset-v0.3.1-test.jsonl.gz", "LeetCodeDataset-v0.3.1-test.jsonl", "LeetCodeDataset-*test.jsonl*"),
+    files=(
+        "LeetCodeDataset-v0.3.1-test.jsonl.gz",
+        "LeetCodeDataset-v0.3.1-test.jsonl",
+        "LeetCodeDataset-*test.jsonl*",
+    ),
     read=read,
     size=228,
 )

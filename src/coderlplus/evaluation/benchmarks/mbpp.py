@@ -1,7 +1,7 @@
 """MBPP (Austin et al. 2021): the 500 test problems (ids 11 to 510) of the full set.
 
-Prompt: the task in words and its first test as a docstring, asked for as evalplus asks (see `humaneval`). evalplus's own MBPP is the part of the
-sanitized set that it kept, 378 problems, and is `mbppplus` here.
+Prompt: the task in words and its first test as a docstring, asked for as evalplus asks (see `humaneval`). evalplus's
+own MBPP is the part of the sanitized set that it kept, 378 problems, and is `mbppplus` here.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ TEST_SPLIT = range(11, 511)
 
 
 def read(row: Mapping[str, Any]) -> Question | None:
-    """The question of a row of the full set; `None` for a row of another split. Raises `DataError` for a row of the sanitized set."""
+    """The question of a row of the full set; `None` for a row of another split. Raises `DataError` for a row of the
+    sanitized set."""
     if int(row["task_id"]) not in TEST_SPLIT:
         return None
     if "text" not in row:
-        raise DataError("the row is not of MBPP's full set: it has no 'text'; evaluate the sanitized file by its name: --benchmarks FILE")
+        raise DataError(
+            "the row is not of MBPP's full set: it has no 'text'; evaluate the sanitized file by its name: "
+            "--benchmarks FILE"
+        )
     if not row["test_list"]:
         raise DataError("the row has no tests in 'test_list'")
     problem = mbpp.problem(row)

@@ -1,7 +1,8 @@
 """MBPP+ (Liu et al. 2023): 378 problems of MBPP with about thirty-five times the tests.
 
-Prompt: the release's, asked for as in `humaneval`; tests and comparison: `plus`. A release is JSON, so the inputs of some problems have lost their
-types (tuples, sets, complex numbers); they get them back here, by the number of the problem as evalplus does.
+Prompt: the release's, asked for as in `humaneval`; tests and comparison: `plus`. A release is JSON, so the inputs of
+some problems have lost their types (tuples, sets, complex numbers); they get them back here, by the number of the
+problem as evalplus does.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ _SETS = (
 _PRESENCE = ("check_str", "text_match_three", "text_starta_endb")
 SPECIAL = {
     **dict.fromkeys(_SETS, "return set(actual) == set(expected)"),
-    **dict.fromkeys(_PRESENCE, "return (actual if isinstance(actual, bool) else actual is not None) == (expected is not None)"),
+    **dict.fromkeys(
+        _PRESENCE, "return (actual if isinstance(actual, bool) else actual is not None) == (expected is not None)"
+    ),
     "are_equivalent": "return True",
     "sum_div": "if actual == 0: return True",
     "surface_Area": "if abs(actual - area(*arguments)) <= 0: return True",
@@ -44,7 +47,8 @@ order does not count, the result only says yes or no, or the statement can be re
 """
 
 BEFORE = {
-    "surface_Area": "def area(edge, height):\n    return round(edge**2 + 2 * edge * math.sqrt((edge / 2) ** 2 + height**2))",
+    "surface_Area": "def area(edge, height):\n    return round(edge**2 + 2 * edge * math.sqrt((edge / 2) ** 2 + "
+    "height**2))",
     "digit_distance_nums": (
         "def distance(a, b):\n    size = max(len(str(a)), len(str(b)))\n"
         "    return sum(abs(int(x) - int(y)) for x, y in zip(str(a).zfill(size), str(b).zfill(size)))"
@@ -63,8 +67,33 @@ def inner(value: list[Any]) -> list[Any]:
 
 
 _TYPES: dict[tuple[int, ...], Callable[[Input], Any]] = {
-    (2, 116, 132, 143, 222, 261, 273, 394, 399, 421, 424, 429, 470, 560, 579, 596, 616, 630, 726, 740, 744, 809): inner,
-    (63, 64, 70, 94, 120, 237, 272, 299, 400, 409, 417, 438, 473, 614, 780): lambda given: [inner(argument) for argument in given],
+    (
+        2,
+        116,
+        132,
+        143,
+        222,
+        261,
+        273,
+        394,
+        399,
+        421,
+        424,
+        429,
+        470,
+        560,
+        579,
+        596,
+        616,
+        630,
+        726,
+        740,
+        744,
+        809,
+    ): inner,
+    (63, 64, 70, 94, 120, 237, 272, 299, 400, 409, 417, 438, 473, 614, 780): lambda given: [
+        inner(argument) for argument in given
+    ],
     (75, 413, 444, 753): lambda given: [inner(given[0]), given[1]],
     (106, 750): lambda given: [given[0], tuple(given[1])],
     (115,): lambda given: [[set(item) if isinstance(item, list) and item else {} for item in given[0]]],
@@ -81,9 +110,13 @@ TYPES = {number: restore for numbers, restore in _TYPES.items() for number in nu
 
 
 def read(row: Mapping[str, Any]) -> Question:
-    """The question of a row of a release or of the hub's `evalplus/mbppplus`. Raises `DataError` for a row without MBPP+'s tests."""
+    """The question of a row of a release or of the hub's `evalplus/mbppplus`. Raises `DataError` for a row without
+    MBPP+'s tests."""
     if not re.fullmatch(r"(mbpp/)?\d+", str(row["task_id"]), re.IGNORECASE):
-        raise DataError(f"{row['task_id']!r} is no problem of MBPP; evaluate a file of other problems by its own name: --benchmarks FILE")
+        raise DataError(
+            f"{row['task_id']!r} is no problem of MBPP; evaluate a file of other problems by its own name: "
+            "--benchmarks FILE"
+        )
     number = int(str(row["task_id"]).rpartition("/")[2])
     if is_release(row):
         prompt, reference, name = row["prompt"], row["canonical_solution"], row["entry_point"]
@@ -103,7 +136,9 @@ def read(row: Mapping[str, Any]) -> Question:
         setup_code="\n".join(row.get("test_imports") or ()),
         limits=LIMITS,
     )
-    return Question(question_id=problem.problem_id, messages=messages(prompt), problem=problem, cases=cases, layout=layout)
+    return Question(
+        question_id=problem.problem_id, messages=messages(prompt), problem=problem, cases=cases, layout=layout
+    )
 
 
 BENCHMARK = Benchmark(

@@ -1,9 +1,10 @@
 """Tests of HumanEval+ and MBPP+ (Liu et al. 2023): inputs, and a reference that says what is right.
 
-A release gives inputs (`base_input`, `plus_input`) and a reference (`canonical_solution`), and may hold the tests of the set without plus beside
-them; the hub gives finished test code (`test`), which is used as it is. Two tests, base and plus. The reference runs beside the test code, apart
-from the judged program, each time: nothing is cached. Results are compared as evalplus 0.3 does: `==`; else, where floats are expected or the task
-has a tolerance, the same type and close by absolute tolerance `atol` and relative 1e-7; and its special cases.
+A release gives inputs (`base_input`, `plus_input`) and a reference (`canonical_solution`), and may hold the tests of
+the set without plus beside them; the hub gives finished test code (`test`), which is used as it is. Two tests, base
+and plus. The reference runs beside the test code, apart from the judged program, each time: nothing is cached. Results
+are compared as evalplus 0.3 does: `==`; else, where floats are expected or the task has a tolerance, the same type and
+close by absolute tolerance `atol` and relative 1e-7; and its special cases.
 """
 
 from __future__ import annotations
@@ -68,23 +69,37 @@ def check(candidate):
 def checks(
     row: Mapping[str, Any], *, restore: Callable[[list[Any]], Any] = list, special: str = "", before: str = ""
 ) -> tuple[tuple[CheckTest, ...], int, str]:
-    """The tests of a row (of the base inputs, and of the added ones), how many inputs they have, and the layout that they come from.
+    """The tests of a row (of the base inputs, and of the added ones), how many inputs they have, and the layout that
+    they come from.
 
-    A row of a release may hold the tests of the set that it extends as well (`test`): they are another benchmark's and are left alone. `restore`
-    gives an input the types that JSON does not have. `special` is a statement of `right` and `before` what it needs. Raises `DataError` for a row
-    that has neither both kinds of inputs nor evalplus's own test code.
+    A row of a release may hold the tests of the set that it extends as well (`test`): they are another benchmark's and
+    are left alone. `restore` gives an input the types that JSON does not have. `special` is a statement of `right` and
+    `before` what it needs. Raises `DataError` for a row that has neither both kinds of inputs nor evalplus's own test
+    code.
     """
     if not is_release(row):
         return _of_the_hub(row)
-    absent = [part for part in PARTS if not isinstance(row.get(part), list) and row.get(part) != {}]  # Mbpp/793 has {} for no added inputs
+    absent = [
+        part for part in PARTS if not isinstance(row.get(part), list) and row.get(part) != {}
+    ]  # Mbpp/793 has {} for no added inputs
     if absent or not row["base_input"]:
         lacking = " and ".join(repr(part) for part in absent) or "an input in 'base_input'"
-        raise DataError(f"the row lacks {lacking}: the tests of HumanEval+ and MBPP+; fetch the release again, or ask the set without plus")
+        raise DataError(
+            f"the row lacks {lacking}: the tests of HumanEval+ and MBPP+; fetch the release again, or ask the set "
+            "without plus"
+        )
     found = [[restore(given) for given in row[part]] for part in PARTS]
     reference = row["prompt"] + row["canonical_solution"]
     tests = tuple(
         CheckTest(
-            _CODE.format(inputs=repr(part), reference=reference, name=row["entry_point"], special=special or "pass", before=before, atol=row["atol"])
+            _CODE.format(
+                inputs=repr(part),
+                reference=reference,
+                name=row["entry_point"],
+                special=special or "pass",
+                before=before,
+                atol=row["atol"],
+            )
         )
         for part in found
         if part
@@ -102,11 +117,15 @@ def _of_the_hub(row: Mapping[str, Any]) -> tuple[tuple[CheckTest, ...], int, str
     count = inputs_in(code)
     if not count:
         raise DataError(
-            "the row has neither 'base_input' and 'plus_input' nor evalplus's test code with its list of inputs: it is not of HumanEval+ or "
+            "the row has neither 'base_input' and 'plus_input' nor evalplus's test code with its list of inputs: it "
+            "is not of HumanEval+ or "
             "MBPP+; fetch their release, or ask the set without plus"
         )
     if re.search(r"^\s*(import|from) numpy\b", code, re.MULTILINE) and importlib.util.find_spec("numpy") is None:
-        raise DataError("the hub's test code imports numpy, which is not installed: pip install numpy, or use evalplus's release with --data-dir")
+        raise DataError(
+            "the hub's test code imports numpy, which is not installed: pip install numpy, or use evalplus's "
+            "release with --data-dir"
+        )
     return (CheckTest(code),), count, "evalplus's test code"
 
 

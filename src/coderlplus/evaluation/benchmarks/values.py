@@ -1,11 +1,14 @@
-"""Values that are written down, as answers to questions about programs: a grammar, so that an answer cannot run what it should predict.
+"""Values that are written down, as answers to questions about programs: a grammar, so that an answer cannot run what
+it should predict.
 
-An output is a literal: what `ast.literal_eval` reads, `inf` and `nan`, and the containers of the standard library as Python prints them (`set()`,
-`Counter({'a': 1})`, `deque([1])`). An input is a call of the function with literals, and with what the inputs of CRUXEval itself are written with:
-arithmetic on values, slices, methods of text, functions that make one value of another (`range`, `list`, `str`), values that the program defines at
-its top level, and `lambda` where the function asks for a function. Nothing here evaluates anything.
+An output is a literal: what `ast.literal_eval` reads, `inf` and `nan`, and the containers of the standard library as
+Python prints them (`set()`, `Counter({'a': 1})`, `deque([1])`). An input is a call of the function with literals, and
+with what the inputs of CRUXEval itself are written with: arithmetic on values, slices, methods of text, functions that
+make one value of another (`range`, `list`, `str`), values that the program defines at its top level, and `lambda`
+where the function asks for a function. Nothing here evaluates anything.
 
-CRUXEval's own scorer evaluates any expression and refuses only an answer that repeats the call letter by letter; its prompt asks for a literal.
+CRUXEval's own scorer evaluates any expression and refuses only an answer that repeats the call letter by letter; its
+prompt asks for a literal.
 """
 
 from __future__ import annotations
@@ -19,8 +22,37 @@ CONTAINERS = ("Counter", "OrderedDict", "defaultdict", "deque")
 """Classes of `collections` that an answer may name."""
 _FACTORIES = {"int", "float", "str", "list", "dict", "set", "tuple", "bool"}
 _FLOATS = {"inf", "-inf", "+inf", "infinity", "-infinity", "nan"}
-_CONSTRUCTORS = {"list", "tuple", "set", "frozenset", "dict", "str", "int", "float", "bool", "complex", "bytes", "bytearray", "range"}
-_IN_LAMBDA = _CONSTRUCTORS | {"len", "sum", "min", "max", "sorted", "abs", "round", "any", "all", "ord", "chr", "reversed", "divmod", "pow"}
+_CONSTRUCTORS = {
+    "list",
+    "tuple",
+    "set",
+    "frozenset",
+    "dict",
+    "str",
+    "int",
+    "float",
+    "bool",
+    "complex",
+    "bytes",
+    "bytearray",
+    "range",
+}
+_IN_LAMBDA = _CONSTRUCTORS | {
+    "len",
+    "sum",
+    "min",
+    "max",
+    "sorted",
+    "abs",
+    "round",
+    "any",
+    "all",
+    "ord",
+    "chr",
+    "reversed",
+    "divmod",
+    "pow",
+}
 _MAX_DEPTH = 200
 """Of an answer; the parser itself gives up at 200 open brackets."""
 
@@ -36,7 +68,8 @@ def literal(expression: str) -> str | None:
 
 
 def call_with_values(expression: str, name: str, code: str) -> str | None:
-    """The source of a call of the function `name` whose arguments are values, or `None` if the expression is anything else.
+    """The source of a call of the function `name` whose arguments are values, or `None` if the expression is anything
+    else.
 
     >>> call_with_values("f([1,2], k = 'a'*3)", "f", ""), call_with_values("f(f(1))", "f", ""), call_with_values("f(1) or 2", "f", "")
     ("f([1, 2], k='a' * 3)", None, None)
@@ -91,7 +124,9 @@ def _is_literal(node: ast.expr, depth: int) -> bool:
         case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items):
             return all(_is_literal(item, depth + 1) for item in items)
         case ast.Dict(keys=keys, values=values):
-            return all(key is not None and _is_literal(key, depth + 1) for key in keys) and all(_is_literal(value, depth + 1) for value in values)
+            return all(key is not None and _is_literal(key, depth + 1) for key in keys) and all(
+                _is_literal(value, depth + 1) for value in values
+            )
         case ast.Call():
             return _is_printed(node, depth + 1)
     return False
@@ -126,7 +161,22 @@ def _is_printed(call: ast.Call, depth: int) -> bool:
     if name is None or None in keywords or not all(_is_literal(value, depth) for value in keywords.values()):
         return _is_float_call(call)
     match name, call.args:
-        case (("set" | "frozenset" | "dict" | "list" | "tuple" | "str" | "bytes" | "bytearray" | "Counter" | "OrderedDict" | "deque"), []):
+        case (
+            (
+                "set"
+                | "frozenset"
+                | "dict"
+                | "list"
+                | "tuple"
+                | "str"
+                | "bytes"
+                | "bytearray"
+                | "Counter"
+                | "OrderedDict"
+                | "deque"
+            ),
+            [],
+        ):
             return not keywords or name == "dict"
         case "frozenset" | "set", [ast.Set() | ast.List() | ast.Tuple() as items]:
             return not keywords and _is_literal(items, depth)
@@ -157,7 +207,8 @@ def _container(function: ast.expr) -> str | None:
 
 
 def _is_input(node: ast.expr, known: Collection[str], depth: int) -> bool:
-    """Whether a node is a value that needs no search: see the head of this file. `known` are the values that the program defines."""
+    """Whether a node is a value that needs no search: see the head of this file. `known` are the values that the
+    program defines."""
     if depth > _MAX_DEPTH:
         return False
 
@@ -180,8 +231,12 @@ def _is_input(node: ast.expr, known: Collection[str], depth: int) -> bool:
         case ast.Subscript(value=value, slice=ast.Slice(lower=lower, upper=upper, step=step)):
             return all_are(value, lower, upper, step)
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=keywords) if name in _CONSTRUCTORS:
-            return all(keyword.arg is not None for keyword in keywords) and all_are(*arguments, *(keyword.value for keyword in keywords))
-        case ast.Call(func=ast.Attribute(value=ast.Constant(value=str() | bytes()), attr=name), args=arguments, keywords=[]):
+            return all(keyword.arg is not None for keyword in keywords) and all_are(
+                *arguments, *(keyword.value for keyword in keywords)
+            )
+        case ast.Call(
+            func=ast.Attribute(value=ast.Constant(value=str() | bytes()), attr=name), args=arguments, keywords=[]
+        ):
             return not name.startswith("_") and all_are(*arguments)
         case ast.Call(func=function) if _container(function) in CONTAINERS:
             return _is_printed(node, depth + 1)
@@ -200,7 +255,16 @@ def _is_of_parameters(body: ast.expr, names: Collection[str]) -> bool:
                 return False
             case ast.Attribute(attr=name) if name.startswith("_") or name in ("format", "format_map"):
                 return False
-            case ast.Lambda() | ast.NamedExpr() | ast.Await() | ast.Yield() | ast.YieldFrom() | ast.JoinedStr() | ast.Starred() | ast.comprehension():
+            case (
+                ast.Lambda()
+                | ast.NamedExpr()
+                | ast.Await()
+                | ast.Yield()
+                | ast.YieldFrom()
+                | ast.JoinedStr()
+                | ast.Starred()
+                | ast.comprehension()
+            ):
                 return False
     return True
 
