@@ -1,6 +1,6 @@
 """CodeRL+ for any training engine: three calls per step, and a state to put into a checkpoint.
 
-    tasks = loop.compose(step, groups)                            # which prompt groups of the batch are alignment tasks, and which task
+    tasks = loop.compose(step, groups)                            # which prompt groups are alignment tasks, and which
     rewards = loop.reward(rows, completions)                      # R_gen or R_sem of every sample
     metrics = loop.observe(step, rows, completions, rewards)      # failures become tasks for the steps to come
 

@@ -260,7 +260,8 @@ def test_evalplus_gives_the_same_pass_at_1_for_the_same_samples(tmp_path: Path, 
     )
     ours = invoke(*common)["benchmarks"]
     samples = tmp_path / "a" / "humaneval" / "samples.jsonl"
-    at_once = "import os; from evalplus.evaluate import main; main(); os._exit(0)"  # its watching thread would sleep on for 20 s
+    # evalplus's watching thread would sleep on for 20 s.
+    at_once = "import os; from evalplus.evaluate import main; main(); os._exit(0)"
     command = [
         sys.executable,
         "-c",

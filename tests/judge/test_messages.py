@@ -59,8 +59,10 @@ KINDS: dict[str, tuple[Test, ...]] = {
     "mixed": (CallTest((3,), SECRET), CheckTest(CODE)),
 }
 NAMES = [
-    "end", "at", "loaded", "value", "truth", "same", "items", "view", "raised", "message", "line", "test_line", "args", "kwargs", "call", "stdout",
-    "exit_code", "thread", "syntax_error", "loading", "accepted", "reason", "fault", "of", "$set", "$object", "fields", "$cut", "$dict", "$float",
+    "end", "at", "loaded", "value", "truth", "same", "items", "view", "raised", "message", "line", "test_line", "args",
+    "kwargs", "call", "stdout",
+    "exit_code", "thread", "syntax_error", "loading", "accepted", "reason", "fault", "of", "$set", "$object", "fields",
+    "$cut", "$dict", "$float",
 ]  # fmt: skip
 WORDS = [
     "passed",

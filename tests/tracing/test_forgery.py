@@ -89,7 +89,9 @@ try: traceback.StackSummary._extract_from_extended_frame_gen(frames)
 except Exception: pass
 for pair in stash: take(pair[0])
 """,
-    "a callable of C as an exit function": "atexit.register(lambda: take_all(kept[1]))\natexit.register(kept.__getitem__, 1)",
+    "a callable of C as an exit function": (
+        "atexit.register(lambda: take_all(kept[1]))\natexit.register(kept.__getitem__, 1)"
+    ),
     "a callable of C as a stream": """
 class Stream: flush = functools.partial(kept.__getitem__, 1)
 Stream.write = Stream.flush

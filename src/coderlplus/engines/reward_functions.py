@@ -44,7 +44,8 @@ def row(
     `record`.
 
     >>> from coderlplus.records import StdioTest
-    >>> row(Problem(problem_id="p", statement="Print 1.", tests=(StdioTest("", "1"),)), prompt_template="{statement}")["prompt"]
+    >>> problem = Problem(problem_id="p", statement="Print 1.", tests=(StdioTest("", "1"),))
+    >>> row(problem, prompt_template="{statement}")["prompt"]
     [{'role': 'user', 'content': 'Print 1.'}]
     """
     content = record.prompt if isinstance(record, AlignmentTask) else user_message(record, prompt_template)

@@ -93,7 +93,8 @@ def problem(texts: Texts, in_outs: Any) -> Problem:
 
 def digest_id(source: str, *texts: str) -> str:
     """A name for a row that has none: the source and a digest of its texts."""
-    return f"{source}/{hashlib.sha256(chr(0).join(text.strip() for text in texts).encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+    text = "\0".join(text.strip() for text in texts)
+    return f"{source}/{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
 
 
 def runnable(solutions: Any) -> list[str]:

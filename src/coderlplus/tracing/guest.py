@@ -2,9 +2,10 @@
 
 `run(payload, host)` runs one program on one input and sends one reply `{"seal", "body"}`. The body is JSON text
 
-    {"ending": {...}, "value": tagged, "variables": {scope: {name: tagged}}, "missing": {...}, "fingerprint": "...", "suspect": bool}
+    {"ending": {...}, "value": tagged, "variables": {scope: {name: tagged}}, "missing": {...},
+     "fingerprint": "...", "suspect": bool}
     {"steps": [...], "cut": reason or null, ...}       of a run that reports its steps
-    {"withheld": event}                                of a program that reached, or mentions, what could falsify its trace: its run is over
+    {"withheld": event}                                of a program that reached or names what could falsify its trace
 
 and the seal can be made only with the `key` of the payload, which the program cannot get at (see `monitor`).
 

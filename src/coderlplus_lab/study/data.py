@@ -54,7 +54,8 @@ Do not write the program. Work out what a right program gives on one input.
 
 {run}
 
-You may reason first. End with the answer on one line: a JSON object with the key `output`, for example {{"output": 7}}. {what}"""
+You may reason first. End with the answer on one line: a JSON object with the key `output`, \
+for example {{"output": 7}}. {what}"""
 
 
 def make_problems(study: Study, layout: Layout) -> None:

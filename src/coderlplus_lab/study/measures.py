@@ -90,7 +90,8 @@ def values(raw: Mapping[str, Any]) -> dict[Measured, list[float]]:
     """One value in [0, 1] a problem (or task, or question), by measure; for `claims_true` the share of true claims of
     a program, NaN without any.
 
-    >>> raw = {"samples": 2, "greedy": "10", "sampled": [2, 1], "claims": [[2, 1], [0, 0]], "output": "1", "all": "0", "test_output": "0"}
+    >>> raw = {"samples": 2, "greedy": "10", "sampled": [2, 1], "claims": [[2, 1], [0, 0]]}
+    >>> raw |= {"output": "1", "all": "0", "test_output": "0"}
     >>> values(raw)["pass_at_1_sampled"], values(raw)["pass_at_k"], values(raw)["claims_true"]
     ([1.0, 0.5], [1.0, 1.0], [0.5, nan])
     """

@@ -1,8 +1,8 @@
 """The three classes that stock verl 0.9.1 loads by name; everything else in this package is without verl.
 
-    data.custom_cls                   CodeRLPlusDataset       composes each batch at the moment it is fetched, and holds what a checkpoint must hold
-    reward.reward_manager             CodeRLPlusReward        judges programs and scores answers, one completion at a time, in the reward workers
-    trainer.v1.sampler.custom_sampler CodeRLPlusReplayBuffer  hands the completions of a step to mining, and metrics to verl's log
+    data.custom_cls                   CodeRLPlusDataset       composes each batch when it is fetched; checkpointed
+    reward.reward_manager             CodeRLPlusReward        scores one completion at a time, in the reward workers
+    trainer.v1.sampler.custom_sampler CodeRLPlusReplayBuffer  hands completions to mining, metrics to verl's log
 
 Data set and replay buffer live in one process (verl's task runner) and meet in `current`. A reward worker is a process
 of its own, somewhere in the cluster; what it finds travels with the completion, through verl's own queue. A completion

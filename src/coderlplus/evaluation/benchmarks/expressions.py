@@ -33,7 +33,8 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from copy import deepcopy
 from functools import cache, lru_cache, partial, reduce
 from heapq import heapify, heappop, heappush, merge
-from itertools import accumulate, chain, combinations, count, cycle, groupby, islice, permutations, product, repeat, zip_longest
+from itertools import accumulate, chain, combinations, count, cycle, groupby, islice, permutations, product, repeat, \
+zip_longest
 from math import ceil, comb, floor, gcd, inf, isqrt, log, log2, log10, prod, sqrt
 from operator import iand, itemgetter, sub
 from os.path import commonprefix
