@@ -150,7 +150,7 @@ class AlignmentLoop:
         return mining_metrics(mined) | mix_metrics(step, rows) | {"buffer/size": float(len(self.buffer))}
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain JSON for a checkpoint. A loop with the same settings and seed that loads it goes on exactly as this
+        """Plain JSON for a checkpoint. A loop with the same settings and seed that loads it continues exactly as this
         one would."""
         return {"seed": self.seed, "buffer": self.buffer.state_dict()}
 

@@ -120,7 +120,7 @@ def test_a_limit_asks_a_part_and_says_so(tmp_path: Path, data: Path) -> None:
     assert (numbers["problems"], numbers["tests"], numbers["samples"], numbers["accuracy"]) == (2, 2, 2, 1.0)
     assert "2 of 3 problems were asked (--limit)" in numbers["notes"]
     assert not any("no question" in note for note in numbers["notes"])
-    with pytest.raises(CodeRLPlusError, match="was begun with limit 2"):
+    with pytest.raises(CodeRLPlusError, match="was started with limit 2"):
         invoke(*common)
 
 

@@ -134,7 +134,7 @@ def test_a_bad_program(run: Run) -> None:
 def test_verdicts_that_are_there_are_not_overwritten(run: Run) -> None:
     run()
     before = Path("verdicts.jsonl").read_text()
-    with pytest.raises(DataError, match=r"verdicts.jsonl has verdicts already; go on with --resume"):
+    with pytest.raises(DataError, match=r"verdicts.jsonl already has verdicts; continue with --resume"):
         run()
     with pytest.raises(DataError, match=r"programs.jsonl has verdicts already"):
         run("-o", "programs.jsonl")
@@ -232,7 +232,7 @@ def test_an_interrupted_run_keeps_what_was_judged_and_goes_on(run: Run) -> None:
     os.kill(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert f"stopped after 4 of {len(PROGRAMS) + 1} programs; go on with --resume" in said
+    assert f"stopped after 4 of {len(PROGRAMS) + 1} programs; continue with --resume" in said
     assert len(verdicts()) == 4
 
 

@@ -164,15 +164,15 @@ def test_an_interrupted_run_goes_on_and_writes_the_same(
     monkeypatch.setattr(run_module, "validate", interrupted)
     stopped = CliRunner().invoke(app, ["prepare", *map(str, arguments), "parts.jsonl", "--workers", "1"])
     assert stopped.exit_code == 130
-    assert "go on with --resume" in stopped.stderr
+    assert "continue with --resume" in stopped.stderr
     journal = tmp_path / "parts.unfinished.jsonl"
     done = len(journal.read_text().splitlines()) - 1
     assert 0 < done < len(ROWS)
     with journal.open("a") as file:
         file.write('{"row": 5, "pla')  # killed while it wrote
-    with pytest.raises(CodeRLPlusError, match="holds what an interrupted run has done; go on with --resume"):
+    with pytest.raises(CodeRLPlusError, match="holds the rows of an interrupted run; continue with --resume"):
         prepare(*arguments, "parts.jsonl")
-    with pytest.raises(CodeRLPlusError, match="was begun with max_tests 64, not 9"):
+    with pytest.raises(CodeRLPlusError, match="was started with max_tests 64, not 9"):
         prepare(*arguments, "parts.jsonl", "--resume", "--max-tests", "9")
     began = next(calls)
     report = prepare(*arguments, "parts.jsonl", "--resume")
@@ -246,7 +246,7 @@ def test_a_failure_of_the_sandbox_cuts_nothing(source: Path, tmp_path: Path, mon
 
     monkeypatch.setattr(run_module, "validate", flaky)
     with pytest.raises(
-        CodeRLPlusError, match=r"the sandbox failed on 1 of 9 rows \(no memory left\); .* go on with --resume"
+        CodeRLPlusError, match=r"the sandbox failed on 1 of 9 rows \(no memory left\); .* continue with --resume"
     ):
         prepare(source, "-o", "p.jsonl", "--benchmarks", "bench.jsonl")
     assert not (tmp_path / "p.jsonl").exists()
@@ -263,12 +263,12 @@ def test_a_failure_of_the_sandbox_cuts_nothing(source: Path, tmp_path: Path, mon
         ),
         (["apps.jsonl", "-o", "p.json"], "must end in .jsonl"),
         (["apps.jsonl", "-o", "no/p.jsonl"], "its folder does not exist"),
-        (["apps.jsonl", "-o", "bench.jsonl"], "bench.jsonl is there already; give another name, or remove it"),
+        (["apps.jsonl", "-o", "bench.jsonl"], "bench.jsonl already exists; choose another file or remove it"),
         (["wrong.jsonl", "-o", "p.jsonl"], r"wrong.jsonl:1: the fields \(text, label\) are those of no known format"),
         (["empty.jsonl", "-o", "p.jsonl"], "empty.jsonl holds no rows"),
         (
             ["types.jsonl", "-o", "p.jsonl"],
-            r"not one of the 1 rows of types.jsonl is kept \(unreadable 1\); p.cut.jsonl says why",
+            r"all 1 rows of types.jsonl were rejected \(unreadable 1\); reasons: p.cut.jsonl",
         ),
         (["damaged.jsonl.gz", "-o", "p.jsonl"], "the gzip data is damaged"),
         (["void", "-o", "p.jsonl"], "void holds no data"),

@@ -129,9 +129,9 @@ def test_going_on_with_other_settings_is_refused(
 ) -> None:
     folder, one = tmp_path / "a", asked(tmp_path)
     run(folder, one, judge, Scripted())
-    with pytest.raises(ConfigError, match=f"was begun with {field}"):
+    with pytest.raises(ConfigError, match=f"was started with {field}"):
         run(folder, one, judge, Scripted(), **change)
-    with pytest.raises(ConfigError, match="was begun with questions_sha256"):
+    with pytest.raises(ConfigError, match="was started with questions_sha256"):
         run(folder, asked(tmp_path, QUESTIONS[:3]), judge, Scripted())
 
 

@@ -60,8 +60,12 @@ def test_a_journal_holds_places_not_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
-        ('{"made_of": {"of": 2}}\n', ConfigError, "was begun with of 2, not 1"),
-        ('{"made_of": {"of": 1}}\n{"row": 3}\n', DataError, r"j:2: not a line of this file; remove it to start anew"),
+        ('{"made_of": {"of": 2}}\n', ConfigError, "was started with of 2, not 1"),
+        (
+            '{"made_of": {"of": 1}}\n{"row": 3}\n',
+            DataError,
+            r"j:2: not a line of this file; remove the file to start over",
+        ),
         ("[]\n", DataError, r"j:1: not a line of this file"),
     ],
 )
@@ -81,7 +85,7 @@ def test_a_full_disk_loses_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         full = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115
         monkeypatch.setattr(journal, "_file", full)
         with pytest.raises(
-            DataError, match=r"No space left on device; the rows before are kept, make room and go on with --resume"
+            DataError, match=r"No space left on device; earlier rows are kept, free space and continue with --resume"
         ):
             journal.append(1, {"seconds": 2.0})
         full.close()

@@ -101,8 +101,8 @@ def test_without_a_class_in_sight_the_entry_point_is_a_function(tmp_path: Path) 
         ({"inputs": ["1"], "outputs": []}, r"a\.jsonl:1: 1 inputs and 0 outputs do not match"),
         ({"inputs": "1", "outputs": ["1"]}, r"a\.jsonl:1: str inputs and 1 outputs do not match"),
         ({"fn_name": "f", "inputs": [3], "outputs": [3]}, r"the arguments of a call must be a list, not '3'"),
-        ({"fn_name": "f g", "inputs": [[3]], "outputs": [3]}, r"fn_name 'f g' is no name of a function"),
-        ({"fn_name": "lambda", "inputs": [[3]], "outputs": [3]}, r"fn_name 'lambda' is no name of a function"),
+        ({"fn_name": "f g", "inputs": [[3]], "outputs": [3]}, r"fn_name 'f g' is not a function name"),
+        ({"fn_name": "lambda", "inputs": [[3]], "outputs": [3]}, r"fn_name 'lambda' is not a function name"),
         ({"inputs": [None], "outputs": ["1"]}, r"an input or output must be text, not 'None'"),
         ({}, r"problem 'apps/7' has no tests"),
     ],
@@ -243,7 +243,7 @@ def test_other_ground_truths_of_the_papers_set_are_read(tmp_path: Path) -> None:
             "has none of 'inputs', 'assert_case' and 'test_code', but question_id",
         ),
         ({"reward_model": {}}, "field 'ground_truth' is missing"),
-        ({"prompt": []}, "the prompt has no message of a user"),
+        ({"prompt": []}, "the prompt has no user message"),
     ],
 )
 def test_rows_of_verl_that_are_no_problems_are_named(tmp_path: Path, change: Any, message: str) -> None:

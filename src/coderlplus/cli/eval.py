@@ -46,61 +46,59 @@ def eval_(
     context: typer.Context,
     model: Annotated[
         str | None,
-        typer.Option(help="Model: a folder, a name on the hub, or what the endpoint calls it.", show_default=False),
+        typer.Option(help="Model folder, Hub name, or the endpoint's name of the model.", show_default=False),
     ] = None,
     benchmarks: Annotated[
         str | None,
         typer.Option(
-            help=f"Names with commas between: {', '.join(BENCHMARKS)}; or files of problems (.jsonl).",
+            help=f"Comma-separated benchmarks ({', '.join(BENCHMARKS)}) or problem files (.jsonl).",
             show_default=False,
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder of the results; one that was begun is gone on with.")
+        Path | None, typer.Option("--output", "-o", help="Folder of the results; an existing evaluation is resumed.")
     ] = None,
     backend: Annotated[
-        str | None, typer.Option(help="vllm or transformers. [default: vllm with a GPU where it is installed]")
+        str | None, typer.Option(help="vllm or transformers. [default: vllm if it is installed and there is a GPU]")
     ] = None,
     endpoint: Annotated[
-        str | None, typer.Option(help="Address of an OpenAI-compatible server, like http://localhost:8000/v1.")
+        str | None, typer.Option(help="URL of an OpenAI-compatible server, e.g. http://localhost:8000/v1.")
     ] = None,
     samples: Annotated[
         Path | None,
-        typer.Option(help="File of completions instead of a model: ours, evalplus's, LiveCodeBench's, CRUXEval's."),
+        typer.Option(help="Score a file of completions (format of coderlplus, evalplus, LiveCodeBench or CRUXEval)."),
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder with the benchmarks' files. [default: from the hub]")
-    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with the benchmark files. [default: the Hub]")] = None,
     n_samples: Annotated[
         int,
-        typer.Option("--n-samples", "-n", min=1, help="Samples for each problem; more than one needs --temperature."),
+        typer.Option("--n-samples", "-n", min=1, help="Samples per problem; more than one needs --temperature."),
     ] = 1,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
-    max_tokens: Annotated[int, typer.Option(min=1, help="New tokens of a completion, at most.")] = 4096,
-    seed: Annotated[int, typer.Option(help="Seed of sampling.")] = 0,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Maximum number of new tokens per completion.")] = 4096,
+    seed: Annotated[int, typer.Option(help="Sampling seed.")] = 0,
     release: Annotated[
         str, typer.Option(help=f"LiveCodeBench release: {RELEASES[0]} to {RELEASES[-1]}.")
     ] = "release_v4",
     start_date: Annotated[
-        str | None, typer.Option(help="First contest day for LiveCodeBench, like 2023-05-01.")
+        str | None, typer.Option(help="First contest date for LiveCodeBench, e.g. 2023-05-01.")
     ] = None,
-    end_date: Annotated[str | None, typer.Option(help="Last contest day for LiveCodeBench.")] = None,
+    end_date: Annotated[str | None, typer.Option(help="Last contest date for LiveCodeBench.")] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Ask so many problems of each benchmark, spread over it. [default: all]")
+        int | None, typer.Option(min=1, help="Number of problems per benchmark, evenly spaced. [default: all]")
     ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests to the endpoint at a time.")] = 16,
+    concurrency: Annotated[int, typer.Option(min=1, help="Concurrent requests to the endpoint.")] = 16,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Programs judged at the same time. [default: one per core]")
+        int | None, typer.Option(min=1, help="Programs judged in parallel. [default: one per core]")
     ] = None,
     prompt: Annotated[
         str | None,
-        typer.Option(help="Prompt for files of problems, as prompt_template in training, e.g. '{statement}'."),
+        typer.Option(help="Prompt template for problem files, as prompt_template in training, e.g. '{statement}'."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Evaluate a model on benchmarks, or compare two evaluations (coderlplus eval compare A B).
 
-    Everything is written as soon as it is there. After an interruption the same command goes on where it stopped.
+    Results are written as they come. Rerun the same command to resume an interrupted evaluation.
     Rows of files that cannot be used are named and left out; the exit code is then 1.
     """
     if context.invoked_subcommand is not None:
@@ -140,7 +138,7 @@ def _asked(names: str, window: Window, data_dir: Path | None, prompt: str | None
     """The benchmarks that are named, with their questions."""
     parts = [name.strip() for name in names.split(",") if name.strip()]
     if prompt is not None and not any(name.endswith(FILE_ENDINGS) for name in parts):
-        raise ConfigError("--prompt is for files of problems; the benchmarks have prompts of their own")
+        raise ConfigError("--prompt applies to problem files only; benchmarks have their own prompts")
     known_template(prompt)
     return asked_for(parts, window, data_dir, lambda problem: user_message(problem, prompt), limit=limit)
 
@@ -279,9 +277,9 @@ def _failures(outcomes: Mapping[str, int]) -> str:
 
 @app.command("compare")
 def compare(
-    a: Annotated[Path, typer.Argument(help="Folder of an evaluation.", show_default=False)],
-    b: Annotated[Path, typer.Argument(help="Folder of another one.", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON on stdout.")] = False,
+    a: Annotated[Path, typer.Argument(help="Folder of the first evaluation (A).", show_default=False)],
+    b: Annotated[Path, typer.Argument(help="Folder of the second evaluation (B).", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
     """Compare two evaluations problem by problem: B minus A, with the difference's 95 % interval and p-value."""
     result = compare_folders(a, b)

@@ -29,25 +29,23 @@ from coderlplus.terminal import console, name_left_out, note
 def judge(
     problems: Annotated[
         Path,
-        typer.Argument(help="Problems: coderlplus JSONL or one of the public formats (see docs), gzipped or not."),
+        typer.Argument(help="Problems: coderlplus JSONL or a public format (see docs/data.md), optionally gzipped."),
     ],
     programs: Annotated[
         Path, typer.Argument(help="Programs: coderlplus JSONL (`program` or `completion`) or recorded programs.")
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where the verdicts go, JSONL in the order in which they come.")
+        Path, typer.Option("--output", "-o", help="File for the verdicts (JSONL, in order of completion).")
     ],
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Programs judged at the same time. [default: one per core]")
+        int | None, typer.Option(min=1, help="Programs judged in parallel. [default: one per core]")
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Keep the verdicts that OUTPUT has and judge the rest.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep the verdicts in OUTPUT and judge the rest.")] = False,
     all_tests: Annotated[
         bool,
-        typer.Option("--all-tests", help="Run every test, also after a failure: tests_passed counts all that pass."),
+        typer.Option("--all-tests", help="Run every test, even after a failure; tests_passed counts all passes."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Judge programs on the tests of their problems.
 
@@ -61,8 +59,7 @@ def judge(
     unknown = kept.verdicts.keys() - {rollout.rollout_id for _, rollout in pairs}
     if unknown:
         raise DataError(
-            f"{output} has a verdict on {min(unknown)!r}, which is not in {programs}; resume with the programs that "
-            "it was made from"
+            f"{output} has a verdict on {min(unknown)!r}, which is not in {programs}; resume with the same programs"
         )
     verdicts = list(kept.verdicts.values())
     try:
@@ -72,7 +69,7 @@ def judge(
                 _append(file, verdict, output)
                 verdicts.append(verdict)
     except KeyboardInterrupt:
-        note(f"stopped after {len(verdicts)} of {len(pairs)} programs; go on with --resume")
+        note(f"stopped after {len(verdicts)} of {len(pairs)} programs; continue with --resume")
         raise
     if as_json:
         print(json.dumps(_summary(verdicts) | {"left_out": len(left_out)}))
@@ -109,7 +106,7 @@ class _Kept:
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"cannot resume {path}: {getattr(error, 'strerror', error)}") from error
         if not resume and (lines or rest):
-            raise DataError(f"{path} has verdicts already; go on with --resume, or give another name or remove it")
+            raise DataError(f"{path} already has verdicts; continue with --resume, choose another file or remove it")
         rows = [
             Row(json_object(line, f"{path}:{number}"), f"{path}:{number}")
             for number, line in enumerate(lines, 1)
@@ -137,7 +134,7 @@ def _append(file: FileIO, verdict: Verdict, path: Path) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         raise DataError(
-            f"cannot write {path}: {error.strerror}; the verdicts before are kept, make room and go on with --resume"
+            f"cannot write {path}: {error.strerror}; earlier verdicts are kept, free space and continue with --resume"
         ) from error
 
 

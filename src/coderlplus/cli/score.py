@@ -62,9 +62,7 @@ def score(
         Path,
         typer.Argument(help='Answers (JSONL): {"task_id": …, "answer": text of a completion}.', show_default=False),
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where to write the scores (JSONL).", show_default=False)
-    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File for the scores (JSONL).", show_default=False)],
     format_weight: Annotated[
         float, typer.Option(help="w of R_sem = w + (1 − w) · fraction; 0 is the paper's formula.")
     ] = 0.1,
@@ -93,7 +91,8 @@ def score(
         if reward.value is None:
             left_out.append(
                 DataError(
-                    f"{row.place}: the answer to task {given.task_id!r} has no score, for our own code failed on it"
+                    f"{row.place}: the answer to task {given.task_id!r} has no score: scoring failed with an "
+                    f"internal error"
                 )
             )
             continue

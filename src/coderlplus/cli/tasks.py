@@ -39,22 +39,20 @@ def tasks(
     programs: Annotated[
         Path, typer.Argument(help="Programs: coderlplus JSONL or recorded programs.", show_default=False)
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where to write the tasks (JSONL).", show_default=False)
-    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File for the tasks (JSONL).", show_default=False)],
     kind: Annotated[
         list[str] | None,
         typer.Option(
-            help="final_values, output, official, exception, state_at or branch; several, each with its share "
-            "(--kind branch=0.5), are drawn per "
-            "program among those that can be asked about it. [default: final_values]"
+            help="final_values, output, official, exception, state_at or branch; repeatable with "
+            "shares (--kind branch=0.5), "
+            "drawn per program among the kinds that apply to it. [default: final_values]"
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the choice of kinds, variables and moments.")] = 0,
-    max_variables: Annotated[int, typer.Option(min=1, help="Variables asked for beside the output, at most.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed for choosing kinds, variables and moments.")] = 0,
+    max_variables: Annotated[int, typer.Option(min=1, help="Maximum number of variables besides the output.")] = 3,
     prompt_style: Annotated[str, typer.Option(help="full, or compact for very small models.")] = "full",
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where an interrupted run with the same arguments stopped.")
+        bool, typer.Option("--resume", help="Resume an interrupted run with the same arguments.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -81,7 +79,7 @@ def tasks(
                 notes.append(done)
                 show()
     except KeyboardInterrupt:
-        note(f"stopped after {tally.programs} of {len(pairs)} programs; go on with --resume")
+        note(f"stopped after {tally.programs} of {len(pairs)} programs; continue with --resume")
         raise
     write_jsonl(output, tally.tasks.values())
     notes.path.unlink()
@@ -134,7 +132,7 @@ class Notes:
         self.made_of = made_of
 
     def begin(self) -> list[Any]:
-        """Start anew; nothing is done."""
+        """Start over; nothing is done yet."""
         self._write("w", {"made_of": self.made_of})
         return []
 
@@ -147,17 +145,17 @@ class Notes:
         except OSError as error:
             raise DataError(f"cannot read {self.path}: {error.strerror}") from error
         except UnicodeDecodeError as error:
-            raise DataError(f"cannot read {self.path}: it is not UTF-8 text; remove the file to start anew") from error
+            raise DataError(f"cannot read {self.path}: it is not UTF-8 text; remove the file to start over") from error
         lines = []
         for number, line in enumerate(whole.split("\n"), 1):
             try:
                 lines.append(json.loads(line))
             except (ValueError, RecursionError) as error:
-                raise DataError(f"{self.path}:{number}: not valid JSON; remove the file to start anew") from error
+                raise DataError(f"{self.path}:{number}: not valid JSON; remove the file to start over") from error
         if not lines or lines[0] != {"made_of": self.made_of}:
             raise ConfigError(
-                f"{self.path} was begun with other problems, programs or settings; give the same, or remove it to "
-                "start anew"
+                f"{self.path} was started with other problems, programs or settings; use the same, or remove it to "
+                f"start over"
             )
         self._write("w", *lines)
         return lines[1:]
@@ -171,7 +169,7 @@ class Notes:
                 file.writelines(json.dumps(line) + "\n" for line in lines)
         except OSError as error:
             raise DataError(
-                f"cannot write {self.path}: {error.strerror}; what was done before is kept, go on with --resume"
+                f"cannot write {self.path}: {error.strerror}; finished programs are kept, continue with --resume"
             ) from error
 
 

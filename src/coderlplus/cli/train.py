@@ -16,10 +16,10 @@ def train(
     config: Annotated[Path, typer.Argument(help="The run's YAML file; see recipes/.")],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(help="Settings to change: key=value, dotted, e.g. trl.max_steps=50 alignment=off."),
+        typer.Argument(help="Settings to override: dotted key=value, e.g. trl.max_steps=50 alignment=off."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the run in the output folder exactly where it was last saved.")
+        bool, typer.Option("--resume", help="Resume the run from the last checkpoint in the output folder.")
     ] = False,
 ) -> None:
     """Train a model with CodeRL+ (or plain RLVR) as a YAML file says.
@@ -60,4 +60,4 @@ def _train_on_verl(settings: dict[str, Any], where: Callable[[str], str], resume
     merge = (
         f"python -m verl.model_merger merge --backend fsdp --local_dir {checkpoint}/actor --target_dir {folder.final}"
     )
-    print(shown(f"make a model of it with: {merge}"))
+    print(shown(f"convert it to a model with: {merge}"))

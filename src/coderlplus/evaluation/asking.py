@@ -39,7 +39,7 @@ def asked_for(
         benchmark.name: benchmark for benchmark in benchmarks_named([name for name in names if name not in files])
     }
     if not names:
-        raise ConfigError(f"--benchmarks names none; there are {', '.join(BENCHMARKS)}")
+        raise ConfigError(f"--benchmarks is empty; use {', '.join(BENCHMARKS)}")
     if (window.start or window.end) and not any(benchmark.dated for benchmark in known.values()):
         raise ConfigError("--start-date and --end-date choose among contests; none of these benchmarks has dates")
     asked: list[Asked] = []

@@ -52,7 +52,8 @@ def read_lines(path: Path, kind: type[LineT], keep: Callable[[LineT], bool] = la
                         line = kind.from_json(loads(text))
                     except (ValueError, TypeError, AttributeError, KeyError) as error:
                         raise DataError(
-                            f"{path}:{number}: not a line of this file ({error}); remove it and it is made again"
+                            f"{path}:{number}: not a line of this file ({error}); remove the line and rerun the "
+                            f"command"
                         ) from error
                     if keep(line):
                         lines[line.question_id, line.sample] = line
@@ -110,8 +111,7 @@ class Journal(Generic[LineT]):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise DataError(
-                f"cannot write {self.path}: {error.strerror}; the lines before are kept, make room and run the same "
-                "again"
+                f"cannot write {self.path}: {error.strerror}; earlier lines are kept, free space and rerun the command"
             ) from error
         self.lines[line.question_id, line.sample] = line
 

@@ -23,8 +23,8 @@ class Journal:
     """The lines by the number of their row. One process writes at a time."""
 
     def __init__(self, path: Path, made_of: Mapping[str, Any], *, resume: bool) -> None:
-        """Begin a journal, or go on with one (`resume`). Raises `ConfigError` where there is one that is not to be
-        gone on with, or that is of something else, and `DataError` where it cannot be written or read, or is in
+        """Start a journal, or resume one (`resume`). Raises `ConfigError` where there is one that is not to be
+        resumed, or that is of something else, and `DataError` where it cannot be written or read, or is in
         use."""
         self.path = path
         self.places: dict[int, int] = {}
@@ -74,7 +74,7 @@ class Journal:
             self._write({"made_of": made_of})
         elif not resume:
             raise ConfigError(
-                f"{self.path} holds what an interrupted run has done; go on with --resume, or remove it to start anew"
+                f"{self.path} holds the rows of an interrupted run; continue with --resume, or remove it to start over"
             )
         else:
             self._read(made_of)
@@ -86,8 +86,8 @@ class Journal:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise DataError(
-                f"cannot write {self.path}: {error.strerror}; the rows before are kept, make room and go on with "
-                "--resume"
+                f"cannot write {self.path}: {error.strerror}; earlier rows are kept, free space and continue with "
+                f"--resume"
             ) from error
         self._end += len(data)
 
@@ -106,14 +106,14 @@ class Journal:
                     before = line["made_of"] if number == 1 else made_of
                 except (ValueError, KeyError, TypeError) as error:
                     raise DataError(
-                        f"{self.path}:{number}: not a line of this file; remove it to start anew"
+                        f"{self.path}:{number}: not a line of this file; remove the file to start over"
                     ) from error
                 for name in made_of:
                     if before.get(name) != made_of[name]:
                         was, now = before.get(name), made_of[name]
                         raise ConfigError(
-                            f"{self.path} was begun with {name} {was!r}, not {now!r}; give the same, or remove it "
-                            "to start anew"
+                            f"{self.path} was started with {name} {was!r}, not {now!r}; use the same, or remove it "
+                            f"to start over"
                         )
                 start += len(text)
         self._file.truncate(start)

@@ -2,7 +2,7 @@
 
 Each row ends in the journal with what became of it: kept, or cut with a reason. When all are there, the outputs are
 written in the order of the rows, the first of several equal problems being kept. Interrupted at any place, the run
-goes on with the rows that the journal does not have, and writes the same files.
+continues with the rows that the journal does not have, and writes the same files.
 """
 
 from __future__ import annotations
@@ -127,15 +127,15 @@ def prepare(
                 journal.append(number, done.to_json() | {"seconds": round(before + time.monotonic() - began, 1)})
         if faults:
             raise SandboxError(
-                f"the sandbox failed on {faults} of {total} rows ({fault}); run coderlplus doctor, then go on with "
-                "--resume"
+                f"the sandbox failed on {faults} of {total} rows ({fault}); run coderlplus doctor, then continue "
+                f"with --resume"
             )
         try:
             counts = _write(output, journal, settings)
         except OSError as error:
             raise DataError(
-                f"cannot write {output}: {error.strerror or error}; the rows are kept, make room and go on with "
-                "--resume"
+                f"cannot write {output}: {error.strerror or error}; finished rows are kept, free space and continue "
+                f"with --resume"
             ) from error
         seconds = before + time.monotonic() - began
         report = _report(files, settings, benchmarks, counts, seconds)
@@ -144,9 +144,7 @@ def prepare(
     if not report["kept"]:
         told = ", ".join(f"{name} {count}" for name, count in report["cut"].items())
         names = ", ".join(path.name for path in files)
-        raise DataError(
-            f"not one of the {total} rows of {names} is kept ({told}); {beside(output, 'cut.jsonl')} says why"
-        )
+        raise DataError(f"all {total} rows of {names} were rejected ({told}); reasons: {beside(output, 'cut.jsonl')}")
     return report
 
 

@@ -25,14 +25,12 @@ def files_of(source: str) -> list[Path]:
     if path.is_dir():
         folder = path
     elif _HUB_NAME.fullmatch(source):
-        way_out = f"or give a file or folder that is here ({source} is none)"
+        way_out = f"or give a local file or folder ({source} does not exist)"
         folder = hub_folder(source, [f"*train*{suffix}" for suffix in SUFFIXES], way_out)
         if not _data_files(folder):
             folder = hub_folder(source, [f"*{suffix}" for suffix in SUFFIXES], way_out)
     else:
-        raise DataError(
-            f"cannot read {source}: no such file or folder, and no name on the hub, which has the form owner/name"
-        )
+        raise DataError(f"cannot read {source}: not a file, a folder or a Hub name (owner/name)")
     files = _data_files(folder)
     if not files:
         raise DataError(f"{source} holds no data: no file there ends in {', '.join(SUFFIXES)}")

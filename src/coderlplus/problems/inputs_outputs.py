@@ -59,7 +59,7 @@ def problem(texts: Texts, in_outs: Any) -> Problem:
     tests: tuple[Test, ...]
     if name:
         if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
-            raise DataError(f"fn_name {str(name)[:60]!r} is no name of a function")
+            raise DataError(f"fn_name {str(name)[:60]!r} is not a function name")
         expected = [
             _parsed(output) if isinstance(given, str) and isinstance(output, str) else output
             for given, output in pairs

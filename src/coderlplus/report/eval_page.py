@@ -108,7 +108,7 @@ def benchmark_data(folder: Path, name: str, numbers: Mapping[str, Any]) -> dict[
 
 def _questions(path: Path) -> Iterator[dict[str, Any]]:
     if not path.is_file():
-        raise DataError(f"{path} is missing; run the same evaluation again, it makes nothing twice")
+        raise DataError(f"{path} is missing; rerun the evaluation; finished samples are reused")
     return json_lines(path)
 
 

@@ -112,10 +112,7 @@ def _run_all(sandbox: Sandbox, runs: list[tuple[_Run, int, str]]) -> None:
     jobs = [_job(*run) for run in runs]
     for (run, seed, _), job, outcome in zip(runs, jobs, sandbox.run(jobs), strict=True):
         if outcome.ending == "fault":
-            raise SandboxError(
-                f"the sandbox failed while it traced a program ({outcome.detail}); `coderlplus doctor` tells what "
-                "it needs"
-            )
+            raise SandboxError(f"the sandbox failed while tracing a program ({outcome.detail}); run coderlplus doctor")
         run.add(_Report.of(outcome, job.payload["key"], seed, job.payload["mode"]), job.payload["mode"])
 
 

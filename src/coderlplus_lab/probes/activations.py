@@ -96,8 +96,8 @@ class Activations:
             partial.replace(self.path(shard))
         except OSError as error:
             raise DataError(
-                f"cannot write {partial}: {error.strerror}; what was made before is kept, make room and run the "
-                "same again"
+                f"cannot write {partial}: {error.strerror}; finished passages are kept, free space and rerun the "
+                f"command"
             ) from error
 
     def rows(self, layer: int, places: Sequence[int]) -> np.ndarray:

@@ -132,7 +132,7 @@ def _build(
 
 
 def _resume(run: RunFolder, config: RunConfig, sandbox: Sandbox, *, resume: bool) -> Path | None:
-    """Make the run folder ready; the checkpoint to go on from."""
+    """Make the run folder ready; return the checkpoint to resume from."""
     checkpoint = run.latest_checkpoint() if resume else None
     for change in run.begin(config.to_yaml(), sandbox.isolation, checkpoint):
         print(f"resuming with another setting: {change}", file=sys.stderr)
@@ -209,8 +209,8 @@ def _save_final(trainer: Any, run: RunFolder) -> None:
             run.finish()
     except (OSError, SafetensorError) as error:
         raise DataError(
-            f"cannot save the model to {run.final}: {' '.join(str(error).split())}; make room and continue with "
-            "--resume"
+            f"cannot save the model to {run.final}: {' '.join(str(error).split())}; free space and continue with "
+            f"--resume"
         ) from error
 
 

@@ -213,7 +213,7 @@ class AlignmentMixin(Saving):
             rewards = generation.judging.result(limit_s)
         except TimeoutError:
             raise SandboxError(
-                f"judging has not ended after {limit_s:g} s, the sandbox does not answer; continue with --resume"
+                f"judging did not finish within {limit_s:g} s: the sandbox does not answer; continue with --resume"
             ) from None
         generation.judging_s += generation.judging.seconds
         if generation.judging.seconds > self._max_wait_s:

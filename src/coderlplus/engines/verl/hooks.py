@@ -173,8 +173,7 @@ class CodeRLPlusReward(RewardManagerBase):  # type: ignore[misc]
         reward = await self._reward(row, completion, sample_name(place, sample))
         if reward.value is None:
             raise SandboxError(
-                f"completion {sample_name(place, sample)} has no reward, for our sandbox failed on it; it is left "
-                "out of its group"
+                f"completion {sample_name(place, sample)} has no reward: sandbox failure; excluded from its group"
             )
         found: dict[str, Any] = {"acc": reward.value}
         if place.is_training:
