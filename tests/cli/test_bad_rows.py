@@ -264,7 +264,7 @@ def test_a_defect_of_ours_in_mining_costs_one_rollout_and_is_told_once(
     assert mined.rejects["error"] == 2
     assert len(mined.tasks) == 4
     told = capsys.readouterr().err
-    assert told.count("a defect of coderlplus") == 1
+    assert told.count("a bug in coderlplus") == 1
     assert "\x1b" not in told
 
 

@@ -136,7 +136,7 @@ def test_verdicts_that_are_there_are_not_overwritten(run: Run) -> None:
     before = Path("verdicts.jsonl").read_text()
     with pytest.raises(DataError, match=r"verdicts.jsonl already has verdicts; continue with --resume"):
         run()
-    with pytest.raises(DataError, match=r"programs.jsonl has verdicts already"):
+    with pytest.raises(DataError, match=r"programs.jsonl already has verdicts"):
         run("-o", "programs.jsonl")
     assert Path("verdicts.jsonl").read_text() == before
 

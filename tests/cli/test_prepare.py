@@ -259,7 +259,7 @@ def test_a_failure_of_the_sandbox_cuts_nothing(source: Path, tmp_path: Path, mon
     [
         (
             ["nowhere.jsonl", "-o", "p.jsonl"],
-            "cannot read nowhere.jsonl: no such file or folder, and no name on the hub",
+            "cannot read nowhere.jsonl: not a file, a folder or a Hub name",
         ),
         (["apps.jsonl", "-o", "p.json"], "must end in .jsonl"),
         (["apps.jsonl", "-o", "no/p.jsonl"], "its folder does not exist"),
@@ -280,7 +280,7 @@ def test_a_failure_of_the_sandbox_cuts_nothing(source: Path, tmp_path: Path, mon
             ["apps.jsonl", "-o", "p.jsonl", "--benchmarks", "humaneval", "--data-dir", "void"],
             "void holds no data of humaneval",
         ),
-        (["apps.jsonl", "-o", "p.jsonl", "--benchmarks", ""], "--benchmarks names none"),
+        (["apps.jsonl", "-o", "p.jsonl", "--benchmarks", ""], "--benchmarks is empty"),
     ],
 )
 def test_bad_input_is_one_sentence(source: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -304,9 +304,7 @@ def test_a_data_set_that_the_hub_does_not_give_is_one_sentence(source: Path, mon
         raise errors.LocalEntryNotFoundError("no network")
 
     monkeypatch.setattr(hub, "snapshot_download", unreachable)
-    with pytest.raises(
-        DataError, match=r"the hub cannot be reached for some/set, .*or give a file or folder that is here"
-    ):
+    with pytest.raises(DataError, match=r"the hub cannot be reached for some/set, .*or give a local file or folder"):
         prepare("some/set", "-o", "p.jsonl", "--benchmarks", "bench.jsonl")
 
 

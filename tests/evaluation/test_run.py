@@ -184,7 +184,7 @@ def test_two_evaluations_are_compared_problem_by_problem(tmp_path: Path, judge: 
 
 
 def test_folders_that_cannot_be_compared_are_named(tmp_path: Path, judge: Judge) -> None:
-    with pytest.raises(DataError, match=r"holds no results\.json"):
+    with pytest.raises(DataError, match=r"results\.json is missing"):
         compare(tmp_path, tmp_path)
     run(tmp_path / "a", asked(tmp_path), judge, Scripted())
     write_results(tmp_path, {"model": "n", "benchmarks": {}})
