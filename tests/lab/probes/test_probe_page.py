@@ -112,5 +112,5 @@ def test_hostile_names_stay_text(folder: Path, browse: Callable[..., str]) -> No
 
 
 def test_a_folder_without_results_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds no results\.json"):
+    with pytest.raises(DataError, match=r"results\.json is missing"):
         write_probe_page(tmp_path)
