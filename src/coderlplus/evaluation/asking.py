@@ -59,7 +59,7 @@ def asked_for(
             days = {}
             if benchmark.name in BENCHMARKS or any(one.benchmark.name == benchmark.name for one in asked):
                 raise ConfigError(
-                    f"the results of {name} would lie in {benchmark.name}, which is another benchmark; give the "
+                    f"the results of {name} would go to {benchmark.name}, which is another benchmark; give the "
                     "file another name"
                 )
         chosen = {"release": found.release, **days} if found.release else days
