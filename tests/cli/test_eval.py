@@ -162,8 +162,8 @@ def test_a_file_of_problems_is_a_benchmark(tmp_path: Path) -> None:
             "unknown benchmark 'cruxeval'; did you mean cruxeval-",
         ),
         (["--benchmarks", "cruxeval-o", "--model", "m"], "--output is missing"),
-        (["--benchmarks", "cruxeval-o", "-o", "{out}"], "--model is missing"),
-        (["--benchmarks", "cruxeval-o", "--model", "m", "-o", "{out}", "-n", "4"], "set --temperature"),
+        (["--benchmarks", "cruxeval-o", "-o", "{out}"], "model is missing"),
+        (["--benchmarks", "cruxeval-o", "--model", "m", "-o", "{out}", "-n", "4"], "set temperature"),
         (["--benchmarks", "cruxeval-o", "--model", "m", "-o", "{out}", "--data-dir", "{absent}"], "does not exist"),
         (
             [

@@ -83,7 +83,7 @@ def mine(
     sandbox: Sandbox,
     judged: Sequence[JudgedRollout],
     *,
-    settings: AlignmentSettings,
+    settings: AlignmentSettings = AlignmentSettings(),  # noqa: B008  # frozen
     seed: int = 0,
     step: int = 0,
     prompt_fits: Callable[[str], bool] | None = None,

@@ -40,11 +40,11 @@ from transformers import TrainerCallback
 from coderlplus.alignment import AlignmentSettings
 from coderlplus.engines.batches import ProblemStream
 from coderlplus.engines.generation import rollout_id
-from coderlplus.engines.prompts import user_message
 from coderlplus.engines.steps import Steps
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop, Row
+from coderlplus.problems.prompts import user_message
 from coderlplus.records import AlignmentTask, Problem, Reward
 from coderlplus.sandbox import Sandbox
 
