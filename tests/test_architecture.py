@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "loop",
         "evaluation",
     },
+    "training": {"errors", "engines"},
     "preparation": {
         "terminal",
         "errors",
@@ -66,7 +67,7 @@ MAY_IMPORT: dict[str, set[str]] = {
             "alignment",
             "rewards",
         ),
-        *("engines", "evaluation", "preparation", "report", "serving"),
+        *("engines", "training", "evaluation", "preparation", "report", "serving"),
     },
     "coderlplus_lab": {
         *("errors", "locks", "records", "programs", "sandbox", "judge", "tracing", "problems", "alignment", "rewards"),

@@ -114,14 +114,16 @@ _MODULES = {
 """Where the public names are defined."""
 
 
-def __getattr__(name: str) -> object:
-    for module, names in _MODULES.items():
-        if name in names:
-            from importlib import import_module
+if not TYPE_CHECKING:  # so that a type checker knows these names alone
 
-            value = globals()[name] = getattr(import_module(f"coderlplus.{module}"), name)
-            return value
-    raise AttributeError(f"module 'coderlplus' has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        for module, names in _MODULES.items():
+            if name in names:
+                from importlib import import_module
+
+                value = globals()[name] = getattr(import_module(f"coderlplus.{module}"), name)
+                return value
+        raise AttributeError(f"module 'coderlplus' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
