@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from coderlplus.alignment import reference_answer
 from coderlplus.engines.reward_functions import alignment_reward, code_reward, to_dataset_row
 from coderlplus.judge import Judge
 from coderlplus.problems import read_problems
-from coderlplus.records import AlignmentTask, CallInput, Target
+from coderlplus.records import AlignmentTask, CallInput, Target, write_jsonl
 from coderlplus.sandbox import Sandbox
 
 TASK = AlignmentTask(
@@ -40,7 +41,9 @@ def test_a_plain_trl_script(tiny_model: Path, problems_file: Path, settings: dic
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
-    rows = [to_dataset_row(problem, prompt_template="{statement}") for problem in read_problems(problems_file)] + [to_dataset_row(TASK)] * 4
+    rows = [to_dataset_row(problem, prompt_template="{statement}") for problem in read_problems(problems_file)] + [
+        to_dataset_row(TASK)
+    ] * 4
     arguments = {
         "bf16": False,
         "gradient_checkpointing": False,
@@ -62,3 +65,16 @@ def test_a_plain_trl_script(tiny_model: Path, problems_file: Path, settings: dic
     logged = [line for line in trainer.state.log_history if "reward" in line]
     assert len(logged) == 2
     assert all(0 <= line["rewards/coderlplus_generation/mean"] <= 1 for line in logged)
+
+
+def test_the_example_trains_on_problems_and_tasks(tiny_model: Path, problems_file: Path, tmp_path: Path) -> None:
+    path = Path(__file__).parents[2] / "examples" / "trl_rewards.py"
+    spec = importlib.util.spec_from_file_location("trl_rewards", path)
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    write_jsonl(tmp_path / "tasks.jsonl", [TASK])
+    options = ["--tasks", str(tmp_path / "tasks.jsonl"), "--output", str(tmp_path / "out"), "--steps", "2"]
+    example.main([str(tiny_model), str(problems_file), *options, "--samples", "2", "--new-tokens", "2"])
+    assert (tmp_path / "out" / "model.safetensors").exists()
