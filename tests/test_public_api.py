@@ -86,3 +86,9 @@ def test_examples_use_public_names_only() -> None:
                 assert not str(node.module).startswith("coderlplus"), path.name
             elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "crl":
                 assert node.attr in NAMES, f"{path.name}: crl.{node.attr}"
+
+
+def test_the_reference_lists_every_name() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "reference.md").read_text(encoding="utf-8")
+    listed = [line.rpartition(".")[2] for line in page.splitlines() if line.startswith("::: ")]
+    assert sorted(listed) == NAMES
