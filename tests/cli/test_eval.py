@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from coderlplus import evaluate
 from coderlplus.cli import app
 from coderlplus.errors import CodeRLPlusError
 from coderlplus.problems.files import stream_rows
@@ -292,3 +293,14 @@ def test_evalplus_gives_the_same_pass_at_1_for_the_same_samples(tmp_path: Path, 
         assert passed == theirs
         assert ours[benchmark]["pass@1"] == pytest.approx(len(theirs) / len(statuses), abs=1e-6)
     assert len(statuses) == len(range(0, 164, step))
+
+
+def test_the_function_and_the_command_give_the_same_numbers(tmp_path: Path, data: Path) -> None:
+    given = samples(tmp_path / "mixed.jsonl", {"sample_0": "1", "sample_1": "'no'", "sample_9": "1"})
+    said = invoke("--samples", given, "--benchmarks", "cruxeval-o", "--data-dir", data, "-o", tmp_path / "a")
+    found = evaluate(None, ["cruxeval-o"], samples=given, data_dir=data, output=tmp_path / "b")
+    for numbers in (said, found):
+        numbers["benchmarks"]["cruxeval-o"].pop("seconds")
+    assert found == said
+    again = evaluate(None, ["cruxeval-o"], samples=given, data_dir=data, output=tmp_path / "a")
+    assert again["benchmarks"]["cruxeval-o"]["accuracy"] == said["benchmarks"]["cruxeval-o"]["accuracy"]
