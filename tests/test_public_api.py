@@ -1,4 +1,4 @@
-"""`import coderlplus as crl`: the public names, frozen; what importing them costs; that each has a runnable example."""
+"""`import coderlplus as crl`: the public names, frozen; what importing them loads; each has a runnable example."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_importing_loads_nothing() -> None:
 
 def test_the_names_for_judging_and_tracing_load_nothing_heavy() -> None:
     heavy = ("torch", "trl", "transformers", "datasets", "ray", "typer", "rich", "pydantic")
-    light = "import coderlplus as crl, sys; [getattr(crl, name) for name in %r]; print([m for m in %r if m in sys.modules])"
+    light = "import coderlplus as crl, sys; [getattr(crl, n) for n in %r]; print([m for m in %r if m in sys.modules])"
     records = [name for name in NAMES if name[0].isupper() and name not in ("AlignmentLoop", "Judge")]
     assert fresh(light % (records, heavy)) == "[]"
     assert fresh(light % ([name for name in NAMES if name != "trl_alignment"], heavy[:5])) == "[]"

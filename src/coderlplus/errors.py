@@ -33,9 +33,9 @@ class DataError(CodeRLPlusError, ValueError):
     """A file or record that the caller gave cannot be used: broken JSON, a missing field, a problem without tests.
 
     >>> from coderlplus import load_problems
-    >>> load_problems("absent.jsonl")
+    >>> load_problems("absent.jsonl")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    coderlplus.errors.DataError: cannot read absent.jsonl: no such file or folder, and no name on the hub, which has the form owner/name
+    coderlplus.errors.DataError: cannot read absent.jsonl: no such file or folder, ...
     """
 
 

@@ -26,7 +26,7 @@ def train(
     `config` is a YAML file or its settings as a mapping. `overrides` change settings of a file, as `key=value` with
     dotted keys. A configuration with a `verl` section runs on verl, any other on TRL. With `resume`, a run in the
     output folder continues from its newest checkpoint. The trained model is in `final` of the run folder; on verl, the
-    checkpoints are in `checkpoints`. `evaluate` (TRL only) gets the model in evaluation mode and returns numbers, which
+    checkpoints are in `checkpoints`. `evaluate` (TRL only) gets the model in evaluation mode and returns numbers; they
     are logged as `eval/<name>` at step 0, every `eval_every` steps (0: never) and at the last one.
 
     Raises `ConfigError` or `DataError` for bad input, `SandboxError` if the sandbox is broken, and `CodeRLPlusError`

@@ -38,6 +38,6 @@ def test_two_problems_of_one_id_are_an_error_in_one_file_and_in_two(tmp_path: Pa
     left_out: list[DataError] = []
     assert load_problems(tmp_path, left_out) == [problem("one")]
     assert len(left_out) == 1
+    write_jsonl(tmp_path / "c.jsonl", [problem("one"), problem("one", "Print one.")])
     with pytest.raises(DataError, match="ids must be unique"):
-        write_jsonl(tmp_path / "c.jsonl", [problem("one"), problem("one", "Print one.")])
         load_problems(tmp_path / "c.jsonl")

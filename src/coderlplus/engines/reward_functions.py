@@ -51,9 +51,7 @@ def to_dataset_row(
     return {"prompt": conversation(content, system_prompt), "record": json.dumps(record.to_json())}
 
 
-def code_reward(
-    judge: Judge, *, limit_s: float | None = 600.0, in_process_checks: bool = False
-) -> RewardFunction:
+def code_reward(judge: Judge, *, limit_s: float | None = 600.0, in_process_checks: bool = False) -> RewardFunction:
     """A TRL reward function for programs: 1 if all tests of the problem pass, else 0.
 
     The reward is `None` for alignment tasks, when the sandbox failed, when a program was not judged within `limit_s`

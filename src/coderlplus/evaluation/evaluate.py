@@ -67,9 +67,8 @@ def evaluate(
     >>> row = {"id": "sample_0", "code": "def f(x):\\n    return x + 1", "input": "1", "output": "2"}
     >>> _ = (folder / "cruxeval.jsonl").write_text(json.dumps(row))
     >>> _ = (folder / "answers.jsonl").write_text('{"id": "sample_0", "answer": "2"}')
-    >>> results = evaluate(
-    ...     "mine", ["cruxeval-o"], samples=folder / "answers.jsonl", data_dir=folder, output=folder / "scores", workers=1
-    ... )
+    >>> places = {"samples": folder / "answers.jsonl", "data_dir": folder, "output": folder / "scores"}
+    >>> results = evaluate("mine", ["cruxeval-o"], **places, workers=1)
     >>> results["benchmarks"]["cruxeval-o"]["accuracy"]
     1.0
     """

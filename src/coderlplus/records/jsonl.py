@@ -113,7 +113,8 @@ def write_jsonl(path: str | Path, records: Iterable[Record]) -> int:
 
     >>> import tempfile
     >>> from coderlplus import Rollout
-    >>> write_jsonl(f"{tempfile.mkdtemp()}/programs.jsonl", [Rollout(rollout_id="r", problem_id="p", program="print(1)")])
+    >>> rollout = Rollout(rollout_id="r", problem_id="p", program="print(1)")
+    >>> write_jsonl(f"{tempfile.mkdtemp()}/programs.jsonl", [rollout])
     1
     """
     path = Path(path)
