@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--samples", type=int, default=8, help="completions a prompt")
     parser.add_argument("--new-tokens", type=int, default=512)
     options = parser.parse_args(arguments)
-    records = crl.load_problems(options.problems)
+    records: list[crl.Problem | crl.AlignmentTask] = [*crl.load_problems(options.problems)]
     if options.tasks:
         records += crl.read_jsonl(options.tasks, crl.AlignmentTask)
     on_cpu = not torch.cuda.is_available()
