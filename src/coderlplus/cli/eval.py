@@ -3,11 +3,9 @@ problem."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -18,25 +16,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from coderlplus.engines.config import known_template
-from coderlplus.engines.prompts import user_message
 from coderlplus.errors import ConfigError
-from coderlplus.evaluation.asking import FILE_ENDINGS, asked_for
-from coderlplus.evaluation.backends import Backend, Sampling, has_gpu
 from coderlplus.evaluation.benchmarks import BENCHMARKS
 from coderlplus.evaluation.compare import compare as compare_folders
-from coderlplus.evaluation.data import RELEASES, Window
+from coderlplus.evaluation.data import RELEASES
+from coderlplus.evaluation.evaluate import evaluate
 from coderlplus.evaluation.notes import described
-from coderlplus.evaluation.results import read_results, write_results
-from coderlplus.evaluation.run import Asked, Source, evaluate, prepare
-from coderlplus.evaluation.sample_files import digest_of, read_samples
-from coderlplus.judge import Judge
+from coderlplus.evaluation.results import read_results
 from coderlplus.report.eval_page import write_eval_page
-from coderlplus.sandbox import Sandbox
 from coderlplus.terminal import console, shown
 
 T = TypeVar("T")
-BACKENDS = ("vllm", "transformers")
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -107,95 +97,8 @@ def eval_(
         raise ConfigError(
             f"{'--benchmarks' if benchmarks is None else '--output'} is missing; see coderlplus eval --help"
         )
-    if sum(given is not None for given in (backend, endpoint, samples)) > 1:
-        raise ConfigError("--backend, --endpoint and --samples exclude each other: completions come from one place")
-    if model is None and samples is None:
-        raise ConfigError("--model is missing; name one, or give --samples")
-    if n_samples > 1 and temperature == 0:
-        raise ConfigError(f"greedy decoding gives one completion, not {n_samples}; set --temperature")
     began = time.perf_counter()
-    window = Window(release=release, start=start_date, end=end_date)
-    asked = _asked(benchmarks, window, data_dir, prompt, limit)
-    sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)
-    open_backend = cache(lambda: _open(model or "", backend, endpoint, concurrency))
-    source = _source(model, asked, sampling, n_samples, _kind(backend, endpoint), samples)
-    _refuse_another_model(output, source.model)
-    prepare(output, source, asked)
-    numbers = _evaluate_all(output, source, asked, open_backend, workers)
-    results = read_results(output)
-    page = write_eval_page(output)
-    left_out = sum(len(one.left_out) for one in asked) + len(source.strangers)
-    if as_json:
-        print(json.dumps(results | {"left_out": left_out}))
-        _print_notes(results, list(numbers), console(stderr=True))
-    else:
-        _print(results, list(numbers), time.perf_counter() - began, page)
-    if left_out:
-        raise typer.Exit(1)
-
-
-def _asked(names: str, window: Window, data_dir: Path | None, prompt: str | None, limit: int | None) -> list[Asked]:
-    """The benchmarks that are named, with their questions."""
-    parts = [name.strip() for name in names.split(",") if name.strip()]
-    if prompt is not None and not any(name.endswith(FILE_ENDINGS) for name in parts):
-        raise ConfigError("--prompt applies to problem files only; benchmarks have their own prompts")
-    known_template(prompt)
-    return asked_for(parts, window, data_dir, lambda problem: user_message(problem, prompt), limit=limit)
-
-
-def _kind(backend: str | None, endpoint: str | None) -> str:
-    if endpoint is not None:
-        return "endpoint"
-    if backend is None:
-        return "vllm" if importlib.util.find_spec("vllm") and has_gpu() else "transformers"
-    if backend not in BACKENDS:
-        raise ConfigError(f"unknown back end {backend!r}; use {' or '.join(BACKENDS)}, or --endpoint")
-    return backend
-
-
-def _open(model: str, backend: str | None, endpoint: str | None, concurrency: int) -> Backend:
-    kind = _kind(backend, endpoint)
-    if endpoint is not None:
-        from coderlplus.evaluation.backends.endpoint import Endpoint
-
-        return Endpoint(url=endpoint, model=model, concurrency=concurrency)
-    if kind == "vllm":
-        from coderlplus.evaluation.backends.vllm_engine import VllmModel
-
-        return VllmModel(model)
-    from coderlplus.evaluation.backends.local import LocalModel
-
-    return LocalModel(model)
-
-
-def _source(
-    model: str | None, asked: list[Asked], sampling: Sampling, n_samples: int, kind: str, samples: Path | None
-) -> Source:
-    if samples is None:
-        return Source(model=model or "", kind=kind, sampling=sampling, n_samples=n_samples)
-    questions, whole = ({one.benchmark.name: getattr(one, part) for one in asked} for part in ("questions", "whole"))
-    bad: list[str] = []
-    found = read_samples(samples, questions, whole=whole, on_bad_row=bad.append)
-    label = model or samples.name.partition(".")[0]
-    return Source(
-        model=label, kind="samples", sampling=sampling, samples=found, digest=digest_of(samples), strangers=bad
-    )
-
-
-def _refuse_another_model(output: Path, model: str) -> None:
-    if (output / "results.json").exists():
-        before = read_results(output).get("model")
-        if before != model:
-            raise ConfigError(f"{output} holds results of {before!r}, not of {model!r}; name another folder with -o")
-
-
-def _evaluate_all(
-    output: Path, source: Source, asked: list[Asked], open_backend: Callable[[], Backend], workers: int | None
-) -> dict[str, Any]:
-    """Evaluate one benchmark after the other; the results so far are written after each, and where one fails the
-    others still count."""
-    done: dict[str, Any] = {}
-    with Sandbox(workers) as sandbox, _progress() as progress:
+    with _progress() as progress:
 
         def track(items: Iterable[T], label: str, total: int) -> Iterator[T]:
             if total:
@@ -204,12 +107,37 @@ def _evaluate_all(
                     yield item
                     progress.advance(task)
 
-        judge = Judge(sandbox)
-        for one in asked:
-            done[one.benchmark.name] = evaluate(output, source, one, open_backend, judge, track)
-            before = read_results(output)["benchmarks"] if (output / "results.json").exists() else {}
-            write_results(output, {"model": source.model, "source": source.kind, "benchmarks": before | done})
-    return done
+        done = evaluate(
+            model,
+            [name.strip() for name in benchmarks.split(",") if name.strip()],
+            output=output,
+            data_dir=data_dir,
+            samples=samples,
+            backend=backend,
+            endpoint=endpoint,
+            n_samples=n_samples,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            seed=seed,
+            release=release,
+            start_date=start_date,
+            end_date=end_date,
+            limit=limit,
+            prompt=prompt,
+            concurrency=concurrency,
+            workers=workers,
+            track=track,
+        )
+    numbers, left_out = done["benchmarks"], done["left_out"]
+    results = read_results(output)
+    page = write_eval_page(output)
+    if as_json:
+        print(json.dumps(results | {"left_out": left_out}))
+        _print_notes(results, list(numbers), console(stderr=True))
+    else:
+        _print(results, list(numbers), time.perf_counter() - began, page)
+    if left_out:
+        raise typer.Exit(1)
 
 
 def _progress() -> Progress:

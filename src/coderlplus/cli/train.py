@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -27,31 +26,21 @@ def train(
     On several processes: torchrun --nproc_per_node N --no-python coderlplus train …; with a `verl` section it runs on
     verl, which starts its own.
     """
-    from coderlplus.engines.settings_files import overridden_settings
-    from coderlplus.engines.trl.config import make_config
-
-    settings, where = overridden_settings(config, overrides or ())
-    if "verl" in settings:
-        _train_on_verl(settings, where, resume)
-        return
     from coderlplus.engines.trl.processes import rank
-    from coderlplus.engines.trl.train import train as run
+    from coderlplus.training import train as run
 
     here = rank()
     try:
-        folder = run(make_config(settings, where), resume=resume)
+        folder = run(config, overrides or (), resume=resume)
     except CodeRLPlusError as error:
         raise error if here is None else type(error)(f"process {here}: {error}") from error
-    if not here:
+    if here:
+        return
+    if folder.final.is_dir():
         print(shown(f"{folder.final}: the trained model; see the run with: coderlplus report {folder.path}"))
+        return
+    from coderlplus.engines.verl.train import latest_checkpoint  # the checkpoints of verl are no model yet
 
-
-def _train_on_verl(settings: dict[str, Any], where: Callable[[str], str], resume: bool) -> None:
-    from coderlplus.engines.verl.config import make_verl_config
-    from coderlplus.engines.verl.train import latest_checkpoint
-    from coderlplus.engines.verl.train import train as run
-
-    folder = run(make_verl_config(settings, where), resume=resume)
     checkpoint = latest_checkpoint(folder.checkpoints)
     if checkpoint is None:
         print("finished, and nothing was saved: set verl.trainer.save_freq above 0")

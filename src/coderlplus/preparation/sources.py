@@ -8,9 +8,38 @@ from pathlib import Path
 
 from coderlplus.errors import DataError
 from coderlplus.evaluation.data import hub_folder
+from coderlplus.problems import read_problems
+from coderlplus.records import Problem
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def load_problems(source: str | Path, left_out: list[DataError] | None = None) -> list[Problem]:
+    """The problems of a file, a folder, or a dataset on the Hugging Face hub (`owner/name`).
+
+    Any format that `coderlplus prepare` reads is known: coderlplus JSONL and the public ones, as JSONL, JSON or
+    Parquet, gzipped or not. Nothing is validated or deduplicated; `coderlplus prepare` does that. Raises `DataError`
+    for a source that cannot be read, a row that cannot be used, and one `problem_id` of two different problems; with
+    `left_out`, the errors of rows are added to it instead, and raised only where no row is left.
+
+    >>> import tempfile
+    >>> from coderlplus import StdioTest, write_jsonl
+    >>> path = Path(tempfile.mkdtemp()) / "problems.jsonl"
+    >>> write_jsonl(path, [Problem(problem_id="p", statement="Print 1.", tests=(StdioTest("", "1"),))])
+    1
+    >>> [problem.problem_id for problem in load_problems(path)]
+    ['p']
+    """
+    problems: dict[str, Problem] = {}
+    for file in files_of(str(source)):
+        for problem in read_problems(file, left_out):
+            if problems.setdefault(problem.problem_id, problem) != problem:
+                error = DataError(f"{file}: another file of {source} has another problem {problem.problem_id!r}")
+                if left_out is None:
+                    raise error
+                left_out.append(error)
+    return list(problems.values())
 
 
 def files_of(source: str) -> list[Path]:

@@ -67,7 +67,16 @@ def _whole(digits: str) -> int:
 
 def read_jsonl(path: str | Path, record: type[RecordT], left_out: list[DataError] | None = None) -> Iterator[RecordT]:
     """Yield the records of a JSONL file, one a line; empty lines are skipped. Raises `DataError` naming file and
-    line: with `left_out` only for lines that are no JSON; the errors of others are added to it."""
+    line: with `left_out` only for lines that are no JSON; the errors of others are added to it.
+
+    >>> import tempfile
+    >>> from coderlplus import Rollout, write_jsonl
+    >>> path = Path(tempfile.mkdtemp()) / "programs.jsonl"
+    >>> write_jsonl(path, [Rollout(rollout_id="r", problem_id="p", program="print(1)")])
+    1
+    >>> [rollout.program for rollout in read_jsonl(path, Rollout)]
+    ['print(1)']
+    """
     path = Path(path)
     try:
         file = path.open(encoding="utf-8")
@@ -100,7 +109,14 @@ def read_jsonl(path: str | Path, record: type[RecordT], left_out: list[DataError
 
 
 def write_jsonl(path: str | Path, records: Iterable[Record]) -> int:
-    """Write records one a line and return how many; the file appears only when it is complete."""
+    """Write records one a line and return how many; the file appears only when it is complete.
+
+    >>> import tempfile
+    >>> from coderlplus import Rollout
+    >>> rollout = Rollout(rollout_id="r", problem_id="p", program="print(1)")
+    >>> write_jsonl(f"{tempfile.mkdtemp()}/programs.jsonl", [rollout])
+    1
+    """
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
     count = 0

@@ -84,6 +84,11 @@ def trace(
     Whatever the program does is data: it may crash, exit, or run into a limit, and the trace has the values until
     then. With `max_steps`, the trace has the first steps of the run as well. Raises `SandboxError` only if the sandbox
     itself fails.
+
+    >>> from coderlplus import open_sandbox
+    >>> with open_sandbox(workers=1) as sandbox:
+    ...     trace(sandbox, "x = int(input()) * 2", StdioInput("21\\n")).variables
+    {'<module>': {'x': 42}}
     """
     request = TraceRequest(
         program=program, input=input, setup_code=setup_code, limits=limits, semantics=semantics, max_steps=max_steps

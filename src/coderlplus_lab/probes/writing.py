@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from coderlplus.engines.prompts import conversation
 from coderlplus.evaluation.backends import Request, Sampling
 from coderlplus.evaluation.journal import Journal
 from coderlplus.evaluation.records import Sample
+from coderlplus.problems.prompts import conversation
 from coderlplus.records import read_jsonl, write_jsonl
 from coderlplus.sandbox import Sandbox
 from coderlplus.tracing import TraceRequest, trace_many

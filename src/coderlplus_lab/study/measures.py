@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from coderlplus.engines.models import load_tokenizer
-from coderlplus.engines.prompts import conversation, user_message
 from coderlplus.evaluation.metrics import mean, pass_at_k
 from coderlplus.judge import Judge
+from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.programs import extract_program
 from coderlplus.records import AlignmentTask, Problem, read_jsonl
 from coderlplus_lab.study.claims import count_true

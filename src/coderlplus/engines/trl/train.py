@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from coderlplus.engines.batches import ProblemStream
 from coderlplus.engines.models import load_tokenizer, model_name, prompt_tokens
-from coderlplus.engines.prompts import conversation, user_message
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.steps import Steps
 from coderlplus.engines.trl.arguments import lora_config, trainer_class, trl_arguments, trl_settings
@@ -23,6 +22,7 @@ from coderlplus.errors import CodeRLPlusError, ConfigError, DataError
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop
 from coderlplus.problems import read_problems
+from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.records import Problem
 from coderlplus.sandbox import Sandbox
 

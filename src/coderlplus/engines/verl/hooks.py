@@ -31,7 +31,6 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
 from coderlplus.engines.batches import ProblemStream
-from coderlplus.engines.prompts import conversation, user_message
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.verl.config import PluginSettings, plugin_settings, workers_for
 from coderlplus.engines.verl.fetching import FetchedSteps, sample_name
@@ -40,6 +39,7 @@ from coderlplus.errors import ConfigError, DataError, SandboxError
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop, Row
 from coderlplus.problems import read_problems
+from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.programs import extract_program
 from coderlplus.records import AlignmentTask, Problem, Reward, Rollout
 from coderlplus.rewards import answer_reward, generation_reward
