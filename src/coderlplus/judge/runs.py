@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from coderlplus.errors import DataError
 from coderlplus.judge.asserts import LiteralAssert
 from coderlplus.judge.checkers import Acceptance, Refusal
 from coderlplus.judge.replies import (
@@ -38,6 +39,7 @@ from coderlplus.records import (
     StdioTest,
     VerdictName,
 )
+from coderlplus.records.tagged import tagged
 from coderlplus.records.test_code import read_test_code
 from coderlplus.sandbox import Job, Outcome, values
 from coderlplus.sandbox.text import as_bytes
@@ -439,8 +441,14 @@ def _lines(node: ast.stmt) -> int:
 
 
 def _actual(value: Any) -> Actual | None:
-    """What the program gave, where it is short enough to be kept; of anything longer no alignment task is made."""
-    return Actual(value=value) if len(json.dumps(value)) <= _ACTUAL_CHARS else None
+    """What the program gave, where it is a tagged value and short enough to be kept; of anything else no alignment task
+    is made."""
+    if len(json.dumps(value)) > _ACTUAL_CHARS:
+        return None
+    try:
+        return Actual(value=tagged(value, "value"))
+    except DataError:  # a reply that the program wrote itself; a verdict with it could not be read again
+        return None
 
 
 def ended(test: int, outcome: Outcome, limits: Limits, given: ProgramInput | None) -> Failure:
