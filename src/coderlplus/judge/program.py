@@ -211,9 +211,12 @@ def _scripts(tally: _Tally, runs: StdioRuns, tests: Sequence[int], all_tests: bo
             found[batch[0]] = reading.stop or no_answer(batch[0], None)
         if len(batch) > 1 and reading.over and reading.over.verdict != "time_limit":
             found, alone = {}, True  # nobody knows which of them it was
-        for test in [test for test in found if test != batch[0]]:
+        for test in list(found):
             if found[test] is None:
-                in_company.add(test)
+                if len(batch) > 1:  # also the first: those after it may change its output
+                    in_company.add(test)
+                continue
+            if test == batch[0]:
                 continue
             (by_itself,) = _scripts(tally, runs, [test], all_tests).values()
             if by_itself is None:
