@@ -89,18 +89,16 @@ def cannot_tell(program: str) -> bool:
         return False
 
 
-def _assigned(node: ast.AST) -> list[str]:
-    """The names that a node binds, imports aside from what they are called."""
-    match node:
-        case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
-            return [name]
-        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-            return [name]
-        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
-            return [name]
-        case ast.MatchMapping(rest=str(name)) | ast.alias(asname=str(name)):
-            return [name]
-    return []
+_BINDING: dict[type[ast.AST], str] = {
+    ast.arg: "arg",
+    ast.FunctionDef: "name",
+    ast.ExceptHandler: "name",
+    ast.MatchAs: "name",
+    ast.MatchStar: "name",
+    ast.MatchMapping: "rest",
+    ast.alias: "asname",
+}
+"""The field of a node that is a name which it binds to any object, `ast.Name` aside."""
 
 
 class _Reader:
@@ -110,16 +108,25 @@ class _Reader:
         """Modules by the names that they are bound to."""
         self.called: set[int] = set()
         """Nodes that are called, decorate, stand in an annotation, or have an attribute taken."""
-        self.assigned = {name for node in self.nodes if not isinstance(node, ast.ClassDef) for name in _assigned(node)}
+        self.assigned: set[str] = set()
         """Names that may stand for any object."""
-        self.own = {"copy"} | {node.name for node in self.nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        self.own = {"copy"}
+        """Names of functions, classes and attributes of its own."""
         self.fragile = set(_PYTHON_OBJECTS)
         for node in self.nodes:
-            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-                self.own.add(node.attr)
+            if isinstance(node, ast.Name):
+                if not isinstance(node.ctx, ast.Load):
+                    self.assigned.add(node.id)
+            elif isinstance(node, ast.Attribute):
+                if isinstance(node.ctx, ast.Store):
+                    self.own.add(node.attr)
+            elif type(node) in _BINDING:
+                self.assigned.add(getattr(node, _BINDING[type(node)]) or "")
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                self.own.add(node.name)
 
     def is_plain(self) -> bool:
-        if not all(map(self._imports, self.nodes)):
+        if any(name.startswith("__") for name in self.assigned - self.own) or not all(map(self._imports, self.nodes)):
             return False
         for node in self.nodes:
             if isinstance(node, ast.Call):
@@ -165,8 +172,6 @@ class _Reader:
         return True
 
     def _is_plain(self, node: ast.AST) -> bool:
-        if not isinstance(node, ast.Name | ast.FunctionDef) and any(name.startswith("__") for name in _assigned(node)):
-            return False
         match node:
             case ast.Name(id=name):
                 if name in self.modules or name in self.fragile:
