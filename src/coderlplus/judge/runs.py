@@ -441,8 +441,8 @@ def _lines(node: ast.stmt) -> int:
 
 
 def _actual(value: Any) -> Actual | None:
-    """What the program gave, where it is a tagged value and short enough to be kept; of anything else no alignment task
-    is made."""
+    """What the program gave, where it is a tagged value and short enough to be kept. Of anything else no alignment
+    task is made."""
     if len(json.dumps(value)) > _ACTUAL_CHARS:
         return None
     try:
