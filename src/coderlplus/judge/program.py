@@ -19,7 +19,8 @@ from itertools import groupby
 from coderlplus.judge.asserts import literal_asserts
 from coderlplus.judge.checkers import Acceptance
 from coderlplus.judge.company import cannot_tell
-from coderlplus.judge.runs import CallRuns, CheckRuns, InProcessRuns, Runs, StdioRuns, at_fault, no_answer
+from coderlplus.judge.failures import at_fault, no_answer
+from coderlplus.judge.runs import CallRuns, CheckRuns, InProcessRuns, Runs, StdioRuns
 from coderlplus.records import CheckTest, Failure, Problem, Verdict
 from coderlplus.records.test_code import read_test_code
 from coderlplus.sandbox import Job, Outcome
