@@ -148,7 +148,6 @@ def run(payload: JSON, host: Any) -> None:
     value = failure = mask = None
     clean_ups: list[Callable[[], object]] = [_wait_for_threads, _run_exit_functions, lambda: sys.stdout.flush()]
     died = _note_deaths()
-    _shift_addresses(payload["hash_seed"])
     _reply_when_cut_short(reply, payload["cpu_s"] * CUT_SHORT_AT, payload["memory_mb"] * CUT_SHORT_AT)
     setup = compile(payload["setup_code"], "<setup>", "exec", dont_inherit=True)
     try:
@@ -159,6 +158,7 @@ def run(payload: JSON, host: Any) -> None:
             substitutes.install(breach, payload["program"])
             monitor.strip(monitor.our_classes(host))
             monitor.watch(_EXEMPT, code, breach)
+        _shift_addresses(payload["hash_seed"])
         exec(code, main.__dict__)
         if not is_script:
             value = encode(_call(main.__dict__, payload["input"]), budget=values.BUDGET, by_value=True)
@@ -216,10 +216,21 @@ def _note_deaths() -> list[str]:
 
 
 def _shift_addresses(seed: int) -> None:
-    """Put objects elsewhere than in a run with another seed: where a value comes of an address, the runs differ."""
-    _shifted[:] = [bytes(size) for size in range(0, 480, 16) for _ in range(seed)]
+    """Put objects elsewhere than in a run with another seed: where a value comes of an address, the runs differ.
+
+    What was freed last is given out first, by the allocator for each size and by the interpreter for each kind that it
+    keeps apart. So some of each are freed here, in an order that the seed turns.
+    """
+    freed: list[list[Any]] = [[bytes(size) for _ in range(_TURNED)] for size in range(0, 480, 16)]
+    freed += [[*map(tuple, [range(size)] * _TURNED)] for size in range(1, 20)]
+    freed += [[[] for _ in range(_TURNED)], [{} for _ in range(_TURNED)], [float(n) for n in range(_TURNED)]]
+    for group in freed:
+        for place in range(_TURNED):
+            group[(place + 3 * seed) % _TURNED] = None
+    _shifted[:] = [bytes(size) for size in range(0, 480, 16) for _ in range(4 * seed)]
 
 
+_TURNED = 9
 _shifted: list[bytes] = []
 
 
