@@ -120,7 +120,7 @@ def run(payload: JSON, host: Any) -> None:
         if replied:
             return
         replied.append(True)
-        try:
+        try:  # noqa: SIM105  # the program can patch contextlib
             _set_mask(_BLOCK, _SIGNALS)
         except BaseException:
             pass
@@ -165,7 +165,7 @@ def run(payload: JSON, host: Any) -> None:
     except BaseException as error:
         failure = error
     # A handler of the program that raises, or a recursion limit of next to nothing, would end the recorder
-    try:
+    try:  # noqa: SIM105  # the program can patch contextlib
         mask = _set_mask(_BLOCK, _SIGNALS)
     except BaseException:  # of a signal that came before
         pass
@@ -184,7 +184,7 @@ def run(payload: JSON, host: Any) -> None:
             clean_up()
         except BaseException:
             pass
-        try:
+        try:  # noqa: SIM105  # the program can patch contextlib
             _set_mask(_BLOCK, _SIGNALS)
         except BaseException:
             pass
@@ -219,19 +219,23 @@ def _shift_addresses(seed: int) -> None:
     """Put objects elsewhere than in a run with another seed: where a value comes of an address, the runs differ.
 
     What was freed last is given out first, by the allocator for each size and by the interpreter for each kind that it
-    keeps apart. So some of each are freed here, in an order that the seed turns.
+    keeps apart. So some of each are freed here, in an order that the seed turns, and some are kept. Seed 0 leaves all
+    as it is.
     """
-    freed: list[list[Any]] = [[bytes(size) for _ in range(_TURNED)] for size in range(0, 480, 16)]
-    freed += [[*map(tuple, [range(size)] * _TURNED)] for size in range(1, 20)]
+    if not seed:
+        return
+    freed: list[list[Any]] = [[bytes(size) for _ in range(_TURNED)] for size in _SIZES]
+    freed += [[*map(tuple, [range(size)] * _TURNED)] for size in (1, 2, 3)]
     freed += [[[] for _ in range(_TURNED)], [{} for _ in range(_TURNED)], [float(n) for n in range(_TURNED)]]
     for group in freed:
-        for place in range(_TURNED):
+        for place in range(_TURNED - 2 * seed):
             group[(place + 3 * seed) % _TURNED] = None
-    _shifted[:] = [bytes(size) for size in range(0, 480, 16) for _ in range(4 * seed)]
+    _shifted[:] = freed
 
 
 _TURNED = 9
-_shifted: list[bytes] = []
+_SIZES = (*range(0, 144, 16), 272, 400)
+_shifted: list[Any] = []
 
 
 def _let_go(program: str) -> None:
@@ -532,9 +536,7 @@ _WHO_CALLS += [_Steps.enter, _Steps.leave, _Steps.step, _Steps.loop, _Steps.turn
 _EXEMPT = monitor.exempt(
     {
         "sys._getframe": _WHO_CALLS,
-        **{
-            event: [recorder.suspended_frame] for event in ("gi_frame", "cr_frame", "ag_frame")
-        },
+        **{event: [recorder.suspended_frame] for event in ("gi_frame", "cr_frame", "ag_frame")},
         "sys._current_frames": [recorder.running_frames],
         "gc.get_objects": [recorder.all_objects],
         "code.__new__": [substitutes._stand_in, substitutes._coroutine_for, substitutes.load_code],

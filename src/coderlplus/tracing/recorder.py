@@ -335,6 +335,6 @@ def all_objects() -> list[Any]:
 
 def suspended_frame(item: Any) -> types.FrameType | None:
     kind = type(item)
-    if kind is _Generator:
-        return item.gi_frame
-    return item.cr_frame if kind is _Coroutine else item.ag_frame
+    frame: types.FrameType | None
+    frame = item.gi_frame if kind is _Generator else item.cr_frame if kind is _Coroutine else item.ag_frame
+    return frame

@@ -156,7 +156,7 @@ class _Report:
             missing=reply.get("missing", {}),
             fingerprint=reply.get("fingerprint", ""),
             suspect=reply.get("suspect", False),
-            silent=ending is None and reply.get("withheld") is None and outcome.ending == "exit",
+            silent=ending is None and reply.get("withheld") is None and outcome.ending in ("returned", "exited"),
             thread=_text(ending.get("thread")) if isinstance(ending, dict) else None,
             withheld=reply.get("withheld"),
             steps=reply.get("steps"),
