@@ -133,6 +133,9 @@ class _Report:
     missing: Mapping[str, list[int]]
     fingerprint: str
     suspect: bool
+    silent: bool
+    """Nothing came from the recorder, though the process ended by itself: the program went past it, or spoiled its
+    channel, and how it ended is not known."""
     thread: str | None
     """The class of the first exception that ended a thread."""
     withheld: str | None
@@ -155,6 +158,7 @@ class _Report:
             missing=reply.get("missing", {}),
             fingerprint=reply.get("fingerprint", ""),
             suspect=reply.get("suspect", False),
+            silent=ending is None and reply.get("withheld") is None and outcome.ending in ("returned", "exited"),
             thread=_text(ending.get("thread")) if isinstance(ending, dict) else None,
             withheld=reply.get("withheld"),
             steps=reply.get("steps"),
@@ -223,7 +227,7 @@ class _Run:
             self.reports.append(report)
             if len(self.reports) == 1:
                 self.missing = report.missing
-            limited = report.ending.kind in _LIMITS
+            limited = report.ending.kind in _LIMITS or report.silent
             agree = self._as_seen(report) and all(_agree(report, earlier) for earlier in self.reports[:-1])
             self.deterministic = self.deterministic and agree and not limited
 
