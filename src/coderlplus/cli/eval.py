@@ -20,7 +20,7 @@ from rich.text import Text
 
 from coderlplus.engines.config import known_template
 from coderlplus.engines.prompts import user_message
-from coderlplus.errors import ConfigError
+from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.asking import FILE_ENDINGS, asked_for
 from coderlplus.evaluation.backends import Backend, Sampling, has_gpu
 from coderlplus.evaluation.benchmarks import BENCHMARKS
@@ -176,11 +176,16 @@ def _source(
     if samples is None:
         return Source(model=model or "", kind=kind, sampling=sampling, n_samples=n_samples)
     questions, whole = ({one.benchmark.name: getattr(one, part) for one in asked} for part in ("questions", "whole"))
-    bad: list[str] = []
-    found = read_samples(samples, questions, whole=whole, on_bad_row=bad.append)
+    bad: list[DataError] = []
+    found = read_samples(samples, questions, whole=whole, left_out=bad)
     label = model or samples.name.partition(".")[0]
     return Source(
-        model=label, kind="samples", sampling=sampling, samples=found, digest=digest_of(samples), strangers=bad
+        model=label,
+        kind="samples",
+        sampling=sampling,
+        samples=found,
+        digest=digest_of(samples),
+        strangers=[*map(str, bad)],
     )
 
 
@@ -201,7 +206,7 @@ def _evaluate_all(
 
         def track(items: Iterable[T], label: str, total: int) -> Iterator[T]:
             if total:
-                task = progress.add_task(label, total=total)
+                task = progress.add_task(shown(label), total=total)
                 for item in items:
                     yield item
                     progress.advance(task)
@@ -216,7 +221,7 @@ def _evaluate_all(
 
 def _progress() -> Progress:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
