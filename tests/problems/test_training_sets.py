@@ -300,10 +300,12 @@ def test_what_is_wrong_with_a_list_is_said_after_the_rows_before_it(tmp_path: Pa
 
 def test_a_broken_line_may_be_passed_over(tmp_path: Path) -> None:
     (tmp_path / "l.jsonl").write_text('{"a": 1}\n{"a"\n[]\n{"a": 2}\n')
-    places: list[str] = []
-    rows = stream_rows(tmp_path / "l.jsonl", on_bad_line=lambda place, _: places.append(place.rpartition(":")[2]))
-    assert [row.data["a"] for row in rows] == [1, 2]
-    assert places == ["2", "3"]
+    left_out: list[DataError] = []
+    assert [row.data["a"] for row in stream_rows(tmp_path / "l.jsonl", left_out)] == [1, 2]
+    assert [str(error).removeprefix(f"{tmp_path / 'l.jsonl'}:")[:3] for error in left_out] == ["2: ", "3: "]
+    (tmp_path / "l.json").write_text('[{"a": 1}, 3, {"a": 2}]')
+    assert [row.data["a"] for row in stream_rows(tmp_path / "l.json", left_out)] == [1, 2]
+    assert "row 2: expected a JSON object, not int" in str(left_out[-1])
 
 
 def test_programs_of_python_2_are_passed_over() -> None:

@@ -75,7 +75,7 @@ def score(
     AlignmentSettings(format_weight=format_weight)
     left_out: list[DataError] = []
     by_id = {task.task_id: task for task in read_jsonl(tasks, AlignmentTask, left_out)}
-    rows = read_rows(answers)
+    rows = read_rows(answers, left_out)
     if not output.resolve().parent.is_dir():
         raise ConfigError(f"cannot write {output}: its folder does not exist; make it first")
     scores: list[Score] = []

@@ -64,7 +64,9 @@ def asked_for(
                 )
         chosen = {"release": found.release, **days} if found.release else days
         one = Asked.of(benchmark, spread(found.questions, limit), found.files, chosen)
-        asked.append(replace(one, whole=found.whole, left_out=found.left_out, inside=len(found.questions)))
+        asked.append(
+            replace(one, whole=found.whole, left_out=tuple(map(str, found.left_out)), inside=len(found.questions))
+        )
     return asked
 
 
@@ -85,7 +87,7 @@ def askable(benchmark: Benchmark, found: Found) -> Found:
             f"{found.files[0]}: {_no_row(found)} has inputs in 'plus_input', so this is not {benchmark.name}; fetch "
             "its release again"
         )
-    named = [f"{found.files[0]}: {question.question_id!r} lacks {question.lacks}" for question in lacking]
+    named = [DataError(f"{found.files[0]}: {question.question_id!r} lacks {question.lacks}") for question in lacking]
     kept = [question for question in found.questions if not question.lacks]
     return replace(found, questions=kept, left_out=[*found.left_out, *named])
 

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from coderlplus.errors import ConfigError
+from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation import run
 from coderlplus.evaluation.asking import FILE_ENDINGS, asked_for
 from coderlplus.evaluation.backends import Backend, Sampling, has_gpu
@@ -140,11 +140,16 @@ def _source(
     if samples is None:
         return Source(model=model or "", kind=kind, sampling=sampling, n_samples=n_samples)
     questions, whole = ({one.benchmark.name: getattr(one, part) for one in asked} for part in ("questions", "whole"))
-    bad: list[str] = []
-    found = read_samples(samples, questions, whole=whole, on_bad_row=bad.append)
+    bad: list[DataError] = []
+    found = read_samples(samples, questions, whole=whole, left_out=bad)
     label = model or samples.name.partition(".")[0]
     return Source(
-        model=label, kind="samples", sampling=sampling, samples=found, digest=digest_of(samples), strangers=bad
+        model=label,
+        kind="samples",
+        sampling=sampling,
+        samples=found,
+        digest=digest_of(samples),
+        strangers=[*map(str, bad)],
     )
 
 

@@ -23,11 +23,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from coderlplus.errors import DataError
-from coderlplus.problems.parsing import decimal_text, literal, loads, tagged
+from coderlplus.problems.parsing import decimal_text, literal, tagged
 from coderlplus.problems.prefixes import IMPORTS
 from coderlplus.problems.wording import any_case
 from coderlplus.programs import syntax_error
 from coderlplus.records import CallTest, Problem, StdioTest, TaggedValue, Test
+from coderlplus.records.jsonl import loads
 
 _WHOLE_NUMBER = re.compile(r"-?\d+")
 

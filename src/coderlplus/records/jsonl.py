@@ -66,8 +66,8 @@ def _whole(digits: str) -> int:
 
 
 def read_jsonl(path: str | Path, record: type[RecordT], left_out: list[DataError] | None = None) -> Iterator[RecordT]:
-    """Yield the records of a JSONL file, one a line; empty lines are skipped. Raises `DataError` naming file and
-    line: with `left_out` only for lines that are no JSON; the errors of others are added to it.
+    """Yield the records of a JSONL file, one a line; empty lines are skipped. Raises `DataError` naming file and line;
+    with `left_out` the errors of lines that cannot be used are added to it.
 
     >>> import tempfile
     >>> from coderlplus import Rollout, write_jsonl
@@ -92,13 +92,9 @@ def read_jsonl(path: str | Path, record: type[RecordT], left_out: list[DataError
                     if not isinstance(data, dict):
                         raise DataError("expected a JSON object")
                     yield record.from_json(data)
-                except json.JSONDecodeError as error:
-                    raise DataError(
-                        f"{path}:{number}: not valid JSON ({error.msg.removesuffix(' at')} at column "
-                        f"{error.colno}); fix or remove the line"
-                    ) from error
-                except DataError as error:
-                    named = DataError(f"{path}:{number}: {error}")
+                except (json.JSONDecodeError, DataError) as error:
+                    said = not_json(error) if isinstance(error, json.JSONDecodeError) else error
+                    named = DataError(f"{path}:{number}: {said}")
                     if left_out is None:
                         raise named from error
                     left_out.append(named)
@@ -106,6 +102,11 @@ def read_jsonl(path: str | Path, record: type[RecordT], left_out: list[DataError
             raise DataError(
                 f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); is it compressed?"
             ) from error
+
+
+def not_json(error: json.JSONDecodeError) -> str:
+    """The sentence about a line that is no JSON."""
+    return f"not valid JSON ({error.msg.removesuffix(' at')} at column {error.colno}); fix or remove the line"
 
 
 def write_jsonl(path: str | Path, records: Iterable[Record]) -> int:

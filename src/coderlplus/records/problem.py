@@ -268,7 +268,7 @@ class Problem:
 
     def marked(self, places: Collection[int] | None = None) -> Self:
         """The problem with `CheckTest.in_process` decided for its check tests (those at `places`), from their code and
-        the reference."""
+        the reference or, without one, the starter code and the statement."""
         tests = range(len(self.tests)) if places is None else places
         if self.entry_point is None:
             return self
@@ -276,7 +276,9 @@ class Problem:
         found = list(self.tests)
         for index in tests:
             test = found[index]
-            if isinstance(test, CheckTest) and needs_program(test.code, self.entry_point, self.setup_code, program):
+            if isinstance(test, CheckTest) and needs_program(
+                test.code, self.entry_point, self.setup_code, program, "" if self.reference else self.statement
+            ):
                 found[index] = CheckTest(test.code, in_process=True)
         return self if tuple(found) == self.tests else dataclasses.replace(self, tests=tuple(found))
 

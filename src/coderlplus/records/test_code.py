@@ -15,6 +15,7 @@ import ast
 import builtins
 import functools
 import importlib
+import re
 import symtable
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ _NODE_CLASSES = ("ListNode", "TreeNode")
 _DYNAMIC = frozenset({"exec", "eval", "compile", "globals", "locals", "vars", "__import__", "importlib"})
 """Code that uses one of these may define and do what its text does not show."""
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_ASKED = re.compile(r"\b(?:class|function|struct|type|object|dataclass|enum)[ \t]+[`'\"*]{0,3}([A-Za-z_]\w*)")
+"""A name that a statement speaks of as something to be defined: "define a class Node"."""
 _BROKEN = (SyntaxError, ValueError, RecursionError, MemoryError)
 _DRIVER = (
     "try:\n    {call}.send(None)\nexcept StopIteration:\n    pass\nelse:\n    raise RuntimeError('a coroutine "
@@ -73,9 +76,10 @@ def read_test_code(code: str, entry_point: str, setup_code: str = "", in_process
     return TestCode("\n".join([text, *calls]) if calls else text, is_main, modules, fault)
 
 
-def needs_program(code: str, entry_point: str, setup_code: str, program: str) -> bool:
+def needs_program(code: str, entry_point: str, setup_code: str, program: str, statement: str = "") -> bool:
     """Whether test code can only run in the process of the program; `program` is the reference, or what there is of
-    it.
+    it. Without a reference, `statement` tells which other names the program is asked to define: those in it that are
+    written as a class or a function is.
 
     >>> needs_program("assert size(Node(1)) == 1", "size", "", "class Node: ...\\ndef size(node): ...")
     True
@@ -85,7 +89,7 @@ def needs_program(code: str, entry_point: str, setup_code: str, program: str) ->
     except _BROKEN:
         return False
     unknown = {name for name in unknown_names(code, entry_point, setup_code) if name not in sys.stdlib_module_names}
-    if unknown and unknown <= _defined(program):
+    if unknown and unknown <= _defined(program).union(_ASKED.findall(statement)):
         return True
     own = _own_things(tree) | _own_things(_parsed(setup_code))
     given = (
