@@ -298,9 +298,8 @@ def f():
             except OSError: pass
     return None
 """
-    problem = Problem(
-        problem_id="p", statement="", tests=(CheckTest("answer = f()\nassert answer is None"),), entry_point="f"
-    )
+    test = CheckTest("answer = f()\nassert answer is None")
+    problem = Problem(problem_id="p", statement="", tests=(test,), entry_point="f")
     verdict = Judge(sandbox).judge(problem, Rollout(rollout_id="r", problem_id="p", program=spy))
     assert verdict.passed, verdict.first_failure
 
