@@ -104,7 +104,7 @@ def eval_(
 
         def track(items: Iterable[T], label: str, total: int) -> Iterator[T]:
             if total:
-                task = progress.add_task(label, total=total)
+                task = progress.add_task(shown(label), total=total)
                 for item in items:
                     yield item
                     progress.advance(task)
@@ -144,7 +144,7 @@ def eval_(
 
 def _progress() -> Progress:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
