@@ -146,7 +146,7 @@ def test_completions_without_reward_are_counted_and_no_one_learns_from_them(sand
     assert metrics["samples"] == BATCH * GROUP - 1
 
 
-@pytest.mark.parametrize("saved", [None, 3, b"no gzip", gzip.compress(b"{}", mtime=0), gzip.compress(b"[1")])
+@pytest.mark.parametrize("saved", [None, 3, b"no gzip", gzip.compress(b"{}", mtime=0), gzip.compress(b"[1", mtime=0)])
 def test_a_damaged_state_is_named(sandbox: Sandbox, saved: Any) -> None:
     with pytest.raises(DataError, match=r"data\.pt .* earlier checkpoint"):
         make_steps(sandbox).load_state_dict({} if saved is None else {"coderlplus": saved})
