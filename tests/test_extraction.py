@@ -307,3 +307,17 @@ def test_a_program_that_is_written_in_another_way_is_found(way: str) -> None:
 )
 def test_what_is_written_in_another_way_and_does_not_do_the_job_is_none(text: str) -> None:
     assert extract_program(text, "f") is None
+
+
+@pytest.mark.parametrize(
+    "completion",
+    [
+        "[BEGIN]\n{}\n[DONE]",
+        "Sure.\n[BEGIN]\n{}\n[DONE]\nThat is all.",
+        "{}\n[DONE]",
+        "{}\n[DONE]\nYou are an expert Python programmer. Write g.\n[BEGIN]\ndef g(): pass\n[DONE]",
+    ],
+)
+def test_the_marks_of_mbpps_prompt_end_a_program(completion: str) -> None:
+    program = "def f(x):\n    return x + 1"
+    assert extract_program(completion.format(program), "f") == program

@@ -16,6 +16,8 @@ _REASONING = re.compile(
     r"|\[(/?)THINK\]|◁(/?)think▷",
     re.IGNORECASE,
 )
+_MBPP_MARKS = re.compile(r"^[ \t]*+\[(BEGIN|DONE)\][ \t]*+$", re.MULTILINE)
+"""The marks around programs in MBPP's own prompt."""
 _NAMED = "start_of_turn|end_of_turn|eos|bos|pad|EOT"
 _SPECIAL = re.compile(rf"<[|｜][^<>|｜\s]{{1,40}}[|｜]>|</?s>|<(?:{_NAMED})>|\[/?INST\]")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
@@ -43,6 +45,7 @@ def answers_of(completion: str) -> list[str]:
     """
     text = _LEADING_BOM.sub("", _LINE_END.sub("\n", completion))
     text = without_reasoning(_CHANNELS.sub(_channel, text))
+    text = _MBPP_MARKS.sub(lambda mark: "[PYTHON]" if mark[1] == "BEGIN" else "[/PYTHON]", text)
     turn = _first_turn(text)
     return [text] if turn == text else [turn, text]
 
