@@ -6,21 +6,20 @@ from __future__ import annotations
 import importlib.util
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from coderlplus.engines.config import known_template
 from coderlplus.engines.prompts import user_message
-from coderlplus.errors import ConfigError
+from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.asking import FILE_ENDINGS, asked_for
 from coderlplus.evaluation.backends import Backend, Sampling, has_gpu
 from coderlplus.evaluation.benchmarks import BENCHMARKS
@@ -31,11 +30,12 @@ from coderlplus.evaluation.results import read_results, write_results
 from coderlplus.evaluation.run import Asked, Source, evaluate, prepare
 from coderlplus.evaluation.sample_files import digest_of, read_samples
 from coderlplus.judge import Judge
+from coderlplus.progress import Progress
+from coderlplus.records.files import held
 from coderlplus.report.eval_page import write_eval_page
 from coderlplus.sandbox import Sandbox
-from coderlplus.terminal import console, shown
+from coderlplus.terminal import console, note, shown
 
-T = TypeVar("T")
 BACKENDS = ("vllm", "transformers")
 
 app = typer.Typer(no_args_is_help=True)
@@ -121,11 +121,17 @@ def eval_(
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)
     open_backend = cache(lambda: _open(model or "", backend, endpoint, concurrency))
     source = _source(model, asked, sampling, n_samples, _kind(backend, endpoint), samples)
-    _refuse_another_model(output, source.model)
-    prepare(output, source, asked)
-    numbers = _evaluate_all(output, source, asked, open_backend, workers)
-    results = read_results(output)
-    page = write_eval_page(output)
+    _make(output)
+    try:
+        with held(output):
+            _refuse_another_model(output, source.model)
+            _say_what_is_kept(prepare(output, source, asked), output)
+            numbers = _evaluate_all(output, source, asked, open_backend, workers)
+            results = read_results(output)
+            page = write_eval_page(output)
+    except KeyboardInterrupt:
+        note(f"stopped; everything so far is kept in {output}, the same command continues")
+        raise
     left_out = sum(len(one.left_out) for one in asked) + len(source.strangers)
     if as_json:
         print(json.dumps(results | {"left_out": left_out}))
@@ -184,6 +190,19 @@ def _source(
     )
 
 
+def _make(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot write {output}: {error.strerror}; name another folder with -o") from error
+
+
+def _say_what_is_kept(kept: Mapping[str, int], output: Path) -> None:
+    for name, count in kept.items():
+        if count:
+            note(f"continuing {output / name}: {count} completions are there already")
+
+
 def _refuse_another_model(output: Path, model: str) -> None:
     if (output / "results.json").exists():
         before = read_results(output).get("model")
@@ -197,33 +216,13 @@ def _evaluate_all(
     """Evaluate one benchmark after the other; the results so far are written after each, and where one fails the
     others still count."""
     done: dict[str, Any] = {}
-    with Sandbox(workers) as sandbox, _progress() as progress:
-
-        def track(items: Iterable[T], label: str, total: int) -> Iterator[T]:
-            if total:
-                task = progress.add_task(label, total=total)
-                for item in items:
-                    yield item
-                    progress.advance(task)
-
+    with Sandbox(workers) as sandbox, Progress() as progress:
         judge = Judge(sandbox)
         for one in asked:
-            done[one.benchmark.name] = evaluate(output, source, one, open_backend, judge, track)
+            done[one.benchmark.name] = evaluate(output, source, one, open_backend, judge, progress.track)
             before = read_results(output)["benchmarks"] if (output / "results.json").exists() else {}
             write_results(output, {"model": source.model, "source": source.kind, "benchmarks": before | done})
     return done
-
-
-def _progress() -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console(stderr=True, soft_wrap=False))
 
 
 def _print(results: dict[str, Any], now: list[str], seconds: float, page: Path) -> None:
@@ -255,8 +254,8 @@ def _print(results: dict[str, Any], now: list[str], seconds: float, page: Path) 
 def _print_notes(results: dict[str, Any], now: list[str], out: Console) -> None:
     """What keeps a number from being the benchmark's own, then what each number stands for."""
     for name in now:
-        for note in results["benchmarks"][name]["notes"]:
-            out.print(Text.assemble(("warning:", "bold red"), " ", shown(f"{name}: {note}")))
+        for text in results["benchmarks"][name]["notes"]:
+            out.print(Text.assemble(("warning:", "bold red"), " ", shown(f"{name}: {text}")))
     for name in now:
         numbers = results["benchmarks"][name]
         out.print(shown(f"{described(name, numbers)}; failures: {_failures(numbers['outcomes'])}"))
@@ -312,5 +311,5 @@ def compare(
     out.print(shown(f"A: {result['a']}\nB: {result['b']}", keep="\n"))
     out.print(table)
     for name, numbers in result["benchmarks"].items():
-        for note in numbers["notes"]:
-            out.print(shown(f"{name}: {note}"))
+        for text in numbers["notes"]:
+            out.print(shown(f"{name}: {text}"))
