@@ -93,11 +93,6 @@ class Progress:
         self._lines: threading.Thread | None = None
 
     def __enter__(self) -> Progress:
-        if self._bars is not None:
-            self._bars.start()
-        else:
-            self._lines = threading.Thread(target=self._every_minute, daemon=True, name="progress")
-            self._lines.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -114,7 +109,11 @@ class Progress:
         count = Count(label, total, before, before, detail)
         if self._bars is None:
             note(count.line())
+            if self._lines is None:
+                self._lines = threading.Thread(target=self._every_minute, daemon=True, name="progress")
+                self._lines.start()
         else:
+            self._bars.start()
             self._tasks[id(count)] = self._bars.add_task(label, total=total, completed=before, detail=detail)
         self._counts.append(count)
         return count

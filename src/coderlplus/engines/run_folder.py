@@ -13,7 +13,7 @@ import math
 import platform
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import yaml
 from coderlplus import __version__
 from coderlplus.engines.checkpoints import OF_THE_TRAINER, checkpoint_step, damage, is_finished, newest_whole
 from coderlplus.errors import ConfigError, DataError
-from coderlplus.records.files import atomic_write
+from coderlplus.records.files import atomic_write, held
 
 LIBRARIES = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "vllm", "numpy")
 
@@ -38,6 +38,19 @@ class RunFolder:
         self.unfinished = path / "final.partial"
         self._metrics = path / "metrics.jsonl"
         self._samples = path / "samples.jsonl"
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Make the folder and be the only one that writes it. Raises `DataError` that says who does, `ConfigError`
+        where it cannot be made."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write the run folder {self.path}: {error.strerror}; choose another output"
+            ) from error
+        with held(self.path, "output=…"):
+            yield
 
     def check(self, *, resume: bool) -> None:
         """Raises `ConfigError` when the folder holds a run that is not to be continued."""
