@@ -91,6 +91,9 @@ def _verdicts(
         yield from journal.values()
         left = [pair for pair in pairs if pair[1].rollout_id not in journal]
         passed = 0
+        if not left:
+            note(f"{output} is finished; --overwrite judges anew")
+            return
         if len(journal):
             note(f"continuing {output}: {len(journal)} of {len(pairs)} programs have a verdict")
         with Sandbox(workers) as sandbox, Progress() as progress:
