@@ -103,6 +103,7 @@ def test_what_is_kept_and_what_is_cut_with_its_reason(source: Path, tmp_path: Pa
     assert cut["duplicate"]["detail"] == cut["same_tests"]["detail"] == "as apps/0"
     assert {path.name for path in tmp_path.iterdir()} == {
         "apps.jsonl", "bench.jsonl", "p.jsonl", "p.parquet", "p.cut.jsonl", "p.report.json",
+        "p.jsonl.run.json",
     }  # fmt: skip
 
 

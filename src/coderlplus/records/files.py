@@ -56,10 +56,15 @@ def held(path: Path, option: str = "-o") -> Iterator[None]:
     that ends, so that a lock file that was left behind does not count. Raises `DataError`, which names the process
     that holds the lock and the command-line `option` to change, and where the lock file cannot be written.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():  # a device has no one writer
+    try:
+        is_folder = path.is_dir()
+        is_device = path.exists() and not path.is_file() and not is_folder
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror}") from error
+    if is_device:  # anybody may write it
         yield
         return
-    lock = path / ".lock" if path.is_dir() else path.with_name(path.name + ".lock")
+    lock = path / ".lock" if is_folder else path.with_name(path.name + ".lock")
     file = _locked(path, lock, option)
     try:
         yield

@@ -44,7 +44,8 @@ class Output:
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Note that the output is finished. Raises `DataError` where that cannot be written."""
-        _write(self.path, {"fingerprint": self.fingerprint, "summary": summary})
+        if self.path.is_file():
+            _write(self.path, {"fingerprint": self.fingerprint, "summary": summary})
 
 
 @contextlib.contextmanager
@@ -58,23 +59,26 @@ def open_output(
     knows of what. With `overwrite` it is made anew in any case.
     """
     journal = path if unfinished is None else unfinished
-    if path.exists() and not path.is_file():  # a device: there is nothing to continue
+    try:
+        is_device = path.exists() and not path.is_file()
+        has_folder = path.resolve().parent.is_dir()
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror}") from error
+    if is_device:  # there is nothing to continue
         yield Output(path, fingerprint, None)
         return
-    if not path.resolve().parent.is_dir():
+    if not has_folder:
         raise ConfigError(f"cannot write {path}: its folder does not exist; make it first")
     with held(path):
         before = _read(path)
-        summary = before.get("summary")
+        summary = None if overwrite or not path.exists() else before.get("summary")
         try:
             if overwrite:
                 journal.unlink(missing_ok=True)
-            elif _size(path) or _size(journal):
+            elif summary is not None or _size(path) or _size(journal):  # an empty file was never begun
                 _check(path, before.get("fingerprint"), json.loads(json.dumps(dict(fingerprint))))
         except OSError as error:
             raise DataError(f"cannot write {path}: {error.strerror}") from error
-        if overwrite or not _size(path):
-            summary = None
         if summary is None:
             _write(path, {"fingerprint": fingerprint})
         yield Output(path, fingerprint, summary)
