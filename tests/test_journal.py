@@ -187,3 +187,6 @@ def test_a_file_of_somebody_else_is_left_alone_and_an_empty_one_does_not_count(t
     (tmp_path / "empty").touch()
     with open_output(tmp_path / "empty", {}) as out:
         assert out.summary is None
+        out.finish({"tasks": 0})
+    with open_output(tmp_path / "empty", {}) as out:  # nothing was to be written
+        assert out.summary == {"tasks": 0}

@@ -38,7 +38,7 @@ every = pytest.mark.parametrize("command", COMMANDS)
 every_file = pytest.mark.parametrize("command", FILES)
 
 
-def write_inputs(limits: Limits | None = None, program: str = "def f(x):\n    return x") -> None:
+def write_inputs(limits: Limits | None = None, program: str = "def f(x):\n    y = x * 2\n    return y") -> None:
     problems = [
         Problem(
             problem_id=f"p{n}",
@@ -122,7 +122,7 @@ def test_only_overwrite_replaces_finished_work_and_files_of_others(command: str)
     whole = run(command)
     output(command).write_text("of somebody else\n")
     Path("out.jsonl.run.json").unlink()
-    with pytest.raises(ConfigError, match="out.jsonl exists already and out.jsonl.run.json does not say how"):
+    with pytest.raises(ConfigError, match=r"out.jsonl exists already and out.jsonl.run.json does not say how"):
         run(command)
     assert output(command).read_text() == "of somebody else\n"
     again = run(command, "--overwrite")
