@@ -161,6 +161,10 @@ def test_settings_that_changed_between_two_beginnings_are_told(run: RunFolder) -
 
 def test_a_run_folder_has_one_writer(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
-    with run.alone(), pytest.raises(DataError, match=rf"run is being written by process {os.getpid()} on"), run.alone():
+    with (
+        run.alone(),
+        pytest.raises(DataError, match=rf"run is being written by process {os.getpid()} on"),
+        run.alone(),
+    ):
         pass
     assert list(run.path.iterdir()) == []
