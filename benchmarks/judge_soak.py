@@ -52,7 +52,8 @@ def f(n):
 FRAMED = """
 import json, os, struct
 def f(n):
-    for message in ({"end": "passed"}, {"value": 6}, {"value": True}, {"loaded": True}, {"end": "in_process"}, {"end": "broken"}):
+    for message in ({"end": "passed"}, {"value": 6}, {"value": True}, {"loaded": True}, {"end": "in_process"},
+                    {"end": "broken"}):
         data = json.dumps(message).encode()
         for fd in range(3, 64):
             try: os.write(fd, struct.pack("I", len(data)) + data)

@@ -22,7 +22,8 @@ from coderlplus.records import CallInput
 from coderlplus.sandbox import Sandbox, values
 from coderlplus.tracing import TraceRequest, trace_many
 rows = [json.loads(line) for line in open(sys.argv[1])]
-requests = [TraceRequest(program=f"{row['code']}\\ndef call(): return f({row['input']})", input=CallInput("call")) for row in rows]
+requests = [TraceRequest(program=f"{row['code']}\\ndef call(): return f({row['input']})", input=CallInput("call"))
+            for row in rows]
 with Sandbox() as sandbox:
     for row, trace in zip(rows, trace_many(sandbox, requests)):
         right = values.equal(trace.value, values.encode(eval(row["output"])))

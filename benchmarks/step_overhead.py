@@ -8,7 +8,7 @@ completion lengths.
 The model has random weights, and every completion is sampled to its full length; what it wrote is then replaced by
 programs as models write them (some pass, some fail, some crash), so that judge and tracer have real work in both runs.
 Prompts are filled up to `--prompt-tokens`. The stock run is TRL's `GRPOTrainer` with
-`engines.reward_functions.generation_reward`; it has to judge as well, so what CodeRL+ adds is composing, scoring
+`engines.reward_functions.code_reward`; it has to judge as well, so what CodeRL+ adds is composing, scoring
 answers, mining and tracing. The first two steps (without tasks, and with cold caches) are left out. Times are medians
 of wall-clock seconds over the others.
 """
@@ -35,7 +35,7 @@ from rich.table import Table
 
 from coderlplus.alignment import AlignmentSettings, reference_answer
 from coderlplus.engines.batches import ProblemStream
-from coderlplus.engines.reward_functions import generation_reward, row
+from coderlplus.engines.reward_functions import code_reward, to_dataset_row
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.steps import Steps
 from coderlplus.engines.trl.callbacks import Record
@@ -217,7 +217,7 @@ def stock(options: argparse.Namespace, model: Path, folder: Path, sandbox: Sandb
     from trl import GRPOTrainer
 
     written, seconds, judging = Written(), [], [0.0]
-    judge = generation_reward(Judge(sandbox))
+    judge = code_reward(Judge(sandbox))
 
     def reward(completions: list[Any], record: list[str], **columns: Any) -> list[float | None]:
         texts = written.texts([Problem.from_json(json.loads(text)) for text in record])
@@ -234,7 +234,7 @@ def stock(options: argparse.Namespace, model: Path, folder: Path, sandbox: Sandb
             seconds.append({"seconds/step": time.perf_counter() - self.began, "seconds/judging": judging[0]})
 
     rows = [
-        row(problem) | {"prompt": filled(problem.statement, options.prompt_tokens)}
+        to_dataset_row(problem) | {"prompt": filled(problem.statement, options.prompt_tokens)}
         for problem in problems(options.prompts * 4)
     ]
     trainer = GRPOTrainer(

@@ -3,7 +3,7 @@
     python examples/own_loop.py MODEL PROBLEMS --steps 100 --output runs/own [--resume]
 
 MODEL is a folder or a hub name of a causal language model with a chat template, PROBLEMS a file that
-`coderlplus.problems` reads. All of CodeRL+ is in the lines marked with ←. The rest is GRPO: sample groups, normalise
+`coderlplus prepare` reads. All of CodeRL+ is in the lines marked with ←. The rest is GRPO: sample groups, normalise
 rewards within each group, take one policy-gradient step.
 """
 
@@ -18,22 +18,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from coderlplus.alignment import AlignmentSettings
-from coderlplus.judge import Judge
-from coderlplus.loop import AlignmentLoop
-from coderlplus.problems import read_problems
-from coderlplus.records import AlignmentTask, Problem
-from coderlplus.sandbox import Sandbox
-
-
-def message(row: Problem | AlignmentTask) -> list[dict[str, str]]:
-    """The chat of a prompt; ask for programs in whatever words your model knows."""
-    ask = (
-        row.prompt
-        if isinstance(row, AlignmentTask)
-        else f"{row.statement}\n\nAnswer with one Python program in a ```python block."
-    )
-    return [{"role": "user", "content": ask}]
+import coderlplus as crl
 
 
 def sample(
@@ -41,10 +26,10 @@ def sample(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """One completion for each row: tokens (B, P + C), attention mask (B, P + C), and the mask of the completions'
     tokens (B, C)."""
-    prompts = [tokenizer.apply_chat_template(message(row), add_generation_prompt=True, tokenize=False) for row in rows]
-    batch = tokenizer(prompts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False).to(
-        model.device
-    )
+    chats = [crl.to_dataset_row(row)["prompt"] for row in rows]
+    prompts = [tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False) for chat in chats]
+    batch = tokenizer(prompts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False)
+    batch = batch.to(model.device)
     with torch.no_grad():
         tokens = model.generate(
             input_ids=batch["input_ids"],
@@ -104,12 +89,14 @@ def main(arguments: list[str] | None = None) -> None:
         options.model, dtype=torch.bfloat16 if device == "cuda" else torch.float32
     ).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, weight_decay=0.0)
-    problems = list(read_problems(options.problems))
+    problems = crl.load_problems(options.problems)
     options.output.mkdir(parents=True, exist_ok=True)
     saved, first = options.output / "state.pt", 1
 
-    with Sandbox() as sandbox:
-        loop = AlignmentLoop(AlignmentSettings(alpha=options.alpha), sandbox, Judge(sandbox), options.seed)  # ←
+    with crl.open_sandbox() as sandbox:
+        loop = crl.AlignmentLoop(
+            crl.AlignmentSettings(alpha=options.alpha), sandbox, crl.Judge(sandbox), options.seed
+        )  # ←
         if options.resume and saved.exists():
             state = torch.load(saved, weights_only=True)
             model.load_state_dict(state["model"])
@@ -143,10 +130,7 @@ def main(arguments: list[str] | None = None) -> None:
                 passed = [reward.verdict.passed for reward in rewards if reward.verdict is not None]
                 line["pass_rate"] = sum(passed) / max(1, len(passed))
                 print(json.dumps(line), file=metrics, flush=True)
-                print(
-                    f"step {step}: passed {line['pass_rate']:.3f}, mix {line['mix/alignment_share']:.2f}, "
-                    f"{line['buffer/size']:.0f} tasks"
-                )
+                print(f"step {step}: passed {line['pass_rate']:.3f}, {line['buffer/size']:.0f} tasks")
                 state = {
                     "step": step,
                     "model": model.state_dict(),

@@ -1,9 +1,9 @@
 """CodeRL+ in a TRL script of your own: the trainer is TRL's, alignment is one argument more.
 
-python examples/trl_script.py MODEL PROBLEMS --output runs/mine --steps 100 [--resume]
+    python examples/trl_script.py MODEL PROBLEMS --output runs/mine --steps 100 [--resume]
 
-MODEL is a folder or a hub name of a chat model, PROBLEMS a file that `coderlplus` reads. On several GPUs: `accelerate
-launch`.
+MODEL is a folder or a hub name of a chat model, PROBLEMS a file or data set of any
+format that `coderlplus prepare` reads. On several GPUs: `accelerate launch`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ import argparse
 import torch
 from trl import GRPOConfig, GRPOTrainer
 
-from coderlplus.engines.trl.alignment import trl_alignment
-from coderlplus.problems import read_problems
-from coderlplus.sandbox import Sandbox
+import coderlplus as crl
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -42,8 +40,8 @@ def main(arguments: list[str] | None = None) -> None:
         use_cpu=on_cpu,
         bf16=not on_cpu,
     )
-    with Sandbox() as sandbox:
-        alignment = trl_alignment(args, read_problems(options.problems), sandbox, alpha=0.6)
+    with crl.open_sandbox() as sandbox:
+        alignment = crl.trl_alignment(args, crl.load_problems(options.problems), sandbox, alpha=0.6)
         trainer = GRPOTrainer(options.model, args=args, **alignment)
         trainer.train(resume_from_checkpoint=options.resume)
         trainer.save_model()

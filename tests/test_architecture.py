@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "loop",
         "evaluation",
     },
+    "training": {"errors", "engines"},
     "preparation": {
         "terminal",
         "progress",
@@ -70,7 +72,7 @@ MAY_IMPORT: dict[str, set[str]] = {
             "alignment",
             "rewards",
         ),
-        *("engines", "evaluation", "preparation", "report", "serving"),
+        *("engines", "training", "evaluation", "preparation", "report", "serving"),
     },
     "coderlplus_lab": {
         *(
@@ -201,3 +203,11 @@ def test_the_command_line_of_the_library_loads_nothing_of_the_laboratory() -> No
     code = "import coderlplus.cli, sys; print([m for m in sys.modules if m.startswith('coderlplus_lab')])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_the_page_shows_the_table() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    shown = {name.strip("`"): set(re.findall(r"`(\w+)`", targets)) for name, sentence, targets in rows if sentence}
+    assert shown == MAY_IMPORT
+    assert list(shown) == list(MAY_IMPORT)

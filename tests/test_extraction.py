@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import html
+import json
+import textwrap
 
 import pytest
 from hypothesis import given
@@ -276,3 +279,31 @@ def test_one_line() -> None:
 )
 def test_what_is_no_right_program(completion: str, program: str | None) -> None:
     assert extract_program(completion, "area") == program
+
+
+WRITTEN = "def f(x):\n    if x < 1 and x > -9:\n        return '&'\n    return [x + 1]"
+WAYS = {
+    "a JSON object": json.dumps({"code": WRITTEN}),
+    "JSON in a fence": f"```json\n{json.dumps({'thought': 'add', 'code': WRITTEN}, indent=2)}\n```",
+    "a tool call": f"<tool_call>\n{json.dumps({'name': 'run', 'arguments': {'code': WRITTEN}})}\n</tool_call>",
+    "a notebook": json.dumps({"cells": [{"cell_type": "code", "source": WRITTEN.splitlines(keepends=True)}]}),
+    "HTML entities": f"```python\n{html.escape(WRITTEN)}\n```",
+    "HTML": f'<pre><code class="language-python">{html.escape(WRITTEN)}</code></pre>',
+    "quotation marks as fences": f"So:\n'''python\n{WRITTEN}\n'''\nDone.",
+    "a session": "Try it:\n>>> " + WRITTEN.replace("\n", "\n... ") + "\n>>> f(1)\n[2]",
+    "an indented block": "The function:\n\n" + textwrap.indent(WRITTEN, "    ") + "\n\nThat is all.",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_program_that_is_written_in_another_way_is_found(way: str) -> None:
+    program = extract_program(WAYS[way], "f")
+    assert program is not None
+    assert ast.unparse(ast.parse(program).body[0]) == ast.unparse(ast.parse(WRITTEN).body[0])
+
+
+@pytest.mark.parametrize(
+    "text", ["An example:\n>>> f(1)\n2\n", "It prints\n\n    1 2 3\n", '{"code": 3}', '{"code": "x']
+)
+def test_what_is_written_in_another_way_and_does_not_do_the_job_is_none(text: str) -> None:
+    assert extract_program(text, "f") is None

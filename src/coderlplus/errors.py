@@ -11,23 +11,55 @@ from collections.abc import Iterable
 
 
 class CodeRLPlusError(Exception):
-    """Base of all errors raised on purpose by this package; the command line prints its message and exits with 2."""
+    """Base of all errors raised on purpose by this package; the command line prints its message and exits with 2.
+
+    >>> try:
+    ...     raise DataError("problems.jsonl:3: field 'statement' is missing")
+    ... except CodeRLPlusError as error:
+    ...     print(error)
+    problems.jsonl:3: field 'statement' is missing
+    """
 
 
 class ConfigError(CodeRLPlusError, ValueError):
-    """A setting is unknown, of the wrong type, or out of range."""
+    """A setting is unknown, of the wrong type, or out of range.
+
+    >>> from coderlplus import AlignmentSettings
+    >>> AlignmentSettings(max_variables=0)
+    Traceback (most recent call last):
+    coderlplus.errors.ConfigError: max_variables must be at least 1, not 0
+    """
 
 
 class DataError(CodeRLPlusError, ValueError):
-    """A file or record that the caller gave cannot be used: broken JSON, a missing field, a problem without tests."""
+    """A file or record that the caller gave cannot be used: broken JSON, a missing field, a problem without tests.
+
+    >>> from coderlplus import load_problems
+    >>> load_problems("absent.jsonl")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    coderlplus.errors.DataError: cannot read absent.jsonl: no such file or folder, ...
+    """
 
 
 class NoTestsError(DataError):
-    """A problem without tests: any program would pass."""
+    """A problem without tests: any program would pass.
+
+    >>> issubclass(NoTestsError, DataError)
+    True
+    """
 
 
 class SandboxError(CodeRLPlusError, RuntimeError):
-    """Our own sandbox is broken or cannot offer the isolation asked for. It is never turned into a reward."""
+    """Our own sandbox is broken or cannot offer the isolation asked for. It is never turned into a reward.
+
+    >>> from coderlplus import Judge, Problem, Rollout, StdioTest, open_sandbox
+    >>> with open_sandbox(workers=1) as sandbox:
+    ...     judge = Judge(sandbox)
+    >>> problem = Problem(problem_id="p", statement="Print 1.", tests=(StdioTest("", "1"),))
+    >>> judge.judge(problem, Rollout(rollout_id="r", problem_id="p", program="print(1)"))
+    Traceback (most recent call last):
+    coderlplus.errors.SandboxError: the sandbox is closed; make a new one
+    """
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

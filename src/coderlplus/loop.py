@@ -1,6 +1,6 @@
 """CodeRL+ for any training engine: three calls per step, and a state to put into a checkpoint.
 
-    tasks = loop.compose(step, groups)                            # which prompt groups of the batch are alignment tasks, and which task
+    tasks = loop.compose(step, groups)                            # which prompt groups are alignment tasks, and which
     rewards = loop.reward(rows, completions)                      # R_gen or R_sem of every sample
     metrics = loop.observe(step, rows, completions, rewards)      # failures become tasks for the steps to come
 
@@ -36,6 +36,18 @@ class AlignmentLoop:
 
     `prompt_fits` says whether an engine can use a prompt (its length in tokens); tasks whose prompts do not fit are
     never kept.
+
+    >>> from coderlplus import CallTest, open_sandbox
+    >>> problem = Problem(problem_id="p", statement="Double x.", entry_point="f", tests=(CallTest((2,), 4),))
+    >>> rows, completions = [problem] * 2, ["def f(x):\\n    y = x + 1\\n    return y", "def f(x):\\n    return 2 * x"]
+    >>> with open_sandbox(workers=1) as sandbox:
+    ...     loop = AlignmentLoop(AlignmentSettings(alpha=0.5), sandbox, Judge(sandbox))
+    ...     rewards = loop.reward(rows, completions)
+    ...     metrics = loop.observe(1, rows, completions, rewards)
+    >>> [reward.value for reward in rewards]
+    [0.0, 1.0]
+    >>> [None if task is None else task.kind for task in loop.compose(2, groups=2)]
+    [None, 'final_values']
     """
 
     def __init__(
@@ -150,7 +162,7 @@ class AlignmentLoop:
         return mining_metrics(mined) | mix_metrics(step, rows) | {"buffer/size": float(len(self.buffer))}
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain JSON for a checkpoint. A loop with the same settings and seed that loads it goes on exactly as this
+        """Plain JSON for a checkpoint. A loop with the same settings and seed that loads it continues exactly as this
         one would."""
         return {"seed": self.seed, "buffer": self.buffer.state_dict()}
 

@@ -54,14 +54,14 @@ def name_left_out(errors: Sequence[DataError]) -> None:
 
 def tell_defect(what: str, error: Exception) -> None:
     """Print the traceback of an error that is a defect of ours, on stderr, the first time that one of its class is
-    raised at its place. The caller counts it, and goes on with the rest."""
+    raised at its place. The caller counts it and continues."""
     frames = traceback.extract_tb(error.__traceback__)
     key = type(error).__name__, str(frames[-1:])
     if key not in _told:
         _told.add(key)
         text = "".join(traceback.format_exception(error))
         print(
-            shown(f"{what} is left out, a defect of coderlplus; please report this:\n{text}", keep="\n"),
+            shown(f"{what} is left out because of a bug in coderlplus; please report it:\n{text}", keep="\n"),
             file=sys.stderr,
             flush=True,
         )

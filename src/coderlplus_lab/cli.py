@@ -49,14 +49,14 @@ def _root(context: typer.Context) -> None:
 @app.command()
 def quickstart(
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The folder of the run; the same folder again continues it.")
+        Path, typer.Option("--output", "-o", help="Folder of the run; an existing run is resumed.")
     ] = Path("runs/quickstart"),
     seed: Annotated[
         int,
-        typer.Option(min=0, help="Of everything random; the same seed on the same machine gives the same numbers."),
+        typer.Option(min=0, help="Random seed; the same seed on the same machine gives the same numbers."),
     ] = 0,
     seeds: Annotated[
-        int, typer.Option(min=1, help="Run so many seeds, each in a folder of its own, and print means with spread.")
+        int, typer.Option(min=1, help="Number of seeds, each in its own folder; prints means with spread.")
     ] = 1,
     kl_control: Annotated[bool, typer.Option("--kl-control", help="Also train plain GRPO with a KL term.")] = False,
     tiny: Annotated[
@@ -67,7 +67,7 @@ def quickstart(
         ),
     ] = False,
     only_page: Annotated[
-        bool, typer.Option("--only-page", help="Run nothing: the page of what is there, while it runs or after.")
+        bool, typer.Option("--only-page", help="Run nothing; write the page of the existing results.")
     ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
@@ -110,7 +110,7 @@ def study(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="The folder; the same folder again continues it. [default: `output` in the file]"
+            "--output", "-o", help="Folder of the study; an existing one is resumed. [default: `output` in the file]"
         ),
     ] = None,
     cells: Annotated[
@@ -119,18 +119,18 @@ def study(
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Jobs side by side, one CPU core each.")] = 2,
     only_results: Annotated[
-        bool, typer.Option("--only-results", help="Run nothing: numbers and page of what is there.")
+        bool, typer.Option("--only-results", help="Run nothing; write numbers and page of the existing results.")
     ] = False,
     docs: Annotated[
         Path | None,
         typer.Option(
             "--docs",
-            help="Markdown file whose section on this study is written anew; raw numbers go into a folder beside it.",
+            help="Markdown file in which to rewrite this study's section; raw numbers go into a folder beside it.",
         ),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
-    """Run a study, or go on with it: every arm with every seed is trained and measured once.
+    """Run or resume a study: every arm with every seed is trained and measured once.
 
     Finished cells are kept and an interrupted one goes on, so the same command can be stopped and repeated until the
     study is complete. What is not there yet is named in the results.
@@ -177,14 +177,12 @@ def probe(
     ],
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", help="Folder of the results; one that was begun is gone on with.", show_default=False
-        ),
+        typer.Option("--output", "-o", help="Folder of the results; existing probes are resumed.", show_default=False),
     ],
     prompt: Annotated[
         str | None, typer.Option(help="Prompt of a problem, as prompt_template in training, e.g. '{statement}'.")
     ] = None,
-    rows: Annotated[int, typer.Option(min=100, help="Rows of each fact, at most.")] = DEFAULTS.rows,
+    rows: Annotated[int, typer.Option(min=100, help="Maximum number of rows per fact.")] = DEFAULTS.rows,
     layers: Annotated[
         int, typer.Option(min=2, help="Layers probed at most, evenly spaced, the embedding and the last among them.")
     ] = DEFAULTS.layers,
@@ -195,10 +193,10 @@ def probe(
         ),
     ] = True,
     max_tokens: Annotated[
-        int, typer.Option(min=1, help="New tokens of a program that a model writes, at most.")
+        int, typer.Option(min=1, help="Maximum number of new tokens per program.")
     ] = DEFAULTS.max_tokens,
     seed: Annotated[int, typer.Option(help="Seed of rows, folds, shuffled labels and the untrained model.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Ask linear probes what models know of what programs do: values of variables, branches, loops, outputs, layer by
     layer.

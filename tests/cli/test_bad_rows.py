@@ -217,15 +217,38 @@ def test_prepare_cuts_a_row_that_cannot_be_used(tmp_path: Path, kind: str) -> No
     assert cut["place"].endswith("rows.jsonl:2")
 
 
-@pytest.mark.parametrize("name", ["judge programs", "tasks programs", "score answers", "eval samples"])
-def test_a_line_that_is_no_json_is_an_error_before_anything_runs(tmp_path: Path, name: str) -> None:
+BAD_LINES = {
+    "no JSON": "{",
+    "no object": "[3]",
+    "a long number": '{"a": ' + "9" * 200_000 + "}",
+    "deep": "[" * 100_000 + "]" * 100_000,
+}
+
+
+@pytest.mark.parametrize("line", BAD_LINES)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_line_that_is_no_json_is_a_row_that_cannot_be_used(tmp_path: Path, name: str, line: str) -> None:
     command = COMMANDS[name]
-    arguments = command.arguments(tmp_path, {"a": 1})
-    with (tmp_path / command.file).open("a") as file:
-        file.write("{\n")
-    result = CliRunner().invoke(app, arguments)
-    assert f"{command.file}:4: not valid JSON" in str(result.exception)
-    assert not (tmp_path / command.done).exists()
+    arguments = command.arguments(tmp_path, {})
+    path = tmp_path / command.file
+    path.write_text(f"{path.read_text()}{BAD_LINES[line]}\n")
+    result = CliRunner().invoke(app, [*arguments, "--json"])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == 1, result.output
+    assert f"{command.file}:4: " in result.stderr
+    assert (tmp_path / command.done).read_text().strip()
+
+
+@pytest.mark.parametrize("kind", BAD_PROBLEMS)
+def test_prepare_goes_on_behind_a_first_row_that_cannot_be_used(tmp_path: Path, kind: str) -> None:
+    rows = written(tmp_path / "rows.jsonl", BAD_PROBLEMS[kind], GOOD_PROBLEM)
+    (tmp_path / "rows.jsonl").write_text("{\n[]\n" + (tmp_path / "rows.jsonl").read_text())
+    result = CliRunner().invoke(
+        app, ["prepare", rows, "-o", str(tmp_path / "out.jsonl"), "--benchmarks", "none", "--json"]
+    )
+    assert result.exit_code == 0, result.exception
+    report = json.loads(result.stdout)
+    assert (report["rows"], report["kept"]) == (4, 1)
 
 
 def test_where_no_row_is_left_the_first_error_is_raised(tmp_path: Path) -> None:
@@ -264,7 +287,7 @@ def test_a_defect_of_ours_in_mining_costs_one_rollout_and_is_told_once(
     assert mined.rejects["error"] == 2
     assert len(mined.tasks) == 4
     told = capsys.readouterr().err
-    assert told.count("a defect of coderlplus") == 1
+    assert told.count("a bug in coderlplus") == 1
     assert "\x1b" not in told
 
 

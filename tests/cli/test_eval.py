@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from coderlplus import evaluate
 from coderlplus.cli import app
 from coderlplus.errors import CodeRLPlusError
 from coderlplus.problems.files import stream_rows
@@ -87,7 +88,7 @@ def test_problems_without_a_sample_are_told_everywhere(tmp_path: Path, data: Pat
         str(tmp_path / "a"),
     ]
     told = CliRunner().invoke(app, common)
-    assert told.exit_code == 0
+    assert told.exit_code == 1  # a row belongs to nothing that is asked
     numbers = json.loads((tmp_path / "a" / "results.json").read_text())["benchmarks"]["cruxeval-o"]
     assert numbers["with_samples"]["accuracy"] == 1.0
     assert (numbers["accuracy"], numbers["with_samples"]["problems"]) == (pytest.approx(1 / 3, abs=1e-5), 1)
@@ -120,7 +121,7 @@ def test_a_limit_asks_a_part_and_says_so(tmp_path: Path, data: Path) -> None:
     assert (numbers["problems"], numbers["tests"], numbers["samples"], numbers["accuracy"]) == (2, 2, 2, 1.0)
     assert "2 of 3 problems were asked (--limit)" in numbers["notes"]
     assert not any("no question" in note for note in numbers["notes"])
-    with pytest.raises(CodeRLPlusError, match="was begun with limit 2"):
+    with pytest.raises(CodeRLPlusError, match="was started with limit 2"):
         invoke(*common)
 
 
@@ -162,8 +163,8 @@ def test_a_file_of_problems_is_a_benchmark(tmp_path: Path) -> None:
             "unknown benchmark 'cruxeval'; did you mean cruxeval-",
         ),
         (["--benchmarks", "cruxeval-o", "--model", "m"], "--output is missing"),
-        (["--benchmarks", "cruxeval-o", "-o", "{out}"], "--model is missing"),
-        (["--benchmarks", "cruxeval-o", "--model", "m", "-o", "{out}", "-n", "4"], "set --temperature"),
+        (["--benchmarks", "cruxeval-o", "-o", "{out}"], "model is missing"),
+        (["--benchmarks", "cruxeval-o", "--model", "m", "-o", "{out}", "-n", "4"], "set temperature"),
         (["--benchmarks", "cruxeval-o", "--model", "m", "-o", "{out}", "--data-dir", "{absent}"], "does not exist"),
         (
             [
@@ -260,7 +261,8 @@ def test_evalplus_gives_the_same_pass_at_1_for_the_same_samples(tmp_path: Path, 
     )
     ours = invoke(*common)["benchmarks"]
     samples = tmp_path / "a" / "humaneval" / "samples.jsonl"
-    at_once = "import os; from evalplus.evaluate import main; main(); os._exit(0)"  # its watching thread would sleep on for 20 s
+    # evalplus's watching thread would sleep on for 20 s.
+    at_once = "import os; from evalplus.evaluate import main; main(); os._exit(0)"
     command = [
         sys.executable,
         "-c",
@@ -292,3 +294,14 @@ def test_evalplus_gives_the_same_pass_at_1_for_the_same_samples(tmp_path: Path, 
         assert passed == theirs
         assert ours[benchmark]["pass@1"] == pytest.approx(len(theirs) / len(statuses), abs=1e-6)
     assert len(statuses) == len(range(0, 164, step))
+
+
+def test_the_function_and_the_command_give_the_same_numbers(tmp_path: Path, data: Path) -> None:
+    given = samples(tmp_path / "mixed.jsonl", {"sample_0": "1", "sample_1": "'no'", "sample_9": "1"})
+    said = invoke("--samples", given, "--benchmarks", "cruxeval-o", "--data-dir", data, "-o", tmp_path / "a")
+    found = evaluate(None, ["cruxeval-o"], samples=given, data_dir=data, output=tmp_path / "b")
+    for numbers in (said, found):
+        numbers["benchmarks"]["cruxeval-o"].pop("seconds")
+    assert found == said
+    again = evaluate(None, ["cruxeval-o"], samples=given, data_dir=data, output=tmp_path / "a")
+    assert again["benchmarks"]["cruxeval-o"]["accuracy"] == said["benchmarks"]["cruxeval-o"]["accuracy"]

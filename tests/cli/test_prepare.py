@@ -258,7 +258,7 @@ def test_a_failure_of_the_sandbox_cuts_nothing(source: Path, tmp_path: Path, mon
     [
         (
             ["nowhere.jsonl", "-o", "p.jsonl"],
-            "cannot read nowhere.jsonl: no such file or folder, and no name on the hub",
+            "cannot read nowhere.jsonl: not a file, a folder or a Hub name",
         ),
         (["apps.jsonl", "-o", "p.json"], "must end in .jsonl"),
         (["apps.jsonl", "-o", "no/p.jsonl"], "its folder does not exist"),
@@ -267,7 +267,7 @@ def test_a_failure_of_the_sandbox_cuts_nothing(source: Path, tmp_path: Path, mon
         (["empty.jsonl", "-o", "p.jsonl"], "empty.jsonl holds no rows"),
         (
             ["types.jsonl", "-o", "p.jsonl"],
-            r"not one of the 1 rows of types.jsonl is kept \(unreadable 1\); p.cut.jsonl says why",
+            r"all 1 rows of types.jsonl were rejected \(unreadable 1\); reasons: p.cut.jsonl",
         ),
         (["damaged.jsonl.gz", "-o", "p.jsonl"], "the gzip data is damaged"),
         (["void", "-o", "p.jsonl"], "void holds no data"),
@@ -279,7 +279,7 @@ def test_a_failure_of_the_sandbox_cuts_nothing(source: Path, tmp_path: Path, mon
             ["apps.jsonl", "-o", "p.jsonl", "--benchmarks", "humaneval", "--data-dir", "void"],
             "void holds no data of humaneval",
         ),
-        (["apps.jsonl", "-o", "p.jsonl", "--benchmarks", ""], "--benchmarks names none"),
+        (["apps.jsonl", "-o", "p.jsonl", "--benchmarks", ""], "--benchmarks is empty"),
     ],
 )
 def test_bad_input_is_one_sentence(source: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -303,9 +303,7 @@ def test_a_data_set_that_the_hub_does_not_give_is_one_sentence(source: Path, mon
         raise errors.LocalEntryNotFoundError("no network")
 
     monkeypatch.setattr(hub, "snapshot_download", unreachable)
-    with pytest.raises(
-        DataError, match=r"the hub cannot be reached for some/set, .*or give a file or folder that is here"
-    ):
+    with pytest.raises(DataError, match=r"the hub cannot be reached for some/set, .*or give a local file or folder"):
         prepare("some/set", "-o", "p.jsonl", "--benchmarks", "bench.jsonl")
 
 

@@ -151,7 +151,7 @@ def test_when_one_process_is_silent_the_others_say_so_and_end(runs: dict[str, di
     ("trouble", "message"),
     [
         ("fails", "error: no worker can be started"),
-        ("hangs", "error: judging has not ended after 6 s, the sandbox does not answer; continue with --resume"),
+        ("hangs", "error: judging did not finish within 6 s: the sandbox does not answer; continue with --resume"),
     ],
 )
 def test_when_judging_fails_on_one_process_all_end_with_a_sentence(

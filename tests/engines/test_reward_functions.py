@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
 from coderlplus.alignment import reference_answer
-from coderlplus.engines.reward_functions import alignment_reward, generation_reward, row
+from coderlplus.engines.reward_functions import alignment_reward, code_reward, to_dataset_row
 from coderlplus.judge import Judge
 from coderlplus.problems import read_problems
-from coderlplus.records import AlignmentTask, CallInput, Target
+from coderlplus.records import AlignmentTask, CallInput, Target, write_jsonl
 from coderlplus.sandbox import Sandbox
 
 TASK = AlignmentTask(
@@ -26,11 +27,11 @@ TASK = AlignmentTask(
 
 def test_each_function_scores_its_own_rows(problems_file: Path) -> None:
     problem = next(iter(read_problems(problems_file)))
-    records = [row(problem)["record"], row(TASK)["record"], row(problem)["record"]]
+    records = [to_dataset_row(problem)["record"], to_dataset_row(TASK)["record"], to_dataset_row(problem)["record"]]
     texts = ["def f(x):\n    return x + 1\n", reference_answer(TASK), "```python\ndef f(x):\n    return x"]
     for completions in (texts, [[{"role": "assistant", "content": text}] for text in texts]):
         with Sandbox(workers=1) as sandbox:
-            assert generation_reward(Judge(sandbox))(
+            assert code_reward(Judge(sandbox))(
                 prompts=records, completions=completions, record=records, trainer_state=None
             ) == [1.0, None, 0.0]
         assert alignment_reward()(prompts=records, completions=completions, record=records) == [None, 1.0, None]
@@ -40,7 +41,9 @@ def test_a_plain_trl_script(tiny_model: Path, problems_file: Path, settings: dic
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
-    rows = [row(problem, prompt_template="{statement}") for problem in read_problems(problems_file)] + [row(TASK)] * 4
+    rows = [to_dataset_row(problem, prompt_template="{statement}") for problem in read_problems(problems_file)] + [
+        to_dataset_row(TASK)
+    ] * 4
     arguments = {
         "bf16": False,
         "gradient_checkpointing": False,
@@ -54,7 +57,7 @@ def test_a_plain_trl_script(tiny_model: Path, problems_file: Path, settings: dic
         | {"max_steps": 2, "logging_steps": 1, "save_strategy": "no", "output_dir": str(tmp_path / "out")}
     )
     with Sandbox(workers=1) as sandbox:
-        functions = [generation_reward(Judge(sandbox)), alignment_reward()]
+        functions = [code_reward(Judge(sandbox)), alignment_reward()]
         trainer = GRPOTrainer(
             str(tiny_model), reward_funcs=functions, args=config, train_dataset=Dataset.from_list(rows)
         )
@@ -62,3 +65,16 @@ def test_a_plain_trl_script(tiny_model: Path, problems_file: Path, settings: dic
     logged = [line for line in trainer.state.log_history if "reward" in line]
     assert len(logged) == 2
     assert all(0 <= line["rewards/coderlplus_generation/mean"] <= 1 for line in logged)
+
+
+def test_the_example_trains_on_problems_and_tasks(tiny_model: Path, problems_file: Path, tmp_path: Path) -> None:
+    path = Path(__file__).parents[2] / "examples" / "trl_rewards.py"
+    spec = importlib.util.spec_from_file_location("trl_rewards", path)
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    write_jsonl(tmp_path / "tasks.jsonl", [TASK])
+    options = ["--tasks", str(tmp_path / "tasks.jsonl"), "--output", str(tmp_path / "out"), "--steps", "2"]
+    example.main([str(tiny_model), str(problems_file), *options, "--samples", "2", "--new-tokens", "2"])
+    assert (tmp_path / "out" / "model.safetensors").exists()

@@ -69,7 +69,7 @@ def test_a_full_disk_at_a_checkpoint(
     with monkeypatch.context() as patch:
         patch.setattr(CodeRLPlusGRPO, "_save_optimizer_and_scheduler", save)
         with pytest.raises(
-            DataError, match=r"cannot save .*checkpoint-4: .*; make room and continue with --resume"
+            DataError, match=r"cannot save .*checkpoint-4: .*; free space and continue with --resume"
         ) as caught:
             train(config)
     assert "\n" not in str(caught.value)
@@ -102,7 +102,7 @@ def test_a_run_is_resumed_on_as_many_processes_as_it_had(copy: Path, settings: d
     for rank in range(2):
         shutil.copy(folder / "rng_state.pth", folder / f"rng_state_{rank}.pth")
     (folder / CHECKSUMS_FILE).unlink()
-    with pytest.raises(DataError, match="is of a run on 2 processes, this one has 1; resume with 2 processes"):
+    with pytest.raises(DataError, match="was saved with 2 processes, this run has 1; resume with 2 processes"):
         train(config_of(settings, copy), resume=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -197,3 +198,22 @@ def test_the_example_runs_and_resumes(model: Path, problems_file: Path, tmp_path
     assert len(shares) == 6 * processes  # a batch of 16 is 2 steps of 8 on one process
     assert set(shares) <= {0.0, 0.5}
     assert shares[-1] == 0.5
+
+
+def test_the_readme_runs(
+    model: Path, problems_file: Path, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lines for a TRL script of one's own, with a tiny model and few steps."""
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (snippet,) = [part for part in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "GRPOTrainer" in part]
+    for written, here in (
+        ('"Qwen/Qwen2.5-Coder-1.5B-Instruct"', repr(str(model))),
+        ('GRPOConfig(output_dir="runs/mine", max_steps=200)', "tiny"),
+    ):
+        assert written in snippet
+        snippet = snippet.replace(written, here)
+    monkeypatch.chdir(tmp_path)
+    Path("problems.jsonl").symlink_to(problems_file)
+    names: dict[str, Any] = {"tiny": arguments(settings, tmp_path / "out", max_steps=2)}
+    exec(compile(snippet, "README.md", "exec"), names)
+    assert names["trainer"].state.global_step == 2

@@ -50,11 +50,14 @@ RUNS = {
     "f([1, 2])",
     "globals()['f']([1, 2])", "eval('f')([1, 2])", "(lambda: f)()([1, 2])", "[g for g in [f]][0]([1, 2])",
     "__import__('__main__').f([1, 2])",
-    "(x := f([1, 2]))", "f'{f([1, 2])}'", "[*f([1, 2])]", "{**vars()}", "f([1, 2]) if True else 0", "not f([1, 2])", "f([1, 2]) == [2, 3]",
-    "[2] + [3]",
-    "[x + 1 for x in [1, 2]]", "list(map(lambda x: x + 1, [1, 2]))", "sorted([3, 2])", "[2, 3][:]", "'ab'.upper()", "1 / 0", "prediction()",
-    "type('E', (), {'__eq__': lambda a, b: True})()", "Counter([1, 1])", "set('ab')", "dict(**{'a': 1})", "float('1')", "str(1)", "count([1, 1, 2])",
-    "Counter(f([1, 2]))", "defaultdict(f, {})", "deque(f([1, 2]))", "frozenset([f(1)])", "{1: f(1)}", "exec('1')", "...", "yield", "await f",
+    "(x := f([1, 2]))", "f'{f([1, 2])}'", "[*f([1, 2])]", "{**vars()}", "f([1, 2]) if True else 0", "not f([1, 2])",
+    "f([1, 2]) == [2, 3]", "[2] + [3]",
+    "[x + 1 for x in [1, 2]]", "list(map(lambda x: x + 1, [1, 2]))", "sorted([3, 2])", "[2, 3][:]", "'ab'.upper()",
+    "1 / 0", "prediction()",
+    "type('E', (), {'__eq__': lambda a, b: True})()", "Counter([1, 1])", "set('ab')", "dict(**{'a': 1})", "float('1')",
+    "str(1)", "count([1, 1, 2])",
+    "Counter(f([1, 2]))", "defaultdict(f, {})", "deque(f([1, 2]))", "frozenset([f(1)])", "{1: f(1)}", "exec('1')",
+    "...", "yield", "await f",
 }  # fmt: skip
 """Answers that compute: none is a prediction, whatever it computes."""
 
@@ -238,8 +241,10 @@ def test_no_text_ends_the_reading_of_an_answer(text: str) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        "[1, 2]", "f", "f([1, 2]) or [2, 3]", "[f, [2, 3]][1]", "(lambda f: [2, 3])(f)", "f(f([0, 1]))", "f(*[[1, 2]])", "f(**{'xs': [1, 2]})",
-        "f([x for x in [1, 2]])", "f(next(x for x in [[1, 2]] if f(x)))", "f(eval('[1, 2]'))", "f((lambda: [1, 2])())", "f(globals())", "g([1, 2])",
+        "[1, 2]", "f", "f([1, 2]) or [2, 3]", "[f, [2, 3]][1]", "(lambda f: [2, 3])(f)", "f(f([0, 1]))",
+        "f(*[[1, 2]])", "f(**{'xs': [1, 2]})",
+        "f([x for x in [1, 2]])", "f(next(x for x in [[1, 2]] if f(x)))", "f(eval('[1, 2]'))", "f((lambda: [1, 2])())",
+        "f(globals())", "g([1, 2])",
         "f(type('L', (list,), {})())", "f(lambda x: f(x))", "f(lambda x: x.__class__)", "f(lambda x=f: x)",
         "f(''.format.__self__)", "f(open('x'))", "",
     ],

@@ -129,9 +129,9 @@ def test_going_on_with_other_settings_is_refused(
 ) -> None:
     folder, one = tmp_path / "a", asked(tmp_path)
     run(folder, one, judge, Scripted())
-    with pytest.raises(ConfigError, match=f"was begun with {field}"):
+    with pytest.raises(ConfigError, match=f"was started with {field}"):
         run(folder, one, judge, Scripted(), **change)
-    with pytest.raises(ConfigError, match="was begun with questions_sha256"):
+    with pytest.raises(ConfigError, match="was started with questions_sha256"):
         run(folder, asked(tmp_path, QUESTIONS[:3]), judge, Scripted())
 
 
@@ -184,7 +184,7 @@ def test_two_evaluations_are_compared_problem_by_problem(tmp_path: Path, judge: 
 
 
 def test_folders_that_cannot_be_compared_are_named(tmp_path: Path, judge: Judge) -> None:
-    with pytest.raises(DataError, match=r"holds no results\.json"):
+    with pytest.raises(DataError, match=r"results\.json is missing"):
         compare(tmp_path, tmp_path)
     run(tmp_path / "a", asked(tmp_path), judge, Scripted())
     write_results(tmp_path, {"model": "n", "benchmarks": {}})

@@ -21,6 +21,8 @@ from coderlplus.records import StdioTest, Verdict
         "Tree(3)\nt.grow()\nprint(t.size)",
         "import heapq, math\nh = []\nheapq.heappush(h, -math.inf)\nif __name__ == '__main__': print(h)",
         "print('{:.2f} {} {x!r:>3} {{}}'.format(1, 2, x=3))",
+        "from __future__ import annotations\nprint(1)",
+        "from typing import Dict, List\nclass N: pass\ndef f(x: Dict[int, List[N]], y: 'N' = None): return x",
         "from typing import List\ndef f(xs: List[int]) -> List[int]: return sorted(xs, key=lambda x: "
         "-x)\nprint(*f([1, 2]))",
     ],
@@ -65,6 +67,19 @@ def test_most_programs_cannot_tell(program: str) -> None:
         "print('{[0]}'.format([1]))",
         "print(str.format('{0.real}', 1))",
         "match 1:\n    case A(): pass",
+        "import __future__\n__future__.division.seen = 1",
+        "from __future__ import division\ndivision.seen = 1",
+        "from __future__ import annotations\nannotations.seen = 1",
+        "from collections import Counter\nCounter[str].update.seen = 1",
+        "from typing import Iterator\nI = Iterator[int]\nI.seen = 1",
+        "from typing import Iterator\ndef f(x: (y := Iterator[int])): pass\ny.seen = 1",
+        "from typing import List\nk = K()\ndef f(x: List[k]): pass",
+        "from typing import List\n@K\ndef k(): pass\ndef f(x: List[k]): pass",
+        "class L:\n    def __class_getitem__(cls, x): x.seen = 1\ndef f(x: L[Counter[int]]): pass",
+        "import math\nobj = seen = 1\ntry: math.nothing\nexcept AttributeError as e: e.obj.seen = 1",
+        "import sys\ndef truncate(): pass\nprint(sys.stdout.truncate())",
+        "class A:\n    match f:\n        case __del__: pass",
+        "class A:\n    from math import floor as __del__",
     ],
 )
 def test_what_may_tell_is_found(program: str) -> None:
@@ -118,3 +133,15 @@ def test_a_script_that_leaves_something_behind_is_right_as_often_as_by_itself(
     verdict_on: Callable[..., Verdict], program: str
 ) -> None:
     assert verdict_on(program, *(StdioTest("", "6") for _ in range(11)), entry_point=None).passed
+
+
+def test_the_first_answer_is_not_changed_by_a_later_run(verdict_on: Callable[..., Verdict]) -> None:
+    program = """
+import builtins, os
+n = int(input())
+if hasattr(builtins, "seen"): os.pwrite(1, b"6", 0)
+builtins.seen = True
+print(6 if n else 7)
+"""
+    tests = [StdioTest(str(n), "6") for n in range(5)]
+    assert verdict_on(program, *tests, entry_point=None).verdict == "wrong_answer"

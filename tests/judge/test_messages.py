@@ -59,8 +59,10 @@ KINDS: dict[str, tuple[Test, ...]] = {
     "mixed": (CallTest((3,), SECRET), CheckTest(CODE)),
 }
 NAMES = [
-    "end", "at", "loaded", "value", "truth", "same", "items", "view", "raised", "message", "line", "test_line", "args", "kwargs", "call", "stdout",
-    "exit_code", "thread", "syntax_error", "loading", "accepted", "reason", "fault", "of", "$set", "$object", "fields", "$cut", "$dict", "$float",
+    "end", "at", "loaded", "value", "truth", "same", "items", "view", "raised", "message", "line", "test_line", "args",
+    "kwargs", "call", "stdout",
+    "exit_code", "thread", "syntax_error", "loading", "accepted", "reason", "fault", "of", "$set", "$object", "fields",
+    "$cut", "$dict", "$float",
 ]  # fmt: skip
 WORDS = [
     "passed",
@@ -215,3 +217,21 @@ def test_readers_take_what_they_name_and_nothing_else(message: Any) -> None:
     if message not in ({"loaded": True}, {"loaded": False}):
         with pytest.raises(PeerGone):
             read_loaded(message)
+
+
+def test_nor_do_answers_that_test_code_keeps(verdict_on: Callable[..., Verdict]) -> None:
+    """Arguments of the last call are told of, but not those that the program may have made in an earlier test."""
+    tests = CheckTest("kept.append(f(3))\nassert kept"), CheckTest(f"assert f(kept[0]) == {SECRET}")
+    verdict = verdict_on("def f(x): return ['x' * 3000] * 10", *tests, setup_code="kept = []", limits=LIMITS)
+    assert verdict.tests_passed == 1
+    check(verdict, "kept")
+
+
+@pytest.mark.parametrize("kind", ["call", "literal", "code"])
+@pytest.mark.parametrize("value", [{"$range": ""}, {"$no": 1}, {"a": 1, "$b": 2}, [{"$set": 3}], {"$float": "x"}])
+def test_a_verdict_can_be_read_again(verdict_on: Callable[..., Verdict], kind: str, value: Any) -> None:
+    data = framed({"value": value}) if kind == "code" else json.dumps({"value": value}).encode() + b"\n"
+    text = program(data * 2, [7 if kind == "code" else 4], "first call", "exits")
+    verdict = verdict_on(text, *KINDS[kind], limits=LIMITS)
+    check(verdict, kind)
+    assert Verdict.from_json(json.loads(json.dumps(verdict.to_json()))) == verdict

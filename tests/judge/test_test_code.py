@@ -39,6 +39,9 @@ RUN = {
     "check(add) is None",
     "a module without import": "assert statistics.mean([add(1, 2)]) == 3",
     "exec": "exec('assert add(1, 2) == 3')",
+    "a flag": "ok = True\ntry:\n    assert add(1, 2) == 3\nexcept Exception:\n    ok = False\nassert ok",
+    "raised again": "try:\n    assert add(1, 2) == 3\nexcept AssertionError as e:\n    raise ValueError from e",
+    "an exit code": "import sys\nsys.exit(add(1, 2) - 3)",
     "a loop": "for a in range(1, 3):\n    for b in [1]:\n        assert add(a, b) == a + b",
 }
 NOTHING = {
@@ -53,6 +56,15 @@ NOTHING = {
     "a class that nobody runs": "class Checks:\n    def test(self):\n        assert add(1, 2) == 3",
     "arguments": "def test_a(a, b):\n    assert add(a, b) == 3",
     "a constant": "add(1, 2)\nassert True",
+    "caught": "try:\n    assert add(1, 2) == 3\nexcept AssertionError:\n    pass",
+    "all is caught": "def check(c):\n    try:\n        assert c(1, 2) == 3\n    except:\n        return False",
+    "suppressed": "import contextlib\nwith contextlib.suppress(OSError, AssertionError):\n    assert add(1, 2) == 3",
+    "or true": "assert add(1, 2) == 3 or True",
+    "constants": "add(1, 2)\nassert 1 == 1",
+    "behind an end": "def check(c):\n    c(1, 2)\n    return\n    assert c(1, 2) == 3",
+    "behind an exit": "import sys\nadd(1, 2)\nsys.exit()\nassert add(1, 2) == 3",
+    "behind SystemExit": "add(1, 2)\nraise SystemExit\nassert add(1, 2) == 3",
+    "never": "add(1, 2)\nif not __debug__:\n    assert add(1, 2) == 3",
     "an unused check": "def check(candidate):\n    assert 1 == 1",
 }
 AT_FAULT = {
@@ -62,11 +74,22 @@ AT_FAULT = {
     "want = open('want').read()\nassert add(1, 2) == want": "FileNotFoundError",
     "def check(candidate, other):\n    assert candidate(1, 2) == other": "TypeError",
     "assert add(lambda: 1, 2)": "arguments are not plain data",
-    "if 0:\n    assert add(1, 2) == 3": "without a call of the program",
+    "for a in []:\n    assert add(a, 2) == 3": "without a call of the program",
     "while True:\n    pass\nassert add(1, 2) == 3": "0 and 3|before it called the program",
-    "import os\nos._exit(0)\nassert add(1, 2) == 3": "before it called the program",
+    "import os\nleave = os._exit\nleave(0)\nassert add(1, 2) == 3": "before it called the program",
     "assert add(1, 2) ==": "does not compile",
 }
+
+
+def test_an_exception_that_is_asked_for_can_be_missing() -> None:
+    assert read_test_code("import pytest\nwith pytest.raises(TypeError):\n    add(1)", "add").fault == ""
+
+
+def test_a_helper_of_the_set_up_code_can_fail(verdict_on: VerdictOn) -> None:
+    helper = "def same(a, b):\n    assert a == b"
+    for program, verdict in ((RIGHT, "passed"), (WRONG, "wrong_answer")):
+        found = verdict_on(program, CheckTest("same(add(1, 2), 3)"), entry_point="add", setup_code=helper)
+        assert found.verdict == verdict
 
 
 @pytest.mark.parametrize("name", RUN)
@@ -105,7 +128,7 @@ AFTER = [
     "try:\n    x = add(1, 2)\nexcept ValueError:\n    pass\nassert x == 3",
     "for x in add(1, 2):\n    pass\nassert x == 3",
     "x = add(1, 2)\nassert add(x, x) == 3",
-    "x = add(1, 2)\nwhile True:\n    assert x or 1",
+    "x = add(1, 2)\nwhile True:\n    assert x or open",
     "x = [add(1, 2)]\nassert add(lambda: x, 2)",
 ]
 

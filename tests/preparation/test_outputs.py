@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coderlplus.engines.reward_functions import generation_reward
+from coderlplus.engines.reward_functions import code_reward
 from coderlplus.judge import Judge
 from coderlplus.preparation.outputs import ParquetFile, ground_truth
 from coderlplus.problems import read_problems
@@ -74,7 +74,7 @@ def test_trls_reward_function_takes_its_rows(tmp_path: Path, sandbox: Sandbox) -
     with ParquetFile(tmp_path / "p.parquet") as file:
         file.add(STDIO)
     (row,) = parquet.read_table(tmp_path / "p.parquet").to_pylist()
-    reward = generation_reward(Judge(sandbox))
+    reward = code_reward(Judge(sandbox))
     completions = ["```python\nprint(2 * int(input()))\n```", "print(1)"]
     others = {name: [value, value] for name, value in row.items() if name != "record"}
     assert reward(completions=completions, record=[row["record"]] * 2, **others) == [1.0, 0.0]

@@ -223,6 +223,8 @@ def test_a_helper_that_the_statement_asks_for_is_no_fault_of_the_tests(sandbox: 
     given = replace(
         problem(CheckTest("assert f(Node(1)) == 2")), statement="Define a class Node and f(node), twice its value."
     )
-    assert validated(sandbox, given).problem is not None
+    assert validated(sandbox, given.marked()).problem is not None
+    other = replace(given, statement="Define f(node), twice its value.").marked()
+    assert validated(sandbox, other).reason == "broken_tests"
     reference = "class Node:\n    def __init__(self, n): self.n = n\ndef f(node):\n    return node.n * 2"
-    assert validated(sandbox, given, reference).problem is not None
+    assert validated(sandbox, replace(given, reference=reference).marked(), reference).problem is not None

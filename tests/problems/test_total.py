@@ -123,7 +123,8 @@ ROWS: dict[str, dict[str, Any]] = {
 JUNK: tuple[Any, ...] = (
     None, True, -1, 10**30, 1.5, float("nan"), "", " ", "x", "[]", "{}", "null", "[1", "{'a': 1}", '"[1]"',
     "\ud800", "\0", "9" * 5000, "[" * 300, "def f(",
-    "f(1)", "1\n2", [], [[]], [None], [1, "x"], {}, {"a": None}, {"input": 1, "output": 2}, {"$int": "x"}, "assert f(" + "7" * 5000 + ")",
+    "f(1)", "1\n2", [], [[]], [None], [1, "x"], {}, {"a": None}, {"input": 1, "output": 2}, {"$int": "x"},
+    "assert f(" + "7" * 5000 + ")",
 )  # fmt: skip
 
 

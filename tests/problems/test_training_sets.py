@@ -101,8 +101,8 @@ def test_without_a_class_in_sight_the_entry_point_is_a_function(tmp_path: Path) 
         ({"inputs": ["1"], "outputs": []}, r"a\.jsonl:1: 1 inputs and 0 outputs do not match"),
         ({"inputs": "1", "outputs": ["1"]}, r"a\.jsonl:1: str inputs and 1 outputs do not match"),
         ({"fn_name": "f", "inputs": [3], "outputs": [3]}, r"the arguments of a call must be a list, not '3'"),
-        ({"fn_name": "f g", "inputs": [[3]], "outputs": [3]}, r"fn_name 'f g' is no name of a function"),
-        ({"fn_name": "lambda", "inputs": [[3]], "outputs": [3]}, r"fn_name 'lambda' is no name of a function"),
+        ({"fn_name": "f g", "inputs": [[3]], "outputs": [3]}, r"fn_name 'f g' is not a function name"),
+        ({"fn_name": "lambda", "inputs": [[3]], "outputs": [3]}, r"fn_name 'lambda' is not a function name"),
         ({"inputs": [None], "outputs": ["1"]}, r"an input or output must be text, not 'None'"),
         ({}, r"problem 'apps/7' has no tests"),
     ],
@@ -243,7 +243,7 @@ def test_other_ground_truths_of_the_papers_set_are_read(tmp_path: Path) -> None:
             "has none of 'inputs', 'assert_case' and 'test_code', but question_id",
         ),
         ({"reward_model": {}}, "field 'ground_truth' is missing"),
-        ({"prompt": []}, "the prompt has no message of a user"),
+        ({"prompt": []}, "the prompt has no user message"),
     ],
 )
 def test_rows_of_verl_that_are_no_problems_are_named(tmp_path: Path, change: Any, message: str) -> None:
@@ -300,10 +300,12 @@ def test_what_is_wrong_with_a_list_is_said_after_the_rows_before_it(tmp_path: Pa
 
 def test_a_broken_line_may_be_passed_over(tmp_path: Path) -> None:
     (tmp_path / "l.jsonl").write_text('{"a": 1}\n{"a"\n[]\n{"a": 2}\n')
-    places: list[str] = []
-    rows = stream_rows(tmp_path / "l.jsonl", on_bad_line=lambda place, _: places.append(place.rpartition(":")[2]))
-    assert [row.data["a"] for row in rows] == [1, 2]
-    assert places == ["2", "3"]
+    left_out: list[DataError] = []
+    assert [row.data["a"] for row in stream_rows(tmp_path / "l.jsonl", left_out)] == [1, 2]
+    assert [str(error).removeprefix(f"{tmp_path / 'l.jsonl'}:")[:3] for error in left_out] == ["2: ", "3: "]
+    (tmp_path / "l.json").write_text('[{"a": 1}, 3, {"a": 2}]')
+    assert [row.data["a"] for row in stream_rows(tmp_path / "l.json", left_out)] == [1, 2]
+    assert "row 2: expected a JSON object, not int" in str(left_out[-1])
 
 
 def test_programs_of_python_2_are_passed_over() -> None:

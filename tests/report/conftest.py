@@ -167,8 +167,8 @@ def task_from(step: int, problem: Problem, program: str, verdict: Verdict) -> Al
         "variables? Answer in JSON."
     )
     return AlignmentTask(
-        task_id=f"task-{verdict.rollout_id}", kind="final_values", prompt=prompt, program=program, input=given, targets=tuple(targets),
-        problem_id=problem.problem_id, rollout_id=verdict.rollout_id, step=step,
+        task_id=f"task-{verdict.rollout_id}", kind="final_values", prompt=prompt, program=program, input=given,
+        targets=tuple(targets), problem_id=problem.problem_id, rollout_id=verdict.rollout_id, step=step,
     )  # fmt: skip
 
 
@@ -214,17 +214,21 @@ def metrics_line(random_: random.Random, step: int, steps: int, alignment: bool)
     writing = 0.25 + (0.17 if alignment else 0.23) * progress
     reading = 0.84 - 0.02 * progress if alignment else 0.84 - 0.46 * progress
     line: dict[str, Any] = {
-        "step": step, "samples": step * 240, "pass_rate": writing + random_.gauss(0, 0.035), "reward/generation": writing + random_.gauss(0, 0.03),
-        "zero_variance/generation": 0.35 + 0.05 * random_.random(), "length/generation": 62 + random_.gauss(0, 1.5), "clipped/generation": 0.0,
-        "loss": random_.gauss(0.01, 0.01), "grad_norm": 0.6 + 0.2 * random_.random(), "entropy": 0.5 - 0.3 * progress, "kl": 0.06 * progress,
-        "learning_rate": 4e-4 * (1 - step / (steps + 1)), "mix/alignment_share": share,
+        "step": step, "samples": step * 240, "pass_rate": writing + random_.gauss(0, 0.035),
+        "reward/generation": writing + random_.gauss(0, 0.03),
+        "zero_variance/generation": 0.35 + 0.05 * random_.random(), "length/generation": 62 + random_.gauss(0, 1.5),
+        "clipped/generation": 0.0,
+        "loss": random_.gauss(0.01, 0.01), "grad_norm": 0.6 + 0.2 * random_.random(), "entropy": 0.5 - 0.3 * progress,
+        "kl": 0.06 * progress, "learning_rate": 4e-4 * (1 - step / (steps + 1)), "mix/alignment_share": share,
         "seconds/generation": 1.1 + 0.1 * random_.random(), "seconds/judging": 0.22 + 0.05 * random_.random(),
         "seconds/update": 0.8 + 0.1 * random_.random(), "seconds/tracing": 0.15 if alignment else 0.0,
     }  # fmt: skip
     if alignment:
         line |= {
-            "buffer/size": min(2000, 45 * step), "task_age": min(step, 3 + random_.random()), "mined": 45 - 10 * progress,
-            "rejects/duplicate": 20 + 8 * progress, "rejects/passed": 240 * 0.6 * writing, "rejects/runtime_error": 14 * (1 - progress),
+            "buffer/size": min(2000, 45 * step), "task_age": min(step, 3 + random_.random()),
+            "mined": 45 - 10 * progress,
+            "rejects/duplicate": 20 + 8 * progress, "rejects/passed": 240 * 0.6 * writing,
+            "rejects/runtime_error": 14 * (1 - progress),
             "rejects/non_deterministic": float(step % 17 == 0), "rejects/trivial": 3.0 + random_.random(),
         }  # fmt: skip
         if step > 1:

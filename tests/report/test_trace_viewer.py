@@ -249,7 +249,9 @@ def test_a_run_of_thousands_of_steps_touches_little_at_a_step(view: Callable[...
     assert "Only the first 5\u202f000 steps" in browser.text("#about")
     touched = browser.run("""(async () => {
       let touched = 0;
-      const count = (records) => { for (const one of records) touched += one.addedNodes.length + one.removedNodes.length + 1; };
+      const count = (records) => {
+        for (const one of records) touched += one.addedNodes.length + one.removedNodes.length + 1;
+      };
       const observer = new MutationObserver(count);
       observer.observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
       for (let i = 1; i <= 1000; i++) moveTo(i * 4);
@@ -307,9 +309,12 @@ CONTRAST = """(() => {
   const light = (text) => channels(text).slice(0, 3).map((one) => one / 255)
     .map((one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4))
     .reduce((sum, one, i) => sum + one * [0.2126, 0.7152, 0.0722][i], 0);
-  const ground = (node) => { for (let at = node; at; at = at.parentElement) { const color = getComputedStyle(at).backgroundColor;
+  const ground = (node) => { for (let at = node; at; at = at.parentElement) {
+    const color = getComputedStyle(at).backgroundColor;
     if (channels(color).length === 3 || channels(color)[3] > 0) return color; } };
-  return [...document.querySelectorAll('h1, h2, h3, small, #status, .badge, .line.ran .nr, code span, .aside span, td code, th code, mark, button')]
+  const kinds = 'h1, h2, h3, small, #status, .badge, .line.ran .nr, ' +
+    'code span, .aside span, td code, th code, mark, button';
+  return [...document.querySelectorAll(kinds)]
     .filter((node) => node.innerText && node.ariaDisabled !== 'true').map((node) => {
       const [one, other] = [light(getComputedStyle(node).color), light(ground(node))].sort((a, b) => b - a);
       return [(one + 0.05) / (other + 0.05), node.tagName + ' ' + node.className + ' ' + node.innerText];
@@ -343,7 +348,8 @@ def test_the_current_line_stays_in_sight_on_a_phone(view: Callable[..., Trace], 
     for key in ("End", "ArrowLeft", "PageUp", "Home"):
         browser.press(key)
         place = browser.run("""(() => { const box = document.querySelector('.listing').getBoundingClientRect();
-          const line = (document.querySelector('.listing [aria-current]') || document.querySelector('.listing')).getBoundingClientRect();
+          const current = document.querySelector('.listing [aria-current]');
+          const line = (current || document.querySelector('.listing')).getBoundingClientRect();
           return [box.top <= line.top + 1, line.bottom <= box.bottom + 1 || line.height >= box.height]; })()""")
         assert place == [True, True], key
     browser.click("#forward")

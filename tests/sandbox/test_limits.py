@@ -292,13 +292,14 @@ def test_a_candidate_does_not_time_its_examiner(sandbox: Sandbox) -> None:
     spy = """
 import os, time
 def f():
-    for pid in range(os.getpid() - 3, os.getpid() + 4):
+    for pid in range(max(1, os.getpid() - 3), os.getpid() + 4):  # 0 is the process itself
         if pid != os.getpid():
             try: return time.clock_gettime(~pid << 3 | 2)
             except OSError: pass
     return None
 """
-    problem = Problem(problem_id="p", statement="", tests=(CheckTest("assert f() is None"),), entry_point="f")
+    test = CheckTest("answer = f()\nassert answer is None")
+    problem = Problem(problem_id="p", statement="", tests=(test,), entry_point="f")
     verdict = Judge(sandbox).judge(problem, Rollout(rollout_id="r", problem_id="p", program=spy))
     assert verdict.passed, verdict.first_failure
 
@@ -385,7 +386,7 @@ def is_open(fd):
     except OSError: return False
 def f(): return [fd for fd in range(1024) if is_open(fd)]
 """
-    test = CheckTest("assert f() == [0, 1, 2, 4, 7]")
+    test = CheckTest("answer = f()\nassert answer == [0, 1, 2, 4, 7]")
     problem = Problem(problem_id="p", statement="", tests=(test,), entry_point="f")
     verdict = Judge(sandbox).judge(problem, Rollout(rollout_id="r", problem_id="p", program=program))
     assert verdict.passed, verdict.first_failure

@@ -33,13 +33,15 @@ from coderlplus.sandbox import Job, Sandbox
 def job(program, peer=None):
     payload = {"setup_code": "", "program": program, "stdins": [""]}
     limits = Limits(cpu_s=1000, wall_s=1000)
-    return Job(guest="coderlplus.judge.guest:run_stdio", payload=payload, limits=limits, hash_seed=int(sys.argv[1]), peer=peer)
+    guest = "coderlplus.judge.guest:run_stdio"
+    return Job(guest=guest, payload=payload, limits=limits, hash_seed=int(sys.argv[1]), peer=peer)
 
 busy, asleep = "while True: pass", "import time; time.sleep(1000)"
 with Sandbox(workers=2) as sandbox:
     futures = [sandbox.submit(each) for each in (job(busy), job(asleep, peer=job(busy)))]
     if sys.argv[2] == "exits": sys.stdin.read(1); sys.exit()
-    if sys.argv[2] == "exits without closing": sys.stdin.read(1); sandbox.__class__.__exit__ = lambda *a: None; sys.exit()
+    if sys.argv[2] == "exits without closing":
+        sys.stdin.read(1); sandbox.__class__.__exit__ = lambda *a: None; sys.exit()
     futures[0].result()
 """
 CHILDREN = 3
@@ -103,7 +105,8 @@ def owner(seed: int, tmp_path: Path) -> Iterator[Callable[[str], subprocess.Pope
     def start(ending: str = "") -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [sys.executable, "-c", OWNER, str(seed), ending],
-            stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=os.environ | {"TMPDIR": str(tmp_path)}, start_new_session=True,
+            stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=os.environ | {"TMPDIR": str(tmp_path)},
+            start_new_session=True,
         )  # fmt: skip
         started.append(process)
         wait_until(lambda: process.poll() is not None or len(leaves(seed)) == CHILDREN)

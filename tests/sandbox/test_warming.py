@@ -13,7 +13,8 @@ def is_open(fd):
         return bool(os.fstat(fd))
     except OSError:
         return False
-state = [[fd for fd in range(256) if is_open(fd)], threading.active_count(), sorted(vars(sys.modules["__main__"])), sys.getrecursionlimit(), sys.argv]
+state = [[fd for fd in range(256) if is_open(fd)], threading.active_count(), sorted(vars(sys.modules["__main__"])),
+         sys.getrecursionlimit(), sys.argv]
 print(json.dumps(state))
 """
 

@@ -89,7 +89,9 @@ try: traceback.StackSummary._extract_from_extended_frame_gen(frames)
 except Exception: pass
 for pair in stash: take(pair[0])
 """,
-    "a callable of C as an exit function": "atexit.register(lambda: take_all(kept[1]))\natexit.register(kept.__getitem__, 1)",
+    "a callable of C as an exit function": (
+        "atexit.register(lambda: take_all(kept[1]))\natexit.register(kept.__getitem__, 1)"
+    ),
     "a callable of C as a stream": """
 class Stream: flush = functools.partial(kept.__getitem__, 1)
 Stream.write = Stream.flush
@@ -173,6 +175,24 @@ for name, value in list(space.items()):
     inner = getattr(value, "__globals__", {})
     for each in ("_Encoder", "encode", "_fields"):
         if each in inner: inner[each] = lambda *a, **k: 31337
+""",
+    "a finalizer of C that runs while the values are taken": """
+import threading, time
+def g(): yield
+it = g()
+next(it)
+many = [[] for _ in range(100_000)]
+class Evil: __del__ = functools.partial(kept.__getitem__, 1)
+box = [Evil()]
+def drop():
+    count = sys.getrefcount(box[0])
+    while sys.getrefcount(box[0]) <= count: pass        # until somebody lists all objects
+    box.clear()
+    while True:
+        for each in list(kept.values()): take_all(each)
+sys.setswitchinterval(1e-5)
+threading.Thread(target=drop, daemon=True).start()
+time.sleep(0.05)
 """,
     "a weak reference": """
 import weakref

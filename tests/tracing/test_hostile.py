@@ -58,7 +58,8 @@ FORGERIES = {
     "written to every descriptor": """
 import json, os
 x = 1
-line = json.dumps({"token": "", "ending": {"kind": "finished"}, "value": None, "variables": {"<module>": {"x": 2}}}) + "\\n"
+answer = {"token": "", "ending": {"kind": "finished"}, "value": None, "variables": {"<module>": {"x": 2}}}
+line = json.dumps(answer) + "\\n"
 for fd in range(3, 64):
     try: os.write(fd, line.encode())
     except OSError: pass
@@ -107,7 +108,8 @@ def poison(*roots):
                 for name in ("encode", "_fields", "_encoder", "is_variable", "look_up"):
                     if name in item: item[name] = lambda *a, **k: 31337
             if isinstance(item.get("captured"), dict):
-                item["captured"].update({key: (mark, order, 31337) for key, (mark, order, _) in item["captured"].items()})
+                taken = item["captured"].items()
+                item["captured"].update({key: (mark, order, 31337) for key, (mark, order, _) in taken})
             todo += item.values()
         elif isinstance(item, (list, tuple, set)):
             todo += item
@@ -116,8 +118,8 @@ def poison(*roots):
                 for name in ("encode", "_capture", "variables", "reply"):
                     if hasattr(item, name): setattr(item, name, lambda *a, **k: 31337)
             todo += [vars(item).get(name) for name in vars(item)]
-        for name in ("__self__", "__func__", "__closure__", "cell_contents", "__globals__", "__dict__", "__wrapped__", "func", "args", "keywords",
-                     "f_locals", "f_globals", "f_back", "__defaults__"):
+        for name in ("__self__", "__func__", "__closure__", "cell_contents", "__globals__", "__dict__", "__wrapped__",
+                     "func", "args", "keywords", "f_locals", "f_globals", "f_back", "__defaults__"):
             try: todo.append(getattr(item, name))
             except Exception: pass
 """
@@ -139,7 +141,8 @@ SEARCHES = {
 for kind in object.__subclasses__():
     for member in vars(kind).values():
         space = getattr(member, "__globals__", {})
-        if "FUNCTIONS" in space or "VALUE_BUDGET" in space or "_json_chunks" in space: poison(space, *space.get("FUNCTIONS", {}).values())
+        if "FUNCTIONS" in space or "VALUE_BUDGET" in space or "_json_chunks" in space:
+            poison(space, *space.get("FUNCTIONS", {}).values())
 """,
     "garbage": """
 import gc

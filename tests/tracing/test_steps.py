@@ -139,7 +139,8 @@ def test_activations_and_depths_tell_calls_apart(sandbox: Sandbox) -> None:
         (4, "f", 2, 2),
         (4, "f", 1, 1),
     ]
-    assert {(change.activation, change.name): change.value for step in result.steps or () for change in step.changes} == {
+    assert {(change.activation,
+    change.name): change.value for step in result.steps or () for change in step.changes} == {
         (1, "n"): 1, (1, "m"): 1, (2, "n"): 0, (2, "m"): 0,
     }  # fmt: skip
 

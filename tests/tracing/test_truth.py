@@ -265,3 +265,74 @@ def test_a_value_that_one_run_took_is_taken_again(expression: str, sandbox: Sand
     )
     result = trace(sandbox, program, NOTHING)
     assert not result.deterministic or "x" not in result.variables["f"]
+
+
+SPOILERS = {
+    "a handler that raises at every moment": """
+import signal
+def raises(*args): raise KeyError
+signal.signal(signal.SIGALRM, raises)
+many = [[i] * 900 for i in range(900)]
+signal.setitimer(signal.ITIMER_REAL, 0.01, 0.0001)
+""",
+    "a recursion limit of next to nothing": """
+import sys
+for n in range(1, 200):
+    try: sys.setrecursionlimit(n)
+    except RecursionError: continue
+    break
+""",
+    "the same, and an exception": """
+import sys
+for n in range(1, 200):
+    try: sys.setrecursionlimit(n)
+    except RecursionError: continue
+    break
+1 / 0
+""",
+    "a thread that changes the names of the module and of a class": """
+import sys, threading
+class A: pass
+kept = [A() for _ in range(100)]
+def change():
+    n = 0
+    while True:
+        n += 1
+        for space in (globals(), kept[n % 100].__dict__):
+            space[f"v{n % 50}"] = n
+            space.pop(f"v{n * 7 % 50}", None)
+        setattr(A, f"v{n}", n)
+        delattr(A, f"v{n}")
+sys.setswitchinterval(1e-6)
+threading.Thread(target=change, daemon=True).start()
+""",
+    "a number that is a bool": "import os\nos._exit(True)",
+}
+
+
+@pytest.mark.parametrize("name", SPOILERS)
+@pytest.mark.parametrize("steps", [0, 20])
+def test_no_trace_is_lost(name: str, steps: int, sandbox: Sandbox) -> None:
+    result = trace(sandbox, "x = [1]\n" + SPOILERS[name], NOTHING, max_steps=steps)
+    assert result.variables["<module>"]["x"] == [1]
+
+
+@pytest.mark.parametrize(
+    "spoiler",
+    [
+        "import os; os.closerange(0, 100)",
+        "import posix; posix._exit(0)",
+        "import os\nfor n in range(3, 20):\n    try: os.dup2(0, n)\n    except OSError: pass",
+    ],
+)
+def test_a_run_that_goes_past_the_recorder_is_no_task(spoiler: str, sandbox: Sandbox) -> None:
+    result = trace(sandbox, f"x = 1\n{spoiler}", NOTHING)
+    assert (result.variables, result.deterministic) == ({}, False)
+
+
+def test_a_nested_value_is_taken_whole_at_a_small_recursion_limit(sandbox: Sandbox) -> None:
+    program = "import sys\nz = 1\nfor _ in range(90): z = [z]\ndef f(a):\n    b = a\nsys.setrecursionlimit(40)\nf(z)"
+    truth: object = 1
+    for _ in range(90):
+        truth = [truth]
+    assert trace(sandbox, program, NOTHING).variables["f"] == {"a": truth, "b": truth}

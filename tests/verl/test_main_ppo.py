@@ -124,7 +124,7 @@ def test_a_full_disk_at_a_checkpoint_is_a_sentence_and_loses_nothing(
     _, text = train("full_disk", *FOUR_STEPS, status=2)
     last = text.strip().splitlines()[-1]
     assert last.startswith(f"error: verl could not write a checkpoint in {folder / 'full_disk' / 'checkpoints'}: ")
-    assert last.endswith("; make room there and continue with --resume from the checkpoint before")
+    assert last.endswith("; free space there and continue with --resume from the previous checkpoint")
     data.unlink()
     again, _ = train("full_disk", *FOUR_STEPS, resume=True)
     assert_same_run(again, whole[0])

@@ -97,7 +97,16 @@ def parse_answer(completion: str, labels: Sequence[str]) -> Answer | None:
 
 
 def reference_answer(task: AlignmentTask) -> str:
-    """The right answer to a task, in the form that its prompt asks for."""
+    """The right answer to a task, in the form that its prompt asks for.
+
+    >>> from coderlplus import AlignmentTask, CallInput, Target
+    >>> task = AlignmentTask(
+    ...     task_id="t", kind="output", prompt="What does f(1) return?", program="def f(x): return x + 1",
+    ...     input=CallInput("f", (1,)), targets=(Target(label="output", value=2),), problem_id="p", rollout_id="r",
+    ... )
+    >>> reference_answer(task)
+    '{"output": 2}'
+    """
     return official.write_answer(task.targets) if task.kind == "official" else write_answer(task.targets)
 
 
@@ -105,7 +114,16 @@ def score_answer(task: AlignmentTask, completion: str, *, format_weight: float =
     """`R_sem` of a completion and which targets it has right (empty if the answer has no usable form, which scores 0).
 
     `R_sem = w + (1 − w) · (right targets / targets)`, w = `format_weight`; with w = 0 the paper's `(1/|V|) Σ 1[v̂ =
-    v]`. Tasks of the kind `official` have the published scoring, whose weight is 0.1."""
+    v]`. Tasks of the kind `official` have the published scoring, whose weight is 0.1.
+
+    >>> from coderlplus import AlignmentTask, CallInput, Target
+    >>> task = AlignmentTask(
+    ...     task_id="t", kind="output", prompt="What does f(1) return?", program="def f(x): return x + 1",
+    ...     input=CallInput("f", (1,)), targets=(Target(label="output", value=2),), problem_id="p", rollout_id="r",
+    ... )
+    >>> score_answer(task, 'It adds 1. {"output": 2}'), score_answer(task, "no idea")
+    ((1.0, {'output': True}), (0.0, {}))
+    """
     if task.kind == "official":
         return official.score(task, completion)
     answer = parse_answer(completion, [target.label for target in task.targets])

@@ -25,8 +25,10 @@ _MAX_LEVELS = 20
 HANDING_ON = READERS | {"print", "write", "int", "str", "float", "list", "map", "split", "strip", "rstrip"}
 """Functions and methods that bring values in and out without computing anything."""
 COMPUTING = (
-    ast.BinOp, ast.BoolOp, ast.Compare, ast.Subscript, ast.AugAssign, ast.JoinedStr, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp,
-    ast.If, ast.IfExp, ast.For, ast.While, ast.Match, ast.Try, ast.With, ast.Lambda, ast.Yield, ast.YieldFrom, ast.Await,
+    ast.BinOp, ast.BoolOp, ast.Compare, ast.Subscript, ast.AugAssign, ast.JoinedStr, ast.ListComp, ast.SetComp,
+    ast.DictComp, ast.GeneratorExp,
+    ast.If, ast.IfExp, ast.For, ast.While, ast.Match, ast.Try, ast.With, ast.Lambda, ast.Yield, ast.YieldFrom,
+    ast.Await,
 )  # fmt: skip
 
 

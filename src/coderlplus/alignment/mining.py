@@ -49,7 +49,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class JudgedRollout:
-    """A rollout, the program taken from it (`None`: there was none) and what the judge said."""
+    """A rollout, the program taken from it (`None`: there was none) and what the judge said.
+
+    >>> from coderlplus import Problem, Rollout, StdioTest, Verdict
+    >>> problem = Problem(problem_id="p", statement="Print 1.", tests=(StdioTest("", "1"),))
+    >>> rollout = Rollout(rollout_id="r", problem_id="p", completion="I do not know.")
+    >>> verdict = Verdict(rollout_id="r", problem_id="p", verdict="no_program", tests_passed=0, tests_total=1)
+    >>> JudgedRollout(problem, rollout, None, verdict).verdict.verdict
+    'no_program'
+    """
 
     problem: Problem
     rollout: Rollout
@@ -83,7 +91,7 @@ def mine(
     sandbox: Sandbox,
     judged: Sequence[JudgedRollout],
     *,
-    settings: AlignmentSettings,
+    settings: AlignmentSettings = AlignmentSettings(),  # noqa: B008  # frozen
     seed: int = 0,
     step: int = 0,
     prompt_fits: Callable[[str], bool] | None = None,
@@ -97,6 +105,16 @@ def mine(
     `too_complex`, `duplicate` (the same program and input before, comments and format aside), `over_budget` (more than
     `mine_per_step`), `trace_fault` (our sandbox failed on it), `error` (our own code did, which is told on stderr).
     Raises `SandboxError` if our sandbox fails on all.
+
+    >>> from coderlplus import CallTest, Judge, Problem, Rollout, open_sandbox
+    >>> problem = Problem(problem_id="p", statement="Double x.", entry_point="f", tests=(CallTest((2,), 4),))
+    >>> program = "def f(x):\\n    y = x + 1\\n    return y * 3"
+    >>> rollout = Rollout(rollout_id="r", problem_id="p", program=program)
+    >>> with open_sandbox(workers=1) as sandbox:
+    ...     verdict = Judge(sandbox).judge(problem, rollout)
+    ...     tasks = mine(sandbox, [JudgedRollout(problem, rollout, program, verdict)]).tasks
+    >>> [(target.label, target.value) for target in tasks[0].targets]
+    [('y', 3), ('output', 9)]
     """
     rejects: Counter[str] = Counter()
     candidates: dict[str, _Candidate] = {}

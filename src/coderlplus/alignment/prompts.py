@@ -29,9 +29,9 @@ Give the value of each of these:
 
 {targets}
 {definition}
-You may reason first. End with the answer on one line: a JSON object that has these labels as keys. Write a value that JSON does not have as Python \
-writes it, such as (1, 2) for a tuple and {{1, 2}} for a set, and floats with at least 7 significant digits. For labels \
-{example_labels}, an answer is:
+You may reason first. End with the answer on one line: a JSON object that has these labels as keys. Write a value \
+that JSON does not have as Python writes it, such as (1, 2) for a tuple and {{1, 2}} for a set, and floats with at \
+least 7 significant digits. For labels {example_labels}, an answer is:
 {example}
 
 Labels: {labels}"""

@@ -18,21 +18,24 @@ EXCEPTION, LINE = "exception", "line"
 _ASSIGNED = "find the last assignment to it in the whole run (a parameter is assigned when its function is called)"
 _FINAL = f"""
 The final value of a variable: {_ASSIGNED} and take the \
-value that it has when that call of its function ends or, outside all functions, when the program ends. Changes made in place count.
+value that it has when that call of its function ends or, outside all functions, when the program ends. Changes made \
+in place count.
 """
 _NUMBERED = "The numbers before the lines are not part of the program."
 _EXCEPTION = f"""
-{_NUMBERED} The run ends with an exception that the program does not catch. `{EXCEPTION}` is the name of its class, without a module. \
-`{LINE}` is the number of the line on which the statement begins that was running when the exception was raised for the first time. If that was \
-inside a library, it is the statement of the program that called it; for the header of a loop, branch or `with`, it is the line of the header.
+{_NUMBERED} The run ends with an exception that the program does not catch. `{EXCEPTION}` is the name of its class, \
+without a module. `{LINE}` is the number of the line on which the statement begins that was running when the \
+exception was raised for the first time. If that was inside a library, it is the statement of the program that called \
+it; for the header of a loop, branch or `with`, it is the line of the header.
 """
 _STATE = f"""
-{_NUMBERED} Count every time that this line begins to run in the whole run, in whichever call of a function, and stop just before that time. \
-A value is what the variable holds at that moment in the function call that is running (outside all functions: in the program). Changes made \
-in place count.
+{_NUMBERED} Count every time that this line begins to run in the whole run, in whichever call of a function, and stop \
+just before that time. A value is what the variable holds at that moment in the function call that is running \
+(outside all functions: in the program). Changes made in place count.
 """
 _BRANCH = f"""
-{_NUMBERED} Count over the whole run, in whichever call of a function. A loop makes one turn each time that its body begins to run.
+{_NUMBERED} Count over the whole run, in whichever call of a function. A loop makes one turn each time that its body \
+begins to run.
 """
 
 

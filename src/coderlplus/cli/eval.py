@@ -3,11 +3,9 @@ problem."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import time
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,26 +15,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from coderlplus.engines.config import known_template
-from coderlplus.engines.prompts import user_message
-from coderlplus.errors import ConfigError, DataError
-from coderlplus.evaluation.asking import FILE_ENDINGS, asked_for
-from coderlplus.evaluation.backends import Backend, Sampling, has_gpu
+from coderlplus.errors import ConfigError
 from coderlplus.evaluation.benchmarks import BENCHMARKS
 from coderlplus.evaluation.compare import compare as compare_folders
-from coderlplus.evaluation.data import RELEASES, Window
+from coderlplus.evaluation.data import RELEASES
+from coderlplus.evaluation.evaluate import evaluate
 from coderlplus.evaluation.notes import described
-from coderlplus.evaluation.results import read_results, write_results
-from coderlplus.evaluation.run import Asked, Source, evaluate, prepare
-from coderlplus.evaluation.sample_files import digest_of, read_samples
-from coderlplus.judge import Judge
+from coderlplus.evaluation.results import read_results
 from coderlplus.progress import Progress
-from coderlplus.records.files import held
 from coderlplus.report.eval_page import write_eval_page
-from coderlplus.sandbox import Sandbox
 from coderlplus.terminal import console, note, shown
-
-BACKENDS = ("vllm", "transformers")
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -46,61 +34,59 @@ def eval_(
     context: typer.Context,
     model: Annotated[
         str | None,
-        typer.Option(help="Model: a folder, a name on the hub, or what the endpoint calls it.", show_default=False),
+        typer.Option(help="Model folder, Hub name, or the endpoint's name of the model.", show_default=False),
     ] = None,
     benchmarks: Annotated[
         str | None,
         typer.Option(
-            help=f"Names with commas between: {', '.join(BENCHMARKS)}; or files of problems (.jsonl).",
+            help=f"Comma-separated benchmarks ({', '.join(BENCHMARKS)}) or problem files (.jsonl).",
             show_default=False,
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder of the results; one that was begun is gone on with.")
+        Path | None, typer.Option("--output", "-o", help="Folder of the results; an existing evaluation is resumed.")
     ] = None,
     backend: Annotated[
-        str | None, typer.Option(help="vllm or transformers. [default: vllm with a GPU where it is installed]")
+        str | None, typer.Option(help="vllm or transformers. [default: vllm if it is installed and there is a GPU]")
     ] = None,
     endpoint: Annotated[
-        str | None, typer.Option(help="Address of an OpenAI-compatible server, like http://localhost:8000/v1.")
+        str | None, typer.Option(help="URL of an OpenAI-compatible server, e.g. http://localhost:8000/v1.")
     ] = None,
     samples: Annotated[
         Path | None,
-        typer.Option(help="File of completions instead of a model: ours, evalplus's, LiveCodeBench's, CRUXEval's."),
+        typer.Option(help="Score a file of completions (format of coderlplus, evalplus, LiveCodeBench or CRUXEval)."),
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder with the benchmarks' files. [default: from the hub]")
-    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with the benchmark files. [default: the Hub]")] = None,
     n_samples: Annotated[
         int,
-        typer.Option("--n-samples", "-n", min=1, help="Samples for each problem; more than one needs --temperature."),
+        typer.Option("--n-samples", "-n", min=1, help="Samples per problem; more than one needs --temperature."),
     ] = 1,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
-    max_tokens: Annotated[int, typer.Option(min=1, help="New tokens of a completion, at most.")] = 4096,
-    seed: Annotated[int, typer.Option(help="Seed of sampling.")] = 0,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Maximum number of new tokens per completion.")] = 4096,
+    seed: Annotated[int, typer.Option(help="Sampling seed.")] = 0,
     release: Annotated[
         str, typer.Option(help=f"LiveCodeBench release: {RELEASES[0]} to {RELEASES[-1]}.")
     ] = "release_v4",
     start_date: Annotated[
-        str | None, typer.Option(help="First contest day for LiveCodeBench, like 2023-05-01.")
+        str | None, typer.Option(help="First contest date for LiveCodeBench, e.g. 2023-05-01.")
     ] = None,
-    end_date: Annotated[str | None, typer.Option(help="Last contest day for LiveCodeBench.")] = None,
+    end_date: Annotated[str | None, typer.Option(help="Last contest date for LiveCodeBench.")] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Ask so many problems of each benchmark, spread over it. [default: all]")
+        int | None, typer.Option(min=1, help="Number of problems per benchmark, evenly spaced. [default: all]")
     ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests to the endpoint at a time.")] = 16,
+    concurrency: Annotated[int, typer.Option(min=1, help="Concurrent requests to the endpoint.")] = 16,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Programs judged at the same time. [default: one per core]")
+        int | None, typer.Option(min=1, help="Programs judged in parallel. [default: one per core]")
     ] = None,
     prompt: Annotated[
         str | None,
-        typer.Option(help="Prompt for files of problems, as prompt_template in training, e.g. '{statement}'."),
+        typer.Option(help="Prompt template for problem files, as prompt_template in training, e.g. '{statement}'."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Evaluate a model on benchmarks, or compare two evaluations (coderlplus eval compare A B).
 
-    Everything is written as soon as it is there. After an interruption the same command goes on where it stopped.
+    Results are written as they come. Rerun the same command to resume an interrupted evaluation.
     Rows of files that cannot be used are named and left out; the exit code is then 1.
     """
     if context.invoked_subcommand is not None:
@@ -109,30 +95,36 @@ def eval_(
         raise ConfigError(
             f"{'--benchmarks' if benchmarks is None else '--output'} is missing; see coderlplus eval --help"
         )
-    if sum(given is not None for given in (backend, endpoint, samples)) > 1:
-        raise ConfigError("--backend, --endpoint and --samples exclude each other: completions come from one place")
-    if model is None and samples is None:
-        raise ConfigError("--model is missing; name one, or give --samples")
-    if n_samples > 1 and temperature == 0:
-        raise ConfigError(f"greedy decoding gives one completion, not {n_samples}; set --temperature")
     began = time.perf_counter()
-    window = Window(release=release, start=start_date, end=end_date)
-    asked = _asked(benchmarks, window, data_dir, prompt, limit)
-    sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)
-    open_backend = cache(lambda: _open(model or "", backend, endpoint, concurrency))
-    source = _source(model, asked, sampling, n_samples, _kind(backend, endpoint), samples)
-    _make(output)
     try:
-        with held(output):
-            _refuse_another_model(output, source.model)
-            _say_what_is_kept(prepare(output, source, asked), output)
-            numbers = _evaluate_all(output, source, asked, open_backend, workers)
-            results = read_results(output)
-            page = write_eval_page(output)
+        with Progress() as progress:
+            done = evaluate(
+                model,
+                [name.strip() for name in benchmarks.split(",") if name.strip()],
+                output=output,
+                data_dir=data_dir,
+                samples=samples,
+                backend=backend,
+                endpoint=endpoint,
+                n_samples=n_samples,
+                temperature=temperature,
+                max_tokens=max_tokens,
+                seed=seed,
+                release=release,
+                start_date=start_date,
+                end_date=end_date,
+                limit=limit,
+                prompt=prompt,
+                concurrency=concurrency,
+                workers=workers,
+                track=progress.track,
+            )
     except KeyboardInterrupt:
         note(f"stopped; everything so far is kept in {output}, the same command continues")
         raise
-    left_out = sum(len(one.left_out) for one in asked) + len(source.strangers)
+    numbers, left_out = done["benchmarks"], done["left_out"]
+    results = read_results(output)
+    page = write_eval_page(output)
     if as_json:
         print(json.dumps(results | {"left_out": left_out}))
         _print_notes(results, list(numbers), console(stderr=True))
@@ -140,89 +132,6 @@ def eval_(
         _print(results, list(numbers), time.perf_counter() - began, page)
     if left_out:
         raise typer.Exit(1)
-
-
-def _asked(names: str, window: Window, data_dir: Path | None, prompt: str | None, limit: int | None) -> list[Asked]:
-    """The benchmarks that are named, with their questions."""
-    parts = [name.strip() for name in names.split(",") if name.strip()]
-    if prompt is not None and not any(name.endswith(FILE_ENDINGS) for name in parts):
-        raise ConfigError("--prompt is for files of problems; the benchmarks have prompts of their own")
-    known_template(prompt)
-    return asked_for(parts, window, data_dir, lambda problem: user_message(problem, prompt), limit=limit)
-
-
-def _kind(backend: str | None, endpoint: str | None) -> str:
-    if endpoint is not None:
-        return "endpoint"
-    if backend is None:
-        return "vllm" if importlib.util.find_spec("vllm") and has_gpu() else "transformers"
-    if backend not in BACKENDS:
-        raise ConfigError(f"unknown back end {backend!r}; use {' or '.join(BACKENDS)}, or --endpoint")
-    return backend
-
-
-def _open(model: str, backend: str | None, endpoint: str | None, concurrency: int) -> Backend:
-    kind = _kind(backend, endpoint)
-    if endpoint is not None:
-        from coderlplus.evaluation.backends.endpoint import Endpoint
-
-        return Endpoint(url=endpoint, model=model, concurrency=concurrency)
-    if kind == "vllm":
-        from coderlplus.evaluation.backends.vllm_engine import VllmModel
-
-        return VllmModel(model)
-    from coderlplus.evaluation.backends.local import LocalModel
-
-    return LocalModel(model)
-
-
-def _source(
-    model: str | None, asked: list[Asked], sampling: Sampling, n_samples: int, kind: str, samples: Path | None
-) -> Source:
-    if samples is None:
-        return Source(model=model or "", kind=kind, sampling=sampling, n_samples=n_samples)
-    questions, whole = ({one.benchmark.name: getattr(one, part) for one in asked} for part in ("questions", "whole"))
-    bad: list[str] = []
-    found = read_samples(samples, questions, whole=whole, on_bad_row=bad.append)
-    label = model or samples.name.partition(".")[0]
-    return Source(
-        model=label, kind="samples", sampling=sampling, samples=found, digest=digest_of(samples), strangers=bad
-    )
-
-
-def _make(output: Path) -> None:
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot write {output}: {error.strerror}; name another folder with -o") from error
-
-
-def _say_what_is_kept(kept: Mapping[str, int], output: Path) -> None:
-    for name, count in kept.items():
-        if count:
-            note(f"continuing {output / name}: {count} completions are there already")
-
-
-def _refuse_another_model(output: Path, model: str) -> None:
-    if (output / "results.json").exists():
-        before = read_results(output).get("model")
-        if before != model:
-            raise ConfigError(f"{output} holds results of {before!r}, not of {model!r}; name another folder with -o")
-
-
-def _evaluate_all(
-    output: Path, source: Source, asked: list[Asked], open_backend: Callable[[], Backend], workers: int | None
-) -> dict[str, Any]:
-    """Evaluate one benchmark after the other; the results so far are written after each, and where one fails the
-    others still count."""
-    done: dict[str, Any] = {}
-    with Sandbox(workers) as sandbox, Progress() as progress:
-        judge = Judge(sandbox)
-        for one in asked:
-            done[one.benchmark.name] = evaluate(output, source, one, open_backend, judge, progress.track)
-            before = read_results(output)["benchmarks"] if (output / "results.json").exists() else {}
-            write_results(output, {"model": source.model, "source": source.kind, "benchmarks": before | done})
-    return done
 
 
 def _print(results: dict[str, Any], now: list[str], seconds: float, page: Path) -> None:
@@ -278,9 +187,9 @@ def _failures(outcomes: Mapping[str, int]) -> str:
 
 @app.command("compare")
 def compare(
-    a: Annotated[Path, typer.Argument(help="Folder of an evaluation.", show_default=False)],
-    b: Annotated[Path, typer.Argument(help="Folder of another one.", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON on stdout.")] = False,
+    a: Annotated[Path, typer.Argument(help="Folder of the first evaluation (A).", show_default=False)],
+    b: Annotated[Path, typer.Argument(help="Folder of the second evaluation (B).", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
     """Compare two evaluations problem by problem: B minus A, with the difference's 95 % interval and p-value."""
     result = compare_folders(a, b)

@@ -26,16 +26,16 @@ from coderlplus.terminal import console, name_left_out, note
 def judge(
     problems: Annotated[
         Path,
-        typer.Argument(help="Problems: coderlplus JSONL or one of the public formats (see docs), gzipped or not."),
+        typer.Argument(help="Problems: coderlplus JSONL or a public format (see docs/data.md), optionally gzipped."),
     ],
     programs: Annotated[
         Path, typer.Argument(help="Programs: coderlplus JSONL (`program` or `completion`) or recorded programs.")
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where the verdicts go, JSONL in the order in which they come.")
+        Path, typer.Option("--output", "-o", help="File for the verdicts (JSONL, in order of completion).")
     ],
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Programs judged at the same time. [default: one per core]")
+        int | None, typer.Option(min=1, help="Programs judged in parallel. [default: one per core]")
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Judge anew, also if OUTPUT has verdicts already.")
@@ -43,9 +43,9 @@ def judge(
     resume: Resume = False,
     all_tests: Annotated[
         bool,
-        typer.Option("--all-tests", help="Run every test, also after a failure: tests_passed counts all that pass."),
+        typer.Option("--all-tests", help="Run every test, even after a failure; tests_passed counts all passes."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Judge programs on the tests of their problems.
 

@@ -33,42 +33,34 @@ def prepare(
     sources: Annotated[
         list[str],
         typer.Argument(
-            help="Files, folders or hub names (owner/name) of a public set: JSON, JSON lines, Parquet.",
+            help="Files, folders or Hub names (owner/name) of a public data set (JSON, JSON Lines, Parquet).",
             show_default=False,
         ),
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where to write the problems (JSONL).", show_default=False)
-    ],
-    parquet: Annotated[
-        bool, typer.Option("--parquet", help="Write a Parquet file beside it too, for TRL and verl.")
-    ] = False,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File for the problems (JSONL).", show_default=False)],
+    parquet: Annotated[bool, typer.Option("--parquet", help="Also write a Parquet file for TRL and verl.")] = False,
     benchmarks: Annotated[
         str,
-        typer.Option(
-            help="Evaluation sets whose problems are cut: names of benchmarks, files of problems (.jsonl), or none."
-        ),
+        typer.Option(help="Evaluation sets to decontaminate against: benchmarks, problem files (.jsonl), or none."),
     ] = AGAINST,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder with the benchmarks' files. [default: from the hub]")
-    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with the benchmark files. [default: the Hub]")] = None,
     max_tests: Annotated[
-        int, typer.Option(min=1, help="Tests of a problem, at most: the first 8 and the largest.")
+        int, typer.Option(min=1, help="Maximum number of tests per problem: the first 8 and the largest.")
     ] = 64,
-    max_test_kb: Annotated[int, typer.Option(min=1, help="Size of the tests of a problem together, at most.")] = 512,
+    max_test_kb: Annotated[int, typer.Option(min=1, help="Maximum total size of a problem's tests, in KB.")] = 512,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Problems validated at the same time. [default: one per core]")
+        int | None, typer.Option(min=1, help="Problems validated in parallel. [default: one per core]")
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make OUTPUT anew, also if it is finished or of other sources.")
     ] = False,
     resume: Resume = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Make problems to train on of a public set: validated, without duplicates, without problems of the evaluation
     sets.
 
-    What was cut and why lies beside the output. The same command continues an interrupted run.
+    Removed rows and the reasons are written beside the output. The same command continues an interrupted run.
     """
     if output.suffix != ".jsonl":
         raise ConfigError(f"the output {output} must end in .jsonl")
@@ -107,7 +99,7 @@ def _evaluation_texts(names: str, data_dir: Path | None) -> tuple[EvaluationText
         benchmark.name: benchmark for benchmark in benchmarks_named([name for name in parts if name not in files])
     }
     if not parts:
-        raise ConfigError(f"--benchmarks names none; there are {', '.join(BENCHMARKS)}, and none to cut nothing")
+        raise ConfigError(f"--benchmarks is empty; use {', '.join(BENCHMARKS)}, or none to skip decontamination")
     texts: list[tuple[str, str]] = []
     counts: dict[str, int] = {}
     for name in parts:

@@ -61,9 +61,7 @@ def score(
         Path,
         typer.Argument(help='Answers (JSONL): {"task_id": …, "answer": text of a completion}.', show_default=False),
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where to write the scores (JSONL).", show_default=False)
-    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File for the scores (JSONL).", show_default=False)],
     format_weight: Annotated[
         float, typer.Option(help="w of R_sem = w + (1 − w) · fraction; 0 is the paper's formula.")
     ] = 0.1,
@@ -76,7 +74,7 @@ def score(
     AlignmentSettings(format_weight=format_weight)
     left_out: list[DataError] = []
     by_id = {task.task_id: task for task in read_jsonl(tasks, AlignmentTask, left_out)}
-    rows = read_rows(answers)
+    rows = read_rows(answers, left_out)
     if not output.resolve().parent.is_dir():
         raise ConfigError(f"cannot write {output}: its folder does not exist; make it first")
     scores: list[Score] = []
@@ -93,8 +91,8 @@ def score(
             if reward.value is None:
                 left_out.append(
                     DataError(
-                        f"{row.place}: the answer to task {given.task_id!r} has no score, for our own code failed on "
-                        "it"
+                        f"{row.place}: the answer to task {given.task_id!r} has no score: scoring failed with "
+                        "an internal error"
                     )
                 )
                 continue

@@ -21,17 +21,21 @@ TOKEN = "CODERLPLUS_TOKEN"
 
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8080,
-    workers: Annotated[int | None, typer.Option(min=1, help="Programs run at a time. [default: one per core]")] = None,
-    problems: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=FILE", help="A data set for /submit; may be repeated.")
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 8080,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Programs run in parallel. [default: one per core]")
     ] = None,
-    max_pending: Annotated[int, typer.Option(min=1, help="Programs accepted at a time; beyond that: 503.")] = 1024,
-    max_body_mb: Annotated[int, typer.Option(min=1, help="Largest request.")] = 16,
-    wall_s: Annotated[float, typer.Option(min=0.1, help="Longest run_timeout of a client, in seconds.")] = 120.0,
-    memory_mb: Annotated[int, typer.Option(min=16, help="Most memory of a program.")] = 1024,
+    problems: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=FILE", help="Data set for /submit; repeatable.")
+    ] = None,
+    max_pending: Annotated[
+        int, typer.Option(min=1, help="Maximum number of accepted programs; further requests get 503.")
+    ] = 1024,
+    max_body_mb: Annotated[int, typer.Option(min=1, help="Maximum request size, in MB.")] = 16,
+    wall_s: Annotated[float, typer.Option(min=0.1, help="Maximum run_timeout of a request, in seconds.")] = 120.0,
+    memory_mb: Annotated[int, typer.Option(min=16, help="Maximum memory of a program, in MB.")] = 1024,
     no_token: Annotated[
-        bool, typer.Option("--no-token", help="Listen on other than loopback without a token.")
+        bool, typer.Option("--no-token", help="Allow a non-loopback address without a token.")
     ] = False,
 ) -> None:
     """Serve the judge over HTTP: /run_code, /submit and prompts as SandboxFusion does, /judge, /health and /metrics.

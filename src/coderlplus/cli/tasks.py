@@ -39,19 +39,17 @@ def tasks(
     programs: Annotated[
         Path, typer.Argument(help="Programs: coderlplus JSONL or recorded programs.", show_default=False)
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where to write the tasks (JSONL).", show_default=False)
-    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File for the tasks (JSONL).", show_default=False)],
     kind: Annotated[
         list[str] | None,
         typer.Option(
-            help="final_values, output, official, exception, state_at or branch; several, each with its share "
-            "(--kind branch=0.5), are drawn per "
-            "program among those that can be asked about it. [default: final_values]"
+            help="final_values, output, official, exception, state_at or branch; repeatable with "
+            "shares (--kind branch=0.5), "
+            "drawn per program among the kinds that apply to it. [default: final_values]"
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the choice of kinds, variables and moments.")] = 0,
-    max_variables: Annotated[int, typer.Option(min=1, help="Variables asked for beside the output, at most.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed for choosing kinds, variables and moments.")] = 0,
+    max_variables: Annotated[int, typer.Option(min=1, help="Maximum number of variables besides the output.")] = 3,
     prompt_style: Annotated[str, typer.Option(help="full, or compact for very small models.")] = "full",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make OUTPUT anew, also if it is finished or of other programs.")

@@ -30,28 +30,28 @@ def trace(
     ] = None,
     stdin: Annotated[
         Path | None,
-        typer.Option(help="File that the program gets as its standard input; - hands on ours.", show_default=False),
+        typer.Option(
+            help="File passed to the program as standard input; - passes the command's own.", show_default=False
+        ),
     ] = None,
     call: Annotated[
         str | None,
-        typer.Option(help="Call to trace after the program has run, e.g. 'f(3)' or 'Solution().f([1, 2])'."),
+        typer.Option(help="Call to trace after the program is loaded, e.g. 'f(3)' or 'Solution().f([1, 2])'."),
     ] = None,
     task: Annotated[
-        str | None, typer.Option(help="Take program and input from an alignment task: FILE, or FILE:2 for its second.")
+        str | None, typer.Option(help="Alignment task to trace: FILE, or FILE:2 for its second task.")
     ] = None,
     answer: Annotated[
-        str | None, typer.Option(help="A model's answer to the task, as text or a file: predicted beside true values.")
+        str | None, typer.Option(help="A model's answer to the task (text or file), shown beside the true values.")
     ] = None,
-    semantics: Annotated[
-        str, typer.Option(help="final, binding or official; see the documentation of tracing.")
-    ] = "final",
-    cpu_s: Annotated[float, typer.Option(help="CPU time limit of a run, seconds.", min=0.01)] = Limits().cpu_s,
+    semantics: Annotated[str, typer.Option(help="final, binding or official; see docs/tracing.md.")] = "final",
+    cpu_s: Annotated[float, typer.Option(help="CPU time limit of a run, in seconds.", min=0.01)] = Limits().cpu_s,
     as_json: Annotated[bool, typer.Option("--json", help="Print the trace as one JSON object.")] = False,
     steps: Annotated[
-        bool, typer.Option("--steps", help=f"Show what the program did step by step (the first {MAX_STEPS:,} steps).")
+        bool, typer.Option("--steps", help=f"Show the run step by step (at most {MAX_STEPS:,} steps).")
     ] = False,
     html: Annotated[
-        Path | None, typer.Option(help="Write a page in which the run is stepped through.", show_default=False)
+        Path | None, typer.Option(help="Write an HTML page that steps through the run.", show_default=False)
     ] = None,
 ) -> None:
     """Run a program in the sandbox and show the values of its variables."""
@@ -63,7 +63,7 @@ def trace(
     said = _answer(answer) if answer is not None else None
     if asked is None:
         if said is not None:
-            raise ConfigError("an answer is to a task: say with --task FILE to which")
+            raise ConfigError("--answer needs the task: add --task FILE")
         if str(program) == str(stdin) == "-":
             raise ConfigError("program and standard input cannot both be -; name a file for one of them")
         given = _input(stdin, call)
@@ -74,9 +74,7 @@ def trace(
         )
     else:
         if program is not None or stdin is not None or call is not None:
-            raise ConfigError(
-                "a task has its own program and input: give either --task, or a program with --stdin or --call"
-            )
+            raise ConfigError("--task has its own program and input; drop the program, --stdin and --call")
         source, given, title, setup_code = asked.program, asked.input, f"task {asked.task_id}", asked.setup_code
     request = TraceRequest(
         program=source,
@@ -152,7 +150,7 @@ def _literal(node: ast.expr) -> object:
     try:
         return ast.literal_eval(node)
     except ValueError:
-        raise ValueError(f"{ast.unparse(node)} is no literal") from None
+        raise ValueError(f"{ast.unparse(node)} is not a literal") from None
 
 
 def _program(path: Path | None) -> str:
@@ -168,8 +166,8 @@ def _input(stdin: Path | None, call: str | None) -> ProgramInput:
         return parse_call(call)
     if stdin is None:
         raise ConfigError(
-            "say what the program gets: --stdin FILE (/dev/null for nothing), or --call 'f(3)' to call a function "
-            "of it"
+            "the program needs an input: --stdin FILE (/dev/null for none), or --call 'f(3)' to call one of its "
+            "functions"
         )
     return StdioInput(_read(stdin))
 

@@ -1,4 +1,4 @@
-"""Work of ours that goes on while the model works: judging during the log-probabilities, tracing during the update.
+"""Runs judging and tracing in the background while the model computes log-probabilities and updates.
 
 The work runs in a thread of this process and leaves nothing but its result, so a run that waits for it is the same as
 one that did it in between.

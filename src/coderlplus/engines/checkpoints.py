@@ -87,8 +87,8 @@ def newest_whole(finished: Iterable[Path], damage: Callable[[Path], str | None],
         damaged.append(f"{path.name} ({reason})")
     if damaged:
         raise DataError(
-            f"every checkpoint of {folder.parent} is damaged: {', '.join(damaged)}; delete {folder} to start the "
-            "run anew"
+            f"every checkpoint of {folder.parent} is damaged: {', '.join(damaged)}; delete {folder} to start the run "
+            f"over"
         )
     return None
 

@@ -8,7 +8,6 @@ Relative paths are relative to the working directory, that of a `base:` to its f
 from __future__ import annotations
 
 import dataclasses
-import string
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,13 +16,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
 
 from coderlplus.alignment.settings import AlignmentSettings
-from coderlplus.engines.prompts import conversation, user_message
 from coderlplus.errors import ConfigError, nearest
 from coderlplus.loop import Row
+from coderlplus.problems.prompts import conversation, known_template, user_message
 from coderlplus.records import AlignmentTask
-
-PROMPT_FIELDS = ("statement", "starter_code", "entry_point", "setup_code")
-"""What a `prompt_template` may name in braces: fields of a `Problem`."""
 
 Config = TypeVar("Config", bound="StepConfig")
 Where = Callable[[str], str]
@@ -55,7 +51,7 @@ class StepConfig(BaseModel):
     system_prompt: str | None = None
     """System message before every prompt."""
     prompt_template: str | None = None
-    """User message of a problem, with `PROMPT_FIELDS` in braces; `None` is our own wording (`engines.prompts`)."""
+    """User message of a problem, with `PROMPT_FIELDS` in braces; `None` is our own wording (`problems.prompts`)."""
     samples_every: int = Field(default=10, ge=1)
     """Every so many generation batches, two consecutive ones are written to samples.jsonl."""
     alignment: AlignmentSettings | None = AlignmentSettings()
@@ -115,22 +111,6 @@ def alignment_settings(value: Any) -> Any:
     ):
         return None
     return AlignmentSettings(**value) if isinstance(value, Mapping) else value
-
-
-def known_template(value: str | None) -> str | None:
-    """The template, if it names only `PROMPT_FIELDS`. Raises `ConfigError`."""
-    try:
-        names = [name for _, name, _, _ in string.Formatter().parse(value or "") if name is not None]
-    except ValueError as error:
-        raise ConfigError(
-            f"the template {value!r} cannot be read ({error}); write {{{{ and }}}} for braces that name no field"
-        ) from None
-    for name in names:
-        if name not in PROMPT_FIELDS:
-            raise ConfigError(
-                f"unknown field {{{name}}}; a template may use {', '.join(f'{{{field}}}' for field in PROMPT_FIELDS)}"
-            )
-    return value
 
 
 def checked_config(

@@ -1,24 +1,21 @@
-"""The rewards of CodeRL+ as reward functions for a TRL script of your own: no trainer of ours, no run folder.
+"""The rewards of CodeRL+ as TRL reward functions, and rows of a data set for them.
 
+    import coderlplus as crl
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
-    from coderlplus.engines.reward_functions import alignment_reward, generation_reward, row
-    from coderlplus.judge import Judge
-    from coderlplus.problems import read_problems
-    from coderlplus.sandbox import Sandbox
-
-    with Sandbox() as sandbox:
-        GRPOTrainer(
+    rows = [crl.to_dataset_row(problem) for problem in crl.load_problems("problems.jsonl")]
+    with crl.open_sandbox() as sandbox:
+        trainer = GRPOTrainer(
             "Qwen/Qwen2.5-Coder-1.5B-Instruct",
             args=GRPOConfig(output_dir="runs/mine"),
-            train_dataset=Dataset.from_list([row(problem) for problem in read_problems("problems.jsonl")]),
-            reward_funcs=[generation_reward(Judge(sandbox)), alignment_reward()],
-        ).train()
+            train_dataset=Dataset.from_list(rows),
+            reward_funcs=[crl.code_reward(crl.Judge(sandbox)), crl.alignment_reward()],
+        )
+        trainer.train()
 
-Each function returns `None` for rows that are not of its kind, which TRL takes as "not mine". What this does not give
-is the loop: tasks from the policy's own failures; for that use `coderlplus train`, or `AlignmentLoop` in a training
-loop of your own (`examples/own_loop.py`).
+Each function returns `None` for rows of the other kind, which TRL leaves to the other functions. Tasks from the
+policy's own failures need the loop as well: `trl_alignment`, `train`, or an `AlignmentLoop`.
 """
 
 from __future__ import annotations
@@ -27,8 +24,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from coderlplus.engines.prompts import conversation, user_message
 from coderlplus.judge import Judge
+from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.records import AlignmentTask, Problem, Reward
 from coderlplus.rewards import answer_reward, reward_rows
 
@@ -37,26 +34,37 @@ RewardFunction = Callable[..., list[float | None]]
 `trainer_state`, all by name."""
 
 
-def row(
+def to_dataset_row(
     record: Problem | AlignmentTask, *, prompt_template: str | None = None, system_prompt: str | None = None
 ) -> dict[str, Any]:
-    """A row of a data set for `train_dataset`: the `prompt` as chat messages, and the record as JSON in the column
-    `record`.
+    """A row for the `train_dataset` of a TRL trainer.
 
-    >>> from coderlplus.records import StdioTest
-    >>> row(Problem(problem_id="p", statement="Print 1.", tests=(StdioTest("", "1"),)), prompt_template="{statement}")["prompt"]
+    The column `prompt` holds chat messages; the column `record` holds the problem or task as JSON, which the reward
+    functions read. `prompt_template` is the user message for a problem, with its fields in braces.
+
+    >>> from coderlplus import Problem, StdioTest
+    >>> problem = Problem(problem_id="p", statement="Print 1.", tests=(StdioTest("", "1"),))
+    >>> to_dataset_row(problem, prompt_template="{statement}")["prompt"]
     [{'role': 'user', 'content': 'Print 1.'}]
     """
     content = record.prompt if isinstance(record, AlignmentTask) else user_message(record, prompt_template)
     return {"prompt": conversation(content, system_prompt), "record": json.dumps(record.to_json())}
 
 
-def generation_reward(
-    judge: Judge, *, limit_s: float | None = 600.0, in_process_checks: bool = False
-) -> RewardFunction:
-    """A reward function: 1 for a program that passes all tests of its problem, else 0; `None` for alignment tasks, and
-    where our own sandbox failed or a program was not judged within `limit_s` seconds. With `in_process_checks` also
-    for a pass by test code in the process of the program, which it could have forged (`coderlplus.rewards`)."""
+def code_reward(judge: Judge, *, limit_s: float | None = 600.0, in_process_checks: bool = False) -> RewardFunction:
+    """A TRL reward function for programs: 1 if all tests of the problem pass, else 0.
+
+    The reward is `None` for alignment tasks, when the sandbox failed, when a program was not judged within `limit_s`
+    seconds, and when the tests ran in the process of the program, which could have forged the result. Set
+    `in_process_checks` to reward the last kind too.
+
+    >>> from coderlplus import CallTest, Judge, Problem, open_sandbox
+    >>> problem = Problem(problem_id="p", statement="Double x.", entry_point="f", tests=(CallTest((2,), 4),))
+    >>> with open_sandbox(workers=1) as sandbox:
+    ...     reward = code_reward(Judge(sandbox))
+    ...     reward(["def f(x): return 2 * x", "def f(x): return x"], [to_dataset_row(problem)["record"]] * 2)
+    [1.0, 0.0]
+    """
 
     def coderlplus_generation(completions: Sequence[Any], record: Sequence[str], **_: Any) -> list[float | None]:
         how: dict[str, Any] = {"limit_s": limit_s, "in_process_checks": in_process_checks}
@@ -66,8 +74,18 @@ def generation_reward(
 
 
 def alignment_reward(*, format_weight: float = 0.1) -> RewardFunction:
-    """A reward function: R_sem of an answer to an alignment task (see `coderlplus.alignment.answers`); `None` for
-    problems."""
+    """A TRL reward function for answers to alignment tasks: R_sem in [0, 1], `None` for problems.
+
+    `format_weight` is the reward of an answer that has the right form and no right value (see `score_answer`).
+
+    >>> from coderlplus import AlignmentTask, CallInput, Target
+    >>> task = AlignmentTask(
+    ...     task_id="t", kind="output", prompt="What does f(1) return?", program="def f(x): return x + 1",
+    ...     input=CallInput("f", (1,)), targets=(Target(label="output", value=2),), problem_id="p", rollout_id="r",
+    ... )
+    >>> alignment_reward()(['{"output": 2}', '{"output": 3}', "no idea"], [to_dataset_row(task)["record"]] * 3)
+    [1.0, 0.1, 0.0]
+    """
 
     def coderlplus_alignment(completions: Sequence[Any], record: Sequence[str], **_: Any) -> list[float | None]:
         def score(rows: Sequence[Any], texts: Sequence[str]) -> list[Reward]:

@@ -60,7 +60,7 @@ class RunFolder:
             )
 
     def begin(self, config: str, isolation: Sequence[str], checkpoint: Path | None = None) -> list[str]:
-        """Write what describes the run, and cut its files back to the checkpoint that it goes on from, or to nothing.
+        """Write what describes the run, and cut its files back to the checkpoint that it resumes from, or to nothing.
 
         Returns the settings that differ from those the run had before, as `key: before → now`. Raises `ConfigError`
         when it cannot be written.
@@ -129,7 +129,7 @@ class RunFolder:
             with path.open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(line) + "\n" for line in lines)
         except OSError as error:
-            raise DataError(f"cannot write {path}: {error.strerror}; make room and continue with --resume") from error
+            raise DataError(f"cannot write {path}: {error.strerror}; free space and continue with --resume") from error
 
     def _cut(self, step: int) -> None:
         """Drop what was written after `step`; without a checkpoint (step 0) that is everything."""

@@ -108,7 +108,7 @@ class Steps:
             mined = work.result(self.max_wait_s)
         except TimeoutError:
             print(
-                f"tracing took more than {self.max_wait_s:g} s: the failures of step {step} make no tasks",
+                f"tracing took more than {self.max_wait_s:g} s: no tasks from the failures of step {step}",
                 file=sys.stderr,
             )
             mined = Mined(rejects={"trace_time_limit": count})

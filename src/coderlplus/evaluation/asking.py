@@ -39,7 +39,7 @@ def asked_for(
         benchmark.name: benchmark for benchmark in benchmarks_named([name for name in names if name not in files])
     }
     if not names:
-        raise ConfigError(f"--benchmarks names none; there are {', '.join(BENCHMARKS)}")
+        raise ConfigError(f"--benchmarks is empty; use {', '.join(BENCHMARKS)}")
     if (window.start or window.end) and not any(benchmark.dated for benchmark in known.values()):
         raise ConfigError("--start-date and --end-date choose among contests; none of these benchmarks has dates")
     asked: list[Asked] = []
@@ -59,12 +59,14 @@ def asked_for(
             days = {}
             if benchmark.name in BENCHMARKS or any(one.benchmark.name == benchmark.name for one in asked):
                 raise ConfigError(
-                    f"the results of {name} would lie in {benchmark.name}, which is another benchmark; give the "
+                    f"the results of {name} would go to {benchmark.name}, which is another benchmark; give the "
                     "file another name"
                 )
         chosen = {"release": found.release, **days} if found.release else days
         one = Asked.of(benchmark, spread(found.questions, limit), found.files, chosen)
-        asked.append(replace(one, whole=found.whole, left_out=found.left_out, inside=len(found.questions)))
+        asked.append(
+            replace(one, whole=found.whole, left_out=tuple(map(str, found.left_out)), inside=len(found.questions))
+        )
     return asked
 
 
@@ -85,7 +87,7 @@ def askable(benchmark: Benchmark, found: Found) -> Found:
             f"{found.files[0]}: {_no_row(found)} has inputs in 'plus_input', so this is not {benchmark.name}; fetch "
             "its release again"
         )
-    named = [f"{found.files[0]}: {question.question_id!r} lacks {question.lacks}" for question in lacking]
+    named = [DataError(f"{found.files[0]}: {question.question_id!r} lacks {question.lacks}") for question in lacking]
     kept = [question for question in found.questions if not question.lacks]
     return replace(found, questions=kept, left_out=[*found.left_out, *named])
 

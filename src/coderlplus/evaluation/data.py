@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatch
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question
-from coderlplus.problems.files import stream_rows
+from coderlplus.problems import read_format
+from coderlplus.problems.files import leaving_out, stream_rows
 
 RELEASE_FILES = "{releases}"
 """Stands in `hub_files` for the files of LiveCodeBench's releases."""
@@ -71,14 +71,14 @@ class Found:
     """The data of a benchmark: the `questions` inside the window, the ids of the `whole` in the order of the `files`,
     and the rows left out.
 
-    `left_out` are sentences that name the place. `release` is LiveCodeBench's, where the files are those of its
+    `left_out` are errors that name the place. `release` is LiveCodeBench's, where the files are those of its
     releases.
     """
 
     questions: Sequence[Question]
     whole: Sequence[str]
     files: Sequence[Path]
-    left_out: Sequence[str]
+    left_out: Sequence[DataError]
     release: str | None
 
 
@@ -90,7 +90,7 @@ def load(benchmark: Benchmark, window: Window, data_dir: Path | None = None) -> 
     """
     found = find(benchmark, window, data_dir)
     if found.left_out:
-        raise DataError(found.left_out[0])
+        raise found.left_out[0]
     return list(found.questions), list(found.files)
 
 
@@ -102,14 +102,12 @@ def find(benchmark: Benchmark, window: Window, data_dir: Path | None = None) -> 
     )
     questions: list[Question] = []
     whole: dict[str, None] = {}
-    left_out: list[str] = []
+    left_out: list[DataError] = []
     for path in paths:
-        for row in stream_rows(path, on_bad_line=lambda place, error: left_out.append(str(error))):
-            try:
+        for row in stream_rows(path, left_out):
+            question = None
+            with leaving_out(left_out):
                 question = row.read(benchmark.read)
-            except DataError as error:
-                left_out.append(str(error))
-                continue
             if question is None:
                 continue
             if question.question_id in whole:
@@ -120,7 +118,7 @@ def find(benchmark: Benchmark, window: Window, data_dir: Path | None = None) -> 
             if window.holds(question.date if benchmark.dated else None):
                 questions.append(question)
     if not whole and left_out:
-        raise DataError(left_out[0])
+        raise left_out[0]
     if not questions:
         span = f"{window.start or 'the start'} and {window.end or 'the end'}"
         why = f"none of its {len(whole)} questions lies between {span}" if whole else "no row is of it"
@@ -243,7 +241,9 @@ def own_benchmark(path: Path, ask: Any) -> tuple[Benchmark, Found]:
     Raises `DataError` where the format is none that is known, or no row can be used.
     """
     from coderlplus.evaluation.benchmarks.base import user
-    from coderlplus.problems.formats import format_of
+
+    left_out: list[DataError] = []
+    known, problems = read_format(path, left_out)
 
     def read(problem: Any) -> Question:
         return Question(
@@ -251,22 +251,6 @@ def own_benchmark(path: Path, ask: Any) -> tuple[Benchmark, Found]:
         )
 
     benchmark = Benchmark(name=path.name.partition(".")[0], metric="pass@1", read=read, files=(str(path),))
-    left_out: list[str] = []
-    problems: dict[str, Any] = {}
-    rows = iter(stream_rows(path, on_bad_line=lambda place, error: left_out.append(str(error))))
-    first = next(rows, None)
-    if first is None:
-        raise DataError(left_out[0] if left_out else f"{path} holds no rows")
-    known = format_of(first)
-    for row in chain([first], rows):
-        try:
-            problem = row.read(known.read)
-        except DataError as error:
-            left_out.append(str(error))
-            continue
-        if problem is not None and problems.setdefault(problem.problem_id, problem) != problem:
-            raise DataError(f"{row.place}: another problem has the id {problem.problem_id!r}; ids must be unique")
-    if not problems:
-        raise DataError(left_out[0] if left_out else f"no row of {path} is a programming problem")
-    questions = [read(problem) for problem in problems.values()]
-    return benchmark, Found(questions=questions, whole=tuple(problems), files=[path], left_out=left_out, release=None)
+    questions = [read(problem) for problem in problems]
+    whole = tuple(question.question_id for question in questions)
+    return benchmark, Found(questions=questions, whole=whole, files=[path], left_out=left_out, release=None)

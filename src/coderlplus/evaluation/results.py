@@ -100,7 +100,8 @@ def write_results(folder: Path, results: Mapping[str, Any]) -> None:
 def markdown(results: Mapping[str, Any]) -> str:
     """The results as a Markdown table, in percent.
 
-    >>> numbers = {"metric": "accuracy", "accuracy": 0.5, "intervals": {"accuracy": [0.4, 0.6]}, "problems": 90, "samples": 90}
+    >>> numbers = {"metric": "accuracy", "accuracy": 0.5, "intervals": {"accuracy": [0.4, 0.6]}}
+    >>> numbers |= {"problems": 90, "samples": 90}
     >>> numbers |= {"tests": 90, "outcomes": {"passed": 45, "wrong": 40, "no_answer": 3, "truncated": 2, "missing": 0}}
     >>> print(markdown({"model": "m", "benchmarks": {"cruxeval-o": numbers}}).splitlines()[-1])
     | cruxeval-o | accuracy | 50.0 | 40.0 – 60.0 | 90 | 90 | 90 | 40 | 3 | 2 | 0 |

@@ -29,14 +29,14 @@ def read_results_file(folder: Path, *, command: str, part: str) -> dict[str, Any
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(
-            f"{folder} holds no results.json: no coderlplus {command} has ended in it (coderlplus {command} … -o "
+            f"no finished coderlplus {command} in {folder}: results.json is missing (coderlplus {command} … -o "
             f"{folder})"
         ) from None
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise DataError(
-            f"{path} is not valid JSON ({error}); run the same coderlplus {command} again, it makes nothing twice"
+            f"{path} is not valid JSON ({error}); rerun coderlplus {command}; finished samples are reused"
         ) from error
     if not isinstance(data, dict) or not isinstance(data.get(part), dict):
         raise DataError(f"{path} does not name {part}; it was not written by coderlplus {command}")

@@ -1,4 +1,4 @@
-"""An evaluation: questions → samples → verdicts → numbers, in a folder that can be gone on with at any time.
+"""An evaluation: questions → samples → verdicts → numbers, in a folder that can be resumed at any time.
 
 DIR/results.json, results.md            the numbers of all benchmarks evaluated into DIR
 DIR/<benchmark>/settings.json           how it was asked; going on with other settings is refused
@@ -97,9 +97,8 @@ def prepare(folder: Path, source: Source, asked: Sequence[Asked]) -> dict[str, i
         for field in sorted(now.keys() | before.keys()) if before else ():
             if now.get(field) != before.get(field):
                 raise ConfigError(
-                    f"{folder / name} was begun with {field} {before.get(field)!r}, not {now.get(field)!r}; go on "
-                    "with the same, or name "
-                    "another folder with -o"
+                    f"{folder / name} was started with {field} {before.get(field)!r}, not {now.get(field)!r}; use "
+                    f"the same, or another folder with -o"
                 )
     for one in asked:
         here = folder / one.benchmark.name
@@ -122,7 +121,7 @@ def _lines(path: Path) -> int:
 
 
 def settings(source: Source, asked: Asked) -> dict[str, Any]:
-    """What must be the same to go on with an evaluation."""
+    """What must be the same to resume an evaluation."""
     generated = (
         {"n_samples": source.n_samples, **asdict(source.sampling)}
         if source.samples is None
@@ -158,7 +157,8 @@ def read_question_ids(folder: Path) -> list[str]:
         return [json.loads(line)["question_id"] for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
-            f"cannot read the questions of the evaluation from {path} ({error}); run it again, it makes nothing twice"
+            f"cannot read the questions of the evaluation from {path} ({error}); rerun the command; finished samples "
+            f"are reused"
         ) from error
 
 
@@ -188,8 +188,7 @@ def evaluate(
     if 10 * len(faults) > len(lines):
         raise SandboxError(
             f"the sandbox failed on {len(faults)} of the {len(lines)} programs of {name}; run coderlplus doctor, "
-            "then the same command again: only "
-            "they are judged anew"
+            f"then rerun the command: only these are judged again"
         )
     times = {"seconds": {key: round(value, 3) for key, value in seconds.items()}}
     said = about(asked.questions, asked.files, asked.window.get("release") if asked.benchmark.dated else None)

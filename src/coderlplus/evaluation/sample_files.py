@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,14 @@ def read_samples(
     benchmarks: Mapping[str, Sequence[Question]],
     *,
     whole: Mapping[str, Sequence[str]] | None = None,
-    on_bad_row: Callable[[str], None] | None = None,
+    left_out: list[DataError] | None = None,
 ) -> dict[str, list[Sample]]:
     """The samples of a file for each of these benchmarks (name → its questions); a row counts for every benchmark that
     has its id.
 
     `whole` gives the ids of all questions of a benchmark's data, in its order, where the questions are a part of them:
-    samples of the others are passed over. A row that cannot be used, or whose id no benchmark has, is told to
-    `on_bad_row` as a sentence; without it, it is raised.
+    samples of the others are passed over. The error of a row that cannot be used, or whose id no benchmark has, is
+    added to `left_out`; without it, it is raised.
 
     Raises `DataError` naming the place for a file that cannot be read, for a benchmark of which the file has no
     sample, and for samples named by their place or number alone that seem to be of other questions.
@@ -55,15 +55,15 @@ def read_samples(
     counts: Counter[tuple[str, str]] = Counter()
     known: set[str] = set()
     numbered: dict[str, list[tuple[Question, str]]] = {name: [] for name in benchmarks}
-    bad: list[str] = []
-    for given in given_in(path, benchmarks, whole, bad.append if on_bad_row else None):
+    bad: list[DataError] = []
+    for given in given_in(path, benchmarks, whole, None if left_out is None else bad):
         key = _key(given.name)
         homes = [(name, ids[key]) for name, ids in names.items() if key in ids]
         if len({_key(question_id) for _, question_id in homes}) != 1:
-            sentence = _ambiguous(given, homes) if homes else _stranger(given, names)
-            if on_bad_row is None:
-                raise DataError(sentence)
-            bad.append(sentence)
+            error = DataError(_ambiguous(given, homes) if homes else _stranger(given, names))
+            if left_out is None:
+                raise error
+            bad.append(error)
             continue
         for name, question_id in homes:
             known.add(name)
@@ -78,11 +78,10 @@ def read_samples(
                 numbered[name].append((asked[name][question_id], given.text))
     for name, samples in found.items():
         if not samples:
-            raise DataError(_none_of(path, name, names[name], bad, is_of_other_part=name in known))
+            raise DataError(_none_of(path, name, names[name], [*map(str, bad)], is_of_other_part=name in known))
         _check_order(path, name, numbered[name])
-    for sentence in bad:
-        if on_bad_row is not None:
-            on_bad_row(sentence)
+    if left_out is not None:
+        left_out += bad
     return found
 
 

@@ -19,14 +19,14 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import DataError
 from coderlplus.evaluation.benchmarks.base import Question
-from coderlplus.problems.files import stream_rows
+from coderlplus.problems.files import leaving_out, stream_rows
 
 _IDS = ("question_id", "task_id", "problem_id", "id")
 _ANSWERS = ("solution", "program", "answer")
@@ -48,13 +48,13 @@ def given_in(
     path: Path,
     benchmarks: Mapping[str, Sequence[Question]],
     whole: Mapping[str, Sequence[str]],
-    on_bad_row: Callable[[str], None] | None,
+    left_out: list[DataError] | None,
 ) -> Iterator[Given]:
     """The texts of a file or folder, each with the name of its question. `whole` are the ids of all questions of each
     benchmark, in their order.
 
-    Raises `DataError` naming the place for a row that cannot be used, or tells it to `on_bad_row`; always for a file
-    that cannot be read at all.
+    Raises `DataError` naming the place for a row that cannot be used, or adds it to `left_out`; always for a file that
+    cannot be read at all.
     """
     if path.is_dir():
         yield from _in_folder(path)
@@ -73,20 +73,13 @@ def given_in(
     elif isinstance(data, list):
         parts = ((f"{path}: row {number}", row) for number, row in enumerate(data, 1))
     else:
-        parts = (
-            (row.place, row.data)
-            for row in stream_rows(path, None if on_bad_row is None else lambda _, error: on_bad_row(str(error)))
-        )
+        parts = ((row.place, row.data) for row in stream_rows(path, left_out))
     empty = True
     for place, row in parts:
         empty = False
-        try:
+        texts: Sequence[Given] = ()
+        with leaving_out(left_out):
             texts = list(_of_row(row, place))
-        except DataError as error:
-            if on_bad_row is None:
-                raise
-            on_bad_row(str(error))
-            continue
         yield from texts
     if empty:
         raise DataError(f"{path} holds no rows")

@@ -1,6 +1,9 @@
 """Asserts that compare a call with a literal: they are run as calls, and compared on the host as Python's `==` would.
 
-    assert f(3) == 6      assert candidate([1], k=2) is True      assert not f("")      def check(candidate): ... of nothing but such
+    assert f(3) == 6
+    assert candidate([1], k=2) is True
+    assert not f("")
+    def check(candidate): ... of nothing but such
 
 Whether test code is of this form its text says, before any program runs.
 """
@@ -50,7 +53,8 @@ class LiteralAssert:
 def literal_asserts(code: str, entry_point: str) -> tuple[LiteralAssert, ...] | None:
     """The asserts of test code that is nothing else, `None` where it is more.
 
-    >>> [(test.args, test.operator, test.expected) for test in literal_asserts("assert f(3) == 6\\nassert not f([])", "f")]
+    >>> tests = literal_asserts("assert f(3) == 6\\nassert not f([])", "f")
+    >>> [(test.args, test.operator, test.expected) for test in tests]
     [((3,), '==', 6), (([],), 'false', None)]
     >>> literal_asserts("assert f(f(3)) == 6", "f") is None
     True

@@ -12,7 +12,7 @@ import ast
 import re
 
 _MODULES = {
-    "__future__": None,
+    "__future__": ("annotations",),
     "bisect": None,
     "collections": ("deque", "defaultdict", "Counter", "OrderedDict", "namedtuple"),
     "copy": ("copy", "deepcopy"),
@@ -41,10 +41,10 @@ _MODULES = {
 _STARRED = ("bisect", "collections", "heapq", "itertools", "math")
 """Modules of which `import *` brings nothing else."""
 _PYTHON_OBJECTS = frozenset(_MODULES["typing"] or ()) | {
-    "Counter", "OrderedDict", "cache", "cmp_to_key", "copy", "deepcopy", "exit", "lru_cache", "merge", "namedtuple", "nlargest", "nsmallest",
-    "partial", "quit",
+    "Counter", "OrderedDict", "annotations", "cache", "cmp_to_key", "copy", "deepcopy", "exit", "lru_cache", "merge",
+    "namedtuple", "nlargest", "nsmallest", "partial", "quit",
 }  # fmt: skip
-"""Of these, what a program could hang something on: it may be called or subscripted, and nothing else."""
+"""Of these, what a program could hang something on: it may be called or stand in an annotation, and nothing else."""
 _HIDDEN_NAMES = (
     "ChainMap MemoryError UserDict UserList UserString __import__ breakpoint compile copyright credits delattr dir "
     "eval exec getattr globals hasattr hash help id license locals memoryview object open repr setattr super type "
@@ -66,10 +66,11 @@ _HIDDEN, _ATTRIBUTES = frozenset(_HIDDEN_NAMES.split()), frozenset(_COMMON.split
 
 
 _INNER = re.compile(
-    r"(gi|cr|ag|f|tb|co|func)_.*|_.*|tell|seek|raw|fileno|detach|mro|modules|format_map|with_traceback"
+    r"(gi|cr|ag|f|tb|co|func)_.*|_.*|tell|seek|truncate|raw|fileno|detach|mro|modules|format_map|with_traceback|obj"
 )
-"""Attributes of frames, generators and streams that show what is around; no program may have one of its own of such a
-name."""
+"""Attributes of frames, generators, streams and exceptions that show what is around; no program may have one of its
+own of such a name."""
+_OF_ANNOTATIONS = (ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.Tuple, ast.List, ast.expr_context)
 _FIELD = re.compile(r"\{\{|\}\}|\{\w*(![sr])?(:[^{}]*)?\}")
 """A field of a format that reaches no attribute."""
 
@@ -78,13 +79,27 @@ def cannot_tell(program: str) -> bool:
     """
     >>> cannot_tell("import sys\\nn = int(input())\\nprint(n * 2)"), cannot_tell("import builtins\\nbuiltins.seen = 1")
     (True, False)
-    >>> cannot_tell("import math\\nmath.seen = 1"), cannot_tell("def mark(self): self.seen = 1\\nimport math\\nmark(math)")
-    (False, False)
+    >>> cannot_tell("import math\\nmath.seen = 1")
+    False
+    >>> cannot_tell("def mark(self): self.seen = 1\\nimport math\\nmark(math)")
+    False
     """
     try:
         return _Reader(ast.parse(program)).is_plain()
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
+
+
+_BINDING: dict[type[ast.AST], str] = {
+    ast.arg: "arg",
+    ast.FunctionDef: "name",
+    ast.ExceptHandler: "name",
+    ast.MatchAs: "name",
+    ast.MatchStar: "name",
+    ast.MatchMapping: "rest",
+    ast.alias: "asname",
+}
+"""The field of a node that is a name which it binds to any object, `ast.Name` aside."""
 
 
 class _Reader:
@@ -93,32 +108,53 @@ class _Reader:
         self.modules: dict[str, str] = {}
         """Modules by the names that they are bound to."""
         self.called: set[int] = set()
-        """Nodes that are called or subscripted, decorate, or have an attribute taken."""
-        self.own = {"copy"} | {node.name for node in self.nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        """Nodes that are called, decorate, stand in an annotation, or have an attribute taken."""
+        self.assigned: set[str] = set()
+        """Names that may stand for any object."""
+        self.own = {"copy"}
+        """Names of functions, classes and attributes of its own."""
         self.fragile = set(_PYTHON_OBJECTS)
         for node in self.nodes:
-            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-                self.own.add(node.attr)
+            if isinstance(node, ast.Name):
+                if not isinstance(node.ctx, ast.Load):
+                    self.assigned.add(node.id)
+            elif isinstance(node, ast.Attribute):
+                if isinstance(node.ctx, ast.Store):
+                    self.own.add(node.attr)
+            elif type(node) in _BINDING:
+                self.assigned.add(getattr(node, _BINDING[type(node)]) or "")
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                self.own.add(node.name)
 
     def is_plain(self) -> bool:
-        if not all(map(self._imports, self.nodes)):
+        if any(name.startswith("__") for name in self.assigned - self.own) or not all(map(self._imports, self.nodes)):
             return False
         for node in self.nodes:
             if isinstance(node, ast.Call):
                 self.called.add(id(node.func))
-            elif isinstance(node, ast.Subscript):
-                self.called.add(id(node.value))
             elif isinstance(node, ast.FunctionDef):
                 self.called.update(map(id, node.decorator_list))
+                self._annotates(node.returns)
+            elif isinstance(node, ast.arg | ast.AnnAssign):
+                self._annotates(node.annotation)
             elif isinstance(node, ast.ClassDef) and (node.bases or node.keywords or node.decorator_list):
                 return False
         return all(map(self._is_plain, self.nodes))
+
+    def _annotates(self, annotation: ast.expr | None) -> None:
+        """Take note of what an annotation subscripts. `List[x]` remembers `x` for later runs, and compares with it;
+        it is itself an object on which something can be hung. So all names in it must be those of classes."""
+        nodes = [*ast.walk(annotation)] if annotation is not None else []
+        if all(isinstance(node, _OF_ANNOTATIONS) for node in nodes) and not self.assigned.intersection(
+            node.id for node in nodes if isinstance(node, ast.Name)
+        ):
+            self.called.update(id(node.value) for node in nodes if isinstance(node, ast.Subscript))
 
     def _imports(self, node: ast.AST) -> bool:
         match node:
             case ast.Import(names=names):
                 for alias in names:
-                    if alias.name not in _MODULES or "." in alias.name:
+                    if alias.name not in _MODULES or alias.name == "__future__" or "." in alias.name:
                         return False
                     self.modules[alias.asname or alias.name] = alias.name
             case ast.ImportFrom(module=module, names=names):
@@ -156,7 +192,7 @@ class _Reader:
             case ast.Attribute(attr=attribute):
                 return not _INNER.fullmatch(attribute) and (attribute in _ATTRIBUTES or attribute in self.own)
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-                return name not in _HIDDEN and name != "__del__"
+                return name not in _HIDDEN and name not in ("__del__", "__class_getitem__")
             case ast.AsyncFunctionDef() | ast.Await() | ast.AsyncFor() | ast.AsyncWith() | ast.MatchClass():
                 return False
             case ast.Constant(value=str(text)):

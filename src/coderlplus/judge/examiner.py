@@ -65,6 +65,8 @@ class Examination:
         self.connection = connection
         self.reply = host.reply
         self.instances = 0
+        self.called = False
+        """Whether the program was asked in any test: test code may keep its answers for later tests."""
 
 
 class Candidate:
@@ -96,7 +98,7 @@ class Candidate:
         if not all(map(is_plain, [*sent_args, *sent_kwargs.values()])) or are_shared([*args, *kwargs.values()]):
             raise state.stopped(NotData("the arguments are not plain data"))
         state.last_call = {"args": sent_args, "kwargs": sent_kwargs}
-        state.was_tainted = state.called
+        state.was_tainted, self.examination.called = self.examination.called, True
         if not state.called:
             state.called = True
             self.examination.reply({"at": "called"})
@@ -161,7 +163,8 @@ class _State:
         doing."""
         self.last_call: dict[str, Any] | None = None
         self.was_tainted = False
-        """Whether the program had given an answer before the last call, so that its arguments may come from there."""
+        """Whether the program had given an answer before the last call, in this test or another, so that its arguments
+        may come from there."""
         self.value: list[Any] | None = None
         """The value of the last call, as the only item."""
         self.error: BaseException | None = None

@@ -40,6 +40,16 @@ class Judge:
 
     Programs wait in one queue, longest first: by the mean CPU time of the programs of the problem so far or, before
     there is one, by the most that its tests may take.
+
+    >>> from coderlplus import CallTest, open_sandbox
+    >>> problem = Problem(problem_id="p", statement="Double x.", entry_point="f", tests=(CallTest((2,), 4),))
+    >>> texts = {"good": "def f(x): return 2 * x", "bad": "def f(x): return x"}
+    >>> with open_sandbox(workers=1) as sandbox:
+    ...     verdicts = Judge(sandbox).judge_many(
+    ...         (problem, Rollout(rollout_id=name, problem_id="p", program=text)) for name, text in texts.items()
+    ...     )
+    >>> [verdict.verdict for verdict in verdicts]
+    ['passed', 'wrong_answer']
     """
 
     def __init__(self, sandbox: BackEnd) -> None:

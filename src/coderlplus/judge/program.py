@@ -19,7 +19,8 @@ from itertools import groupby
 from coderlplus.judge.asserts import literal_asserts
 from coderlplus.judge.checkers import Acceptance
 from coderlplus.judge.company import cannot_tell
-from coderlplus.judge.runs import CallRuns, CheckRuns, InProcessRuns, Runs, StdioRuns, at_fault, no_answer
+from coderlplus.judge.failures import at_fault, no_answer
+from coderlplus.judge.runs import CallRuns, CheckRuns, InProcessRuns, Runs, StdioRuns
 from coderlplus.records import CheckTest, Failure, Problem, Verdict
 from coderlplus.records.test_code import read_test_code
 from coderlplus.sandbox import Job, Outcome
@@ -211,9 +212,12 @@ def _scripts(tally: _Tally, runs: StdioRuns, tests: Sequence[int], all_tests: bo
             found[batch[0]] = reading.stop or no_answer(batch[0], None)
         if len(batch) > 1 and reading.over and reading.over.verdict != "time_limit":
             found, alone = {}, True  # nobody knows which of them it was
-        for test in [test for test in found if test != batch[0]]:
+        for test in list(found):
             if found[test] is None:
-                in_company.add(test)
+                if len(batch) > 1:  # also the first: those after it may change its output
+                    in_company.add(test)
+                continue
+            if test == batch[0]:
                 continue
             (by_itself,) = _scripts(tally, runs, [test], all_tests).values()
             if by_itself is None:

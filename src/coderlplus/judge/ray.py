@@ -302,11 +302,25 @@ class RaySandbox:
         reference.future().add_done_callback(lambda answer: self._events.put((kind, subject, answer)))
 
 
-def _connected_ray() -> Any:
+def connect(address: str) -> None:
+    """Connect Ray to the cluster at `address`, unless it is connected. Raises `ConfigError`."""
+    ray = _ray()
+    try:
+        ray.init(address=address, ignore_reinit_error=True)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"cannot connect to a Ray cluster at {address!r}: {error}") from error
+
+
+def _ray() -> Any:
     try:
         import ray
     except ImportError as error:
         raise ConfigError("Ray is not installed; pip install 'coderlplus[ray]'") from error
+    return ray
+
+
+def _connected_ray() -> Any:
+    ray = _ray()
     if not ray.is_initialized():
         raise ConfigError(
             "not connected to a Ray cluster; call ray.init(address='auto'), or ray.init() for this machine alone, "

@@ -6,15 +6,27 @@ the batch came to, in their order, and why the next one came to nothing. The exp
 
 from __future__ import annotations
 
-import ast
-import json
-import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from coderlplus.judge.asserts import LiteralAssert
 from coderlplus.judge.checkers import Acceptance, Refusal
+from coderlplus.judge.failures import (
+    DOES_NOT_HOLD,
+    LIMITS,
+    actual_of,
+    asserted,
+    at_fault,
+    ended,
+    no_answer,
+    not_compiled,
+    over_limit,
+    raised,
+    refused,
+    returned,
+    shown,
+)
 from coderlplus.judge.replies import (
     Examined,
     Raised,
@@ -26,26 +38,17 @@ from coderlplus.judge.replies import (
     read_script_end,
 )
 from coderlplus.records import (
-    Actual,
     CallInput,
     CallTest,
     CheckTest,
     Failure,
-    Limits,
     Problem,
-    ProgramInput,
     StdioInput,
     StdioTest,
-    VerdictName,
 )
 from coderlplus.records.test_code import read_test_code
-from coderlplus.sandbox import Job, Outcome, values
+from coderlplus.sandbox import Job, Outcome
 from coderlplus.sandbox.text import as_bytes
-
-_DETAIL_CHARS = 300
-_ACTUAL_CHARS = 2_000
-LIMITS = ("time_limit", "memory_limit", "output_limit")
-_NO_ANSWER = "the program sent what is not an answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,7 @@ class StdioRuns:
             in_thread is not None
         ):  # as everywhere, an exception that ends a thread does not count where the output is right
             return raised(test, in_thread, given)
-        return refused(test, refusal, f"printed {_short(actual)}", _short(expected.stdout), given, _actual(actual))
+        return refused(test, refusal, f"printed {shown(actual)}", shown(expected.stdout), given, actual_of(actual))
 
     def _test(self, index: int) -> StdioTest:
         test = self.problem.tests[index]
@@ -193,7 +196,9 @@ class CallRuns:
             return returned(test, refusal, call, reply.value, self._given(test, call))
         if call.holds(reply):
             return None
-        return asserted(test, self._code(test), call.line, call.message, self._given(test, call), _actual(reply.value))
+        return asserted(
+            test, self._code(test), call.line, call.message, self._given(test, call), actual_of(reply.value)
+        )
 
     def _calls(self, test: int) -> Sequence[CallTest | LiteralAssert]:
         found = self.problem.tests[test]
@@ -291,12 +296,12 @@ class CheckRuns:
             return raised(test, said.raised, given_to)
         code = wanted.code if isinstance(wanted, CheckTest) else ""
         line = said.raised.test_line if said.raised else None
-        actual = _actual(said.value[0]) if said.value is not None else None
+        actual = actual_of(said.value[0]) if said.value is not None else None
         message = said.message
         if said.raised:
             message = said.raised.message if said.end == "assertion" else f"{said.raised.name}: {said.raised.message}"
         words = {
-            "assertion": _DOES_NOT_HOLD,
+            "assertion": DOES_NOT_HOLD,
             "error": "the test could not use the result",
             "not_data": "the result is not plain data",
         }
@@ -355,7 +360,6 @@ class InProcessRuns:
 
 
 _STATES = ({"at": "loading"}, {"at": "loaded"}, {"at": "called"})
-_DOES_NOT_HOLD = "the assertion does not hold"
 
 
 def code_payload(problem: Problem, index: int) -> dict[str, Any]:
@@ -364,113 +368,3 @@ def code_payload(problem: Problem, index: int) -> dict[str, Any]:
     assert isinstance(test, CheckTest)
     code = read_test_code(test.code, problem.entry_point or "", problem.setup_code, test.in_process)
     return {"code": code.text, "main": code.is_main, "modules": list(code.modules)}
-
-
-def at_fault(problem: Problem, test: int, what: str) -> str:
-    """The sentence about a test that is itself at fault."""
-    return f"test {test + 1} of problem {problem.problem_id!r} is at fault, not the program: {what}"[:_DETAIL_CHARS]
-
-
-def asserted(
-    test: int,
-    code: str,
-    line: int | None,
-    message: str,
-    given: CallInput | None,
-    actual: Actual | None,
-    words: str = _DOES_NOT_HOLD,
-) -> Failure:
-    """The failure of test code with this line."""
-    detail = f"{words}: {_statement(code, line)}" + (f" ({message})" if message else "")
-    return Failure(index=test, verdict="wrong_answer", detail=detail[:_DETAIL_CHARS], input=given, actual=actual)
-
-
-def refused(
-    test: int, refusal: Refusal, gave: str, expected: str, given: ProgramInput, actual: Actual | None
-) -> Failure:
-    """The failure of a test whose answer was not accepted."""
-    if refusal.verdict == "sandbox_fault":
-        return Failure(index=test, verdict=refusal.verdict, detail=refusal.reason, input=given)
-    detail = f"{gave}: {refusal.reason}" if refusal.reason else f"{gave}, expected {expected}"
-    return Failure(index=test, verdict=refusal.verdict, detail=detail[:_DETAIL_CHARS], input=given, actual=actual)
-
-
-def returned(test: int, refusal: Refusal | None, wanted: CallTest, value: Any, given: CallInput) -> Failure | None:
-    """What a call test came to."""
-    if refusal is None:
-        return None
-    return refused(test, refusal, f"returned {_source(value)}", _source(wanted.expected), given, _actual(value))
-
-
-def no_answer(test: int, given: ProgramInput | None) -> Failure:
-    """The failure of a program whose process said what no reader takes."""
-    return Failure(index=test, verdict="runtime_error", detail=_NO_ANSWER, input=given)
-
-
-def not_compiled(test: int, message: str, given: ProgramInput | None) -> Failure:
-    return Failure(index=test, verdict="syntax_error", detail=message[:_DETAIL_CHARS], input=given)
-
-
-def raised(test: int, error: Raised, given: ProgramInput | None) -> Failure:
-    """The failure of a test whose program raised an exception."""
-    verdict: VerdictName = "memory_limit" if error.name == "MemoryError" else "runtime_error"
-    detail = f"{error.name}: {error.message}" + ("" if error.line is None else f" (line {error.line})")
-    return Failure(index=test, verdict=verdict, detail=detail, input=given, actual=Actual(raised=error.name))
-
-
-def over_limit(test: int, outcome: Outcome, limits: Limits, given: ProgramInput | None = None) -> Failure | None:
-    """The failure of a test whose process was beyond a limit, if it was."""
-    return ended(test, outcome, limits, given) if outcome.ending in LIMITS else None
-
-
-def _statement(code: str, line: Any) -> str:
-    """The innermost statement of test code at this line, in one line and short enough to be shown; without a line, the
-    last one."""
-    statements = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.stmt)]
-    last = max((node.end_lineno or 0 for node in statements), default=0)
-    place = line if isinstance(line, int) else last
-    around = [node for node in statements if node.lineno <= place <= (node.end_lineno or 0)]
-    text = " ".join((ast.get_source_segment(code, min(around, key=_lines)) or "").split()) if around else ""
-    return text if len(text) <= 160 else text[:157] + "..."
-
-
-def _lines(node: ast.stmt) -> int:
-    return (node.end_lineno or node.lineno) - node.lineno
-
-
-def _actual(value: Any) -> Actual | None:
-    """What the program gave, where it is short enough to be kept; of anything longer no alignment task is made."""
-    return Actual(value=value) if len(json.dumps(value)) <= _ACTUAL_CHARS else None
-
-
-def ended(test: int, outcome: Outcome, limits: Limits, given: ProgramInput | None) -> Failure:
-    """The failure of a test during which the process ended."""
-    verdict: VerdictName = "runtime_error"
-    match outcome.ending:
-        case "time_limit":
-            used = f"{outcome.cpu_s:.1f} s of CPU in {outcome.wall_s:.1f} s"
-            verdict, detail = "time_limit", f"{used}, allowed are {limits.cpu_s:g} and {limits.wall_s:g}"
-        case "memory_limit":
-            verdict, detail = "memory_limit", f"more than {limits.memory_mb} MB"
-        case "output_limit":
-            verdict, detail = "output_limit", f"more than {limits.output_kb} kB of output"
-        case "fault":
-            verdict, detail = "sandbox_fault", outcome.detail
-        case "signal":
-            names = {member.value: member.name for member in signal.Signals}
-            detail = f"killed by {names.get(outcome.exit_code, outcome.exit_code)}"
-        case _:
-            detail = f"the process ended with code {outcome.exit_code} before the result was there"
-    return Failure(index=test, verdict=verdict, detail=detail, input=given)
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 120 else text[:117] + "...")
-
-
-def _source(value: Any) -> str:
-    try:
-        text = values.to_source(value)
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        text = "a malformed value"
-    return text if len(text) <= 120 else text[:117] + "..."

@@ -4,7 +4,7 @@ One reader for each kind of message that the program sends, with a closed set of
 arrives is no answer, and the program has failed. None of these fields says how a test ended; that is for the examiner
 alone.
 
-    examiner → program      {"args": [...], "kwargs": {...}, "of": n}     a call; `of` numbers the instance, 0 is the candidate's
+    examiner → program      {"args": [...], "kwargs": {...}, "of": n}     a call; `of`: the instance, 0 the candidate's
     program → examiner      {"loaded": bool}                              once
                             an `Answer`                                   to each call
 """

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from coderlplus.engines.reward_functions import row as trl_row
+from coderlplus.engines.reward_functions import to_dataset_row
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.records import CallTest, CheckTest, Problem, StdioTest, TaggedValue
 from coderlplus.records.files import whole_file
@@ -104,7 +104,7 @@ def parquet_row(problem: Problem, index: int) -> dict[str, Any]:
         "ability": "code",
         "reward_model": {"style": "rule", "ground_truth": json.dumps(ground_truth(problem))},
         "extra_info": {"split": "train", "index": index, "problem_id": problem.problem_id},
-        **trl_row(problem),
+        **to_dataset_row(problem),
     }
 
 

@@ -2,7 +2,7 @@
 
 Each row ends in the journal with what became of it: kept, or cut with a reason. When all are there, the outputs are
 written in the order of the rows, the first of several equal problems being kept. Interrupted at any place, the run
-goes on with the rows that the journal does not have, and writes the same files.
+continues with the rows that the journal does not have, and writes the same files.
 """
 
 from __future__ import annotations
@@ -151,9 +151,7 @@ def prepare(
     if not report["kept"]:
         told = ", ".join(f"{name} {count}" for name, count in report["cut"].items())
         names = ", ".join(path.name for path in files)
-        raise DataError(
-            f"not one of the {total} rows of {names} is kept ({told}); {beside(output, 'cut.jsonl')} says why"
-        )
+        raise DataError(f"all {total} rows of {names} were rejected ({told}); reasons: {beside(output, 'cut.jsonl')}")
     return report
 
 
@@ -173,30 +171,41 @@ def _count(files: Sequence[Path]) -> int:
     if not count:
         raise DataError(f"{', '.join(map(str, files))} holds no rows")
     for path in files:
-        first = next((row for row in _rows_or_errors(path) if isinstance(row, Row)), None)
-        if first is not None:
-            format_of(first)
+        bad: list[DataError] = []
+        for _, _, form in _rows([path], bad):
+            if form is not None:
+                break
+        else:
+            raise bad[0] if bad else DataError(f"{path} holds no rows")
     return count
 
 
 def _rows_or_errors(path: Path) -> Iterator[Row | DataError]:
     """The rows of a file, and in the place of each line that is no JSON object its error."""
     bad: list[DataError] = []
-    for row in stream_rows(path, on_bad_line=lambda _, error: bad.append(error)):
+    for row in stream_rows(path, bad):
         yield from bad
         bad.clear()
         yield row
     yield from bad
 
 
-def _rows(files: Sequence[Path]) -> Iterator[tuple[int, Row | DataError, Format | None]]:
-    """All rows with their numbers and the format of their file, which its first row decides."""
+def _rows(
+    files: Sequence[Path], unknown: list[DataError] | None = None
+) -> Iterator[tuple[int, Row | DataError, Format | None]]:
+    """All rows with their numbers and the format of their file, which its first row that has a known one decides; the
+    errors of rows before it are added to `unknown`."""
     number = 0
     for path in files:
         found: Format | None = None
         for row in _rows_or_errors(path):
-            if found is None and isinstance(row, Row):
-                found = format_of(row)
+            if found is None:
+                try:
+                    found = format_of(row) if isinstance(row, Row) else None
+                except DataError as error:
+                    row = error
+            if found is None and unknown is not None and isinstance(row, DataError):
+                unknown.append(row)
             yield number, row, found
             number += 1
 

@@ -31,7 +31,9 @@ _WRONG = {
     "a program that raises an exception": "raise ArithmeticError('no answer')",
 }
 """Bodies that no test code may accept."""
-_NOT_FOUND = re.compile(r"No module named '(?P<module>[^']*)'|name '(?P<name>[^']*)' is not defined")
+_NOT_FOUND = re.compile(
+    r"No module named '(?P<module>[^']*)'|(?:the )?name '(?P<name>[^']*)'(?: is not defined|, which nothing defines)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

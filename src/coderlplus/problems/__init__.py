@@ -4,18 +4,17 @@ gzipped or not."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from coderlplus.errors import DataError
-from coderlplus.problems.files import Row, read_rows
+from coderlplus.problems.files import leaving_out, read_rows, stream_rows
 from coderlplus.problems.formats import Format, format_of
 from coderlplus.problems.recorded import RecordedProgram, recorded
 from coderlplus.records import Problem, Rollout
 
-__all__ = ["RecordedProgram", "read_pairs", "read_problems", "read_recorded", "read_rollouts"]
+__all__ = ["RecordedProgram", "read_format", "read_pairs", "read_problems", "read_recorded", "read_rollouts"]
 
 _RECORDED = (
     {"task_id", "prompt", "entry_point", "test", "solution"},
@@ -30,40 +29,32 @@ def read_problems(path: str | Path, left_out: list[DataError] | None = None) -> 
 
     Raises `DataError` naming file and line where a row cannot be used, where the format is none of these, and where
     two rows give one `problem_id` to different problems; rows that repeat a problem count once. With `left_out`, the
-    errors of rows that cannot be used are added to it, and raised only where no row is left.
+    errors of rows that cannot be used are added to it, and the first is raised only where no row is left.
     """
+    return read_format(path, left_out)[1]
+
+
+def read_format(path: str | Path, left_out: list[DataError] | None = None) -> tuple[Format, list[Problem]]:
+    """The format of a file, which its first row that has a known one decides, and its problems, as `read_problems`
+    reads them."""
     problems: dict[str, Problem] = {}
-    rows = read_rows(path)
-    found = _format(rows, left_out)
-    for row in rows:
-        with _leaving_out(left_out):
+    found: Format | None = None
+    bad: list[DataError] = []
+    for row in stream_rows(path, None if left_out is None else bad):
+        with leaving_out(None if left_out is None else bad):
+            found = found or format_of(row)
             problem = row.read(found.read)
             if problem is not None and problems.setdefault(problem.problem_id, problem) != problem:
                 raise DataError(f"{row.place}: another problem has the id {problem.problem_id!r}; ids must be unique")
-    if left_out and not problems:
-        raise left_out[0]
-    return list(problems.values())
-
-
-def _format(rows: Sequence[Row], left_out: list[DataError] | None) -> Format:
-    """The format of a file: of its first row or, where that may be left out, of the first that has a known one."""
-    for row in rows if left_out is not None else ():
-        try:
-            return format_of(row)
-        except DataError:
-            continue
-    return format_of(rows[0])
-
-
-@contextmanager
-def _leaving_out(left_out: list[DataError] | None) -> Iterator[None]:
-    """Add a `DataError` to `left_out`, where that is given."""
-    try:
-        yield
-    except DataError as error:
-        if left_out is None:
-            raise
-        left_out.append(error)
+    if found is None or not problems:
+        raise (
+            bad[0]
+            if bad
+            else DataError(f"{path} holds no rows" if found is None else f"no row of {path} is a programming problem")
+        )
+    if left_out is not None:
+        left_out += bad
+    return found, list(problems.values())
 
 
 def read_rollouts(path: str | Path, left_out: list[DataError] | None = None) -> list[Rollout]:
@@ -80,7 +71,7 @@ def read_pairs(
     by_id = {problem.problem_id: problem for problem in read_problems(problems, left_out)}
     pairs = []
     for rollout, place in _rollouts(programs, left_out):
-        with _leaving_out(left_out):
+        with leaving_out(left_out):
             if rollout.problem_id not in by_id:
                 raise DataError(
                     f"{place}: rollout {rollout.rollout_id!r} is of problem {rollout.problem_id!r}, which "
@@ -94,7 +85,7 @@ def read_pairs(
 
 def _rollouts(path: str | Path, left_out: list[DataError] | None) -> list[tuple[Rollout, str]]:
     """Rollouts and their places."""
-    rows = read_rows(path)
+    rows = read_rows(path, left_out)
     if any(rows[0].data.keys() >= fields for fields in _RECORDED):
         return [(item.rollout, place) for item, place in _recorded(path, left_out)]
     if not any(row.data.keys() & _ROLLOUT for row in (rows if left_out is not None else rows[:1])):
@@ -104,7 +95,7 @@ def _rollouts(path: str | Path, left_out: list[DataError] | None) -> list[tuple[
         )
     rollouts: dict[str, tuple[Rollout, str]] = {}
     for row in rows:
-        with _leaving_out(left_out):
+        with leaving_out(left_out):
             rollout = row.read(Rollout.from_json)
             if rollout.rollout_id in rollouts:
                 raise DataError(f"{row.place}: a second rollout has the id {rollout.rollout_id!r}; ids must be unique")
@@ -126,7 +117,7 @@ def _recorded(path: str | Path, left_out: list[DataError] | None) -> list[tuple[
     programs: list[tuple[RecordedProgram, str]] = []
     for row in read_rows(path):
         found: Sequence[RecordedProgram] = ()
-        with _leaving_out(left_out):
+        with leaving_out(left_out):
             found = row.read(lambda data: list(recorded(data, stem)))
         for item in found:
             name = item.rollout.rollout_id

@@ -11,12 +11,13 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from coderlplus.errors import ConfigError, DataError
-from coderlplus.problems.parsing import LongRow, loads, whole_number
+from coderlplus.records.jsonl import integer, loads, not_json
 
 T = TypeVar("T")
 MAX_ROW_CHARS = 2**28
@@ -45,19 +46,19 @@ class Row:
             raise DataError(f"{self.place}: not a row of its set's form ({type(error).__name__}: {error})") from error
 
 
-def read_rows(path: str | Path) -> list[Row]:
-    """All rows of a file. Raises `DataError` naming file and line for anything that is not a JSON object, and for a
-    file without rows."""
-    rows = list(stream_rows(path))
+def read_rows(path: str | Path, left_out: list[DataError] | None = None) -> list[Row]:
+    """All rows of a file. Raises `DataError`, and leaves out, as `stream_rows` does; also for a file without rows."""
+    before = len(left_out or ())
+    rows = list(stream_rows(path, left_out))
     if not rows:
-        raise DataError(f"{path} holds no rows")
+        raise left_out[before] if left_out and left_out[before:] else DataError(f"{path} holds no rows")
     return rows
 
 
-def stream_rows(path: str | Path, on_bad_line: Callable[[str, DataError], None] | None = None) -> Iterator[Row]:
+def stream_rows(path: str | Path, left_out: list[DataError] | None = None) -> Iterator[Row]:
     """The rows of a file, one after the other.
 
-    A JSON line that cannot be read is told to `on_bad_line` (place, error) and passed over; without it, and for damage
+    The error of a row that is no JSON object is added to `left_out`, and the others go on; without it, and for damage
     to the file as a whole, a `DataError` names file and place. `ConfigError`: the file is Parquet and pyarrow is not
     installed.
     """
@@ -71,10 +72,10 @@ def stream_rows(path: str | Path, on_bad_line: Callable[[str, DataError], None] 
             while start and not start.strip():
                 start = file.read(_CHUNK_CHARS)
             if start.lstrip()[:1] == "[":
-                yield from _listed(path, file, start)
+                yield from _listed(path, file, start, left_out)
                 return
         with _open(path) as file:
-            yield from _lines(path, file, on_bad_line)
+            yield from _lines(path, file, left_out)
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -89,8 +90,8 @@ def count_rows(path: Path) -> int:
     if path.suffix == ".parquet":
         with _parquet_file(path) as file:
             return int(file.metadata.num_rows)
-    broken: list[str] = []
-    return sum(1 for _ in stream_rows(path, on_bad_line=lambda place, _: broken.append(place))) + len(broken)
+    broken: list[DataError] = []
+    return sum(1 for _ in stream_rows(path, broken)) + len(broken)
 
 
 def _open(path: Path) -> IO[str]:
@@ -99,48 +100,43 @@ def _open(path: Path) -> IO[str]:
     return (gzip.open if is_gzip else open)(path, "rt", encoding="utf-8", newline="\n")
 
 
-def _lines(path: Path, file: IO[str], on_bad_line: Callable[[str, DataError], None] | None) -> Iterator[Row]:
+def _lines(path: Path, file: IO[str], left_out: list[DataError] | None) -> Iterator[Row]:
     for number, line in enumerate(file, 1):
         if line.strip():
             place = f"{path}:{number}"
-            try:
-                data = json_object(line.removesuffix("\n"), place)
-            except DataError as error:
-                if on_bad_line is None:
-                    raise
-                on_bad_line(place, error)
-                continue
-            yield Row(data, place)
+            with leaving_out(left_out):
+                yield Row(json_object(line.removesuffix("\n"), place), place)
+
+
+@contextmanager
+def leaving_out(left_out: list[DataError] | None) -> Iterator[None]:
+    """Add a `DataError` to `left_out`, where that is given."""
+    try:
+        yield
+    except DataError as error:
+        if left_out is None:
+            raise
+        left_out.append(error)
 
 
 def json_object(line: str, place: str) -> dict[str, Any]:
     """The JSON object of a line. Raises `DataError` naming its place."""
     try:
-        data = _loads(line)
+        data = loads(line)
     except json.JSONDecodeError as error:
-        raise DataError(
-            f"{place}: not valid JSON ({error.msg.removesuffix(' at')} at column {error.colno}); fix or remove the "
-            "line"
-        ) from error
+        raise DataError(f"{place}: {not_json(error)}") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{place}: not JSON that can be read ({error})") from error
-    if not isinstance(data, dict):
-        raise DataError(f"{place}: expected a JSON object, not {type(data).__name__}")
-    return data
+    return _object(data, place)
 
 
-def _loads(line: str) -> Any:
-    """The value of a line; an object with whole numbers that JSON is not written with is a `LongRow`."""
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError:
-        raise
-    except ValueError:
-        data = loads(line)
-        return LongRow(data) if isinstance(data, dict) else data
+def _object(value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DataError(f"{place}: expected a JSON object, not {type(value).__name__}")
+    return value
 
 
-def _listed(path: Path, file: IO[str], start: str) -> Iterator[Row]:
+def _listed(path: Path, file: IO[str], start: str, left_out: list[DataError] | None) -> Iterator[Row]:
     """The objects of a JSON list, of which `start` has been read; as much of the file is held as the next object
     needs."""
     decoder = json.JSONDecoder()
@@ -170,10 +166,9 @@ def _listed(path: Path, file: IO[str], start: str) -> Iterator[Row]:
             continue
         except (ValueError, RecursionError) as error:
             raise DataError(f"{place}: not JSON that can be read ({error})") from error
-        if not isinstance(value, dict):
-            raise DataError(f"{place}: expected a JSON object, not {type(value).__name__}")
         number, at = number + 1, end
-        yield Row(value, place)
+        with leaving_out(left_out):
+            yield Row(_object(value, place), place)
 
 
 def _decoded(decoder: json.JSONDecoder, text: str, at: int) -> tuple[Any, int]:
@@ -182,8 +177,7 @@ def _decoded(decoder: json.JSONDecoder, text: str, at: int) -> tuple[Any, int]:
     except json.JSONDecodeError:
         raise
     except ValueError:
-        value, end = json.JSONDecoder(parse_int=whole_number).raw_decode(text, at)
-        return LongRow(value) if isinstance(value, dict) else value, end
+        return json.JSONDecoder(parse_int=integer).raw_decode(text, at)
 
 
 def _end_of_space(text: str, at: int) -> int:

@@ -10,7 +10,6 @@ from coderlplus.errors import DataError
 from coderlplus.judge import compare
 from coderlplus.problems import apps, code_contests, deepcoder, humaneval, leetcode, livecodebench, mbpp, taco, verl
 from coderlplus.problems.files import Row
-from coderlplus.problems.parsing import LongRow, tagged_numbers
 from coderlplus.records import CheckTest, Problem, StdioTest
 
 
@@ -58,12 +57,8 @@ def _check_types(problem: Problem) -> None:
             raise DataError(f"a test must be text, not {str(texts)[:60]!r}")
 
 
-def _own(row: Mapping[str, Any]) -> Problem:
-    return Problem.from_json(tagged_numbers(row) if isinstance(row, LongRow) else row)
-
-
 FORMATS = (
-    Format("coderlplus problems", frozenset({"problem_id", "statement", "tests"}), _own),
+    Format("coderlplus problems", frozenset({"problem_id", "statement", "tests"}), Problem.from_json),
     Format("MBPP", frozenset({"task_id", "code", "test_list"}), mbpp.problem),
     Format("LeetCodeDataset", frozenset({"task_id", "prompt", "completion", "entry_point", "test"}), leetcode.problem),
     Format("HumanEval", frozenset({"task_id", "prompt", "entry_point", "test"}), humaneval.problem),

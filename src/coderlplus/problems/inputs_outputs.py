@@ -23,11 +23,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from coderlplus.errors import DataError
-from coderlplus.problems.parsing import decimal_text, literal, loads, tagged
+from coderlplus.problems.parsing import decimal_text, literal, tagged
 from coderlplus.problems.prefixes import IMPORTS
 from coderlplus.problems.wording import any_case
 from coderlplus.programs import syntax_error
 from coderlplus.records import CallTest, Problem, StdioTest, TaggedValue, Test
+from coderlplus.records.jsonl import loads
 
 _WHOLE_NUMBER = re.compile(r"-?\d+")
 
@@ -59,7 +60,7 @@ def problem(texts: Texts, in_outs: Any) -> Problem:
     tests: tuple[Test, ...]
     if name:
         if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
-            raise DataError(f"fn_name {str(name)[:60]!r} is no name of a function")
+            raise DataError(f"fn_name {str(name)[:60]!r} is not a function name")
         expected = [
             _parsed(output) if isinstance(given, str) and isinstance(output, str) else output
             for given, output in pairs
@@ -93,7 +94,8 @@ def problem(texts: Texts, in_outs: Any) -> Problem:
 
 def digest_id(source: str, *texts: str) -> str:
     """A name for a row that has none: the source and a digest of its texts."""
-    return f"{source}/{hashlib.sha256(chr(0).join(text.strip() for text in texts).encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+    text = "\0".join(text.strip() for text in texts)
+    return f"{source}/{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
 
 
 def runnable(solutions: Any) -> list[str]:

@@ -23,10 +23,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from coderlplus.errors import DataError
-from coderlplus.problems.parsing import in_json, loads, tagged, text_of
+from coderlplus.problems.parsing import in_json, tagged, text_of
 from coderlplus.problems.prefixes import LIVECODEBENCH
 from coderlplus.problems.wording import allows_error, any_case, order
 from coderlplus.records import CallTest, Problem, StdioTest, Test
+from coderlplus.records.jsonl import loads
 
 MAX_TESTS_BYTES = 2**30
 """Size of the packed tests of a problem."""

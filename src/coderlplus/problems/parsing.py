@@ -1,11 +1,10 @@
 """Values and fields of rows: JSON and Python literals, also with whole numbers of more digits than CPython converts
-(4,300)."""
+(4,300; see `records.jsonl.loads`)."""
 
 from __future__ import annotations
 
 import ast
 import io
-import json
 import re
 import sys
 import tokenize
@@ -15,50 +14,18 @@ from typing import Any
 
 from coderlplus.errors import DataError
 from coderlplus.records import TaggedValue
+from coderlplus.records.jsonl import MAX_DIGITS, integer, loads
 from coderlplus.sandbox import values
 
-MAX_DIGITS = 1_000_000
-"""Digits of the longest whole number that is read: the work grows faster than its length."""
 _DIGITS = 4_000
 _LONG = re.compile(r"(?<![\w.])[\d_]{4000}")
 _NO_BUDGET = sys.maxsize
 
 
-class LongRow(dict[str, Any]):
-    """A row that has whole numbers of more digits than JSON is written with."""
-
-
-def loads(text: str) -> Any:
-    """As `json.loads`, for whole numbers of any length up to `MAX_DIGITS`."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        raise
-    except ValueError:  # more than 4,300 digits
-        return json.loads(text, parse_int=whole_number)
-
-
-def whole_number(text: str) -> int:
-    """As `int`, for up to `MAX_DIGITS` digits. Raises `DataError` beyond.
-
-    >>> whole_number("-" + "9" * 5000) == -(10**5000 - 1)
-    True
-    """
-    if len(text) > MAX_DIGITS:
-        raise DataError(f"a number of {len(text):,} digits; at most {MAX_DIGITS:,} are read")
-    if len(text) <= _DIGITS:
-        return int(text)
-    if text[0] == "-":
-        return -whole_number(text[1:])
-    half = len(text) // 2
-    power: int = 10**half
-    return whole_number(text[:-half]) * power + whole_number(text[-half:])
-
-
 def decimal_text(value: int) -> str:
-    """As `str`, for up to a tenth of `MAX_DIGITS` digits. Raises `DataError` beyond."""
-    if value.bit_length() > MAX_DIGITS // 3:
-        raise DataError("a number of more than 100,000 digits as input or output; write it as text")
+    """As `str`, for up to `MAX_DIGITS` digits. Raises `DataError` beyond."""
+    if value.bit_length() > MAX_DIGITS * 10 // 3:
+        raise DataError(f"a number of more than {MAX_DIGITS:,} digits as input or output; write it as text")
     return str(Decimal(value))
 
 
@@ -85,7 +52,7 @@ def with_short_numbers(code: str) -> str:
         if token.type == tokenize.NUMBER and len(digits) > _DIGITS and digits.isdecimal():
             (row, start), (_, end) = token.start, token.end
             line = lines[row - 1]
-            lines[row - 1] = f"{line[:start]}{whole_number(digits):#x}{line[end:]}"
+            lines[row - 1] = f"{line[:start]}{integer(digits):#x}{line[end:]}"
     return "".join(lines)
 
 
@@ -150,12 +117,3 @@ def _is_deeper(value: Any, levels: int) -> bool:
     elif not isinstance(value, list | tuple | set | frozenset):
         return False
     return levels <= 0 or any(_is_deeper(item, levels - 1) for item in value if isinstance(item, dict | list | tuple))
-
-
-def tagged_numbers(value: Any) -> Any:
-    """Tagged values, or a row with such values, with the long whole numbers in it tagged too."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return values.encode(value, _NO_BUDGET)
-    if isinstance(value, dict):
-        return {key: tagged_numbers(item) for key, item in value.items()}
-    return [tagged_numbers(item) for item in value] if isinstance(value, list) else value

@@ -14,8 +14,8 @@ imports does. numpy is left out.
 from __future__ import annotations
 
 _MODULES = (
-    "string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics", "itertools", "functools", "operator", "io",
-    "sys", "json",
+    "string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics", "itertools",
+    "functools", "operator", "io", "sys", "json",
 )  # fmt: skip
 IMPORTS = "\n".join(
     [*(f"from {name} import *" for name in (*_MODULES, "builtins", "typing")), f"import {', '.join(_MODULES)}"]

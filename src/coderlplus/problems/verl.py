@@ -77,7 +77,7 @@ def statement_of(prompt: Any) -> str:
             else []
         )
     if not said:
-        raise DataError("the prompt has no message of a user")
+        raise DataError("the prompt has no user message")
     return said[-1].rpartition(REQUEST)[0].strip() or said[-1].strip()
 
 

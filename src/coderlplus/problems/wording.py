@@ -52,8 +52,9 @@ def order(statement: str, starter_code: str) -> str | None:
     """The comparator for results that are lists: `unordered` where the statement says that the answer comes in any
     order, `unordered_inside` where it says so of the items of its lists.
 
-    >>> order("Return the pairs in any order.", "def f() -> List[int]:"), order("Sort them. They are given in any order.", "def f() -> List[int]:")
-    ('unordered', None)
+    >>> order("Return the pairs in any order.", "def f() -> List[int]:")
+    'unordered'
+    >>> order("Sort them. They are given in any order.", "def f() -> List[int]:")
     """
     found = _LIST.search(starter_code)
     if found is None:

@@ -3,7 +3,10 @@ template."""
 
 from __future__ import annotations
 
+import html
+import json
 import re
+from collections.abc import Iterator
 
 _LINE_END = re.compile(r"\r\n?")
 _LEADING_BOM = re.compile(r"^\ufeff+", re.MULTILINE)
@@ -15,6 +18,20 @@ _REASONING = re.compile(
 )
 _NAMED = "start_of_turn|end_of_turn|eos|bos|pad|EOT"
 _SPECIAL = re.compile(rf"<[|｜][^<>|｜\s]{{1,40}}[|｜]>|</?s>|<(?:{_NAMED})>|\[/?INST\]")
+_JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_JSON_CODE = re.compile(
+    r'"(?:code|program|solution|answer|source|python|completion|content|input)"\s{0,9}:\s{0,9}("(?:[^"\\]|\\.)*+")',
+    re.IGNORECASE | re.DOTALL,
+)
+_JSON_LINES = re.compile(r'"source"\s{0,9}:\s{0,9}\[((?:\s{0,99}+"(?:[^"\\]|\\.)*+"\s{0,9},?)++)\s{0,99}\]', re.DOTALL)
+_CODE_TAG = re.compile(r"</?(?:pre|code|br)\b[^<>\n]{0,80}>", re.IGNORECASE)
+_HTML = re.compile(
+    rf"{_CODE_TAG.pattern}|&(?:lt|gt|amp|quot|apos|nbsp|#\d{{1,5}}|#x[0-9a-fA-F]{{1,5}});", re.IGNORECASE
+)
+_QUOTE_FENCE = re.compile(r"^(?:'{3,4}|\"{3,4})(?:python3?|py)[ \t]*$", re.MULTILINE | re.IGNORECASE)
+_QUOTE_FENCE_END = re.compile(r"^(?:'{3,4}|\"{3,4})[ \t]*$", re.MULTILINE)
+_PROMPT = re.compile(r"^(?:>>>|\.\.\.)(?: |$)(.*)$", re.MULTILINE)
+_INDENTED = re.compile(r"^(?:(?: {4}|\t)[^\n]*|[ \t]*)$", re.MULTILINE)
 _ROLE = re.compile(r"\s*(?:assistant|model|user|system)[ \t]*(?:\n|\Z)", re.IGNORECASE)
 
 
@@ -28,6 +45,32 @@ def answers_of(completion: str) -> list[str]:
     text = without_reasoning(_CHANNELS.sub(_channel, text))
     turn = _first_turn(text)
     return [text] if turn == text else [turn, text]
+
+
+def other_readings(text: str) -> Iterator[str]:
+    """What a text says where its code is written in another way: a JSON string (of a tool call or a notebook), HTML,
+    fences of quotation marks, a session of the interpreter, a block indented as in Markdown."""
+    if (lines := _JSON_LINES.search(text)) is not None:
+        yield "".join(map(_unquoted, _JSON_STRING.findall(lines[1])))
+    for found in list(_JSON_CODE.finditer(text))[-4:]:
+        yield _unquoted(found[1])
+    if _HTML.search(text):
+        yield html.unescape(_CODE_TAG.sub("\n", text))
+    if _QUOTE_FENCE.search(text):
+        yield _QUOTE_FENCE_END.sub("```", _QUOTE_FENCE.sub("```python", text))
+    session = _PROMPT.findall(text)
+    if session:
+        yield "\n".join(session)
+    indented = _INDENTED.findall(text)
+    if indented:
+        yield "\n".join(line[4:] if line.startswith("    ") else line[1:] for line in indented)
+
+
+def _unquoted(string: str) -> str:
+    try:
+        return str(json.loads(string, strict=False))
+    except ValueError:
+        return ""
 
 
 def without_reasoning(text: str) -> str:

@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass
 
 from coderlplus.programs import blocks
-from coderlplus.programs.answer import answers_of
+from coderlplus.programs.answer import answers_of, other_readings
 from coderlplus.programs.names import defines, is_program, names_bound, names_read, stands_alone, without_run_on
-from coderlplus.programs.syntax import MAX_PROGRAM_CHARS, parse
+from coderlplus.programs.syntax import MAX_PROGRAM_CHARS, parse, syntax_error
 
 _MAX_PARSES = 96
 _MAX_PARSED_CHARS = 4 * MAX_PROGRAM_CHARS
@@ -47,6 +47,10 @@ def extract_program(completion: str, entry_point: str | None = None, *, starter_
        followed by the text may be the program: the function, and the definitions and imports after it up to the first
        statement that is none.
 
+    6. *Other ways of writing.* Where nothing is found that parses, a program that does the job is looked for in JSON
+       strings, in HTML, between quotation marks as fences, behind the prompts of the interpreter, and in
+       indented blocks.
+
     Text of a closed fence that does not parse is the program where there is nothing better, so that its syntax error
     is found. A program of more than `MAX_PROGRAM_CHARS` characters is none. The time is linear in the text: at most
     the last 64 blocks are read, and a few hundred thousand characters are parsed. No text makes this raise.
@@ -58,11 +62,18 @@ def extract_program(completion: str, entry_point: str | None = None, *, starter_
     >>> extract_program("I do not know.") is None
     True
     """
+    first: str | None = None
     for answer in answers_of(completion):
         program = _Search(entry_point, starter_code).program_in(answer)
-        if program is not None:
+        if program is not None and syntax_error(program) is None:
             return program
-    return None
+        for reading in other_readings(answer):
+            search = _Search(entry_point, starter_code)
+            other = search.program_in(reading)
+            if other is not None and search.is_solution(other):
+                return other
+        first = first if first is not None else program
+    return first
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +153,10 @@ class _Search:
         if tree is None or not is_program(tree):
             return _Candidate(text, None, False, rank, closed)
         return _Candidate(text, tree, self._does_the_job(tree), rank, closed)
+
+    def is_solution(self, program: str) -> bool:
+        tree = self._tree(program)
+        return tree is not None and self._does_the_job(tree)
 
     def _does_the_job(self, tree: ast.Module) -> bool:
         return stands_alone(tree) if self._entry is None else defines(tree, self._entry)

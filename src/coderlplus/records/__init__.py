@@ -1,4 +1,4 @@
-"""The records that flow through the house, and their JSONL form.
+"""Frozen records and their JSONL form.
 
     Problem → Rollout → Verdict → Trace → AlignmentTask → Reward
 

@@ -67,8 +67,17 @@ def _whole(digits: str) -> int:
 
 
 def read_jsonl(path: str | Path, record: type[RecordT], left_out: list[DataError] | None = None) -> Iterator[RecordT]:
-    """Yield the records of a JSONL file, one a line; empty lines are skipped. Raises `DataError` naming file and
-    line: with `left_out` only for lines that are no JSON; the errors of others are added to it."""
+    """Yield the records of a JSONL file, one a line; empty lines are skipped. Raises `DataError` naming file and line;
+    with `left_out` the errors of lines that cannot be used are added to it.
+
+    >>> import tempfile
+    >>> from coderlplus import Rollout, write_jsonl
+    >>> path = Path(tempfile.mkdtemp()) / "programs.jsonl"
+    >>> write_jsonl(path, [Rollout(rollout_id="r", problem_id="p", program="print(1)")])
+    1
+    >>> [rollout.program for rollout in read_jsonl(path, Rollout)]
+    ['print(1)']
+    """
     path = Path(path)
     try:
         file = path.open(encoding="utf-8")
@@ -84,13 +93,9 @@ def read_jsonl(path: str | Path, record: type[RecordT], left_out: list[DataError
                     if not isinstance(data, dict):
                         raise DataError("expected a JSON object")
                     yield record.from_json(data)
-                except json.JSONDecodeError as error:
-                    raise DataError(
-                        f"{path}:{number}: not valid JSON ({error.msg.removesuffix(' at')} at column "
-                        f"{error.colno}); fix or remove the line"
-                    ) from error
-                except DataError as error:
-                    named = DataError(f"{path}:{number}: {error}")
+                except (json.JSONDecodeError, DataError) as error:
+                    said = not_json(error) if isinstance(error, json.JSONDecodeError) else error
+                    named = DataError(f"{path}:{number}: {said}")
                     if left_out is None:
                         raise named from error
                     left_out.append(named)
@@ -100,8 +105,20 @@ def read_jsonl(path: str | Path, record: type[RecordT], left_out: list[DataError
             ) from error
 
 
+def not_json(error: json.JSONDecodeError) -> str:
+    """The sentence about a line that is no JSON."""
+    return f"not valid JSON ({error.msg.removesuffix(' at')} at column {error.colno}); fix or remove the line"
+
+
 def write_jsonl(path: str | Path, records: Iterable[Record]) -> int:
-    """Write records one a line and return how many; the file appears only when it is complete."""
+    """Write records one a line and return how many; the file appears only when it is complete.
+
+    >>> import tempfile
+    >>> from coderlplus import Rollout
+    >>> rollout = Rollout(rollout_id="r", problem_id="p", program="print(1)")
+    >>> write_jsonl(f"{tempfile.mkdtemp()}/programs.jsonl", [rollout])
+    1
+    """
     path = Path(path)
     count = 0
     try:

@@ -20,7 +20,11 @@ TaggedValue = Any
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What one run of a program may use. Time limits are decided on CPU time; wall time is a generous multiple for
-    programs that sleep."""
+    programs that sleep.
+
+    >>> Limits(cpu_s=2.0).memory_mb
+    512
+    """
 
     cpu_s: float = 5.0
     wall_s: float = 20.0
@@ -49,7 +53,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class StdioInput:
-    """A run with `stdin` as its standard input; its result is what it prints."""
+    """A run with `stdin` as its standard input; its result is what it prints.
+
+    >>> StdioInput("3\\n").to_json()
+    {'kind': 'stdio', 'stdin': '3\\n'}
+    """
 
     stdin: str
     kind: ClassVar[str] = "stdio"
@@ -61,7 +69,11 @@ class StdioInput:
 @dataclass(frozen=True, slots=True)
 class CallInput:
     """A run that calls the entry point (`"name"` or `"Solution().name"`) with tagged arguments; its result is the
-    returned value."""
+    returned value.
+
+    >>> CallInput("f", ([3, 1],)).to_json()
+    {'kind': 'call', 'entry_point': 'f', 'args': [[3, 1]], 'kwargs': {}}
+    """
 
     entry_point: str
     args: tuple[TaggedValue, ...] = ()
@@ -98,7 +110,11 @@ def _arguments(data: Mapping[str, Any]) -> tuple[tuple[TaggedValue, ...], dict[s
 
 @dataclass(frozen=True, slots=True)
 class StdioTest:
-    """Feed `stdin`, compare what is printed with `stdout`."""
+    """Feed `stdin`, compare what is printed with `stdout`.
+
+    >>> Problem(problem_id="p", statement="Double.", tests=(StdioTest("2\\n", "4\\n"),)).tests[0].stdout
+    '4\\n'
+    """
 
     stdin: str
     stdout: str
@@ -110,7 +126,12 @@ class StdioTest:
 
 @dataclass(frozen=True, slots=True)
 class CallTest:
-    """Call the entry point with tagged arguments, compare the returned value with `expected`."""
+    """Call the entry point with tagged arguments, compare the returned value with `expected`.
+
+    >>> tests = (CallTest(args=([3, 1],), expected=[1, 3]),)
+    >>> Problem(problem_id="p", statement="Sort.", entry_point="f", tests=tests).tests[0].expected
+    [1, 3]
+    """
 
     args: tuple[TaggedValue, ...]
     expected: TaggedValue
@@ -128,6 +149,10 @@ class CheckTest:
     It runs apart from the program. With `in_process` it runs in the process of the program, which could forge what
     comes of it: for test code that needs more of the program than its entry point and plain data
     (`test_code.needs_program`).
+
+    >>> tests = (CheckTest("assert f(2) == 4\\nassert f(0) == 0"),)
+    >>> Problem(problem_id="p", statement="Double.", entry_point="f", tests=tests).tests[0].in_process
+    False
     """
 
     code: str
@@ -167,6 +192,9 @@ class CheckerProgram:
 
     It defines `check(given, answer, expected)`, which returns True, False or a text that says why not; see
     `coderlplus.judge.checkers`.
+
+    >>> CheckerProgram("any", "def check(given, answer, expected):\\n    return answer in expected").name
+    'any'
     """
 
     name: str
@@ -202,6 +230,12 @@ class Problem:
     `entry_point` is `None` (a stdin program), `"name"` or `"Solution().name"`. `setup_code` is code that the statement
     takes for granted (imports, helpers) and runs before the program; `checker` names a comparator (see
     `coderlplus.judge.compare`), or is a checker program.
+
+    >>> Problem(problem_id="p", statement="Print 1.", tests=(StdioTest("", "1"),)).limits.cpu_s
+    5.0
+    >>> Problem(problem_id="p", statement="Print 1.", tests=())
+    Traceback (most recent call last):
+    coderlplus.errors.NoTestsError: problem 'p' has no tests: any program would pass; remove it or give it tests
     """
 
     problem_id: str
@@ -234,7 +268,7 @@ class Problem:
 
     def marked(self, places: Collection[int] | None = None) -> Self:
         """The problem with `CheckTest.in_process` decided for its check tests (those at `places`), from their code and
-        the reference."""
+        the reference or, without one, the starter code and the statement."""
         tests = range(len(self.tests)) if places is None else places
         if self.entry_point is None:
             return self
@@ -242,7 +276,9 @@ class Problem:
         found = list(self.tests)
         for index in tests:
             test = found[index]
-            if isinstance(test, CheckTest) and needs_program(test.code, self.entry_point, self.setup_code, program):
+            if isinstance(test, CheckTest) and needs_program(
+                test.code, self.entry_point, self.setup_code, program, "" if self.reference else self.statement
+            ):
                 found[index] = CheckTest(test.code, in_process=True)
         return self if tuple(found) == self.tests else dataclasses.replace(self, tests=tuple(found))
 

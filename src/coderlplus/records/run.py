@@ -30,7 +30,11 @@ StepsCut = Literal["steps", "bytes", "time"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """One sample of a policy on a problem: a `program` (source text), or a `completion` to extract it from."""
+    """One sample of a policy on a problem: a `program` (source text), or a `completion` to extract it from.
+
+    >>> Rollout(rollout_id="r", problem_id="p", program="print(1)").to_json()
+    {'rollout_id': 'r', 'problem_id': 'p', 'program': 'print(1)'}
+    """
 
     rollout_id: str
     problem_id: str
@@ -79,7 +83,11 @@ class Actual:
 class Failure:
     """The first test that a program failed. `input` is what the program was given and `actual` what it gave, where
     they are known (and `actual` is short): an alignment task will ask about that input, and its trace is compared with
-    that result."""
+    that result.
+
+    >>> Failure(index=2, verdict="wrong_answer", detail="returned 3, expected 4").detail
+    'returned 3, expected 4'
+    """
 
     index: int
     verdict: VerdictName
@@ -111,7 +119,11 @@ class Failure:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What the judge says of a program: `cpu_s`, `wall_s` are sums over its runs, `peak_mb` the largest; `isolation`
-    the layers in force."""
+    the layers in force.
+
+    >>> Verdict(rollout_id="r", problem_id="p", verdict="passed", tests_passed=2, tests_total=2).passed
+    True
+    """
 
     rollout_id: str
     problem_id: str
@@ -251,6 +263,12 @@ class Trace:
     values of its variables, both in order of definition. `steps`, on request, are what it did one after the other;
     `steps_cut` says which budget ended them before the program ended. `withheld` names what the program reached for (a
     frame, a code object, …) that would have let it falsify its variables and steps; there are none then.
+
+    >>> from coderlplus import CallInput, open_sandbox, trace
+    >>> with open_sandbox(workers=1) as sandbox:
+    ...     seen = trace(sandbox, "def f(x):\\n    y = x + 1\\n    return 2 * y", CallInput("f", (3,)))
+    >>> seen.value, seen.variables
+    (8, {'f': {'x': 3, 'y': 4}})
     """
 
     program: str

@@ -21,7 +21,11 @@ OUTPUT = "output"
 class Target:
     """One thing that an alignment task asks for: `label` is its name in the prompt, `value` the true tagged value.
     `scope` is that of a variable, and `None` for anything else: the output, an exception and its line, what a branch
-    or loop did."""
+    or loop did.
+
+    >>> Target(label="output", value=3).is_output, Target(label="y", value=3, scope="f").is_output
+    (True, False)
+    """
 
     label: str
     value: TaggedValue
@@ -46,7 +50,16 @@ class Target:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlignmentTask:
     """A question about an execution whose answer is known, with its lineage: the rollout that it was made from, at
-    which `step`, and its verdict."""
+    which `step`, and its verdict.
+
+    >>> from coderlplus import CallInput
+    >>> task = AlignmentTask(
+    ...     task_id="t", kind="output", prompt="What does f(1) return?", program="def f(x): return x + 1",
+    ...     input=CallInput("f", (1,)), targets=(Target(label="output", value=2),), problem_id="p", rollout_id="r",
+    ... )
+    >>> AlignmentTask.from_json(task.to_json()) == task
+    True
+    """
 
     task_id: str
     kind: str
@@ -96,6 +109,9 @@ class Reward:
     `value` is `None` when our own sandbox failed: the completion is left out of its group and never counts as 0.
     `kind` is `"generation"` or the kind of the alignment task. `program` and `verdict` (generation) or `correct`
     (alignment: target label → right or not; empty when the answer had no usable form) say how it came about.
+
+    >>> Reward(kind="final_values", value=0.55, correct={"output": True, "y": False}).value
+    0.55
     """
 
     kind: str

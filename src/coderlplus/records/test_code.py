@@ -15,6 +15,7 @@ import ast
 import builtins
 import functools
 import importlib
+import re
 import symtable
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ _NODE_CLASSES = ("ListNode", "TreeNode")
 _DYNAMIC = frozenset({"exec", "eval", "compile", "globals", "locals", "vars", "__import__", "importlib"})
 """Code that uses one of these may define and do what its text does not show."""
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_ASKED = re.compile(r"\b(?:class|function|struct|type|object|dataclass|enum)[ \t]+[`'\"*]{0,3}([A-Za-z_]\w*)")
+"""A name that a statement speaks of as something to be defined: "define a class Node"."""
 _BROKEN = (SyntaxError, ValueError, RecursionError, MemoryError)
 _DRIVER = (
     "try:\n    {call}.send(None)\nexcept StopIteration:\n    pass\nelse:\n    raise RuntimeError('a coroutine "
@@ -66,16 +69,17 @@ def read_test_code(code: str, entry_point: str, setup_code: str = "", in_process
     modules = tuple(sorted(name for name in unknown if name in sys.stdlib_module_names))
     undefined = sorted(unknown.difference(modules))
     if not fault:
-        fault = _vacuous(tree, entry_point, calls)
+        fault = _vacuous(tree, entry_point, setup_code, calls)
     if not fault and undefined and not in_process:
         fault = f"it uses the name {undefined[0]!r}, which nothing defines"
     is_main = any(isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(tree))
     return TestCode("\n".join([text, *calls]) if calls else text, is_main, modules, fault)
 
 
-def needs_program(code: str, entry_point: str, setup_code: str, program: str) -> bool:
+def needs_program(code: str, entry_point: str, setup_code: str, program: str, statement: str = "") -> bool:
     """Whether test code can only run in the process of the program; `program` is the reference, or what there is of
-    it.
+    it. Without a reference, `statement` tells which other names the program is asked to define: those in it that are
+    written as a class or a function is.
 
     >>> needs_program("assert size(Node(1)) == 1", "size", "", "class Node: ...\\ndef size(node): ...")
     True
@@ -85,7 +89,7 @@ def needs_program(code: str, entry_point: str, setup_code: str, program: str) ->
     except _BROKEN:
         return False
     unknown = {name for name in unknown_names(code, entry_point, setup_code) if name not in sys.stdlib_module_names}
-    if unknown and unknown <= _defined(program):
+    if unknown and unknown <= _defined(program).union(_ASKED.findall(statement)):
         return True
     own = _own_things(tree) | _own_things(_parsed(setup_code))
     given = (
@@ -256,7 +260,7 @@ def _without_runners(code: str, tree: ast.Module, entry_point: str) -> str:
 # Whether it can fail
 
 
-def _vacuous(tree: ast.Module, entry_point: str, calls: Sequence[str]) -> str:
+def _vacuous(tree: ast.Module, entry_point: str, setup_code: str, calls: Sequence[str]) -> str:
     owner, dot, _ = entry_point.rpartition("().")
     names = {"candidate", owner if dot else entry_point}
     for node in ast.walk(tree):
@@ -265,41 +269,119 @@ def _vacuous(tree: ast.Module, entry_point: str, calls: Sequence[str]) -> str:
             names |= {argument.arg for argument in (*given.posonlyargs, *given.args, *filter(None, [given.vararg]))}
         elif isinstance(node, ast.ImportFrom):
             names |= {alias.asname for alias in node.names if alias.asname and alias.name in names}
-    running = _running(tree, [call.replace("(candidate)", "()") for call in calls])
-    used = {name for node in running for name in _names_in(node)}
+    running = _running(tree, _parsed(setup_code), [call.replace("(candidate)", "()") for call in calls])
+    used = {name for node, _ in running for name in _names_in(node)}
     if used & _DYNAMIC:
         return ""
-    if not any(map(_can_fail, running)):
+    if not any(can_fail for _, can_fail in running):
         return "it tests nothing: no statement of it that runs can fail"
     if not names & used and "check" not in _assigned(tree):
         return f"it tests nothing: it never uses {entry_point}"
     return ""
 
 
-def _running(tree: ast.Module, calls: Sequence[str]) -> list[ast.AST]:
-    """The nodes of all code that may run: at module level, in what is called, and in each function whose name such
-    code mentions."""
+def _running(tree: ast.Module, setup: ast.Module, calls: Sequence[str]) -> list[tuple[ast.AST, bool]]:
+    """The nodes of all code that may run, with whether they can fail the test: at module level, in what is called, and
+    in each function, of the set-up code too, whose name such code mentions."""
     functions: dict[str, list[ast.AST]] = {}
-    for node in ast.walk(tree):
+    for node in [*ast.walk(tree), *ast.walk(setup)]:
         if isinstance(node, _FUNCTIONS):
             functions.setdefault(node.name, []).append(node)
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
             for target in node.targets:
                 if isinstance(target, ast.Name):
                     functions.setdefault(target.id, []).append(node.value)
-    found: list[ast.AST] = []
+    found: list[tuple[ast.AST, bool]] = []
     waiting: list[ast.AST] = [tree, *map(ast.parse, calls)]
     while waiting:
-        nodes = [*_own_nodes(waiting.pop())]
+        nodes = [*_reached(waiting.pop())]
         found += nodes
-        for name in {name for node in nodes for name in _names_in(node)}:
+        for name in {name for node, _ in nodes for name in _names_in(node)}:
             waiting += functions.pop(name, [])
-        if any(isinstance(node, ast.ClassDef) for node in nodes):
+        if any(isinstance(node, ast.ClassDef) for node, _ in nodes):
             for name in [
                 name for name in functions if name.startswith("__") or name.lower().startswith(("setup", "teardown"))
             ]:
                 waiting += functions.pop(name)
     return found
+
+
+def _reached(root: ast.AST) -> Iterator[tuple[ast.AST, bool]]:
+    """The nodes of a module or a function that may run, without those inside the functions that it defines; and
+    whether each can fail the test."""
+    stack = [(node, False) for node in _parts(root)]
+    while stack:
+        node, is_caught = stack.pop()
+        yield node, not is_caught and _can_fail(node)
+        if isinstance(node, _FUNCTIONS):
+            stack += [(part, is_caught) for part in (*node.decorator_list, *node.args.defaults)]
+            continue
+        caught = {id(part) for part in node.body} if isinstance(node, ast.Try | ast.With) and _catches(node) else ()
+        stack += [(part, is_caught or id(part) in caught) for part in _parts(node)]
+
+
+def _parts(node: ast.AST) -> Iterator[ast.AST]:
+    """The children of a node that may run: none behind what ends a block, none under a condition that never holds."""
+    truth = _truth(node.test) if isinstance(node, ast.If | ast.While) else None
+    for name, value in ast.iter_fields(node):
+        if (name == "body" and truth is False) or (name == "orelse" and truth is True):
+            continue
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, ast.AST):
+                yield part
+            if isinstance(part, ast.Return | ast.Raise | ast.Break | ast.Continue) or _leaves(part):
+                break
+
+
+def _leaves(node: object) -> bool:
+    """Whether it is `sys.exit()` or `exit()`."""
+    match node:
+        case ast.Expr(value=ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name))):
+            return name in ("exit", "quit", "_exit")
+    return False
+
+
+def _truth(node: ast.expr) -> bool | None:
+    """Whether a condition holds, where its text says so."""
+    match node:
+        case ast.Constant(value=value):
+            return bool(value)
+        case ast.Tuple(elts=items) | ast.List(elts=items):
+            return bool(items)
+        case ast.Name(id="__debug__"):
+            return True
+        case ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
+            return False
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            truth = _truth(operand)
+            return None if truth is None else not truth
+        case ast.BoolOp(op=operator, values=values):
+            ends = isinstance(operator, ast.Or)
+            truths = [_truth(value) for value in values]
+            return ends if ends in truths else None if None in truths else not ends
+    return None
+
+
+_ALL = frozenset({"AssertionError", "Exception", "BaseException"})
+
+
+def _catches(node: ast.Try | ast.With) -> bool:
+    """Whether an assertion that fails in its body goes no further."""
+    if isinstance(node, ast.With):
+        calls = [item.context_expr for item in node.items if isinstance(item.context_expr, ast.Call)]
+        return any(
+            _last_name(call.func) == "suppress" and any(_last_name(given) in _ALL for given in call.args)
+            for call in calls
+        )
+    for handler in node.handlers:
+        kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+        if any(kind is None or _last_name(kind) in _ALL for kind in kinds):
+            return not any(_can_fail(inner) for inner in ast.walk(handler))
+    return False
+
+
+def _last_name(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def _names_in(node: ast.AST) -> tuple[str, ...]:
@@ -319,14 +401,17 @@ def _names_in(node: ast.AST) -> tuple[str, ...]:
 
 def _can_fail(node: ast.AST) -> bool:
     match node:
-        case ast.Assert(test=ast.Constant(value=value)):
-            return not value
-        case ast.Assert(test=ast.Tuple(elts=items)):
-            return not items
-        case ast.Assert() | ast.Raise():
+        case ast.Assert(test=test):
+            truth = _truth(test)
+            return truth is False or (truth is None and any(isinstance(part, ast.Name) for part in ast.walk(test)))
+        case ast.Raise(exc=ast.Name(id="SystemExit") | ast.Call(func=ast.Name(id="SystemExit"), args=[])):
+            return False
+        case ast.Raise():
             return True
-        case ast.Call(func=ast.Name(id=name)) | ast.Call(func=ast.Attribute(attr=name)):
-            return "assert" in name.lower() or name in ("fail", "exit", "_exit", "quit")
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+            if name in ("exit", "quit"):
+                return bool(node.args)
+            return "assert" in name.lower() or name in ("fail", "raises", "_exit")
     return False
 
 

@@ -33,8 +33,8 @@ from coderlplus.sandbox.values import to_source
 STYLES = ("base.css", "run_page.css", "eval_page.css")
 SCRIPTS = ("dom.js", "python.js", "eval_page.js")
 KEPT = (
-    "metric", "intervals", "problems", "tests", "samples", "with_samples", "outcomes", "at_token_limit", "verdicts", "notes", "settings", "files",
-    "layout", "release", "seconds",
+    "metric", "intervals", "problems", "tests", "samples", "with_samples", "outcomes", "at_token_limit", "verdicts",
+    "notes", "settings", "files", "layout", "release", "seconds",
 )  # fmt: skip
 """What the page has of the numbers of a benchmark."""
 PART = 24
@@ -108,7 +108,7 @@ def benchmark_data(folder: Path, name: str, numbers: Mapping[str, Any]) -> dict[
 
 def _questions(path: Path) -> Iterator[dict[str, Any]]:
     if not path.is_file():
-        raise DataError(f"{path} is missing; run the same evaluation again, it makes nothing twice")
+        raise DataError(f"{path} is missing; rerun the evaluation; finished samples are reused")
     return json_lines(path)
 
 

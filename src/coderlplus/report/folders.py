@@ -130,13 +130,11 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         data = loads(text or "{}")
     except json.JSONDecodeError as error:
-        raise DataError(
-            f"{path}:{error.lineno}: not valid JSON ({error.msg}); remove the file or write it anew"
-        ) from error
+        raise DataError(f"{path}:{error.lineno}: not valid JSON ({error.msg}); fix or remove the file") from error
     except DataError as error:
-        raise DataError(f"{path}: {error}; remove the file or write it anew") from error
+        raise DataError(f"{path}: {error}; fix or remove the file") from error
     if not isinstance(data, dict):
-        raise DataError(f"{path}: expected a JSON object, not {type(data).__name__}; remove the file or write it anew")
+        raise DataError(f"{path}: expected a JSON object, not {type(data).__name__}; fix or remove the file")
     return data
 
 

@@ -135,7 +135,7 @@ class _Encoder:
         self.open[id(value)] = depth
         try:
             if is_dict:
-                items = [(key, item) for key, item in dict.items(value)]
+                items = items_of(value)
                 if all(type(key) is str and not key.startswith("$") for key, _ in items):
                     return {
                         (key if self._take(len(key)) else key[:8] + "…"): self.encode(item, depth + 1)
@@ -221,6 +221,20 @@ _OPAQUE = frozenset(
 )
 
 
+def items_of(mapping: Any) -> list[tuple[Any, Any]]:
+    """The items of a dict or of a class's namespace, though another thread, or a finalizer, adds some meanwhile."""
+    for _ in range(_TRIES):
+        try:
+            return list(mapping.items() if type(mapping) is _Mapping else dict.items(mapping))
+        except RuntimeError:  # it has changed its size
+            continue
+    return []
+
+
+_TRIES = 1_000
+_Mapping = types.MappingProxyType
+
+
 def _fields(value: Any, kind: type) -> dict[str, Any]:
     """The attributes that an instance holds itself, read past properties and `__getattribute__`; those of a named
     tuple and an exception too."""
@@ -236,7 +250,7 @@ def _fields(value: Any, kind: type) -> dict[str, Any]:
         elif base is BaseException:
             fields["args"] = _args_of(value)
         is_python = _flags_of(base) & _HEAP_TYPE
-        for key, member in _dict_of(base).items():
+        for key, member in items_of(_dict_of(base)):
             if type(key) is not str:
                 continue
             if type(member) is _Member and is_python and not key.startswith("__"):
@@ -251,7 +265,7 @@ def _fields(value: Any, kind: type) -> dict[str, Any]:
                     continue
                 if type(own) is dict:
                     fields.update(
-                        {key: item for key, item in dict.items(own) if type(key) is str and not key.startswith(hidden)}
+                        {key: item for key, item in items_of(own) if type(key) is str and not key.startswith(hidden)}
                     )
     return fields
 
@@ -259,7 +273,7 @@ def _fields(value: Any, kind: type) -> dict[str, Any]:
 def _named(kind: type, name: str) -> Any:
     """What a class has under a name, its bases included; `None` if nothing."""
     for base in _mro_of(kind):
-        for key, member in _dict_of(base).items():
+        for key, member in items_of(_dict_of(base)):
             if type(key) is str and key == name:
                 return member
     return None

@@ -51,7 +51,8 @@ class ForkServer:
             "hash_seed": hash_seed,
         }
         environment = {
-            "PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LANG": "C.UTF-8", "PYTHONHASHSEED": str(hash_seed), "MALLOC_ARENA_MAX": "1",
+            "PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LANG": "C.UTF-8", "PYTHONHASHSEED": str(hash_seed),
+            "MALLOC_ARENA_MAX": "1",
             "LD_BIND_NOW": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
         }  # fmt: skip
         command = [

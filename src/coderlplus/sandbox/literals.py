@@ -27,8 +27,10 @@ def to_source(tagged: Tagged) -> str:
     Takes time linear in the value and raises nothing: what is no tagged value, or is nested too deeply, is `...`.
     Long integers are hexadecimal.
 
-    >>> to_source([{"$tuple": [1]}, {"$dict": [[1, "a"]]}, {"$float": "nan"}, {"$set": []}, {"$object": "Point", "fields": {"x": 1}}])
-    "[(1,), {1: 'a'}, float('nan'), set(), Point(x=1)]"
+    >>> to_source([{"$tuple": [1]}, {"$dict": [[1, "a"]]}, {"$float": "nan"}, {"$set": []}])
+    "[(1,), {1: 'a'}, float('nan'), set()]"
+    >>> to_source({"$object": "Point", "fields": {"x": 1}})
+    'Point(x=1)'
     """
     out: list[str] = []
     _write(tagged, out, 0)

@@ -45,8 +45,8 @@ class Child:
     """One running job: its process (`pid`, `started` when it was forked), and the files that it reads and writes."""
 
     __slots__ = (
-        "cpu_clock", "cpu_limit_s", "cpu_s", "file_bytes", "files", "guest", "killed", "memory_bytes", "payload_bytes", "peak_kb", "pid", "pidfd",
-        "started", "status", "wall_limit_s", "wall_s",
+        "cpu_clock", "cpu_limit_s", "cpu_s", "file_bytes", "files", "guest", "killed", "memory_bytes", "payload_bytes",
+        "peak_kb", "pid", "pidfd", "started", "status", "wall_limit_s", "wall_s",
     )  # fmt: skip
 
     def __init__(self, header: bytes, files: Sequence[int]) -> None:

@@ -5,8 +5,9 @@ JSON where JSON says the same; otherwise an object with one tag:
     {"$tuple": [...]}  {"$set": [...]}  {"$frozenset": [...]}  {"$deque": [...]}     sets sorted by their text
     {"$dict": [[key, value], ...]}        keys that are not strings, or a string key that starts with "$"
     {"$float": "nan" | "inf" | "-inf"}    {"$int": "0x..."} beyond 4,200 digits        {"$complex": [re, im]}
-    {"$bytes": hex}  {"$bytearray": hex}  {"$range": [start, stop, step]}             {"$decimal": "1.50"}  {"$fraction": [n, d]}
-    {"$object": "Point", "fields": {...}} an instance of any other class, by its attributes; what has none (functions, files) has no fields
+    {"$bytes": hex}  {"$bytearray": hex}  {"$range": [start, stop, step]}
+    {"$decimal": "1.50"}  {"$fraction": [n, d]}
+    {"$object": "Point", "fields": {...}} any other instance by its attributes; functions and files have no fields
     {"$list_node": [1, 2]}  {"$tree_node": [1, None, 2]}                              LeetCode's nodes, see `nodes.py`
     {"$cycle": depth}                     the container `depth` levels below the outermost one, met again inside itself
     {"$cut": "list of 2000000"}           what was beyond the budget

@@ -31,9 +31,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 PRELOADED = (
-    "abc array bisect collections collections.abc contextlib copy datetime decimal encodings.ascii "
-    "encodings.latin_1 encodings.utf_8 enum fractions "
-    "functools heapq io itertools json math numbers operator random re string struct threading time types typing"
+    "abc array bisect collections collections.abc contextlib copy datetime decimal encodings.ascii encodings.latin_1 "
+    "encodings.utf_8 enum fractions functools heapq io itertools json math numbers operator random re statistics "
+    "string struct threading time types typing"
 )
 """What programs import, one in a thousand at least, and we ourselves. What is loaded is mapped into every child: a
 module that few programs want, such as `dataclasses`, would cost all of them more than it saves those few."""

@@ -2,9 +2,10 @@
 
 `run(payload, host)` runs one program on one input and sends one reply `{"seal", "body"}`. The body is JSON text
 
-    {"ending": {...}, "value": tagged, "variables": {scope: {name: tagged}}, "missing": {...}, "fingerprint": "...", "suspect": bool}
+    {"ending": {...}, "value": tagged, "variables": {scope: {name: tagged}}, "missing": {...},
+     "fingerprint": "...", "suspect": bool}
     {"steps": [...], "cut": reason or null, ...}       of a run that reports its steps
-    {"withheld": event}                                of a program that reached, or mentions, what could falsify its trace: its run is over
+    {"withheld": event}                                of a program that reached or names what could falsify its trace
 
 and the seal can be made only with the `key` of the payload, which the program cannot get at (see `monitor`).
 
@@ -16,6 +17,7 @@ short by `os._exit` or by a limit still replies with the values that it had, as 
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import atexit
 import builtins
 import gc
@@ -54,6 +56,14 @@ NODE_CLASSES += (
 # Taken here, where the program cannot patch them
 _leave, _set_timer, _Namespace, _Method = os._exit, signal.setitimer, types.SimpleNamespace, types.MethodType
 _default_excepthook, _show_death = sys.excepthook, threading.__excepthook__
+_set_mask, _BLOCK, _SET, _SIGNALS = (
+    _signal.pthread_sigmask,
+    _signal.SIG_BLOCK,
+    _signal.SIG_SETMASK,
+    _signal.valid_signals(),
+)
+_get_recursion_limit, _set_recursion_limit = sys.getrecursionlimit, sys.setrecursionlimit
+_LEAST_RECURSION_LIMIT = 500
 _process_time, _getrusage = time.process_time, resource.getrusage
 _name_of = type.__dict__["__name__"].__get__
 _traceback_of, _set_traceback = (
@@ -104,12 +114,17 @@ def run(payload: JSON, host: Any) -> None:
     code = instrumented.filled(program, report.objects)
 
     replied: list[bool] = []
+    sent: list[bool] = []
     used_mb = _used_mb()
 
     def reply(ending: JSON, value: Any = None, error: BaseException | None = None) -> None:
         if replied:
             return
         replied.append(True)
+        try:  # noqa: SIM105  # the program can patch contextlib
+            _set_mask(_BLOCK, _SIGNALS)
+        except BaseException:
+            pass
         _no_collection()  # no finalizer of the program runs from here until all is sent
         limit = recorder.raise_recursion_limit()
         if _used_mb() - used_mb >= payload["memory_mb"]:
@@ -118,21 +133,22 @@ def run(payload: JSON, host: Any) -> None:
             taken = report.take(ending, error)
         except (MemoryError, RecursionError):
             taken = {}
+        sent.append(True)
         send(taken | {"ending": ending, "value": value})
         recorder.restore_recursion_limit(limit)
         _collections_again()
 
     def breach(event: str) -> None:
-        if not replied:
+        if not sent:  # also while the values are taken
+            sent.append(True)
             replied.append(True)
             send({"withheld": event})
         _leave(0)
 
     ending: JSON = {"kind": "finished"}
-    value = failure = None
+    value = failure = mask = None
     clean_ups: list[Callable[[], object]] = [_wait_for_threads, _run_exit_functions, lambda: sys.stdout.flush()]
     died = _note_deaths()
-    _shift_addresses(payload["hash_seed"])
     _reply_when_cut_short(reply, payload["cpu_s"] * CUT_SHORT_AT, payload["memory_mb"] * CUT_SHORT_AT)
     setup = compile(payload["setup_code"], "<setup>", "exec", dont_inherit=True)
     try:
@@ -143,25 +159,41 @@ def run(payload: JSON, host: Any) -> None:
             substitutes.install(breach, payload["program"])
             monitor.strip(monitor.our_classes(host))
             monitor.watch(_EXEMPT, code, breach)
+        _shift_addresses(payload["hash_seed"])
         exec(code, main.__dict__)
         if not is_script:
             value = encode(_call(main.__dict__, payload["input"]), budget=values.BUDGET, by_value=True)
-    except SystemExit as error:
-        ending = {"kind": "exit", "message": _exit_message(_exit_code_of(error))}
     except BaseException as error:
-        failure, ending = error, _exception(error)
-        _cut_traceback(error)
+        failure = error
+    # A handler of the program that raises, or a recursion limit of next to nothing, would end the recorder
+    try:  # noqa: SIM105  # the program can patch contextlib
+        mask = _set_mask(_BLOCK, _SIGNALS)
+    except BaseException:  # of a signal that came before
+        pass
+    if _get_recursion_limit() < _LEAST_RECURSION_LIMIT:
+        _set_recursion_limit(_LEAST_RECURSION_LIMIT)
+    if failure is not None:
+        ending = _exception(failure)
+        _cut_traceback(failure)
         show = sys.excepthook
-        if show is not _default_excepthook:
+        if show is not _default_excepthook and ending["kind"] != "exit":
             clean_ups.insert(0, lambda: show(type(failure), failure, _traceback_of(failure)))  # type: ignore[arg-type]
     for clean_up in clean_ups:
         try:
+            if mask is not None:
+                _set_mask(_SET, mask)
             clean_up()
         except BaseException:
-            continue
+            pass
+        try:  # noqa: SIM105  # the program can patch contextlib
+            _set_mask(_BLOCK, _SIGNALS)
+        except BaseException:
+            pass
     if died:
         ending["thread"] = died[0]
     reply(ending, value, failure)
+    if mask is not None:
+        _set_mask(_SET, mask)
     if is_script:
         main = code = report = program = failure = reply = None  # type: ignore[assignment]
         _let_go(payload["program"])
@@ -185,11 +217,26 @@ def _note_deaths() -> list[str]:
 
 
 def _shift_addresses(seed: int) -> None:
-    """Put objects elsewhere than in a run with another seed: where a value comes of an address, the runs differ."""
-    _shifted[:] = [bytes(size) for size in range(0, 480, 16) for _ in range(seed)]
+    """Put objects elsewhere than in a run with another seed: where a value comes of an address, the runs differ.
+
+    What was freed last is given out first, by the allocator for each size and by the interpreter for each kind that it
+    keeps apart. So some of each are freed here, in an order that the seed turns, and some are kept. Seed 0 leaves all
+    as it is.
+    """
+    if not seed:
+        return
+    freed: list[list[Any]] = [[bytes(size) for _ in range(_TURNED)] for size in _SIZES]
+    freed += [[*map(tuple, [range(size)] * _TURNED)] for size in (1, 2, 3)]
+    freed += [[[] for _ in range(_TURNED)], [{} for _ in range(_TURNED)], [float(n) for n in range(_TURNED)]]
+    for group in freed:
+        for place in range(_TURNED - 2 * seed):
+            group[(place + 3 * seed) % _TURNED] = None
+    _shifted[:] = freed
 
 
-_shifted: list[bytes] = []
+_TURNED = 9
+_SIZES = (*range(0, 144, 16), 272, 400)
+_shifted: list[Any] = []
 
 
 def _let_go(program: str) -> None:
@@ -391,6 +438,8 @@ def _reply_when_cut_short(reply: Callable[[JSON], None], cpu_s: float, memory_mb
     started, used_mb = _process_time(), _used_mb()
 
     def exit_with_reply(status: int) -> None:
+        if issubclass(type(status), int):
+            status = int.__int__(status)
         if type(status) is not int or not -(2**31) <= status < 2**31:
             _leave(status)  # which raises, or it is a number of another type
         try:
@@ -440,6 +489,8 @@ def _node_classes() -> dict[str, Any]:
 
 
 def _exception(error: BaseException) -> JSON:
+    if issubclass(type(error), SystemExit):
+        return {"kind": "exit", "message": _exit_message(_exit_code_of(error))}
     kind = "memory_limit" if type(error) is MemoryError else "exception"
     line = None
     traceback = _traceback_of(error)
@@ -486,10 +537,9 @@ _WHO_CALLS += [_Steps.enter, _Steps.leave, _Steps.step, _Steps.loop, _Steps.turn
 _EXEMPT = monitor.exempt(
     {
         "sys._getframe": _WHO_CALLS,
-        **{
-            event: [recorder._open_frames]
-            for event in ("sys._current_frames", "gc.get_objects", "gi_frame", "cr_frame", "ag_frame")
-        },
+        **{event: [recorder.suspended_frame] for event in ("gi_frame", "cr_frame", "ag_frame")},
+        "sys._current_frames": [recorder.running_frames],
+        "gc.get_objects": [recorder.all_objects],
         "code.__new__": [substitutes._stand_in, substitutes._coroutine_for, substitutes.load_code],
     }
 )

@@ -157,7 +157,8 @@ def reached(code: CodeType, source: str) -> str | None:
     """The first such thing that a program mentions, by its known name; `None` if there is none. `code` is that of the
     source text.
 
-    >>> [reached(compile(text, "", "exec"), text) for text in ("import sys; sys._getframe()", "import heapq; code = heapq")]
+    >>> texts = "import sys; sys._getframe()", "import heapq; code = heapq"
+    >>> [reached(compile(text, "", "exec"), text) for text in texts]
     ['sys._getframe', None]
     """
     if not _has(code, _HINTS):  # so much for nearly all programs, which saves a walk over the tree

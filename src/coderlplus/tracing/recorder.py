@@ -20,18 +20,22 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from coderlplus.sandbox.encoding import items_of
 from coderlplus.tracing.instrumented import Instrumented, Scope, mangled, owner_token
 from coderlplus.tracing.substitutes import frame_of
 
 EARLY = 4
 
 ABSENT: Any = object()
+_ROOM = 600
+"""Calls that taking a value needs: three for each level that is encoded, and some."""
 # Taken here, where the program cannot patch them
 _getframe, _current_frames, _get_objects, _sha256 = sys._getframe, sys._current_frames, gc.get_objects, hashlib.sha256
 _exception_traceback = BaseException.__dict__["__traceback__"].__get__
 _Namespace = types.SimpleNamespace
 _get_recursion_limit, _set_recursion_limit = sys.getrecursionlimit, sys.setrecursionlimit
-_SUSPENDED = frozenset(map(id, (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)))
+_Generator, _Coroutine = types.GeneratorType, types.CoroutineType
+_SUSPENDED = frozenset(map(id, (_Generator, _Coroutine, types.AsyncGeneratorType)))
 _NOT_VARIABLES = (
     type,
     types.ModuleType,
@@ -258,7 +262,7 @@ class Recorder:
 def raise_recursion_limit() -> int:
     """Make room on the stack for the recorder; returns the limit that was."""
     limit = _get_recursion_limit()
-    _set_recursion_limit(limit + 200)
+    _set_recursion_limit(limit + _ROOM)
     return limit
 
 
@@ -288,7 +292,7 @@ def plain(names: Any) -> dict[str, Any]:
     """
     kind = type(names)
     if issubclass(kind, dict):
-        return {name: value for name, value in dict.items(names) if type(name) is str}
+        return {name: value for name, value in items_of(names) if type(name) is str}
     if kind is _Proxy:
         return {name: value for name, value in names.items() if type(name) is str}
     return {}
@@ -304,18 +308,33 @@ _Proxy = _proxy()
 
 def _open_frames(suspended_too: bool) -> Iterator[types.FrameType]:
     """Frames of all threads from the innermost outwards, and of suspended generators and coroutines."""
-    for frame in _current_frames().values():
+    for frame in running_frames().values():
         current: types.FrameType | None = frame
         while current is not None:
             yield current
             current = current.f_back
     if suspended_too:
-        for item in _get_objects():
+        for item in all_objects():
             if id(type(item)) in _SUSPENDED:
-                frame_of = (
-                    getattr(item, "gi_frame", None)
-                    or getattr(item, "cr_frame", None)
-                    or getattr(item, "ag_frame", None)
-                )
+                frame_of = suspended_frame(item)
                 if frame_of is not None:
                     yield frame_of
+
+
+# The only ones that may ask for these: each does it and nothing else, so that no finalizer of the program, which may
+# be a callable of C, runs in its frame
+
+
+def running_frames() -> dict[int, types.FrameType]:
+    return _current_frames()
+
+
+def all_objects() -> list[Any]:
+    return _get_objects()
+
+
+def suspended_frame(item: Any) -> types.FrameType | None:
+    kind = type(item)
+    frame: types.FrameType | None
+    frame = item.gi_frame if kind is _Generator else item.cr_frame if kind is _Coroutine else item.ag_frame
+    return frame

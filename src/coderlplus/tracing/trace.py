@@ -84,6 +84,11 @@ def trace(
     Whatever the program does is data: it may crash, exit, or run into a limit, and the trace has the values until
     then. With `max_steps`, the trace has the first steps of the run as well. Raises `SandboxError` only if the sandbox
     itself fails.
+
+    >>> from coderlplus import open_sandbox
+    >>> with open_sandbox(workers=1) as sandbox:
+    ...     trace(sandbox, "x = int(input()) * 2", StdioInput("21\\n")).variables
+    {'<module>': {'x': 42}}
     """
     request = TraceRequest(
         program=program, input=input, setup_code=setup_code, limits=limits, semantics=semantics, max_steps=max_steps
@@ -112,10 +117,7 @@ def _run_all(sandbox: Sandbox, runs: list[tuple[_Run, int, str]]) -> None:
     jobs = [_job(*run) for run in runs]
     for (run, seed, _), job, outcome in zip(runs, jobs, sandbox.run(jobs), strict=True):
         if outcome.ending == "fault":
-            raise SandboxError(
-                f"the sandbox failed while it traced a program ({outcome.detail}); `coderlplus doctor` tells what "
-                "it needs"
-            )
+            raise SandboxError(f"the sandbox failed while tracing a program ({outcome.detail}); run coderlplus doctor")
         run.add(_Report.of(outcome, job.payload["key"], seed, job.payload["mode"]), job.payload["mode"])
 
 
@@ -131,6 +133,9 @@ class _Report:
     missing: Mapping[str, list[int]]
     fingerprint: str
     suspect: bool
+    silent: bool
+    """Nothing came from the recorder, though the process ended by itself: the program went past it, or spoiled its
+    channel, and how it ended is not known."""
     thread: str | None
     """The class of the first exception that ended a thread."""
     withheld: str | None
@@ -153,6 +158,7 @@ class _Report:
             missing=reply.get("missing", {}),
             fingerprint=reply.get("fingerprint", ""),
             suspect=reply.get("suspect", False),
+            silent=ending is None and reply.get("withheld") is None and outcome.ending in ("returned", "exited"),
             thread=_text(ending.get("thread")) if isinstance(ending, dict) else None,
             withheld=reply.get("withheld"),
             steps=reply.get("steps"),
@@ -221,7 +227,7 @@ class _Run:
             self.reports.append(report)
             if len(self.reports) == 1:
                 self.missing = report.missing
-            limited = report.ending.kind in _LIMITS
+            limited = report.ending.kind in _LIMITS or report.silent
             agree = self._as_seen(report) and all(_agree(report, earlier) for earlier in self.reports[:-1])
             self.deterministic = self.deterministic and agree and not limited
 

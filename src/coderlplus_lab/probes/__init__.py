@@ -9,5 +9,5 @@ writes.
 * `models.py`, `activations.py`: passages → hidden states at the marks, on disk, in bounded memory, resumable
 * `linear.py`, `tokens.py`: the probe, and what the same probe makes of the tokens alone
 * `scores.py`, `results.py`: shares of right answers by program → scores, selectivity and differences with intervals
-* `run.py`: all of it, in a folder that can be gone on with
+* `run.py`: all of it, in a folder that can be resumed
 """

@@ -95,8 +95,8 @@ class Activations:
                 np.save(file, states_LMD)
         except OSError as error:
             raise DataError(
-                f"cannot write {self.path(shard)}: {error.strerror}; what was made before is kept, make room and "
-                "run the same command again"
+                f"cannot write {self.path(shard)}: {error.strerror}; finished passages are kept, free space and rerun "
+                "the command"
             ) from error
 
     def rows(self, layer: int, places: Sequence[int]) -> np.ndarray:

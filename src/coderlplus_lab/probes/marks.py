@@ -28,8 +28,8 @@ _Loop = ast.For | ast.AsyncFor | ast.While
 _NOTHING: Any = object()
 _COMMENT = re.compile(r"[ \t]*#")
 _KINDS = {
-    "Assign": "assignment", "AnnAssign": "assignment", "AugAssign": "augmented assignment", "Expr": "expression", "Return": "return", "If": "if",
-    "For": "for", "AsyncFor": "for", "While": "while",
+    "Assign": "assignment", "AnnAssign": "assignment", "AugAssign": "augmented assignment", "Expr": "expression",
+    "Return": "return", "If": "if", "For": "for", "AsyncFor": "for", "While": "while",
 }  # fmt: skip
 
 

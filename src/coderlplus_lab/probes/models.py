@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coderlplus.engines.prompts import conversation
 from coderlplus.errors import ConfigError
 from coderlplus.evaluation.backends.local import why_not_loaded
+from coderlplus.problems.prompts import conversation
 from coderlplus_lab.probes.passages import LAST, Passage
 
 UNTRAINED = "untrained"

@@ -1,4 +1,4 @@
-"""Probes from files to numbers, in a folder that can be gone on with.
+"""Probes from files to numbers, in a folder that can be resumed.
 
     settings.json           what the folder is made of; another model, file or setting is refused
     passages/*.jsonl        texts with marks and facts; programs/*.jsonl: what each model wrote itself

@@ -12,11 +12,10 @@ from coderlplus.alignment.answers import reference_answer
 from coderlplus.alignment.mining import first_input
 from coderlplus.alignment.prompts import call_expression, shown_program
 from coderlplus.alignment.visible import squeezed
-from coderlplus.engines.config import known_template
-from coderlplus.engines.prompts import user_message
 from coderlplus.errors import DataError
 from coderlplus.problems import read_problems
 from coderlplus.problems.files import read_rows
+from coderlplus.problems.prompts import known_template, user_message
 from coderlplus.programs import extract_program, normalized
 from coderlplus.records import AlignmentTask, CallInput, Problem, ProgramInput
 from coderlplus_lab.probes.passages import Case

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from coderlplus.engines.prompts import conversation
 from coderlplus.evaluation.backends import Request, Sampling
 from coderlplus.evaluation.records import Sample, key_of
+from coderlplus.problems.prompts import conversation
 from coderlplus.progress import Track
 from coderlplus.records import read_jsonl, write_jsonl
 from coderlplus.records.journal import Journal

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from coderlplus.engines.prompts import conversation, user_message
 from coderlplus.engines.trl.config import make_config
 from coderlplus.engines.trl.train import train
 from coderlplus.errors import DataError
 from coderlplus.judge import Judge
+from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.records import Problem, read_jsonl
 from coderlplus.report.folders import json_lines
 from coderlplus.sandbox import Sandbox

@@ -58,7 +58,8 @@ def mean_curve(curves: Sequence[Sequence[Point]]) -> list[Point]:
 def value_at(curve: Sequence[Point], seconds: float, measure: str) -> float | None:
     """A measure after so many seconds, between points in proportion; `None` where the curve does not reach so far.
 
-    >>> curve = [Point(step=0, samples=0, seconds=0.0, values={"m": 0.2}), Point(step=9, samples=9, seconds=10.0, values={"m": 0.4})]
+    >>> curve = [Point(step=0, samples=0, seconds=0.0, values={"m": 0.2})]
+    >>> curve += [Point(step=9, samples=9, seconds=10.0, values={"m": 0.4})]
     >>> round(value_at(curve, 5.0, "m"), 6)
     0.3
     """

@@ -20,9 +20,9 @@ from coderlplus.alignment.prompts import call_expression, shown_program, write_p
 from coderlplus.alignment.questions import about_output
 from coderlplus.alignment.settings import Kind, PromptStyle
 from coderlplus.alignment.tasks import NEEDS, Lineage, make_task
-from coderlplus.engines.prompts import user_message
 from coderlplus.errors import DataError
 from coderlplus.problems import read_problems
+from coderlplus.problems.prompts import user_message
 from coderlplus.records import (
     OUTPUT,
     AlignmentTask,
@@ -55,7 +55,8 @@ Do not write the program. Work out what a right program gives on one input.
 
 {run}
 
-You may reason first. End with the answer on one line: a JSON object with the key `output`, for example {{"output": 7}}. {what}"""
+You may reason first. End with the answer on one line: a JSON object with the key `output`, \
+for example {{"output": 7}}. {what}"""
 
 
 def make_problems(study: Study, layout: Layout) -> None:

@@ -73,12 +73,11 @@ def _check(study: Study, where: Where) -> None:
     for name, start in study.starts.items():
         if study.world is None and start.model is None:
             raise ConfigError(
-                f"{where(f'starts.{name}')}: with files of problems a start is a model that is there; name it under "
-                "model"
+                f"{where(f'starts.{name}')}: with files of problems a start is an existing model; name it under model"
             )
         if study.world is not None and start.model is not None and (start.warm_start or start.questions):
             raise ConfigError(
-                f"{where(f'starts.{name}')}: a model that is there is not taught; leave warm_start and questions out"
+                f"{where(f'starts.{name}')}: an existing model is not taught; leave warm_start and questions out"
             )
     for key, seeds in (
         ("seeds", study.seeds),

@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from coderlplus.engines.models import load_tokenizer
-from coderlplus.engines.prompts import conversation, user_message
 from coderlplus.evaluation.metrics import mean, pass_at_k
 from coderlplus.judge import Judge
+from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.programs import extract_program
 from coderlplus.records import AlignmentTask, Problem, read_jsonl
 from coderlplus_lab.study.claims import count_true
@@ -90,7 +90,8 @@ def values(raw: Mapping[str, Any]) -> dict[Measured, list[float]]:
     """One value in [0, 1] a problem (or task, or question), by measure; for `claims_true` the share of true claims of
     a program, NaN without any.
 
-    >>> raw = {"samples": 2, "greedy": "10", "sampled": [2, 1], "claims": [[2, 1], [0, 0]], "output": "1", "all": "0", "test_output": "0"}
+    >>> raw = {"samples": 2, "greedy": "10", "sampled": [2, 1], "claims": [[2, 1], [0, 0]]}
+    >>> raw |= {"output": "1", "all": "0", "test_output": "0"}
     >>> values(raw)["pass_at_1_sampled"], values(raw)["pass_at_k"], values(raw)["claims_true"]
     ([1.0, 0.5], [1.0, 1.0], [0.5, nan])
     """

@@ -4,9 +4,9 @@
           problems/                          problems and questions of the splits
           starts/NAME/seed-N/                a model of the small world, taught: a run folder
           samples/NAME/seed-N/               what a start wrote for the training problems
-          search/ARM/N/                      an arm with the Nth of the settings that are searched: a run folder and measured.json
+          search/ARM/N/                      an arm with the Nth searched setting: a run folder, measured.json
           cells/ARM/seed-N/                  an arm with a seed: a run folder and measured.json
-          probes/seed-N/                     hidden states of the arms that are probed: a folder of `coderlplus-lab probe`
+          probes/seed-N/                     hidden states of the probed arms: a folder of `coderlplus-lab probe`
           NAME.json, NAME.html               numbers and page of the study with that name
 
 A job is done when its last file is there. Beside it stands what it was made of (`made_of.yaml`), so that no result of

@@ -80,8 +80,7 @@ def run_study(
         first, *others = state.failed.items()
         more = f", and {len(others)} more" if others else ""
         raise DataError(
-            f"{first[0]} failed: {first[1]}; what it said is in {layout.log(todo[first[0]])}{more}; the same "
-            "command tries again"
+            f"{first[0]} failed: {first[1]}; full log: {layout.log(todo[first[0]])}{more}; rerun the command to retry"
         )
 
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from coderlplus.alignment import AlignmentSettings, JudgedRollout, mine
 from coderlplus.engines.models import load_tokenizer
-from coderlplus.engines.prompts import conversation, user_message
 from coderlplus.engines.settings_files import over
 from coderlplus.evaluation.generate import generate
 from coderlplus.judge import Judge
+from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.records import AlignmentTask, Problem, Rollout, read_jsonl, write_jsonl
 from coderlplus.report.folders import json_lines
 from coderlplus.rewards import reward_rows

@@ -28,7 +28,7 @@ def start_model(study: Study, layout: Layout, name: str, seed: int) -> str:
 
 
 def make_start(study: Study, layout: Layout, name: str, seed: int) -> None:
-    """Make and teach a model of the small world, or go on teaching it; the run folder says how. Its model appears when
+    """Make and teach a model of the small world, or resume teaching it; see the run folder. The model appears when
     it is complete."""
     assert study.world is not None
     start = study.starts[name]

@@ -37,7 +37,7 @@ def supervise(
     evaluate: Callable[[Any], dict[str, float]],
     eval_every: int,
 ) -> RunFolder:
-    """Train `model` on `pairs`, or go on from the newest checkpoint.
+    """Train `model` on `pairs`, or resume from the newest checkpoint.
 
     Raises `ConfigError` for settings that transformers refuses, and `KeyboardInterrupt` after Ctrl-C, once the
     checkpoint is saved.

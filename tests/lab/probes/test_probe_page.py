@@ -52,7 +52,8 @@ def part(models: list[str]) -> dict[str, Any]:
     over = {"facts": 2, "models": {model: {"score": estimate(0.7), "selectivity": estimate(0.2)} for model in models}}
     over["differences"] = [{"a": models[0], "b": models[1], **estimate(0.05)}] if len(models) > 1 else []
     return {
-        "passages": 300, "programs": 290, "left_out": {"run too long": 3}, "not_probed": {"end/sign": "fewer than two classes"},
+        "passages": 300, "programs": 290, "left_out": {"run too long": 3},
+        "not_probed": {"end/sign": "fewer than two classes"},
         "summary": {"statement": over, "end": over}, "facts": {f"{one['mark']}/{one['fact']}": one for one in facts},
     }  # fmt: skip
 
@@ -74,8 +75,8 @@ def folder(tmp_path: Path) -> Path:
 def test_the_page_shows_every_fact_with_its_controls(folder: Path, browse: Callable[..., str]) -> None:
     document = Document(browse(write_probe_page(folder)))
     for words in (
-        "Is the variable just set odd or even?", "How long is the output?", "untrained model of the same shape", "tokens alone",
-        "guessing 50", "CodeRL+ against GRPO",
+        "Is the variable just set odd or even?", "How long is the output?", "untrained model of the same shape",
+        "tokens alone", "guessing 50", "CodeRL+ against GRPO",
         "+5.0 (+2.0 to +8.0)", "Which kind of statement is it?", "3 programs left out: run too long",
     ):  # fmt: skip
         assert words in document.text, words
@@ -111,5 +112,5 @@ def test_hostile_names_stay_text(folder: Path, browse: Callable[..., str]) -> No
 
 
 def test_a_folder_without_results_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds no results\.json"):
+    with pytest.raises(DataError, match=r"results\.json is missing"):
         write_probe_page(tmp_path)

@@ -28,8 +28,7 @@ def without_files(tmp_path: Path) -> Study:
 def test_a_job_that_fails_is_told_with_what_it_said(without_files: Study, tmp_path: Path) -> None:
     with pytest.raises(
         DataError,
-        match=r"problems failed: cannot read .*train.jsonl.*; what it said is in .*problems.txt; the same command "
-        r"tries again",
+        match=r"problems failed: cannot read .*train.jsonl.*; full log: .*problems.txt; rerun the command to retry",
     ):
         run_study(without_files, tmp_path / "study", cells=[], jobs=2)
     assert "seconds" in json.loads((tmp_path / "study" / "problems" / "wall.json").read_text())

@@ -40,11 +40,11 @@ from transformers import TrainerCallback
 from coderlplus.alignment import AlignmentSettings
 from coderlplus.engines.batches import ProblemStream
 from coderlplus.engines.generation import rollout_id
-from coderlplus.engines.prompts import user_message
 from coderlplus.engines.steps import Steps
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop, Row
+from coderlplus.problems.prompts import user_message
 from coderlplus.records import AlignmentTask, Problem, Reward
 from coderlplus.records.files import atomic_write
 from coderlplus.sandbox import Sandbox
@@ -70,6 +70,16 @@ def trl_alignment(
     code problems in a batch; `settings`, where given, has everything about tasks, alpha included. Programs that are
     not judged within `timeout_s` seconds have no reward. Raises `ConfigError` for settings that are not available this
     way.
+
+    >>> from types import SimpleNamespace
+    >>> from coderlplus import CallTest, open_sandbox
+    >>> problem = Problem(problem_id="p", statement="Double x.", entry_point="f", tests=(CallTest((2,), 4),))
+    >>> args = SimpleNamespace(  # of trl.GRPOConfig, what is read here
+    ...     generation_batch_size=16, num_generations=8, seed=0, process_index=0, world_size=1
+    ... )
+    >>> with open_sandbox(workers=1) as sandbox:
+    ...     sorted(trl_alignment(args, [problem] * 2, sandbox))  # GRPOTrainer(model, args=args, **…)
+    ['callbacks', 'environment_factory', 'reward_funcs', 'train_dataset']
     """
     settings = AlignmentSettings(alpha=alpha) if settings is None else settings
     groups = _groups(args)

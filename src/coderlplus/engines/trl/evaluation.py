@@ -12,7 +12,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from coderlplus.engines.prompts import user_message
 from coderlplus.engines.trl.config import EvalConfig
 from coderlplus.errors import DataError
 from coderlplus.evaluation.asking import asked_for
@@ -22,6 +21,7 @@ from coderlplus.evaluation.data import Window
 from coderlplus.evaluation.results import write_results
 from coderlplus.evaluation.run import Source, evaluate, prepare
 from coderlplus.judge import Judge
+from coderlplus.problems.prompts import user_message
 
 
 class BenchmarkEvaluation:
@@ -53,7 +53,7 @@ class BenchmarkEvaluation:
             folder.mkdir(parents=True)
         except OSError as error:
             raise DataError(
-                f"cannot write {folder}: {error.strerror}; make room and continue with --resume"
+                f"cannot write {folder}: {error.strerror}; free space and continue with --resume"
             ) from error
         source = Source(model=f"step {step}", kind="training", sampling=self._sampling, n_samples=self._n_samples)
         prepare(folder, source, self._asked)

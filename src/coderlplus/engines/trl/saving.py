@@ -1,4 +1,4 @@
-"""What CodeRL+ adds to TRL's checkpoints, so that a run goes on exactly: two hooks of the trainers' mixin (see `trl`).
+"""What CodeRL+ adds to TRL's checkpoints, so that a run resumes exactly: two hooks of the trainers' mixin (see `trl`).
 
 A checkpoint is written into a folder of its own and older ones are deleted only when the files of all processes are
 there; whatever ends the run in between, the checkpoint before can be resumed from.
@@ -60,8 +60,8 @@ class Saving(_Trainer):  # type: ignore[misc]
             if self.args.should_save:
                 shutil.rmtree(folder, ignore_errors=True)
             raise DataError(
-                f"cannot save {folder}: {' '.join(str(error).split())}; make room and continue with --resume from "
-                "the checkpoint before"
+                f"cannot save {folder}: {' '.join(str(error).split())}; free space and continue with --resume from "
+                f"the previous checkpoint"
             ) from error
         finally:
             self.args.save_total_limit = keep
@@ -76,14 +76,15 @@ class Saving(_Trainer):  # type: ignore[misc]
             processes, now = state["processes"], self.accelerator.num_processes
             if processes != now:
                 raise DataError(
-                    f"{checkpoint} is of a run on {processes} processes, this one has {now}; resume with "
-                    f"{processes} processes"
+                    f"{checkpoint} was saved with {processes} processes, this run has {now}; resume with {processes} "
+                    f"processes"
                 )
             self._step, self._batches, half_used = state["micro_step"], state["batches"], state["half_used"]
             self.steps.load_state(state)
         except KeyError as error:
             raise DataError(
-                f"{checkpoint} is of another version of coderlplus: {error} is missing; start a run in a new folder"
+                f"{checkpoint} was saved by another version of coderlplus: {error} is missing; start a run in a new "
+                f"folder"
             ) from error
         if half_used:
             generation = Path(checkpoint) / f"generation_{self.accelerator.process_index}.pt"

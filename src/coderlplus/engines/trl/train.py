@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from coderlplus.engines.batches import ProblemStream
 from coderlplus.engines.models import load_tokenizer, model_name, prompt_tokens
-from coderlplus.engines.prompts import conversation, user_message
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.steps import Steps
 from coderlplus.engines.trl.arguments import lora_config, trainer_class, trl_arguments, trl_settings
@@ -24,6 +23,7 @@ from coderlplus.errors import CodeRLPlusError, ConfigError, DataError
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop
 from coderlplus.problems import read_problems
+from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.progress import Progress
 from coderlplus.records import Problem
 from coderlplus.sandbox import Sandbox
@@ -140,7 +140,7 @@ def _build(
 
 
 def _resume(run: RunFolder, config: RunConfig, sandbox: Sandbox, *, resume: bool) -> Path | None:
-    """Make the run folder ready; the checkpoint to go on from."""
+    """Make the run folder ready; return the checkpoint to resume from."""
     checkpoint = run.latest_checkpoint() if resume else None
     for change in run.begin(config.to_yaml(), sandbox.isolation, checkpoint):
         print(f"resuming with another setting: {change}", file=sys.stderr)
@@ -217,8 +217,8 @@ def _save_final(trainer: Any, run: RunFolder) -> None:
             run.finish()
     except (OSError, SafetensorError) as error:
         raise DataError(
-            f"cannot save the model to {run.final}: {' '.join(str(error).split())}; make room and continue with "
-            "--resume"
+            f"cannot save the model to {run.final}: {' '.join(str(error).split())}; free space and continue with "
+            f"--resume"
         ) from error
 
 

@@ -3,11 +3,11 @@
 Six private methods of TRL's trainers are overridden (trl is pinned; `tests/engines/test_trl_contract.py` names them
 and their signatures):
 
-    _get_train_sampler               a clock: it says how many generation batches a pass over the problems takes, not what is in them
-    _generate_and_score_completions  composes the batch at the moment it is generated, so tasks come from failures up to the step before
-    _generate                        starts judging as soon as there are completions; with dynamic sampling, generates replacements for idle groups
+    _get_train_sampler               the number of generation batches in a pass over the problems, not what is in them
+    _generate_and_score_completions  composes the batch when it is generated: tasks come from all earlier failures
+    _generate                        starts judging; with dynamic sampling, generates replacements for idle groups
     _calculate_rewards               waits for the rewards of both kinds, then starts mining the failures
-    _save_checkpoint                 adds the state of the loop, the place in the problems and a generation batch that is half used (`saving`)
+    _save_checkpoint                 adds the loop's state, the place in the problems and a half-used batch (`saving`)
     _load_optimizer_and_scheduler    takes them back (`saving`)
 
 Advantages, losses, clipping and KL are TRL's, but for REINFORCE++, whose advantages TRL does not have. A reward of
@@ -213,7 +213,7 @@ class AlignmentMixin(Saving):
             rewards = generation.judging.result(limit_s)
         except TimeoutError:
             raise SandboxError(
-                f"judging has not ended after {limit_s:g} s, the sandbox does not answer; continue with --resume"
+                f"judging did not finish within {limit_s:g} s: the sandbox does not answer; continue with --resume"
             ) from None
         generation.judging_s += generation.judging.seconds
         if generation.judging.seconds > self._max_wait_s:

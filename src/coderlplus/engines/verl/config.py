@@ -111,7 +111,7 @@ def installed_version() -> str | None:
 
 
 def verl_config(config: VerlConfig, checkpoint: Path | None = None) -> Any:
-    """verl's configuration (an omegaconf `DictConfig`) of a run that goes on from `checkpoint` or begins. Raises
+    """verl's configuration (an omegaconf `DictConfig`) of a run that resumes from `checkpoint` or starts. Raises
     `ConfigError` for what verl refuses.
 
     verl must be installed.

@@ -1,8 +1,8 @@
 """The three classes that stock verl 0.9.1 loads by name; everything else in this package is without verl.
 
-    data.custom_cls                   CodeRLPlusDataset       composes each batch at the moment it is fetched, and holds what a checkpoint must hold
-    reward.reward_manager             CodeRLPlusReward        judges programs and scores answers, one completion at a time, in the reward workers
-    trainer.v1.sampler.custom_sampler CodeRLPlusReplayBuffer  hands the completions of a step to mining, and metrics to verl's log
+    data.custom_cls                   CodeRLPlusDataset       composes each batch when it is fetched; checkpointed
+    reward.reward_manager             CodeRLPlusReward        scores one completion at a time, in the reward workers
+    trainer.v1.sampler.custom_sampler CodeRLPlusReplayBuffer  hands completions to mining, metrics to verl's log
 
 Data set and replay buffer live in one process (verl's task runner) and meet in `current`. A reward worker is a process
 of its own, somewhere in the cluster; what it finds travels with the completion, through verl's own queue. A completion
@@ -31,7 +31,6 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
 from coderlplus.engines.batches import ProblemStream
-from coderlplus.engines.prompts import conversation, user_message
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.verl.config import PluginSettings, plugin_settings, workers_for
 from coderlplus.engines.verl.fetching import FetchedSteps, sample_name
@@ -40,6 +39,7 @@ from coderlplus.errors import ConfigError, DataError, SandboxError
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop, Row
 from coderlplus.problems import read_problems
+from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.programs import extract_program
 from coderlplus.records import AlignmentTask, Problem, Reward, Rollout
 from coderlplus.rewards import answer_reward, generation_reward
@@ -173,8 +173,7 @@ class CodeRLPlusReward(RewardManagerBase):  # type: ignore[misc]
         reward = await self._reward(row, completion, sample_name(place, sample))
         if reward.value is None:
             raise SandboxError(
-                f"completion {sample_name(place, sample)} has no reward, for our sandbox failed on it; it is left "
-                "out of its group"
+                f"completion {sample_name(place, sample)} has no reward: sandbox failure; excluded from its group"
             )
         found: dict[str, Any] = {"acc": reward.value}
         if place.is_training:

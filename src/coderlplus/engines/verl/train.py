@@ -127,11 +127,11 @@ def _run(composed: object, folder: Path) -> None:
         reason = " ".join(str(cause).split())[:500] or type(cause).__name__
         if any(name in reason for name in _CANNOT_WRITE) and "StreamReader" not in reason:
             raise DataError(
-                f"verl could not write a checkpoint in {folder}: {reason}; make room there and continue with "
-                "--resume from the checkpoint before"
+                f"verl could not write a checkpoint in {folder}: {reason}; free space there and continue with "
+                f"--resume from the previous checkpoint"
             ) from error
         raise CodeRLPlusError(
-            f"verl ended with {type(cause).__name__}: {reason}; what was saved is whole, continue with --resume"
+            f"verl ended with {type(cause).__name__}: {reason}; saved checkpoints are complete, continue with --resume"
         ) from error
     finally:
         if ours:

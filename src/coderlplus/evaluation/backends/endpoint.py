@@ -51,7 +51,7 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
-            raise ConfigError(f"the endpoint {self.url!r} is no address like http://localhost:8000/v1")
+            raise ConfigError(f"the endpoint {self.url!r} is not a valid URL (http://localhost:8000/v1)")
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[Request, Completion]]:
         """Raises `DataError` when the server keeps failing, `ConfigError` when it refuses; what it had said by then is
@@ -97,10 +97,7 @@ class Endpoint:
                 if attempt < self.attempts and stop.wait(max(error.after_s, pause * random.uniform(0.75, 1.25))):
                     break  # another request has failed for good
                 pause *= 2
-        raise DataError(
-            f"the endpoint {self.url} fails ({reason}), also after {attempt} attempts; run the same again when it "
-            "is up"
-        )
+        raise DataError(f"the endpoint {self.url} failed {attempt} times ({reason}); rerun the command when it is up")
 
     def _once(self, request: Request, sampling: Sampling) -> Completion:
         body = {

@@ -15,9 +15,10 @@ from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
 from coderlplus.evaluation.benchmarks.expressions import check_row, left_side, predicted_call, problem
 
 PROMPT = """\
-You will be given a function f and an output in the form f(??) == output. Your task is to find any input such that executing f on the input leads to \
-the given output. There may be multiple answers, but only output one. First, think step by step. You MUST surround the answer with [ANSWER] and \
-[/ANSWER] tags. Express your answer as a passing assertion containing the input and the given output.
+You will be given a function f and an output in the form f(??) == output. Your task is to find any input such that \
+executing f on the input leads to the given output. There may be multiple answers, but only output one. First, think \
+step by step. You MUST surround the answer with [ANSWER] and [/ANSWER] tags. Express your answer as a passing \
+assertion containing the input and the given output.
 
 [PYTHON]
 def f(x):
@@ -25,8 +26,8 @@ def f(x):
 assert f(??) == 17
 [/PYTHON]
 [THOUGHT]
-To find an input such that executing f on the input leads to the given output, we can work backwards from the given assertion. We know that \
-f(??) == 17.\x20
+To find an input such that executing f on the input leads to the given output, we can work backwards from the given \
+assertion. We know that f(??) == 17.\x20
 
 Since the function f(x) returns x + 1, for f(??) to be equal to 17, the value of ?? should be 16.\x20
 [/THOUGHT]

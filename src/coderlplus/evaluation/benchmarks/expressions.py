@@ -33,7 +33,8 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from copy import deepcopy
 from functools import cache, lru_cache, partial, reduce
 from heapq import heapify, heappop, heappush, merge
-from itertools import accumulate, chain, combinations, count, cycle, groupby, islice, permutations, product, repeat, zip_longest
+from itertools import accumulate, chain, combinations, count, cycle, groupby, islice, permutations, product, repeat, \
+zip_longest
 from math import ceil, comb, floor, gcd, inf, isqrt, log, log2, log10, prod, sqrt
 from operator import iand, itemgetter, sub
 from os.path import commonprefix
@@ -99,9 +100,9 @@ def check_row(row: Mapping[str, Any]) -> None:
     """Raises `DataError` for a row that is none of CRUXEval's: its program defines no `f`, or its output is no
     value."""
     if not _defines_f(row["code"]):
-        raise DataError("the program of the row defines no function f, so it is none of CRUXEval's")
+        raise DataError("the program of the row defines no function f: not a row of CRUXEval")
     if literal(row["output"]) is None:
-        raise DataError(f"the output of the row is no literal: {row['output'][:80]!r}")
+        raise DataError(f"the output of the row is not a literal: {row['output'][:80]!r}")
 
 
 def _defines_f(code: str) -> bool:

@@ -40,7 +40,8 @@ def reference():
 
 
 def floats(value):
-    return isinstance(value, float) or isinstance(value, (list, tuple)) and len(value) > 0 and all(isinstance(item, float) for item in value)
+    return isinstance(value, float) or isinstance(value, (list, tuple)) and len(value) > 0 \
+and all(isinstance(item, float) for item in value)
 
 
 def close(actual, expected, atol):
@@ -132,8 +133,10 @@ def _of_the_hub(row: Mapping[str, Any]) -> tuple[tuple[CheckTest, ...], int, str
 def inputs_in(code: str) -> int | None:
     """How many inputs evalplus's test code has in its list `inputs`; `None` for other test code.
 
-    >>> inputs_in("def check(candidate):\\n    inputs = [[1], [2]]\\n    results = [1, 2]"), inputs_in("assert f(1) == 2")
-    (2, None)
+    >>> inputs_in("def check(candidate):\\n    inputs = [[1], [2]]\\n    results = [1, 2]")
+    2
+    >>> inputs_in("assert f(1) == 2") is None
+    True
     """
     for node in _nodes(code):
         match node:

@@ -71,8 +71,10 @@ def call_with_values(expression: str, name: str, code: str) -> str | None:
     """The source of a call of the function `name` whose arguments are values, or `None` if the expression is anything
     else.
 
-    >>> call_with_values("f([1,2], k = 'a'*3)", "f", ""), call_with_values("f(f(1))", "f", ""), call_with_values("f(1) or 2", "f", "")
-    ("f([1, 2], k='a' * 3)", None, None)
+    >>> call_with_values("f([1,2], k = 'a'*3)", "f", "")
+    "f([1, 2], k='a' * 3)"
+    >>> call_with_values("f(f(1))", "f", ""), call_with_values("f(1) or 2", "f", "")
+    (None, None)
     """
     node = _expression(expression)
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name):

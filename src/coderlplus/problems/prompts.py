@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import string
+
+from coderlplus.errors import ConfigError
 from coderlplus.programs import only_prepares
 from coderlplus.records import Problem
+
+PROMPT_FIELDS = ("statement", "starter_code", "entry_point", "setup_code")
+"""What a `prompt_template` may name in braces: fields of a `Problem`."""
 
 
 def conversation(content: str, system_prompt: str | None = None) -> list[dict[str, str]]:
@@ -41,3 +47,19 @@ def user_message(problem: Problem, template: str | None = None) -> str:
         parts.append(f"Name the function `{problem.entry_point}`.")
     parts.append("Answer with one Python program in a ```python block.")
     return "\n\n".join(parts)
+
+
+def known_template(value: str | None) -> str | None:
+    """The template, if it names only `PROMPT_FIELDS`. Raises `ConfigError`."""
+    try:
+        names = [name for _, name, _, _ in string.Formatter().parse(value or "") if name is not None]
+    except ValueError as error:
+        raise ConfigError(
+            f"the template {value!r} cannot be read ({error}); write {{{{ and }}}} for braces that name no field"
+        ) from None
+    for name in names:
+        if name not in PROMPT_FIELDS:
+            raise ConfigError(
+                f"unknown field {{{name}}}; a template may use {', '.join(f'{{{field}}}' for field in PROMPT_FIELDS)}"
+            )
+    return value

@@ -1,0 +1,199 @@
+"""`evaluate`: a model or a file of completions, and names of benchmarks → numbers in a folder."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from coderlplus.errors import ConfigError, DataError
+from coderlplus.evaluation import run
+from coderlplus.evaluation.asking import FILE_ENDINGS, asked_for
+from coderlplus.evaluation.backends import Backend, Sampling, has_gpu
+from coderlplus.evaluation.data import Window
+from coderlplus.evaluation.results import read_results, write_results
+from coderlplus.evaluation.run import Asked, Source
+from coderlplus.evaluation.sample_files import digest_of, read_samples
+from coderlplus.judge import Judge
+from coderlplus.problems.prompts import known_template, user_message
+from coderlplus.progress import Track, silent
+from coderlplus.records.files import held
+from coderlplus.sandbox import Sandbox
+from coderlplus.terminal import note
+
+BACKENDS = ("vllm", "transformers")
+
+
+def evaluate(
+    model: str | Path | None,
+    benchmarks: Sequence[str | Path],
+    *,
+    output: str | Path,
+    data_dir: str | Path | None = None,
+    samples: str | Path | None = None,
+    backend: str | None = None,
+    endpoint: str | None = None,
+    n_samples: int = 1,
+    temperature: float = 0.0,
+    max_tokens: int = 4096,
+    seed: int = 0,
+    release: str = "release_v4",
+    start_date: str | None = None,
+    end_date: str | None = None,
+    limit: int | None = None,
+    prompt: str | None = None,
+    concurrency: int = 16,
+    workers: int | None = None,
+    track: Track = silent,
+) -> dict[str, Any]:
+    """Evaluate a model on benchmarks and return the numbers, as `coderlplus eval` does.
+
+    `model` is a folder, a name on the hub, or the name that the `endpoint` uses; with a file of `samples` it is only a
+    label and may be `None`. `benchmarks` are names such as `humaneval` or `cruxeval-o`, or files of problems, whose
+    user message `prompt` may set. Without `data_dir`, the data of the benchmarks comes from the hub. `backend` is
+    `vllm` or `transformers`. `release`, `start_date` and `end_date` (ISO days, both included) choose among the
+    problems of LiveCodeBench. `workers` is the number of programs judged at the same time, by default one a core.
+
+    The result has `model`, `source`, `benchmarks` (name → numbers, shares in [0, 1]) and `left_out`, the number of
+    rows that cannot be used. Every sample and verdict is written to `output` when it is made; the same call resumes an
+    interrupted evaluation. `results.json` there holds all benchmarks that were evaluated into the folder;
+    `coderlplus report` makes its page.
+
+    Raises `ConfigError` for arguments that are unknown or exclude each other, `DataError` for data that cannot be
+    read and for an output that another process writes, and `SandboxError` if the sandbox fails on more than a tenth of
+    the programs.
+
+    >>> import json, tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> row = {"id": "sample_0", "code": "def f(x):\\n    return x + 1", "input": "1", "output": "2"}
+    >>> _ = (folder / "cruxeval.jsonl").write_text(json.dumps(row))
+    >>> _ = (folder / "answers.jsonl").write_text('{"id": "sample_0", "answer": "2"}')
+    >>> places = {"samples": folder / "answers.jsonl", "data_dir": folder, "output": folder / "scores"}
+    >>> results = evaluate("mine", ["cruxeval-o"], **places, workers=1)
+    >>> results["benchmarks"]["cruxeval-o"]["accuracy"]
+    1.0
+    """
+    if sum(given is not None for given in (backend, endpoint, samples)) > 1:
+        raise ConfigError("backend, endpoint and samples exclude each other: completions come from one place")
+    if model is None and samples is None:
+        raise ConfigError("model is missing; name one, or give samples")
+    if n_samples > 1 and temperature == 0:
+        raise ConfigError(f"greedy decoding gives one completion, not {n_samples}; set temperature above 0")
+    folder = Path(output)
+    asked = _asked(
+        [str(name) for name in benchmarks],
+        Window(release=release, start=start_date, end=end_date),
+        None if data_dir is None else Path(data_dir),
+        prompt,
+        limit,
+    )
+    name = None if model is None else str(model)
+    open_backend = cache(lambda: _open(name or "", backend, endpoint, concurrency))
+    sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)
+    source = _source(
+        name, asked, sampling, n_samples, _kind(backend, endpoint), None if samples is None else Path(samples)
+    )
+    _make(folder)
+    with held(folder):
+        _refuse_another_model(folder, source.model)
+        _say_what_is_kept(run.prepare(folder, source, asked), folder)
+        numbers = _evaluate_all(folder, source, asked, open_backend, workers, track)
+    left_out = sum(len(one.left_out) for one in asked) + len(source.strangers)
+    return {"model": source.model, "source": source.kind, "benchmarks": numbers, "left_out": left_out}
+
+
+def _asked(
+    names: list[str], window: Window, data_dir: Path | None, prompt: str | None, limit: int | None
+) -> list[Asked]:
+    """The named benchmarks with their questions."""
+    if prompt is not None and not any(name.endswith(FILE_ENDINGS) for name in names):
+        raise ConfigError("a prompt is for files of problems; the benchmarks have prompts of their own")
+    known_template(prompt)
+    return asked_for(names, window, data_dir, lambda problem: user_message(problem, prompt), limit=limit)
+
+
+def _kind(backend: str | None, endpoint: str | None) -> str:
+    if endpoint is not None:
+        return "endpoint"
+    if backend is None:
+        return "vllm" if importlib.util.find_spec("vllm") and has_gpu() else "transformers"
+    if backend not in BACKENDS:
+        raise ConfigError(f"unknown back end {backend!r}; use {' or '.join(BACKENDS)}, or an endpoint")
+    return backend
+
+
+def _open(model: str, backend: str | None, endpoint: str | None, concurrency: int) -> Backend:
+    kind = _kind(backend, endpoint)
+    if endpoint is not None:
+        from coderlplus.evaluation.backends.endpoint import Endpoint
+
+        return Endpoint(url=endpoint, model=model, concurrency=concurrency)
+    if kind == "vllm":
+        from coderlplus.evaluation.backends.vllm_engine import VllmModel
+
+        return VllmModel(model)
+    from coderlplus.evaluation.backends.local import LocalModel
+
+    return LocalModel(model)
+
+
+def _source(
+    model: str | None, asked: list[Asked], sampling: Sampling, n_samples: int, kind: str, samples: Path | None
+) -> Source:
+    if samples is None:
+        return Source(model=model or "", kind=kind, sampling=sampling, n_samples=n_samples)
+    questions, whole = ({one.benchmark.name: getattr(one, part) for one in asked} for part in ("questions", "whole"))
+    bad: list[DataError] = []
+    found = read_samples(samples, questions, whole=whole, left_out=bad)
+    label = model or samples.name.partition(".")[0]
+    return Source(
+        model=label,
+        kind="samples",
+        sampling=sampling,
+        samples=found,
+        digest=digest_of(samples),
+        strangers=[*map(str, bad)],
+    )
+
+
+def _make(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot write {output}: {error.strerror}; name another output folder") from error
+
+
+def _say_what_is_kept(kept: Mapping[str, int], output: Path) -> None:
+    for name, count in kept.items():
+        if count:
+            note(f"continuing {output / name}: {count} completions are there already")
+
+
+def _refuse_another_model(output: Path, model: str) -> None:
+    if (output / "results.json").exists():
+        before = read_results(output).get("model")
+        if before != model:
+            raise ConfigError(f"{output} holds results of {before!r}, not of {model!r}; name another output folder")
+
+
+def _evaluate_all(
+    output: Path,
+    source: Source,
+    asked: list[Asked],
+    open_backend: Callable[[], Backend],
+    workers: int | None,
+    track: Track,
+) -> dict[str, Any]:
+    """Evaluate one benchmark after the other. The results so far are written after each, so they survive if a later
+    one fails."""
+    done: dict[str, Any] = {}
+    with Sandbox(workers) as sandbox:
+        judge = Judge(sandbox)
+        for one in asked:
+            done[one.benchmark.name] = run.evaluate(output, source, one, open_backend, judge, track)
+            before = read_results(output)["benchmarks"] if (output / "results.json").exists() else {}
+            write_results(output, {"model": source.model, "source": source.kind, "benchmarks": before | done})
+    return done

@@ -1,0 +1,55 @@
+"""`train`: a configuration → a finished run, on the engine that the configuration names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from coderlplus.engines.settings_files import overridden_settings
+from coderlplus.errors import ConfigError
+
+if TYPE_CHECKING:
+    from coderlplus.engines.run_folder import RunFolder
+
+
+def train(
+    config: str | Path | Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    resume: bool = False,
+    evaluate: Callable[[Any], dict[str, float]] | None = None,
+    eval_every: int = 0,
+) -> RunFolder:
+    """Train a model as a configuration says and return the run folder, as `coderlplus train` does.
+
+    `config` is a YAML file or its settings as a mapping. `overrides` change settings of a file, as `key=value` with
+    dotted keys. A configuration with a `verl` section runs on verl, any other on TRL. With `resume`, a run in the
+    output folder continues from its newest checkpoint. The trained model is in `final` of the run folder; on verl, the
+    checkpoints are in `checkpoints`. `evaluate` (TRL only) gets the model in evaluation mode and returns numbers; they
+    are logged as `eval/<name>` at step 0, every `eval_every` steps (0: never) and at the last one.
+
+    Raises `ConfigError` or `DataError` for bad input, `SandboxError` if the sandbox is broken, and `CodeRLPlusError`
+    if another process of the run is gone.
+
+    >>> train({"model": "m", "problems": "p.jsonl", "output": "runs/a", "alpha": 0.5})
+    Traceback (most recent call last):
+    coderlplus.errors.ConfigError: configuration: unknown setting 'alpha'; did you mean 'alignment.alpha'?
+    """
+    if isinstance(config, Mapping):
+        if overrides:
+            raise ConfigError("overrides are for a configuration file; change the mapping instead")
+        settings, where = dict(config), lambda key: "configuration"
+    else:
+        settings, where = overridden_settings(config, overrides)
+    if "verl" in settings:
+        if evaluate is not None:
+            raise ConfigError("evaluate is for runs on TRL; on verl, set verl.trainer.test_freq and validation")
+        from coderlplus.engines.verl.config import make_verl_config
+        from coderlplus.engines.verl.train import train as train_on_verl
+
+        return train_on_verl(make_verl_config(settings, where), resume=resume)
+    from coderlplus.engines.trl.config import make_config
+    from coderlplus.engines.trl.train import train as train_on_trl
+
+    return train_on_trl(make_config(settings, where), resume=resume, evaluate=evaluate, eval_every=eval_every)

@@ -1,0 +1,56 @@
+"""`open_sandbox`: each back end by its name, and one sentence for what makes none."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import pytest
+
+from coderlplus import CallTest, ConfigError, Judge, Problem, Rollout, open_sandbox
+from coderlplus.judge.sandbox_fusion import SandboxFusion
+from coderlplus.sandbox import Sandbox
+
+
+def test_the_local_sandbox_is_the_default() -> None:
+    problem = Problem(problem_id="p", statement="", entry_point="f", tests=(CallTest((2,), 4),))
+    with open_sandbox(workers=2) as sandbox:
+        assert isinstance(sandbox, Sandbox)
+        assert sandbox.workers == 2
+        rollout = Rollout(rollout_id="r", problem_id="p", program="def f(x): return x * 2")
+        assert Judge(sandbox).judge(problem, rollout).passed
+
+
+def test_a_service_has_an_address_and_a_number_of_requests() -> None:
+    with open_sandbox("sandboxfusion", address="http://localhost:1/", workers=3) as sandbox:
+        assert isinstance(sandbox, SandboxFusion)
+        assert (sandbox.url, sandbox.workers) == ("http://localhost:1/", 3)
+    with open_sandbox("sandboxfusion", address="http://localhost:1/") as sandbox:
+        assert sandbox.workers == 16
+
+
+@pytest.mark.parametrize(
+    ("backend", "given", "message"),
+    [
+        ("docker", {}, "unknown back end 'docker' of the sandbox; use local, ray, sandboxfusion"),
+        (None, {}, "unknown back end None"),
+        ("local", {"address": "http://x"}, "local has no address, not 'http://x'"),
+        ("sandboxfusion", {}, "needs the address of a service"),
+        ("sandboxfusion", {"address": "localhost"}, "'localhost' is not"),
+        *(
+            ("local", {"workers": workers}, "workers must be a whole number above 0")
+            for workers in (0, -1, True, 1.5, "2")
+        ),
+        ("sandboxfusion", {"address": "http://x", "workers": 0}, "workers must be a whole number above 0"),
+    ],
+)
+def test_what_makes_no_sandbox_is_one_sentence(backend: Any, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        open_sandbox(backend, **given)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
+def test_without_ray_the_message_says_what_to_install() -> None:
+    with pytest.raises(ConfigError, match=r"pip install 'coderlplus\[ray\]'"):
+        open_sandbox("ray", address="auto")
