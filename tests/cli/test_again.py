@@ -112,7 +112,7 @@ def test_changed_input_is_noticed(command: str) -> None:
     before = contents(command)
     path = Path(OTHER_INPUT[command])
     path.write_text(path.read_text() + path.read_text().splitlines()[0].replace("p1", "p2").replace("r1", "r9") + "\n")
-    with pytest.raises(ConfigError, match=r"was (made|begun) with \w+ .* not .*(-o|--overwrite)"):
+    with pytest.raises(ConfigError, match=r"was (made|started) with \w+ .* not .*(-o|--overwrite)"):
         run(command)
     assert contents(command) == before
 
