@@ -35,9 +35,9 @@ class DataError(CodeRLPlusError, ValueError):
     """A file or record that the caller gave cannot be used: broken JSON, a missing field, a problem without tests.
 
     >>> from coderlplus import load_problems
-    >>> load_problems("absent.jsonl")  # doctest: +ELLIPSIS
+    >>> load_problems("absent.jsonl")
     Traceback (most recent call last):
-    coderlplus.errors.DataError: cannot read absent.jsonl: no such file or folder, ...
+    coderlplus.errors.DataError: cannot read absent.jsonl: not a file, a folder or a Hub name (owner/name)
     """
 
 
