@@ -16,8 +16,8 @@ import coderlplus_lab
 LIBRARY, LAB = Path(coderlplus.__file__).parent, Path(coderlplus_lab.__file__).parent
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
-    "locks": set(),
     "terminal": {"errors"},
+    "progress": {"terminal"},
     "records": {"errors"},
     "programs": set(),
     "sandbox": {"errors", "records"},
@@ -27,8 +27,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "alignment": {"terminal", "errors", "records", "programs", "sandbox", "tracing"},
     "rewards": {"terminal", "records", "programs", "judge", "alignment"},
     "loop": {"errors", "records", "sandbox", "judge", "alignment", "rewards"},
-    "evaluation": {"terminal", "errors", "locks", "records", "programs", "sandbox", "judge", "tracing", "problems"},
+    "evaluation": {
+        *("terminal", "progress", "errors", "records", "programs", "sandbox", "judge", "tracing", "problems"),
+    },
     "engines": {
+        "progress",
         "errors",
         "records",
         "programs",
@@ -43,8 +46,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"errors", "engines"},
     "preparation": {
         "terminal",
+        "progress",
         "errors",
-        "locks",
         "records",
         "programs",
         "sandbox",
@@ -58,6 +61,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {
         *(
             "terminal",
+            "progress",
             "errors",
             "records",
             "programs",
@@ -71,7 +75,18 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("engines", "training", "evaluation", "preparation", "report", "serving"),
     },
     "coderlplus_lab": {
-        *("errors", "locks", "records", "programs", "sandbox", "judge", "tracing", "problems", "alignment", "rewards"),
+        *(
+            "errors",
+            "progress",
+            "records",
+            "programs",
+            "sandbox",
+            "judge",
+            "tracing",
+            "problems",
+            "alignment",
+            "rewards",
+        ),
         *("engines", "evaluation", "report", "cli"),
     },
 }

@@ -7,6 +7,8 @@ configuration, or our own sandbox is broken.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class CodeRLPlusError(Exception):
     """Base of all errors raised on purpose by this package; the command line prints its message and exits with 2.
@@ -33,9 +35,9 @@ class DataError(CodeRLPlusError, ValueError):
     """A file or record that the caller gave cannot be used: broken JSON, a missing field, a problem without tests.
 
     >>> from coderlplus import load_problems
-    >>> load_problems("absent.jsonl")  # doctest: +ELLIPSIS
+    >>> load_problems("absent.jsonl")
     Traceback (most recent call last):
-    coderlplus.errors.DataError: cannot read absent.jsonl: no such file or folder, ...
+    coderlplus.errors.DataError: cannot read absent.jsonl: not a file, a folder or a Hub name (owner/name)
     """
 
 
@@ -58,3 +60,21 @@ class SandboxError(CodeRLPlusError, RuntimeError):
     Traceback (most recent call last):
     coderlplus.errors.SandboxError: the sandbox is closed; make a new one
     """
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The name that was probably meant, for "did you mean"; `None` where none is near. Case, and `_` for `-`, do not
+    count.
+
+    >>> nearest("temprature", ["top_p", "temperature"])
+    'temperature'
+    """
+    import difflib  # not at once: every process of the sandbox reads this file
+
+    known = {_plain(each): each for each in sorted(names)}
+    close = difflib.get_close_matches(_plain(name)[:200], known, n=1, cutoff=0.5)
+    return known[close[0]] if close else None
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", "-")

@@ -5,19 +5,18 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from coderlplus.cli import run
 from coderlplus.cli.eval import app as eval_app
 from coderlplus.errors import CodeRLPlusError
+from coderlplus.progress import Progress
 from coderlplus_lab.probes.models import labels as names_of
 from coderlplus_lab.probes.probe_page import write_probe_page
 from coderlplus_lab.probes.run import ProbeSettings
@@ -206,16 +205,9 @@ def probe(
     the same command goes on.
     """
     settings = ProbeSettings(rows=rows, layers=layers, seed=seed, own=own, max_tokens=max_tokens, prompt=prompt)
-    with _progress() as progress:
-
-        def track(items: Iterable[Any], label: str, total: int) -> Iterator[Any]:
-            if total:
-                task = progress.add_task(label, total=total)
-                for item in items:
-                    yield item
-                    progress.advance(task)
-
-        results = run_probes(output, dict(zip(names_of(model), model, strict=True)), programs, settings, track)
+    with Progress() as progress:
+        models = dict(zip(names_of(model), model, strict=True))
+        results = run_probes(output, models, programs, settings, progress.track)
     page = write_probe_page(output)
     if as_json:
         print(json.dumps(results))
@@ -229,18 +221,6 @@ app.add_typer(eval_app, name="eval")
 def main() -> None:
     """Entry point of the `coderlplus-lab` script."""
     run(app)
-
-
-def _progress() -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=Console(stderr=True))
 
 
 def _print(results: dict[str, Any], page: Path) -> None:

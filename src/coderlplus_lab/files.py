@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from coderlplus.records.files import atomic_write
+
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a file; empty when there is none."""
@@ -15,6 +17,4 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, data: Any) -> None:
     """Write a file that appears only when it is complete."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    atomic_write(path, json.dumps(data, indent=2) + "\n")

@@ -103,6 +103,7 @@ def test_what_is_kept_and_what_is_cut_with_its_reason(source: Path, tmp_path: Pa
     assert cut["duplicate"]["detail"] == cut["same_tests"]["detail"] == "as apps/0"
     assert {path.name for path in tmp_path.iterdir()} == {
         "apps.jsonl", "bench.jsonl", "p.jsonl", "p.parquet", "p.cut.jsonl", "p.report.json",
+        "p.jsonl.run.json",
     }  # fmt: skip
 
 
@@ -164,24 +165,22 @@ def test_an_interrupted_run_goes_on_and_writes_the_same(
     monkeypatch.setattr(run_module, "validate", interrupted)
     stopped = CliRunner().invoke(app, ["prepare", *map(str, arguments), "parts.jsonl", "--workers", "1"])
     assert stopped.exit_code == 130
-    assert "continue with --resume" in stopped.stderr
+    assert "the same command continues" in stopped.stderr
     journal = tmp_path / "parts.unfinished.jsonl"
-    done = len(journal.read_text().splitlines()) - 1
+    done = len(journal.read_text().splitlines())
     assert 0 < done < len(ROWS)
     with journal.open("a") as file:
         file.write('{"row": 5, "pla')  # killed while it wrote
-    with pytest.raises(CodeRLPlusError, match="holds the rows of an interrupted run; continue with --resume"):
-        prepare(*arguments, "parts.jsonl")
-    with pytest.raises(CodeRLPlusError, match="was started with max_tests 64, not 9"):
-        prepare(*arguments, "parts.jsonl", "--resume", "--max-tests", "9")
+    with pytest.raises(CodeRLPlusError, match="was made with max_tests 64, not 9"):
+        prepare(*arguments, "parts.jsonl", "--max-tests", "9")
     began = next(calls)
-    report = prepare(*arguments, "parts.jsonl", "--resume")
+    report = prepare(*arguments, "parts.jsonl")
     assert next(calls) - began - 1 <= len(ROWS) - done
     assert report["cut"] == CUT
     for ending in ("jsonl", "cut.jsonl"):
         assert (tmp_path / f"parts.{ending}").read_bytes() == (tmp_path / f"whole.{ending}").read_bytes()
     assert not journal.exists()
-    assert prepare(*arguments, "parts.jsonl", "--resume") == report
+    assert prepare(*arguments, "parts.jsonl") == report
 
 
 def test_a_run_that_failed_before_its_first_row_leaves_nothing_to_go_on_with(
@@ -228,7 +227,7 @@ def test_a_killed_run_goes_on_and_writes_the_same(source: Path, tmp_path: Path) 
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    prepare(source, "--benchmarks", "bench.jsonl", "-o", "parts.jsonl", "--resume")
+    prepare(source, "--benchmarks", "bench.jsonl", "-o", "parts.jsonl")
     prepare(source, "--benchmarks", "bench.jsonl", "-o", "whole.jsonl")
     assert (tmp_path / "parts.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
 
@@ -246,12 +245,12 @@ def test_a_failure_of_the_sandbox_cuts_nothing(source: Path, tmp_path: Path, mon
 
     monkeypatch.setattr(run_module, "validate", flaky)
     with pytest.raises(
-        CodeRLPlusError, match=r"the sandbox failed on 1 of 9 rows \(no memory left\); .* continue with --resume"
+        CodeRLPlusError, match=r"the sandbox failed on 1 of 9 rows \(no memory left\); .* the same command again"
     ):
         prepare(source, "-o", "p.jsonl", "--benchmarks", "bench.jsonl")
     assert not (tmp_path / "p.jsonl").exists()
     faulty[0] = False
-    assert prepare(source, "-o", "p.jsonl", "--benchmarks", "bench.jsonl", "--resume")["cut"] == CUT
+    assert prepare(source, "-o", "p.jsonl", "--benchmarks", "bench.jsonl")["cut"] == CUT
 
 
 @pytest.mark.parametrize(
@@ -263,7 +262,7 @@ def test_a_failure_of_the_sandbox_cuts_nothing(source: Path, tmp_path: Path, mon
         ),
         (["apps.jsonl", "-o", "p.json"], "must end in .jsonl"),
         (["apps.jsonl", "-o", "no/p.jsonl"], "its folder does not exist"),
-        (["apps.jsonl", "-o", "bench.jsonl"], "bench.jsonl already exists; choose another file or remove it"),
+        (["apps.jsonl", "-o", "bench.jsonl"], "bench.jsonl exists already and bench.jsonl.run.json does not say how"),
         (["wrong.jsonl", "-o", "p.jsonl"], r"wrong.jsonl:1: the fields \(text, label\) are those of no known format"),
         (["empty.jsonl", "-o", "p.jsonl"], "empty.jsonl holds no rows"),
         (

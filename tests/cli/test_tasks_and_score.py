@@ -142,16 +142,14 @@ def test_an_interrupted_run_goes_on_where_it_stopped(run, tmp_path: Path, monkey
     interrupted_at(2)
     result = CliRunner().invoke(app, [*arguments, "parts.jsonl"])
     assert result.exit_code == 130
-    assert "stopped after 2 of 4 programs; continue with --resume" in result.stderr
+    assert "stopped after 2 of 4 programs; the same command continues" in result.stderr
     assert not (tmp_path / "parts.jsonl").exists()
     with (tmp_path / "parts.jsonl.unfinished").open("a") as file:
         file.write('{"programs": 1, "ta')  # killed while it wrote
     interrupted_at(-1)
-    with pytest.raises(
-        ConfigError, match=r"parts.jsonl.unfinished was started with other problems, programs or settings"
-    ):
-        run(*arguments, "parts.jsonl", "--resume", "--seed", "1")
-    assert json.loads(run(*arguments, "parts.jsonl", "--resume").stdout) == whole
+    with pytest.raises(ConfigError, match=r"parts.jsonl was made with seed 0, not 1"):
+        run(*arguments, "parts.jsonl", "--seed", "1")
+    assert json.loads(run(*arguments, "parts.jsonl").stdout) == whole
     assert judged == [rollout.rollout_id for rollout in ROLLOUTS]
     assert (tmp_path / "parts.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert not (tmp_path / "parts.jsonl.unfinished").exists()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -156,3 +157,14 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_settings_that_changed_between_two_beginnings_are_told(run: RunFolder) -> None:
     assert run.begin("seed: 0\ntrl: {max_steps: 5}\n", ()) == []
     assert run.begin("seed: 0\ntrl: {max_steps: 9}\n", ()) == ["trl.max_steps: 5 → 9"]
+
+
+def test_a_run_folder_has_one_writer(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    with (
+        run.alone(),
+        pytest.raises(DataError, match=rf"run is being written by process {os.getpid()} on"),
+        run.alone(),
+    ):
+        pass
+    assert list(run.path.iterdir()) == []

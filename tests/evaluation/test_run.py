@@ -14,13 +14,13 @@ from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.backends import Completion, Request, Sampling
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
 from coderlplus.evaluation.compare import compare
-from coderlplus.evaluation.journal import Journal, read_lines
 from coderlplus.evaluation.notes import of_faults
-from coderlplus.evaluation.records import Judged, Sample
+from coderlplus.evaluation.records import Judged, Sample, key_of
 from coderlplus.evaluation.results import score, shares, write_results
 from coderlplus.evaluation.run import Asked, Source, evaluate, prepare
 from coderlplus.judge import Judge
 from coderlplus.records import CallTest, Problem
+from coderlplus.records.journal import read_journal
 from coderlplus.report.eval_page import write_eval_page
 
 
@@ -192,19 +192,6 @@ def test_folders_that_cannot_be_compared_are_named(tmp_path: Path, judge: Judge)
         compare(tmp_path / "a", tmp_path)
 
 
-def test_a_journal_has_one_writer(tmp_path: Path) -> None:
-    path = tmp_path / "lines.jsonl"
-    with Journal(path, Sample), pytest.raises(DataError, match="being written by another process"):
-        Journal(path, Sample)
-
-
-def test_a_broken_line_of_a_journal_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "lines.jsonl"
-    path.write_text('{"question_id": "q", "sample": 0, "answer": "x"}\n{"question_id": "q"}\n')
-    with pytest.raises(DataError, match=r"lines\.jsonl:2: .*field 'sample' is missing"):
-        Journal(path, Sample)
-
-
 def test_the_page_is_one_file_that_loads_nothing(tmp_path: Path, judge: Judge) -> None:
     run(tmp_path / "a", asked(tmp_path), judge, Scripted())
     text = write_eval_page(tmp_path / "a").read_text()
@@ -224,7 +211,7 @@ def test_a_program_that_the_sandbox_failed_on_is_in_no_number(tmp_path: Path, ju
     ]
     one, folder = asked(tmp_path, questions), tmp_path / "a"
     run(folder, one, judge, Scripted(breaks_after=0), samples={"adding": answers}, kind="samples", digest="d")
-    judged = list(read_lines(folder / "adding" / "verdicts.jsonl", Judged).values())
+    judged = list(read_journal(folder / "adding" / "verdicts.jsonl", Judged.from_json, key_of).values())
     broken = [
         replace(line, verdict=replace(line.verdict, verdict="sandbox_fault", tests_passed=0)) for line in judged[:1]
     ] + judged[1:]

@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
-from coderlplus.errors import ConfigError, DataError
 from coderlplus.preparation import run
 from coderlplus.preparation.contamination import EvaluationTexts
-from coderlplus.preparation.journal import Journal
 from coderlplus.preparation.run import Settings
 from coderlplus.preparation.sources import files_of
 from coderlplus.problems.files import Row
@@ -44,52 +42,6 @@ def test_rows_are_taken_no_faster_than_they_are_finished(sandbox: Sandbox) -> No
         finished.append(number)
     assert sorted(finished) == list(range(300))
     assert most <= run._IN_FLIGHT * sandbox.workers
-
-
-def test_a_journal_holds_places_not_lines(tmp_path: Path) -> None:
-    with Journal(tmp_path / "j", {"of": 1}, resume=False) as journal:
-        for row in (3, 0, 2):
-            journal.append(row, {"text": f"row {row}", "seconds": float(row)})
-        assert [journal.line(row)["text"] for row in (0, 2, 3)] == ["row 0", "row 2", "row 3"]
-        with pytest.raises(DataError, match="being written by another process"):
-            Journal(tmp_path / "j", {"of": 1}, resume=True)
-    with Journal(tmp_path / "j", {"of": 1}, resume=True) as journal:
-        assert (set(journal.places), journal.seconds) == ({0, 2, 3}, 3.0)
-
-
-@pytest.mark.parametrize(
-    ("text", "error", "message"),
-    [
-        ('{"made_of": {"of": 2}}\n', ConfigError, "was started with of 2, not 1"),
-        (
-            '{"made_of": {"of": 1}}\n{"row": 3}\n',
-            DataError,
-            r"j:2: not a line of this file; remove the file to start over",
-        ),
-        ("[]\n", DataError, r"j:1: not a line of this file"),
-    ],
-)
-def test_a_journal_of_something_else_is_refused(
-    tmp_path: Path, text: str, error: type[Exception], message: str
-) -> None:
-    (tmp_path / "j").write_text(text)
-    with pytest.raises(error, match=message):
-        Journal(tmp_path / "j", {"of": 1}, resume=True)
-    assert (tmp_path / "j").read_text() == text
-
-
-def test_a_full_disk_loses_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Journal(tmp_path / "j", {"of": 1}, resume=False) as journal:
-        journal.append(0, {"seconds": 1.0})
-        before = (tmp_path / "j").read_bytes()
-        full = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115
-        monkeypatch.setattr(journal, "_file", full)
-        with pytest.raises(
-            DataError, match=r"No space left on device; earlier rows are kept, free space and continue with --resume"
-        ):
-            journal.append(1, {"seconds": 2.0})
-        full.close()
-    assert (tmp_path / "j").read_bytes() == before
 
 
 def test_a_name_on_the_hub_is_its_training_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -23,10 +22,9 @@ from coderlplus.evaluation.data import RELEASES
 from coderlplus.evaluation.evaluate import evaluate
 from coderlplus.evaluation.notes import described
 from coderlplus.evaluation.results import read_results
+from coderlplus.progress import Progress
 from coderlplus.report.eval_page import write_eval_page
-from coderlplus.terminal import console, shown
-
-T = TypeVar("T")
+from coderlplus.terminal import console, note, shown
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -98,36 +96,32 @@ def eval_(
             f"{'--benchmarks' if benchmarks is None else '--output'} is missing; see coderlplus eval --help"
         )
     began = time.perf_counter()
-    with _progress() as progress:
-
-        def track(items: Iterable[T], label: str, total: int) -> Iterator[T]:
-            if total:
-                task = progress.add_task(shown(label), total=total)
-                for item in items:
-                    yield item
-                    progress.advance(task)
-
-        done = evaluate(
-            model,
-            [name.strip() for name in benchmarks.split(",") if name.strip()],
-            output=output,
-            data_dir=data_dir,
-            samples=samples,
-            backend=backend,
-            endpoint=endpoint,
-            n_samples=n_samples,
-            temperature=temperature,
-            max_tokens=max_tokens,
-            seed=seed,
-            release=release,
-            start_date=start_date,
-            end_date=end_date,
-            limit=limit,
-            prompt=prompt,
-            concurrency=concurrency,
-            workers=workers,
-            track=track,
-        )
+    try:
+        with Progress() as progress:
+            done = evaluate(
+                model,
+                [name.strip() for name in benchmarks.split(",") if name.strip()],
+                output=output,
+                data_dir=data_dir,
+                samples=samples,
+                backend=backend,
+                endpoint=endpoint,
+                n_samples=n_samples,
+                temperature=temperature,
+                max_tokens=max_tokens,
+                seed=seed,
+                release=release,
+                start_date=start_date,
+                end_date=end_date,
+                limit=limit,
+                prompt=prompt,
+                concurrency=concurrency,
+                workers=workers,
+                track=progress.track,
+            )
+    except KeyboardInterrupt:
+        note(f"stopped; everything so far is kept in {output}, the same command continues")
+        raise
     numbers, left_out = done["benchmarks"], done["left_out"]
     results = read_results(output)
     page = write_eval_page(output)
@@ -138,18 +132,6 @@ def eval_(
         _print(results, list(numbers), time.perf_counter() - began, page)
     if left_out:
         raise typer.Exit(1)
-
-
-def _progress() -> Progress:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console(stderr=True, soft_wrap=False))
 
 
 def _print(results: dict[str, Any], now: list[str], seconds: float, page: Path) -> None:
@@ -181,8 +163,8 @@ def _print(results: dict[str, Any], now: list[str], seconds: float, page: Path) 
 def _print_notes(results: dict[str, Any], now: list[str], out: Console) -> None:
     """What keeps a number from being the benchmark's own, then what each number stands for."""
     for name in now:
-        for note in results["benchmarks"][name]["notes"]:
-            out.print(Text.assemble(("warning:", "bold red"), " ", shown(f"{name}: {note}")))
+        for text in results["benchmarks"][name]["notes"]:
+            out.print(Text.assemble(("warning:", "bold red"), " ", shown(f"{name}: {text}")))
     for name in now:
         numbers = results["benchmarks"][name]
         out.print(shown(f"{described(name, numbers)}; failures: {_failures(numbers['outcomes'])}"))
@@ -238,5 +220,5 @@ def compare(
     out.print(shown(f"A: {result['a']}\nB: {result['b']}", keep="\n"))
     out.print(table)
     for name, numbers in result["benchmarks"].items():
-        for note in numbers["notes"]:
-            out.print(shown(f"{name}: {note}"))
+        for text in numbers["notes"]:
+            out.print(shown(f"{name}: {text}"))

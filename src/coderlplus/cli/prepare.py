@@ -4,16 +4,14 @@ why."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from coderlplus.cli.options import Resume
 from coderlplus.errors import ConfigError
 from coderlplus.evaluation.benchmarks import BENCHMARKS, benchmarks_named, canonical
 from coderlplus.evaluation.data import RELEASES, Window, load
@@ -26,7 +24,6 @@ from coderlplus.problems import read_problems
 from coderlplus.sandbox import Sandbox
 from coderlplus.terminal import console, note, shown
 
-T = TypeVar("T")
 AGAINST = "humaneval,mbpp,mbppplus,leetcode,livecodebench"
 """Benchmarks that ask for programs. HumanEval+ has HumanEval's statements; CRUXEval and LiveCodeBench's execution have
 none."""
@@ -54,44 +51,38 @@ def prepare(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Problems validated in parallel. [default: one per core]")
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Resume an interrupted run with the same arguments.")
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Make OUTPUT anew, also if it is finished or of other sources.")
     ] = False,
+    resume: Resume = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Make problems to train on of a public set: validated, without duplicates, without problems of the evaluation
     sets.
 
-    Removed rows and the reasons are written beside the output. --resume continues an interrupted run.
+    Removed rows and the reasons are written beside the output. The same command continues an interrupted run.
     """
     if output.suffix != ".jsonl":
         raise ConfigError(f"the output {output} must end in .jsonl")
     if not output.resolve().parent.is_dir():
         raise ConfigError(f"cannot write {output}: its folder does not exist; make it first")
-    report_path = beside(output, "report.json")
-    if output.exists() and not beside(output, "unfinished.jsonl").exists():
-        if not (resume and report_path.exists()):
-            raise ConfigError(f"{output} already exists; choose another file or remove it")
-        report: dict[str, Any] = json.loads(report_path.read_text(encoding="utf-8"))
-    else:
-        files = [file for source in sources for file in files_of(source)]
-        texts, counts = _evaluation_texts(benchmarks, data_dir)
-        settings = Settings(max_tests=max_tests, max_test_kb=max_test_kb, parquet=parquet)
-        try:
-            with Sandbox(workers) as sandbox, _progress() as progress:
-                report = prepare_files(
-                    files,
-                    output,
-                    sandbox=sandbox,
-                    settings=settings,
-                    texts=texts,
-                    benchmarks=counts,
-                    resume=resume,
-                    track=lambda items, label, total: _tracked(progress, items, label, total),
-                )
-        except KeyboardInterrupt:
-            note("stopped; finished rows are kept, continue with --resume")
-            raise
+    files = [file for source in sources for file in files_of(source)]
+    texts, counts = _evaluation_texts(benchmarks, data_dir)
+    settings = Settings(max_tests=max_tests, max_test_kb=max_test_kb, parquet=parquet)
+    try:
+        with Sandbox(workers) as sandbox:
+            report = prepare_files(
+                files,
+                output,
+                sandbox=sandbox,
+                settings=settings,
+                texts=texts,
+                benchmarks=counts,
+                overwrite=overwrite,
+            )
+    except KeyboardInterrupt:
+        note("stopped; what was done is kept, the same command continues")
+        raise
     if as_json:
         print(json.dumps(report))
     else:
@@ -121,26 +112,6 @@ def _evaluation_texts(names: str, data_dir: Path | None) -> tuple[EvaluationText
             (f"{Path(name).name.partition('.')[0]}: {problem.problem_id}", problem.statement) for problem in found
         ]
     return EvaluationTexts(texts), counts
-
-
-def _progress() -> Progress:
-    label = TextColumn("{task.description}", markup=False)
-    columns = (
-        label,
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=Console(stderr=True))
-
-
-def _tracked(progress: Progress, items: Iterable[T], label: str, total: int) -> Iterator[T]:
-    task = progress.add_task(label, total=total)
-    for item in items:
-        yield item
-        progress.advance(task)
 
 
 def _print(report: dict[str, Any], output: Path) -> None:

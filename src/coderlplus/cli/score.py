@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import typer
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from coderlplus.alignment import AlignmentSettings
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.problems.files import read_rows
+from coderlplus.progress import Progress
 from coderlplus.records import AlignmentTask, read_jsonl, write_jsonl
 from coderlplus.rewards import answer_reward
 from coderlplus.terminal import console, name_left_out, shown
@@ -79,24 +78,25 @@ def score(
     if not output.resolve().parent.is_dir():
         raise ConfigError(f"cannot write {output}: its folder does not exist; make it first")
     scores: list[Score] = []
-    for row in track(rows, "scoring", console=Console(stderr=True)):
-        try:
-            given = row.read(GivenAnswer.from_json)
-            if given.task_id not in by_id:
-                raise DataError(f"{row.place}: task {given.task_id!r} is not in {tasks}")
-        except DataError as error:
-            left_out.append(error)
-            continue
-        reward = answer_reward(by_id[given.task_id], given.answer, format_weight=format_weight)
-        if reward.value is None:
-            left_out.append(
-                DataError(
-                    f"{row.place}: the answer to task {given.task_id!r} has no score: scoring failed with an "
-                    f"internal error"
+    with Progress() as progress:
+        for row in progress.track(rows, "scoring", len(rows)):
+            try:
+                given = row.read(GivenAnswer.from_json)
+                if given.task_id not in by_id:
+                    raise DataError(f"{row.place}: task {given.task_id!r} is not in {tasks}")
+            except DataError as error:
+                left_out.append(error)
+                continue
+            reward = answer_reward(by_id[given.task_id], given.answer, format_weight=format_weight)
+            if reward.value is None:
+                left_out.append(
+                    DataError(
+                        f"{row.place}: the answer to task {given.task_id!r} has no score: scoring failed with "
+                        "an internal error"
+                    )
                 )
-            )
-            continue
-        scores.append(Score(given.task_id, reward.kind, reward.value, reward.correct))
+                continue
+            scores.append(Score(given.task_id, reward.kind, reward.value, reward.correct))
     if left_out and not scores:
         raise left_out[0]
     name_left_out(left_out)

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from coderlplus.alignment import AlignmentSettings, JudgedRollout, mine
 from coderlplus.alignment.mining import same_question
 from coderlplus.alignment.settings import Kind
+from coderlplus.cli.options import Resume
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.judge import Judge
 from coderlplus.problems import read_pairs
 from coderlplus.programs import extract_program
+from coderlplus.progress import Progress
 from coderlplus.records import AlignmentTask, Problem, Rollout, write_jsonl
+from coderlplus.records.journal import Fields, Journal
+from coderlplus.records.outputs import digest, open_output
 from coderlplus.sandbox import Sandbox
 from coderlplus.terminal import console, name_left_out, note, shown
 
 CHUNK = 64
-"""Programs judged and traced between two updates of the progress bar, and between two notes for `--resume`."""
+"""Programs judged and traced between two updates of the progress bar, and between two lines of the journal."""
 
 
 def tasks(
@@ -51,39 +51,39 @@ def tasks(
     seed: Annotated[int, typer.Option(help="Seed for choosing kinds, variables and moments.")] = 0,
     max_variables: Annotated[int, typer.Option(min=1, help="Maximum number of variables besides the output.")] = 3,
     prompt_style: Annotated[str, typer.Option(help="full, or compact for very small models.")] = "full",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Resume an interrupted run with the same arguments.")
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Make OUTPUT anew, also if it is finished or of other programs.")
     ] = False,
+    resume: Resume = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Make alignment tasks of the programs that fail their tests.
 
+    What is done is kept in OUTPUT.unfinished: after an interruption, the same command continues.
     Rows that cannot be used are named and left out; the exit code is then 1.
     """
     settings = AlignmentSettings(kinds=_kinds(kind or []), max_variables=max_variables, prompt_style=prompt_style)  # type: ignore[arg-type]
     left_out: list[DataError] = []
     pairs = read_pairs(problems, programs, left_out)
     name_left_out(left_out)
-    if not output.resolve().parent.is_dir():
-        raise ConfigError(f"cannot write {output}: its folder does not exist; make it first")
-    notes = Notes(output.with_name(output.name + ".unfinished"), _digest(pairs, settings, seed))
+    made_of = {"problems": digest(problems), "programs": digest(programs), "seed": seed, **asdict(settings)}
+    unfinished = output.with_name(output.name + ".unfinished")
     tally = Tally()
-    for done in notes.read() if resume else notes.begin():
-        tally.add(done)
     try:
-        with Sandbox() as sandbox, _progress(len(pairs), tally) as show:
-            judge = Judge(sandbox)
-            for start in range(tally.programs, len(pairs), CHUNK):
-                done = _done(sandbox, judge, pairs[start : start + CHUNK], settings, seed)
-                tally.add(done)
-                notes.append(done)
-                show()
+        with open_output(output, made_of, unfinished=unfinished, overwrite=overwrite) as out:
+            if out.summary is None:
+                with Journal(unfinished, Fields, _start, is_held=True) as journal:
+                    _make(pairs, journal, tally, settings, seed)
+                write_jsonl(output, tally.tasks.values())
+                out.finish(tally.summary())
+                unfinished.unlink()
+            else:
+                note(f"{output} is finished; --overwrite makes it anew")
+            summary = dict(out.summary or tally.summary())
     except KeyboardInterrupt:
-        note(f"stopped after {tally.programs} of {len(pairs)} programs; continue with --resume")
+        note(f"stopped after {tally.programs} of {len(pairs)} programs; the same command continues")
         raise
-    write_jsonl(output, tally.tasks.values())
-    notes.path.unlink()
-    _print_summary(tally.summary() | {"left_out": len(left_out)}, output, as_json=as_json)
+    _print_summary(summary | {"left_out": len(left_out)}, output, as_json=as_json)
     if left_out:
         raise typer.Exit(1)
 
@@ -123,54 +123,30 @@ class Tally:
         }
 
 
-class Notes:
-    """The file beside the output that says what is done: a first line with what it is made of, then one line a
-    chunk."""
+def _make(
+    pairs: Sequence[tuple[Problem, Rollout]],
+    journal: Journal[int, Fields],
+    tally: Tally,
+    settings: AlignmentSettings,
+    seed: int,
+) -> None:
+    """Judge and trace the programs that the journal does not have, and count all of them."""
+    for done in journal.values(sorted(journal)):
+        tally.add(done)
+    if tally.programs:
+        note(f"continuing: {tally.programs} of {len(pairs)} programs are done")
+    with Sandbox() as sandbox, Progress() as progress:
+        judge = Judge(sandbox)
+        count = progress.begin("judging and tracing", len(pairs), before=tally.programs)
+        for start in range(tally.programs, len(pairs), CHUNK):
+            done = Fields(start=start, **_done(sandbox, judge, pairs[start : start + CHUNK], settings, seed))
+            journal.append(done)
+            tally.add(done)
+            progress.advance(count, done["programs"], f"{len(tally.tasks)} tasks")
 
-    def __init__(self, path: Path, made_of: str) -> None:
-        self.path = path
-        self.made_of = made_of
 
-    def begin(self) -> list[Any]:
-        """Start over; nothing is done yet."""
-        self._write("w", {"made_of": self.made_of})
-        return []
-
-    def read(self) -> list[Any]:
-        """What is done. A last line without an end was being written when the run stopped, and is dropped."""
-        try:
-            whole, _, _ = self.path.read_text(encoding="utf-8").rpartition("\n")
-        except FileNotFoundError:
-            return self.begin()
-        except OSError as error:
-            raise DataError(f"cannot read {self.path}: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise DataError(f"cannot read {self.path}: it is not UTF-8 text; remove the file to start over") from error
-        lines = []
-        for number, line in enumerate(whole.split("\n"), 1):
-            try:
-                lines.append(json.loads(line))
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{self.path}:{number}: not valid JSON; remove the file to start over") from error
-        if not lines or lines[0] != {"made_of": self.made_of}:
-            raise ConfigError(
-                f"{self.path} was started with other problems, programs or settings; use the same, or remove it to "
-                f"start over"
-            )
-        self._write("w", *lines)
-        return lines[1:]
-
-    def append(self, done: Mapping[str, Any]) -> None:
-        self._write("a", done)
-
-    def _write(self, mode: str, *lines: Mapping[str, Any]) -> None:
-        try:
-            with self.path.open(mode, encoding="utf-8") as file:
-                file.writelines(json.dumps(line) + "\n" for line in lines)
-        except OSError as error:
-            raise DataError(
-                f"cannot write {self.path}: {error.strerror}; finished programs are kept, continue with --resume"
-            ) from error
+def _start(line: Fields) -> int:
+    return int(line["start"])
 
 
 def _kinds(given: Sequence[str]) -> Kind | dict[Kind, float]:
@@ -211,30 +187,6 @@ def _program(problem: Problem, rollout: Rollout) -> str | None:
     if rollout.completion is None:
         return rollout.program
     return extract_program(rollout.completion, problem.entry_point, starter_code=problem.starter_code)
-
-
-def _digest(pairs: Sequence[tuple[Problem, Rollout]], settings: AlignmentSettings, seed: int) -> str:
-    """A text that is the same for the same problems, programs, settings and seed."""
-    text = hashlib.sha256(repr((settings, seed)).encode())
-    for problem, rollout in pairs:
-        text.update(repr((problem, rollout)).encode("utf-8", "surrogatepass"))
-    return text.hexdigest()
-
-
-@contextlib.contextmanager
-def _progress(total: int, tally: Tally) -> Iterator[Callable[[], None]]:
-    """A progress bar on stderr: programs, tasks, time left. Yields a function that shows the tally as it is."""
-    columns = (
-        TextColumn("judging and tracing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[tasks]} tasks"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        shown = bar.add_task("", total=total, completed=tally.programs, tasks=len(tally.tasks))
-        yield lambda: bar.update(shown, completed=tally.programs, tasks=len(tally.tasks))
 
 
 def _print_summary(summary: dict[str, Any], output: Path, *, as_json: bool) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import DataError
+from coderlplus.records.files import atomic_write
 
 STATE_FILE = "coderlplus.json.gz"
 """Our part of a checkpoint."""
@@ -68,9 +69,7 @@ def write_checksums(folder: Path) -> None:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != CHECKSUMS_FILE
     }
-    partial = folder / (CHECKSUMS_FILE + ".partial")
-    partial.write_text(json.dumps(sums, indent=0), encoding="utf-8")
-    partial.replace(folder / CHECKSUMS_FILE)
+    atomic_write(folder / CHECKSUMS_FILE, json.dumps(sums, indent=0))
 
 
 def newest_whole(finished: Iterable[Path], damage: Callable[[Path], str | None], folder: Path) -> Path | None:

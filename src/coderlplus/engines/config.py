@@ -8,7 +8,6 @@ Relative paths are relative to the working directory, that of a `base:` to its f
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
 
 from coderlplus.alignment.settings import AlignmentSettings
-from coderlplus.errors import ConfigError
+from coderlplus.errors import ConfigError, nearest
 from coderlplus.loop import Row
 from coderlplus.problems.prompts import conversation, known_template, user_message
 from coderlplus.records import AlignmentTask
@@ -141,11 +140,11 @@ def checked_config(
                     (f"{one}.{name}" if one else name for one in shared if one != section and name in shared[one]),
                     None,
                 )
-                close = difflib.get_close_matches(str(name), list(names))
+                close = nearest(str(name), names)
                 hint = (
                     f"did you mean '{other}'?"
                     if other
-                    else (not close and elsewhere(str(name))) or nearest(str(name), section, names)
+                    else (not close and elsewhere(str(name))) or hint_at(str(name), section, names)
                 )
                 raise ConfigError(f"{where(key)}: unknown setting {key!r}; {hint}")
     try:
@@ -162,11 +161,11 @@ def checked_config(
         raise ConfigError(f"{where(key)}: {key}: {reason}") from error
 
 
-def nearest(name: str, section: str, names: Collection[str], library: str = "") -> str:
+def hint_at(name: str, section: str, names: Collection[str], library: str = "") -> str:
     """A hint: the nearest right name in a section, or all names; for many, the documentation of the `library`."""
-    close = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
+    close = nearest(name, names)
     if close:
-        return f"did you mean '{f'{section}.' if section else ''}{close[0]}'?"
+        return f"did you mean '{f'{section}.' if section else ''}{close}'?"
     return (
         f"the settings there are {', '.join(sorted(names))}"
         if len(names) < 30 or not library

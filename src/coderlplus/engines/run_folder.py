@@ -13,7 +13,7 @@ import math
 import platform
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ import yaml
 from coderlplus import __version__
 from coderlplus.engines.checkpoints import OF_THE_TRAINER, checkpoint_step, damage, is_finished, newest_whole
 from coderlplus.errors import ConfigError, DataError
+from coderlplus.records.files import atomic_write, held
 
 LIBRARIES = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "vllm", "numpy")
 
@@ -37,6 +38,19 @@ class RunFolder:
         self.unfinished = path / "final.partial"
         self._metrics = path / "metrics.jsonl"
         self._samples = path / "samples.jsonl"
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Make the folder and be the only one that writes it. Raises `DataError` that says who does, `ConfigError`
+        where it cannot be made."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write the run folder {self.path}: {error.strerror}; choose another output"
+            ) from error
+        with held(self.path, "output=…"):
+            yield
 
     def check(self, *, resume: bool) -> None:
         """Raises `ConfigError` when the folder holds a run that is not to be continued."""
@@ -56,10 +70,8 @@ class RunFolder:
             changes = differences(saved.read_text(encoding="utf-8"), config) if saved.exists() else []
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             self._cut(0 if checkpoint is None else checkpoint_step(checkpoint))
-            saved.write_text(config, encoding="utf-8")
-            (self.path / "environment.json").write_text(
-                json.dumps(environment(isolation), indent=2) + "\n", encoding="utf-8"
-            )
+            atomic_write(saved, config)
+            atomic_write(self.path / "environment.json", json.dumps(environment(isolation), indent=2) + "\n")
         except OSError as error:
             raise ConfigError(
                 f"cannot write the run folder {self.path}: {error.strerror}; choose another output"
@@ -129,9 +141,7 @@ class RunFolder:
                 with contextlib.suppress(json.JSONDecodeError):  # the last line of a killed run
                     if step > 0 and line.endswith("\n") and json.loads(line)["step"] <= step:
                         kept.append(line)
-            partial = path.with_name(path.name + ".partial")
-            partial.write_text("".join(kept), encoding="utf-8")
-            partial.replace(path)
+            atomic_write(path, "".join(kept))
 
 
 def differences(before: str, now: str) -> list[str]:

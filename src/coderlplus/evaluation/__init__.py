@@ -6,7 +6,7 @@
 * `backends/`, `generate.py`: completions, by transformers, vLLM or an endpoint
 * `sample_files.py`, `sample_forms.py`: completions from files, in our form and in those of evalplus, bigcode's
   harness, LiveCodeBench and CRUXEval
-* `run.py`: questions → samples → verdicts → numbers, in a folder that can be resumed (`journal.py`, `records.py`,
+* `run.py`: questions → samples → verdicts → numbers, in a folder that can be resumed (`records.py`,
   `traces.py`)
 * `results.py`, `intervals.py`, `metrics.py`, `compare.py`: the numbers; `notes.py`: what they stand for
 * `measure.py`: the quick start's measurement, in memory

@@ -10,10 +10,10 @@ from typing import Any
 
 from coderlplus.errors import DataError
 from coderlplus.evaluation.intervals import paired
-from coderlplus.evaluation.journal import read_lines
-from coderlplus.evaluation.records import Judged
+from coderlplus.evaluation.records import Judged, key_of
 from coderlplus.evaluation.results import read_results, shares
 from coderlplus.evaluation.run import read_question_ids
+from coderlplus.records.journal import read_journal
 
 
 def compare(a: Path, b: Path) -> dict[str, Any]:
@@ -59,4 +59,6 @@ def _compared(a: Path, b: Path, numbers_a: Mapping[str, Any], numbers_b: Mapping
 
 
 def _shares(folder: Path) -> dict[str, Fraction]:
-    return shares(read_question_ids(folder), read_lines(folder / "verdicts.jsonl", Judged).values())
+    return shares(
+        read_question_ids(folder), read_journal(folder / "verdicts.jsonl", Judged.from_json, key_of).values()
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,14 @@ from coderlplus.evaluation.asking import FILE_ENDINGS, asked_for
 from coderlplus.evaluation.backends import Backend, Sampling, has_gpu
 from coderlplus.evaluation.data import Window
 from coderlplus.evaluation.results import read_results, write_results
-from coderlplus.evaluation.run import Asked, Source, Track, silent
+from coderlplus.evaluation.run import Asked, Source
 from coderlplus.evaluation.sample_files import digest_of, read_samples
 from coderlplus.judge import Judge
 from coderlplus.problems.prompts import known_template, user_message
+from coderlplus.progress import Track, silent
+from coderlplus.records.files import held
 from coderlplus.sandbox import Sandbox
+from coderlplus.terminal import note
 
 BACKENDS = ("vllm", "transformers")
 
@@ -59,7 +62,8 @@ def evaluate(
     `coderlplus report` makes its page.
 
     Raises `ConfigError` for arguments that are unknown or exclude each other, `DataError` for data that cannot be
-    read, and `SandboxError` if the sandbox fails on more than a tenth of the programs.
+    read and for an output that another process writes, and `SandboxError` if the sandbox fails on more than a tenth of
+    the programs.
 
     >>> import json, tempfile
     >>> from pathlib import Path
@@ -92,9 +96,11 @@ def evaluate(
     source = _source(
         name, asked, sampling, n_samples, _kind(backend, endpoint), None if samples is None else Path(samples)
     )
-    _refuse_another_model(folder, source.model)
-    run.prepare(folder, source, asked)
-    numbers = _evaluate_all(folder, source, asked, open_backend, workers, track)
+    _make(folder)
+    with held(folder):
+        _refuse_another_model(folder, source.model)
+        _say_what_is_kept(run.prepare(folder, source, asked), folder)
+        numbers = _evaluate_all(folder, source, asked, open_backend, workers, track)
     left_out = sum(len(one.left_out) for one in asked) + len(source.strangers)
     return {"model": source.model, "source": source.kind, "benchmarks": numbers, "left_out": left_out}
 
@@ -151,6 +157,19 @@ def _source(
         digest=digest_of(samples),
         strangers=[*map(str, bad)],
     )
+
+
+def _make(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot write {output}: {error.strerror}; name another output folder") from error
+
+
+def _say_what_is_kept(kept: Mapping[str, int], output: Path) -> None:
+    for name, count in kept.items():
+        if count:
+            note(f"continuing {output / name}: {count} completions are there already")
 
 
 def _refuse_another_model(output: Path, model: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 from coderlplus.errors import DataError
 from coderlplus.records import Verdict
@@ -17,6 +17,24 @@ OUTCOMES: tuple[Outcome, ...] = ("passed", "wrong", "no_answer", "truncated", "m
 `truncated` is a failed one that ended at the token limit, `no_answer` one from which none could be taken, `missing` a
 question of a samples file without a sample.
 """
+
+
+Key = tuple[str, int]
+"""Question and number of the sample."""
+
+
+class Keyed(Protocol):
+    """What is written of one sample."""
+
+    @property
+    def question_id(self) -> str: ...
+
+    @property
+    def sample(self) -> int: ...
+
+
+def key_of(line: Keyed) -> Key:
+    return line.question_id, line.sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import DataError
+from coderlplus.records.files import atomic_write
 
 
 def write_results_files(folder: Path, results: Mapping[str, Any], markdown: str) -> None:
     """Raises `DataError` if a file cannot be written; the one that was there is kept then."""
     for name, text in {"results.json": json.dumps(results, indent=2) + "\n", "results.md": markdown}.items():
-        partial = folder / f"{name}.partial"
         try:
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(folder / name)
+            atomic_write(folder / name, text)
         except OSError as error:
             raise DataError(f"cannot write {folder / name}: {error.strerror}") from error
 

@@ -14,36 +14,25 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self
 
 from coderlplus.errors import ConfigError, DataError, SandboxError
 from coderlplus.evaluation.backends import Backend, Request, Sampling
 from coderlplus.evaluation.benchmarks import Benchmark, Question
-from coderlplus.evaluation.journal import Journal, Key
 from coderlplus.evaluation.notes import about, cases, of_data, of_faults, of_samples
-from coderlplus.evaluation.records import Judged, Sample
+from coderlplus.evaluation.records import Judged, Key, Sample, key_of
 from coderlplus.evaluation.results import score
 from coderlplus.evaluation.sample_files import write_samples
 from coderlplus.evaluation.traces import SampleTrace, trace_failures
 from coderlplus.judge import Judge
+from coderlplus.progress import Track, silent
 from coderlplus.records import Failure, Problem, Rollout, Verdict
+from coderlplus.records.files import atomic_write
+from coderlplus.records.journal import Journal
 from coderlplus.terminal import tell_defect
-
-T = TypeVar("T")
-
-
-class Track(Protocol):
-    """Shows the progress of a long iteration and hands its items on."""
-
-    def __call__(self, items: Iterable[T], label: str, total: int) -> Iterator[T]: ...
-
-
-def silent(items: Iterable[T], label: str, total: int) -> Iterator[T]:
-    """No progress."""
-    return iter(items)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +84,8 @@ class Source:
     place."""
 
 
-def prepare(folder: Path, source: Source, asked: Sequence[Asked]) -> None:
-    """Make the folders and write down how each benchmark is asked.
+def prepare(folder: Path, source: Source, asked: Sequence[Asked]) -> dict[str, int]:
+    """Make the folders and write down how each benchmark is asked. Returns how many completions each has already.
 
     Raises `ConfigError` where a benchmark was begun there in another way, and `DataError` where nothing can be
     written. Nothing is changed then.
@@ -104,7 +93,7 @@ def prepare(folder: Path, source: Source, asked: Sequence[Asked]) -> None:
     wanted = {one.benchmark.name: settings(source, one) for one in asked}
     for name, now in wanted.items():
         path = folder / name / "settings.json"
-        before = _read_json(path) if _has_lines(folder / name / "completions.jsonl") else {}
+        before = _read_json(path) if _lines(folder / name / "completions.jsonl") else {}
         for field in sorted(now.keys() | before.keys()) if before else ():
             if now.get(field) != before.get(field):
                 raise ConfigError(
@@ -115,20 +104,20 @@ def prepare(folder: Path, source: Source, asked: Sequence[Asked]) -> None:
         here = folder / one.benchmark.name
         try:
             here.mkdir(parents=True, exist_ok=True)
-            (here / "settings.json").write_text(
-                json.dumps(wanted[one.benchmark.name], indent=2) + "\n", encoding="utf-8"
-            )
+            atomic_write(here / "settings.json", json.dumps(wanted[one.benchmark.name], indent=2) + "\n")
             lines = (json.dumps(_shown(question)) + "\n" for question in one.questions)
-            (here / "questions.jsonl").write_text("".join(lines), encoding="utf-8")
+            atomic_write(here / "questions.jsonl", "".join(lines))
         except OSError as error:
             raise DataError(f"cannot write {here}: {error.strerror}; name another folder with -o") from error
+    return {name: _lines(folder / name / "completions.jsonl") for name in wanted}
 
 
-def _has_lines(path: Path) -> bool:
+def _lines(path: Path) -> int:
     try:
-        return path.stat().st_size > 0
+        with path.open("rb") as file:
+            return sum(line.endswith(b"\n") for line in file)
     except OSError:
-        return False
+        return 0
 
 
 def settings(source: Source, asked: Asked) -> dict[str, Any]:
@@ -231,17 +220,17 @@ def _samples(
     here: Path, source: Source, asked: Asked, backend: Callable[[], Backend], track: Track
 ) -> dict[Key, Sample]:
     name = asked.benchmark.name
-    with Journal(here / "completions.jsonl", Sample) as journal:
+    with Journal(here / "completions.jsonl", Sample.from_json, key_of) as journal:
         if source.samples is not None:
             for sample in source.samples[name]:
-                if (sample.question_id, sample.sample) not in journal.lines:
+                if (sample.question_id, sample.sample) not in journal:
                     journal.append(sample)
-            return dict(journal.lines)
+            return journal.to_dict()
         requests = [
             Request(question_id=question.question_id, sample=sample, messages=question.messages)
             for question in asked.questions
             for sample in range(source.n_samples)
-            if (question.question_id, sample) not in journal.lines
+            if (question.question_id, sample) not in journal
         ]
         if requests:
             total = len(asked.questions) * source.n_samples
@@ -260,20 +249,20 @@ def _samples(
                     )
             except (ConfigError, DataError) as error:
                 kept = (
-                    f"; {len(journal.lines)} of the {total} completions of {name} are kept in {journal.path}"
-                    if journal.lines
+                    f"; {len(journal)} of the {total} completions of {name} are kept in {journal.path}"
+                    if len(journal)
                     else ""
                 )
                 raise type(error)(f"{error}{kept}") from error
-        return dict(journal.lines)
+        return journal.to_dict()
 
 
 def _judged(here: Path, asked: Asked, samples: Mapping[Key, Sample], judge: Judge, track: Track) -> dict[Key, Judged]:
     by_id = {question.question_id: question for question in asked.questions}
     with Journal(
-        here / "verdicts.jsonl", Judged, keep=lambda line: line.verdict.verdict != "sandbox_fault"
+        here / "verdicts.jsonl", Judged.from_json, key_of, keep=lambda line: line.verdict.verdict != "sandbox_fault"
     ) as journal:
-        left = [sample for key, sample in samples.items() if key not in journal.lines]
+        left = [sample for key, sample in samples.items() if key not in journal]
         answered: dict[int, tuple[str | None, str | None]] = {}
         defects: dict[int, str] = {}
 
@@ -312,7 +301,7 @@ def _judged(here: Path, asked: Asked, samples: Mapping[Key, Sample], judge: Judg
                     verdict=_worded(verdict, asked.benchmark, answer, program),
                 )
             )
-        return dict(journal.lines)
+        return journal.to_dict()
 
 
 def _worded(verdict: Verdict, benchmark: Benchmark, answer: str | None, program: str | None) -> Verdict:
@@ -337,10 +326,8 @@ def _worded(verdict: Verdict, benchmark: Benchmark, answer: str | None, program:
 
 def _trace(here: Path, asked: Asked, lines: Sequence[Judged], judge: Judge, track: Track) -> None:
     by_id = {question.question_id: question for question in asked.questions}
-    with Journal(here / "traces.jsonl", SampleTrace) as journal:
-        left = [
-            line for line in lines if line.outcome != "passed" and (line.question_id, line.sample) not in journal.lines
-        ]
+    with Journal(here / "traces.jsonl", SampleTrace.from_json, key_of) as journal:
+        left = [line for line in lines if line.outcome != "passed" and (line.question_id, line.sample) not in journal]
         wanted = []
         for line in left:
             question = by_id[line.question_id]

@@ -7,7 +7,6 @@ output for LiveCodeBench's.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
@@ -16,10 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from coderlplus.errors import DataError
+from coderlplus.errors import DataError, nearest
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question
 from coderlplus.evaluation.records import Judged, Sample
 from coderlplus.evaluation.sample_forms import Given, given_in, livecodebench_order
+from coderlplus.records.files import atomic_write
 
 _DEFINED = re.compile(
     r"^(?:async[ \t]+def|def|class)[ \t]+(\w+)|^[ \t]+def[ \t]+(\w+)[ \t]*\([ \t]*self\b", re.MULTILINE
@@ -121,8 +121,8 @@ def _names(ids: Sequence[str]) -> dict[str, str]:
 
 def _stranger(given: Given, names: Mapping[str, Mapping[str, str]]) -> str:
     known = {key: question_id for ids in names.values() for key, question_id in ids.items()}
-    near = difflib.get_close_matches(_key(given.name)[:200], known, n=1) if len(known) <= 20_000 else []
-    meant = f"; the nearest is {known[near[0]]!r}" if near else ""
+    near = nearest(_key(given.name), known) if len(known) <= 20_000 else None
+    meant = f"; the nearest is {known[near]!r}" if near else ""
     return f"{given.place}: no question of {', '.join(names)} has the id {given.name[:200]!r}{meant}"
 
 
@@ -224,7 +224,7 @@ def _with_setup(question: Question, answer: str) -> str:
 
 def _write(path: Path, text: str) -> Path:
     try:
-        path.write_text(text, encoding="utf-8")
+        atomic_write(path, text)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror}") from error
     return path

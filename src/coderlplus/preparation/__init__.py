@@ -7,7 +7,6 @@
 * `contamination.py`: problems that stand in the evaluation sets, by common runs of words
 * `capping.py`: which tests are kept
 * `mutants.py`, `validation.py`: the reference passes, a program that does nothing and changed references do not
-* `journal.py`: what is done so far, a line a row, on the disk
 * `run.py`: all of it, a few hundred rows in memory at a time, in a way that can be interrupted
 * `outputs.py`: the files
 """

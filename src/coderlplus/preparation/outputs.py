@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +22,7 @@ from typing import Any, Self
 from coderlplus.engines.reward_functions import to_dataset_row
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.records import CallTest, CheckTest, Problem, StdioTest, TaggedValue
+from coderlplus.records.files import whole_file
 
 BATCH_ROWS = 64
 """Rows of a row group of the Parquet file, which are in memory together."""
@@ -36,39 +37,11 @@ def beside(output: Path, ending: str) -> Path:
     return output.with_name(f"{output.name.removesuffix('.jsonl')}.{ending}")
 
 
-class Lines:
-    """A file of JSON lines that appears when it is complete."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._partial = path.with_name(path.name + ".partial")
-        try:
-            self._file = self._partial.open("w", encoding="utf-8")
-        except OSError as error:
-            raise DataError(f"cannot write {path}: {error.strerror}") from error
-
-    def add(self, data: Any) -> None:
-        self._file.write(json.dumps(data) + "\n")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._file.close()
-            self._partial.replace(self.path)
-        else:
-            with suppress(OSError):  # on a full disk closing fails again
-                self._file.close()
-            self._partial.unlink(missing_ok=True)
-
-
 class ParquetFile:
     """A Parquet file of problems that appears when it is complete. Raises `ConfigError` without pyarrow."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._partial = path.with_name(path.name + ".partial")
         self._rows: list[dict[str, Any]] = []
         self._count = 0
         try:
@@ -90,8 +63,9 @@ class ParquetFile:
             }
         )
         self._pyarrow = pyarrow
+        self._whole = whole_file(path, "wb")
         try:
-            self._writer = parquet.ParquetWriter(self._partial, self._schema, compression="zstd")
+            self._writer = parquet.ParquetWriter(self._whole.__enter__(), self._schema, compression="zstd")
         except OSError as error:
             raise DataError(f"cannot write {path}: {error.strerror}") from error
 
@@ -113,13 +87,14 @@ class ParquetFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            self._flush()
-            self._writer.close()
-            self._partial.replace(self.path)
-        else:
-            with suppress(OSError):
+            with ExitStack() as stack:
+                stack.push(self._whole)
+                self._flush()
                 self._writer.close()
-            self._partial.unlink(missing_ok=True)
+        else:
+            with suppress(OSError):  # on a full disk closing fails again
+                self._writer.close()
+            self._whole.__exit__(kind, error, trace)
 
 
 def parquet_row(problem: Problem, index: int) -> dict[str, Any]:

@@ -17,21 +17,22 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from coderlplus.errors import CodeRLPlusError, DataError, NoTestsError, SandboxError
 from coderlplus.preparation.capping import capped
 from coderlplus.preparation.contamination import MOST_OVERLAP, EvaluationTexts
-from coderlplus.preparation.journal import Journal
-from coderlplus.preparation.outputs import Lines, ParquetFile, beside
+from coderlplus.preparation.outputs import ParquetFile, beside
 from coderlplus.preparation.validation import Validation, validate
 from coderlplus.problems.files import Row, count_rows, stream_rows
 from coderlplus.problems.formats import Format, format_of
+from coderlplus.progress import Progress
 from coderlplus.records import Problem
+from coderlplus.records.files import atomic_write, whole_file
+from coderlplus.records.journal import Fields, Journal
+from coderlplus.records.outputs import digest, open_output
 from coderlplus.sandbox import Sandbox
-from coderlplus.terminal import tell_defect
-
-T = TypeVar("T")
+from coderlplus.terminal import note, tell_defect
 
 REASONS = {
     "unreadable": "the row is broken, or not of its set's form",
@@ -61,12 +62,6 @@ class Settings:
     max_tests: int = 64
     max_test_kb: int = 512
     parquet: bool = False
-
-
-class Track(Protocol):
-    """Shows the progress of a long iteration and hands its items on."""
-
-    def __call__(self, items: Iterable[T], label: str, total: int) -> Iterator[T]: ...
 
 
 @dataclass(slots=True)
@@ -99,53 +94,74 @@ def prepare(
     settings: Settings,
     texts: EvaluationTexts,
     benchmarks: Mapping[str, int],
-    resume: bool,
-    track: Track,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Prepare the problems of `files` and return the report, which lies beside `output` too.
 
     `texts` are the statements of the evaluation sets, `benchmarks` how many of each there are. Raises `DataError` for
-    a file that cannot be read, or of which nothing is kept, `ConfigError` where another run was interrupted in the
-    same place, `SandboxError` if the sandbox failed on rows (which are validated anew with `resume`). What was
+    a file that cannot be read, or of which nothing is kept, `ConfigError` where the output is of another source or
+    other settings, `SandboxError` if the sandbox failed on rows (which are validated anew the next time). What was
     finished is kept whenever it stops.
     """
     began = time.monotonic()
     total = _count(files)
     made_of = {
-        "sources": {path.name: _digest(path) for path in files},
+        "sources": {path.name: digest(path) for path in files},
         "benchmarks": dict(benchmarks),
         **asdict(settings),
     }
-    with Journal(beside(output, "unfinished.jsonl"), made_of, resume=resume) as journal:
-        before = journal.seconds
-        left = (item for item in _rows(files) if item[0] not in journal.places)
-        faults = 0
-        for number, done in track(_done(left, sandbox, settings, texts), "rows", total - len(journal.places)):
-            if isinstance(done, str):
-                fault, faults = done, faults + 1
-            else:
-                journal.append(number, done.to_json() | {"seconds": round(before + time.monotonic() - began, 1)})
-        if faults:
-            raise SandboxError(
-                f"the sandbox failed on {faults} of {total} rows ({fault}); run coderlplus doctor, then continue "
-                f"with --resume"
-            )
-        try:
-            counts = _write(output, journal, settings)
-        except OSError as error:
-            raise DataError(
-                f"cannot write {output}: {error.strerror or error}; finished rows are kept, free space and continue "
-                f"with --resume"
-            ) from error
-        seconds = before + time.monotonic() - began
-        report = _report(files, settings, benchmarks, counts, seconds)
-        _write_report(beside(output, "report.json"), report)
-    journal.path.unlink()
+    unfinished = beside(output, "unfinished.jsonl")
+    with open_output(output, made_of, unfinished=unfinished, overwrite=overwrite) as out:
+        if out.summary is not None:
+            note(f"{output} is finished; --overwrite makes it anew")
+            return dict(out.summary)
+        with Journal(unfinished, _line, _row, is_held=True) as journal:
+            before = max((line["seconds"] for line in journal.values()), default=0.0)
+            if len(journal):
+                note(f"continuing {output}: {len(journal)} of {total} rows are done")
+            left = (item for item in _rows(files) if item[0] not in journal)
+            faults = 0
+            with Progress() as progress:
+                shown = progress.begin("validating rows", total, before=len(journal))
+                for number, done in _done(left, sandbox, settings, texts):
+                    progress.advance(shown)
+                    if isinstance(done, str):
+                        fault, faults = done, faults + 1
+                    else:
+                        seconds = round(before + time.monotonic() - began, 1)
+                        journal.append(Fields(row=number, **done.to_json(), seconds=seconds))
+            if faults:
+                raise SandboxError(
+                    f"the sandbox failed on {faults} of {total} rows ({fault}); run coderlplus doctor, then the same "
+                    "command again: only they are validated"
+                )
+            try:
+                counts = _write(output, journal, settings)
+                seconds = before + time.monotonic() - began
+                report = _report(files, settings, benchmarks, counts, seconds)
+                atomic_write(beside(output, "report.json"), json.dumps(report, indent=2) + "\n")
+            except OSError as error:
+                raise DataError(
+                    f"cannot write {output}: {error.strerror or error}; the rows are kept, make room and run the same "
+                    "command again"
+                ) from error
+        if report["kept"]:
+            out.finish(report)
+        unfinished.unlink()
     if not report["kept"]:
         told = ", ".join(f"{name} {count}" for name, count in report["cut"].items())
         names = ", ".join(path.name for path in files)
         raise DataError(f"all {total} rows of {names} were rejected ({told}); reasons: {beside(output, 'cut.jsonl')}")
     return report
+
+
+def _line(data: dict[str, Any]) -> Fields:
+    """A line of the journal, with what is read of each."""
+    return Fields(data, row=int(data["row"]), seconds=float(data["seconds"]))
+
+
+def _row(line: Fields) -> int:
+    return int(line["row"])
 
 
 def _count(files: Sequence[Path]) -> int:
@@ -162,11 +178,6 @@ def _count(files: Sequence[Path]) -> int:
         else:
             raise bad[0] if bad else DataError(f"{path} holds no rows")
     return count
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _rows_or_errors(path: Path) -> Iterator[Row | DataError]:
@@ -304,16 +315,15 @@ def _keys(problem: Problem) -> tuple[str, str]:
     )  # type: ignore[return-value]
 
 
-def _write(output: Path, journal: Journal, settings: Settings) -> Counter[str]:
+def _write(output: Path, journal: Journal[int, Fields], settings: Settings) -> Counter[str]:
     """Write the problems and what was cut, in the order of the rows; returns counts for the report."""
     counts: Counter[str] = Counter()
     seen: tuple[dict[str, str], dict[str, str]] = {}, {}
     ids: Counter[str] = Counter()
     with ExitStack() as stack:
-        kept, cut = (stack.enter_context(Lines(path)) for path in (output, beside(output, "cut.jsonl")))
+        kept, cut = (stack.enter_context(whole_file(path)) for path in (output, beside(output, "cut.jsonl")))
         parquet = stack.enter_context(ParquetFile(beside(output, "parquet"))) if settings.parquet else None
-        for row in sorted(journal.places):
-            line = journal.line(row)
+        for line in journal.values(sorted(journal)):
             reason, detail = line.get("cut"), line.get("detail", "")
             if reason is None:
                 for key, known, why in zip(line["keys"], seen, ("duplicate", "same_tests"), strict=True):
@@ -321,7 +331,8 @@ def _write(output: Path, journal: Journal, settings: Settings) -> Counter[str]:
                         reason, detail = why, f"as {known[key]}"
             if reason is not None:
                 counts[f"cut {reason}"] += 1
-                cut.add({"place": line["place"], "problem_id": line["problem_id"], "reason": reason, "detail": detail})
+                what = {"place": line["place"], "problem_id": line["problem_id"], "reason": reason, "detail": detail}
+                cut.write(json.dumps(what) + "\n")
                 continue
             problem = Problem.from_json(line["problem"])
             for key, known in zip(line["keys"], seen, strict=True):
@@ -330,7 +341,7 @@ def _write(output: Path, journal: Journal, settings: Settings) -> Counter[str]:
             if ids[problem.problem_id] > 1:
                 problem = replace(problem, problem_id=f"{problem.problem_id}/{ids[problem.problem_id]}")
             _add(counts, line, problem)
-            kept.add(problem.to_json())
+            kept.write(json.dumps(problem.to_json()) + "\n")
             if parquet is not None:
                 parquet.add(problem)
     return counts
@@ -362,10 +373,3 @@ def _report(
         "seconds": round(seconds, 1),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
-
-
-def _write_report(path: Path, report: Mapping[str, Any]) -> None:
-    try:
-        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 from coderlplus.errors import DataError
+from coderlplus.records.files import whole_file
 
 
 class Record(Protocol):
@@ -119,14 +120,12 @@ def write_jsonl(path: str | Path, records: Iterable[Record]) -> int:
     1
     """
     path = Path(path)
-    partial = path.with_name(path.name + ".partial")
     count = 0
     try:
-        with partial.open("w", encoding="utf-8") as file:
+        with whole_file(path) as file:
             for record in records:
                 file.write(json.dumps(record.to_json()) + "\n")
                 count += 1
-        partial.replace(path)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror}") from error
     return count

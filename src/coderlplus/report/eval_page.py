@@ -18,12 +18,12 @@ from typing import Any
 
 from coderlplus.errors import DataError
 from coderlplus.evaluation.benchmarks.expressions import ENTRY_POINT
-from coderlplus.evaluation.journal import read_lines
 from coderlplus.evaluation.notes import described
-from coderlplus.evaluation.records import OUTCOMES, Judged, Sample
+from coderlplus.evaluation.records import OUTCOMES, Judged, Sample, key_of
 from coderlplus.evaluation.results import read_results
 from coderlplus.evaluation.traces import SampleTrace
 from coderlplus.records import CallInput, Failure
+from coderlplus.records.journal import read_journal
 from coderlplus.report import html
 from coderlplus.report.bindings import binding_line
 from coderlplus.report.folders import json_lines
@@ -65,12 +65,12 @@ def page_data(folder: Path) -> dict[str, Any]:
 def benchmark_data(folder: Path, name: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers of a benchmark, its questions as `[id, a digit a sample: the place of its outcome]`, and the parts
     with what is behind them."""
-    judged = read_lines(folder / "verdicts.jsonl", Judged)
+    judged = read_journal(folder / "verdicts.jsonl", Judged.from_json, key_of)
     by_question: dict[str, list[Judged]] = defaultdict(list)
     for line in judged.values():
         by_question[line.question_id].append(line)
-    said = read_lines(folder / "completions.jsonl", Sample)
-    traces = read_lines(folder / "traces.jsonl", SampleTrace)
+    said = read_journal(folder / "completions.jsonl", Sample.from_json, key_of)
+    traces = read_journal(folder / "traces.jsonl", SampleTrace.from_json, key_of)
     questions, parts, part = [], [], []
     for question in _questions(folder / "questions.jsonl"):
         lines = sorted(by_question[question["question_id"]], key=lambda line: line.sample)

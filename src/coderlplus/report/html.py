@@ -8,7 +8,6 @@ through text nodes only.
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import DataError
+from coderlplus.records.files import atomic_write
 
 HERE = Path(__file__).parent
 
@@ -62,17 +62,10 @@ def digest(text: str) -> str:
 def write(out: Path, page: str, option: str) -> None:
     """Write a page, complete or not at all. Raises `DataError`, which names the command-line `option` to change, when
     that cannot be."""
-    partial = out.with_name(out.name + ".partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        if out.exists() and not out.is_file():  # a folder, which fails, or a device, which must stay one
-            out.write_text(page, encoding="utf-8")
-            return
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(out)
+        atomic_write(out, page)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         reason = "its folder is a file" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
         raise DataError(f"cannot write {out}: {reason}; name another file with {option}") from error
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.backends.local import is_out_of_memory
+from coderlplus.records.files import whole_file
 from coderlplus_lab.probes.models import Tokens
 
 if TYPE_CHECKING:
@@ -88,16 +89,14 @@ class Activations:
                 f"the hidden states of a model have values that are no numbers ({self.folder.name}); load it in "
                 "another precision"
             )
-        partial = self.path(shard).with_name(self.path(shard).name + ".partial")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
+            with whole_file(self.path(shard), "wb") as file:
                 np.save(file, states_LMD)
-            partial.replace(self.path(shard))
         except OSError as error:
             raise DataError(
-                f"cannot write {partial}: {error.strerror}; finished passages are kept, free space and rerun the "
-                f"command"
+                f"cannot write {self.path(shard)}: {error.strerror}; finished passages are kept, free space and rerun "
+                "the command"
             ) from error
 
     def rows(self, layer: int, places: Sequence[int]) -> np.ndarray:

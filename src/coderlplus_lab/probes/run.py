@@ -22,7 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import ConfigError, DataError
-from coderlplus.evaluation.journal import Journal
+from coderlplus.evaluation.records import Key, key_of
+from coderlplus.progress import Track
+from coderlplus.records.files import atomic_write, held
+from coderlplus.records.journal import Journal
 from coderlplus.sandbox import Sandbox
 from coderlplus_lab.probes import linear
 from coderlplus_lab.probes.activations import Activations, Plan, spaced
@@ -33,7 +36,7 @@ from coderlplus_lab.probes.rows import Rows, Selection, select
 from coderlplus_lab.probes.scores import NO_LAYER, TOKENS, Score, by_unit, score_key
 from coderlplus_lab.probes.sources import Sources, read_sources
 from coderlplus_lab.probes.tokens import bags
-from coderlplus_lab.probes.writing import Track, own_cases, passages_of, write_programs
+from coderlplus_lab.probes.writing import own_cases, passages_of, write_programs
 
 OWN = "own"
 
@@ -86,10 +89,17 @@ def probe(
                 "--no-own"
             )
     claim(folder, readers, programs, settings)
+    with held(folder):
+        return _run(folder, readers, sources, settings, track)
+
+
+def _run(
+    folder: Path, readers: Mapping[str, Reader], sources: Sources, settings: ProbeSettings, track: Track
+) -> dict[str, Any]:
     parts = _parts(folder, sources, readers, settings, track)
     untrained = _untrained(readers)
     activations = _activations(folder, parts, readers, untrained, settings, track)
-    with Journal(folder / "scores.jsonl", Score) as journal:
+    with Journal(folder / "scores.jsonl", Score.from_json, key_of) as journal:
         todo = [
             (part, rows, reader, layer)
             for part in parts
@@ -126,9 +136,7 @@ def claim(folder: Path, readers: Mapping[str, Reader], programs: Sequence[Path],
         if before is None and any(one.suffix != ".partial" for one in folder.iterdir()):
             raise ConfigError(f"{folder} is not empty and holds no probes; name another folder with -o")
         if before is None:
-            partial = path.with_name("settings.json.partial")
-            partial.write_text(json.dumps(made_of, indent=1) + "\n", encoding="utf-8")
-            partial.replace(path)
+            atomic_write(path, json.dumps(made_of, indent=1) + "\n")
         (folder / "passages").mkdir(exist_ok=True)
         (folder / "programs").mkdir(exist_ok=True)
     except OSError as error:
@@ -253,7 +261,7 @@ def _tokens_name(reader: Reader) -> str:
 
 
 def _score(
-    journal: Journal[Score],
+    journal: Journal[Key, Score],
     part: _Part,
     rows: Rows,
     reader: str,
@@ -268,7 +276,7 @@ def _score(
         (shuffled, score_key(part.name, reader, rows.fact.key, shuffled=shuffled))
         for shuffled in ((False, True) if is_trained else (False,))
     ]
-    missing = [(shuffled, key) for shuffled, key in wanted if (key, layer) not in journal.lines]
+    missing = [(shuffled, key) for shuffled, key in wanted if (key, layer) not in journal]
     if not missing:
         return
     if layer == NO_LAYER:
@@ -290,14 +298,15 @@ def _results(
     readers: Mapping[str, Reader],
     untrained: Mapping[str, str],
     settings: ProbeSettings,
-    journal: Journal[Score],
+    journal: Journal[Key, Score],
 ) -> dict[str, Any]:
     done: dict[str, Any] = {}
     own = {}
+    scores = journal.to_dict()
     for part in parts:
 
         def right(reader: str, fact: str, layer: int, shuffled: bool, part: str = part.name) -> Sequence[int]:
-            return journal.lines[score_key(part, reader, fact, shuffled=shuffled), layer].right
+            return scores[score_key(part, reader, fact, shuffled=shuffled), layer].right
 
         who = Readers(
             untrained={name: untrained[name] for name in part.models},

@@ -4,22 +4,21 @@ there."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from coderlplus.evaluation.backends import Request, Sampling
-from coderlplus.evaluation.journal import Journal
-from coderlplus.evaluation.records import Sample
+from coderlplus.evaluation.records import Sample, key_of
 from coderlplus.problems.prompts import conversation
+from coderlplus.progress import Track
 from coderlplus.records import read_jsonl, write_jsonl
+from coderlplus.records.journal import Journal
 from coderlplus.sandbox import Sandbox
 from coderlplus.tracing import TraceRequest, trace_many
 from coderlplus_lab.probes.marks import MAX_STEPS, passage, unfit
 from coderlplus_lab.probes.passages import Case, Passage
 from coderlplus_lab.probes.sources import Asked, own_case
 
-Track = Callable[[Iterable[Any], str, int], Iterator[Any]]
 """Hands items on and shows how far it is: items, label, how many there are."""
 CHUNK = 64
 """Programs traced at a time."""
@@ -69,8 +68,8 @@ def write_programs(path: Path, model: str, asked: Sequence[Asked], max_tokens: i
     from coderlplus.evaluation.backends.local import LocalModel
 
     wanted = {one.problem.problem_id for one in asked}
-    with Journal(path, Sample, lambda line: line.question_id in wanted and line.completion is not None) as journal:
-        todo = [one for one in asked if (one.problem.problem_id, 0) not in journal.lines]
+    with Journal(path, Sample.from_json, key_of, lambda line: line.completion is not None) as journal:
+        todo = [one for one in asked if (one.problem.problem_id, 0) not in journal]
         if todo:
             requests = [
                 Request(question_id=one.problem.problem_id, sample=0, messages=conversation(one.prompt))
@@ -87,7 +86,7 @@ def write_programs(path: Path, model: str, asked: Sequence[Asked], max_tokens: i
                         tokens=completion.tokens,
                     )
                 )
-        return {question_id: line for (question_id, _), line in journal.lines.items()}
+        return {line.question_id: line for line in journal.values() if line.question_id in wanted}
 
 
 def own_cases(asked: Sequence[Asked], written: dict[str, Sample]) -> tuple[list[Case], dict[str, int]]:

@@ -36,6 +36,7 @@ from coderlplus.records import (
     Target,
     write_jsonl,
 )
+from coderlplus.records.files import atomic_write
 from coderlplus.sandbox import Sandbox
 from coderlplus.tracing import TraceRequest, trace_many
 from coderlplus_lab.files import write_json
@@ -206,9 +207,7 @@ def _write_taught(study: Study, layout: Layout, sandbox: Sandbox) -> None:
         lines += [
             json.dumps({"kind": kind, "prompt": task.prompt, "answer": reference_answer(task)}) + "\n" for task in made
         ]
-    partial = layout.taught_questions.with_suffix(".partial")
-    partial.write_text("".join(lines), encoding="utf-8")
-    partial.replace(layout.taught_questions)
+    atomic_write(layout.taught_questions, "".join(lines))
 
 
 def _statements(rng: random.Random, study: Study, count: int) -> Iterator[AlignmentTask]:

@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any
 
 from coderlplus.errors import ConfigError, DataError
-from coderlplus.locks import claim, give_up
+from coderlplus.records.files import held
 from coderlplus_lab.files import read_json, write_json
 from coderlplus_lab.probes.linear import check_installed
 from coderlplus_lab.study.pace import Pace, note_of, share_of
@@ -89,15 +89,10 @@ def _alone(root: Path) -> Iterator[None]:
     """Make the folder and keep other studies out of it meanwhile."""
     try:
         root.mkdir(parents=True, exist_ok=True)
-        file = (root / "lock").open("w")
-        try:
-            if not claim(file):
-                raise ConfigError(f"another process works in {root}; wait for it, or choose another output")
-            yield
-        finally:
-            give_up(file)
     except OSError as error:
         raise ConfigError(f"cannot write {root}: {error.strerror}; choose another output") from error
+    with held(root):
+        yield
 
 
 @contextlib.contextmanager

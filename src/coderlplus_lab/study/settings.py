@@ -4,7 +4,6 @@ which follow from the study; an arm names what it has different. `loading.py` re
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator,
 
 from coderlplus.alignment.settings import Kind
 from coderlplus.engines.settings_files import over
-from coderlplus.errors import ConfigError
+from coderlplus.errors import ConfigError, nearest
 from coderlplus_lab.world.settings import WarmStartSettings
 
 Split = Literal["train", "validation", "test"]
@@ -281,9 +280,9 @@ def with_dotted(data: Mapping[str, Any], dotted: Mapping[str, Any]) -> dict[str,
 
 def near(name: str, names: Any, prefix: str = "") -> str:
     """The nearest right name, for a message."""
-    close = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
+    close = nearest(name, names)
     if close:
-        return f"did you mean '{prefix}.{close[0]}'?" if prefix else f"did you mean {close[0]!r}?"
+        return f"did you mean '{prefix}.{close}'?" if prefix else f"did you mean {close!r}?"
     return (
         f"there are {', '.join(sorted(names))}" if len(list(names)) < 40 else "see the documentation of transformers"
     )

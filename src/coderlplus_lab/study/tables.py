@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import DataError
+from coderlplus.records.files import atomic_write
 from coderlplus_lab.study.plan import MEASURED, Layout
 from coderlplus_lab.study.settings import Measured
 
@@ -151,9 +152,7 @@ def publish(results: Results, layout: Layout, docs: Path) -> None:
         if found and end not in after:
             raise DataError(f"{docs} has the line {begin!r} and not {end!r} after it; add it where the section ends")
         text = f"{before}{section}{after.partition(end)[2]}" if found else f"{text.rstrip()}\n\n{section}\n"
-        partial = docs.with_name(docs.name + ".partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(docs)
+        atomic_write(docs, text)
         shutil.rmtree(raw, ignore_errors=True)
         raw.mkdir(parents=True)
         for arm in results["arms"]:

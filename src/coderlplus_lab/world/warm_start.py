@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from coderlplus.records.files import whole_file
 from coderlplus_lab.world.examples import prediction_example, program_example
 from coderlplus_lab.world.muon import Muon
 from coderlplus_lab.world.settings import WarmStartSettings
@@ -161,16 +162,13 @@ def schedule(step: int, steps: int) -> float:
 
 
 def _save(path: Path, model: WorldForCausalLM, optimizers: Sequence[torch.optim.Optimizer], step: int) -> None:
-    partial = path.with_name(path.name + ".partial")
-    torch.save(
-        {
-            "step": step,
-            "model": model.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-        },
-        partial,
-    )
-    partial.replace(path)
+    state = {
+        "step": step,
+        "model": model.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+    }
+    with whole_file(path, "wb") as file:
+        torch.save(state, file)
 
 
 def _load(path: Path, model: WorldForCausalLM, optimizers: Sequence[torch.optim.Optimizer]) -> int:

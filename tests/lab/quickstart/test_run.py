@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
+import os
 import subprocess
 import sys
 import time
@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from coderlplus.errors import ConfigError
+from coderlplus.errors import ConfigError, DataError
+from coderlplus.records.files import held
 from coderlplus_lab.cli import app
 from coderlplus_lab.quickstart.run import quickstart, quickstart_study
 from coderlplus_lab.study.plan import Layout
@@ -103,10 +104,8 @@ def test_another_setting_needs_another_folder(folder: Path) -> None:
 
 
 def test_two_cannot_run_in_one_folder(folder: Path) -> None:
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(ConfigError, match="another process works in"):
-            quickstart(folder, TINY)
+    with held(folder), pytest.raises(DataError, match=f"is being written by process {os.getpid()}"):
+        quickstart(folder, TINY)
 
 
 def test_killed_and_continued_it_gives_the_same_numbers(folder: Path, tmp_path: Path) -> None:

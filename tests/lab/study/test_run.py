@@ -3,13 +3,14 @@ tests/lab/test_study_command.py.)"""
 
 from __future__ import annotations
 
-import fcntl
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from coderlplus.errors import ConfigError, DataError
+from coderlplus.records.files import held
 from coderlplus_lab.study.loading import make_study
 from coderlplus_lab.study.plan import Layout
 from coderlplus_lab.study.run import run_study
@@ -35,10 +36,8 @@ def test_a_job_that_fails_is_told_with_what_it_said(without_files: Study, tmp_pa
 
 
 def test_a_folder_in_which_another_process_works_is_left_alone(without_files: Study, tmp_path: Path) -> None:
-    with (tmp_path / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(ConfigError, match="another process works in"):
-            run_study(without_files, tmp_path, cells=[], jobs=1)
+    with held(tmp_path), pytest.raises(DataError, match=f"is being written by process {os.getpid()}"):
+        run_study(without_files, tmp_path, cells=[], jobs=1)
 
 
 def test_a_folder_that_cannot_be_made_is_told(without_files: Study, tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop, Row
 from coderlplus.problems.prompts import user_message
 from coderlplus.records import AlignmentTask, Problem, Reward
+from coderlplus.records.files import atomic_write
 from coderlplus.sandbox import Sandbox
 
 STATE = "coderlplus.json"
@@ -209,9 +210,7 @@ class _Slots:
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(self._steps.state()), encoding="utf-8")
-        partial.replace(path)
+        atomic_write(path, json.dumps(self._steps.state()))
 
     def load(self, path: Path) -> None:
         """Raises `DataError` where a checkpoint has no state of ours, or one of another run."""

@@ -14,17 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate.utils import gather_object
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
 from coderlplus.engines.run_folder import RunFolder
+from coderlplus.progress import Count, Progress
 
 Evaluate = Callable[[Any], dict[str, float]]
 """Takes the model in evaluation mode, returns numbers by name."""
-
-LINE_EVERY_S = 10.0
-"""Seconds between two lines of progress where there is no terminal."""
 
 
 class Record(TrainerCallback):  # type: ignore[misc]
@@ -92,61 +88,27 @@ def own_random_numbers(seed: int) -> Iterator[None]:
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
-    """Progress with time left on stderr: a bar in a terminal, else a line every ten seconds."""
+    """Counts the steps of the main process, with the rewards of the last one."""
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
-        self._bar: Progress | None = None
-        self._since = self._printed = 0.0
-        self._first = 0
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._count: Count | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if not state.is_world_process_zero:
-            return
-        self._since = self._printed = time.monotonic()
-        self._first = state.global_step
-        if self._console.is_terminal:
-            times = (TimeElapsedColumn(), TimeRemainingColumn())
-            columns = (
-                TextColumn("train"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                *times,
-                TextColumn("{task.fields[numbers]}"),
-            )
-            self._bar = Progress(*columns, console=self._console)
-            self._task = self._bar.add_task("train", total=state.max_steps, completed=state.global_step, numbers="")
-            self._bar.start()
+        if state.is_world_process_zero:
+            self._count = self._progress.begin("training step", state.max_steps, before=state.global_step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-        if not state.is_world_process_zero or not logs or "train_runtime" in logs:
+        if self._count is None or not logs or "train_runtime" in logs:
             return
         shown = {"reward/generation": "reward", "reward/alignment": "alignment", "mix/alignment_share": "mix"}
         numbers = "  ".join(f"{name} {logs[key]:.3f}" for key, name in shown.items() if logs.get(key) is not None)
-        if self._bar is not None:
-            self._bar.update(self._task, completed=state.global_step, numbers=numbers)
-        elif state.global_step > self._first and time.monotonic() - self._printed > LINE_EVERY_S:
-            self._printed = time.monotonic()
-            left = (
-                (self._printed - self._since)
-                / (state.global_step - self._first)
-                * (state.max_steps - state.global_step)
-            )
-            print(
-                f"step {state.global_step}/{state.max_steps}  {numbers}  {_clock(left)} left",
-                file=sys.stderr,
-                flush=True,
-            )
+        self._progress.advance(self._count, state.global_step - self._count.done, numbers)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+        if self._count is not None:
+            self._progress.end(self._count)
+            self._count = None
 
 
 class StopOnSignal(TrainerCallback):  # type: ignore[misc]

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from coderlplus.engines.config import CommonConfig, Where, checked_config, nearest
+from coderlplus.engines.config import CommonConfig, Where, checked_config, hint_at
 from coderlplus.engines.settings_files import overridden_settings
 from coderlplus.errors import ConfigError
 
@@ -170,4 +170,4 @@ def _unknown(name: str, section: str, fields: Collection[str], algorithm: str) -
         return "TRL has it for GRPO and not for RLOO"
     if section == "trl" and algorithm != "rloo" and name in trl_fields("rloo"):
         return "TRL has it for RLOO (algorithm: rloo) alone"
-    return nearest(name, section, fields, LIBRARY[section])
+    return hint_at(name, section, fields, LIBRARY[section])

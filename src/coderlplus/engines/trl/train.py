@@ -7,6 +7,7 @@ import json
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop
 from coderlplus.problems import read_problems
 from coderlplus.problems.prompts import conversation, user_message
+from coderlplus.progress import Progress
 from coderlplus.records import Problem
 from coderlplus.sandbox import Sandbox
 
@@ -57,10 +59,15 @@ def train(
     config = config.model_copy(update={"trl": trl_settings(config)})
     connect(config.trl)
     arguments = trl_arguments(config, run)
-    with Sandbox(workers=config.sandbox.workers or workers_here()) as sandbox, others_may_fail(arguments):
-        trainer, stop = _build(
-            config, arguments, problems, run, sandbox, [] if evaluate is None else [(evaluate, eval_every)]
-        )
+    with (
+        Sandbox(workers=config.sandbox.workers or workers_here()) as sandbox,
+        others_may_fail(arguments),
+        ExitStack() as alone,
+        Progress() as progress,
+    ):
+        on_main_process(lambda: alone.enter_context(run.alone()))
+        evaluations = [] if evaluate is None else [(evaluate, eval_every)]
+        trainer, stop = _build(config, arguments, problems, run, sandbox, evaluations, progress)
         checkpoint = on_main_process(lambda: _resume(run, config, sandbox, resume=resume))
         if checkpoint is not None and is_done(checkpoint, arguments):  # the trainer would take a step more
             if trainer.accelerator.is_main_process:
@@ -78,6 +85,7 @@ def _build(
     run: RunFolder,
     sandbox: Sandbox,
     evaluations: list[tuple[Evaluate, int]],
+    progress: Progress,
 ) -> tuple[Any, StopOnSignal]:
     """The trainer of a run, with what it reads, judges, measures and evaluates with, and what stops it."""
     import torch
@@ -121,7 +129,7 @@ def _build(
         model=model,
         args=arguments,
         processing_class=tokenizer,
-        callbacks=[Watch(), record, stop],
+        callbacks=[Watch(progress), record, stop],
         steps=steps,
         judge=judge,
         prompt=config.messages,

@@ -7,7 +7,6 @@ right one.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterator, Mapping
 from importlib import metadata
@@ -17,7 +16,7 @@ from typing import Any
 from pydantic import field_validator
 
 from coderlplus.engines.config import CommonConfig, StepConfig, Where, checked_config
-from coderlplus.errors import ConfigError
+from coderlplus.errors import ConfigError, nearest
 
 VERSION = "0.9.1"
 HOOKS = "pkg://coderlplus.engines.verl.hooks"
@@ -209,8 +208,8 @@ def _check_keys(section: Mapping[str, Any], defaults: Any, where: Where) -> None
             if not isinstance(node, dict) or not node or ".".join(parts[:depth]) in OPEN or key == "model_engine":
                 break
             if part not in node:
-                close = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
-                hint = f"did you mean 'verl.{close[0]}'?" if close else "see verl's documentation of its configuration"
+                close = nearest(key, names)
+                hint = f"did you mean 'verl.{close}'?" if close else "see verl's documentation of its configuration"
                 raise ConfigError(f"{where(f'verl.{key}')}: unknown setting 'verl.{key}'; {hint}")
             node = node[part]
 

@@ -46,13 +46,14 @@ def train(config: VerlConfig, *, resume: bool = False) -> RunFolder:
     with Sandbox(workers=1) as sandbox:
         isolation = sandbox.isolation
     since = None if checkpoint is None else Path(f"checkpoint-{step_of(checkpoint)}")
-    for change in run.begin(config.to_yaml(), isolation, since):
-        print(f"resuming with another setting: {change}", file=sys.stderr)
-    try:
-        _run(composed, run.checkpoints)
-    except KeyboardInterrupt:
-        print(interrupted(run, int(composed.trainer.save_freq)), file=sys.stderr)
-        raise
+    with run.alone():
+        for change in run.begin(config.to_yaml(), isolation, since):
+            print(f"resuming with another setting: {change}", file=sys.stderr)
+        try:
+            _run(composed, run.checkpoints)
+        except KeyboardInterrupt:
+            print(interrupted(run, int(composed.trainer.save_freq)), file=sys.stderr)
+            raise
     return run
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
-from coderlplus.errors import ConfigError
+from coderlplus.errors import ConfigError, nearest
 from coderlplus.evaluation.benchmarks.base import Benchmark, Question
 from coderlplus.evaluation.benchmarks.cruxeval_i import BENCHMARK as CRUXEVAL_I
 from coderlplus.evaluation.benchmarks.cruxeval_o import BENCHMARK as CRUXEVAL_O
@@ -55,8 +54,8 @@ def benchmarks_named(names: Sequence[str]) -> list[Benchmark]:
     names = [canonical(name) for name in names]
     for name in names:
         if name not in BENCHMARKS:
-            near = difflib.get_close_matches(name.lower().replace("_", "-"), BENCHMARKS, n=1, cutoff=0.5)
-            meant = f"; did you mean {near[0]}?" if near else ""
+            near = nearest(name, BENCHMARKS)
+            meant = f"; did you mean {near}?" if near else ""
             raise ConfigError(
                 f"unknown benchmark {name!r}{meant} (there are {', '.join(BENCHMARKS)}, and files of problems "
                 "ending in .jsonl)"

@@ -1,0 +1,123 @@
+"""One convention for commands that make a file: the same command continues what it began, changed inputs are refused,
+and finished work is never overwritten unasked.
+
+Beside OUTPUT lies OUTPUT.run.json. It holds the fingerprint of what the output is made of and, once the output is
+finished, the summary of the command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coderlplus.errors import ConfigError, DataError
+from coderlplus.records.files import atomic_write, held
+
+Fingerprint = Mapping[str, Any]
+"""What an output is made of, by name: digests of inputs, and settings. Values are plain JSON."""
+
+
+def digest(path: Path) -> str | None:
+    """The beginning of the SHA-256 of a file; `None` for a pipe, which can be read only once. Raises `DataError`."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An output that this process alone writes."""
+
+    path: Path
+    fingerprint: Fingerprint
+    summary: Mapping[str, Any] | None
+    """Of the command that finished it; `None` for one to be begun or continued."""
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Note that the output is finished. Raises `DataError` where that cannot be written."""
+        if self.path.is_file():
+            _write(self.path, {"fingerprint": self.fingerprint, "summary": summary})
+
+
+@contextlib.contextmanager
+def open_output(
+    path: Path, fingerprint: Fingerprint, *, unfinished: Path | None = None, overwrite: bool = False
+) -> Iterator[Output]:
+    """Lock an output and look how far it is. `unfinished` is the journal of what is done so far, where that is not
+    the output itself.
+
+    Raises `DataError` where another process writes it, `ConfigError` where it was made of something else or nobody
+    knows of what. With `overwrite` it is made anew in any case.
+    """
+    journal = path if unfinished is None else unfinished
+    try:
+        is_device = path.exists() and not path.is_file()
+        has_folder = path.resolve().parent.is_dir()
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror}") from error
+    if is_device:  # there is nothing to continue
+        yield Output(path, fingerprint, None)
+        return
+    if not has_folder:
+        raise ConfigError(f"cannot write {path}: its folder does not exist; make it first")
+    with held(path):
+        before = _read(path)
+        summary = None if overwrite or not path.exists() else before.get("summary")
+        try:
+            if overwrite:
+                journal.unlink(missing_ok=True)
+            elif summary is not None or _size(path) or _size(journal):  # an empty file was never begun
+                _check(path, before.get("fingerprint"), json.loads(json.dumps(dict(fingerprint))))
+        except OSError as error:
+            raise DataError(f"cannot write {path}: {error.strerror}") from error
+        if summary is None:
+            _write(path, {"fingerprint": fingerprint})
+        yield Output(path, fingerprint, summary)
+
+
+def _check(path: Path, before: Any, now: Mapping[str, Any]) -> None:
+    way_out = "name another output with -o, or add --overwrite to make it anew"
+    if not isinstance(before, dict):
+        raise ConfigError(f"{path} exists already and {_beside(path).name} does not say how it was made; {way_out}")
+    for name in sorted(now.keys() | before.keys()):
+        if before.get(name) != now.get(name):
+            raise ConfigError(
+                f"{path} was made with {name} {before.get(name)!r}, not {now.get(name)!r}; give the same, {way_out}"
+            )
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + ".run.json")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(_beside(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"cannot read {_beside(path)} ({error}); remove it and {path.name} to start anew") from error
+    return data if isinstance(data, dict) else {}
+
+
+def _write(path: Path, data: Mapping[str, Any]) -> None:
+    try:
+        atomic_write(_beside(path), json.dumps(data, indent=2) + "\n")
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
