@@ -178,5 +178,5 @@ def test_a_completion_on_which_the_sandbox_fails_has_no_reward(settings: dict[st
         CodeRLPlusReward(composed, tokenizer),
         token_ids(tokenizer, "def f(x):\n    y = x + 1\n    return y\n"),
     )
-    with pytest.raises(SandboxError, match="left out of its group"):
+    with pytest.raises(SandboxError, match="excluded from its group"):
         asyncio.run(manager.run_single(completion(batch, 0, 0, program)))

@@ -42,15 +42,21 @@ class RunFolder:
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Make the folder and be the only one that writes it. Raises `DataError` that says who does, `ConfigError`
-        where it cannot be made."""
+        where it cannot be made. A folder that was made here and stays empty is removed."""
+        is_new = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(
                 f"cannot write the run folder {self.path}: {error.strerror}; choose another output"
             ) from error
-        with held(self.path, "output=…"):
-            yield
+        try:
+            with held(self.path, "output=…"):
+                yield
+        finally:
+            if is_new:
+                with contextlib.suppress(OSError):  # there is something in it
+                    self.path.rmdir()
 
     def check(self, *, resume: bool) -> None:
         """Raises `ConfigError` when the folder holds a run that is not to be continued."""

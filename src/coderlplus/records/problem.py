@@ -250,6 +250,8 @@ class Problem:
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
+        for name in ("entry_point", "reference"):  # an empty one is none
+            object.__setattr__(self, name, getattr(self, name) or None)
         if not self.tests:
             raise NoTestsError(
                 f"problem {self.problem_id!r} has no tests: any program would pass; remove it or give it tests"
