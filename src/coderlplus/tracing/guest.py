@@ -157,7 +157,7 @@ def run(payload: JSON, host: Any) -> None:
             substitutes.sketch_tracebacks()
         else:
             substitutes.install(breach, payload["program"])
-            monitor.strip(monitor.our_classes(host))
+            monitor.strip()
             monitor.watch(_EXEMPT, code, breach)
         _shift_addresses(payload["hash_seed"])
         exec(code, main.__dict__)
