@@ -188,16 +188,16 @@ def may_play(program: str) -> bool:
     >>> may_play("print(sum(range(3)))"), may_play("print({3, 1})"), may_play("import random"), may_play("repr(map)")
     (False, True, True, True)
     """
-    tree = ast.parse(program)
-    own = _own_names(tree)
-    consumed = {id(call) for node in ast.walk(tree) for call in _consumed(node)}
-    return any(_suspect(node, own, consumed) for node in ast.walk(tree))
+    nodes = [*ast.walk(ast.parse(program))]
+    own = _own_names(nodes)
+    consumed = {id(call) for node in nodes for call in _consumed(node)}
+    return any(_suspect(node, own, consumed) for node in nodes)
 
 
-def _own_names(tree: ast.Module) -> set[str]:
+def _own_names(nodes: list[ast.AST]) -> set[str]:
     """Names that the program binds, as variables, functions, modules or attributes."""
     own: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
             own.add(node.id if isinstance(node, ast.Name) else node.attr)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
