@@ -358,7 +358,7 @@ _SUBSTITUTES: list[tuple[Any, str, Any]] = [
     (types, "coroutine", opaque(_coroutine_for(types.coroutine))),
     (inspect, "_has_code_flag", opaque(_has_code_flag_for(inspect._has_code_flag))),  # type: ignore[attr-defined]
     (inspect, "_signature_from_function", opaque(_signature_for(inspect._signature_from_function))),  # type: ignore[attr-defined]
-    (importlib._bootstrap_external, "_compile_bytecode", opaque(_compiled)),  # type: ignore[attr-defined]
+    (importlib._bootstrap_external, "_compile_bytecode", opaque(_compiled)),
 ]
 _REAL = [getattr(module, name, None) for module, name, _ in _SUBSTITUTES]
 _REAL += [getattr(traceback, name) for name, _ in _SKETCHERS]
