@@ -182,31 +182,39 @@ _IN_ORDER = frozenset(
 """Consumers of `d.keys()` and `d.items()` that make no set of them."""
 
 
+# Unions are made here once, for each is asked for at every node
+_Turns = ast.For | ast.comprehension
+_Chancy = ast.Set | ast.SetComp | ast.JoinedStr | ast.AsyncFunctionDef
+_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_Capture = ast.ExceptHandler | ast.MatchAs | ast.MatchStar
+_Named = ast.Name | ast.Attribute
+
+
 def may_play(program: str) -> bool:
     """Whether two runs may differ. Raises `SyntaxError` for what is no program.
 
     >>> may_play("print(sum(range(3)))"), may_play("print({3, 1})"), may_play("import random"), may_play("repr(map)")
     (False, True, True, True)
     """
-    tree = ast.parse(program)
-    own = _own_names(tree)
-    consumed = {id(call) for node in ast.walk(tree) for call in _consumed(node)}
-    return any(_suspect(node, own, consumed) for node in ast.walk(tree))
+    nodes = [*ast.walk(ast.parse(program))]
+    own = _own_names(nodes)
+    consumed = {id(call) for node in nodes for call in _consumed(node)}
+    return any(_suspect(node, own, consumed) for node in nodes)
 
 
-def _own_names(tree: ast.Module) -> set[str]:
+def _own_names(nodes: list[ast.AST]) -> set[str]:
     """Names that the program binds, as variables, functions, modules or attributes."""
     own: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+    for node in nodes:
+        if isinstance(node, _Named) and isinstance(node.ctx, ast.Store):
             own.add(node.id if isinstance(node, ast.Name) else node.attr)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        elif isinstance(node, _Definition):
             own.add(node.name)
         elif isinstance(node, ast.arg):
             own.add(node.arg)
         elif isinstance(node, ast.alias):
             own.add(node.asname or node.name.split(".")[0])
-        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+        elif isinstance(node, _Capture) and node.name:
             own.add(node.name)
         elif isinstance(node, ast.MatchMapping) and node.rest:
             own.add(node.rest)
@@ -215,7 +223,7 @@ def _own_names(tree: ast.Module) -> set[str]:
 
 def _consumed(node: ast.AST) -> list[ast.expr]:
     """The expressions of which a node makes no set, though they may be views of a dict."""
-    if isinstance(node, ast.For | ast.comprehension):
+    if isinstance(node, _Turns):
         return [node.iter]
     if isinstance(node, ast.Compare) and all(isinstance(operator, ast.In | ast.NotIn) for operator in node.ops):
         return node.comparators
@@ -246,7 +254,7 @@ def _suspect(node: ast.AST, own: set[str], consumed: set[int]) -> bool:
         )
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("keys", "items"):
         return id(node) not in consumed
-    return isinstance(node, ast.Set | ast.SetComp | ast.JoinedStr | ast.AsyncFunctionDef)
+    return isinstance(node, _Chancy)
 
 
 def _is_of_module(node: ast.Attribute) -> bool:

@@ -9,10 +9,11 @@
 
 and the seal can be made only with the `key` of the payload, which the program cannot get at (see `monitor`).
 
-`payload` is `{"program", "setup_code", "input", "mode", "wanted", "seen", "cpu_s", "memory_mb", "max_steps",
+`payload` is `{"program", "setup_code", "input", "mode", "wanted", "first", "seen", "cpu_s", "memory_mb", "max_steps",
 "max_bytes", "hash_seed", "key"}`. `mode` is a semantics, `"steps"`, or `"plain"`: run the original unwatched and
-report how it ended. What a program prints goes to its standard output, not where the reply goes. A program that is cut
-short by `os._exit` or by a limit still replies with the values that it had, as far as the interpreter gets to run.
+report how it ended. Only the `first` run of a trace says whether chance may play a part: `"suspect"`. What a program
+prints goes to its standard output, not where the reply goes. A program that is cut short by `os._exit` or by a limit
+still replies with the values that it had, as far as the interpreter gets to run.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ _set_mask, _BLOCK, _SET, _SIGNALS = (
     _signal.SIG_SETMASK,
     _signal.valid_signals(),
 )
+_PROF, _PROF_TIMER = int(signal.SIGPROF), signal.ITIMER_PROF
 _get_recursion_limit, _set_recursion_limit = sys.getrecursionlimit, sys.setrecursionlimit
 _LEAST_RECURSION_LIMIT = 500
 _process_time, _getrusage = time.process_time, resource.getrusage
@@ -150,14 +152,15 @@ def run(payload: JSON, host: Any) -> None:
     clean_ups: list[Callable[[], object]] = [_wait_for_threads, _run_exit_functions, lambda: sys.stdout.flush()]
     died = _note_deaths()
     _reply_when_cut_short(reply, payload["cpu_s"] * CUT_SHORT_AT, payload["memory_mb"] * CUT_SHORT_AT)
-    setup = compile(payload["setup_code"], "<setup>", "exec", dont_inherit=True)
+    setup = compile(payload["setup_code"], "<setup>", "exec", dont_inherit=True) if payload["setup_code"] else None
     try:
-        exec(setup, main.__dict__)
+        if setup is not None:
+            exec(setup, main.__dict__)
         if mode == "plain":
             substitutes.sketch_tracebacks()
         else:
             substitutes.install(breach, payload["program"])
-            monitor.strip(monitor.our_classes(host))
+            monitor.strip()
             monitor.watch(_EXEMPT, code, breach)
         _shift_addresses(payload["hash_seed"])
         exec(code, main.__dict__)
@@ -204,16 +207,19 @@ _wait_for_threads, _run_exit_functions = threading._shutdown, atexit._run_exitfu
 
 def _note_deaths() -> list[str]:
     """The classes of the exceptions that end threads, in order, as they come."""
-    died: list[str] = []
+    threading.excepthook = _note_death
+    return _died
 
-    def note(args: Any) -> None:
-        kind = args[0]
-        if issubclass(type(kind), type) and not issubclass(kind, SystemExit):
-            died.append(str.__str__(_name_of(kind)))
-        _show_death(args)
 
-    threading.excepthook = substitutes.opaque(note)
-    return died
+def _death_noted(args: Any) -> None:
+    kind = args[0]
+    if issubclass(type(kind), type) and not issubclass(kind, SystemExit):
+        _died.append(str.__str__(_name_of(kind)))
+    _show_death(args)
+
+
+_died: list[str] = []
+_note_death = substitutes.opaque(_death_noted)
 
 
 def _shift_addresses(seed: int) -> None:
@@ -228,9 +234,10 @@ def _shift_addresses(seed: int) -> None:
     freed: list[list[Any]] = [[bytes(size) for _ in range(_TURNED)] for size in _SIZES]
     freed += [[*map(tuple, [range(size)] * _TURNED)] for size in (1, 2, 3)]
     freed += [[[] for _ in range(_TURNED)], [{} for _ in range(_TURNED)], [float(n) for n in range(_TURNED)]]
+    places = [(place + 3 * seed) % _TURNED for place in range(_TURNED - 2 * seed)]
     for group in freed:
-        for place in range(_TURNED - 2 * seed):
-            group[(place + 3 * seed) % _TURNED] = None
+        for place in places:
+            group[place] = None
     _shifted[:] = freed
 
 
@@ -308,7 +315,8 @@ def _report_of_variables(
     wanted = {int(index): marks for index, marks in payload["wanted"].items()}
     notes = recorder.Recorder(program, encode, wanted, binding=payload["mode"] == "binding")
     monitor.equip(notes, recorder.Recorder)
-    suspect = (payload["seen"] or payload["max_steps"]) and chance.may_play(payload["program"])
+    first, seen = payload["first"], payload["seen"]
+    suspect = first and (seen or payload["max_steps"]) and chance.may_play(payload["program"])
     objects = {
         instrumented.LAST: notes.marks,
         instrumented.COUNT: notes.marks,
@@ -339,8 +347,7 @@ def _report_of_variables(
             else {},
             "missing": {str(index): marks for index, marks in missing.items()},
             "fingerprint": notes.fingerprint(),
-            "suspect": bool(suspect)
-            or (bool(missing) and not payload["seen"] and chance.may_play(payload["program"])),
+            "suspect": bool(suspect) or (first and bool(missing) and not seen and chance.may_play(payload["program"])),
         }
 
     return _Namespace(objects=objects, take=take)
@@ -457,8 +464,8 @@ def _reply_when_cut_short(reply: Callable[[JSON], None], cpu_s: float, memory_mb
             _leave(0)
 
     os._exit = substitutes.opaque(exit_with_reply)
-    signal.signal(signal.SIGPROF, substitutes.opaque(look))
-    _set_timer(signal.ITIMER_PROF, TICK_S, TICK_S)
+    _signal.signal(_PROF, substitutes.opaque(look))  # `signal.signal` makes enums of its result
+    _set_timer(_PROF_TIMER, TICK_S, TICK_S)
 
 
 def _used_mb() -> float:
@@ -533,7 +540,7 @@ _WHO_CALLS: list[Callable[..., Any]] = [
     _Recorder.number,
     _Recorder.owner,
 ]
-_WHO_CALLS += [_Steps.enter, _Steps.leave, _Steps.step, _Steps.loop, _Steps.turn, substitutes._getframe_for]
+_WHO_CALLS += [_Steps.enter, _Steps.leave, _Steps.step, _Steps.loop, _Steps.turn, substitutes._sketched_frame]
 _EXEMPT = monitor.exempt(
     {
         "sys._getframe": _WHO_CALLS,

@@ -94,33 +94,35 @@ def methods_of(kind: type) -> dict[str, Callable[..., Any]]:
     return {name: member for name, member in vars(kind).items() if type(member) is _Function}
 
 
-def strip(kinds: Iterable[type]) -> None:
-    """Take the functions off classes, through which a program would reach the globals of our modules."""
-    for kind in kinds:
-        for name, member in list(vars(kind).items()):
-            if type(member) in (_Function, staticmethod, classmethod, property):
-                type.__delattr__(kind, name)
-
-
-def our_classes(host: object) -> list[type]:
-    """The classes of this package that `remember_classes` found, and those of the script that the host is of."""
-    script = next((member.__globals__ for member in vars(type(host)).values() if type(member) is _Function), {})
-    return [
-        value for value in script.values() if isinstance(value, type) and value.__module__ == type(host).__module__
-    ] + _classes
+def strip() -> None:
+    """Take the functions off our classes, through which a program would reach the globals of our modules."""
+    for kind, names in _members:
+        for name in names:
+            _take_off(kind, name)
 
 
 def remember_classes() -> None:
-    """Look for the classes of this package before the sandbox forks: a walk over all classes copies the memory that it
-    touches, in every child."""
-    _classes[:] = _package_classes()
+    """Look for the functions to `strip` before the sandbox forks, and keep them alive: a walk over all classes, and
+    the end of a function with its code, would write to hundreds of pages of memory in every child."""
+    _members.clear()
+    _kept.clear()
+    for kind in _our_classes():
+        found = {name: member for name, member in vars(kind).items() if type(member) in _FUNCTIONS}
+        if found:
+            _members.append((kind, [*found]))
+            _kept.extend(found.values())
 
 
-_classes: list[type] = []
+_members: list[tuple[type, list[str]]] = []
+_kept: list[object] = []
+_FUNCTIONS = (_Function, staticmethod, classmethod, property)
+_take_off = type.__delattr__
 
 
-def _package_classes() -> list[type]:
-    found: list[type] = []
+def _our_classes() -> list[type]:
+    """The classes of this package, and those of the fork server's script, which is `__main__` before it forks."""
+    script = [value for value in vars(sys.modules["__main__"]).values() if isinstance(value, type)]
+    found = [kind for kind in script if kind.__module__ == "__main__"]
     todo: list[type] = [object]
     seen: set[type] = {object}
     kind: type

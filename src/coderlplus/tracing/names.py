@@ -10,6 +10,16 @@ from typing import Any
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = Function | ast.ClassDef
+# Unions are made here once: a program has many statements, and each is asked for all of these
+For = ast.For | ast.AsyncFor
+With = ast.With | ast.AsyncWith
+Try = ast.Try | ast.TryStar
+Branch = ast.While | ast.If
+Several = ast.Tuple | ast.List
+Part = ast.Attribute | ast.Subscript
+_Import = ast.Import | ast.ImportFrom
+_Held = ast.ExceptHandler | ast.match_case
+_Bound = ast.Store | ast.Del
 
 
 def is_dunder(name: str) -> bool:
@@ -24,7 +34,7 @@ def assigned(targets: Iterable[ast.expr]) -> list[str]:
         target = todo.pop()
         if isinstance(target, ast.Name):
             found[target.id] = None
-        elif isinstance(target, ast.Tuple | ast.List):
+        elif isinstance(target, Several):
             todo += target.elts[::-1]
         elif isinstance(target, ast.Starred):
             todo.append(target.value)
@@ -64,7 +74,7 @@ def statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
                 for item in value if isinstance(value, list) else ():
                     if isinstance(item, ast.stmt):
                         todo.append(item)
-                    elif isinstance(item, ast.ExceptHandler | ast.match_case):
+                    elif isinstance(item, _Held):
                         todo += item.body
 
 
@@ -85,16 +95,16 @@ def bound_names(function: Function) -> set[str]:
 
 
 def _bound_by(statement: ast.stmt) -> Iterator[str]:
-    if isinstance(statement, ast.Import | ast.ImportFrom):
+    if isinstance(statement, _Import):
         yield from (alias.asname or alias.name.split(".")[0] for alias in statement.names)
-    elif isinstance(statement, ast.Try | ast.TryStar):
+    elif isinstance(statement, Try):
         yield from (handler.name for handler in statement.handlers if handler.name)
     elif isinstance(statement, ast.Match):
         yield from (name for case in statement.cases for name in captures(case.pattern))
     todo: list[ast.AST] = [statement]
     while todo:  # a target of a comprehension or a lambda is not bound here, a `:=` in a comprehension is
         node = todo.pop()
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, _Bound):
             yield node.id
         elif isinstance(node, ast.NamedExpr):
             todo += [node.target, node.value]

@@ -8,8 +8,12 @@ from typing import Any
 
 from coderlplus.tracing.instrumented import TOO_DEEP, Scope
 from coderlplus.tracing.names import (
+    Branch,
     Definition,
+    For,
     Function,
+    Try,
+    With,
     after,
     assigned,
     bound_names,
@@ -81,15 +85,15 @@ class Rewriter:
             return self._annotated(node, scope)
         if isinstance(node, ast.AugAssign):
             return [node, *self.bound(assigned([node.target]), scope, node)]
-        if isinstance(node, ast.For | ast.AsyncFor):
+        if isinstance(node, For):
             node.body = self._target(node, scope) + self.body(node.body, scope)
             node.orelse = self.body(node.orelse, scope)
-        elif isinstance(node, ast.While | ast.If):
+        elif isinstance(node, Branch):
             node.body = self.body(node.body, scope)
             node.orelse = self.body(node.orelse, scope)
-        elif isinstance(node, ast.With | ast.AsyncWith):
+        elif isinstance(node, With):
             self._with(node, scope)
-        elif isinstance(node, ast.Try | ast.TryStar):
+        elif isinstance(node, Try):
             node.body = self.body(node.body, scope)
             for handler in node.handlers:
                 handler.body = self.bound([handler.name] if handler.name else [], scope, handler) + self.body(
@@ -107,7 +111,7 @@ class Rewriter:
         return [node]
 
     def _assign(self, node: ast.Assign, scope: Scope) -> list[ast.stmt]:
-        if not self.in_order:
+        if not self.in_order or (len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)):
             return [node, *self.bound(assigned(node.targets), scope, node)]
         return [node, *Targets(self, scope, node).chained(node)]
 
@@ -125,7 +129,7 @@ class Rewriter:
         return [assignment, *noted, node]
 
     def _target(self, node: ast.For | ast.AsyncFor, scope: Scope) -> list[ast.stmt]:
-        if not self.in_order:
+        if not self.in_order or isinstance(node.target, ast.Name):
             return self.bound(assigned([node.target]), scope, node)
         return Targets(self, scope, node).single(node.target)
 

@@ -22,9 +22,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from coderlplus.tracing.instrumented import ENTER, LEAVE, LOOP, STEP, TURN, Scope
-from coderlplus.tracing.names import Definition, cells_of, is_dunder, place_of
+from coderlplus.tracing.names import Definition, For, cells_of, is_dunder, place_of
 from coderlplus.tracing.rewriting import Rewriter
 
+_TURNS = For | ast.ExceptHandler
 _NO_STEP = (ast.Try, ast.TryStar, ast.Global, ast.Nonlocal)
 
 
@@ -37,14 +38,14 @@ class Steps(Rewriter):
         if isinstance(node, ast.While):
             node.test = ast.BoolOp(ast.And(), [self._call(STEP, node.lineno, place), node.test], **place)
         elif not (isinstance(node, _NO_STEP) or _is_constant(node) or _is_future(node)):
-            slot = LOOP if isinstance(node, ast.For | ast.AsyncFor) else STEP
+            slot = LOOP if isinstance(node, For) else STEP
             return [ast.Expr(self._call(slot, node.lineno, place), **place), *rewritten]
         return rewritten
 
     def bound(self, names: Iterable[str], scope: Scope, at: ast.AST) -> list[ast.stmt]:
         self._note(names, scope)
         place = place_of(at)
-        if isinstance(at, ast.For | ast.AsyncFor | ast.ExceptHandler):
+        if isinstance(at, _TURNS):
             return [ast.Expr(self._call(TURN, at.lineno, place, *names), **place)]
         return []
 

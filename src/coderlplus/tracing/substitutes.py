@@ -59,14 +59,10 @@ def opaque(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def install(breach: Callable[[str], None], program: str) -> None:
     """Put the substitutes in place. `breach` is called, and must not return, when anybody else asks for frames."""
+    _on_breach[:] = [breach]
     sketch_tracebacks()
-    _close_side_ways()
-    sys._getframe = opaque(_getframe_for(breach))
-    sys.settrace = opaque(lambda function: breach("sys.settrace") if function is not None else None)
-    types.coroutine = opaque(_coroutine_for(types.coroutine))
-    inspect._has_code_flag = opaque(_has_code_flag_for(inspect._has_code_flag))  # type: ignore[attr-defined]
-    inspect._signature_from_function = opaque(_signature_for(inspect._signature_from_function))  # type: ignore[attr-defined]
-    importlib._bootstrap_external._compile_bytecode = opaque(_compiled_for(breach))  # type: ignore[attr-defined]
+    for module, name, substitute in _SUBSTITUTES:
+        setattr(module, name, substitute)
     if "doctest" in program:
         import doctest
 
@@ -74,6 +70,13 @@ def install(breach: Callable[[str], None], program: str) -> None:
     if "rofile" in program:
         sys.modules["_lsprof"] = module = types.ModuleType("_lsprof")
         exec(_PROFILER, module.__dict__)
+
+
+_on_breach: list[Callable[[str], None]] = []
+
+
+def _breach(event: str) -> None:
+    _on_breach[0](event)
 
 
 _PROFILER = """
@@ -99,7 +102,7 @@ _wrapped = _harmless["wrapped"]
 """Runs a handler of the program from a frame that leads to nothing of ours."""
 
 
-def _close_side_ways() -> None:
+def _side_ways() -> list[tuple[Any, str, Any]]:
     """Signal handlers get no frame, the collector keeps no garbage, and a module of the interpreter cannot be made
     anew."""
     set_real, create = _signal.signal, _imp.create_builtin
@@ -116,10 +119,12 @@ def _close_side_ways() -> None:
         return known[name] if type(name) is str and name in known else create(spec)
 
     replacement = opaque(set_handler)
-    _signal.signal = replacement
-    signal.signal.__wrapped__ = replacement  # type: ignore[attr-defined]
-    gc.set_debug = opaque(lambda flags: set_debug(flags & ~keeps_garbage))
-    _imp.create_builtin = opaque(create_builtin)
+    return [
+        (_signal, "signal", replacement),
+        (signal.signal, "__wrapped__", replacement),
+        (gc, "set_debug", opaque(lambda flags: set_debug(flags & ~keeps_garbage))),
+        (_imp, "create_builtin", opaque(create_builtin)),
+    ]
 
 
 # Sketches
@@ -127,12 +132,8 @@ def _close_side_ways() -> None:
 
 def sketch_tracebacks() -> None:
     """Let `traceback` work on sketches; frames of ours do not show."""
-    traceback.walk_tb = opaque(lambda tb: [(sketch, positions[0]) for sketch, positions in _passed(tb)])
-    traceback._walk_tb_with_full_positions = opaque(_passed)  # type: ignore[attr-defined]
-    traceback.walk_stack = opaque(_stack)
-    traceback.clear_frames = opaque(_clear)
-    if hasattr(traceback, "_compute_suggestion_error"):
-        traceback._compute_suggestion_error = opaque(_nothing)
+    for name, substitute in _SKETCHERS:
+        setattr(traceback, name, substitute)
 
 
 def _passed(tb: Any) -> list[tuple[Any, Any]]:
@@ -202,21 +203,18 @@ def _is_ours(frame: types.FrameType) -> bool:
     return frame.f_code.co_filename.startswith(_OURS) or frame.f_code.co_filename == "<signal>"
 
 
-def _getframe_for(breach: Callable[[str], None]) -> Callable[..., Any]:
-    def getframe(depth: int = 0) -> Any:
-        frame: types.FrameType | None = _getframe(1)
-        if frame is None or frame.f_code.co_filename not in _ASK_WHO_CALLS:
-            breach("sys._getframe")
-        if type(depth) is not int:
-            raise TypeError("an integer is required")
-        for _ in range(depth):
-            frame = frame and frame.f_back
-        found = _sketches(frame)
-        if found is None:
-            raise ValueError("call stack is not deep enough")
-        return found
-
-    return getframe
+def _sketched_frame(depth: int = 0) -> Any:
+    frame: types.FrameType | None = _getframe(1)
+    if frame is None or frame.f_code.co_filename not in _ASK_WHO_CALLS:
+        _breach("sys._getframe")
+    if type(depth) is not int:
+        raise TypeError("an integer is required")
+    for _ in range(depth):
+        frame = frame and frame.f_back
+    found = _sketches(frame)
+    if found is None:
+        raise ValueError("call stack is not deep enough")
+    return found
 
 
 _OURS = __file__.rpartition(os.sep)[0].rpartition(os.sep)[0] + os.sep
@@ -304,25 +302,22 @@ def _coroutine_for(real: Callable[..., Any]) -> Callable[..., Any]:
     return coroutine
 
 
-def _compiled_for(breach: Callable[[str], None]) -> Callable[..., Any]:
-    def compiled(data: object, name: object = None, bytecode_path: Any = None, source_path: object = None) -> Any:
-        """The code in a compiled file of the standard library or an installed package, whatever data it is said to
-        have."""
-        if (
-            type(bytecode_path) is not str
-            or ".." in bytecode_path
-            or not any(bytecode_path.startswith(path) for path in _Path)
-        ):
-            breach("marshal.loads")
-        with _FileIO(bytecode_path) as file:
-            code = load_code(file.read()[_PYC_HEADER:])
-        if type(code) is not _Code:
-            raise ImportError(f"no code in {bytecode_path!r}")
-        if type(source_path) is str:
-            _fix_filename(code, source_path)
-        return code
-
-    return compiled
+def _compiled(data: object, name: object = None, bytecode_path: Any = None, source_path: object = None) -> Any:
+    """The code in a compiled file of the standard library or an installed package, whatever data it is said to
+    have."""
+    if (
+        type(bytecode_path) is not str
+        or ".." in bytecode_path
+        or not any(bytecode_path.startswith(path) for path in _Path)
+    ):
+        _breach("marshal.loads")
+    with _FileIO(bytecode_path) as file:
+        code = load_code(file.read()[_PYC_HEADER:])
+    if type(code) is not _Code:
+        raise ImportError(f"no code in {bytecode_path!r}")
+    if type(source_path) is str:
+        _fix_filename(code, source_path)
+    return code
 
 
 def _nothing(*args: object) -> None:
@@ -344,3 +339,27 @@ def code_of(function: Any) -> types.CodeType:
 
 def load_code(data: bytes) -> Any:
     return _loads(data)
+
+
+# Made when the module is loaded, before the sandbox forks: to make them copies memory
+
+_SKETCHERS: list[tuple[str, Any]] = [
+    ("walk_tb", opaque(lambda tb: [(sketch, positions[0]) for sketch, positions in _passed(tb)])),
+    ("_walk_tb_with_full_positions", opaque(_passed)),
+    ("walk_stack", opaque(_stack)),
+    ("clear_frames", opaque(_clear)),
+]
+if hasattr(traceback, "_compute_suggestion_error"):
+    _SKETCHERS.append(("_compute_suggestion_error", opaque(_nothing)))
+_SUBSTITUTES: list[tuple[Any, str, Any]] = [
+    *_side_ways(),
+    (sys, "_getframe", opaque(_sketched_frame)),
+    (sys, "settrace", opaque(lambda function: _breach("sys.settrace") if function is not None else None)),
+    (types, "coroutine", opaque(_coroutine_for(types.coroutine))),
+    (inspect, "_has_code_flag", opaque(_has_code_flag_for(inspect._has_code_flag))),  # type: ignore[attr-defined]
+    (inspect, "_signature_from_function", opaque(_signature_for(inspect._signature_from_function))),  # type: ignore[attr-defined]
+    (importlib._bootstrap_external, "_compile_bytecode", opaque(_compiled)),
+]
+_REAL = [getattr(module, name, None) for module, name, _ in _SUBSTITUTES]
+_REAL += [getattr(traceback, name) for name, _ in _SKETCHERS]
+"""Kept alive, for the end of a function with its code would copy memory too."""

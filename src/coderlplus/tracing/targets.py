@@ -17,7 +17,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from coderlplus.tracing.instrumented import HELD, SINK, Scope
-from coderlplus.tracing.names import after, place_of
+from coderlplus.tracing.names import Part, Several, after, place_of
 
 if TYPE_CHECKING:
     from coderlplus.tracing.rewriting import Rewriter
@@ -38,7 +38,7 @@ class Targets:
         rest = node.targets
         while rest:
             target, *rest = rest
-            if isinstance(target, ast.Tuple | ast.List) and self.names:
+            if isinstance(target, Several) and self.names:
                 targets.append(self._sink())
             following = self._store(target)
             targets.append(target)
@@ -62,11 +62,11 @@ class Targets:
             return self._store(target.value)
         if isinstance(target, ast.Name):
             self.names.append(target.id)
-        elif isinstance(target, ast.Attribute | ast.Subscript):
+        elif isinstance(target, Part):
             target.value = self._first(target.value)
-        elif isinstance(target, ast.Tuple | ast.List):
+        elif isinstance(target, Several):
             for index, element in enumerate(target.elts):
-                if isinstance(element, ast.Tuple | ast.List) and (self.names or not _is_flat(element)):
+                if isinstance(element, Several) and (self.names or not _is_flat(element)):
                     put_off, following = target.elts[index:], []
                     for place, each in enumerate(put_off, index):
                         held, behind = self._hold([each.value if isinstance(each, ast.Starred) else each])
@@ -114,5 +114,5 @@ class Targets:
 
 def _is_flat(target: ast.expr) -> bool:
     """Whether names are all that is in a tuple."""
-    elements = target.elts if isinstance(target, ast.Tuple | ast.List) else []
+    elements = target.elts if isinstance(target, Several) else []
     return all(isinstance(each.value if isinstance(each, ast.Starred) else each, ast.Name) for each in elements)

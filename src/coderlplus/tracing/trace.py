@@ -331,6 +331,7 @@ def _job(run: _Run, seed: int, mode: str) -> Job:
         "input": given.to_json(),
         "mode": mode,
         "wanted": run.missing if mode == request.semantics else {},
+        "first": not run.reports,
         "seen": request.seen is not None,
         "cpu_s": cpu_s,
         "memory_mb": request.limits.memory_mb,
