@@ -125,7 +125,8 @@ def study(
         Path | None,
         typer.Option(
             "--docs",
-            help="Markdown file in which to rewrite this study's section; raw numbers go into a folder beside it.",
+            file_okay=False,
+            help="Folder in which to write the study's page, NAME.md, and its raw numbers, NAME/.",
         ),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
