@@ -58,7 +58,7 @@ class SandboxError(CodeRLPlusError, RuntimeError):
     >>> problem = Problem(problem_id="p", statement="Print 1.", tests=(StdioTest("", "1"),))
     >>> judge.judge(problem, Rollout(rollout_id="r", problem_id="p", program="print(1)"))
     Traceback (most recent call last):
-    coderlplus.errors.SandboxError: the sandbox is closed; make a new one
+    coderlplus.errors.SandboxError: the sandbox is closed; create a new one
     """
 
 

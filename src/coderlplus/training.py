@@ -38,7 +38,7 @@ def train(
     """
     if isinstance(config, Mapping):
         if overrides:
-            raise ConfigError("overrides are for a configuration file; change the mapping instead")
+            raise ConfigError("overrides apply to a configuration file; change the mapping instead")
         settings, where = dict(config), lambda key: "configuration"
     else:
         settings, where = overridden_settings(config, overrides)

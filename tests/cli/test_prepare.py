@@ -116,7 +116,7 @@ def test_tests_are_capped_by_number_and_size(source: Path, tmp_path: Path) -> No
 
 def test_the_summary_can_be_read(source: Path) -> None:
     told = CliRunner().invoke(app, ["prepare", str(source), "-o", "p.jsonl", "--benchmarks", "bench.jsonl"]).stdout
-    for part in ("rows in", "cut: contaminated", "stands in an evaluation set", "peak memory", "p.cut.jsonl"):
+    for part in ("rows in", "cut: contaminated", "is in an evaluation set", "peak memory", "p.cut.jsonl"):
         assert part in told
 
 

@@ -33,7 +33,7 @@ class ProblemStream:
         size = len(self.problems)
         if count > size:
             raise ConfigError(
-                f"{size} problems cannot fill a batch of {count} without repeating one; use smaller batches or more "
+                f"{size} problems cannot fill a batch of {count} without repetition; use smaller batches or more "
                 "problems"
             )
         number, place = divmod(self.position, size)

@@ -32,7 +32,7 @@ def load_tokenizer(model: str) -> Any:
         reason = (
             "has no tokenizer that transformers can read"
             if Path(model).is_dir()
-            else "is no folder here, and the Hugging Face hub gave none"
+            else "is not a folder, and the Hugging Face hub returned none"
         )
         raise ConfigError(f"model {model!r} {reason}; check the name and the connection") from error
     if tokenizer.chat_template is None:

@@ -100,7 +100,7 @@ class RunFolder:
         shards = next(iter(checkpoint.glob("pytorch_model_fsdp_*/")), None)
         if shards is not None:
             raise DataError(
-                f"the run is done, its model is in the shards of {shards}; put it together: accelerate "
+                f"the run is finished; its model is sharded in {shards}; merge it with: accelerate "
                 f"merge-weights {shards} {self.final}"
             )
         shutil.copytree(

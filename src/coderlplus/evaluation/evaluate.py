@@ -77,7 +77,7 @@ def evaluate(
     1.0
     """
     if sum(given is not None for given in (backend, endpoint, samples)) > 1:
-        raise ConfigError("backend, endpoint and samples exclude each other: completions come from one place")
+        raise ConfigError("backend, endpoint and samples exclude each other: give one of them")
     if model is None and samples is None:
         raise ConfigError("model is missing; name one, or give samples")
     if n_samples > 1 and temperature == 0:
@@ -163,20 +163,20 @@ def _make(output: Path) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"cannot write {output}: {error.strerror}; name another output folder") from error
+        raise DataError(f"cannot write {output}: {error.strerror}; use another output folder") from error
 
 
 def _say_what_is_kept(kept: Mapping[str, int], output: Path) -> None:
     for name, count in kept.items():
         if count:
-            note(f"continuing {output / name}: {count} completions are there already")
+            note(f"continuing {output / name}: {count} completions exist")
 
 
 def _refuse_another_model(output: Path, model: str) -> None:
     if (output / "results.json").exists():
         before = read_results(output).get("model")
         if before != model:
-            raise ConfigError(f"{output} holds results of {before!r}, not of {model!r}; name another output folder")
+            raise ConfigError(f"{output} holds results of {before!r}, not of {model!r}; use another output folder")
 
 
 def _evaluate_all(

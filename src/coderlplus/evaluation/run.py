@@ -108,7 +108,7 @@ def prepare(folder: Path, source: Source, asked: Sequence[Asked]) -> dict[str, i
             lines = (json.dumps(_shown(question)) + "\n" for question in one.questions)
             atomic_write(here / "questions.jsonl", "".join(lines))
         except OSError as error:
-            raise DataError(f"cannot write {here}: {error.strerror}; name another folder with -o") from error
+            raise DataError(f"cannot write {here}: {error.strerror}; use another folder with -o") from error
     return {name: _lines(folder / name / "completions.jsonl") for name in wanted}
 
 
@@ -188,7 +188,7 @@ def evaluate(
     if 10 * len(faults) > len(lines):
         raise SandboxError(
             f"the sandbox failed on {len(faults)} of the {len(lines)} programs of {name}; run coderlplus doctor, "
-            f"then rerun the command: only these are judged again"
+            f"then rerun the command; it judges only these"
         )
     times = {"seconds": {key: round(value, 3) for key, value in seconds.items()}}
     said = about(asked.questions, asked.files, asked.window.get("release") if asked.benchmark.dated else None)
@@ -311,7 +311,7 @@ def _worded(verdict: Verdict, benchmark: Benchmark, answer: str | None, program:
     reason = (
         "is empty"
         if benchmark.metric == "pass@1"
-        else "computes or is no value; it must be a literal, or for inputs a call with literals"
+        else "is not a value; it must be a literal, or for inputs a call with literals"
     )
     failure = Failure(index=0, verdict="no_program", detail=f"the answer {reason}: {answer[:120]!r}")
     return Verdict(
@@ -350,5 +350,5 @@ def _read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path} ({error}); name another folder with -o") from error
+        raise DataError(f"cannot read {path} ({error}); use another folder with -o") from error
     return data if isinstance(data, dict) else {}

@@ -146,7 +146,7 @@ class Judge:
 
 
 _Key = tuple[str, ...]
-_CLOSED = "the sandbox was closed before the program was judged; make a new one"
+_CLOSED = "the sandbox was closed before the program was judged; create a new one"
 
 
 class _Running:

@@ -126,7 +126,7 @@ def json_object(line: str, place: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise DataError(f"{place}: {not_json(error)}") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{place}: not JSON that can be read ({error})") from error
+        raise DataError(f"{place}: not valid JSON ({error})") from error
     return _object(data, place)
 
 
@@ -165,7 +165,7 @@ def _listed(path: Path, file: IO[str], start: str, left_out: list[DataError] | N
             text += more
             continue
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{place}: not JSON that can be read ({error})") from error
+            raise DataError(f"{place}: not valid JSON ({error})") from error
         number, at = number + 1, end
         with leaving_out(left_out):
             yield Row(_object(value, place), place)

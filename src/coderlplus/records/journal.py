@@ -63,8 +63,7 @@ def _lines(
                     name = key(line)
                 except (ValueError, TypeError, AttributeError, KeyError) as error:
                     raise DataError(
-                        f"{path}:{number}: not a line of this file ({error}); remove the line, and the same command "
-                        "makes it again"
+                        f"{path}:{number}: not a line of this file ({error}); remove the line and rerun the command"
                     ) from error
                 yield start, name, line
             start += len(text)
@@ -145,8 +144,7 @@ class Journal(Generic[KeyT, LineT]):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise DataError(
-                f"cannot write {self.path}: {error.strerror}; the lines before are kept, make room and run the same "
-                "command again"
+                f"cannot write {self.path}: {error.strerror}; earlier lines are kept; free space and rerun the command"
             ) from error
         self._places[self._key(line)] = self._end
         self._end += len(data)

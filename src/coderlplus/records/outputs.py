@@ -68,7 +68,7 @@ def open_output(
         yield Output(path, fingerprint, None)
         return
     if not has_folder:
-        raise ConfigError(f"cannot write {path}: its folder does not exist; make it first")
+        raise ConfigError(f"cannot write {path}: its folder does not exist; create it first")
     with held(path):
         before = _read(path)
         summary = None if overwrite or not path.exists() else before.get("summary")
@@ -85,7 +85,7 @@ def open_output(
 
 
 def _check(path: Path, before: Any, now: Mapping[str, Any]) -> None:
-    way_out = "name another output with -o, or add --overwrite to make it anew"
+    way_out = "use another output with -o, or --overwrite to replace it"
     if not isinstance(before, dict):
         raise ConfigError(f"{path} exists already and {_beside(path).name} does not say how it was made; {way_out}")
     for name in sorted(now.keys() | before.keys()):

@@ -64,10 +64,7 @@ def read_folder(path: Path) -> Folder:
     folders = [child.parent for child in path.glob("*/metrics.jsonl")]
     folders.sort(key=lambda child: (order.index(child.name) if child.name in order else len(order), child.name))
     if not folders:
-        raise DataError(
-            f"{path} holds no metrics.jsonl, nor does a folder in it: it is not a run (yet); a run writes it with "
-            "its first step"
-        )
+        raise DataError(f"{path} holds no metrics.jsonl, nor does a folder in it; a run writes it with its first step")
     return Folder(path=path, runs=[read_run(child) for child in folders])
 
 
@@ -84,7 +81,7 @@ def read_run(path: Path, *, name: str = "", label: str = "") -> Run:
             )
         steps[line["step"]] = {name: value for name, value in line.items() if is_number(value)}
     if not steps:
-        raise DataError(f"{path / 'metrics.jsonl'} holds no step yet; wait for the first one")
+        raise DataError(f"{path / 'metrics.jsonl'} has no step yet; wait for the first one")
     config = read_text(path / "config.yaml")
     return Run(
         name=name or path.name,

@@ -80,7 +80,7 @@ def make_problems(study: Study, layout: Layout) -> None:
                 if not tasks or not questions:
                     raise DataError(
                         f"no question about an execution can be made from the {split} problems ({dict(rejects)}); "
-                        "they need references"
+                        "the problems need references"
                     )
                 write_jsonl(layout.tasks(split), tasks)
                 write_jsonl(layout.test_outputs(split), questions)

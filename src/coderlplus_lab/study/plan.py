@@ -161,7 +161,7 @@ def check_kept(jobs: Mapping[str, Job]) -> None:
         changed = differences(path.read_text(encoding="utf-8"), made_of_text(job))
         if changed:
             raise ConfigError(
-                f"{job.folder} was made with other settings ({changed[0]}); choose another output, or remove that "
+                f"{job.folder} was made with other settings ({changed[0]}); choose another output or remove that "
                 "folder"
             )
 

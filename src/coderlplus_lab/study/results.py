@@ -79,7 +79,7 @@ def read_raw(path: Path) -> Raw:
         float(raw["training_samples"] + raw["training_seconds"])
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DataError(
-            f"{path} is not what a study measured ({type(error).__name__}: {error}); remove it and run the study again"
+            f"{path} was not written by a study ({type(error).__name__}: {error}); remove it and rerun the study"
         ) from error
     return raw
 

@@ -151,7 +151,7 @@ def _loop(state: _State, most: int) -> None:
         stop(list(state.running.values()))
         for key in state.running:
             _note_time(state.jobs[key], state.pace.elapsed_s(key))
-        state.progress.say(f"stopped; the same command continues what is in {state.layout.root}")
+        state.progress.say(f"stopped; rerun the command to resume {state.layout.root}")
         raise
 
 

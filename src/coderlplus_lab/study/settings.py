@@ -109,11 +109,15 @@ class Start(Section):
         ]
         for kind, share in value.items():
             if kind not in kinds:
-                raise ConfigError(f"a world model can be taught the kinds {', '.join(kinds)} besides, not {kind!r}")
+                raise ConfigError(
+                    f"a world model can also be taught the kinds {', '.join(kinds)} besides, not {kind!r}"
+                )
             if not 0 < share < 0.5:
                 raise ConfigError(f"the share of {kind} must be in (0, 0.5), not {share}")
         if sum(value.values()) > 0.5:
-            raise ConfigError(f"the shares of questions come to {sum(value.values()):g}; at most half of the examples")
+            raise ConfigError(
+                f"the shares of questions add up to {sum(value.values()):g}; the maximum is half of the examples"
+            )
         return value
 
     def taught(self, seed: int) -> WarmStartSettings:

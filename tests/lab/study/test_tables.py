@@ -86,7 +86,7 @@ def test_the_published_pages_are_those_of_the_generator() -> None:
 @pytest.mark.parametrize("change", [{"sampled": "12"}, {"claims": None}, {"greedy": 3}, {"training_samples": None}])
 def test_a_measured_file_that_was_changed_is_told(study: Study, invent: Invent, change: dict[str, Any]) -> None:
     layout = invent("grpo", 0, change)
-    with pytest.raises(DataError, match=r"cells/grpo/seed-0/measured.json is not what a study measured"):
+    with pytest.raises(DataError, match=r"cells/grpo/seed-0/measured.json was not written by a study"):
         study_results(study, layout, "a.yaml")
 
 

@@ -195,9 +195,7 @@ def _check_splitting(trainer: Any, arguments: Any, config: RunConfig) -> None:
     """Raises `ConfigError` where FSDP or DeepSpeed cannot do what is asked, or would be left out without a word."""
     for name in ("FSDP", "DeepSpeed"):
         if getattr(arguments, name.lower()) and not getattr(trainer, f"is_{name.lower()}_enabled"):
-            raise ConfigError(
-                f"{name} is for GPUs: accelerate leaves it out on a CPU; leave trl.{name.lower()} out too"
-            )
+            raise ConfigError(f"{name} needs a GPU: accelerate ignores it on a CPU; leave trl.{name.lower()} out too")
     if config.eval is not None and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
         raise ConfigError(
             "eval needs the whole model in one process, which FSDP and DeepSpeed split; evaluate checkpoints with "

@@ -91,7 +91,7 @@ def damage(checkpoint: Path) -> str | None:
         return "actor is missing"
     for path in sorted(checkpoint.rglob("*.pt")):
         if not zipfile.is_zipfile(path):
-            return f"{path.relative_to(checkpoint)} is cut short"
+            return f"{path.relative_to(checkpoint)} is truncated"
     with zipfile.ZipFile(checkpoint / "data.pt") as data:
         return None if data.testzip() is None else "data.pt has changed since it was written"
 
