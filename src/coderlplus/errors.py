@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 
 class CodeRLPlusError(Exception):
-    """Base of all errors raised on purpose by this package; the command line prints its message and exits with 2.
+    """Base of all errors that coderlplus raises on purpose; the command line prints the message and exits with code 2.
 
     >>> try:
     ...     raise DataError("problems.jsonl:3: field 'statement' is missing")
@@ -32,7 +32,7 @@ class ConfigError(CodeRLPlusError, ValueError):
 
 
 class DataError(CodeRLPlusError, ValueError):
-    """A file or record that the caller gave cannot be used: broken JSON, a missing field, a problem without tests.
+    """A file or record of the caller cannot be used: broken JSON, a missing field, a problem without tests.
 
     >>> from coderlplus import load_problems
     >>> load_problems("absent.jsonl")
@@ -50,7 +50,7 @@ class NoTestsError(DataError):
 
 
 class SandboxError(CodeRLPlusError, RuntimeError):
-    """Our own sandbox is broken or cannot offer the isolation asked for. It is never turned into a reward.
+    """The sandbox is broken or cannot offer the requested isolation. This is never turned into a reward.
 
     >>> from coderlplus import Judge, Problem, Rollout, StdioTest, open_sandbox
     >>> with open_sandbox(workers=1) as sandbox:

@@ -53,17 +53,17 @@ def evaluate(
     `model` is a folder, a name on the hub, or the name that the `endpoint` uses; with a file of `samples` it is only a
     label and may be `None`. `benchmarks` are names such as `humaneval` or `cruxeval-o`, or files of problems, whose
     user message `prompt` may set. Without `data_dir`, the data of the benchmarks comes from the hub. `backend` is
-    `vllm` or `transformers`. `release`, `start_date` and `end_date` (ISO days, both included) choose among the
-    problems of LiveCodeBench. `workers` is the number of programs judged at the same time, by default one a core.
+    `vllm` or `transformers`. `release`, `start_date` and `end_date` (ISO days, inclusive) select problems of
+    LiveCodeBench. `workers` is the number of programs judged in parallel, by default one per core.
 
     The result has `model`, `source`, `benchmarks` (name → numbers, shares in [0, 1]) and `left_out`, the number of
-    rows that cannot be used. Every sample and verdict is written to `output` when it is made; the same call resumes an
-    interrupted evaluation. `results.json` there holds all benchmarks that were evaluated into the folder;
-    `coderlplus report` makes its page.
+    rows that cannot be used. Every sample and verdict is written to `output` at once; repeat the call to resume an
+    interrupted evaluation. `results.json` there holds all benchmarks that were evaluated into the folder; `coderlplus
+    report` makes its page.
 
-    Raises `ConfigError` for arguments that are unknown or exclude each other, `DataError` for data that cannot be
-    read and for an output that another process writes, and `SandboxError` if the sandbox fails on more than a tenth of
-    the programs.
+    Raises `ConfigError` for unknown or conflicting arguments, `DataError` for data that cannot be read and for an
+    output that another process is writing, and `SandboxError` if the sandbox fails on more than a tenth of the
+    programs.
 
     >>> import json, tempfile
     >>> from pathlib import Path

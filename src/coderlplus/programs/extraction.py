@@ -29,7 +29,7 @@ _CODE_LINE = re.compile(
 
 
 def extract_program(completion: str, entry_point: str | None = None, *, starter_code: str = "") -> str | None:
-    """The program that a completion answers with, or `None` where there is none.
+    """The program in a completion, or `None` if there is none.
 
     1. *The answer.* Reasoning (`<think>…</think>` and the like, before or after) is left out, and so is everything
        from an end-of-turn token on.

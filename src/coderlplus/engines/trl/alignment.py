@@ -67,8 +67,8 @@ def trl_alignment(
     """Arguments for `GRPOTrainer`: `train_dataset`, `environment_factory`, `reward_funcs` and `callbacks`.
 
     `args` is the trainer's `GRPOConfig`; its `seed` orders the problems and draws the tasks. `alpha` is the share of
-    code problems in a batch; `settings`, where given, has everything about tasks, alpha included. Programs that are
-    not judged within `timeout_s` seconds have no reward. Raises `ConfigError` for settings that are not available this
+    code problems in a batch; `settings`, if given, replaces it and has all settings of tasks. Programs that are not
+    judged within `timeout_s` seconds have no reward. Raises `ConfigError` for settings that are not available this
     way.
 
     >>> from types import SimpleNamespace
