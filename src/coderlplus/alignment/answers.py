@@ -275,7 +275,7 @@ def _closing_brackets(text: str) -> dict[int, int]:
     size = len(text)
     unmatched, levels = [-1] * (size + 1), [0] * (size + 1)
     ends = {'"': [-1] * (size + 2), "'": [-1] * (size + 2)}
-    """Where a string that has begun before `i` ends."""
+    """Where a string that starts before `i` ends."""
     closes: dict[int, int] = {}
     for place in range(size - 1, -1, -1):
         mark = text[place]

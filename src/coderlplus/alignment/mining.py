@@ -198,7 +198,7 @@ def _spread(candidates: Sequence[_Candidate], count: int, rng: random.Random) ->
 
 
 def _candidate(judged: JudgedRollout, settings: AlignmentSettings, seed: int) -> _Candidate | str:
-    """The program and input to trace and the kind to ask, or why there is none."""
+    """The program and input to trace and the kind to ask, or why it cannot be used."""
     verdict, problem = judged.verdict, judged.problem
     if verdict.verdict in ("sandbox_fault", "no_program", "syntax_error"):
         return verdict.verdict

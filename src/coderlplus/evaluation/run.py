@@ -1,7 +1,7 @@
 """An evaluation: questions → samples → verdicts → numbers, in a folder that can be resumed at any time.
 
 DIR/results.json, results.md            the numbers of all benchmarks evaluated into DIR
-DIR/<benchmark>/settings.json           how it was asked; going on with other settings is refused
+DIR/<benchmark>/settings.json           how it was asked; resuming with other settings is refused
                 questions.jsonl         what was asked
                 completions.jsonl       what the model said, a line a sample, in the order in which they came
                 verdicts.jsonl          the answer taken from it, the program, the verdict
@@ -87,7 +87,7 @@ class Source:
 def prepare(folder: Path, source: Source, asked: Sequence[Asked]) -> dict[str, int]:
     """Make the folders and write down how each benchmark is asked. Returns how many completions each has already.
 
-    Raises `ConfigError` where a benchmark was begun there in another way, and `DataError` where nothing can be
+    Raises `ConfigError` if a benchmark was started there with other settings, and `DataError` if nothing can be
     written. Nothing is changed then.
     """
     wanted = {one.benchmark.name: settings(source, one) for one in asked}
@@ -167,7 +167,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluate one benchmark, from wherever it stands, and return its numbers.
 
-    A program that the sandbox fails on is in no number and named in `notes`; its verdict is made anew the next time.
+    A program on which the sandbox fails is in no number and is named in `notes`; it is judged again the next time.
     Raises `SandboxError` if that is more than a tenth of them, and what the back end raises; whatever was made until
     then is kept.
     """

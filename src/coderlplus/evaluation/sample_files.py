@@ -1,4 +1,4 @@
-"""Files of completions: ours, and those of evalplus, bigcode's harness, LiveCodeBench and CRUXEval (see
+"""Files of completions: those of coderlplus, evalplus, bigcode's harness, LiveCodeBench and CRUXEval (see
 `sample_forms`), read and written.
 
 Written next to the results: evalplus's `samples.jsonl` for the benchmarks that it scores, LiveCodeBench's custom

@@ -100,7 +100,7 @@ def prepare(
 
     `texts` are the statements of the evaluation sets, `benchmarks` how many of each there are. Raises `DataError` for
     a file that cannot be read, or of which nothing is kept, `ConfigError` where the output is of another source or
-    other settings, `SandboxError` if the sandbox failed on rows (which are validated anew the next time). What was
+    other settings, `SandboxError` if the sandbox failed on rows (which are validated again the next time). What was
     finished is kept whenever it stops.
     """
     began = time.monotonic()

@@ -58,9 +58,9 @@ def read_rows(path: str | Path, left_out: list[DataError] | None = None) -> list
 def stream_rows(path: str | Path, left_out: list[DataError] | None = None) -> Iterator[Row]:
     """The rows of a file, one after the other.
 
-    The error of a row that is no JSON object is added to `left_out`, and the others go on; without it, and for damage
-    to the file as a whole, a `DataError` names file and place. `ConfigError`: the file is Parquet and pyarrow is not
-    installed.
+    The error of a row that is not a JSON object is added to `left_out`, and reading continues; without it, and for
+    damage to the file as a whole, a `DataError` names file and place. `ConfigError`: the file is Parquet and pyarrow
+    is not installed.
     """
     path = Path(path)
     if path.suffix == ".parquet":
@@ -155,7 +155,9 @@ def _listed(path: Path, file: IO[str], start: str, left_out: list[DataError] | N
         try:
             value, end = _decoded(decoder, text, _end_of_space(text, at + 1) if number else at)
             if end == len(text) and not ended:
-                raise json.JSONDecodeError("the text ends", text, end)  # a number might go on in what is not read yet
+                raise json.JSONDecodeError(
+                    "the text ends", text, end
+                )  # a number might continue in what is not read yet
         except json.JSONDecodeError as error:
             text, at = text[at:], 0
             more = "" if ended else file.read(max(_CHUNK_CHARS, len(text)))

@@ -197,7 +197,7 @@ class _Search:
         return start, None
 
     def _continued(self, text: str) -> str | None:
-        """The program that begins with the starter code and goes on with a text."""
+        """The program that consists of the starter code and a continuation."""
         assert self._entry is not None or not self._starter
         if self._entry is None or not self._starter.strip() or not text.strip():
             return None

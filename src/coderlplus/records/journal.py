@@ -81,7 +81,7 @@ class Journal(Generic[KeyT, LineT]):
         *,
         is_held: bool = False,
     ) -> None:
-        """Open or begin a journal; lines that `keep` refuses are dropped, to be made anew. It is locked while it is
+        """Open or start a journal; lines that `keep` refuses are dropped, to be made again. It is locked while it is
         open, unless the caller holds it already (`is_held`). Raises `DataError` if it is broken, which leaves it as
         it is, cannot be written or is in use."""
         self.path = path
@@ -172,7 +172,8 @@ class Journal(Generic[KeyT, LineT]):
         return count > len(self._places)
 
     def _rewrite(self) -> None:
-        """Write the lines that count anew and put that in the journal's place, so that nothing is lost if it fails."""
+        """Write the lines that count again and put them in the journal's place, so that nothing is lost if it
+        fails."""
         places: dict[KeyT, int] = {}
         with self.path.open("rb") as old, whole_file(self.path, "wb") as new:
             for key, place in self._places.items():

@@ -1,7 +1,7 @@
 """Read run folders as the engine leaves them, finished or not, alone or several in one folder.
 
 A run folder holds `metrics.jsonl` (and `samples.jsonl`, `config.yaml`, `environment.json`). All files but one
-`metrics.jsonl` may be absent: a run that has just begun has a page too.
+`metrics.jsonl` may be absent: a run that has just started has a page too.
 """
 
 from __future__ import annotations

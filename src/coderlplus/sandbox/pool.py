@@ -179,7 +179,7 @@ class Sandbox:
             self._workers.add(worker)
 
     def waits(self, starts: bool) -> None:
-        """A job has begun to wait, or a job that waited has ended. For workers."""
+        """A job has started to wait, or a job that waited has ended. For workers."""
         with self._lock:
             self._waiting += 1 if starts else -1
             short = not self.closed and len(self._workers) < self.workers + min(

@@ -50,7 +50,7 @@ class Reader:
             from transformers.utils import logging
         except ImportError as error:
             raise ConfigError(f"probes need {error.name}: pip install 'coderlplus[trl,probe]'") from error
-        logging.disable_progress_bar()  # weights are loaded below a progress bar of ours
+        logging.disable_progress_bar()  # weights are loaded below our own progress bar
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(model)
             self.config: Any = AutoConfig.from_pretrained(model)

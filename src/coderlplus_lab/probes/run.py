@@ -7,7 +7,7 @@
     results.json, .md       the numbers
 
 Every file is complete or absent, and a line of the scores is written when its probe is done: after an interruption the
-same call goes on.
+same call resumes.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ def _check_supervised(study: Study, name: str, where: Where) -> None:
 
 
 def _told(error: ValidationError, where: Where) -> ConfigError:
-    """A pydantic error as one of ours."""
+    """A pydantic error as a `ConfigError`."""
     first = min(
         error.errors(), key=lambda one: one["type"] == "missing"
     )  # a misspelt setting tells more than the one that it leaves out

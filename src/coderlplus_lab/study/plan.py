@@ -153,7 +153,7 @@ def wanted(jobs: Mapping[str, Job], cells: list[str]) -> dict[str, Job]:
 
 
 def check_kept(jobs: Mapping[str, Job]) -> None:
-    """Raises `ConfigError` where a folder holds something that was made, or begun, with other settings."""
+    """Raises `ConfigError` if a folder has something that was made or started with other settings."""
     for job in jobs.values():
         path = job.folder / MADE_OF
         if not path.exists():

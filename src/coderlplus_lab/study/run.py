@@ -1,8 +1,8 @@
 """Run what of a study is not done, several jobs side by side, each in a process of its own.
 
-Interrupted at any point, the same command goes on: what is complete is kept, training continues from its last
-checkpoint. On Ctrl-C every process saves a checkpoint first. A job that fails does not stop the others; at the end all
-failures are told.
+After an interruption at any point, rerun the command to resume: what is complete is kept, training continues from its
+last checkpoint. On Ctrl-C every process saves a checkpoint first. A job that fails does not stop the others; at the
+end all failures are told.
 """
 
 from __future__ import annotations

@@ -213,7 +213,7 @@ class _Slots:
         atomic_write(path, json.dumps(self._steps.state()))
 
     def load(self, path: Path) -> None:
-        """Raises `DataError` where a checkpoint has no state of ours, or one of another run."""
+        """Raises `DataError` if a checkpoint has no state of CodeRL+, or that of another run."""
         try:
             self._steps.load_state(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:

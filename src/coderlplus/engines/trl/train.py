@@ -44,8 +44,8 @@ def train(
 
     `evaluate` gets the model in evaluation mode and returns numbers, written as `eval/<name>` at step 0, every
     `eval_every` optimisation steps (0: never) and the last one. With `resume`, a run that the folder holds continues
-    exactly from its newest checkpoint that is whole; where there is none it starts anew, and a finished one is left as
-    it is. Every process of a run on several calls this.
+    exactly from its newest complete checkpoint; without one it starts from the beginning, and a finished one is left
+    as it is. Every process of a run on several calls this.
 
     Raises `ConfigError` or `DataError` for bad input, `SandboxError` when the sandbox is broken, `CodeRLPlusError`
     when another process of the run is gone, and `KeyboardInterrupt` after Ctrl-C, once the checkpoint is saved.

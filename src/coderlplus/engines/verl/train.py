@@ -107,7 +107,7 @@ def step_of(checkpoint: Path) -> int:
 
 
 def _run(composed: object, folder: Path) -> None:
-    """verl's own trainer on Ray. Raises the error of ours that ended it, `DataError` when there is no room in its
+    """verl's own trainer on Ray. Raises the coderlplus error that ended it, `DataError` when there is no space in its
     folder, or `CodeRLPlusError` with verl's."""
     import ray
     from ray.exceptions import RayError, RayTaskError

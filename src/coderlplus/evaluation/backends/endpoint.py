@@ -36,7 +36,7 @@ class _Passing(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A server: `url` ends where `/chat/completions` goes on, as in `http://localhost:8000/v1`.
+    """A server. `url` is the address without `/chat/completions`, as in `http://localhost:8000/v1`.
 
     `concurrency` requests at a time, `attempts` for each, the first pause `pause_s` and each one twice as long; an
     answer may take `timeout_s`.
