@@ -170,7 +170,7 @@ def test_public_formats_are_read_directly(run: Run) -> None:
 
 
 def test_an_output_that_cannot_be_written(run: Run) -> None:
-    with pytest.raises(ConfigError, match=r"cannot write /nonexistent/v\.jsonl: its folder does not exist; make it"):
+    with pytest.raises(ConfigError, match=r"cannot write /nonexistent/v\.jsonl: its folder does not exist; create it"):
         run("-o", "/nonexistent/v.jsonl")
     with pytest.raises(DataError, match=r"cannot write \.: Is a directory"):
         run("-o", ".")
@@ -235,7 +235,7 @@ def test_doctor_says_what_programs_see_without_namespaces(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(importlib.import_module("coderlplus.cli.doctor"), "Sandbox", Contained)
     result = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "200"})
-    assert "programs see which processes and files exist" in " ".join(result.stdout.split())
+    assert "programs can see which processes and files exist" in " ".join(result.stdout.split())
 
 
 def test_doctor_lists_every_layer() -> None:

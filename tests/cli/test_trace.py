@@ -164,12 +164,12 @@ WRONG = {
     "two standard inputs": (["-", "--stdin", "-"], "cannot both be -"),
     "answer to nothing": (["P", "--call", "f(1)", "--answer", "{}"], "--answer needs the task: add --task FILE"),
     "task and program": (["P", "--task", "T"], "--task has its own program and input"),
-    "no task": (["--task", "T:9"], "has no task number 9; name one that it has"),
+    "no task": (["--task", "T:9"], "has no task number 9; name an existing one"),
     "no task file": (["--task", "Q"], "cannot read .*q.py: No such file or directory"),
     "page is a folder": (["P", "--call", "f(1)", "--html", "D"], "cannot write .*: it is a folder"),
     "page cannot be written": (
         ["P", "--call", "f(1)", "--html", "P/page.html"],
-        "cannot write .*page.html: its folder is not a directory; name another file with --html",
+        "cannot write .*page.html: its folder is not a directory; use another file with --html",
     ),
 }
 

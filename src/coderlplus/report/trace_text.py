@@ -124,7 +124,7 @@ def print_ending(trace: Trace, console: Console) -> None:
     if trace.withheld is not None:
         console.print(
             Text(
-                f"values are withheld: the program reaches for {shown(trace.withheld)}, with which it could falsify "
+                f"values are withheld: the program accesses {shown(trace.withheld)}, with which it could falsify "
                 "them",
                 "yellow",
             )

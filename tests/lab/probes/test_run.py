@@ -112,7 +112,7 @@ def test_problems_without_an_input_to_show_are_named(tmp_path: Path) -> None:
     write_jsonl(
         path, [Problem(problem_id="p", statement="S", tests=(CheckTest("assert f(x) == 1"),), entry_point="f")]
     )
-    with pytest.raises(CodeRLPlusError, match="no problem has a first test with an input that can be shown"):
+    with pytest.raises(CodeRLPlusError, match="no problem has a first test whose input can be shown"):
         read_sources([path])
 
 
