@@ -2,7 +2,7 @@
 
 Every message is one sentence that names the value, the file and line where there is one, and the way out. A bad
 *program* is never an error: it is data, and becomes a `Verdict`. An error means that the caller's input, the caller's
-configuration, or our own sandbox is broken.
+configuration, or the sandbox is broken.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def write_answer(targets: Iterable[Target]) -> str:
 
 
 def parse_answer(completion: str, labels: Sequence[str]) -> Answer | None:
-    """Read the answer for `labels` from a completion, or `None` where there is none of usable form.
+    """Read the answer for `labels` from a completion, or `None` if there is none of usable form.
 
     Read are, in this order and after any `<think>…</think>`:
 

@@ -161,8 +161,8 @@ def _traced(sandbox: Sandbox, candidate: _Candidate) -> Trace:
 
 
 def _or_error(item: JudgedRollout, work: Callable[[], T | str]) -> T | str:
-    """What `work` makes of a rollout; the reason `error`, told once, where our own code fails on it, so that it costs
-    the other rollouts nothing."""
+    """What `work` makes of a rollout; the reason `error`, reported once, if coderlplus itself fails on it, so that it
+    costs the other rollouts nothing."""
     try:
         return work()
     except SandboxError:

@@ -86,7 +86,7 @@ def eval_(
 ) -> None:
     """Evaluate a model on benchmarks, or compare two evaluations (coderlplus eval compare A B).
 
-    Results are written as they come. Rerun the command to resume an interrupted evaluation.
+    Results are written one by one. Rerun the command to resume an interrupted evaluation.
     Rows of files that cannot be used are reported and left out; the exit code is then 1.
     """
     if context.invoked_subcommand is not None:

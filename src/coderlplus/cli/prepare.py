@@ -58,8 +58,7 @@ def prepare(
     resume: Resume = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Make problems to train on of a public set: validated, without duplicates, without problems of the evaluation
-    sets.
+    """Make training problems from a public set: validated, deduplicated, without problems of the evaluation sets.
 
     Removed rows and the reasons are written beside the output. Rerun the command to resume an interrupted run.
     """

@@ -58,7 +58,7 @@ def tasks(
     resume: Resume = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Make alignment tasks of the programs that fail their tests.
+    """Make alignment tasks from programs that fail their tests.
 
     Finished tasks are kept in OUTPUT.unfinished; rerun the command to resume after an interruption.
     Rows that cannot be used are reported and left out; the exit code is then 1.

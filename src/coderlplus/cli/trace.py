@@ -132,7 +132,7 @@ def parse_call(text: str) -> CallInput:
 
 
 def read_task(place: str) -> AlignmentTask:
-    """The task that `FILE` (its first) or `FILE:n` (its n-th, from 1) names. Raises `DataError` where there is
+    """The task that `FILE` (its first) or `FILE:n` (its n-th, from 1) names. Raises `DataError` if there is
     none."""
     name, _, number = place.rpartition(":")
     if Path(place).exists() or not name or not number.isdecimal():

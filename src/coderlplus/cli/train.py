@@ -21,7 +21,7 @@ def train(
         bool, typer.Option("--resume", help="Resume the run from the last checkpoint in the output folder.")
     ] = False,
 ) -> None:
-    """Train a model with CodeRL+ (or plain RLVR) as a YAML file says.
+    """Train a model with CodeRL+ (or plain RLVR) from a YAML file.
 
     On several processes: torchrun --nproc_per_node N --no-python coderlplus train …; with a `verl` section it runs on
     verl, which starts its own.

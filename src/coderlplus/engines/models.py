@@ -22,7 +22,7 @@ def model_name(model: str) -> str:
 
 
 def load_tokenizer(model: str) -> Any:
-    """The tokenizer of a local folder or hub model. Raises `ConfigError` when there is no such model, or its tokenizer
+    """The tokenizer of a local folder or hub model. Raises `ConfigError` if there is no such model, or its tokenizer
     has no chat template."""
     from transformers import AutoTokenizer
 

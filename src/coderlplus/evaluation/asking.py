@@ -72,7 +72,7 @@ def asked_for(
 def askable(benchmark: Benchmark, found: Found) -> Found:
     """The data without the questions that lack what the benchmark is about; they are left out and named.
 
-    Raises `DataError` where none is left: scored as they are, they would be another benchmark under this name.
+    Raises `DataError` if none is left: scored as they are, they would be another benchmark under this name.
     """
     lacking = [question for question in found.questions if question.lacks]
     if len(lacking) == len(found.questions):

@@ -85,7 +85,7 @@ class Found:
 def load(benchmark: Benchmark, window: Window, data_dir: Path | None = None) -> tuple[list[Question], list[Path]]:
     """The questions of a benchmark and the files that they come from.
 
-    Raises `DataError` where there are none: the folder lacks them, the hub cannot be reached, a row cannot be used,
+    Raises `DataError` if there are none: the folder lacks them, the hub cannot be reached, a row cannot be used,
     the window is empty.
     """
     found = find(benchmark, window, data_dir)
@@ -238,7 +238,7 @@ def hub_folder(dataset: str, patterns: Sequence[str], way_out: str) -> Path:
 def own_benchmark(path: Path, ask: Any) -> tuple[Benchmark, Found]:
     """A file of problems as a benchmark, named as the file; `ask` makes the user's message of a problem.
 
-    Raises `DataError` where the format is none that is known, or no row can be used.
+    Raises `DataError` if the format is none that is known, or no row can be used.
     """
     from coderlplus.evaluation.benchmarks.base import user
 

@@ -194,7 +194,7 @@ def _program(problem: Problem, rollout: Rollout) -> str | None:
 
 
 def _judged(execute: Callable[[Job], Outcome], problem: Problem, program: str | None, all_tests: bool) -> Verdict:
-    """The verdict on a program; `sandbox_fault`, told once, where our own code fails on it, so that the other
+    """The verdict on a program; `sandbox_fault`, reported once, if coderlplus itself fails on it, so that the other
     programs are judged."""
     try:
         return judge_program(execute, problem, program, all_tests)

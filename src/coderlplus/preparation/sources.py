@@ -46,7 +46,7 @@ def files_of(source: str) -> list[Path]:
     """The data files of a source, in the order of their names.
 
     Of a folder, and of a dataset on the hub (`owner/name`), these are the files with `train` in their path or, where
-    there are none, all. Raises `DataError` where there is no such file, folder or dataset, and where it holds no data.
+    there are none, all. Raises `DataError` if there is no such file, folder or dataset, and where it holds no data.
     """
     path = Path(source)
     if path.is_file():

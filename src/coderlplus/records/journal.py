@@ -136,7 +136,7 @@ class Journal(Generic[KeyT, LineT]):
         return {self._key(line): line for line in self.values()}
 
     def append(self, line: LineT) -> None:
-        """Add a line, which is on the disk's way when this returns. Raises `DataError` when the disk is full; the
+        """Add a line, which is on the disk's way when this returns. Raises `DataError` if the disk is full; the
         lines before are kept."""
         data = (json.dumps(line.to_json()) + "\n").encode()
         try:

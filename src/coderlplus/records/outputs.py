@@ -43,7 +43,7 @@ class Output:
     """Of the command that finished it; `None` for one to be started or resumed."""
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Note that the output is finished. Raises `DataError` where that cannot be written."""
+        """Note that the output is finished. Raises `DataError` if that cannot be written."""
         if self.path.is_file():
             _write(self.path, {"fingerprint": self.fingerprint, "summary": summary})
 
@@ -55,7 +55,7 @@ def open_output(
     """Lock an output and look how far it is. `unfinished` is the journal of what is done so far, where that is not
     the output itself.
 
-    Raises `DataError` where another process writes it, `ConfigError` where it was made of something else or nobody
+    Raises `DataError` if another process writes it, `ConfigError` where it was made of something else or nobody
     knows of what. With `overwrite` it is replaced in any case.
     """
     journal = path if unfinished is None else unfinished

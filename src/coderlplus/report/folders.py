@@ -54,7 +54,7 @@ def label_of(name: str) -> str:
 
 
 def read_folder(path: Path) -> Folder:
-    """Read a run folder or a folder of run folders. Raises `DataError` when it is neither, or when a file in it is
+    """Read a run folder or a folder of run folders. Raises `DataError` if it is neither, or when a file in it is
     broken."""
     if not path.is_dir():
         raise DataError(f"{path} is not a folder; give a run folder, or a folder of run folders")
@@ -72,7 +72,7 @@ def read_run(path: Path, *, name: str = "", label: str = "") -> Run:
     """Read one run folder; without a `name` it has that of the folder, without a `label` the one that goes with the
     name.
 
-    Raises `DataError` when a file is broken or there is no step yet."""
+    Raises `DataError` if a file is broken or there is no step yet."""
     steps = {}
     for number, line in enumerate(json_lines(path / "metrics.jsonl"), 1):
         if not isinstance(line.get("step"), int):

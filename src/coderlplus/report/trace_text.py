@@ -124,8 +124,7 @@ def print_ending(trace: Trace, console: Console) -> None:
     if trace.withheld is not None:
         console.print(
             Text(
-                f"values are withheld: the program accesses {shown(trace.withheld)}, with which it could falsify "
-                "them",
+                f"values are withheld: the program accesses {shown(trace.withheld)}, with which it could falsify them",
                 "yellow",
             )
         )

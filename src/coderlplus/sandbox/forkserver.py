@@ -95,7 +95,7 @@ class ForkServer:
     def run(self, job: Job, on_waiting: Callable[[], None] = lambda: None) -> Outcome:
         """Run one job; `on_waiting` is called if it waits instead of working.
 
-        Raises `OSError`, `EOFError` or `ValueError` when the fork server is gone, silent or talks nonsense."""
+        Raises `OSError`, `EOFError` or `ValueError` if the fork server is gone, silent or talks nonsense."""
         jobs = [job] if job.peer is None else [job, job.peer]
         files: list[int] = []
         try:

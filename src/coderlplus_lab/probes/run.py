@@ -76,7 +76,7 @@ def probe(
     """Probe models (a short name for each → its folder, or its name on the hub) on files of problems and tasks;
     returns, and writes, the results.
 
-    Raises `ConfigError` where a model cannot be used or the folder holds something else, `DataError` for files that
+    Raises `ConfigError` if a model cannot be used or the folder holds something else, `DataError` for files that
     cannot be used.
     """
     linear.check_installed()

@@ -85,7 +85,7 @@ def read_raw(path: Path) -> Raw:
 
 
 def by_measure(cells: Mapping[int, Raw]) -> dict[Measured, BySeed]:
-    """Measure → seed → one value a problem."""
+    """Measure → seed → one value per problem."""
     found = {seed: values(raw) for seed, raw in cells.items()}
     return {name: {seed: numbers[name] for seed, numbers in found.items()} for name in LABELS}
 

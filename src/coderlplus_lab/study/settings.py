@@ -141,7 +141,7 @@ class Measure(Section):
     max_new_tokens: int = Field(default=48, ge=1)
     batch_size: int = Field(default=256, ge=1)
     every: int = Field(default=26, ge=1)
-    """Steps between two points of the curve on the validation split; it has 4 samples a problem."""
+    """Steps between two points of the curve on the validation split; it has 4 samples per problem."""
 
 
 class Supervised(Section):

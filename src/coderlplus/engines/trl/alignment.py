@@ -1,4 +1,4 @@
-"""CodeRL+ in a `GRPOTrainer` of your own, through TRL's public interface alone.
+"""CodeRL+ in your own `GRPOTrainer`, through TRL's public interface only.
 
     import coderlplus as crl
     from trl import GRPOConfig, GRPOTrainer

@@ -148,7 +148,7 @@ def _resume(run: RunFolder, config: RunConfig, sandbox: Sandbox, *, resume: bool
 
 
 def _run(trainer: Any, stop: StopOnSignal, checkpoint: Path | None) -> None:
-    """Train to the end. Raises `KeyboardInterrupt` where it was stopped before, once the checkpoint is saved."""
+    """Train to the end. Raises `KeyboardInterrupt` if it was stopped before, once the checkpoint is saved."""
     with stop.listening():
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
@@ -192,7 +192,7 @@ def _trainer(config: RunConfig, **arguments: Any) -> Any:
 
 
 def _check_splitting(trainer: Any, arguments: Any, config: RunConfig) -> None:
-    """Raises `ConfigError` where FSDP or DeepSpeed cannot do what is asked, or would be left out without a word."""
+    """Raises `ConfigError` if FSDP or DeepSpeed cannot do what is asked, or would be left out without a word."""
     for name in ("FSDP", "DeepSpeed"):
         if getattr(arguments, name.lower()) and not getattr(trainer, f"is_{name.lower()}_enabled"):
             raise ConfigError(f"{name} needs a GPU: accelerate ignores it on a CPU; leave trl.{name.lower()} out too")

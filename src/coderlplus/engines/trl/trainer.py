@@ -11,7 +11,7 @@ and their signatures):
     _load_optimizer_and_scheduler    takes them back (`saving`)
 
 Advantages, losses, clipping and KL are TRL's, but for REINFORCE++, whose advantages TRL does not have. A reward of
-`None` (our sandbox failed) becomes NaN, which TRL leaves out of the mean and deviation of the group and gives the
+`None` (the sandbox failed) becomes NaN, which TRL leaves out of the mean and deviation of the group and gives the
 advantage 0: the completion neither moves the policy nor its neighbours' baseline.
 
 Judging runs while TRL computes log-probabilities, and mining during the update, until the end of the step

@@ -54,7 +54,7 @@ class Endpoint:
             raise ConfigError(f"the endpoint {self.url!r} is not a valid URL (http://localhost:8000/v1)")
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[Request, Completion]]:
-        """Raises `DataError` when the server keeps failing, `ConfigError` when it refuses; what it had said by then is
+        """Raises `DataError` if the server keeps failing, `ConfigError` when it refuses; what it had said by then is
         yielded first."""
         stop = threading.Event()
         waiting = iter(requests)
