@@ -73,8 +73,8 @@ def judge(
     if faults:
         detail = faults[0].first_failure.detail if faults[0].first_failure else ""
         raise SandboxError(
-            f"{len(faults)} programs have no verdict, the first is {faults[0].rollout_id!r}: {detail}; the same "
-            "command judges them again"
+            f"{len(faults)} programs have no verdict, the first is {faults[0].rollout_id!r}: {detail}; rerun the "
+            "command to judge them again"
         )
     if left_out:
         raise typer.Exit(1)

@@ -72,7 +72,7 @@ def test_a_misspelt_setting_of_training_is_told_where_it_stands(tmp_path: Path) 
     [
         ({"problems": {"train": "a", "validation": "b", "test": "c"}}, "either a world or problems"),
         ({"seeds": [1, 1]}, "seeds are distinct"),
-        ({"baseline": "grop"}, "there is no arm 'grop'; did you mean 'grpo'?"),
+        ({"baseline": "grop"}, "unknown arm 'grop'; did you mean 'grpo'?"),
         ({"arms": {"a": {"train": {}, "supervised": {}}}}, "train or supervised, not both"),
         ({"arms": {"a": {"train": {"seed": 3}}}}, "'seed' follows from the study"),
         ({"arms": {"a": {"supervised": {"examples": "mine"}}}}, "references"),
