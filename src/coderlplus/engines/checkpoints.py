@@ -84,7 +84,7 @@ def newest_whole(finished: Iterable[Path], damage: Callable[[Path], str | None],
         reason = damage(path)
         if reason is None:
             for each in damaged:
-                print(f"checkpoint {each} is damaged: resuming from {path.name}", file=sys.stderr)
+                print(f"damaged checkpoint {each}; resuming from {path.name}", file=sys.stderr)
             return path
         damaged.append(f"{path.name} ({reason})")
     if damaged:
