@@ -9,11 +9,11 @@ help:
 	@echo "make quickstart        watch the whole loop learn on two CPU cores"
 	@echo "make quickstart-seeds  the same over three seeds and with a GRPO + KL control"
 	@echo "make test              all tests"
-	@echo "make harness           10,000 random changes and more doublings of everything that models and programs write (minutes)"
+	@echo "make harness           10,000 mutations and doubled inputs of everything that models and programs write (minutes)"
 	@echo "make test-data         the judge on all references and recorded programs that the tests sample (minutes)"
 	@echo "make test-ray          the judge on a local Ray cluster of two nodes that loses one (minutes)"
-	@echo "make test-kills        training runs killed at many random places and resumed (minutes)"
-	@echo "make test-study        a study in miniature, stopped, killed and continued (minutes)"
+	@echo "make test-kills        training runs killed at random points and resumed (minutes)"
+	@echo "make test-study        a study in miniature, stopped, killed and resumed (minutes)"
 	@echo "make verl-install      the environment of verl (.venv-verl)"
 	@echo "make verl-test         CodeRL+ on verl, on a CPU"
 	@echo "make verl-test-whole   the same with verl's main_ppo and more kills (long)"
@@ -21,7 +21,7 @@ help:
 	@echo "make docs              the documentation, in site/"
 	@echo "make test-pythons PYTHONS='...'  sandbox, judge and tracing under other interpreters that have coderlplus and pytest"
 	@echo "make bench             benchmarks of judge and tracer, printed as tables"
-	@echo "make soak              the judge on 200,000 programs, honest and hostile, and 20,000 of random bytes (half an hour and more)"
+	@echo "make soak              the judge on 200,000 honest and hostile programs and 20,000 of random bytes (half an hour or more)"
 	@echo "make install           only the environment (.venv)"
 
 install: $(STAMP)
@@ -85,7 +85,7 @@ docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test-pythons:
-	@test -n "$(PYTHONS)" || { echo "name interpreters with coderlplus, pytest and hypothesis: make test-pythons PYTHONS='python3.12 python3.13'"; exit 1; }
+	@test -n "$(PYTHONS)" || { echo "PYTHONS is empty; name interpreters that have coderlplus, pytest and hypothesis: make test-pythons PYTHONS='python3.12 python3.13'"; exit 1; }
 	@for python in $(PYTHONS); do $$python -m pytest tests/tracing tests/sandbox tests/judge || exit 1; done
 
 bench: install

@@ -1,4 +1,4 @@
-"""A benchmark of your own: a file of problems is one, and is scored as HumanEval is.
+"""Your own benchmark: a file of problems, scored like HumanEval.
 
     python examples/own_benchmark.py MODEL --output scores/own
     python examples/own_benchmark.py --samples answers.jsonl --output scores/own

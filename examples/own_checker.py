@@ -1,4 +1,4 @@
-"""A problem with several right answers: a checker program of your own accepts each of them.
+"""A problem with several correct answers: your own checker program accepts each of them.
 
 python examples/own_checker.py
 """

@@ -1,4 +1,4 @@
-"""A data format of your own: turn its rows into problems, then use everything else as it is.
+"""Your own data format: turn its rows into problems, then use everything else unchanged.
 
     python examples/own_format.py rows.jsonl --output problems.jsonl
 
@@ -25,7 +25,7 @@ def to_problem(row: dict[str, Any]) -> crl.Problem:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Read a format of your own and keep what its own solution passes.")
+    parser = argparse.ArgumentParser(description="Read your own format and keep the problems whose solution passes.")
     parser.add_argument("rows", type=Path)
     parser.add_argument("--output", default="problems.jsonl")
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""CodeRL+ in a training loop of your own: plain PyTorch, one file, no trainer.
+"""CodeRL+ in your own training loop: plain PyTorch, one file, no trainer.
 
     python examples/own_loop.py MODEL PROBLEMS --steps 100 --output runs/own [--resume]
 
@@ -73,8 +73,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("problems", type=Path)
     parser.add_argument("--output", type=Path, default=Path("runs/own"))
     parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--groups", type=int, default=8, help="prompts a batch")
-    parser.add_argument("--size", type=int, default=8, help="completions a prompt")
+    parser.add_argument("--groups", type=int, default=8, help="prompts per batch")
+    parser.add_argument("--size", type=int, default=8, help="completions per prompt")
     parser.add_argument("--new-tokens", type=int, default=512)
     parser.add_argument("--learning-rate", type=float, default=1e-6)
     parser.add_argument("--alpha", type=float, default=0.6, help="share of code problems")

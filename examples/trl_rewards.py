@@ -1,4 +1,4 @@
-"""The rewards of CodeRL+ in a TRL script of your own, on problems and on tasks made beforehand.
+"""The rewards of CodeRL+ in your own TRL script, on problems and on tasks made beforehand.
 
     python examples/trl_rewards.py MODEL PROBLEMS [--tasks tasks.jsonl] --output runs/rewards --steps 100
 
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--tasks")
     parser.add_argument("--output", default="runs/rewards")
     parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--samples", type=int, default=8, help="completions a prompt")
+    parser.add_argument("--samples", type=int, default=8, help="completions per prompt")
     parser.add_argument("--new-tokens", type=int, default=512)
     options = parser.parse_args(arguments)
     records: list[crl.Problem | crl.AlignmentTask] = [*crl.load_problems(options.problems)]

@@ -1,4 +1,4 @@
-"""CodeRL+ in a TRL script of your own: the trainer is TRL's, alignment is one argument more.
+"""CodeRL+ in your own TRL script: the trainer is TRL's, alignment is one more argument.
 
     python examples/trl_script.py MODEL PROBLEMS --output runs/mine --steps 100 [--resume]
 
@@ -22,8 +22,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("problems")
     parser.add_argument("--output", default="runs/trl_script")
     parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--groups", type=int, default=8, help="prompts a batch, all processes together")
-    parser.add_argument("--samples", type=int, default=8, help="completions a prompt")
+    parser.add_argument("--groups", type=int, default=8, help="prompts per batch over all processes")
+    parser.add_argument("--samples", type=int, default=8, help="completions per prompt")
     parser.add_argument("--new-tokens", type=int, default=512)
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args(arguments)

@@ -89,7 +89,7 @@ def test_a_full_disk_loses_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         one.append(Fields(n=0))
         with Path("/dev/full").open("wb", buffering=0) as full:
             monkeypatch.setattr(one, "_file", full)
-            with pytest.raises(DataError, match="No space left on device; the lines before are kept"):
+            with pytest.raises(DataError, match="No space left on device; earlier lines are kept"):
                 one.append(Fields(n=1))
         assert list(one) == [0]
     assert (tmp_path / "j").read_text() == '{"n": 0}\n'

@@ -10,7 +10,7 @@
         tasks = crl.mine(sandbox, judged).tasks              # failed programs → questions with known answers
         trainer = GRPOTrainer(model, args=args, **crl.trl_alignment(args, problems, sandbox))
 
-The names of `__all__` are the public ones. They are imported when they are first used: this module loads nothing.
+The names of `__all__` are the public ones. Each is imported on first use; this module loads nothing.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Every message is one sentence that names the value, the file and line where there is one, and the way out. A bad
 *program* is never an error: it is data, and becomes a `Verdict`. An error means that the caller's input, the caller's
-configuration, or our own sandbox is broken.
+configuration, or the sandbox is broken.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 
 class CodeRLPlusError(Exception):
-    """Base of all errors raised on purpose by this package; the command line prints its message and exits with 2.
+    """Base of all errors that coderlplus raises on purpose; the command line prints the message and exits with code 2.
 
     >>> try:
     ...     raise DataError("problems.jsonl:3: field 'statement' is missing")
@@ -32,7 +32,7 @@ class ConfigError(CodeRLPlusError, ValueError):
 
 
 class DataError(CodeRLPlusError, ValueError):
-    """A file or record that the caller gave cannot be used: broken JSON, a missing field, a problem without tests.
+    """A file or record of the caller cannot be used: broken JSON, a missing field, a problem without tests.
 
     >>> from coderlplus import load_problems
     >>> load_problems("absent.jsonl")
@@ -50,7 +50,7 @@ class NoTestsError(DataError):
 
 
 class SandboxError(CodeRLPlusError, RuntimeError):
-    """Our own sandbox is broken or cannot offer the isolation asked for. It is never turned into a reward.
+    """The sandbox is broken or cannot offer the requested isolation. This is never turned into a reward.
 
     >>> from coderlplus import Judge, Problem, Rollout, StdioTest, open_sandbox
     >>> with open_sandbox(workers=1) as sandbox:
@@ -58,7 +58,7 @@ class SandboxError(CodeRLPlusError, RuntimeError):
     >>> problem = Problem(problem_id="p", statement="Print 1.", tests=(StdioTest("", "1"),))
     >>> judge.judge(problem, Rollout(rollout_id="r", problem_id="p", program="print(1)"))
     Traceback (most recent call last):
-    coderlplus.errors.SandboxError: the sandbox is closed; make a new one
+    coderlplus.errors.SandboxError: the sandbox is closed; create a new one
     """
 
 

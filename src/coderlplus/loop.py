@@ -34,8 +34,8 @@ Row = Problem | AlignmentTask
 class AlignmentLoop:
     """The state of CodeRL+ in a run: settings, seed and the buffer.
 
-    `prompt_fits` says whether an engine can use a prompt (its length in tokens); tasks whose prompts do not fit are
-    never kept.
+    `prompt_fits` says whether an engine can use a prompt (by its length in tokens). Tasks whose prompts do not fit are
+    not kept.
 
     >>> from coderlplus import CallTest, open_sandbox
     >>> problem = Problem(problem_id="p", statement="Double x.", entry_point="f", tests=(CallTest((2,), 4),))
@@ -69,14 +69,14 @@ class AlignmentLoop:
         self.buffer.add(fixed)
 
     def alignment_groups(self, groups: int) -> tuple[int, ...]:
-        """The places of the alignment groups in a batch once there are tasks enough: `round((1−α)·groups)`, spread
-        evenly, the same in every step."""
+        """The positions of the alignment groups in a batch once there are enough tasks: `round((1−α)·groups)`, evenly
+        spaced, the same in every step."""
         count = int((1 - self.settings.alpha) * groups + 0.5 + 1e-9)
         return tuple(index for index in range(groups) if (index + 1) * count // groups > index * count // groups)
 
     def compose(self, step: int, groups: int) -> list[AlignmentTask | None]:
-        """One entry per prompt group of the batch of `step`: its alignment task, or `None` where the group stays a
-        code problem."""
+        """One entry per prompt group of the batch of `step`: its alignment task, or `None` if the group stays a code
+        problem."""
         places = self.alignment_groups(groups)
         if self.settings.max_task_age is not None:
             self.buffer.drop_before(step - self.settings.max_task_age)
@@ -87,10 +87,11 @@ class AlignmentLoop:
         return batch
 
     def compose_more(self, step: int, wanted: Sequence[str], batch: Iterable[AlignmentTask]) -> list[AlignmentTask]:
-        """Further tasks for a batch that has those of `batch`, for engines that replace groups (dynamic sampling).
+        """More tasks for a batch that already has those of `batch`, for engines that replace groups (dynamic
+        sampling).
 
-        One for each of the `wanted` kinds, of another kind where the buffer has no more of it, fewer where it has no
-        more at all; no two of them all have the same question."""
+        One for each of the `wanted` kinds. If the buffer has no more of a kind, the task has another kind; if it is
+        empty, there are fewer. All questions differ."""
         asked = {question(task) for task in batch}
         drawn = self.buffer.draw(len(asked) + len(wanted), seed=self.seed, step=step)
         spare = [task for task in drawn if question(task) not in asked]
@@ -121,7 +122,7 @@ class AlignmentLoop:
 
     def mine(self, step: int, rows: Sequence[Row], completions: Sequence[str], rewards: Sequence[Reward]) -> Mined:
         """The first half of `observe`: tasks from the samples of `step` on code problems (none with `task_file`), and
-        what samples of its alignment tasks earned. The buffer is not touched."""
+        the rewards of its alignment tasks. The buffer is not changed."""
         earned: dict[str, tuple[float, ...]] = {}
         for row, reward in zip(rows, rewards, strict=True):
             if isinstance(row, AlignmentTask) and reward.value is not None:
@@ -141,9 +142,8 @@ class AlignmentLoop:
         return replace(mined, outcomes=earned)
 
     def add(self, tasks: Iterable[AlignmentTask], outcomes: Iterable[Mapping[str, Sequence[float]]] = ()) -> None:
-        """The second half of `observe`: put tasks into the buffer, and tell it what samples earned
-        (`Mined.outcomes` of each process; only the policy `solvable` asks for them). Every process must add the
-        same in the same order."""
+        """The second half of `observe`: put tasks into the buffer, with the rewards of samples (`Mined.outcomes` of
+        each process; only the policy `solvable` uses them). Every process must add the same in the same order."""
         together: dict[str, list[float]] = {}
         if self.settings.policy == "solvable":
             for part in outcomes:
@@ -156,18 +156,18 @@ class AlignmentLoop:
         self, step: int, rows: Sequence[Row], completions: Sequence[str], rewards: Sequence[Reward]
     ) -> dict[str, float]:
         """Mine the samples of `step`, keep the tasks, and return metrics: `mined`, `traced`, `rejects/<reason>`,
-        `buffer/size`, `mix/alignment_share`, and `task_age` (mean, in steps) where there were tasks in the batch."""
+        `buffer/size`, `mix/alignment_share`, and `task_age` (mean, in steps) if the batch had tasks."""
         mined = self.mine(step, rows, completions, rewards)
         self.add(mined.tasks, [mined.outcomes])
         return mining_metrics(mined) | mix_metrics(step, rows) | {"buffer/size": float(len(self.buffer))}
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain JSON for a checkpoint. A loop with the same settings and seed that loads it continues exactly as this
-        one would."""
+        """Plain JSON for a checkpoint. A loop with the same settings and seed that loads it continues exactly like
+        this one."""
         return {"seed": self.seed, "buffer": self.buffer.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raises `DataError` for something that is not such a state, or was made with another seed."""
+        """Restore the state. Raises `DataError` if it is not such a state or was made with another seed."""
         if not isinstance(state.get("buffer"), Mapping):
             raise DataError(
                 "this is not the state of an alignment loop: 'buffer' is missing; resume from an earlier checkpoint"

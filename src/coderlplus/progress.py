@@ -131,7 +131,7 @@ class Progress:
             note(count.last_line())
 
     def track(self, items: Iterable[T], label: str, total: int) -> Iterator[T]:
-        """Hand items on and count them; nothing is shown where there are none."""
+        """Hand items on and count them; nothing is shown if there are none."""
         if not total:
             yield from items
             return

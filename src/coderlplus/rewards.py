@@ -1,7 +1,7 @@
 """The one entry for rewards: R_gen of programs and R_sem of answers, batched together (paper, section 3).
 
 `R_gen = 1` if the program passes all tests of its problem, else 0. `R_sem` as in `coderlplus.alignment.answers`. A
-completion on which our own sandbox failed has no reward (`None`), so that an engine leaves it out of its group; it is
+completion on which the sandbox failed has no reward (`None`), so that an engine excludes it from its group; it is
 never a 0. Neither has a pass by test code that ran in the process of the program (`CheckTest.in_process`), where the
 program could have forged it, unless the run asks for such rewards.
 """
@@ -55,7 +55,7 @@ def reward_rows(
 
 
 def answer_reward(task: AlignmentTask, completion: str, *, format_weight: float = 0.1) -> Reward:
-    """R_sem of an answer; no reward, told once, where our own code fails on it."""
+    """R_sem of an answer; no reward, reported once, if coderlplus itself fails on it."""
     try:
         value, correct = score_answer(task, completion, format_weight=format_weight)
     except Exception as error:
@@ -65,7 +65,7 @@ def answer_reward(task: AlignmentTask, completion: str, *, format_weight: float 
 
 
 def generation_reward(program: str | None, verdict: Verdict, *, in_process_checks: bool = False) -> Reward:
-    """R_gen of a verdict; none for a fault of our own sandbox, and none for a pass by an in-process check without
+    """R_gen of a verdict; none for a fault of the sandbox, and none for a pass by an in-process check without
     `in_process_checks`."""
     is_weak = verdict.passed and IN_PROCESS in verdict.isolation and not in_process_checks
     value = None if verdict.verdict == "sandbox_fault" or is_weak else float(verdict.passed)

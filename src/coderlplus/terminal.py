@@ -53,7 +53,7 @@ def name_left_out(errors: Sequence[DataError]) -> None:
 
 
 def tell_defect(what: str, error: Exception) -> None:
-    """Print the traceback of an error that is a defect of ours, on stderr, the first time that one of its class is
+    """Print the traceback of an internal error, on stderr, the first time that one of its class is
     raised at its place. The caller counts it and continues."""
     frames = traceback.extract_tb(error.__traceback__)
     key = type(error).__name__, str(frames[-1:])

@@ -21,13 +21,13 @@ def train(
     evaluate: Callable[[Any], dict[str, float]] | None = None,
     eval_every: int = 0,
 ) -> RunFolder:
-    """Train a model as a configuration says and return the run folder, as `coderlplus train` does.
+    """Train a model from a configuration and return the run folder, as `coderlplus train` does.
 
-    `config` is a YAML file or its settings as a mapping. `overrides` change settings of a file, as `key=value` with
-    dotted keys. A configuration with a `verl` section runs on verl, any other on TRL. With `resume`, a run in the
-    output folder continues from its newest checkpoint. The trained model is in `final` of the run folder; on verl, the
-    checkpoints are in `checkpoints`. `evaluate` (TRL only) gets the model in evaluation mode and returns numbers; they
-    are logged as `eval/<name>` at step 0, every `eval_every` steps (0: never) and at the last one.
+    `config` is a YAML file or a mapping of settings. `overrides` change settings of a file, as `key=value` with dotted
+    keys. A configuration with a `verl` section runs on verl, any other on TRL. With `resume`, a run in the output
+    folder continues from its newest checkpoint. The trained model is in `final` of the run folder; on verl, the
+    checkpoints are in `checkpoints`. `evaluate` (TRL only) gets the model in evaluation mode and returns numbers,
+    which are logged as `eval/<name>` at step 0, every `eval_every` steps (0: never) and after the last step.
 
     Raises `ConfigError` or `DataError` for bad input, `SandboxError` if the sandbox is broken, and `CodeRLPlusError`
     if another process of the run is gone.
@@ -38,7 +38,7 @@ def train(
     """
     if isinstance(config, Mapping):
         if overrides:
-            raise ConfigError("overrides are for a configuration file; change the mapping instead")
+            raise ConfigError("overrides apply to a configuration file; change the mapping instead")
         settings, where = dict(config), lambda key: "configuration"
     else:
         settings, where = overridden_settings(config, overrides)

@@ -26,7 +26,7 @@ DEFAULTS = ProbeSettings()
 
 app = typer.Typer(
     name="coderlplus-lab",
-    help="The laboratory of coderlplus: the quick start, studies of arms × seeds, and probes of hidden states.",
+    help="Experiments with coderlplus: the quick start, studies of arms × seeds, probes of hidden states.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -63,19 +63,18 @@ def quickstart(
         bool,
         typer.Option(
             "--tiny",
-            help="The loop in miniature, in a minute: shows that every part works, not that anything is learnt.",
+            help="A miniature run of about a minute: every part works, nothing is learnt.",
         ),
     ] = False,
     only_page: Annotated[
-        bool, typer.Option("--only-page", help="Run nothing; write the page of the existing results.")
+        bool, typer.Option("--only-page", help="Do not train; write the page of existing results.")
     ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
-    """Watch a small model learn to write programs and to predict what they do: GRPO and CodeRL+ side by side on two
-    CPU cores.
+    """Train a small model to write programs and to predict what they do, with GRPO and with CodeRL+, on two CPU cores.
 
-    Everything is generated; nothing is downloaded. It is a study of one seed. Interrupt it at any time: the same
-    command goes on.
+    Everything is generated; nothing is downloaded. It is a study of one seed. Rerun the command to resume after an
+    interruption.
     """
     from coderlplus_lab.quickstart import run
     from coderlplus_lab.quickstart.tables import seeds_table, summary_table
@@ -115,25 +114,26 @@ def study(
     ] = None,
     cells: Annotated[
         list[str] | None,
-        typer.Option("--cell", help="Only these cells and what they need: ARM/SEED, or ARM. [default: all]"),
+        typer.Option("--cell", help="Run only these cells and what they need: ARM/SEED or ARM. [default: all]"),
     ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Jobs side by side, one CPU core each.")] = 2,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Number of parallel jobs, one CPU core each.")] = 2,
     only_results: Annotated[
-        bool, typer.Option("--only-results", help="Run nothing; write numbers and page of the existing results.")
+        bool, typer.Option("--only-results", help="Do not train; write numbers and page of existing results.")
     ] = False,
     docs: Annotated[
         Path | None,
         typer.Option(
             "--docs",
-            help="Markdown file in which to rewrite this study's section; raw numbers go into a folder beside it.",
+            file_okay=False,
+            help="Folder in which to write the study's page, NAME.md, and its raw numbers, NAME/.",
         ),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
     """Run or resume a study: every arm with every seed is trained and measured once.
 
-    Finished cells are kept and an interrupted one goes on, so the same command can be stopped and repeated until the
-    study is complete. What is not there yet is named in the results.
+    Finished cells are kept and an interrupted one is resumed, so the command can be stopped and rerun until the study
+    is complete. The results name what is missing.
     """
     from coderlplus_lab.study.loading import load_study
     from coderlplus_lab.study.plan import Layout
@@ -167,12 +167,12 @@ def study(
 def probe(
     model: Annotated[
         list[str],
-        typer.Option(help="Model: a folder or a name on the hub; several, each with --model.", show_default=False),
+        typer.Option(help="Model: a folder or a Hub name; repeatable.", show_default=False),
     ],
     programs: Annotated[
         list[Path],
         typer.Option(
-            help="Problems (any form that coderlplus judge reads) or alignment tasks; several.", show_default=False
+            help="Problems (any format of coderlplus judge) or alignment tasks; repeatable.", show_default=False
         ),
     ],
     output: Annotated[
@@ -180,17 +180,16 @@ def probe(
         typer.Option("--output", "-o", help="Folder of the results; existing probes are resumed.", show_default=False),
     ],
     prompt: Annotated[
-        str | None, typer.Option(help="Prompt of a problem, as prompt_template in training, e.g. '{statement}'.")
+        str | None,
+        typer.Option(help="Prompt template for problems, as prompt_template in training, e.g. '{statement}'."),
     ] = None,
     rows: Annotated[int, typer.Option(min=100, help="Maximum number of rows per fact.")] = DEFAULTS.rows,
     layers: Annotated[
-        int, typer.Option(min=2, help="Layers probed at most, evenly spaced, the embedding and the last among them.")
+        int, typer.Option(min=2, help="Maximum number of layers, evenly spaced, including the embedding and the last.")
     ] = DEFAULTS.layers,
     own: Annotated[
         bool,
-        typer.Option(
-            "--own/--no-own", help="Let each model write programs too, and probe the states while it writes."
-        ),
+        typer.Option("--own/--no-own", help="Also let each model write programs, and probe it while it writes."),
     ] = True,
     max_tokens: Annotated[
         int, typer.Option(min=1, help="Maximum number of new tokens per program.")
@@ -198,11 +197,10 @@ def probe(
     seed: Annotated[int, typer.Option(help="Seed of rows, folds, shuffled labels and the untrained model.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
-    """Ask linear probes what models know of what programs do: values of variables, branches, loops, outputs, layer by
-    layer.
+    """Probe what models know of what programs do: values of variables, branches, loops and outputs, layer by layer.
 
-    Beside each model stand an untrained one of its shape, the tokens alone, and shuffled labels. After an interruption
-    the same command goes on.
+    Controls are an untrained model of the same shape, the tokens alone, and shuffled labels. Rerun the command to
+    resume after an interruption.
     """
     settings = ProbeSettings(rows=rows, layers=layers, seed=seed, own=own, max_tokens=max_tokens, prompt=prompt)
     with Progress() as progress:

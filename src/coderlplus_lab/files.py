@@ -10,7 +10,7 @@ from coderlplus.records.files import atomic_write
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a file; empty when there is none."""
+    """The object in a file; empty if there is none."""
     data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return data
 

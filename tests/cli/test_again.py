@@ -1,4 +1,4 @@
-"""Running a command again: one writer, the same command continues, finished work stays, and progress in a log."""
+"""Running a command again: one writer, an interrupted command resumes, finished work stays, and progress in a log."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_the_same_command_makes_nothing_twice(command: str) -> None:
     first = run(command)
     before = contents(command)
     second = run(command)
-    assert re.search(r"is finished; --overwrite|are there already", second.stderr)
+    assert re.search(r"is complete; use --overwrite|completions exist", second.stderr)
     assert contents(command) == before
     numbers = [json.loads(one.stdout) for one in (first, second)]
     if command == "eval":
@@ -166,7 +166,7 @@ def test_interrupted_it_says_how_to_continue_and_its_lock_is_no_lock(command: st
     _, rest = process.communicate(timeout=60)
     if end == signal.SIGINT:
         assert process.returncode == 130
-        assert "the same command continues" in rest
+        assert "rerun the command to resume" in rest
     with held(output(command)):
         pass
     assert not lock.exists()

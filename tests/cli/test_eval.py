@@ -179,7 +179,7 @@ def test_a_file_of_problems_is_a_benchmark(tmp_path: Path) -> None:
                 "--start-date",
                 "2024-01-01",
             ],
-            "has dates",
+            "have no dates",
         ),
         (
             ["--benchmarks", "cruxeval-o", "--model", "{absent}", "-o", "{out}", "--data-dir", "{data}"],

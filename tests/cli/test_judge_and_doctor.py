@@ -147,7 +147,7 @@ def test_programs_without_a_verdict_end_with_an_error_and_are_judged_again(run: 
     assert verdicts() == {"0": "wrong_answer", "1": "wrong_answer", "2": "wrong_answer", "3": "sandbox_fault"}
     with Path("verdicts.jsonl").open() as file:
         kept = [line for line in file if "sandbox_fault" not in line]
-    with pytest.raises(SandboxError, match="the same command judges them again"):
+    with pytest.raises(SandboxError, match="rerun the command to judge them again"):
         run()
     with Path("verdicts.jsonl").open() as file:
         assert [line for line in file if "sandbox_fault" not in line] == kept
@@ -170,7 +170,7 @@ def test_public_formats_are_read_directly(run: Run) -> None:
 
 
 def test_an_output_that_cannot_be_written(run: Run) -> None:
-    with pytest.raises(ConfigError, match=r"cannot write /nonexistent/v\.jsonl: its folder does not exist; make it"):
+    with pytest.raises(ConfigError, match=r"cannot write /nonexistent/v\.jsonl: its folder does not exist; create it"):
         run("-o", "/nonexistent/v.jsonl")
     with pytest.raises(DataError, match=r"cannot write \.: Is a directory"):
         run("-o", ".")
@@ -223,7 +223,7 @@ def test_an_interrupted_run_keeps_what_was_judged_and_goes_on(run: Run) -> None:
     os.kill(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert f"stopped after 4 of {len(PROGRAMS) + 1} programs; the same command continues" in said
+    assert f"stopped after 4 of {len(PROGRAMS) + 1} programs; rerun the command to resume" in said
     assert len(verdicts()) == 4
 
 
@@ -235,7 +235,7 @@ def test_doctor_says_what_programs_see_without_namespaces(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(importlib.import_module("coderlplus.cli.doctor"), "Sandbox", Contained)
     result = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "200"})
-    assert "programs see which processes and files exist" in " ".join(result.stdout.split())
+    assert "programs can see which processes and files exist" in " ".join(result.stdout.split())
 
 
 def test_doctor_lists_every_layer() -> None:

@@ -116,7 +116,7 @@ def test_tests_are_capped_by_number_and_size(source: Path, tmp_path: Path) -> No
 
 def test_the_summary_can_be_read(source: Path) -> None:
     told = CliRunner().invoke(app, ["prepare", str(source), "-o", "p.jsonl", "--benchmarks", "bench.jsonl"]).stdout
-    for part in ("rows in", "cut: contaminated", "stands in an evaluation set", "peak memory", "p.cut.jsonl"):
+    for part in ("rows in", "cut: contaminated", "is in an evaluation set", "peak memory", "p.cut.jsonl"):
         assert part in told
 
 
@@ -165,7 +165,7 @@ def test_an_interrupted_run_goes_on_and_writes_the_same(
     monkeypatch.setattr(run_module, "validate", interrupted)
     stopped = CliRunner().invoke(app, ["prepare", *map(str, arguments), "parts.jsonl", "--workers", "1"])
     assert stopped.exit_code == 130
-    assert "the same command continues" in stopped.stderr
+    assert "rerun the command to resume" in stopped.stderr
     journal = tmp_path / "parts.unfinished.jsonl"
     done = len(journal.read_text().splitlines())
     assert 0 < done < len(ROWS)
@@ -245,7 +245,7 @@ def test_a_failure_of_the_sandbox_cuts_nothing(source: Path, tmp_path: Path, mon
 
     monkeypatch.setattr(run_module, "validate", flaky)
     with pytest.raises(
-        CodeRLPlusError, match=r"the sandbox failed on 1 of 9 rows \(no memory left\); .* the same command again"
+        CodeRLPlusError, match=r"the sandbox failed on 1 of 9 rows \(no memory left\); .* rerun the command"
     ):
         prepare(source, "-o", "p.jsonl", "--benchmarks", "bench.jsonl")
     assert not (tmp_path / "p.jsonl").exists()

@@ -155,7 +155,7 @@ WRONG = {
     "no standard input": (["P", "--stdin", "Q"], "cannot read .*q.py: No such file or directory"),
     "syntax error": (
         ["S", "--stdin", "/dev/null"],
-        "s.py, line 2: .*; a program that is not valid Python has nothing to trace",
+        "s.py, line 2: .*; only valid Python can be traced",
     ),
     "bad call": (["P", "--call", "f(x)"], r"cannot call 'f\(x\)' \(x is not a literal\)"),
     "call and input": (["P", "--call", "f(1)", "--stdin", "P"], "exclude each other"),
@@ -164,12 +164,12 @@ WRONG = {
     "two standard inputs": (["-", "--stdin", "-"], "cannot both be -"),
     "answer to nothing": (["P", "--call", "f(1)", "--answer", "{}"], "--answer needs the task: add --task FILE"),
     "task and program": (["P", "--task", "T"], "--task has its own program and input"),
-    "no task": (["--task", "T:9"], "has no task number 9; name one that it has"),
+    "no task": (["--task", "T:9"], "has no task number 9; name an existing one"),
     "no task file": (["--task", "Q"], "cannot read .*q.py: No such file or directory"),
     "page is a folder": (["P", "--call", "f(1)", "--html", "D"], "cannot write .*: it is a folder"),
     "page cannot be written": (
         ["P", "--call", "f(1)", "--html", "P/page.html"],
-        "cannot write .*page.html: its folder is a file; name another file with --html",
+        "cannot write .*page.html: its folder is not a directory; use another file with --html",
     ),
 }
 

@@ -84,7 +84,7 @@ def test_a_saved_configuration_reads_back_as_itself(file: Path, tmp_path: Path) 
         ("algorithm=rloo trl.loss_type=dapo", "unknown setting 'trl.loss_type'; TRL has it for GRPO and not for RLOO"),
         (
             "trl.normalize_advantages=true",
-            "unknown setting 'trl.normalize_advantages'; TRL has it for RLOO (algorithm: rloo) alone",
+            "unknown setting 'trl.normalize_advantages'; TRL has it only for RLOO (algorithm: rloo)",
         ),
         ("lora.rank=8", "unknown setting 'lora.rank'; did you mean 'lora."),
         ("dynamic_sampling_rounds=-1", "dynamic_sampling_rounds: should be greater than or equal to 0, not -1"),
@@ -146,7 +146,7 @@ def test_a_wrong_setting_is_named_where_it_is_written(file: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("base: other.yaml\n", "leads back to itself"),
+        ("base: other.yaml\n", "refers to itself"),
         ("base: absent.yaml\n", r"cannot read the configuration .*absent\.yaml"),
         ("seed: 0\nbase: [a]\n", r"other\.yaml:2: base must be the path of a configuration, not \['a'\]"),
     ],

@@ -63,7 +63,7 @@ def test_a_run_from_the_command_line(command: Any, tmp_path: Path) -> None:
         ("model=./no/such/folder", "model './no/such/folder' is not a folder; give the folder of a model"),
         (
             "model=nobody/no-such-model",
-            "model 'nobody/no-such-model' is no folder here, and the Hugging Face hub gave none",
+            "model 'nobody/no-such-model' is not a folder, and the Hugging Face hub returned none",
         ),
         ("problems=absent.jsonl", "cannot read absent.jsonl"),
         ("max_prompt_tokens=1", "all 12 prompts are longer than max_prompt_tokens = 1"),

@@ -87,7 +87,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_the_run_is_the_same(
     model.write_bytes(bytes(content))
     train(config_of(settings, copy), resume=True)
     message = (
-        "damaged checkpoint checkpoint-4 (model.safetensors has changed since it was written): continuing "
+        "damaged checkpoint checkpoint-4 (model.safetensors has changed since it was written); resuming "
         "from checkpoint-2"
     )
     assert message in capsys.readouterr().err

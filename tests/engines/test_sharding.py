@@ -133,6 +133,5 @@ def killed(job: dict[str, Any], folder: Path) -> dict[str, Any]:
 def test_splitting_is_not_left_out_without_a_word(runs: dict[str, dict[str, Any]]) -> None:
     assert runs["as it is"]["statuses"] == [2, 2]
     assert all(
-        "error: FSDP is for GPUs: accelerate leaves it out on a CPU" in output
-        for output in runs["as it is"]["outputs"]
+        "error: FSDP needs a GPU: accelerate ignores it on a CPU" in output for output in runs["as it is"]["outputs"]
     )

@@ -22,7 +22,7 @@ def test_a_file_with_overrides_is_run(settings: dict[str, Any], tmp_path: Path) 
 
 def test_what_cannot_be_run_is_said_before_anything_is_loaded(settings: dict[str, Any], tmp_path: Path) -> None:
     given = settings | {"output": str(tmp_path / "out")}
-    with pytest.raises(crl.ConfigError, match="overrides are for a configuration file"):
+    with pytest.raises(crl.ConfigError, match="overrides apply to a configuration file"):
         crl.train(given, ["seed=1"])
     with pytest.raises(crl.ConfigError, match="evaluate is for runs on TRL"):
         crl.train(given | {"verl": {}}, evaluate=lambda model: {})

@@ -100,7 +100,7 @@ def test_a_prompt_longer_than_the_models_window_is_a_truncated_empty_completion(
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("./absent/model", "the model folder ./absent/model does not exist"), ("{empty}", "is it complete")],
+    [("./absent/model", "the model folder ./absent/model does not exist"), ("{empty}", "check that it is complete")],
 )
 def test_a_model_that_cannot_be_loaded_is_one_sentence(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):

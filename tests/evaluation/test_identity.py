@@ -412,7 +412,7 @@ def test_a_file_that_is_no_release_claims_none(tmp_path: Path, judge: Judge) -> 
     found = numbers(tmp_path / "a", ["livecodebench"], tmp_path / "data", {"abc1": PRINT}, judge)
     assert "release" not in found
     assert "release" not in found["settings"]
-    with pytest.raises(ConfigError, match="is no release of LiveCodeBench, so --release release_v2 cannot choose"):
+    with pytest.raises(ConfigError, match="is not a release of LiveCodeBench, so --release release_v2 does not apply"):
         asked_for(
             ["livecodebench"], Window(release="release_v2"), tmp_path / "data", lambda problem: problem.statement
         )

@@ -46,7 +46,7 @@ def test_values_that_no_curve_can_show_are_left_out(run_folder: Callable[..., Pa
         ("metrics.jsonl", '{"step": 1}\n{broken\n', r"metrics\.jsonl:2: not valid JSON .*; remove the line$"),
         ("metrics.jsonl", "[1]\n", r"metrics\.jsonl:1: expected a JSON object, not list; remove the line$"),
         ("metrics.jsonl", '{"step": "one"}\n', r"metrics\.jsonl:1: field 'step' must be an integer, not 'one'$"),
-        ("metrics.jsonl", "", r"metrics\.jsonl holds no step yet; wait for the first one$"),
+        ("metrics.jsonl", "", r"metrics\.jsonl has no step yet; wait for the first one$"),
         ("environment.json", "{", r"environment\.json:1: not valid JSON .*; fix or remove the file$"),
         (
             "environment.json",

@@ -101,5 +101,5 @@ def test_an_unfinished_run_says_so(run_folder: Callable[..., Path]) -> None:
 
 def test_an_output_that_cannot_be_written_is_one_sentence(run_folder: Callable[..., Path]) -> None:
     folder = run_folder(steps=1)
-    with pytest.raises(DataError, match=r"cannot write .*; name another file with -o$"):
+    with pytest.raises(DataError, match=r"cannot write .*; use another file with -o$"):
         write_report(folder, folder / "config.yaml" / "page.html")

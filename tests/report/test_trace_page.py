@@ -162,9 +162,9 @@ def test_a_trace_without_steps_has_a_page(traced: Callable[..., Trace], tmp_path
 
 def test_a_page_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match=r"name another file with --html$"):
+    with pytest.raises(DataError, match=r"use another file with --html$"):
         write_trace(stepped(1), tmp_path / "file" / "trace.html", title="x")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(DataError, match=r"Is a directory; name another file with --html$"):
+    with pytest.raises(DataError, match=r"Is a directory; use another file with --html$"):
         write_trace(stepped(1), tmp_path / "folder", title="x")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]

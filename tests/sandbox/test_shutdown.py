@@ -188,7 +188,7 @@ def test_a_program_always_killed_from_outside_is_a_fault_and_no_failure_of_the_p
             time.sleep(0.02)
         assert (future.result().ending, future.result().detail) == (
             "fault",
-            "the program was killed from outside: is this machine short of memory?",
+            "the program was killed from outside; check that the machine has enough memory",
         )
 
 

@@ -105,7 +105,7 @@ def test_a_checkpoint_that_verl_did_not_finish_is_passed_over_and_a_damaged_one_
     data = tmp_path / "global_step_10" / "data.pt"
     data.write_bytes(data.read_bytes()[:-30])
     assert latest_checkpoint(tmp_path) == tmp_path / "global_step_2"
-    assert "damaged checkpoint global_step_10 (data.pt is cut short)" in capsys.readouterr().err
+    assert "damaged checkpoint global_step_10 (data.pt is truncated)" in capsys.readouterr().err
     (tmp_path / "global_step_2" / "actor" / "model.pt").write_bytes(b"")
     with pytest.raises(DataError, match="every checkpoint"):
         latest_checkpoint(tmp_path)

@@ -72,7 +72,7 @@ def write_answer(targets: Iterable[Target]) -> str:
 
 
 def parse_answer(completion: str, labels: Sequence[str]) -> Answer | None:
-    """Read the answer for `labels` from a completion, or `None` where there is none of usable form.
+    """Read the answer for `labels` from a completion, or `None` if there is none of usable form.
 
     Read are, in this order and after any `<think>…</think>`:
 
@@ -97,7 +97,7 @@ def parse_answer(completion: str, labels: Sequence[str]) -> Answer | None:
 
 
 def reference_answer(task: AlignmentTask) -> str:
-    """The right answer to a task, in the form that its prompt asks for.
+    """The correct answer to a task, in the form that its prompt asks for.
 
     >>> from coderlplus import AlignmentTask, CallInput, Target
     >>> task = AlignmentTask(
@@ -111,10 +111,11 @@ def reference_answer(task: AlignmentTask) -> str:
 
 
 def score_answer(task: AlignmentTask, completion: str, *, format_weight: float = 0.1) -> tuple[float, dict[str, bool]]:
-    """`R_sem` of a completion and which targets it has right (empty if the answer has no usable form, which scores 0).
+    """`R_sem` of a completion, and whether each target is correct (empty if the answer has no usable form, which
+    scores 0).
 
     `R_sem = w + (1 − w) · (right targets / targets)`, w = `format_weight`; with w = 0 the paper's `(1/|V|) Σ 1[v̂ =
-    v]`. Tasks of the kind `official` have the published scoring, whose weight is 0.1.
+    v]`. Tasks of the kind `official` use the published scoring, whose weight is 0.1.
 
     >>> from coderlplus import AlignmentTask, CallInput, Target
     >>> task = AlignmentTask(
@@ -274,7 +275,7 @@ def _closing_brackets(text: str) -> dict[int, int]:
     size = len(text)
     unmatched, levels = [-1] * (size + 1), [0] * (size + 1)
     ends = {'"': [-1] * (size + 2), "'": [-1] * (size + 2)}
-    """Where a string that has begun before `i` ends."""
+    """Where a string that starts before `i` ends."""
     closes: dict[int, int] = {}
     for place in range(size - 1, -1, -1):
         mark = text[place]

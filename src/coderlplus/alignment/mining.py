@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class JudgedRollout:
-    """A rollout, the program taken from it (`None`: there was none) and what the judge said.
+    """A rollout, its extracted program (`None` if there is none) and the verdict.
 
     >>> from coderlplus import Problem, Rollout, StdioTest, Verdict
     >>> problem = Problem(problem_id="p", statement="Print 1.", tests=(StdioTest("", "1"),))
@@ -96,15 +96,15 @@ def mine(
     step: int = 0,
     prompt_fits: Callable[[str], bool] | None = None,
 ) -> Mined:
-    """Make alignment tasks of the rollouts that `settings.source` asks for.
+    """Make alignment tasks from the rollouts that `settings.source` selects.
 
-    `prompt_fits` is an engine's own filter, by tokens. Reasons of rejection beside those of `make_task`: `passed` and
-    `failed` (not asked for by the source), `sandbox_fault`, `no_program`, `syntax_error`, `time_limit`,
+    `prompt_fits` is an engine's filter by tokens. Reasons for rejection, in addition to those of `make_task`: `passed`
+    and `failed` (not selected by the source), `sandbox_fault`, `no_program`, `syntax_error`, `time_limit`,
     `memory_limit`, `output_limit` (as judged), `exception` and `no_exception` (no kind in `settings.kinds` asks about
-    a run that ended, or did not end, by one), `no_input` (it failed before it was given one), `too_long`,
-    `too_complex`, `duplicate` (the same program and input before, comments and format aside), `over_budget` (more than
-    `mine_per_step`), `trace_fault` (our sandbox failed on it), `error` (our own code did, which is told on stderr).
-    Raises `SandboxError` if our sandbox fails on all.
+    a run that ended, or did not end, by an exception), `no_input` (it failed before it got an input), `too_long`,
+    `too_complex`, `duplicate` (the same program and input as before, apart from comments and format), `over_budget`
+    (more than `mine_per_step`), `trace_fault` (the sandbox failed), `error` (an internal error, reported on stderr).
+    Raises `SandboxError` if the sandbox fails on all of them.
 
     >>> from coderlplus import CallTest, Judge, Problem, Rollout, open_sandbox
     >>> problem = Problem(problem_id="p", statement="Double x.", entry_point="f", tests=(CallTest((2,), 4),))
@@ -161,8 +161,8 @@ def _traced(sandbox: Sandbox, candidate: _Candidate) -> Trace:
 
 
 def _or_error(item: JudgedRollout, work: Callable[[], T | str]) -> T | str:
-    """What `work` makes of a rollout; the reason `error`, told once, where our own code fails on it, so that it costs
-    the other rollouts nothing."""
+    """What `work` makes of a rollout; the reason `error`, reported once, if coderlplus itself fails on it, so that it
+    costs the other rollouts nothing."""
     try:
         return work()
     except SandboxError:
@@ -198,7 +198,7 @@ def _spread(candidates: Sequence[_Candidate], count: int, rng: random.Random) ->
 
 
 def _candidate(judged: JudgedRollout, settings: AlignmentSettings, seed: int) -> _Candidate | str:
-    """The program and input to trace and the kind to ask, or why there is none."""
+    """The program and input to trace and the kind to ask, or why it cannot be used."""
     verdict, problem = judged.verdict, judged.problem
     if verdict.verdict in ("sandbox_fault", "no_program", "syntax_error"):
         return verdict.verdict

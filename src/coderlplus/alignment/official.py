@@ -18,7 +18,7 @@ What it does, warts included, and what follows from them:
   scores 0. It earns 0.1 for that form and 0.9 · (right items / items), the output being one item.
 - `"0"` equals `"False"`, `1` equals `"true"`, `"None"` equals null, and what is left is compared as text.
 
-Departures: it runs in our sandbox under the problem's limits; a value of more than `MAX_VALUE_CHARS` makes no task,
+Departures: it runs in the sandbox under the problem's limits; a value of more than `MAX_VALUE_CHARS` makes no task,
 nor does a program whose two runs differ, nor one whose answer can be copied from the prompt (see `visible`); a set of
 anything but numbers is a sorted list here, where the published order is that of the hashes of one run."""
 
@@ -166,7 +166,7 @@ def _is_marker(node: ast.stmt) -> bool:
 
 
 def _through_json(value: TaggedValue) -> TaggedValue:
-    """The tagged value after a way through JSON. Raises `NotPlain`, `TypeError` or `ValueError` where JSON refuses
+    """The tagged value after a way through JSON. Raises `NotPlain`, `TypeError` or `ValueError` if JSON refuses
     it."""
     python = decode(value)
     if isinstance(python, set):

@@ -133,7 +133,7 @@ def sole_statements(program: str) -> dict[int, ast.stmt]:
 
 
 def first_line(body: Sequence[ast.stmt]) -> int:
-    """The line of the statement that runs first in a block once each time that the block runs, 0 where there is none:
+    """The line of the statement that runs first in a block once each time that the block runs, 0 if there is none:
     a loop may turn or not."""
     first = body[0]
     while isinstance(first, ast.Try):

@@ -18,7 +18,7 @@ PromptStyle = Literal["full", "compact"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlignmentSettings:
-    """Raises `ConfigError` for a value out of range.
+    """Settings of execution semantics alignment. Raises `ConfigError` for a value out of range.
 
     >>> AlignmentSettings(kinds={"final_values": 0.75, "exception": 0.25}).shares
     {'final_values': 0.75, 'exception': 0.25}
@@ -26,44 +26,44 @@ class AlignmentSettings:
 
     alpha: float = 0.6
     """Share of code problems in a batch, in [0, 1) (paper, section 3: B = α·B_code + (1−α)·B_align). 0 is alignment
-    alone, when there are tasks."""
+    only, once there are tasks."""
     kinds: Kind | Mapping[Kind, float] = "final_values"
     """One kind of task, or several with their shares of the tasks in a batch, which add up to 1. `final_values`: the
-    output and variables. `output`: the output alone (the paper's ablation). `official`: as the published code asks and
-    scores. `exception`: the type and the line of the exception that ended the run. `state_at`: variables in the middle
-    of the run. `branch`: which branches were taken, how many turns loops made."""
+    output and variables. `output`: only the output (the paper's ablation). `official`: as in the published code.
+    `exception`: the type and the line of the exception that ended the run. `state_at`: variables in the middle of the
+    run. `branch`: branches taken and iterations of loops."""
     format_weight: float = 0.1
     """w of R_sem = w + (1 − w) · fraction, in [0, 1); 0 is the paper's formula, 0.1 the published code's."""
     max_variables: int = 3
-    """Variables asked for beside the output, at most."""
+    """Maximum number of variables asked for, in addition to the output."""
     source: Source = "failed"
-    """Which rollouts become tasks: those that failed (the paper), those that passed, or all alike (its ablations)."""
+    """Which rollouts become tasks: failed ones (the paper), passed ones, or random ones (its ablations)."""
     warmup_steps: int = 0
-    """Steps at the start that are all code, however full the buffer is."""
+    """Number of steps at the start without alignment tasks, even if the buffer is full."""
     buffer_size: int = 20_000
-    """Tasks kept; the oldest go first."""
+    """Maximum number of tasks; the oldest are dropped first."""
     policy: Policy = "recent"
-    """`recent`: the tasks of the latest steps first, at random within a step. `uniform`: at random from the whole
-    buffer. `solvable`: tasks that were not drawn yet first, at random, then at random by how much the rewards of their
-    last group varied, those without any variance last."""
+    """`recent`: tasks of the latest steps first, random within a step. `uniform`: random from the whole buffer.
+    `solvable`: tasks that were not drawn yet first, then random by the variance of the rewards of their last group,
+    those without variance last."""
     max_task_age: int | None = None
-    """Most steps between the rollout and the batch that asks about it; older tasks leave the buffer. `None`: any
-    number."""
+    """Maximum number of steps between the rollout and the batch that asks about it; older tasks leave the buffer.
+    `None`: no maximum."""
     task_file: str | None = None
     """Fixed tasks (JSONL, as `coderlplus tasks` writes them): nothing is mined, the tasks are off-policy (an ablation
     of the paper)."""
     mine_per_step: int = 1024
-    """Programs traced per step, at most; of more candidates a seeded choice is traced, spread over as many problems as
-    possible."""
+    """Maximum number of programs traced per step. Of more candidates a seeded choice is traced, spread over as many
+    problems as possible."""
     prompt_style: PromptStyle = "full"
     """`full` explains the question in words; `compact` asks the same in one line, for models too small to read
     instructions."""
     max_program_chars: int = 4_000
-    """Longer programs (comments not counted) make no task."""
+    """Longer programs (without comments) make no task."""
     max_prompt_chars: int = 8_000
-    """Longer prompts make no task; an engine filters by its own tokens besides."""
+    """Longer prompts make no task; an engine also filters by tokens."""
     max_value_chars: int = 300
-    """Variables whose value is longer as a Python literal are not asked for; a longer output makes no task."""
+    """Variables with a longer Python literal are not asked for; a longer output makes no task."""
     max_complexity: int = 25
     """Programs of a higher cyclomatic complexity make no task."""
 

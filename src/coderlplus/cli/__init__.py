@@ -1,7 +1,7 @@
 """The `coderlplus` command line: one verb per job, one file per verb.
 
 Errors made on purpose (`CodeRLPlusError`) are printed as one sentence and end with exit code 2; Ctrl-C ends with 130.
-Anything else is a defect of ours and shows its traceback.
+Anything else is a bug in coderlplus and shows its traceback.
 """
 
 from __future__ import annotations

@@ -21,12 +21,12 @@ from coderlplus.terminal import console, shown
 _LIBRARIES = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "pydantic", "radon", "rich", "typer")
 
 _WITHOUT_NAMESPACES = (
-    "programs see which processes and files exist, and can pass a number on to the next: docs/security.md"
+    "programs can see which processes and files exist, and can pass a number to the next program: docs/security.md"
 )
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Show what the sandbox enforces on this machine, versions and devices. Ends with 1 if a layer of the base (all
     but namespaces) is missing."""

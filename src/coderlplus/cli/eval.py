@@ -34,7 +34,7 @@ def eval_(
     context: typer.Context,
     model: Annotated[
         str | None,
-        typer.Option(help="Model folder, Hub name, or the endpoint's name of the model.", show_default=False),
+        typer.Option(help="Model: a folder, a Hub name, or its name at the endpoint.", show_default=False),
     ] = None,
     benchmarks: Annotated[
         str | None,
@@ -86,8 +86,8 @@ def eval_(
 ) -> None:
     """Evaluate a model on benchmarks, or compare two evaluations (coderlplus eval compare A B).
 
-    Results are written as they come. Rerun the same command to resume an interrupted evaluation.
-    Rows of files that cannot be used are named and left out; the exit code is then 1.
+    Results are written one by one. Rerun the command to resume an interrupted evaluation.
+    Rows of files that cannot be used are reported and left out; the exit code is then 1.
     """
     if context.invoked_subcommand is not None:
         return
@@ -120,7 +120,7 @@ def eval_(
                 track=progress.track,
             )
     except KeyboardInterrupt:
-        note(f"stopped; everything so far is kept in {output}, the same command continues")
+        note(f"stopped; finished samples are kept in {output}; rerun the command to resume")
         raise
     numbers, left_out = done["benchmarks"], done["left_out"]
     results = read_results(output)

@@ -38,7 +38,7 @@ def judge(
         int | None, typer.Option(min=1, help="Programs judged in parallel. [default: one per core]")
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Judge anew, also if OUTPUT has verdicts already.")
+        bool, typer.Option("--overwrite", help="Judge again and replace the verdicts in OUTPUT.")
     ] = False,
     resume: Resume = False,
     all_tests: Annotated[
@@ -49,8 +49,8 @@ def judge(
 ) -> None:
     """Judge programs on the tests of their problems.
 
-    Each verdict is written as soon as it is there: after an interruption, the same command continues. Rows that
-    cannot be used are named and left out; the exit code is then 1.
+    Verdicts are written one by one; rerun the command to resume after an interruption. Rows that cannot be used are
+    reported and left out; the exit code is then 1.
     """
     left_out: list[DataError] = []
     pairs = read_pairs(problems, programs, left_out)
@@ -63,7 +63,7 @@ def judge(
                 verdicts.append(verdict)
             out.finish(_summary(verdicts))
     except KeyboardInterrupt:
-        note(f"stopped after {len(verdicts)} of {len(pairs)} programs; the same command continues")
+        note(f"stopped after {len(verdicts)} of {len(pairs)} programs; rerun the command to resume")
         raise
     if as_json:
         print(json.dumps(_summary(verdicts) | {"left_out": len(left_out)}))
@@ -73,8 +73,8 @@ def judge(
     if faults:
         detail = faults[0].first_failure.detail if faults[0].first_failure else ""
         raise SandboxError(
-            f"{len(faults)} programs have no verdict, the first is {faults[0].rollout_id!r}: {detail}; the same "
-            "command judges them again"
+            f"{len(faults)} programs have no verdict, the first is {faults[0].rollout_id!r}: {detail}; rerun the "
+            "command to judge them again"
         )
     if left_out:
         raise typer.Exit(1)
@@ -92,7 +92,7 @@ def _verdicts(
         left = [pair for pair in pairs if pair[1].rollout_id not in journal]
         passed = 0
         if not left:
-            note(f"{output} is finished; --overwrite judges anew")
+            note(f"{output} is complete; use --overwrite to judge again")
             return
         if len(journal):
             note(f"continuing {output}: {len(journal)} of {len(pairs)} programs have a verdict")

@@ -7,5 +7,6 @@ from typing import Annotated
 import typer
 
 Resume = Annotated[
-    bool, typer.Option("--resume", hidden=True, help="Accepted for older scripts: the same command continues.")
+    bool,
+    typer.Option("--resume", hidden=True, help="Accepted for older scripts; rerunning the command resumes by itself."),
 ]

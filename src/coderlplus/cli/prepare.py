@@ -52,20 +52,20 @@ def prepare(
         int | None, typer.Option(min=1, help="Problems validated in parallel. [default: one per core]")
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Make OUTPUT anew, also if it is finished or of other sources.")
+        bool,
+        typer.Option("--overwrite", help="Replace OUTPUT, even if it is complete or was made from other sources."),
     ] = False,
     resume: Resume = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Make problems to train on of a public set: validated, without duplicates, without problems of the evaluation
-    sets.
+    """Make training problems from a public set: validated, deduplicated, without problems of the evaluation sets.
 
-    Removed rows and the reasons are written beside the output. The same command continues an interrupted run.
+    Removed rows and the reasons are written beside the output. Rerun the command to resume an interrupted run.
     """
     if output.suffix != ".jsonl":
         raise ConfigError(f"the output {output} must end in .jsonl")
     if not output.resolve().parent.is_dir():
-        raise ConfigError(f"cannot write {output}: its folder does not exist; make it first")
+        raise ConfigError(f"cannot write {output}: its folder does not exist; create it first")
     files = [file for source in sources for file in files_of(source)]
     texts, counts = _evaluation_texts(benchmarks, data_dir)
     settings = Settings(max_tests=max_tests, max_test_kb=max_test_kb, parquet=parquet)
@@ -81,7 +81,7 @@ def prepare(
                 overwrite=overwrite,
             )
     except KeyboardInterrupt:
-        note("stopped; what was done is kept, the same command continues")
+        note("stopped; finished rows are kept, rerun the command to resume")
         raise
     if as_json:
         print(json.dumps(report))
@@ -135,7 +135,7 @@ def _print(report: dict[str, Any], output: Path) -> None:
     out.print(table)
     out.print(
         shown(
-            f"written to {output}; what was cut is in {beside(output, 'cut.jsonl')}, the report in "
+            f"written to {output}; rejected rows are in {beside(output, 'cut.jsonl')}, the report in "
             f"{beside(output, 'report.json')}"
         )
     )

@@ -69,14 +69,14 @@ def score(
 ) -> None:
     """Score answers to alignment tasks; a task may be answered any number of times.
 
-    Rows that cannot be used are named and left out; the exit code is then 1.
+    Rows that cannot be used are reported and left out; the exit code is then 1.
     """
     AlignmentSettings(format_weight=format_weight)
     left_out: list[DataError] = []
     by_id = {task.task_id: task for task in read_jsonl(tasks, AlignmentTask, left_out)}
     rows = read_rows(answers, left_out)
     if not output.resolve().parent.is_dir():
-        raise ConfigError(f"cannot write {output}: its folder does not exist; make it first")
+        raise ConfigError(f"cannot write {output}: its folder does not exist; create it first")
     scores: list[Score] = []
     with Progress() as progress:
         for row in progress.track(rows, "scoring", len(rows)):
@@ -91,8 +91,8 @@ def score(
             if reward.value is None:
                 left_out.append(
                     DataError(
-                        f"{row.place}: the answer to task {given.task_id!r} has no score: scoring failed with "
-                        "an internal error"
+                        f"{row.place}: the answer to task {given.task_id!r} has no score: scoring failed (internal "
+                        "error)"
                     )
                 )
                 continue

@@ -46,8 +46,8 @@ def serve(
     token = os.environ.get(TOKEN) or None
     if token is None and not no_token and not _is_loopback(host):
         raise ConfigError(
-            f"listening on {host} without a token lets anybody run programs here; set {TOKEN}, or pass --no-token "
-            "where the network is trusted"
+            f"listening on {host} without a token lets anyone run programs here; set {TOKEN}, or pass --no-token on "
+            "a trusted network"
         )
     data_sets = dict(_data_set(text) for text in problems or [])
     try:
@@ -92,5 +92,5 @@ def _is_loopback(host: str) -> bool:
 def _data_set(text: str) -> tuple[str, dict[str, Problem]]:
     name, equals, file = text.partition("=")
     if not equals or not name:
-        raise ConfigError(f"--problems {text!r} is not NAME=FILE; write for example --problems mine=problems.jsonl")
+        raise ConfigError(f"--problems {text!r} is not NAME=FILE; for example --problems mine=problems.jsonl")
     return name, {problem.problem_id: problem for problem in read_problems(Path(file))}

@@ -48,19 +48,20 @@ def tasks(
             "drawn per program among the kinds that apply to it. [default: final_values]"
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed for choosing kinds, variables and moments.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed for the choice of kinds, variables and moments.")] = 0,
     max_variables: Annotated[int, typer.Option(min=1, help="Maximum number of variables besides the output.")] = 3,
     prompt_style: Annotated[str, typer.Option(help="full, or compact for very small models.")] = "full",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Make OUTPUT anew, also if it is finished or of other programs.")
+        bool,
+        typer.Option("--overwrite", help="Replace OUTPUT, even if it is complete or was made from other programs."),
     ] = False,
     resume: Resume = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Make alignment tasks of the programs that fail their tests.
+    """Make alignment tasks from programs that fail their tests.
 
-    What is done is kept in OUTPUT.unfinished: after an interruption, the same command continues.
-    Rows that cannot be used are named and left out; the exit code is then 1.
+    Finished tasks are kept in OUTPUT.unfinished; rerun the command to resume after an interruption.
+    Rows that cannot be used are reported and left out; the exit code is then 1.
     """
     settings = AlignmentSettings(kinds=_kinds(kind or []), max_variables=max_variables, prompt_style=prompt_style)  # type: ignore[arg-type]
     left_out: list[DataError] = []
@@ -78,10 +79,10 @@ def tasks(
                 out.finish(tally.summary())
                 unfinished.unlink()
             else:
-                note(f"{output} is finished; --overwrite makes it anew")
+                note(f"{output} is complete; use --overwrite to replace it")
             summary = dict(out.summary or tally.summary())
     except KeyboardInterrupt:
-        note(f"stopped after {tally.programs} of {len(pairs)} programs; the same command continues")
+        note(f"stopped after {tally.programs} of {len(pairs)} programs; rerun the command to resume")
         raise
     _print_summary(summary | {"left_out": len(left_out)}, output, as_json=as_json)
     if left_out:

@@ -36,7 +36,7 @@ def trace(
     ] = None,
     call: Annotated[
         str | None,
-        typer.Option(help="Call to trace after the program is loaded, e.g. 'f(3)' or 'Solution().f([1, 2])'."),
+        typer.Option(help="Call to trace after loading the program, e.g. 'f(3)' or 'Solution().f([1, 2])'."),
     ] = None,
     task: Annotated[
         str | None, typer.Option(help="Alignment task to trace: FILE, or FILE:2 for its second task.")
@@ -56,7 +56,7 @@ def trace(
 ) -> None:
     """Run a program in the sandbox and show the values of its variables."""
     if semantics not in SEMANTICS:
-        raise ConfigError(f"unknown semantics {semantics!r}; use {', '.join(SEMANTICS)}")
+        raise ConfigError(f"unknown --semantics {semantics!r}; use {', '.join(SEMANTICS)}")
     if html is not None and html.is_dir():
         raise ConfigError(f"cannot write {html}: it is a folder; name a file with --html")
     asked = read_task(task) if task is not None else None
@@ -88,10 +88,7 @@ def trace(
         (result,) = trace_many(sandbox, [request])
     if result.ending.kind == "syntax_error":
         place = f", line {result.ending.line}" if result.ending.line else ""
-        raise DataError(
-            f"{title}{place}: {result.ending.message or 'syntax error'}; a program that is not valid Python has "
-            "nothing to trace"
-        )
+        raise DataError(f"{title}{place}: {result.ending.message or 'syntax error'}; only valid Python can be traced")
     if html is not None:
         write_trace(result, html, title=title, task=asked, answer=said)
         print(shown(str(html)), file=sys.stderr if as_json or steps else sys.stdout)
@@ -116,7 +113,7 @@ def parse_call(text: str) -> CallInput:
     try:
         node = ast.parse(text.strip(), mode="eval").body
         if not isinstance(node, ast.Call):
-            raise ValueError("it is no call")
+            raise ValueError("it is not a call")
         entry_point = ast.unparse(node.func)
         method = entry_point.removeprefix("Solution().")
         if not method.isidentifier():
@@ -135,7 +132,7 @@ def parse_call(text: str) -> CallInput:
 
 
 def read_task(place: str) -> AlignmentTask:
-    """The task that `FILE` (its first) or `FILE:n` (its n-th, from 1) names. Raises `DataError` where there is
+    """The task that `FILE` (its first) or `FILE:n` (its n-th, from 1) names. Raises `DataError` if there is
     none."""
     name, _, number = place.rpartition(":")
     if Path(place).exists() or not name or not number.isdecimal():
@@ -143,7 +140,7 @@ def read_task(place: str) -> AlignmentTask:
     for count, task in enumerate(read_jsonl(Path(name), AlignmentTask), 1):
         if count == int(number):
             return task
-    raise DataError(f"{name} has no task number {number}; name one that it has, like {name}:1")
+    raise DataError(f"{name} has no task number {number}; name an existing one, like {name}:1")
 
 
 def _literal(node: ast.expr) -> object:

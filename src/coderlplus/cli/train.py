@@ -15,13 +15,13 @@ def train(
     config: Annotated[Path, typer.Argument(help="The run's YAML file; see recipes/.")],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(help="Settings to override: dotted key=value, e.g. trl.max_steps=50 alignment=off."),
+        typer.Argument(help="Settings to override, as dotted key=value: trl.max_steps=50 alignment=off."),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume the run from the last checkpoint in the output folder.")
     ] = False,
 ) -> None:
-    """Train a model with CodeRL+ (or plain RLVR) as a YAML file says.
+    """Train a model with CodeRL+ (or plain RLVR) from a YAML file.
 
     On several processes: torchrun --nproc_per_node N --no-python coderlplus train …; with a `verl` section it runs on
     verl, which starts its own.
@@ -43,7 +43,7 @@ def train(
 
     checkpoint = latest_checkpoint(folder.checkpoints)
     if checkpoint is None:
-        print("finished, and nothing was saved: set verl.trainer.save_freq above 0")
+        print("finished, but nothing was saved: set verl.trainer.save_freq above 0")
         return
     print(shown(f"{checkpoint}: the last checkpoint; see the run with: coderlplus report {folder.path}"))
     merge = (

@@ -3,5 +3,5 @@
 Neither imports the other. What they share is here, without trainer and tensors: `config` and `settings_files` read the
 YAML of a run, `run_folder` and `checkpoints` keep what it writes, `steps` is one step of CodeRL+, with `batches` and
 `generation` for what is in it and `background` for work that goes on meanwhile. `prompts` words a problem, `models`
-loads what a run starts from. `reward_functions` is for TRL scripts that use no trainer of ours.
+loads what a run starts from. `reward_functions` is for your own TRL scripts.
 """

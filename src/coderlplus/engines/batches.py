@@ -29,11 +29,11 @@ class ProblemStream:
         self.position = 0
 
     def take(self, count: int) -> list[Problem]:
-        """The next `count` problems, all distinct. Raises `ConfigError` when there are fewer than that."""
+        """The next `count` problems, all distinct. Raises `ConfigError` if there are fewer than that."""
         size = len(self.problems)
         if count > size:
             raise ConfigError(
-                f"{size} problems cannot fill a batch of {count} without repeating one; use smaller batches or more "
+                f"{size} problems cannot fill a batch of {count} without repetition; use smaller batches or more "
                 "problems"
             )
         number, place = divmod(self.position, size)
@@ -102,9 +102,9 @@ def is_idle(group: Group) -> bool:
 def batch_metrics(groups: Sequence[Group], step: int, kinds: Collection[str] = ()) -> dict[str, float]:
     """Metrics of a generation batch by kind of row; a kind that is absent has none.
 
-    Rewards of `None` (our sandbox failed) are in no mean. `zero_variance` is the share of groups without two different
-    rewards: they teach nothing. `task_age` is in optimisation steps since the failed rollout. With several `kinds` of
-    alignment tasks each of them has its metrics besides, under its own name.
+    Rewards of `None` (the sandbox failed) are excluded from every mean. `zero_variance` is the share of groups without
+    two different rewards: they teach nothing. `task_age` is in optimisation steps since the failed rollout. With
+    several `kinds` of alignment tasks each of them has its metrics besides, under its own name.
     """
     metrics = mix_metrics(step, [group.row for group in groups])
     sides = {side: [group for group in groups if group.side == side] for side in ("alignment", "generation")}

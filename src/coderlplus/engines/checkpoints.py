@@ -55,10 +55,12 @@ def read_state(folder: Path) -> dict[str, Any]:
         state = json.loads(gzip.decompress(path.read_bytes()))
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(
-            f"{path} is damaged ({_plain(error)}); delete its folder to resume from the checkpoint before"
+            f"{path} is damaged ({_plain(error)}); delete its folder to resume from the previous checkpoint"
         ) from error
     if not isinstance(state, dict):
-        raise DataError(f"{path} is damaged (no object); delete its folder to resume from the checkpoint before")
+        raise DataError(
+            f"{path} is damaged (not a JSON object); delete its folder to resume from the previous checkpoint"
+        )
     return state
 
 
@@ -82,7 +84,7 @@ def newest_whole(finished: Iterable[Path], damage: Callable[[Path], str | None],
         reason = damage(path)
         if reason is None:
             for each in damaged:
-                print(f"damaged checkpoint {each}: continuing from {path.name}", file=sys.stderr)
+                print(f"damaged checkpoint {each}; resuming from {path.name}", file=sys.stderr)
             return path
         damaged.append(f"{path.name} ({reason})")
     if damaged:
@@ -127,7 +129,7 @@ def damage(folder: Path) -> str | None:
         if name in sums and crc32(path) != sums[name]:
             return f"{name} has changed since it was written"
         if name not in sums and _is_cut(path):  # killed between the last file and the checksums
-            return f"{name} is cut short"
+            return f"{name} is truncated"
     return None
 
 

@@ -42,7 +42,7 @@ class Generation:
 
     step: int
     began: float
-    """`time.perf_counter()` when it was begun."""
+    """`time.perf_counter()` at its start."""
     rounds: list[Round]
     shares: list[Share]
     """Of this process, one a round."""

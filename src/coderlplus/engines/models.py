@@ -22,7 +22,7 @@ def model_name(model: str) -> str:
 
 
 def load_tokenizer(model: str) -> Any:
-    """The tokenizer of a local folder or hub model. Raises `ConfigError` when there is no such model, or its tokenizer
+    """The tokenizer of a local folder or hub model. Raises `ConfigError` if there is no such model, or its tokenizer
     has no chat template."""
     from transformers import AutoTokenizer
 
@@ -32,7 +32,7 @@ def load_tokenizer(model: str) -> Any:
         reason = (
             "has no tokenizer that transformers can read"
             if Path(model).is_dir()
-            else "is no folder here, and the Hugging Face hub gave none"
+            else "is not a folder, and the Hugging Face hub returned none"
         )
         raise ConfigError(f"model {model!r} {reason}; check the name and the connection") from error
     if tokenizer.chat_template is None:

@@ -54,8 +54,8 @@ def to_dataset_row(
 def code_reward(judge: Judge, *, limit_s: float | None = 600.0, in_process_checks: bool = False) -> RewardFunction:
     """A TRL reward function for programs: 1 if all tests of the problem pass, else 0.
 
-    The reward is `None` for alignment tasks, when the sandbox failed, when a program was not judged within `limit_s`
-    seconds, and when the tests ran in the process of the program, which could have forged the result. Set
+    The reward is `None` for alignment tasks, if the sandbox failed, if a program was not judged within `limit_s`
+    seconds, and if the tests ran in the process of the program, which could have forged the result. Set
     `in_process_checks` to reward the last kind too.
 
     >>> from coderlplus import CallTest, Judge, Problem, open_sandbox
@@ -76,7 +76,7 @@ def code_reward(judge: Judge, *, limit_s: float | None = 600.0, in_process_check
 def alignment_reward(*, format_weight: float = 0.1) -> RewardFunction:
     """A TRL reward function for answers to alignment tasks: R_sem in [0, 1], `None` for problems.
 
-    `format_weight` is the reward of an answer that has the right form and no right value (see `score_answer`).
+    `format_weight` is the reward of a well-formed answer without a correct value (see `score_answer`).
 
     >>> from coderlplus import AlignmentTask, CallInput, Target
     >>> task = AlignmentTask(

@@ -59,7 +59,7 @@ class RunFolder:
                     self.path.rmdir()
 
     def check(self, *, resume: bool) -> None:
-        """Raises `ConfigError` when the folder holds a run that is not to be continued."""
+        """Raises `ConfigError` if the folder holds a run that is not to be continued."""
         if self._metrics.exists() and not resume:
             raise ConfigError(
                 f"{self.path} already holds a run; add --resume to continue it, or choose another output"
@@ -100,7 +100,7 @@ class RunFolder:
         shards = next(iter(checkpoint.glob("pytorch_model_fsdp_*/")), None)
         if shards is not None:
             raise DataError(
-                f"the run is done, its model is in the shards of {shards}; put it together: accelerate "
+                f"the run is finished; its model is sharded in {shards}; merge it with: accelerate "
                 f"merge-weights {shards} {self.final}"
             )
         shutil.copytree(
@@ -122,7 +122,7 @@ class RunFolder:
         self._append(self._metrics, [{"step": step} | numbers])
 
     def last_step(self) -> int:
-        """The step of the last whole line of metrics.jsonl; 0 where there is none."""
+        """The step of the last whole line of metrics.jsonl; 0 if there is none."""
         lines = self._metrics.read_text(encoding="utf-8").splitlines(keepends=True) if self._metrics.exists() else []
         return max((int(json.loads(line)["step"]) for line in lines if line.endswith("\n")), default=0)
 

@@ -61,7 +61,7 @@ def read_settings(path: str | Path) -> tuple[dict[str, Any], Callable[[str], str
 def _read(path: Path, files: list[tuple[Path, str]]) -> dict[str, Any]:
     """The settings of a file over those of its base. Adds the files to `files`, the given one first."""
     if any(path.resolve() == file.resolve() for file, _ in files):
-        raise ConfigError(f"{files[-1][0]}: base {path} leads back to itself")
+        raise ConfigError(f"{files[-1][0]}: base {path} refers to itself")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -61,7 +61,7 @@ class Steps:
         return -(-len(self.stream.problems) // code)
 
     def compose(self, step: int, groups: int) -> list[Row]:
-        """The rows of the batch of `step`, one a group. Raises `ConfigError` where the problems do not fill it."""
+        """The rows of the batch of `step`, one a group. Raises `ConfigError` if the problems do not fill it."""
         tasks = self.loop.compose(step, groups) if self.loop else [None] * groups
         problems = iter(self.stream.take(tasks.count(None)))
         return [next(problems) if task is None else task for task in tasks]

@@ -41,15 +41,15 @@ def asked_for(
     if not names:
         raise ConfigError(f"--benchmarks is empty; use {', '.join(BENCHMARKS)}")
     if (window.start or window.end) and not any(benchmark.dated for benchmark in known.values()):
-        raise ConfigError("--start-date and --end-date choose among contests; none of these benchmarks has dates")
+        raise ConfigError("--start-date and --end-date select contests by date; these benchmarks have no dates")
     asked: list[Asked] = []
     for name in names:
         if name in known:
             benchmark, found = known[name], askable(known[name], find(known[name], window, data_dir))
             if found.release is None and RELEASE_FILES in benchmark.hub_files and window.release != Window().release:
                 raise ConfigError(
-                    f"{found.files[0]} is no release of LiveCodeBench, so --release {window.release} cannot choose "
-                    "in it; leave it out"
+                    f"{found.files[0]} is not a release of LiveCodeBench, so --release {window.release} does not "
+                    "apply; leave it out"
                 )
             days = {
                 side: day for side, day in (("start", window.start), ("end", window.end)) if day and benchmark.dated
@@ -59,8 +59,7 @@ def asked_for(
             days = {}
             if benchmark.name in BENCHMARKS or any(one.benchmark.name == benchmark.name for one in asked):
                 raise ConfigError(
-                    f"the results of {name} would go to {benchmark.name}, which is another benchmark; give the "
-                    "file another name"
+                    f"the results of {name} would go to {benchmark.name}, which is a benchmark; rename the file"
                 )
         chosen = {"release": found.release, **days} if found.release else days
         one = Asked.of(benchmark, spread(found.questions, limit), found.files, chosen)
@@ -73,19 +72,18 @@ def asked_for(
 def askable(benchmark: Benchmark, found: Found) -> Found:
     """The data without the questions that lack what the benchmark is about; they are left out and named.
 
-    Raises `DataError` where none is left: scored as they are, they would be another benchmark under this name.
+    Raises `DataError` if none is left: scored as they are, they would be another benchmark under this name.
     """
     lacking = [question for question in found.questions if question.lacks]
     if len(lacking) == len(found.questions):
         raise DataError(
-            f"{found.files[0]}: {_no_row(found)} has {lacking[0].lacks}, so this is not {benchmark.name}; fetch its "
-            "release, or evaluate "
-            "the file by its own name: --benchmarks FILE"
+            f"{found.files[0]}: {_no_row(found)} has {lacking[0].lacks}, so this is not {benchmark.name}; download "
+            "its release, or evaluate the file by its path: --benchmarks FILE"
         )
     if found.questions and all(question.layout == BASE_ALONE for question in found.questions):
         raise DataError(
-            f"{found.files[0]}: {_no_row(found)} has inputs in 'plus_input', so this is not {benchmark.name}; fetch "
-            "its release again"
+            f"{found.files[0]}: {_no_row(found)} has inputs in 'plus_input', so this is not {benchmark.name}; "
+            "download its release again"
         )
     named = [DataError(f"{found.files[0]}: {question.question_id!r} lacks {question.lacks}") for question in lacking]
     kept = [question for question in found.questions if not question.lacks]

@@ -20,7 +20,7 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
     """B minus A on every benchmark that both folders have, as `results.json` has numbers: `{"a": model, "b": model,
     "benchmarks": {name: numbers}}`.
 
-    `notes` says where the two were not made alike. Raises `DataError` where a folder is no evaluation, or where they
+    `notes` says where the two were not made alike. Raises `DataError` if a folder is no evaluation, or where they
     have no problem in common.
     """
     results = {side: read_results(folder) for side, folder in (("a", a), ("b", b))}

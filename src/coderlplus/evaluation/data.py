@@ -85,7 +85,7 @@ class Found:
 def load(benchmark: Benchmark, window: Window, data_dir: Path | None = None) -> tuple[list[Question], list[Path]]:
     """The questions of a benchmark and the files that they come from.
 
-    Raises `DataError` where there are none: the folder lacks them, the hub cannot be reached, a row cannot be used,
+    Raises `DataError` if there are none: the folder lacks them, the hub cannot be reached, a row cannot be used,
     the window is empty.
     """
     found = find(benchmark, window, data_dir)
@@ -112,7 +112,8 @@ def find(benchmark: Benchmark, window: Window, data_dir: Path | None = None) -> 
                 continue
             if question.question_id in whole:
                 raise DataError(
-                    f"{row.place}: a second row has the id {question.question_id!r}; is the file there twice?"
+                    f"{row.place}: a second row has the id {question.question_id!r}; check that the file is not "
+                    "there twice"
                 )
             whole[question.question_id] = None
             if window.holds(question.date if benchmark.dated else None):
@@ -121,7 +122,7 @@ def find(benchmark: Benchmark, window: Window, data_dir: Path | None = None) -> 
         raise left_out[0]
     if not questions:
         span = f"{window.start or 'the start'} and {window.end or 'the end'}"
-        why = f"none of its {len(whole)} questions lies between {span}" if whole else "no row is of it"
+        why = f"none of its {len(whole)} questions lies between {span}" if whole else "it has no rows"
         raise DataError(f"{benchmark.name} has no questions in {paths[0]}: {why}")
     release = window.release if is_released and RELEASE_FILES in benchmark.hub_files else None
     return Found(questions=questions, whole=tuple(whole), files=paths, left_out=left_out, release=release)
@@ -177,7 +178,7 @@ def _from_hub(benchmark: Benchmark, window: Window) -> list[Path]:
     found = _matching(hub_folder(benchmark.hub, patterns, way_out), patterns)
     if not found:
         raise DataError(
-            f"{benchmark.hub} on the hub has none of the files {', '.join(patterns)}; its layout has changed, so "
+            f"{benchmark.hub} on the hub has none of the files {', '.join(patterns)}; its layout has changed; "
             f"{way_out[3:]}"
         )
     return _complete(benchmark, window, found[0].parent, found)
@@ -190,8 +191,7 @@ def _complete(benchmark: Benchmark, window: Window, folder: Path, found: list[Pa
         if absent:
             raise DataError(
                 f"{window.release} of {benchmark.name} needs {', '.join(sorted(absent))} too, which {folder} lacks; "
-                "fetch them, or ask an earlier "
-                "release with --release"
+                "download them, or use an earlier release with --release"
             )
     return found
 
@@ -238,7 +238,7 @@ def hub_folder(dataset: str, patterns: Sequence[str], way_out: str) -> Path:
 def own_benchmark(path: Path, ask: Any) -> tuple[Benchmark, Found]:
     """A file of problems as a benchmark, named as the file; `ask` makes the user's message of a problem.
 
-    Raises `DataError` where the format is none that is known, or no row can be used.
+    Raises `DataError` if the format is none that is known, or no row can be used.
     """
     from coderlplus.evaluation.benchmarks.base import user
 

@@ -53,17 +53,17 @@ def evaluate(
     `model` is a folder, a name on the hub, or the name that the `endpoint` uses; with a file of `samples` it is only a
     label and may be `None`. `benchmarks` are names such as `humaneval` or `cruxeval-o`, or files of problems, whose
     user message `prompt` may set. Without `data_dir`, the data of the benchmarks comes from the hub. `backend` is
-    `vllm` or `transformers`. `release`, `start_date` and `end_date` (ISO days, both included) choose among the
-    problems of LiveCodeBench. `workers` is the number of programs judged at the same time, by default one a core.
+    `vllm` or `transformers`. `release`, `start_date` and `end_date` (ISO days, inclusive) select problems of
+    LiveCodeBench. `workers` is the number of programs judged in parallel, by default one per core.
 
     The result has `model`, `source`, `benchmarks` (name → numbers, shares in [0, 1]) and `left_out`, the number of
-    rows that cannot be used. Every sample and verdict is written to `output` when it is made; the same call resumes an
-    interrupted evaluation. `results.json` there holds all benchmarks that were evaluated into the folder;
-    `coderlplus report` makes its page.
+    rows that cannot be used. Every sample and verdict is written to `output` at once; repeat the call to resume an
+    interrupted evaluation. `results.json` there holds all benchmarks that were evaluated into the folder; `coderlplus
+    report` makes its page.
 
-    Raises `ConfigError` for arguments that are unknown or exclude each other, `DataError` for data that cannot be
-    read and for an output that another process writes, and `SandboxError` if the sandbox fails on more than a tenth of
-    the programs.
+    Raises `ConfigError` for unknown or conflicting arguments, `DataError` for data that cannot be read and for an
+    output that another process is writing, and `SandboxError` if the sandbox fails on more than a tenth of the
+    programs.
 
     >>> import json, tempfile
     >>> from pathlib import Path
@@ -77,7 +77,7 @@ def evaluate(
     1.0
     """
     if sum(given is not None for given in (backend, endpoint, samples)) > 1:
-        raise ConfigError("backend, endpoint and samples exclude each other: completions come from one place")
+        raise ConfigError("backend, endpoint and samples exclude each other: give one of them")
     if model is None and samples is None:
         raise ConfigError("model is missing; name one, or give samples")
     if n_samples > 1 and temperature == 0:
@@ -163,20 +163,20 @@ def _make(output: Path) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"cannot write {output}: {error.strerror}; name another output folder") from error
+        raise DataError(f"cannot write {output}: {error.strerror}; use another output folder") from error
 
 
 def _say_what_is_kept(kept: Mapping[str, int], output: Path) -> None:
     for name, count in kept.items():
         if count:
-            note(f"continuing {output / name}: {count} completions are there already")
+            note(f"continuing {output / name}: {count} completions exist")
 
 
 def _refuse_another_model(output: Path, model: str) -> None:
     if (output / "results.json").exists():
         before = read_results(output).get("model")
         if before != model:
-            raise ConfigError(f"{output} holds results of {before!r}, not of {model!r}; name another output folder")
+            raise ConfigError(f"{output} holds results of {before!r}, not of {model!r}; use another output folder")
 
 
 def _evaluate_all(

@@ -95,8 +95,8 @@ def of_samples(questions: Sequence[Question], samples: Iterable[Sample], strange
     repeated = sum(len(given) - len(set(given)) for given in texts.values())
     if repeated and len(sizes) > 1:
         found.append(
-            f"{counted(repeated, 'sample')} repeat another of the same problem word for word; was a file joined "
-            "with a part of itself?"
+            f"{counted(repeated, 'sample')} repeat another of the same problem word for word; check that no file was "
+            "joined with a part of itself"
         )
     return found
 
@@ -116,7 +116,9 @@ def of_faults(lines: Sequence[Judged]) -> list[str]:
     )
     return [
         f"the sandbox, or the test itself, failed on samples of {counted(len(faults), 'problem')}, which are in no "
-        f"number: {named(faults)}" + (f" ({detail[:200]})" if detail else "") + "; the same command judges them again"
+        f"number: {named(faults)}"
+        + (f" ({detail[:200]})" if detail else "")
+        + "; rerun the command to judge them again"
     ]
 
 

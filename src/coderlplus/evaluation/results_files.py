@@ -23,7 +23,7 @@ def write_results_files(folder: Path, results: Mapping[str, Any], markdown: str)
 
 def read_results_file(folder: Path, *, command: str, part: str) -> dict[str, Any]:
     """`results.json` of a folder, as `coderlplus COMMAND` leaves it with a mapping under the name `part`. Raises
-    `DataError` where there is none."""
+    `DataError` if there is none."""
     path = folder / "results.json"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))

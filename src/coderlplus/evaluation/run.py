@@ -1,7 +1,7 @@
 """An evaluation: questions → samples → verdicts → numbers, in a folder that can be resumed at any time.
 
 DIR/results.json, results.md            the numbers of all benchmarks evaluated into DIR
-DIR/<benchmark>/settings.json           how it was asked; going on with other settings is refused
+DIR/<benchmark>/settings.json           how it was asked; resuming with other settings is refused
                 questions.jsonl         what was asked
                 completions.jsonl       what the model said, a line a sample, in the order in which they came
                 verdicts.jsonl          the answer taken from it, the program, the verdict
@@ -87,7 +87,7 @@ class Source:
 def prepare(folder: Path, source: Source, asked: Sequence[Asked]) -> dict[str, int]:
     """Make the folders and write down how each benchmark is asked. Returns how many completions each has already.
 
-    Raises `ConfigError` where a benchmark was begun there in another way, and `DataError` where nothing can be
+    Raises `ConfigError` if a benchmark was started there with other settings, and `DataError` if nothing can be
     written. Nothing is changed then.
     """
     wanted = {one.benchmark.name: settings(source, one) for one in asked}
@@ -108,7 +108,7 @@ def prepare(folder: Path, source: Source, asked: Sequence[Asked]) -> dict[str, i
             lines = (json.dumps(_shown(question)) + "\n" for question in one.questions)
             atomic_write(here / "questions.jsonl", "".join(lines))
         except OSError as error:
-            raise DataError(f"cannot write {here}: {error.strerror}; name another folder with -o") from error
+            raise DataError(f"cannot write {here}: {error.strerror}; use another folder with -o") from error
     return {name: _lines(folder / name / "completions.jsonl") for name in wanted}
 
 
@@ -167,7 +167,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluate one benchmark, from wherever it stands, and return its numbers.
 
-    A program that the sandbox fails on is in no number and named in `notes`; its verdict is made anew the next time.
+    A program on which the sandbox fails is in no number and is named in `notes`; it is judged again the next time.
     Raises `SandboxError` if that is more than a tenth of them, and what the back end raises; whatever was made until
     then is kept.
     """
@@ -188,7 +188,7 @@ def evaluate(
     if 10 * len(faults) > len(lines):
         raise SandboxError(
             f"the sandbox failed on {len(faults)} of the {len(lines)} programs of {name}; run coderlplus doctor, "
-            f"then rerun the command: only these are judged again"
+            f"then rerun the command; it judges only these"
         )
     times = {"seconds": {key: round(value, 3) for key, value in seconds.items()}}
     said = about(asked.questions, asked.files, asked.window.get("release") if asked.benchmark.dated else None)
@@ -311,7 +311,7 @@ def _worded(verdict: Verdict, benchmark: Benchmark, answer: str | None, program:
     reason = (
         "is empty"
         if benchmark.metric == "pass@1"
-        else "computes or is no value; it must be a literal, or for inputs a call with literals"
+        else "is not a value; it must be a literal, or for inputs a call with literals"
     )
     failure = Failure(index=0, verdict="no_program", detail=f"the answer {reason}: {answer[:120]!r}")
     return Verdict(
@@ -350,5 +350,5 @@ def _read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path} ({error}); name another folder with -o") from error
+        raise DataError(f"cannot read {path} ({error}); use another folder with -o") from error
     return data if isinstance(data, dict) else {}

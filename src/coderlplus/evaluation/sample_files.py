@@ -1,4 +1,4 @@
-"""Files of completions: ours, and those of evalplus, bigcode's harness, LiveCodeBench and CRUXEval (see
+"""Files of completions: those of coderlplus, evalplus, bigcode's harness, LiveCodeBench and CRUXEval (see
 `sample_forms`), read and written.
 
 Written next to the results: evalplus's `samples.jsonl` for the benchmarks that it scores, LiveCodeBench's custom
@@ -134,7 +134,7 @@ def _ambiguous(given: Given, homes: Sequence[tuple[str, str]]) -> str:
 def _none_of(path: Path, name: str, ids: Mapping[str, str], bad: Sequence[str], *, is_of_other_part: bool) -> str:
     if is_of_other_part:
         return (
-            f"{path} has samples of {name}, but none of the questions that are asked; check --limit, "
+            f"{path} has samples of {name}, but of no question that is asked; check --limit, "
             "--start-date and --end-date"
         )
     unread = [sentence for sentence in bad if ": no question of " not in sentence]

@@ -1,7 +1,7 @@
 """The forms of samples files, told apart by what is in the file, gzipped or not:
 
 - JSON lines or a list of objects with an id (`question_id`, `task_id`, `problem_id` or `id`) and a text: `completion`
-  is what a model said (in evalplus's and HumanEval's files it may go on where the prompt ends), `solution`, `program`
+  is what a model said (in evalplus's and HumanEval's files it may continue the prompt), `solution`, `program`
   or `answer` is the answer itself; a list of texts is several samples. Rows with one id are its samples in order.
   evalplus's `samples.jsonl` and the files of recorded programs are of this form.
 - LiveCodeBench's output: a list of objects with `question_id` (and `test_id`) or `id`, and `code_list` or `pred_list`

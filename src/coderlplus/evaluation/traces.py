@@ -88,7 +88,7 @@ def trace_failures(
 def _traces(
     sandbox: Sandbox, requests: Sequence[TraceRequest], chunk: Sequence[tuple[Judged, Any, Any, Any]]
 ) -> list[Trace | None]:
-    """The traces; `None` for a run that the sandbox fails on, or our own code, which is told once."""
+    """The traces; `None` for a run on which the sandbox or coderlplus itself fails, which is reported once."""
     try:
         return [*trace_many(sandbox, requests)]
     except Exception:

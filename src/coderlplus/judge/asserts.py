@@ -106,7 +106,7 @@ def _asserts(body: Sequence[ast.stmt], names: set[str]) -> tuple[LiteralAssert, 
 
 
 def _assert(node: ast.Assert, names: set[str]) -> LiteralAssert:
-    """Raises `ValueError` where it is of another form."""
+    """Raises `ValueError` if it is of another form."""
     match node.msg:
         case None:
             message = ""

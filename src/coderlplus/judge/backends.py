@@ -23,15 +23,15 @@ def open_sandbox(backend: Literal["sandboxfusion"], *, workers: int | None = Non
 def open_sandbox(
     backend: BackEndName = "local", *, workers: int | None = None, address: str | None = None
 ) -> Sandbox | RaySandbox | SandboxFusion:
-    """The sandbox in which programs run; use it in a `with` statement, which closes it.
+    """Open the sandbox in which programs run. Use it in a `with` statement, which closes it.
 
-    `local` runs programs on this machine; `workers` is how many run at the same time, by default one a core. `ray`
-    runs them on all nodes of a Ray cluster: of the one at `address` (such as `auto`), or of the one that Ray is
-    connected to; `workers` counts for each node. `sandboxfusion` sends them to the SandboxFusion service at the URL
-    `address`; `workers` is the number of requests at the same time, by default 16. Only `local` can trace.
+    `local` runs programs on this machine; `workers` is the number that run in parallel, by default one per core. `ray`
+    runs them on all nodes of the Ray cluster at `address` (such as `auto`), or of the one that Ray is connected to;
+    `workers` is per node. `sandboxfusion` sends them to the SandboxFusion service at the URL `address`; `workers` is
+    the number of concurrent requests, by default 16. Only `local` can trace.
 
-    Raises `ConfigError` for another back end, or for an address that is missing, wrong or not used, and `SandboxError`
-    if the sandbox cannot offer the isolation asked for.
+    Raises `ConfigError` for an unknown back end and for an address that is missing, wrong or unused, and
+    `SandboxError` if the sandbox cannot offer the requested isolation.
 
     >>> from coderlplus import Judge, Problem, Rollout, StdioTest
     >>> problem = Problem(problem_id="p", statement="Print 1.", tests=(StdioTest("", "1"),))

@@ -36,10 +36,10 @@ class BackEnd(Protocol):
 
 
 class Judge:
-    """Judges programs in a sandbox. May be shared between threads and event loops.
+    """Judges programs in a sandbox. Can be shared between threads and event loops.
 
-    Programs wait in one queue, longest first: by the mean CPU time of the programs of the problem so far or, before
-    there is one, by the most that its tests may take.
+    Programs wait in one queue, longest first: by the mean CPU time of earlier programs of the problem or, without any,
+    by the time limits of its tests.
 
     >>> from coderlplus import CallTest, open_sandbox
     >>> problem = Problem(problem_id="p", statement="Double x.", entry_point="f", tests=(CallTest((2,), 4),))
@@ -60,10 +60,10 @@ class Judge:
         )
 
     def judge(self, problem: Problem, rollout: Rollout, *, all_tests: bool = False) -> Verdict:
-        """The verdict on one program. It stops at the first failure; with `all_tests` every test is run, and
-        `tests_passed` counts all that pass.
+        """The verdict on one program. Judging stops at the first failure; with `all_tests` every test is run, and
+        `tests_passed` counts all passes.
 
-        Raises `DataError` for a rollout that is not of its problem, or a problem that names an unknown checker, and
+        Raises `DataError` for a rollout of another problem or a problem with an unknown checker, and
         `SandboxError` if the sandbox is closed or cannot start.
         """
         return replace(
@@ -71,7 +71,7 @@ class Judge:
         )
 
     async def judge_async(self, problem: Problem, rollout: Rollout, *, all_tests: bool = False) -> Verdict:
-        """`judge` for an event loop, for as many programs at once as you like: those beyond what is taken ahead wait
+        """`judge` for an event loop, for any number of concurrent programs; those beyond the queue's length wait
         here."""
         program = _program(problem, rollout)
         loop = asyncio.get_running_loop()
@@ -95,8 +95,9 @@ class Judge:
     def judge_as_completed(
         self, pairs: Iterable[tuple[Problem, Rollout]], *, all_tests: bool = False
     ) -> Iterator[tuple[int, Verdict]]:
-        """Pairs (index, verdict) as they come. Pairs are taken no faster than they are judged. A program that came
-        before for the same problem, among the last few thousand, is not run again. Raises as `judge` does."""
+        """Yield (index, verdict) in order of completion. Pairs are consumed no faster than they are judged. A program
+        that was judged before for the same problem, among the last few thousand, is not run again. Raises as `judge`
+        does."""
         done: queue.SimpleQueue[_Key] = queue.SimpleQueue()
         running: dict[_Key, _Running] = {}
         known: OrderedDict[_Key, tuple[Problem, Verdict]] = OrderedDict()
@@ -146,7 +147,7 @@ class Judge:
 
 
 _Key = tuple[str, ...]
-_CLOSED = "the sandbox was closed before the program was judged; make a new one"
+_CLOSED = "the sandbox was closed before the program was judged; create a new one"
 
 
 class _Running:
@@ -193,7 +194,7 @@ def _program(problem: Problem, rollout: Rollout) -> str | None:
 
 
 def _judged(execute: Callable[[Job], Outcome], problem: Problem, program: str | None, all_tests: bool) -> Verdict:
-    """The verdict on a program; `sandbox_fault`, told once, where our own code fails on it, so that the other
+    """The verdict on a program; `sandbox_fault`, reported once, if coderlplus itself fails on it, so that the other
     programs are judged."""
     try:
         return judge_program(execute, problem, program, all_tests)

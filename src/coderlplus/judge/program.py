@@ -3,7 +3,7 @@
 *Calls and test code* run in one process, in their order, as the sets' own scorers run them: what a program keeps
 counts against it, and a wrong answer is final. Where nobody waits for all results, the first 8 calls run in a process
 before all run in one, so that a program that fails early costs little. Tests that a limit or a fault kept from an
-answer go on in a fresh process; each test needs an answer, and every answer must be right.
+answer continue in a fresh process; each test needs an answer, and every answer must be right.
 
 *Scripts* are judged as if each ran in a fresh process. They run in company, in batches of 8, then 32, 128, …, and that
 counts for a program whose text shows that it cannot tell (`company.py`). For any other program, and as soon as a test

@@ -126,7 +126,7 @@ class RaySandbox:
         """Run `function(execute, *arguments)` on some node, as `Sandbox.call` does. The result is a `SandboxError` if
         no node is left for two minutes."""
         if self.closed:
-            raise SandboxError("the sandbox is closed; make a new one")
+            raise SandboxError("the sandbox is closed; create a new one")
         call = _Call(function, arguments, weight, next(self._serials))
         self._events.put(("call", call, None))
         return call.future

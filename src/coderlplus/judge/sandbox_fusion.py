@@ -91,7 +91,7 @@ class SandboxFusion:
     def call(self, function: Callable[..., Any], *arguments: Any, weight: float = 0.0) -> Future[Any]:
         """Run `function(execute, *arguments)` in a thread, as `Sandbox.call` does, but in the order of the calls."""
         if self._stopped.is_set():
-            raise SandboxError("the sandbox is closed; make a new one")
+            raise SandboxError("the sandbox is closed; create a new one")
         return self._threads.submit(function, self.execute, *arguments)
 
     def execute(self, job: Job) -> Outcome:
@@ -212,7 +212,7 @@ class _Fault(Exception):
 def _run_result(answer: Any) -> dict[str, Any]:
     if not isinstance(answer, dict) or answer.get("status") not in ("Success", "Failed"):
         said = answer.get("message") or answer.get("status") if isinstance(answer, dict) else answer
-        raise _Fault(f"the service reports {str(said)[:300]}")
+        raise _Fault(f"the service reported {str(said)[:300]}")
     result = answer.get("run_result")
     if not isinstance(result, dict) or result.get("status") not in ("Finished", "TimeLimitExceeded"):
         raise _Fault(f"no result of the run in the answer: {str(answer)[:300]}")

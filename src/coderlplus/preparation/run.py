@@ -35,13 +35,13 @@ from coderlplus.sandbox import Sandbox
 from coderlplus.terminal import note, tell_defect
 
 REASONS = {
-    "unreadable": "the row is broken, or not of its set's form",
-    "error": "our own code failed on it, which is told on stderr",
-    "not_code": "no programming problem",
+    "unreadable": "the row is malformed",
+    "error": "internal error of coderlplus, reported on stderr",
+    "not_code": "not a programming problem",
     "no_statement": "nothing is asked",
     "no_tests": "no tests",
-    "contaminated": "stands in an evaluation set",
-    "tests_too_large": "not one test fits the limit",
+    "contaminated": "is in an evaluation set",
+    "tests_too_large": "no test fits the limit",
     "broken_tests": "the test code itself fails",
     "tests_nothing": "the test code accepts every program",
     "nothing_passes": "a program that does nothing passes",
@@ -100,7 +100,7 @@ def prepare(
 
     `texts` are the statements of the evaluation sets, `benchmarks` how many of each there are. Raises `DataError` for
     a file that cannot be read, or of which nothing is kept, `ConfigError` where the output is of another source or
-    other settings, `SandboxError` if the sandbox failed on rows (which are validated anew the next time). What was
+    other settings, `SandboxError` if the sandbox failed on rows (which are validated again the next time). What was
     finished is kept whenever it stops.
     """
     began = time.monotonic()
@@ -113,7 +113,7 @@ def prepare(
     unfinished = beside(output, "unfinished.jsonl")
     with open_output(output, made_of, unfinished=unfinished, overwrite=overwrite) as out:
         if out.summary is not None:
-            note(f"{output} is finished; --overwrite makes it anew")
+            note(f"{output} is complete; use --overwrite to replace it")
             return dict(out.summary)
         with Journal(unfinished, _line, _row, is_held=True) as journal:
             before = max((line["seconds"] for line in journal.values()), default=0.0)
@@ -132,8 +132,8 @@ def prepare(
                         journal.append(Fields(row=number, **done.to_json(), seconds=seconds))
             if faults:
                 raise SandboxError(
-                    f"the sandbox failed on {faults} of {total} rows ({fault}); run coderlplus doctor, then the same "
-                    "command again: only they are validated"
+                    f"the sandbox failed on {faults} of {total} rows ({fault}); run coderlplus doctor, then rerun "
+                    "the command; it validates only these"
                 )
             try:
                 counts = _write(output, journal, settings)
@@ -142,8 +142,8 @@ def prepare(
                 atomic_write(beside(output, "report.json"), json.dumps(report, indent=2) + "\n")
             except OSError as error:
                 raise DataError(
-                    f"cannot write {output}: {error.strerror or error}; the rows are kept, make room and run the same "
-                    "command again"
+                    f"cannot write {output}: {error.strerror or error}; finished rows are kept; free space and rerun "
+                    "the command"
                 ) from error
         if report["kept"]:
             out.finish(report)
@@ -289,7 +289,7 @@ def _read(
     try:
         (problem.statement + problem.starter_code + problem.setup_code).encode()
     except UnicodeEncodeError as error:
-        done.cut, done.detail = "unreadable", f"the text is no Unicode ({error.reason})"
+        done.cut, done.detail = "unreadable", f"the text is not valid Unicode ({error.reason})"
         return done, ()
     overlap = texts.closest(problem.statement)
     if overlap is not None and overlap.share >= MOST_OVERLAP:

@@ -18,10 +18,10 @@ _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 def load_problems(source: str | Path, left_out: list[DataError] | None = None) -> list[Problem]:
     """The problems of a file, a folder, or a dataset on the Hugging Face hub (`owner/name`).
 
-    Any format that `coderlplus prepare` reads is known: coderlplus JSONL and the public ones, as JSONL, JSON or
-    Parquet, gzipped or not. Nothing is validated or deduplicated; `coderlplus prepare` does that. Raises `DataError`
-    for a source that cannot be read, a row that cannot be used, and one `problem_id` of two different problems; with
-    `left_out`, the errors of rows are added to it instead, and raised only where no row is left.
+    It reads every format of `coderlplus prepare`: coderlplus JSONL and the public ones, as JSONL, JSON or Parquet,
+    gzipped or not. Nothing is validated or deduplicated; `coderlplus prepare` does that. Raises `DataError` for a
+    source that cannot be read, a row that cannot be used, and a `problem_id` of two different problems. With
+    `left_out`, errors of rows are appended to it instead, and raised only if no row is left.
 
     >>> import tempfile
     >>> from coderlplus import StdioTest, write_jsonl
@@ -46,7 +46,7 @@ def files_of(source: str) -> list[Path]:
     """The data files of a source, in the order of their names.
 
     Of a folder, and of a dataset on the hub (`owner/name`), these are the files with `train` in their path or, where
-    there are none, all. Raises `DataError` where there is no such file, folder or dataset, and where it holds no data.
+    there are none, all. Raises `DataError` if there is no such file, folder or dataset, and where it holds no data.
     """
     path = Path(source)
     if path.is_file():

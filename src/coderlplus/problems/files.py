@@ -58,9 +58,9 @@ def read_rows(path: str | Path, left_out: list[DataError] | None = None) -> list
 def stream_rows(path: str | Path, left_out: list[DataError] | None = None) -> Iterator[Row]:
     """The rows of a file, one after the other.
 
-    The error of a row that is no JSON object is added to `left_out`, and the others go on; without it, and for damage
-    to the file as a whole, a `DataError` names file and place. `ConfigError`: the file is Parquet and pyarrow is not
-    installed.
+    The error of a row that is not a JSON object is added to `left_out`, and reading continues; without it, and for
+    damage to the file as a whole, a `DataError` names file and place. `ConfigError`: the file is Parquet and pyarrow
+    is not installed.
     """
     path = Path(path)
     if path.suffix == ".parquet":
@@ -126,7 +126,7 @@ def json_object(line: str, place: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise DataError(f"{place}: {not_json(error)}") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{place}: not JSON that can be read ({error})") from error
+        raise DataError(f"{place}: not valid JSON ({error})") from error
     return _object(data, place)
 
 
@@ -155,7 +155,9 @@ def _listed(path: Path, file: IO[str], start: str, left_out: list[DataError] | N
         try:
             value, end = _decoded(decoder, text, _end_of_space(text, at + 1) if number else at)
             if end == len(text) and not ended:
-                raise json.JSONDecodeError("the text ends", text, end)  # a number might go on in what is not read yet
+                raise json.JSONDecodeError(
+                    "the text ends", text, end
+                )  # a number might continue in what is not read yet
         except json.JSONDecodeError as error:
             text, at = text[at:], 0
             more = "" if ended else file.read(max(_CHUNK_CHARS, len(text)))
@@ -165,7 +167,7 @@ def _listed(path: Path, file: IO[str], start: str, left_out: list[DataError] | N
             text += more
             continue
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{place}: not JSON that can be read ({error})") from error
+            raise DataError(f"{place}: not valid JSON ({error})") from error
         number, at = number + 1, end
         with leaving_out(left_out):
             yield Row(_object(value, place), place)

@@ -27,7 +27,7 @@ class Format:
     solutions: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
 
     def read(self, row: Mapping[str, Any]) -> Problem | None:
-        """The problem of a row. Raises `DataError` where it names a comparator that its tests cannot use, and what
+        """The problem of a row. Raises `DataError` if it names a comparator that its tests cannot use, and what
         `problem` raises."""
         problem = self.problem(row)
         if problem is not None:

@@ -86,7 +86,7 @@ def _is_metadata(node: ast.stmt) -> bool:
 
 
 def _reference(prompt: str, solution: str | None, name: str) -> str | None:
-    """A whole program: MBPP's solutions are one, HumanEval's go on where the prompt ends."""
+    """A whole program: MBPP's solutions are programs, HumanEval's continue the prompt."""
     if solution is None:
         return None
     if syntax_error(solution) is None and any(

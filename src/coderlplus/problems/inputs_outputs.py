@@ -47,7 +47,7 @@ class Texts:
 
 
 def problem(texts: Texts, in_outs: Any) -> Problem:
-    """The problem with these tests. Raises `DataError` where inputs and outputs do not match, or are of another
+    """The problem with these tests. Raises `DataError` if inputs and outputs do not match, or are of another
     form."""
     if not isinstance(in_outs, Mapping):
         raise DataError(f"the tests must be an object with 'inputs' and 'outputs', not {str(in_outs)[:60]!r}")

@@ -115,7 +115,7 @@ def _method(row: Mapping[str, Any]) -> str:
 
 
 def method_of(code: str) -> str:
-    """The first method that code defines or begins to define. Raises `DataError` where there is none.
+    """The first method that code defines or begins to define. Raises `DataError` if there is none.
 
     >>> method_of("class Solution:\\n    def add(self, a: int) -> int:\\n        ")
     'add'

@@ -67,7 +67,7 @@ def problem(row: Mapping[str, Any]) -> Problem | None:
 
 
 def statement_of(prompt: Any) -> str:
-    """What the user says last, without PRIME's request. Raises `DataError` where no user says anything."""
+    """What the user says last, without PRIME's request. Raises `DataError` if no user says anything."""
     if isinstance(prompt, str):
         said = [prompt]
     else:

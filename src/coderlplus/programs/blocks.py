@@ -63,7 +63,7 @@ class _Mark:
 
 
 def text_before_blocks(text: str) -> tuple[str, bool]:
-    """The text before the first mark, all of it where there is none; and whether that mark may close a block whose
+    """The text before the first mark, all of it if there is none; and whether that mark may close a block whose
     beginning is not in the text."""
     first = next(_marks(text), None)
     return (text, False) if first is None else (text[: first.start], first.is_end or not first.is_opening)

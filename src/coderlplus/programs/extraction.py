@@ -29,7 +29,7 @@ _CODE_LINE = re.compile(
 
 
 def extract_program(completion: str, entry_point: str | None = None, *, starter_code: str = "") -> str | None:
-    """The program that a completion answers with, or `None` where there is none.
+    """The program in a completion, or `None` if there is none.
 
     1. *The answer.* Reasoning (`<think>…</think>` and the like, before or after) is left out, and so is everything
        from an end-of-turn token on.
@@ -197,7 +197,7 @@ class _Search:
         return start, None
 
     def _continued(self, text: str) -> str | None:
-        """The program that begins with the starter code and goes on with a text."""
+        """The program that consists of the starter code and a continuation."""
         assert self._entry is not None or not self._starter
         if self._entry is None or not self._starter.strip() or not text.strip():
             return None

@@ -66,7 +66,7 @@ def without_run_on(program: str, tree: ast.Module, entry_point: str, first_line:
     """The program up to the end of the entry point, which must reach into `first_line`, with the definitions and
     imports that follow at once; `None` where the entry point does not reach it.
 
-    What a base model goes on with is left out: tests, examples, the next problem, the same function again.
+    What a base model writes afterwards is left out: tests, examples, the next problem, the same function again.
     """
     name = entry_point.rpartition(".")[2]
     known: set[str] = set()

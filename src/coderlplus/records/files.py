@@ -94,7 +94,7 @@ def _locked(path: Path, lock: Path, option: str) -> BinaryIO:
             holder = file.read(200).decode(errors="replace").strip() or "another process"
             file.close()
             raise DataError(
-                f"{path} is being written by {holder}; wait until it ends, or name another output with {option}"
+                f"{path} is being written by {holder}; wait until it ends, or use another output with {option}"
             ) from None
         except OSError as error:
             file.close()

@@ -63,8 +63,7 @@ def _lines(
                     name = key(line)
                 except (ValueError, TypeError, AttributeError, KeyError) as error:
                     raise DataError(
-                        f"{path}:{number}: not a line of this file ({error}); remove the line, and the same command "
-                        "makes it again"
+                        f"{path}:{number}: not a line of this file ({error}); remove the line and rerun the command"
                     ) from error
                 yield start, name, line
             start += len(text)
@@ -82,7 +81,7 @@ class Journal(Generic[KeyT, LineT]):
         *,
         is_held: bool = False,
     ) -> None:
-        """Open or begin a journal; lines that `keep` refuses are dropped, to be made anew. It is locked while it is
+        """Open or start a journal; lines that `keep` refuses are dropped, to be made again. It is locked while it is
         open, unless the caller holds it already (`is_held`). Raises `DataError` if it is broken, which leaves it as
         it is, cannot be written or is in use."""
         self.path = path
@@ -137,7 +136,7 @@ class Journal(Generic[KeyT, LineT]):
         return {self._key(line): line for line in self.values()}
 
     def append(self, line: LineT) -> None:
-        """Add a line, which is on the disk's way when this returns. Raises `DataError` when the disk is full; the
+        """Add a line, which is on the disk's way when this returns. Raises `DataError` if the disk is full; the
         lines before are kept."""
         data = (json.dumps(line.to_json()) + "\n").encode()
         try:
@@ -145,8 +144,7 @@ class Journal(Generic[KeyT, LineT]):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise DataError(
-                f"cannot write {self.path}: {error.strerror}; the lines before are kept, make room and run the same "
-                "command again"
+                f"cannot write {self.path}: {error.strerror}; earlier lines are kept; free space and rerun the command"
             ) from error
         self._places[self._key(line)] = self._end
         self._end += len(data)
@@ -174,7 +172,8 @@ class Journal(Generic[KeyT, LineT]):
         return count > len(self._places)
 
     def _rewrite(self) -> None:
-        """Write the lines that count anew and put that in the journal's place, so that nothing is lost if it fails."""
+        """Write the lines that count again and put them in the journal's place, so that nothing is lost if it
+        fails."""
         places: dict[KeyT, int] = {}
         with self.path.open("rb") as old, whole_file(self.path, "wb") as new:
             for key, place in self._places.items():

@@ -67,8 +67,8 @@ def _whole(digits: str) -> int:
 
 
 def read_jsonl(path: str | Path, record: type[RecordT], left_out: list[DataError] | None = None) -> Iterator[RecordT]:
-    """Yield the records of a JSONL file, one a line; empty lines are skipped. Raises `DataError` naming file and line;
-    with `left_out` the errors of lines that cannot be used are added to it.
+    """Yield the records of a JSONL file, one per line; empty lines are skipped. Raises `DataError` with file and line.
+    With `left_out`, errors of lines that cannot be used are appended to it instead.
 
     >>> import tempfile
     >>> from coderlplus import Rollout, write_jsonl
@@ -111,7 +111,7 @@ def not_json(error: json.JSONDecodeError) -> str:
 
 
 def write_jsonl(path: str | Path, records: Iterable[Record]) -> int:
-    """Write records one a line and return how many; the file appears only when it is complete.
+    """Write records, one per line, and return their number. The file appears only when it is complete.
 
     >>> import tempfile
     >>> from coderlplus import Rollout

@@ -1,5 +1,5 @@
-"""One convention for commands that make a file: the same command continues what it began, changed inputs are refused,
-and finished work is never overwritten unasked.
+"""One convention for commands that make a file: rerunning the command resumes it, changed inputs are refused, and
+complete output is overwritten only on request.
 
 Beside OUTPUT lies OUTPUT.run.json. It holds the fingerprint of what the output is made of and, once the output is
 finished, the summary of the command.
@@ -40,10 +40,10 @@ class Output:
     path: Path
     fingerprint: Fingerprint
     summary: Mapping[str, Any] | None
-    """Of the command that finished it; `None` for one to be begun or continued."""
+    """Of the command that finished it; `None` for one to be started or resumed."""
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Note that the output is finished. Raises `DataError` where that cannot be written."""
+        """Note that the output is finished. Raises `DataError` if that cannot be written."""
         if self.path.is_file():
             _write(self.path, {"fingerprint": self.fingerprint, "summary": summary})
 
@@ -55,8 +55,8 @@ def open_output(
     """Lock an output and look how far it is. `unfinished` is the journal of what is done so far, where that is not
     the output itself.
 
-    Raises `DataError` where another process writes it, `ConfigError` where it was made of something else or nobody
-    knows of what. With `overwrite` it is made anew in any case.
+    Raises `DataError` if another process writes it, `ConfigError` where it was made of something else or nobody
+    knows of what. With `overwrite` it is replaced in any case.
     """
     journal = path if unfinished is None else unfinished
     try:
@@ -68,14 +68,14 @@ def open_output(
         yield Output(path, fingerprint, None)
         return
     if not has_folder:
-        raise ConfigError(f"cannot write {path}: its folder does not exist; make it first")
+        raise ConfigError(f"cannot write {path}: its folder does not exist; create it first")
     with held(path):
         before = _read(path)
         summary = None if overwrite or not path.exists() else before.get("summary")
         try:
             if overwrite:
                 journal.unlink(missing_ok=True)
-            elif summary is not None or _size(path) or _size(journal):  # an empty file was never begun
+            elif summary is not None or _size(path) or _size(journal):  # an empty file was never started
                 _check(path, before.get("fingerprint"), json.loads(json.dumps(dict(fingerprint))))
         except OSError as error:
             raise DataError(f"cannot write {path}: {error.strerror}") from error
@@ -85,7 +85,7 @@ def open_output(
 
 
 def _check(path: Path, before: Any, now: Mapping[str, Any]) -> None:
-    way_out = "name another output with -o, or add --overwrite to make it anew"
+    way_out = "use another output with -o, or --overwrite to replace it"
     if not isinstance(before, dict):
         raise ConfigError(f"{path} exists already and {_beside(path).name} does not say how it was made; {way_out}")
     for name in sorted(now.keys() | before.keys()):
@@ -105,7 +105,7 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"cannot read {_beside(path)} ({error}); remove it and {path.name} to start anew") from error
+        raise DataError(f"cannot read {_beside(path)} ({error}); remove it and {path.name} to start over") from error
     return data if isinstance(data, dict) else {}
 
 

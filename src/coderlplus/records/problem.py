@@ -19,8 +19,8 @@ TaggedValue = Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one run of a program may use. Time limits are decided on CPU time; wall time is a generous multiple for
-    programs that sleep.
+    """Limits of one run of a program. Time limits are in CPU time; the wall limit is a generous multiple, for programs
+    that sleep.
 
     >>> Limits(cpu_s=2.0).memory_mb
     512
@@ -53,7 +53,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class StdioInput:
-    """A run with `stdin` as its standard input; its result is what it prints.
+    """A run with `stdin` as standard input; its result is the output.
 
     >>> StdioInput("3\\n").to_json()
     {'kind': 'stdio', 'stdin': '3\\n'}
@@ -110,7 +110,7 @@ def _arguments(data: Mapping[str, Any]) -> tuple[tuple[TaggedValue, ...], dict[s
 
 @dataclass(frozen=True, slots=True)
 class StdioTest:
-    """Feed `stdin`, compare what is printed with `stdout`.
+    """Feed `stdin` and compare the output with `stdout`.
 
     >>> Problem(problem_id="p", statement="Double.", tests=(StdioTest("2\\n", "4\\n"),)).tests[0].stdout
     '4\\n'
@@ -126,7 +126,7 @@ class StdioTest:
 
 @dataclass(frozen=True, slots=True)
 class CallTest:
-    """Call the entry point with tagged arguments, compare the returned value with `expected`.
+    """Call the entry point with tagged arguments and compare the returned value with `expected`.
 
     >>> tests = (CallTest(args=([3, 1],), expected=[1, 3]),)
     >>> Problem(problem_id="p", statement="Sort.", entry_point="f", tests=tests).tests[0].expected
@@ -144,10 +144,10 @@ class CallTest:
 
 @dataclass(frozen=True, slots=True)
 class CheckTest:
-    """Test code: it defines `check(candidate)`, or is a list of asserts on the entry point by name.
+    """Test code that defines `check(candidate)`, or asserts on the entry point by name.
 
-    It runs apart from the program. With `in_process` it runs in the process of the program, which could forge what
-    comes of it: for test code that needs more of the program than its entry point and plain data
+    It runs in another process than the program. With `in_process` it runs in the same process, where the program could
+    forge the result: for test code that needs more of the program than its entry point and plain data
     (`test_code.needs_program`).
 
     >>> tests = (CheckTest("assert f(2) == 4\\nassert f(0) == 0"),)
@@ -188,9 +188,9 @@ test_from_json.__test__ = False  # type: ignore[attr-defined]  # its name makes 
 
 @dataclass(frozen=True, slots=True)
 class CheckerProgram:
-    """A program that says whether an answer is right, for problems with several right answers.
+    """A program that decides whether an answer is correct, for problems with several correct answers.
 
-    It defines `check(given, answer, expected)`, which returns True, False or a text that says why not; see
+    It defines `check(given, answer, expected)`, which returns True, False or a text with the reason for refusing; see
     `coderlplus.judge.checkers`.
 
     >>> CheckerProgram("any", "def check(given, answer, expected):\\n    return answer in expected").name
@@ -228,8 +228,8 @@ class Problem:
     """A programming problem with tests.
 
     `entry_point` is `None` (a stdin program), `"name"` or `"Solution().name"`. `setup_code` is code that the statement
-    takes for granted (imports, helpers) and runs before the program; `checker` names a comparator (see
-    `coderlplus.judge.compare`), or is a checker program.
+    assumes (imports, helpers) and runs before the program; `checker` names a comparator (see
+    `coderlplus.judge.compare`), or is a `CheckerProgram`.
 
     >>> Problem(problem_id="p", statement="Print 1.", tests=(StdioTest("", "1"),)).limits.cpu_s
     5.0
@@ -286,7 +286,7 @@ class Problem:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Of check tests that do not say whether they run in the process of the program, it is decided here."""
+        """For check tests that do not say whether they run in the process of the program, it is decided here."""
         problem = cls(
             problem_id=get(data, "problem_id", str),
             statement=get(data, "statement", str),

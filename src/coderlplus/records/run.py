@@ -30,7 +30,7 @@ StepsCut = Literal["steps", "bytes", "time"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """One sample of a policy on a problem: a `program` (source text), or a `completion` to extract it from.
+    """One sample of a policy for a problem: a `program` (source text), or a `completion` to extract it from.
 
     >>> Rollout(rollout_id="r", problem_id="p", program="print(1)").to_json()
     {'rollout_id': 'r', 'problem_id': 'p', 'program': 'print(1)'}
@@ -81,9 +81,8 @@ class Actual:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """The first test that a program failed. `input` is what the program was given and `actual` what it gave, where
-    they are known (and `actual` is short): an alignment task will ask about that input, and its trace is compared with
-    that result.
+    """The first test that a program failed. `input` is the program's input and `actual` its result, if known (and
+    `actual` is short). An alignment task asks about that input, and its trace is compared with that result.
 
     >>> Failure(index=2, verdict="wrong_answer", detail="returned 3, expected 4").detail
     'returned 3, expected 4'
@@ -118,8 +117,8 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the judge says of a program: `cpu_s`, `wall_s` are sums over its runs, `peak_mb` the largest; `isolation`
-    the layers in force.
+    """The judge's result for a program. `cpu_s` and `wall_s` are sums over its runs, `peak_mb` is the maximum;
+    `isolation` has the layers in force.
 
     >>> Verdict(rollout_id="r", problem_id="p", verdict="passed", tests_passed=2, tests_total=2).passed
     True
@@ -258,11 +257,11 @@ class Step:
 class Trace:
     """What a program did on one input.
 
-    `output` is what it printed; `value` the tagged value that a `CallInput` returned (`None` also when it returned
-    `None`: see `ending`). `variables` maps a scope (`<module>` or a function's `__qualname__`) to the tagged final
-    values of its variables, both in order of definition. `steps`, on request, are what it did one after the other;
-    `steps_cut` says which budget ended them before the program ended. `withheld` names what the program reached for (a
-    frame, a code object, …) that would have let it falsify its variables and steps; there are none then.
+    `output` is the printed text; `value` the tagged value that a `CallInput` returned (also `None` if the call
+    returned `None`: see `ending`). `variables` maps a scope (`<module>` or a function's `__qualname__`) to the tagged
+    final values of its variables, both in order of definition. `steps`, on request, are its steps in order;
+    `steps_cut` names the budget that ended them before the program ended. `withheld` names what the program accessed
+    (a frame, a code object, …) that would have let it falsify its variables and steps; the trace then has neither.
 
     >>> from coderlplus import CallInput, open_sandbox, trace
     >>> with open_sandbox(workers=1) as sandbox:
@@ -283,7 +282,7 @@ class Trace:
     steps_cut: StepsCut | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """`steps` and `steps_cut` are there only if steps were asked for."""
+        """`steps` and `steps_cut` are included only if steps were requested."""
         data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if not f.name.startswith("steps")}
         data |= {"input": self.input.to_json(), "ending": self.ending.to_json()}
         data["variables"] = {scope: dict(names) for scope, names in self.variables.items()}

@@ -61,7 +61,7 @@ def tagged(value: Any, name: str) -> Any:
 
 
 def _members(item: dict[Any, Any], name: str) -> Iterable[Any]:
-    """The tagged values in an object. Raises `DataError` where its tag or its body is none."""
+    """The tagged values in an object. Raises `DataError` if its tag or its body is none."""
     tag = next(iter(item), "")
     if type(tag) is not str or not tag.startswith("$"):
         for key in item:

@@ -19,9 +19,9 @@ OUTPUT = "output"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One thing that an alignment task asks for: `label` is its name in the prompt, `value` the true tagged value.
-    `scope` is that of a variable, and `None` for anything else: the output, an exception and its line, what a branch
-    or loop did.
+    """One value that an alignment task asks for. `label` is its name in the prompt, `value` the true tagged value.
+    `scope` is set for variables and `None` for everything else: the output, an exception and its line, a branch or
+    loop.
 
     >>> Target(label="output", value=3).is_output, Target(label="y", value=3, scope="f").is_output
     (True, False)
@@ -49,8 +49,8 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlignmentTask:
-    """A question about an execution whose answer is known, with its lineage: the rollout that it was made from, at
-    which `step`, and its verdict.
+    """A question about an execution with a known answer, and its lineage: the rollout that it was made from, the
+    `step` and the verdict.
 
     >>> from coderlplus import CallInput
     >>> task = AlignmentTask(
@@ -106,9 +106,9 @@ def _targets(data: Mapping[str, Any]) -> tuple[Target, ...]:
 class Reward:
     """The reward of one completion: R_gen or R_sem (paper, section 3).
 
-    `value` is `None` when our own sandbox failed: the completion is left out of its group and never counts as 0.
+    `value` is `None` if the sandbox failed: the completion is excluded from its group and never counts as 0.
     `kind` is `"generation"` or the kind of the alignment task. `program` and `verdict` (generation) or `correct`
-    (alignment: target label → right or not; empty when the answer had no usable form) say how it came about.
+    (alignment: target label → correct or not; empty if the answer had no usable form) explain the reward.
 
     >>> Reward(kind="final_values", value=0.55, correct={"output": True, "y": False}).value
     0.55

@@ -15,9 +15,9 @@ const LEARNING = [
 ];
 const LOOP = [
   { title: "Alignment share", note: "of the groups in a batch", keys: ["mix/alignment_share"], share: true },
-  { title: "Buffer", note: "tasks waiting", keys: ["buffer/size"] },
+  { title: "Buffer", note: "tasks", keys: ["buffer/size"] },
   { title: "Task age", note: "steps from failure to question", keys: ["task_age"], smooth: true },
-  { title: "Groups without variance", note: "all rewards equal: no signal", keys: both("zero_variance"), share: true, smooth: true },
+  { title: "Groups without variance", note: "all rewards equal: no gradient", keys: both("zero_variance"), share: true, smooth: true },
 ];
 const LENGTH = { title: "Length", note: "tokens a completion", keys: both("length"), smooth: true };
 const REJECTS = "rejects/";
@@ -79,7 +79,7 @@ function rejectChart(run, several) {
   }
   if (run.curves.mined) layers.unshift({ label: "made tasks", y: run.curves.mined });
   layers.forEach((layer, index) => { layer.color = `c-${index}`; });
-  return stackChart(run, "Tasks made, and rejects by reason", several ? `${run.label}, rollouts a batch` : "rollouts a batch", layers, compact, true);
+  return stackChart(run, "Tasks made, and rejects by reason", several ? `${run.label}, rollouts per batch` : "rollouts per batch", layers, compact, true);
 }
 
 function timeChart(run, several) {
@@ -91,7 +91,7 @@ function timeChart(run, several) {
     layers.push({ label: "other", y: step.map((value, i) => (isNumber(value) && value - known[i] > 0.001 ? value - known[i] : null)), color: "c-6" });
   }
   const evaluation = (run.curves[`${SECONDS}evaluation`] || []).reduce((sum, value) => sum + (value || 0), 0);
-  const note = `${several ? `${run.label}, ` : ""}seconds by part${evaluation ? `; evaluations: ${duration(evaluation)} in all` : ""}`;
+  const note = `${several ? `${run.label}, ` : ""}seconds by part${evaluation ? `; evaluations: ${duration(evaluation)} in total` : ""}`;
   return stackChart(run, "Time of a step", note, layers, duration);
 }
 

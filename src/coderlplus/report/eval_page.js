@@ -62,7 +62,7 @@ function showTable() {
   byId("warnings").append(...data.benchmarks.flatMap((one) => (one.notes || []).map((note) => h("li", {}, h("b", {}, `${one.name}: `), note))));
   byId("about").append(...data.benchmarks.filter((one) => one.about).map((one) => h("li", {}, one.about)));
   byId("note").textContent = "Percent of problems, with 95\u202f% intervals over problems (samples of one problem count together). " +
-    "Answers that could not be found and failures at the token limit are counted apart from wrong answers; all of them count as failures.";
+    "Answers that could not be found and failures at the token limit are counted separately from wrong answers; all of them are failures.";
 }
 
 const address = (benchmark, question, sample) =>
@@ -183,7 +183,7 @@ function sampleView(question, sample) {
       listing(sample.program, trace && !trace.program ? margin(trace) : undefined),
     ],
     trace && traceView(trace),
-    said === null ? h("p", { class: "note" }, "The samples file holds the answer only, no completion.") : details("Completion as the model wrote it", pre(said || "(empty)")),
+    said === null ? h("p", { class: "note" }, "The samples file has only the answer, not the completion.") : details("Completion as the model wrote it", pre(said || "(empty)")),
   ];
 }
 

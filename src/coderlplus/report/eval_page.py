@@ -42,7 +42,7 @@ PART = 24
 
 
 def write_eval_page(folder: Path) -> Path:
-    """Write `index.html` of an evaluation and return its path. Raises `DataError` where the folder is none or cannot
+    """Write `index.html` of an evaluation and return its path. Raises `DataError` if the folder is none or cannot
     be written."""
     folder = Path(folder)
     out = folder / "index.html"

@@ -1,7 +1,7 @@
 """Read run folders as the engine leaves them, finished or not, alone or several in one folder.
 
 A run folder holds `metrics.jsonl` (and `samples.jsonl`, `config.yaml`, `environment.json`). All files but one
-`metrics.jsonl` may be absent: a run that has just begun has a page too.
+`metrics.jsonl` may be absent: a run that has just started has a page too.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def label_of(name: str) -> str:
 
 
 def read_folder(path: Path) -> Folder:
-    """Read a run folder or a folder of run folders. Raises `DataError` when it is neither, or when a file in it is
+    """Read a run folder or a folder of run folders. Raises `DataError` if it is neither, or when a file in it is
     broken."""
     if not path.is_dir():
         raise DataError(f"{path} is not a folder; give a run folder, or a folder of run folders")
@@ -64,10 +64,7 @@ def read_folder(path: Path) -> Folder:
     folders = [child.parent for child in path.glob("*/metrics.jsonl")]
     folders.sort(key=lambda child: (order.index(child.name) if child.name in order else len(order), child.name))
     if not folders:
-        raise DataError(
-            f"{path} holds no metrics.jsonl, nor does a folder in it: it is not a run (yet); a run writes it with "
-            "its first step"
-        )
+        raise DataError(f"{path} holds no metrics.jsonl, nor does a folder in it; a run writes it with its first step")
     return Folder(path=path, runs=[read_run(child) for child in folders])
 
 
@@ -75,7 +72,7 @@ def read_run(path: Path, *, name: str = "", label: str = "") -> Run:
     """Read one run folder; without a `name` it has that of the folder, without a `label` the one that goes with the
     name.
 
-    Raises `DataError` when a file is broken or there is no step yet."""
+    Raises `DataError` if a file is broken or there is no step yet."""
     steps = {}
     for number, line in enumerate(json_lines(path / "metrics.jsonl"), 1):
         if not isinstance(line.get("step"), int):
@@ -84,7 +81,7 @@ def read_run(path: Path, *, name: str = "", label: str = "") -> Run:
             )
         steps[line["step"]] = {name: value for name, value in line.items() if is_number(value)}
     if not steps:
-        raise DataError(f"{path / 'metrics.jsonl'} holds no step yet; wait for the first one")
+        raise DataError(f"{path / 'metrics.jsonl'} has no step yet; wait for the first one")
     config = read_text(path / "config.yaml")
     return Run(
         name=name or path.name,

@@ -66,8 +66,12 @@ def write(out: Path, page: str, option: str) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(out, page)
     except OSError as error:
-        reason = "its folder is a file" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
-        raise DataError(f"cannot write {out}: {reason}; name another file with {option}") from error
+        reason = (
+            "its folder is not a directory"
+            if isinstance(error, FileExistsError | NotADirectoryError)
+            else error.strerror
+        )
+        raise DataError(f"cannot write {out}: {reason}; use another file with {option}") from error
 
 
 def _read(name: str | Path) -> str:

@@ -80,8 +80,8 @@ function showTable() {
   byId("table").append(wideTable(), tallTable());
   const intervals = data.table.some((row) => row.cells.some((cell) => isNumber(cell.low)));
   byId("table-note").textContent = "In percent; differences in points. " +
-    (intervals ? "± is half of a 95\u202f% interval over the evaluation problems; it does not cover the chance in training. " : "") +
-    "One run each: another seed gives other numbers, and a difference of a few points may be chance.";
+    (intervals ? "± is half of a 95\u202f% interval over the evaluation problems; it does not include training noise. " : "") +
+    "One run per arm: another seed gives other numbers, and a difference of a few points may be noise.";
 }
 
 function showSettings() {

@@ -35,14 +35,14 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     """Write the page of a run folder, or of a folder of run folders, to `out` (default: `index.html` in the folder)
     and return its path.
 
-    Raises `DataError` when the folder is not a run, a file in it is broken, or the page cannot be written.
+    Raises `DataError` if the folder is not a run, a file in it is broken, or the page cannot be written.
     """
     folder = Path(folder)
     return write_page(read_folder(folder), Path(out) if out is not None else folder / "index.html")
 
 
 def write_page(folder: Folder, out: Path, headline: Headline | None = None) -> Path:
-    """Write the page of runs to `out`, a file or a folder, and return its path. Raises `DataError` when it cannot be
+    """Write the page of runs to `out`, a file or a folder, and return its path. Raises `DataError` if it cannot be
     written."""
     page = html.assemble("run_page.html", styles=STYLES, scripts=SCRIPTS, data=page_data(folder, headline))
     if out.is_dir():

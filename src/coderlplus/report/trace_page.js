@@ -31,12 +31,12 @@ function showHead() {
   byId("about").append(h("p", { class: "meta" }, h("span", {}, given),
     h("span", { class: `badge ${wentWell(data.ending) ? "good" : "bad"}` }, ending(data.ending))));
   if (!short) byId("about").append(h("pre", { class: "input", tabindex: "0", role: "region", "aria-label": "Standard input" }, text));
-  const cut = { steps: "no more are kept", bytes: "their values fill the space", time: "recording took too long" }[data.cut];
+  const cut = { steps: "the maximum was reached", bytes: "their values reached the size limit", time: "recording took too long" }[data.cut];
   const notes = [
-    cut && `Only the first ${counted(END, "step")} are here (${cut}); what stands at the end is that of the whole run.`,
-    data.withheld && `Variables and steps are withheld: the program reaches for ${data.withheld}, with which it could falsify them.`,
+    cut && `Only the first ${counted(END, "step")} are here (${cut}); the values at the end are those of the whole run.`,
+    data.withheld && `Variables and steps are withheld: the program accesses ${data.withheld}, with which it could falsify them.`,
     !END && !data.withheld && "No steps were recorded.",
-    !data.deterministic && "Two runs of this program differed: chance or time plays a part, or it ran into a limit.",
+    !data.deterministic && "Two runs of this program differed: it is nondeterministic, or it exceeded a limit.",
   ];
   byId("about").append(...notes.filter(Boolean).map((note) => h("p", { class: "note" }, note)));
 }

@@ -31,7 +31,7 @@ def write_trace(
     that path.
 
     With a `task` the page shows its true values, with an `answer` (a model's completion) also what it predicted and
-    which of it is right. Raises `DataError` when the page cannot be written.
+    which of it is right. Raises `DataError` if the page cannot be written.
     """
     out = Path(out)
     html.write(

@@ -69,8 +69,8 @@ def print_steps(trace: Trace, console: Console) -> None:
     if trace.steps_cut is not None:
         console.print(
             Text(
-                f"only the first {len(steps):,} steps are kept (limit: {trace.steps_cut}); what follows is of the "
-                "whole run",
+                f"only the first {len(steps):,} steps are kept (limit: {trace.steps_cut}); the following describes "
+                "the whole run",
                 "yellow",
             )
         )
@@ -124,15 +124,12 @@ def print_ending(trace: Trace, console: Console) -> None:
     if trace.withheld is not None:
         console.print(
             Text(
-                f"values are withheld: the program reaches for {shown(trace.withheld)}, with which it could falsify "
-                "them",
+                f"values are withheld: the program accesses {shown(trace.withheld)}, with which it could falsify them",
                 "yellow",
             )
         )
     elif not trace.deterministic and trace.ending.kind not in ("time_limit", "memory_limit", "output_limit"):
-        console.print(
-            Text("two runs differ: chance or time plays a part, so no task would be made of this program", "yellow")
-        )
+        console.print(Text("two runs differ: the program is nondeterministic, so no task is made from it", "yellow"))
 
 
 def ended(ending: Ending) -> str:

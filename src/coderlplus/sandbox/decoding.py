@@ -36,8 +36,8 @@ def is_plain(tagged: Tagged) -> bool:
 
 
 def decode(tagged: Tagged, classes: Mapping[str, Any] = nodes.CLASSES) -> Any:
-    """The Python value of a tagged value, made anew on each call. Raises `NotPlain` (a `ValueError`), and nothing
-    else, where there is none.
+    """The Python value of a tagged value, created on each call. Raises `NotPlain` (a `ValueError`), and nothing
+    else, if there is none.
 
     Nodes are made of the classes `ListNode` and `TreeNode` among `classes`, or of our own. With a function `$object`
     among them, objects of other classes are what it returns for their class name and their fields.

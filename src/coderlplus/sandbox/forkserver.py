@@ -27,7 +27,7 @@ _START_S = 60.0
 _SLACK_S = 30.0
 """How long beyond the wall limits of a job its fork server may be silent before it counts as broken."""
 _STDERR_BYTES = 4000
-_KILLED_FROM_OUTSIDE = "the program was killed from outside: is this machine short of memory?"
+_KILLED_FROM_OUTSIDE = "the program was killed from outside; check that the machine has enough memory"
 _MAX_ANSWER = 1 << 16
 _MAX_NESTING = 400
 """Levels of JSON in a reply. Values have at most a hundred, each up to three of JSON; whoever works on replies may
@@ -95,7 +95,7 @@ class ForkServer:
     def run(self, job: Job, on_waiting: Callable[[], None] = lambda: None) -> Outcome:
         """Run one job; `on_waiting` is called if it waits instead of working.
 
-        Raises `OSError`, `EOFError` or `ValueError` when the fork server is gone, silent or talks nonsense."""
+        Raises `OSError`, `EOFError` or `ValueError` if the fork server is gone, silent or talks nonsense."""
         jobs = [job] if job.peer is None else [job, job.peer]
         files: list[int] = []
         try:
@@ -112,7 +112,7 @@ class ForkServer:
                     on_waiting()
                 message = self._message()
             if len(message) != len(jobs) * ANSWER.size:
-                raise ValueError(f"{len(message)} bytes are no answer of the fork server")
+                raise ValueError(f"{len(message)} bytes are not a reply of the fork server")
             answers = [*ANSWER.iter_unpack(message)]
             peer = None if job.peer is None else self._outcome(job.peer, answers[1], files[5:], None)
             return self._outcome(job, answers[0], files[:5], peer)
@@ -138,7 +138,7 @@ class ForkServer:
             why = (
                 _KILLED_FROM_OUTSIDE
                 if code == -signal.SIGKILL and not killed
-                else "the layers of isolation could not be put in force"
+                else "the layers of isolation could not be applied"
             )
             ending, detail = "fault", stderr.strip() or why
         elif killed == "time" or code == -signal.SIGXCPU or cpu_s > job.limits.cpu_s:

@@ -22,7 +22,7 @@ _ENCLOSED = {
 
 
 def to_source(tagged: Tagged) -> str:
-    """The value as a Python literal or, where there is none, as the expression that a person would write.
+    """The value as a Python literal or, if there is none, as the expression that a person would write.
 
     Takes time linear in the value and raises nothing: what is no tagged value, or is nested too deeply, is `...`.
     Long integers are hexadecimal.

@@ -41,7 +41,7 @@ def enter(places: Sequence[str]) -> None:
     are left of the file tree.
 
     Returns in a new process, number 1 of the namespaces. The calling one only waits for it, ends as it ends, and takes
-    it along when it is killed. Raises `OSError` where the kernel or a container refuses; the process is of no more use
+    it along when it is killed. Raises `OSError` if the kernel or a container refuses; the process is of no more use
     then.
     """
     uid, gid = os.geteuid(), os.getegid()

@@ -146,11 +146,11 @@ class Sandbox:
 
     def _put(self, function: Callable[[_Worker], Any], weight: float = 0.0) -> Future[Any]:
         if os.getpid() != self._pid:
-            raise SandboxError("a sandbox does not survive a fork; make one in each process")
+            raise SandboxError("a sandbox does not survive a fork; create one in each process")
         task = _Task(function)
         with self._lock:
             if self.closed:
-                raise SandboxError("the sandbox is closed; make a new one")
+                raise SandboxError("the sandbox is closed; create a new one")
             serial = next(self._serials)
             heapq.heappush(self._tasks, (serial // (_GENERATION * self.workers), -weight, serial, task))
         self._signals.put(True)
@@ -179,7 +179,7 @@ class Sandbox:
             self._workers.add(worker)
 
     def waits(self, starts: bool) -> None:
-        """A job has begun to wait, or a job that waited has ended. For workers."""
+        """A job has started to wait, or a job that waited has ended. For workers."""
         with self._lock:
             self._waiting += 1 if starts else -1
             short = not self.closed and len(self._workers) < self.workers + min(
@@ -303,7 +303,7 @@ class _Worker:
             if lacking:
                 named = ", ".join(f"{layer} ({reason})" for layer, reason in lacking.items())
                 raise SandboxError(
-                    f"this machine does not offer the isolation asked for: {named}; to run without it, set "
+                    f"this machine does not offer the requested isolation: {named}; to run without it, set "
                     f"{_ALLOW_MISSING}={','.join(lacking)} "
                     f"or pass allow_missing={list(lacking)}"
                 )

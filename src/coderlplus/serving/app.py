@@ -128,7 +128,9 @@ class Server:
     def _accepted(self, count: int = 1) -> Any:
         """Places for `count` programs, or 503."""
         if self._pending + count > self.settings.max_pending and self._pending:
-            detail = f"{self._pending} programs are waiting, at most {self.settings.max_pending} may; try again later"
+            detail = (
+                f"{self._pending} programs are waiting, the maximum is {self.settings.max_pending}; try again later"
+            )
             raise HTTPException(503, detail, {"Retry-After": str(RETRY_AFTER_S)})
         self._pending += count
         self.metrics.in_flight.set(self._pending)
@@ -160,7 +162,7 @@ class Server:
         if body.config.language not in (None, "python"):
             raise HTTPException(400, f"language {body.config.language!r} is not supported; this server judges python")
         if body.config.custom_extract_logic:
-            raise HTTPException(400, "custom_extract_logic is code of the client and is not run; leave it out")
+            raise HTTPException(400, "custom_extract_logic is client code and is not run; leave it out")
         try:
             problem = provided_problem(body, self.settings.limits) or self._problem(body.dataset, body.id)
         except ValueError as error:

@@ -43,7 +43,7 @@ MESSAGE_CHARS = 200
 VALUE_BUDGET = 1_000
 """Size of one variable's value, see `values.encode`: what does not fit is cut, and nobody would ask for it."""
 CUT_SHORT_AT = 0.9
-"""Share of the limits of CPU time and memory at which a running program is cut short, so that there is room left to
+"""Share of the limits of CPU time and memory at which a running program is truncated, so that there is room left to
 take its values."""
 TICK_S = 0.02
 """CPU time between two looks at these limits."""

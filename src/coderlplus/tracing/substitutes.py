@@ -172,7 +172,7 @@ def _clear(tb: Any) -> None:
 
 
 def _sketches(frame: types.FrameType | None) -> Any:
-    """A frame and those below it as sketches; `None` where there are none, or only ours."""
+    """A frame and those below it as sketches; `None` if there are none, or only ours."""
     chain: list[Any] = []
     while frame is not None and len(chain) < _MAX_SKETCHED:
         sketch = _sketch(frame, frame.f_lineno)

@@ -79,11 +79,10 @@ def trace(
     semantics: Semantics = "final",
     max_steps: int = 0,
 ) -> Trace:
-    """What `program` does on `input`: see `Trace` for the result and `docs/tracing.md` for the semantics.
+    """Trace `program` on `input`. See `Trace` for the result and `docs/tracing.md` for the semantics.
 
-    Whatever the program does is data: it may crash, exit, or run into a limit, and the trace has the values until
-    then. With `max_steps`, the trace has the first steps of the run as well. Raises `SandboxError` only if the sandbox
-    itself fails.
+    A program may crash, exit or exceed a limit; the trace has the values until then. With `max_steps`, the trace also
+    has the first steps of the run. Raises `SandboxError` only if the sandbox itself fails.
 
     >>> from coderlplus import open_sandbox
     >>> with open_sandbox(workers=1) as sandbox:

@@ -86,7 +86,7 @@ class Activations:
                 states_LMD[:, number] = states_LTD[:, token]
         if not np.isfinite(states_LMD).all():
             raise DataError(
-                f"the hidden states of a model have values that are no numbers ({self.folder.name}); load it in "
+                f"the hidden states of a model have values that are not numbers ({self.folder.name}); load it in "
                 "another precision"
             )
         try:
@@ -155,7 +155,7 @@ def _read(model: Any, texts: dict[int, list[int]], layers: Sequence[int]) -> Ite
                 raise
             if len(batch) == 1:
                 raise ConfigError(
-                    f"a text of {longest} tokens does not fit into memory; take a larger device, or leave long "
+                    f"a text of {longest} tokens does not fit into memory; use a larger device or leave long "
                     "programs out"
                 ) from error
             budget //= 2

@@ -26,7 +26,7 @@ _ITERATIONS = 200
 
 
 def check_installed() -> None:
-    """Raises `ConfigError` where scikit-learn is missing."""
+    """Raises `ConfigError` if scikit-learn is missing."""
     try:
         import sklearn  # noqa: F401
     except ImportError as error:

@@ -38,7 +38,7 @@ def unfit(trace: Trace) -> str | None:
     if trace.ending.kind == "syntax_error":
         return "no valid Python"
     if trace.withheld is not None:
-        return "program reaches for its own frames"
+        return "program accesses its own frames"
     if trace.steps_cut is not None or trace.ending.kind.endswith("_limit"):
         return "run beyond a limit"
     return None if trace.deterministic else "two runs differ"

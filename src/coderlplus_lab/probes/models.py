@@ -50,17 +50,14 @@ class Reader:
             from transformers.utils import logging
         except ImportError as error:
             raise ConfigError(f"probes need {error.name}: pip install 'coderlplus[trl,probe]'") from error
-        logging.disable_progress_bar()  # weights are loaded below a progress bar of ours
+        logging.disable_progress_bar()  # weights are loaded below our own progress bar
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(model)
             self.config: Any = AutoConfig.from_pretrained(model)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise ConfigError(why_not_loaded(model, error)) from error
         if not self.tokenizer.is_fast:
-            raise ConfigError(
-                f"the tokenizer of {model} does not tell where its tokens stand in a text; probes need a fast "
-                "tokenizer"
-            )
+            raise ConfigError(f"the tokenizer of {model} gives no token offsets; probes need a fast tokenizer")
         self.model = model
 
     @property
@@ -184,7 +181,7 @@ def labels(models: Sequence[str]) -> list[str]:
     (['warm_start', 'grpo'], ['x/m', 'y/m'])
     """
     if len(set(models)) < len(models):
-        raise ConfigError(f"a model is named twice: {', '.join(models)}; name each once")
+        raise ConfigError(f"a model is given twice: {', '.join(models)}; give each once")
     parts = [
         [part for part in model.rstrip("/").split("/") if not SAYS_NOTHING.fullmatch(part)] or [model]
         for model in models

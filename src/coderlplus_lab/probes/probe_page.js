@@ -20,10 +20,10 @@ const place = (mark, context) => (mark === "end" ? MARKS.end[context] : MARKS[ma
 const QUESTIONS = {
   value: (it) => `What is ${it}?`, parity: (it) => `Is ${it} odd or even?`, sign: (it) => `Is ${it} negative, zero or positive?`,
   length: (it) => `How long is ${it}?`, first: (it) => `What is the first number of ${it}?`, first_parity: (it) => `Is the first number of ${it} odd?`,
-  branch: () => "Is the branch taken?", turns: () => "How often does the loop turn?", raises: () => "Does the run end with an exception?",
+  branch: () => "Is the branch taken?", turns: () => "How many iterations does the loop make?", raises: () => "Does the run end with an exception?",
   kind: () => "Which kind of statement is it?", name: () => "Which variable is it?",
 };
-const question = (fact) => (fact.mark === "end" && fact.fact === "name" ? "Which variable stands last?" : (QUESTIONS[fact.fact] || (() => fact.fact))(SUBJECT[fact.mark]));
+const question = (fact) => (fact.mark === "end" && fact.fact === "name" ? "Which variable is last?" : (QUESTIONS[fact.fact] || (() => fact.fact))(SUBJECT[fact.mark]));
 const listed = (classes) => (classes.length > 5 ? `${classes.slice(0, 2).join(", ")} … ${classes[classes.length - 1]}` : classes.join(", "));
 
 const HIGH = 210;
@@ -33,11 +33,11 @@ function showTitle() {
   document.title = `Probes of ${NAMES.map(named).join(", ")}`;
   byId("title").textContent = document.title;
   const facts = data.parts.reduce((sum, part) => sum + part.facts.filter((fact) => !fact.control).length, 0);
-  byId("meta").append(...[counted(facts, "fact"), counted(data.parts.length, "way") + " of reading", `at most ${thousands(data.settings.rows)} rows a fact`,
+  byId("meta").append(...[counted(facts, "fact"), counted(data.parts.length, "way") + " of reading", `at most ${thousands(data.settings.rows)} rows per fact`,
     "intervals over programs, 95\u202f%"].map((text) => h("span", {}, text)));
-  byId("how").textContent = "A linear classifier is taught on some programs to read a fact of the run (a value, a branch, an output) off one hidden state, and " +
-    "asked about other programs. Shown is how much more often it is right than the better of two readers without training: the same classifier on the tokens " +
-    "alone, and on an untrained model of the same shape. 0: the text says as much. Mean over facts and over all layers after the embedding.";
+  byId("how").textContent = "A linear classifier learns on some programs to read a fact of the run (a value, a branch, an output) off one hidden state, and " +
+    "is tested on other programs. The charts show how much more often it is correct than the better of two controls: the same classifier on the tokens " +
+    "alone, and on an untrained model of the same shape. 0 means that the text says as much. Mean over facts and over all layers after the embedding.";
 }
 
 // One row a model: its selectivity over all facts of the run at a kind of mark, with its interval. All have one scale.
@@ -93,7 +93,7 @@ function factChart(fact, context) {
   const first = fact.models[models[0]];
   const own = context === "own" && models.length > 1;
   const about = `${listed(first.classes)} · ${thousands(first.rows)} rows of ${counted(first.programs, "program")}${own ? ` (${named(models[0])})` : ""}` +
-    (fact.shown ? " · the value stands in the text" : "");
+    (fact.shown ? " · the value is in the text" : "");
   const svg = s("svg", { class: "probe", role: "img", "aria-label": `${question(fact)} ${models.map((model) => `${named(model)} ${percent(fact.models[model].mean_score.mean)}`).join(", ")}; tokens alone ${percent(first.tokens.mean)}` });
   const figure = h("figure", { class: "chart" }, h("figcaption", {}, h("h4", {}, question(fact))), h("p", { class: "about" }, about), svg);
   let seen = 0;
@@ -181,8 +181,8 @@ function showFilters() {
 
 // Shuffled labels: how far from guessing, over all facts.
 function showShuffled() {
-  byId("controlnote").textContent = "With shuffled labels there is nothing to learn, so a probe has to come out at guessing. Facts that the text shows " +
-    "(which variable, which kind of statement, values that stand in it) should be read well off every model, and hardly better than off the tokens.";
+  byId("controlnote").textContent = "With shuffled labels there is nothing to learn, so a probe must be at guessing level. Facts that the text shows " +
+    "(which variable, which kind of statement, values that stand in it) should be read well from every model, and hardly better than from the tokens.";
   const rows = NAMES.map((model) => {
     const off = data.parts.flatMap((part) => part.facts.filter((fact) => fact.models[model]).map((fact) => fact.models[model].shuffled.mean - fact.models[model].chance));
     const surface = data.parts.flatMap((part) => part.facts.filter((fact) => fact.control && !fact.shown && fact.models[model]).map((fact) => fact.models[model]));

@@ -22,7 +22,7 @@ PART_NAMES = {
 
 
 def write_probe_page(folder: Path) -> Path:
-    """Write `index.html` of a folder of probes and return its path. Raises `DataError` where the folder is none or
+    """Write `index.html` of a folder of probes and return its path. Raises `DataError` if the folder is none or
     cannot be written."""
     out = folder / "index.html"
     html.write(

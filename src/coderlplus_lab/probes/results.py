@@ -184,7 +184,7 @@ def write_results(folder: Path, results: Mapping[str, Any]) -> None:
 
 
 def read_results(folder: Path) -> dict[str, Any]:
-    """`results.json` of a folder. Raises `DataError` where there is none."""
+    """`results.json` of a folder. Raises `DataError` if there is none."""
     return read_results_file(folder, command="probe", part="parts")
 
 

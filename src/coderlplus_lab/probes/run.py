@@ -7,7 +7,7 @@
     results.json, .md       the numbers
 
 Every file is complete or absent, and a line of the scores is written when its probe is done: after an interruption the
-same call goes on.
+same call resumes.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def probe(
     """Probe models (a short name for each → its folder, or its name on the hub) on files of problems and tasks;
     returns, and writes, the results.
 
-    Raises `ConfigError` where a model cannot be used or the folder holds something else, `DataError` for files that
+    Raises `ConfigError` if a model cannot be used or the folder holds something else, `DataError` for files that
     cannot be used.
     """
     linear.check_installed()
@@ -125,22 +125,22 @@ def claim(folder: Path, readers: Mapping[str, Reader], programs: Sequence[Path],
     try:
         before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path} ({error}); name another folder with -o, or remove this one") from error
+        raise DataError(f"cannot read {path} ({error}); use another folder with -o, or remove this one") from error
     changed = [name for name in made_of if before is not None and before.get(name) != made_of[name]]
     if changed:
         raise ConfigError(
-            f"{folder} holds probes with other {' and '.join(changed)}; name another folder with -o, or remove it"
+            f"{folder} holds probes with other {' and '.join(changed)}; use another folder with -o, or remove it"
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if before is None and any(one.suffix != ".partial" for one in folder.iterdir()):
-            raise ConfigError(f"{folder} is not empty and holds no probes; name another folder with -o")
+            raise ConfigError(f"{folder} is not empty and has no probes; use another folder with -o")
         if before is None:
             atomic_write(path, json.dumps(made_of, indent=1) + "\n")
         (folder / "passages").mkdir(exist_ok=True)
         (folder / "programs").mkdir(exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"cannot write {folder}: {error.strerror}; name another folder with -o") from error
+        raise ConfigError(f"cannot write {folder}: {error.strerror}; use another folder with -o") from error
 
 
 def _parts(

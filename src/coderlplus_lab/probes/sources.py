@@ -62,7 +62,7 @@ def read_sources(paths: Sequence[Path], template: str | None = None) -> Sources:
         for problem in read_problems(path):
             given = first_input(problem)
             if given is None:
-                left_out["first test without an input that can be shown"] += 1
+                left_out["the input of the first test cannot be shown"] += 1
                 continue
             asked[problem.problem_id] = Asked(problem=problem, prompt=prompt_of(problem, given, template), input=given)
     given_cases = [case for one in asked.values() if (case := given_case(one)) is not None]
@@ -70,8 +70,7 @@ def read_sources(paths: Sequence[Path], template: str | None = None) -> Sources:
     if not tasks and not asked:
         names = ", ".join(map(str, paths))
         raise DataError(
-            f"nothing to probe in {names}: no problem has a first test with an input that can be shown; give "
-            "alignment tasks too"
+            f"nothing to probe in {names}: no problem has a first test whose input can be shown; add alignment tasks"
         )
     return Sources(
         tasks=tuple(tasks.values()), given=tuple(given_cases), asked=tuple(asked.values()), left_out=dict(+left_out)

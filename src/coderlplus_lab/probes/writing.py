@@ -95,7 +95,7 @@ def own_cases(asked: Sequence[Asked], written: dict[str, Sample]) -> tuple[list[
     reasons: Counter[str] = Counter()
     for one in asked:
         sample = written[one.problem.problem_id]
-        made = "answer cut at --max-tokens" if sample.truncated else own_case(one, sample.completion or "")
+        made = "answer truncated at --max-tokens" if sample.truncated else own_case(one, sample.completion or "")
         if isinstance(made, str):
             reasons[made] += 1
         else:

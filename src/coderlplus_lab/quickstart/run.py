@@ -108,7 +108,7 @@ def write_quickstart_page(root: Path, study: Study) -> Path:
     (seed,) = study.seeds
     folders = {arm: layout.cell(arm, seed) for arm in SHOWN if (layout.cell(arm, seed) / "metrics.jsonl").exists()}
     if not folders:
-        raise DataError(f"{root} holds no run yet; a run appears with its first step")
+        raise DataError(f"{root} has no run yet; a run appears with its first step")
     runs = [read_run(path, name=arm, label=label(study, arm)) for arm, path in folders.items()]
     found = summarise(study, layout)
     summary = {arm: found[arm] for arm in SHOWN if arm in found}

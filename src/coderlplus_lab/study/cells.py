@@ -119,8 +119,7 @@ def _pairs(study: Study, layout: Layout, passed: Path | None) -> list[supervised
         ]
         if not answers:
             raise DataError(
-                f"no problem in {layout.problems('train')} has a reference; leave out the arm that learns from "
-                "references"
+                f"no problem in {layout.problems('train')} has a reference; remove the arm that learns from references"
             )
     return [
         (conversation(user_message(problems[problem_id], template), system), answer) for problem_id, answer in answers

@@ -61,7 +61,7 @@ def count_true(sandbox: Sandbox, problems: Sequence[Problem], programs: Sequence
     """For each program how many claims it makes and how many of them are true on the first example of its problem.
 
     A program whose run is cut at a limit or depends on chance counts as one that claims nothing. Raises `SandboxError`
-    if ours fails.
+    if the sandbox fails.
     """
     counts = [(0, 0)] * len(programs)
     chosen = []

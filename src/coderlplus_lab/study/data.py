@@ -60,7 +60,7 @@ for example {{"output": 7}}. {what}"""
 
 
 def make_problems(study: Study, layout: Layout) -> None:
-    """Write problems and questions of all splits. Raises `DataError` where a file of problems cannot be used."""
+    """Write problems and questions of all splits. Raises `DataError` if a file of problems cannot be used."""
     style, template = study.prompt_style, study.train.get("prompt_template")
     skipped: dict[str, dict[str, int]] = {}
     with Sandbox(workers=1) as sandbox:
@@ -80,7 +80,7 @@ def make_problems(study: Study, layout: Layout) -> None:
                 if not tasks or not questions:
                     raise DataError(
                         f"no question about an execution can be made from the {split} problems ({dict(rejects)}); "
-                        "they need references"
+                        "the problems need references"
                     )
                 write_jsonl(layout.tasks(split), tasks)
                 write_jsonl(layout.test_outputs(split), questions)

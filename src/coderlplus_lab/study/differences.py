@@ -1,8 +1,8 @@
 """Means over seeds and paired differences, with 95 % intervals. Standard library only.
 
-Two kinds of interval: *over seeds* (Student's t on one number a seed; what another training run would give) and *over
-problems* (of the mean over the seeds that were run; what other problems would give). With one seed there is only the
-second.
+Two kinds of interval: *over seeds* (Student's t on one number per seed; what another training run would give) and
+*over problems* (of the mean over the seeds that were run; what other problems would give). With one seed there is only
+the second.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ T_975 = (
 _Z = 1.959964
 
 BySeed = Mapping[int, Sequence[float]]
-"""Seed → one value a problem; NaN where there is none."""
+"""Seed → one value per problem; NaN if there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ def t_975(freedom: int) -> float:
 
 
 def over_seeds(numbers: Sequence[float]) -> tuple[float, float] | None:
-    """The interval of a mean of one number a seed; `None` with one.
+    """The interval of a mean of one number per seed; `None` with one.
 
     >>> over_seeds([0.1, 0.2, 0.3])
     (-0.0484, 0.4484)
@@ -89,7 +89,7 @@ def mean_over_seeds(measured: BySeed) -> Spread | None:
 
 
 def difference(ours: BySeed, theirs: BySeed) -> Spread | None:
-    """Ours minus theirs over the seeds of both, seed by seed; `None` where there is none."""
+    """Ours minus theirs over the seeds of both, seed by seed; `None` if there is none."""
     seeds = [seed for seed in ours if seed in theirs]
     pairs = [(_mean(ours[seed]), _mean(theirs[seed])) for seed in seeds]
     numbers = [a - b for a, b in pairs if a is not None and b is not None]
@@ -121,7 +121,7 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _by_problem(measured: BySeed) -> list[float]:
-    """The mean over seeds of every problem, over the values that there are; NaN where there is none. Nothing where
+    """The mean over seeds of every problem, over the values that there are; NaN if there is none. Nothing where
     seeds had other problems."""
     columns = list(measured.values())
     if len({len(column) for column in columns}) != 1:

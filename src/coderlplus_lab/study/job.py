@@ -1,4 +1,4 @@
-"""One process of a study: `python -m coderlplus_lab.study.job FOLDER KEY` makes what a job leaves, or goes on making
+"""One process of a study: `python -m coderlplus_lab.study.job FOLDER KEY` makes what a job leaves, or resumes making
 it."""
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def do(study: Study, layout: Layout, job: Job) -> None:
 
 
 def end_with(parent: int) -> None:
-    """End this process when its parent is gone, so that a study that was killed leaves nothing that goes on."""
+    """End this process when its parent is gone, so that a killed study leaves no running process."""
     while os.getppid() == parent:
         time.sleep(1.0)
     os._exit(1)

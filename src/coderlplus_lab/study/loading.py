@@ -67,7 +67,7 @@ def make_study(data: Mapping[str, Any], where: Where = lambda key: "study") -> S
 
 def _check(study: Study, where: Where) -> None:
     if (study.world is None) == (study.problems is None):
-        raise ConfigError(f"{where('')}: a study has either a world or problems")
+        raise ConfigError(f"{where('')}: a study needs either a world or problems")
     if not study.arms or not study.starts or not study.seeds:
         raise ConfigError(f"{where('')}: a study needs arms, starts and seeds")
     for name, start in study.starts.items():
@@ -96,7 +96,7 @@ def _check(study: Study, where: Where) -> None:
     ]:
         for name in given:
             if name not in names:
-                raise ConfigError(f"{where(key)}: there is no arm {name!r}; {near(name, names)}")
+                raise ConfigError(f"{where(key)}: unknown arm {name!r}; {near(name, names)}")
     for name, arm in study.arms.items():
         if not name.replace("_", "").isalnum():
             raise ConfigError(
@@ -129,7 +129,7 @@ def _check_search(study: Study, where: Where) -> None:
     tries = {"train": _tries(search.train), "supervised": _tries(search.supervised)}
     for kind, count in tries.items():
         if not count:
-            raise ConfigError(f"{where(f'search.{kind}')}: a setting to search has no values")
+            raise ConfigError(f"{where(f'search.{kind}')}: a searched setting needs values")
     if any(arm.supervised is not None for arm in study.arms.values()) and tries["train"] != tries["supervised"]:
         raise ConfigError(
             f"{where('search')}: trained arms get {tries['train']} tries and supervised ones {tries['supervised']}; "
@@ -182,7 +182,7 @@ def _check_supervised(study: Study, name: str, where: Where) -> None:
 
 
 def _told(error: ValidationError, where: Where) -> ConfigError:
-    """A pydantic error as one of ours."""
+    """A pydantic error as a `ConfigError`."""
     first = min(
         error.errors(), key=lambda one: one["type"] == "missing"
     )  # a misspelt setting tells more than the one that it leaves out

@@ -40,7 +40,7 @@ CURVE_SAMPLES = 4
 
 
 def measure_test(study: Study, layout: Layout, model: Any, model_name: str, judge: Judge) -> dict[str, Any]:
-    """The raw numbers of a model on the test split. Raises `SandboxError` if ours fails."""
+    """The raw numbers of a model on the test split. Raises `SandboxError` if the sandbox fails."""
     return raw_numbers(study, layout, "test", model, model_name, judge, samples=study.measure.samples)
 
 

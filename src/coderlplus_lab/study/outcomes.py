@@ -54,7 +54,7 @@ def outcomes(
     seed: int = 0,
 ) -> Outcomes:
     """Let a model write programs and answer tasks; `messages` makes the conversation of a row. Raises `SandboxError`
-    if ours fails."""
+    if the sandbox fails."""
 
     def complete(rows: Sequence[Row], count: int, greedy: bool) -> list[list[str]]:
         return generate(

@@ -124,7 +124,7 @@ def note_of(study: Study, job: Job) -> str:
 
 
 def last_metrics(folder: Path) -> dict[str, Any]:
-    """The last line of a run folder's metrics that is whole; empty when there is none."""
+    """The last line of a run folder's metrics that is whole; empty if there is none."""
     with contextlib.suppress(OSError, json.JSONDecodeError, IndexError), (folder / "metrics.jsonl").open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
         data = json.loads(file.read().rpartition(b"\n")[0].rpartition(b"\n")[2])

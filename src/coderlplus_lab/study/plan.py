@@ -153,7 +153,7 @@ def wanted(jobs: Mapping[str, Job], cells: list[str]) -> dict[str, Job]:
 
 
 def check_kept(jobs: Mapping[str, Job]) -> None:
-    """Raises `ConfigError` where a folder holds something that was made, or begun, with other settings."""
+    """Raises `ConfigError` if a folder has something that was made or started with other settings."""
     for job in jobs.values():
         path = job.folder / MADE_OF
         if not path.exists():
@@ -161,7 +161,7 @@ def check_kept(jobs: Mapping[str, Job]) -> None:
         changed = differences(path.read_text(encoding="utf-8"), made_of_text(job))
         if changed:
             raise ConfigError(
-                f"{job.folder} was made with other settings ({changed[0]}); choose another output, or remove that "
+                f"{job.folder} was made with other settings ({changed[0]}); choose another output or remove that "
                 "folder"
             )
 

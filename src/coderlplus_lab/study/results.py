@@ -79,13 +79,13 @@ def read_raw(path: Path) -> Raw:
         float(raw["training_samples"] + raw["training_seconds"])
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DataError(
-            f"{path} is not what a study measured ({type(error).__name__}: {error}); remove it and run the study again"
+            f"{path} was not written by a study ({type(error).__name__}: {error}); remove it and rerun the study"
         ) from error
     return raw
 
 
 def by_measure(cells: Mapping[int, Raw]) -> dict[Measured, BySeed]:
-    """Measure → seed → one value a problem."""
+    """Measure → seed → one value per problem."""
     found = {seed: values(raw) for seed, raw in cells.items()}
     return {name: {seed: numbers[name] for seed, numbers in found.items()} for name in LABELS}
 

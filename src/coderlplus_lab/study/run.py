@@ -1,8 +1,8 @@
 """Run what of a study is not done, several jobs side by side, each in a process of its own.
 
-Interrupted at any point, the same command goes on: what is complete is kept, training continues from its last
-checkpoint. On Ctrl-C every process saves a checkpoint first. A job that fails does not stop the others; at the end all
-failures are told.
+After an interruption at any point, rerun the command to resume: what is complete is kept, training continues from its
+last checkpoint. On Ctrl-C every process saves a checkpoint first. A job that fails does not stop the others; at the
+end all failures are reported.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def run_study(
     """Run or continue the cells (`[]`: all) in `root`, `jobs` at a time. `planned_s`: seconds of a job of each kind,
     where they are known beforehand.
 
-    Raises `ConfigError` where the folder belongs to other settings or another process works there, and `DataError`
+    Raises `ConfigError` if the folder belongs to other settings or another process works there, and `DataError`
     after the last job if some failed.
     """
     layout = Layout(root)
@@ -137,7 +137,7 @@ class _State:
 
 def _loop(state: _State, most: int) -> None:
     kept = sum(job.done for job in state.jobs.values())
-    state.progress.say(f"{len(state.jobs)} jobs, {kept} of them done before")
+    state.progress.say(f"{len(state.jobs)} jobs, {kept} already done")
     try:
         while True:
             _collect(state)
@@ -151,7 +151,7 @@ def _loop(state: _State, most: int) -> None:
         stop(list(state.running.values()))
         for key in state.running:
             _note_time(state.jobs[key], state.pace.elapsed_s(key))
-        state.progress.say(f"stopped; the same command continues what is in {state.layout.root}")
+        state.progress.say(f"stopped; rerun the command to resume {state.layout.root}")
         raise
 
 
@@ -159,7 +159,7 @@ def _start(state: _State, job: Job) -> None:
     """The process of a job, in a session of its own so that Ctrl-C reaches it once, through us."""
     job.folder.mkdir(parents=True, exist_ok=True)
     (job.folder / MADE_OF).write_text(made_of_text(job), encoding="utf-8")
-    state.progress.say(f"begins: {job.key}")
+    state.progress.say(f"started: {job.key}")
     command = [sys.executable, "-m", "coderlplus_lab.study.job", str(state.layout.root), job.key]
     with state.layout.log(job).open("ab") as log:
         process = subprocess.Popen(

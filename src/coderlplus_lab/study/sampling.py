@@ -1,7 +1,7 @@
 """What a start writes for the training problems, before any training: passing programs for rejection sampling, and
 tasks from failures (off-policy).
 
-Written chunk by chunk; an interrupted sampling goes on with the next one.
+Written chunk by chunk; an interrupted sampling resumes with the next chunk.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PASSED, TASKS = "passed.jsonl", "failed_tasks.jsonl"
 
 def sample_start(study: Study, layout: Layout, name: str, seed: int) -> None:
     """Write `passed.jsonl` (problem_id, completion; each distinct completion once) and `failed_tasks.jsonl`. Raises
-    `SandboxError` if ours fails."""
+    `SandboxError` if the sandbox fails."""
     folder = layout.samples(name, seed)
     problems = list(read_jsonl(layout.problems("train"), Problem))
     chunks = [problems[start : start + CHUNK] for start in range(0, len(problems), CHUNK)]

@@ -109,11 +109,15 @@ class Start(Section):
         ]
         for kind, share in value.items():
             if kind not in kinds:
-                raise ConfigError(f"a world model can be taught the kinds {', '.join(kinds)} besides, not {kind!r}")
+                raise ConfigError(
+                    f"a world model can also be taught the kinds {', '.join(kinds)} besides, not {kind!r}"
+                )
             if not 0 < share < 0.5:
                 raise ConfigError(f"the share of {kind} must be in (0, 0.5), not {share}")
         if sum(value.values()) > 0.5:
-            raise ConfigError(f"the shares of questions come to {sum(value.values()):g}; at most half of the examples")
+            raise ConfigError(
+                f"the shares of questions add up to {sum(value.values()):g}; the maximum is half of the examples"
+            )
         return value
 
     def taught(self, seed: int) -> WarmStartSettings:
@@ -137,7 +141,7 @@ class Measure(Section):
     max_new_tokens: int = Field(default=48, ge=1)
     batch_size: int = Field(default=256, ge=1)
     every: int = Field(default=26, ge=1)
-    """Steps between two points of the curve on the validation split; it has 4 samples a problem."""
+    """Steps between two points of the curve on the validation split; it has 4 samples per problem."""
 
 
 class Supervised(Section):

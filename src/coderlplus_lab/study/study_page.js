@@ -4,7 +4,8 @@ const data = JSON.parse(byId("data").textContent);
 const KNOWN = { grpo: "c-grpo", coderlplus: "c-ours", grpo_kl: "c-kl", warm_start: "c-start" };
 const COLORS = ["c-0", "c-2", "c-3", "c-5", "c-1", "c-4", "c-7"];
 const MOST_LINES = 8;
-const NAMES = 168;
+const NAMES = 208;
+const NARROW = 400;
 const VALUES = 52;
 const ROW = 24;
 
@@ -32,7 +33,7 @@ function showTitle() {
   const { counts } = data;
   const facts = counts.problems
     ? [counted(counts.problems, "held-out problem"), counted(counts.tasks, "alignment task"), counted(counts.test_outputs, "test-output question"),
-      `${counts.samples} samples a problem`, `${data.hours.toFixed(1)} hours, all jobs added up`, data.hardware]
+      `${counts.samples} samples per problem`, `${data.hours.toFixed(1)} hours in total`, data.hardware]
     : ["no cell is measured yet"];
   byId("meta").append(...facts.map((text) => h("span", {}, text)));
   if (data.missing.length) byId("missing").textContent = `Not run yet: ${data.missing.join(", ")}`;
@@ -55,19 +56,21 @@ function forest(title, rows, { format, zero }) {
 }
 
 function drawForest(svg, rows, { format, zero, low, high, width }) {
-  const left = Math.min(NAMES, width * 0.42);
+  const stacked = width < NARROW; // a label above its marks, not beside them
+  const left = stacked ? 8 : Math.min(NAMES, width * 0.42);
+  const row = stacked ? ROW + 14 : ROW;
   const right = width - VALUES;
-  const bottom = rows.length * ROW + 4;
+  const bottom = rows.length * row + 4;
   const px = (value) => left + (right - left) * Math.min(1, Math.max(0, (value - low) / (high - low || 1)));
   const grid = ticks(low, high, 4).marks.map((mark) => [
     s("line", { class: zero && mark === 0 ? "zero" : "grid", x1: px(mark), x2: px(mark), y1: 0, y2: bottom }),
     s("text", { class: "tick", x: px(mark), y: bottom + 14, "text-anchor": "middle" }, zero ? points(mark).replace(".0", "") : percentOf(mark).replace(".0", "")),
   ]);
   const marks = rows.map(({ label, color, spread }, place) => {
-    const y = place * ROW + ROW / 2;
+    const y = (place + 1) * row - ROW / 2;
     const line = (kind, from, to) => isNumber(from) && s("line", { class: kind, x1: px(from), x2: px(to), y1: y, y2: y });
     return [
-      s("text", { class: "name", x: 0, y: y + 4 }, cutName(label, 26), s("title", {}, label)),
+      s("text", { class: "name", x: 0, y: stacked ? y - 14 : y + 4 }, cutName(label, stacked ? 44 : 26), s("title", {}, label)),
       s("g", { class: color },
         line("seeds", spread.low, spread.high), line("problems", spread.problems_low, spread.problems_high),
         ...spread.by_seed.map((value) => s("circle", { class: "one", cx: px(value), cy: y, r: 2.2 })),
@@ -100,7 +103,7 @@ function showCurves() {
   const shown = data.curves.filter((curve) => names.includes(curve.arm) && curve.step.length > 1);
   byId("curves").hidden = !shown.length;
   const left = data.curves.filter((curve) => curve.step.length > 1).length - shown.length;
-  byId("curve-note").textContent = `Validation split, mean over seeds, by optimisation step.${left > 0 ? ` Of ${left} more arms see the JSON file beside this page.` : ""}`;
+  byId("curve-note").textContent = `Validation split, mean over seeds, by optimisation step.${left > 0 ? ` ${left} more arms are in the JSON file beside this page.` : ""}`;
   const steps = [0, Math.max(0, ...shown.flatMap((curve) => curve.step))];
   for (const name of measured) {
     const lines = shown.filter((curve) => curve.values[name]).map((curve) => ({
@@ -132,7 +135,7 @@ function showTables() {
   const row = (label, ...cells) => h("tr", {}, h("th", { scope: "row" }, label), cells);
   const cell = (text) => h("td", {}, text);
   const labels = measured.map((name) => data.labels[name]);
-  byId("arm-table").append(...numberTable("Percent, with 95\u202f% intervals over seeds (of one seed: over problems)",
+  byId("arm-table").append(...numberTable("Percent, with 95\u202f% intervals over seeds (with one seed: over problems, taken as independent)",
     ["", "seeds", ...labels, "samples", "seconds"],
     data.arms.map((arm) => row(arm.label, cell(arm.seeds.join(" ")), measured.map((name) => spreadCell(arm.measures[name], percentOf)),
       cell(thousands(arm.training_samples)), cell(thousands(arm.training_seconds))))));
@@ -170,7 +173,7 @@ function showAbout() {
   const chosen = data.arms.filter((arm) => Object.keys(arm.chosen).length).map((arm) => `${arm.label}: ${JSON.stringify(arm.chosen)}`);
   byId("about").append(
     h("pre", {}, data.command),
-    h("p", { class: "note" }, `coderlplus ${data.version}. Seconds are those of training, without evaluation; samples are completions sampled, or examples learnt.`),
+    h("p", { class: "note" }, `coderlplus ${data.version}. Seconds are those of training, without evaluation; samples are sampled completions or training examples.`),
     ...(chosen.length ? [h("h4", {}, "Chosen on the validation split"), h("pre", {}, chosen.join("\n"))] : []));
 }
 

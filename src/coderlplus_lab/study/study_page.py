@@ -15,6 +15,6 @@ SCRIPTS = ("dom.js", "plot.js", HERE / "study_page.js")
 
 
 def write_study_page(results: Mapping[str, Any], out: Path) -> Path:
-    """Write the page and return its path. Raises `DataError` when it cannot be written."""
+    """Write the page and return its path. Raises `DataError` if it cannot be written."""
     html.write(out, html.assemble(HERE / "study_page.html", styles=STYLES, scripts=SCRIPTS, data=results), "-o")
     return out

@@ -44,7 +44,7 @@ def supervise(
     """
     if not pairs:
         raise ConfigError(
-            f"{output}: there is no program to learn from; sample more, or from a start that passes sometimes"
+            f"{output}: there is no program to learn from; sample more, or from an initial model that passes sometimes"
         )
     run = RunFolder(output)
     tokenizer = load_tokenizer(model)

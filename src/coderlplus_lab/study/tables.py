@@ -1,5 +1,5 @@
-"""The numbers of a study as Markdown, and into the documentation with the raw numbers beside. Shares are in percent,
-differences in points."""
+"""The numbers of a study as Markdown, and as a generated page of the documentation with the raw numbers beside it.
+Shares are in percent, differences in points."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Results = Mapping[str, Any]
 DOES: tuple[Measured, ...] = ("output_accuracy", "pass_at_1_sampled")
 PROGRAMS = {"task": "reading a task", "given": "reading a reference", "own": "while it writes"}
 SHORT = 8
-"""So many missing cells are named; of more, the number is told."""
+"""Maximum number of missing cells that are named; the rest are counted."""
 
 
 def tables(results: Results) -> str:
@@ -28,15 +28,16 @@ def tables(results: Results) -> str:
     parts = [about(results), arms_table(results)]
     if results["differences"]:
         parts += [
-            "Differences in points, seed by seed, with 95 % intervals over seeds (of one seed: over problems):",
+            "Differences in points, paired by seed. Intervals are 95 % over seeds; with one seed they are over "
+            "problems, taken as independent.",
             differences_table(results),
         ]
     if any(row["equal_seconds"] for row in results["differences"]):
-        parts += ["The same on the validation split at equal seconds of training:", seconds_table(results)]
+        parts += ["The same on the validation split, at equal seconds of training:", seconds_table(results)]
     if results["probes"]:
         parts += [
-            "Hidden states, in points beyond the text (mean over facts and layers), beside what the same models do, "
-            "in percent:",
+            "Hidden states, in points beyond the text (mean over facts and layers), and what the same models do, in "
+            "percent:",
             probes_table(results),
         ]
     return "\n\n".join(parts)
@@ -49,8 +50,8 @@ def about(results: Results) -> str:
     text = (
         f"{counts['problems']} held-out problems, {counts['tasks']} alignment tasks and {counts['test_outputs']} "
         "questions for a test output; "
-        f"{counts['samples']} samples a problem; seeds {', '.join(map(str, seeds))}; "
-        f"{results['hours']:.1f} hours, all jobs added up, on {results['hardware']}."
+        f"{counts['samples']} samples per problem; seeds {', '.join(map(str, seeds))}; "
+        f"{results['hours']:.1f} hours in total over all jobs, on {results['hardware']}."
     )
     missing = results["missing"]
     if missing:
@@ -133,26 +134,15 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def publish(results: Results, layout: Layout, docs: Path) -> None:
-    """Write the section of the study into a Markdown file, between two comments with its name, and the raw numbers of
-    its cells beside it.
+    """Write the tables of a study to `docs/NAME.md` and the raw numbers of its cells to `docs/NAME/ARM-SEED.json`.
 
-    Where the file has no such section one is added at its end. Raises `DataError` when it cannot be written.
+    Both are replaced as a whole. Raises `DataError` if they cannot be written.
     """
-    begin, end = f"<!-- study {results['name']} -->", f"<!-- end of study {results['name']} -->"
-    raw = docs.parent / docs.stem / results["name"]
-    where = docs.name if docs.is_absolute() else str(docs)
-    made = f"Made by `{results['command']} --docs {where}` (coderlplus {results['version']})"
-    section = (
-        f"{begin}\n## {results['title']}\n\n{made}; raw numbers of every cell: "
-        f"`{docs.stem}/{results['name']}/`.\n\n{tables(results)}\n{end}"
-    )
+    page, raw = docs / f"{results['name']}.md", docs / results["name"]
+    folder = docs.name if docs.is_absolute() else str(docs)
     try:
-        text = docs.read_text(encoding="utf-8") if docs.exists() else "# Results\n"
-        before, found, after = text.partition(begin)
-        if found and end not in after:
-            raise DataError(f"{docs} has the line {begin!r} and not {end!r} after it; add it where the section ends")
-        text = f"{before}{section}{after.partition(end)[2]}" if found else f"{text.rstrip()}\n\n{section}\n"
-        atomic_write(docs, text)
+        docs.mkdir(parents=True, exist_ok=True)
+        atomic_write(page, page_text(results, folder))
         shutil.rmtree(raw, ignore_errors=True)
         raw.mkdir(parents=True)
         for arm in results["arms"]:
@@ -162,7 +152,16 @@ def publish(results: Results, layout: Layout, docs: Path) -> None:
                     json.dumps(data, separators=(",", ":")) + "\n", encoding="utf-8"
                 )
     except OSError as error:
-        raise DataError(f"cannot write {docs} or {raw}: {error.strerror}") from error
+        raise DataError(f"cannot write {page} or {raw}: {error.strerror}") from error
+
+
+def page_text(results: Results, folder: str) -> str:
+    """The generated page of a study, with the command that generates it; `folder` is that of the pages."""
+    return (
+        f"# {results['title']}\n\n"
+        f"Generated by `{results['command']} --docs {folder}` (coderlplus {results['version']}).\n"
+        f"Raw numbers of every cell: `{folder}/{results['name']}/`.\n\n{tables(results)}\n"
+    )
 
 
 def _share(spread: Mapping[str, Any] | None) -> str:

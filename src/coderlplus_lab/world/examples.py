@@ -45,7 +45,7 @@ def prediction_example(rng: random.Random, *, counts: Sequence[int], mutated: fl
 
 
 def prediction_task(steps: Sequence[world.Step], x: world.Digits, *, seed: int) -> AlignmentTask | None:
-    """The alignment task of the program of some steps on an input, or `None` where there is none."""
+    """The alignment task of the program of some steps on an input, or `None` if there is none."""
     values = world.run(steps, x)
     if values is None:
         return None

@@ -118,8 +118,8 @@ def warm_start(
     pairs: Pairs = examples,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> None:
-    """Train `model` in place on the `pairs` of each step; goes on from `checkpoint` if there is one and removes it at
-    the end. `on_step` is told each step done and its loss."""
+    """Train `model` in place on the `pairs` of each step; resumes from `checkpoint` if there is one and removes it at
+    the end. `on_step` gets each finished step and its loss."""
     matrices = [
         parameter for name, parameter in model.named_parameters() if parameter.dim() == 2 and ".layers." in name
     ]

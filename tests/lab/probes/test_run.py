@@ -65,7 +65,7 @@ def test_a_model_that_knows_nothing_knows_no_more_than_an_untrained_one(done: tu
 
 def test_programs_that_cannot_be_read_are_counted(done: tuple[Path, dict[str, Any]]) -> None:
     part = done[1]["parts"]["own/tiny"]
-    assert part["left_out"]["answer cut at --max-tokens"] > 100
+    assert part["left_out"]["answer truncated at --max-tokens"] > 100
     assert part["facts"] == part["summary"] == {}
 
 
@@ -102,7 +102,7 @@ def test_another_setting_is_refused(
 
 def test_a_folder_of_something_else_is_refused(model_folder: Path, problems: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(CodeRLPlusError, match="is not empty and holds no probes"):
+    with pytest.raises(CodeRLPlusError, match="is not empty and has no probes"):
         probe(tmp_path, {model_folder.name: str(model_folder)}, [problems], SETTINGS, plain)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -112,7 +112,7 @@ def test_problems_without_an_input_to_show_are_named(tmp_path: Path) -> None:
     write_jsonl(
         path, [Problem(problem_id="p", statement="S", tests=(CheckTest("assert f(x) == 1"),), entry_point="f")]
     )
-    with pytest.raises(CodeRLPlusError, match="no problem has a first test with an input that can be shown"):
+    with pytest.raises(CodeRLPlusError, match="no problem has a first test whose input can be shown"):
         read_sources([path])
 
 

@@ -112,7 +112,7 @@ def test_a_broken_measurement_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no run yet"):
+    with pytest.raises(DataError, match="has no run yet"):
         write_quickstart_page(tmp_path, STUDY)
 
 

@@ -62,7 +62,7 @@ def test_only_seeds_that_all_arms_have_are_probed() -> None:
 
 
 def test_an_arm_that_is_not_there_is_told_with_the_nearest() -> None:
-    with pytest.raises(ConfigError, match="there is no arm 'grop'; did you mean 'grpo'"):
+    with pytest.raises(ConfigError, match="unknown arm 'grop'; did you mean 'grpo'"):
         make_study(SETTINGS | {"probe": {"arms": ["grop"]}})
 
 

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from coderlplus.errors import DataError
+from coderlplus_lab.study.loading import load_study
 from coderlplus_lab.study.plan import Layout
 from coderlplus_lab.study.results import study_results, write_results
 from coderlplus_lab.study.settings import Study
 from coderlplus_lab.study.tables import differences_table, publish, tables
 
+DOCS = Path(__file__).parents[3] / "docs"
 Invent = Callable[[str, int, dict[str, Any]], Layout]
 
 
@@ -44,33 +46,47 @@ def test_without_a_cell_there_is_a_sentence(study: Study, tmp_path: Path) -> Non
     assert tables(study_results(study, Layout(tmp_path), "a.yaml")) == "No cell is measured yet."
 
 
-def test_the_section_of_a_study_is_written_anew_and_the_rest_of_the_page_kept(
+def test_the_page_of_a_study_is_generated_and_other_pages_are_kept(
     study: Study, invent: Invent, tmp_path: Path
 ) -> None:
-    docs = tmp_path / "docs" / "results.md"
-    docs.parent.mkdir()
-    docs.write_text("# Results\n\nBefore.\n")
+    docs = tmp_path / "docs"
     results = study_results(study, invent("grpo", 0, {}), "a.yaml")
     publish(results, Layout(tmp_path), docs)
-    once = docs.read_text()
-    docs.write_text(once + "\nAfter.\n")
+    once = (docs / "miniature.md").read_text()
+    assert once.startswith("# ")
+    assert "coderlplus-lab study a.yaml --docs docs" in once
+    assert tables(results) in once
+    (docs / "other.md").write_text("Kept.")
+    (docs / "miniature" / "stale-0.json").write_text("{}")
     publish(results, Layout(tmp_path), docs)
-    assert docs.read_text() == once + "\nAfter.\n"
-    assert once.startswith("# Results\n\nBefore.\n\n<!-- study miniature -->")
-    assert [path.name for path in (docs.parent / "results" / "miniature").iterdir()] == ["grpo-0.json"]
+    assert (docs / "miniature.md").read_text() == once
+    assert (docs / "other.md").read_text() == "Kept."
+    assert [path.name for path in (docs / "miniature").iterdir()] == ["grpo-0.json"]
 
 
-def test_a_section_without_an_end_is_told(study: Study, invent: Invent, tmp_path: Path) -> None:
-    docs = tmp_path / "results.md"
-    docs.write_text("<!-- study miniature -->\n")
-    with pytest.raises(DataError, match="add it where the section ends"):
-        publish(study_results(study, invent("grpo", 0, {}), "a.yaml"), Layout(tmp_path), docs)
+def test_a_page_that_cannot_be_written_is_an_error(study: Study, invent: Invent, tmp_path: Path) -> None:
+    (tmp_path / "docs").write_text("")
+    with pytest.raises(DataError, match=r"cannot write .*miniature\.md"):
+        publish(study_results(study, invent("grpo", 0, {}), "a.yaml"), Layout(tmp_path), tmp_path / "docs")
+
+
+def test_the_published_pages_are_those_of_the_generator() -> None:
+    """Title, command and raw numbers: `docs/results/NAME.md` is not written by hand."""
+    pages = sorted((DOCS / "results").glob("*.md"))
+    assert pages
+    for page in pages:
+        title, _, generated, raw = page.read_text(encoding="utf-8").splitlines()[:4]
+        recipe = DOCS.parent / "recipes" / "study" / f"{page.stem}.yaml"
+        assert title == f"# {load_study(recipe).title}"
+        assert f"`coderlplus-lab study recipes/study/{recipe.name} --docs docs/results`" in generated
+        assert raw == f"Raw numbers of every cell: `docs/results/{page.stem}/`."
+        assert any((DOCS / "results" / page.stem).glob("*.json"))
 
 
 @pytest.mark.parametrize("change", [{"sampled": "12"}, {"claims": None}, {"greedy": 3}, {"training_samples": None}])
 def test_a_measured_file_that_was_changed_is_told(study: Study, invent: Invent, change: dict[str, Any]) -> None:
     layout = invent("grpo", 0, change)
-    with pytest.raises(DataError, match=r"cells/grpo/seed-0/measured.json is not what a study measured"):
+    with pytest.raises(DataError, match=r"cells/grpo/seed-0/measured.json was not written by a study"):
         study_results(study, layout, "a.yaml")
 
 

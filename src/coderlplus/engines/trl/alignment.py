@@ -1,4 +1,4 @@
-"""CodeRL+ in a `GRPOTrainer` of your own, through TRL's public interface alone.
+"""CodeRL+ in your own `GRPOTrainer`, through TRL's public interface only.
 
     import coderlplus as crl
     from trl import GRPOConfig, GRPOTrainer
@@ -67,8 +67,8 @@ def trl_alignment(
     """Arguments for `GRPOTrainer`: `train_dataset`, `environment_factory`, `reward_funcs` and `callbacks`.
 
     `args` is the trainer's `GRPOConfig`; its `seed` orders the problems and draws the tasks. `alpha` is the share of
-    code problems in a batch; `settings`, where given, has everything about tasks, alpha included. Programs that are
-    not judged within `timeout_s` seconds have no reward. Raises `ConfigError` for settings that are not available this
+    code problems in a batch; `settings`, if given, replaces it and has all settings of tasks. Programs that are not
+    judged within `timeout_s` seconds have no reward. Raises `ConfigError` for settings that are not available this
     way.
 
     >>> from types import SimpleNamespace
@@ -213,7 +213,7 @@ class _Slots:
         atomic_write(path, json.dumps(self._steps.state()))
 
     def load(self, path: Path) -> None:
-        """Raises `DataError` where a checkpoint has no state of ours, or one of another run."""
+        """Raises `DataError` if a checkpoint has no state of CodeRL+, or that of another run."""
         try:
             self._steps.load_state(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -64,7 +64,7 @@ def lora_config(config: RunConfig) -> Any:
 
         return LoraConfig(**{"task_type": "CAUSAL_LM"} | config.lora)
     except ImportError as error:
-        raise ConfigError("lora needs the library peft, which cannot be imported; install coderlplus[trl]") from error
+        raise ConfigError("lora needs peft, which cannot be imported; install coderlplus[trl]") from error
     except (ValueError, TypeError) as error:
         raise ConfigError(f"lora: {' '.join(str(error).split())}") from error
 

@@ -134,7 +134,11 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
         if self.stopped:
             raise KeyboardInterrupt
         self.stopped = True
-        print("stopping after this step, which will be saved; once more to stop at once", file=sys.stderr, flush=True)
+        print(
+            "stopping after this step, which will be saved; interrupt again to stop at once",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if args.world_size > 1:

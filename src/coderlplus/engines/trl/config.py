@@ -137,7 +137,7 @@ def lora_fields() -> frozenset[str]:
     try:
         from peft import LoraConfig
     except ImportError as error:
-        raise ConfigError("lora needs the library peft, which cannot be imported; install coderlplus[trl]") from error
+        raise ConfigError("lora needs peft, which cannot be imported; install coderlplus[trl]") from error
     return frozenset(field.name for field in dataclasses.fields(LoraConfig) if field.init)
 
 
@@ -169,5 +169,5 @@ def _unknown(name: str, section: str, fields: Collection[str], algorithm: str) -
     if section == "trl" and algorithm == "rloo" and name in trl_fields("grpo"):
         return "TRL has it for GRPO and not for RLOO"
     if section == "trl" and algorithm != "rloo" and name in trl_fields("rloo"):
-        return "TRL has it for RLOO (algorithm: rloo) alone"
+        return "TRL has it only for RLOO (algorithm: rloo)"
     return hint_at(name, section, fields, LIBRARY[section])

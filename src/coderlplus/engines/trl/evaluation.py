@@ -49,7 +49,7 @@ class BenchmarkEvaluation:
         try:
             shutil.rmtree(
                 folder, ignore_errors=True
-            )  # of a run that was killed after this step and goes on from an earlier one
+            )  # of a run that was killed after this step and is resumed from an earlier one
             folder.mkdir(parents=True)
         except OSError as error:
             raise DataError(

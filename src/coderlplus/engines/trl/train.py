@@ -44,8 +44,8 @@ def train(
 
     `evaluate` gets the model in evaluation mode and returns numbers, written as `eval/<name>` at step 0, every
     `eval_every` optimisation steps (0: never) and the last one. With `resume`, a run that the folder holds continues
-    exactly from its newest checkpoint that is whole; where there is none it starts anew, and a finished one is left as
-    it is. Every process of a run on several calls this.
+    exactly from its newest complete checkpoint; without one it starts from the beginning, and a finished one is left
+    as it is. Every process of a run on several calls this.
 
     Raises `ConfigError` or `DataError` for bad input, `SandboxError` when the sandbox is broken, `CodeRLPlusError`
     when another process of the run is gone, and `KeyboardInterrupt` after Ctrl-C, once the checkpoint is saved.
@@ -148,7 +148,7 @@ def _resume(run: RunFolder, config: RunConfig, sandbox: Sandbox, *, resume: bool
 
 
 def _run(trainer: Any, stop: StopOnSignal, checkpoint: Path | None) -> None:
-    """Train to the end. Raises `KeyboardInterrupt` where it was stopped before, once the checkpoint is saved."""
+    """Train to the end. Raises `KeyboardInterrupt` if it was stopped before, once the checkpoint is saved."""
     with stop.listening():
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
@@ -192,12 +192,10 @@ def _trainer(config: RunConfig, **arguments: Any) -> Any:
 
 
 def _check_splitting(trainer: Any, arguments: Any, config: RunConfig) -> None:
-    """Raises `ConfigError` where FSDP or DeepSpeed cannot do what is asked, or would be left out without a word."""
+    """Raises `ConfigError` if FSDP or DeepSpeed cannot do what is asked, or would be left out without a word."""
     for name in ("FSDP", "DeepSpeed"):
         if getattr(arguments, name.lower()) and not getattr(trainer, f"is_{name.lower()}_enabled"):
-            raise ConfigError(
-                f"{name} is for GPUs: accelerate leaves it out on a CPU; leave trl.{name.lower()} out too"
-            )
+            raise ConfigError(f"{name} needs a GPU: accelerate ignores it on a CPU; leave trl.{name.lower()} out too")
     if config.eval is not None and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
         raise ConfigError(
             "eval needs the whole model in one process, which FSDP and DeepSpeed split; evaluate checkpoints with "

@@ -11,10 +11,10 @@ and their signatures):
     _load_optimizer_and_scheduler    takes them back (`saving`)
 
 Advantages, losses, clipping and KL are TRL's, but for REINFORCE++, whose advantages TRL does not have. A reward of
-`None` (our sandbox failed) becomes NaN, which TRL leaves out of the mean and deviation of the group and gives the
+`None` (the sandbox failed) becomes NaN, which TRL leaves out of the mean and deviation of the group and gives the
 advantage 0: the completion neither moves the policy nor its neighbours' baseline.
 
-Judging goes on while TRL computes log-probabilities, and mining during the update, until the end of the step
+Judging runs while TRL computes log-probabilities, and mining during the update, until the end of the step
 (`finish_mining`).
 
 Ranks: a generation batch is composed on every rank from the same seed, step, buffer and place in the problems, without

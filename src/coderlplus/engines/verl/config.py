@@ -61,7 +61,7 @@ class VerlConfig(CommonConfig):
 
 
 class PluginSettings(StepConfig):
-    """What the hooks are told: the section `data.coderlplus` of verl's configuration; every key is optional.
+    """Settings of the hooks: the section `data.coderlplus` of verl's configuration; every key is optional.
 
     `sandbox.workers` counts the programs that run at the same time on each node.
     """

@@ -54,7 +54,7 @@ class FetchedSteps(Steps):
         self._mined: dict[str, float] = {}
 
     def fetch(self, count: int) -> list[tuple[Row, Place]]:
-        """The next `count` prompts. Raises `ConfigError` where the hooks are not all in place, or the problems do not
+        """The next `count` prompts. Raises `ConfigError` if the hooks are not all in place, or the problems do not
         fill a batch."""
         if self._finished:
             self._begin()

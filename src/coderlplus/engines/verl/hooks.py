@@ -6,7 +6,7 @@
 
 Data set and replay buffer live in one process (verl's task runner) and meet in `current`. A reward worker is a process
 of its own, somewhere in the cluster; what it finds travels with the completion, through verl's own queue. A completion
-on which our own sandbox failed raises: verl then trains on the rest of the group, whose mean and deviation are those
+on which the sandbox failed raises: verl then trains on the rest of the group, whose mean and deviation are those
 of the rest, so the failure is never a reward of 0.
 
 Ranks and algorithms are verl's: advantages, losses, KL, critic and the filtering of groups (DAPO) are configured as in
@@ -345,7 +345,7 @@ def read_plugin_settings(data: DictConfig) -> PluginSettings:
 
 
 def _problems(files: Any) -> dict[str, Problem]:
-    """The problems of several files by id. Raises `DataError` where two of them give one id to different problems."""
+    """The problems of several files by id. Raises `DataError` if two of them give one id to different problems."""
     problems: dict[str, Problem] = {}
     for path in _paths(files):
         for problem in read_problems(path):

@@ -76,7 +76,7 @@ def interrupted(run: RunFolder, save_freq: int) -> str:
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint of verl that can be resumed from, `None` where there is none. Says on stderr which ones
+    """The newest checkpoint of verl that can be resumed from, `None` if there is none. Says on stderr which ones
     are damaged, and raises `DataError` when all are. verl writes data.pt last: a checkpoint without it was never
     finished."""
     finished = [
@@ -91,7 +91,7 @@ def damage(checkpoint: Path) -> str | None:
         return "actor is missing"
     for path in sorted(checkpoint.rglob("*.pt")):
         if not zipfile.is_zipfile(path):
-            return f"{path.relative_to(checkpoint)} is cut short"
+            return f"{path.relative_to(checkpoint)} is truncated"
     with zipfile.ZipFile(checkpoint / "data.pt") as data:
         return None if data.testzip() is None else "data.pt has changed since it was written"
 
@@ -107,7 +107,7 @@ def step_of(checkpoint: Path) -> int:
 
 
 def _run(composed: object, folder: Path) -> None:
-    """verl's own trainer on Ray. Raises the error of ours that ended it, `DataError` when there is no room in its
+    """verl's own trainer on Ray. Raises the coderlplus error that ended it, `DataError` when there is no space in its
     folder, or `CodeRLPlusError` with verl's."""
     import ray
     from ray.exceptions import RayError, RayTaskError

@@ -64,5 +64,5 @@ class Backend(Protocol):
     """Completes conversations with the model's chat template."""
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[Request, Completion]]:
-        """The completions as they come, in any order. Raises `ConfigError` or `DataError` where the model cannot be
+        """The completions as they come, in any order. Raises `ConfigError` or `DataError` if the model cannot be
         used or reached."""

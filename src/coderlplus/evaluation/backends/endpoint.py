@@ -36,7 +36,7 @@ class _Passing(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A server: `url` ends where `/chat/completions` goes on, as in `http://localhost:8000/v1`.
+    """A server. `url` is the address without `/chat/completions`, as in `http://localhost:8000/v1`.
 
     `concurrency` requests at a time, `attempts` for each, the first pause `pause_s` and each one twice as long; an
     answer may take `timeout_s`.
@@ -54,7 +54,7 @@ class Endpoint:
             raise ConfigError(f"the endpoint {self.url!r} is not a valid URL (http://localhost:8000/v1)")
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[Request, Completion]]:
-        """Raises `DataError` when the server keeps failing, `ConfigError` when it refuses; what it had said by then is
+        """Raises `DataError` if the server keeps failing, `ConfigError` when it refuses; what it had said by then is
         yielded first."""
         stop = threading.Event()
         waiting = iter(requests)

@@ -77,7 +77,7 @@ class LocalModel:
                     raise ConfigError(
                         f"one prompt of {len(prompts[chosen[0]])} tokens with {sampling.max_tokens} new ones does "
                         "not fit into the memory of "
-                        f"{self.device}; lower --max-tokens, or take a larger device"
+                        f"{self.device}; lower --max-tokens or use a larger device"
                     ) from error
                 self.batch_size = len(chosen) // 2
                 if self.device == "cuda":
@@ -153,9 +153,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def no_chat_template(model: str) -> str:
-    return (
-        f"the tokenizer of {model} has no chat template; the benchmarks ask chat models, use an instruction-tuned one"
-    )
+    return f"the tokenizer of {model} has no chat template; benchmarks need a chat model; use an instruction-tuned one"
 
 
 def why_not_loaded(model: str, error: Exception) -> str:
@@ -167,7 +165,7 @@ def why_not_loaded(model: str, error: Exception) -> str:
             "a folder"
         )
     if path.is_dir():
-        return f"cannot load the model in {model} ({_first_sentence(error)}); is it complete?"
+        return f"cannot load the model in {model} ({_first_sentence(error)}); check that it is complete"
     if path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:
         return f"the model folder {model} does not exist; give a folder or a name on the hub"
     return (

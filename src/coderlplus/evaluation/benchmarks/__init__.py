@@ -57,8 +57,7 @@ def benchmarks_named(names: Sequence[str]) -> list[Benchmark]:
             near = nearest(name, BENCHMARKS)
             meant = f"; did you mean {near}?" if near else ""
             raise ConfigError(
-                f"unknown benchmark {name!r}{meant} (there are {', '.join(BENCHMARKS)}, and files of problems "
-                "ending in .jsonl)"
+                f"unknown benchmark {name!r}{meant} (use {', '.join(BENCHMARKS)}, or a .jsonl file of problems)"
             )
         if names.count(name) > 1:
             raise ConfigError(f"benchmark {name!r} is named twice")

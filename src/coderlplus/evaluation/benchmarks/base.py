@@ -40,7 +40,7 @@ class Question:
 
 
 def program_in(question: Question, completion: str) -> str | None:
-    """The program that a completion answers with; it may go on where the starter code ends."""
+    """The program in a completion, which may continue the starter code."""
     return extract_program(completion, question.problem.entry_point, starter_code=question.problem.starter_code)
 
 

@@ -29,8 +29,8 @@ def check_id(task_id: Any) -> None:
     """Raises `DataError` for the id of a problem of another set."""
     if not str(task_id).lower().startswith("humaneval/"):
         raise DataError(
-            f"{task_id!r} is not a problem of HumanEval; evaluate a file of other problems by its own name: "
-            "--benchmarks FILE"
+            f"{task_id!r} is not a problem of HumanEval; evaluate a file of other problems by its path: --benchmarks "
+            "FILE"
         )
 
 

@@ -24,7 +24,7 @@ def read(row: Mapping[str, Any]) -> Question | None:
         return None
     if "text" not in row:
         raise DataError(
-            "the row is not of MBPP's full set: it has no 'text'; evaluate the sanitized file by its name: "
+            "the row is not of MBPP's full set: it has no 'text'; evaluate the sanitized file by its path: "
             "--benchmarks FILE"
         )
     if not row["test_list"]:

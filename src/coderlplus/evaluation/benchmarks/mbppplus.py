@@ -114,7 +114,7 @@ def read(row: Mapping[str, Any]) -> Question:
     MBPP+'s tests."""
     if not re.fullmatch(r"(mbpp/)?\d+", str(row["task_id"]), re.IGNORECASE):
         raise DataError(
-            f"{row['task_id']!r} is not a problem of MBPP; evaluate a file of other problems by its own name: "
+            f"{row['task_id']!r} is not a problem of MBPP; evaluate a file of other problems by its path: "
             "--benchmarks FILE"
         )
     number = int(str(row["task_id"]).rpartition("/")[2])

@@ -86,7 +86,7 @@ def checks(
     if absent or not row["base_input"]:
         lacking = " and ".join(repr(part) for part in absent) or "an input in 'base_input'"
         raise DataError(
-            f"the row lacks {lacking}: the tests of HumanEval+ and MBPP+; fetch the release again, or ask the set "
+            f"the row lacks {lacking}: the tests of HumanEval+ and MBPP+; download the release again, or use the set "
             "without plus"
         )
     found = [[restore(given) for given in row[part]] for part in PARTS]
@@ -120,7 +120,7 @@ def _of_the_hub(row: Mapping[str, Any]) -> tuple[tuple[CheckTest, ...], int, str
         raise DataError(
             "the row has neither 'base_input' and 'plus_input' nor evalplus's test code with its list of inputs: it "
             "is not of HumanEval+ or "
-            "MBPP+; fetch their release, or ask the set without plus"
+            "MBPP+; download their release, or use the set without plus"
         )
     if re.search(r"^\s*(import|from) numpy\b", code, re.MULTILINE) and importlib.util.find_spec("numpy") is None:
         raise DataError(
