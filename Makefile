@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help install quickstart quickstart-seeds test harness lint docs bench soak test-kills test-study test-pythons test-data test-ray verl-install verl-test verl-test-whole clean
+.PHONY: help install quickstart quickstart-seeds test harness journeys lint docs bench soak test-kills test-study test-pythons test-data test-ray verl-install verl-test verl-test-whole clean
 
 help:
 	@echo "make quickstart        watch the whole loop learn on two CPU cores"
 	@echo "make quickstart-seeds  the same over three seeds and with a GRPO + KL control"
 	@echo "make test              all tests"
 	@echo "make harness           10,000 mutations and doubled inputs of everything that models and programs write (minutes)"
+	@echo "make journeys          every command of docs/howto, typed in an empty folder and compared word by word (minutes)"
 	@echo "make test-data         the judge on all references and recorded programs that the tests sample (minutes)"
 	@echo "make test-ray          the judge on a local Ray cluster of two nodes that loses one (minutes)"
 	@echo "make test-kills        training runs killed at random points and resumed (minutes)"
@@ -45,6 +46,9 @@ test: install
 
 harness: install
 	CODERLPLUS_WHOLE=1 $(BIN)/python -m pytest tests/harness $(wildcard tests/judge/test_*messages*.py tests/tracing/test_*forg*.py) -o timeout=3600
+
+journeys: install
+	CODERLPLUS_WHOLE=1 $(BIN)/python -m pytest tests/journeys
 
 VERL := .venv-verl/bin
 
