@@ -35,7 +35,7 @@ from typing import Any
 
 from coderlplus.sandbox import encoding, nodes, values
 from coderlplus.sandbox.endings import collect, leaves_finalizers
-from coderlplus.tracing import chance, instrument, instrumented, monitor, reach, recorder, steps, substitutes
+from coderlplus.tracing import instrument, instrumented, monitor, nondeterminism, reach, recorder, steps, substitutes
 
 JSON = dict[str, Any]
 
@@ -316,7 +316,7 @@ def _report_of_variables(
     notes = recorder.Recorder(program, encode, wanted, binding=payload["mode"] == "binding")
     monitor.equip(notes, recorder.Recorder)
     first, seen = payload["first"], payload["seen"]
-    suspect = first and (seen or payload["max_steps"]) and chance.may_play(payload["program"])
+    suspect = first and (seen or payload["max_steps"]) and nondeterminism.is_possible(payload["program"])
     objects = {
         instrumented.LAST: notes.marks,
         instrumented.COUNT: notes.marks,
@@ -347,7 +347,8 @@ def _report_of_variables(
             else {},
             "missing": {str(index): marks for index, marks in missing.items()},
             "fingerprint": notes.fingerprint(),
-            "suspect": bool(suspect) or (first and bool(missing) and not seen and chance.may_play(payload["program"])),
+            "suspect": bool(suspect)
+            or (first and bool(missing) and not seen and nondeterminism.is_possible(payload["program"])),
         }
 
     return _Namespace(objects=objects, take=take)

@@ -1,4 +1,4 @@
-"""Numbers of cells, as tables and in the documentation."""
+"""Numbers of runs, as tables and in the documentation."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 
 from coderlplus.errors import DataError
 from coderlplus_lab.study.loading import load_study
-from coderlplus_lab.study.plan import Layout
+from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.results import study_results, write_results
 from coderlplus_lab.study.settings import Study
 from coderlplus_lab.study.tables import differences_table, publish, tables
 
 DOCS = Path(__file__).parents[3] / "docs"
-Invent = Callable[[str, int, dict[str, Any]], Layout]
+Invent = Callable[[str, int, dict[str, Any]], StudyFolder]
 
 
 def test_numbers_and_differences_are_those_of_the_cells(study: Study, invent: Invent) -> None:
@@ -43,7 +43,7 @@ def test_what_was_not_run_is_named(study: Study, invent: Invent) -> None:
 
 
 def test_without_a_cell_there_is_a_sentence(study: Study, tmp_path: Path) -> None:
-    assert tables(study_results(study, Layout(tmp_path), "a.yaml")) == "No cell is measured yet."
+    assert tables(study_results(study, StudyFolder(tmp_path), "a.yaml")) == "No run is measured yet."
 
 
 def test_the_page_of_a_study_is_generated_and_other_pages_are_kept(
@@ -51,14 +51,14 @@ def test_the_page_of_a_study_is_generated_and_other_pages_are_kept(
 ) -> None:
     docs = tmp_path / "docs"
     results = study_results(study, invent("grpo", 0, {}), "a.yaml")
-    publish(results, Layout(tmp_path), docs)
+    publish(results, StudyFolder(tmp_path), docs)
     once = (docs / "miniature.md").read_text()
     assert once.startswith("# ")
     assert "coderlplus-lab study a.yaml --docs docs" in once
     assert tables(results) in once
     (docs / "other.md").write_text("Kept.")
     (docs / "miniature" / "stale-0.json").write_text("{}")
-    publish(results, Layout(tmp_path), docs)
+    publish(results, StudyFolder(tmp_path), docs)
     assert (docs / "miniature.md").read_text() == once
     assert (docs / "other.md").read_text() == "Kept."
     assert [path.name for path in (docs / "miniature").iterdir()] == ["grpo-0.json"]
@@ -67,7 +67,7 @@ def test_the_page_of_a_study_is_generated_and_other_pages_are_kept(
 def test_a_page_that_cannot_be_written_is_an_error(study: Study, invent: Invent, tmp_path: Path) -> None:
     (tmp_path / "docs").write_text("")
     with pytest.raises(DataError, match=r"cannot write .*miniature\.md"):
-        publish(study_results(study, invent("grpo", 0, {}), "a.yaml"), Layout(tmp_path), tmp_path / "docs")
+        publish(study_results(study, invent("grpo", 0, {}), "a.yaml"), StudyFolder(tmp_path), tmp_path / "docs")
 
 
 def test_the_published_pages_are_those_of_the_generator() -> None:
@@ -79,18 +79,18 @@ def test_the_published_pages_are_those_of_the_generator() -> None:
         recipe = DOCS.parent / "recipes" / "study" / f"{page.stem}.yaml"
         assert title == f"# {load_study(recipe).title}"
         assert f"`coderlplus-lab study recipes/study/{recipe.name} --docs docs/results`" in generated
-        assert raw == f"Raw numbers of every cell: `docs/results/{page.stem}/`."
+        assert raw == f"Raw numbers of every run: `docs/results/{page.stem}/`."
         assert any((DOCS / "results" / page.stem).glob("*.json"))
 
 
 @pytest.mark.parametrize("change", [{"sampled": "12"}, {"claims": None}, {"greedy": 3}, {"training_samples": None}])
 def test_a_measured_file_that_was_changed_is_told(study: Study, invent: Invent, change: dict[str, Any]) -> None:
     layout = invent("grpo", 0, change)
-    with pytest.raises(DataError, match=r"cells/grpo/seed-0/measured.json was not written by a study"):
+    with pytest.raises(DataError, match=r"runs/grpo/seed-0/measured.json was not written by a study"):
         study_results(study, layout, "a.yaml")
 
 
 def test_numbers_that_cannot_be_written_are_told(study: Study, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="choose another output"):
-        write_results(study, Layout(tmp_path / "file"), "a.yaml")
+        write_results(study, StudyFolder(tmp_path / "file"), "a.yaml")

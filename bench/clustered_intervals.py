@@ -1,6 +1,6 @@
 """Intervals of pass@1 in the published single-seed comparisons, over problems and over compositions.
 
-    python benchmarks/clustered_intervals.py
+    python bench/clustered_intervals.py
 
 Problems of the small world that share a sequence of operations (a composition) are alike, so an interval that takes
 problems as independent is too narrow. This bootstrap draws compositions with replacement. It reads docs/results/.

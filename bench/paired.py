@@ -1,7 +1,7 @@
 """What tracing costs in this version, as a multiple of what it costs in another one.
 
     git archive REVISION src | tar -x -C FOLDER
-    python benchmarks/paired.py FOLDER/src [--rounds N] [--cruxeval FILE]
+    python bench/paired.py FOLDER/src [--rounds N] [--cruxeval FILE]
 
 Both versions run the same programs in turns: old, new, new, old, ... A figure is the median, over the rounds, of the
 CPU time of all runs of the traces in the new version divided by that in the old one; the machine may be busy.
