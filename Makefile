@@ -89,13 +89,13 @@ test-pythons:
 	@for python in $(PYTHONS); do $$python -m pytest tests/tracing tests/sandbox tests/judge || exit 1; done
 
 bench: install
-	$(BIN)/python benchmarks/judge.py
-	$(BIN)/python benchmarks/tracing.py
-	$(BIN)/python benchmarks/step_overhead.py
+	$(BIN)/python bench/judge.py
+	$(BIN)/python bench/tracing.py
+	$(BIN)/python bench/step_overhead.py
 
 soak: install
-	$(BIN)/python benchmarks/judge_soak.py
-	$(BIN)/python benchmarks/judge_fuzz.py
+	$(BIN)/python bench/judge_soak.py
+	$(BIN)/python bench/judge_fuzz.py
 
 clean:
 	rm -rf .venv .venv-verl site build dist

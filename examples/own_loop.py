@@ -95,7 +95,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     with crl.open_sandbox() as sandbox:
         loop = crl.AlignmentLoop(
-            crl.AlignmentSettings(alpha=options.alpha), sandbox, crl.Judge(sandbox), options.seed
+            crl.AlignmentConfig(alpha=options.alpha), sandbox, crl.Judge(sandbox), options.seed
         )  # ←
         if options.resume and saved.exists():
             state = torch.load(saved, weights_only=True)

@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
             crl.JudgedRollout(problem, rollout, program_of(problem, rollout), verdict)
             for (problem, rollout), verdict in zip(pairs, verdicts, strict=True)
         ]
-        mined = crl.mine(sandbox, judged, settings=crl.AlignmentSettings(max_variables=2))
+        mined = crl.mine(sandbox, judged, settings=crl.AlignmentConfig(max_variables=2))
     crl.write_jsonl(options.output, mined.tasks)
     print(f"{len(mined.tasks)} tasks from {len(judged)} programs; the others: {mined.rejects}")
     if options.parquet:

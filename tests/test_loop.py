@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coderlplus.alignment import AlignmentSettings, write_answer
+from coderlplus.alignment import AlignmentConfig, write_answer
 from coderlplus.alignment.buffer import question
 from coderlplus.errors import DataError
 from coderlplus.judge import Judge
@@ -46,7 +46,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def loop(sandbox: Sandbox | None, judge: Judge | None, seed: int = 0, **changes: object) -> AlignmentLoop:
-    return AlignmentLoop(AlignmentSettings(**changes), sandbox, judge, seed)  # type: ignore[arg-type]
+    return AlignmentLoop(AlignmentConfig(**changes), sandbox, judge, seed)  # type: ignore[arg-type]
 
 
 def task(number: int) -> AlignmentTask:
@@ -84,7 +84,7 @@ def test_alignment_groups_are_spread_over_the_batch() -> None:
 
 
 def test_warm_up_is_all_code() -> None:
-    one = loop(None, None, alpha=0.5, warmup_steps=2)
+    one = loop(None, None, alpha=0.5, start_step=2)
     one.add(task(number) for number in range(9))
     assert [sum(item is not None for item in one.compose(step, 4)) for step in (1, 2, 3)] == [0, 0, 2]
 
@@ -109,7 +109,13 @@ def test_with_any_policy_a_batch_has_no_duplicate_none_too_old_and_an_exact_mix(
     history: list[tuple[int, int]], groups: int, age: int, seed: int
 ) -> None:
     one = loop(
-        None, None, seed, alpha=0.5, policy="solvable", max_task_age=age, kinds={"final_values": 0.6, "exception": 0.4}
+        None,
+        None,
+        seed,
+        alpha=0.5,
+        sampling="solvable",
+        max_task_age=age,
+        kinds={"final_values": 0.6, "exception": 0.4},
     )
     for number, step in sorted(history, key=lambda item: item[1]):
         kind = "exception" if number % 2 else "final_values"
@@ -132,7 +138,7 @@ def test_a_fixed_file_is_what_is_drawn_from_and_nothing_is_mined(tmp_path: Path)
     metrics = one.observe(1, rows, ["?"] * 4, rewards)
     assert (metrics["mined"], metrics["buffer/size"]) == (0.0, 6.0)
     limited = AlignmentLoop(
-        AlignmentSettings(task_file=str(path)), None, None, prompt_fits=lambda prompt: prompt.endswith("3")
+        AlignmentConfig(task_file=str(path)), None, None, prompt_fits=lambda prompt: prompt.endswith("3")
     )  # type: ignore[arg-type]
     assert [item.task_id for item in limited.buffer] == ["3"]
 
@@ -149,12 +155,12 @@ def test_a_fixed_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(DataError, match=message):
             AlignmentLoop(
-                AlignmentSettings(task_file=str(tmp_path / name)), None, None, prompt_fits=lambda prompt: False
+                AlignmentConfig(task_file=str(tmp_path / name)), None, None, prompt_fits=lambda prompt: False
             )  # type: ignore[arg-type]
 
 
 def test_what_groups_earned_decides_the_next_draw_and_survives_a_checkpoint() -> None:
-    one = loop(None, None, alpha=0.0, policy="solvable")
+    one = loop(None, None, alpha=0.0, sampling="solvable")
     one.add(task(number) for number in range(4))
     rows: list[Row] = [task(number // 2) for number in range(8)]  # two samples each
     rewards = [Reward(kind="any", value=value) for value in (0.0, 1.0, 1.0, 1.0, 0.0, 0.0, None, 1.0)]
@@ -163,7 +169,7 @@ def test_what_groups_earned_decides_the_next_draw_and_survives_a_checkpoint() ->
     one.add([], [{"0": (0.0,), "1": (1.0,)}, {"0": (1.0,), "1": (1.0,), "2": (0.0, 0.0)}])  # of two processes
     order = [item.task_id for item in one.compose(2, 4) if item is not None]
     assert order[:2] == ["3", "0"]
-    resumed = loop(None, None, alpha=0.0, policy="solvable")
+    resumed = loop(None, None, alpha=0.0, sampling="solvable")
     resumed.load_state_dict(json.loads(json.dumps(one.state_dict())))
     assert resumed.compose(2, 4) == one.compose(2, 4)
 
@@ -233,7 +239,7 @@ def test_another_seed_and_a_damaged_state_are_refused() -> None:
 
 
 def test_prompts_that_an_engine_cannot_use_are_not_kept(judge: Judge, sandbox: Sandbox) -> None:
-    one = AlignmentLoop(AlignmentSettings(), sandbox, judge, prompt_fits=lambda prompt: False)
+    one = AlignmentLoop(AlignmentConfig(), sandbox, judge, prompt_fits=lambda prompt: False)
     rewards = one.reward([PROBLEM], WRONG[:1])
     assert one.observe(1, [PROBLEM], WRONG[:1], rewards)["rejects/prompt_too_long"] == 1.0
     assert len(one.buffer) == 0

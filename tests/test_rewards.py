@@ -8,7 +8,7 @@ import pytest
 
 from coderlplus.judge import Judge
 from coderlplus.records import AlignmentTask, CallInput, Problem, Rollout, StdioTest, Target, Verdict
-from coderlplus.rewards import generation_reward, reward_rows
+from coderlplus.rewards import reward_rows, verdict_reward
 from coderlplus.sandbox import Sandbox
 
 PROBLEM = Problem(
@@ -88,7 +88,7 @@ def test_all_programs_are_judged_in_one_call() -> None:
 
 def test_a_fault_of_our_sandbox_is_no_reward_and_never_a_zero() -> None:
     fault = Verdict(rollout_id="r", problem_id="p", verdict="sandbox_fault", tests_passed=0, tests_total=1)
-    assert generation_reward("x = 1", fault).value is None
+    assert verdict_reward("x = 1", fault).value is None
 
 
 def test_rows_and_completions_must_match(judge: Judge) -> None:

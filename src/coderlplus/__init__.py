@@ -19,7 +19,7 @@ TYPE_CHECKING = False  # as `typing.TYPE_CHECKING`; the process of every program
 if TYPE_CHECKING:
     from coderlplus.alignment.answers import reference_answer, score_answer
     from coderlplus.alignment.mining import JudgedRollout, mine
-    from coderlplus.alignment.settings import AlignmentSettings
+    from coderlplus.alignment.settings import AlignmentConfig
     from coderlplus.engines.reward_functions import alignment_reward, code_reward, to_dataset_row
     from coderlplus.engines.trl.alignment import trl_alignment
     from coderlplus.errors import CodeRLPlusError, ConfigError, DataError, NoTestsError, SandboxError
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AlignmentConfig",
     "AlignmentLoop",
-    "AlignmentSettings",
     "AlignmentTask",
     "CallInput",
     "CallTest",
@@ -92,7 +92,7 @@ __all__ = [
 _MODULES = {
     "alignment.answers": ("reference_answer", "score_answer"),
     "alignment.mining": ("JudgedRollout", "mine"),
-    "alignment.settings": ("AlignmentSettings",),
+    "alignment.settings": ("AlignmentConfig",),
     "engines.reward_functions": ("alignment_reward", "code_reward", "to_dataset_row"),
     "engines.trl.alignment": ("trl_alignment",),
     "errors": ("CodeRLPlusError", "ConfigError", "DataError", "NoTestsError", "SandboxError"),

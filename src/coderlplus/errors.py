@@ -24,8 +24,8 @@ class CodeRLPlusError(Exception):
 class ConfigError(CodeRLPlusError, ValueError):
     """A setting is unknown, of the wrong type, or out of range.
 
-    >>> from coderlplus import AlignmentSettings
-    >>> AlignmentSettings(max_variables=0)
+    >>> from coderlplus import AlignmentConfig
+    >>> AlignmentConfig(max_variables=0)
     Traceback (most recent call last):
     coderlplus.errors.ConfigError: max_variables must be at least 1, not 0
     """

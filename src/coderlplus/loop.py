@@ -21,7 +21,7 @@ from typing import Any
 
 from coderlplus.alignment.buffer import TaskBuffer, question
 from coderlplus.alignment.mining import JudgedRollout, Mined, mine
-from coderlplus.alignment.settings import AlignmentSettings
+from coderlplus.alignment.settings import AlignmentConfig
 from coderlplus.errors import DataError
 from coderlplus.judge import Judge
 from coderlplus.records import AlignmentTask, Problem, Reward, Rollout, read_jsonl
@@ -41,7 +41,7 @@ class AlignmentLoop:
     >>> problem = Problem(problem_id="p", statement="Double x.", entry_point="f", tests=(CallTest((2,), 4),))
     >>> rows, completions = [problem] * 2, ["def f(x):\\n    y = x + 1\\n    return y", "def f(x):\\n    return 2 * x"]
     >>> with open_sandbox(workers=1) as sandbox:
-    ...     loop = AlignmentLoop(AlignmentSettings(alpha=0.5), sandbox, Judge(sandbox))
+    ...     loop = AlignmentLoop(AlignmentConfig(alpha=0.5), sandbox, Judge(sandbox))
     ...     rewards = loop.reward(rows, completions)
     ...     metrics = loop.observe(1, rows, completions, rewards)
     >>> [reward.value for reward in rewards]
@@ -52,7 +52,7 @@ class AlignmentLoop:
 
     def __init__(
         self,
-        settings: AlignmentSettings,
+        settings: AlignmentConfig,
         sandbox: Sandbox,
         judge: Judge,
         seed: int = 0,
@@ -65,7 +65,7 @@ class AlignmentLoop:
         self._judge = judge
         self._prompt_fits = prompt_fits
         fixed = [] if settings.task_file is None else read_tasks(settings.task_file, prompt_fits)
-        self.buffer = TaskBuffer(max(settings.buffer_size, len(fixed)), settings.policy, settings.shares)
+        self.buffer = TaskBuffer(max(settings.buffer_size, len(fixed)), settings.sampling, settings.shares)
         self.buffer.add(fixed)
 
     def alignment_groups(self, groups: int) -> tuple[int, ...]:
@@ -81,7 +81,7 @@ class AlignmentLoop:
         if self.settings.max_task_age is not None:
             self.buffer.drop_before(step - self.settings.max_task_age)
         batch: list[AlignmentTask | None] = [None] * groups
-        if step > self.settings.warmup_steps and self.buffer.can_fill(len(places)):
+        if step > self.settings.start_step and self.buffer.can_fill(len(places)):
             for place, task in zip(places, self.buffer.draw(len(places), seed=self.seed, step=step), strict=True):
                 batch[place] = task
         return batch
@@ -142,10 +142,10 @@ class AlignmentLoop:
 
     def add(self, tasks: Iterable[AlignmentTask], outcomes: Iterable[Mapping[str, Sequence[float]]] = ()) -> None:
         """The second half of `observe`: put tasks into the buffer, and tell it what samples earned
-        (`Mined.outcomes` of each process; only the policy `solvable` asks for them). Every process must add the
+        (`Mined.outcomes` of each process; only the sampling `solvable` asks for them). Every process must add the
         same in the same order."""
         together: dict[str, list[float]] = {}
-        if self.settings.policy == "solvable":
+        if self.settings.sampling == "solvable":
             for part in outcomes:
                 for task_id, rewards in part.items():
                     together.setdefault(task_id, []).extend(rewards)

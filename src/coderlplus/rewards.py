@@ -50,7 +50,7 @@ def reward_rows(
             given = {"completion": completion} if program is None else {"program": program}
             pairs.append((row, Rollout(rollout_id=ids[index], problem_id=row.problem_id, **given)))
     for (index, program), verdict in zip(programs.items(), _verdicts(judge, pairs, limit_s), strict=True):
-        rewards[index] = generation_reward(program, verdict, in_process_checks=in_process_checks)
+        rewards[index] = verdict_reward(program, verdict, in_process_checks=in_process_checks)
     return [rewards[index] for index in range(len(rows))]
 
 
@@ -64,7 +64,7 @@ def answer_reward(task: AlignmentTask, completion: str, *, format_weight: float 
     return Reward(kind=task.kind, value=value, correct=correct)
 
 
-def generation_reward(program: str | None, verdict: Verdict, *, in_process_checks: bool = False) -> Reward:
+def verdict_reward(program: str | None, verdict: Verdict, *, in_process_checks: bool = False) -> Reward:
     """R_gen of a verdict; none for a fault of our own sandbox, and none for a pass by an in-process check without
     `in_process_checks`."""
     is_weak = verdict.passed and IN_PROCESS in verdict.isolation and not in_process_checks

@@ -113,9 +113,9 @@ def study(
             "--output", "-o", help="Folder of the study; an existing one is resumed. [default: `output` in the file]"
         ),
     ] = None,
-    cells: Annotated[
+    runs: Annotated[
         list[str] | None,
-        typer.Option("--cell", help="Only these cells and what they need: ARM/SEED, or ARM. [default: all]"),
+        typer.Option("--run", help="Only these runs and what they need: ARM/SEED, or ARM. [default: all]"),
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Jobs side by side, one CPU core each.")] = 2,
     only_results: Annotated[
@@ -132,11 +132,11 @@ def study(
 ) -> None:
     """Run or resume a study: every arm with every seed is trained and measured once.
 
-    Finished cells are kept and an interrupted one goes on, so the same command can be stopped and repeated until the
+    Finished runs are kept and an interrupted one goes on, so the same command can be stopped and repeated until the
     study is complete. What is not there yet is named in the results.
     """
     from coderlplus_lab.study.loading import load_study
-    from coderlplus_lab.study.plan import Layout
+    from coderlplus_lab.study.plan import StudyFolder
     from coderlplus_lab.study.results import write_results
     from coderlplus_lab.study.run import run_study
     from coderlplus_lab.study.study_page import write_study_page
@@ -147,15 +147,15 @@ def study(
     failure: CodeRLPlusError | None = None
     if not only_results:
         try:
-            run_study(settings, root, cells=cells or [], jobs=jobs)
+            run_study(settings, root, runs=runs or [], jobs=jobs)
         except CodeRLPlusError as error:
             failure = error
-    if failure is not None and not any(Layout(root).root.glob("cells/*/*/measured.json")):
+    if failure is not None and not any(StudyFolder(root).root.glob("runs/*/*/measured.json")):
         raise failure
-    results = write_results(settings, Layout(root), str(file))
-    page = write_study_page(results, Layout(root).page(settings.name))
+    results = write_results(settings, StudyFolder(root), str(file))
+    page = write_study_page(results, StudyFolder(root).page(settings.name))
     if docs is not None:
-        publish(results, Layout(root), docs)
+        publish(results, StudyFolder(root), docs)
     print(json.dumps(results) if json_output else tables(results))
     if failure is not None:
         raise failure

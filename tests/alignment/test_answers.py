@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coderlplus.alignment import AlignmentSettings, parse_answer, score_answer, write_answer
+from coderlplus.alignment import AlignmentConfig, parse_answer, score_answer, write_answer
 from coderlplus.alignment.visible import is_fit
 from coderlplus.records import AlignmentTask, CallInput, StdioInput, Target
 from coderlplus.sandbox.values import encode
@@ -283,7 +283,7 @@ def deep(levels: int) -> object:
 
 
 def test_the_largest_values_that_are_asked_for_can_be_answered() -> None:
-    limit = AlignmentSettings().max_value_chars
+    limit = AlignmentConfig().max_value_chars
     large = [
         [{}] * (limit // 4),
         {(): "\N{GRINNING FACE}" * (limit - 20)},

@@ -61,7 +61,7 @@ def test_recent_draws_the_latest_steps_first() -> None:
 
 
 def test_uniform_draws_from_the_whole_buffer() -> None:
-    buffer = TaskBuffer(policy="uniform")
+    buffer = TaskBuffer(sampling="uniform")
     buffer.add(task(number, step=number) for number in range(100))
     drawn = {item.step for step in range(100) for item in buffer.draw(3, seed=0, step=step)}
     assert len(drawn) > 80
@@ -80,7 +80,7 @@ def of_kind(kind: str, numbers: range) -> list[AlignmentTask]:
 
 
 def test_kinds_have_their_shares_in_every_draw() -> None:
-    buffer = TaskBuffer(policy="uniform", shares={"final_values": 0.5, "exception": 0.3, "branch": 0.2})
+    buffer = TaskBuffer(sampling="uniform", shares={"final_values": 0.5, "exception": 0.3, "branch": 0.2})
     buffer.add(
         [
             *of_kind("final_values", range(100)),
@@ -100,7 +100,7 @@ def test_what_the_buffer_lacks_of_a_kind_is_filled_with_others() -> None:
 
 
 def test_solvable_draws_the_unseen_first_then_those_that_vary_and_the_rest_last() -> None:
-    buffer = TaskBuffer(policy="solvable")
+    buffer = TaskBuffer(sampling="solvable")
     buffer.add(task(number) for number in range(9))
     buffer.note(
         {f"t{number}": (0.0, 1.0) for number in (3, 4, 5)}
@@ -120,7 +120,7 @@ def test_solvable_draws_the_unseen_first_then_those_that_vary_and_the_rest_last(
 
 
 def test_solvable_prefers_tasks_whose_rewards_vary_more() -> None:
-    buffer = TaskBuffer(policy="solvable")
+    buffer = TaskBuffer(sampling="solvable")
     buffer.add([task(0), task(1)])
     buffer.note({"t0": (0.0, 1.0), "t1": (0.4, 0.6)})
     first = Counter(buffer.draw(1, seed=0, step=step)[0].task_id for step in range(400))
@@ -128,7 +128,7 @@ def test_solvable_prefers_tasks_whose_rewards_vary_more() -> None:
 
 
 def test_what_a_task_earned_is_kept_when_it_comes_again_and_goes_with_it() -> None:
-    buffer = TaskBuffer(size=2, policy="solvable")
+    buffer = TaskBuffer(size=2, sampling="solvable")
     buffer.add([task(0), task(1)])
     buffer.note({"t0": (0.0, 1.0), "t1": (0.0, 1.0)})
     buffer.add([task(0, step=5)])
@@ -177,9 +177,9 @@ additions = st.lists(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 9)), 
 )
 @settings(max_examples=100, deadline=None)
 def test_invariants_of_any_history(
-    history: list[list[tuple[int, int]]], size: int, policy: str, count: int, seed: int
+    history: list[list[tuple[int, int]]], size: int, sampling: str, count: int, seed: int
 ) -> None:
-    buffer, twin = TaskBuffer(size, policy), TaskBuffer(size, policy)  # type: ignore[arg-type]
+    buffer, twin = TaskBuffer(size, sampling), TaskBuffer(size, sampling)  # type: ignore[arg-type]
     for step, tasks in enumerate(history):
         for one in (buffer, twin):
             one.add(task(number, step=step, output=output) for number, output in tasks)
@@ -190,7 +190,7 @@ def test_invariants_of_any_history(
     assert ids(drawn) == ids(twin.draw(count, seed=seed, step=len(history)))
     assert len(drawn) == len({question(item) for item in drawn}) <= count
     assert (len(drawn) == count) == buffer.can_fill(count)
-    resumed = TaskBuffer(size, policy)  # type: ignore[arg-type]
+    resumed = TaskBuffer(size, sampling)  # type: ignore[arg-type]
     resumed.load_state_dict(json.loads(json.dumps(buffer.state_dict())))
     for one in (buffer, resumed):
         one.add([task(99, step=50)])

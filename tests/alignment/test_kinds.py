@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from coderlplus.alignment import AlignmentSettings, Lineage, make_task, reference_answer, score_answer, write_answer
-from coderlplus.alignment.points import statement_line
+from coderlplus.alignment import AlignmentConfig, Lineage, make_task, reference_answer, score_answer, write_answer
+from coderlplus.alignment.intermediate_states import statement_line
 from coderlplus.alignment.settings import Kind
 from coderlplus.alignment.tasks import NEEDS
 from coderlplus.records import AlignmentTask, CallInput, ProgramInput, StdioInput, Trace
@@ -40,7 +40,7 @@ def traced(sandbox: Sandbox, kind: Kind, program: str, given: ProgramInput) -> T
 def made(
     sandbox: Sandbox, kind: Kind, program: str, given: ProgramInput = CALL, **settings: Any
 ) -> AlignmentTask | str:
-    return make_task(traced(sandbox, kind, program, given), LINEAGE, settings=AlignmentSettings(**settings), kind=kind)
+    return make_task(traced(sandbox, kind, program, given), LINEAGE, settings=AlignmentConfig(**settings), kind=kind)
 
 
 def truth(task: AlignmentTask | str) -> Any:
@@ -304,7 +304,7 @@ def test_a_state_is_what_the_variables_hold_at_that_moment(sandbox: Sandbox, nam
     trace = traced(sandbox, "state_at", program, given)
     asked = set()
     for seed in range(30):
-        task = make_task(trace, LINEAGE, settings=AlignmentSettings(), kind="state_at", seed=seed)
+        task = make_task(trace, LINEAGE, settings=AlignmentConfig(), kind="state_at", seed=seed)
         assert isinstance(task, AlignmentTask), task
         moment = re.search(r"just before line (\d+) runs for the (\d+)", task.prompt)
         assert moment is not None
@@ -322,7 +322,7 @@ def test_turns_and_conditions_are_counted_as_they_run(sandbox: Sandbox, name: st
     times = Counter(line for line, _ in executed(program, given))
     first_in_body = {number: number + 1 for number in range(1, len(program.split("\n")))}
     trace = traced(sandbox, "branch", program, given)
-    task = make_task(trace, LINEAGE, settings=AlignmentSettings(max_variables=9), kind="branch")
+    task = make_task(trace, LINEAGE, settings=AlignmentConfig(max_variables=9), kind="branch")
     if task == "no_branch":
         assert name in ("generator", "calls in one statement", "recursion", "scopes", "try and with")
         return

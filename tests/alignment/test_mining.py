@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from coderlplus.alignment import (
-    AlignmentSettings,
+    AlignmentConfig,
     JudgedRollout,
     Lineage,
     Mined,
@@ -79,7 +79,7 @@ def mined(
     sandbox: Sandbox, problem: Problem, *programs: str, step: int = 0, seed: int = 0, **settings: object
 ) -> Mined:
     return mine(
-        sandbox, judged(sandbox, problem, programs), settings=AlignmentSettings(**settings), step=step, seed=seed
+        sandbox, judged(sandbox, problem, programs), settings=AlignmentConfig(**settings), step=step, seed=seed
     )  # type: ignore[arg-type]
 
 
@@ -146,7 +146,7 @@ def test_what_cannot_be_traced_is_not_run(sandbox: Sandbox, verdict: str, reason
         rollout_id="r", problem_id="c", verdict=verdict, tests_passed=0, tests_total=2, first_failure=failure
     )  # type: ignore[arg-type]
     item = JudgedRollout(CALLS, Rollout(rollout_id="r", problem_id="c", program="x = 1"), "x = 1", said)
-    result = mine(sandbox, [item], settings=AlignmentSettings())
+    result = mine(sandbox, [item], settings=AlignmentConfig())
     assert (result.traced, result.rejects) == (0, {reason: 1})
 
 
@@ -201,7 +201,7 @@ def test_the_budget_is_spread_over_the_problems(sandbox: Sandbox) -> None:
     few = replace(CALLS, problem_id="few", tests=(CallTest(([7, 7, 7],), 0),))
     many = judged(sandbox, CALLS, PROGRAMS) + judged(sandbox, few, PROGRAMS[:2])
     for seed in range(5):
-        tasks = mine(sandbox, many, settings=AlignmentSettings(mine_per_step=4), seed=seed).tasks
+        tasks = mine(sandbox, many, settings=AlignmentConfig(mine_per_step=4), seed=seed).tasks
         assert Counter(task.problem_id for task in tasks) == {"c": 2, "few": 2}
 
 
@@ -225,7 +225,7 @@ def test_most_recorded_programs_that_fail_but_run_become_tasks_with_variables(
         for item, verdict in zip(programs, verdicts, strict=True)
         if verdict.verdict == "wrong_answer"
     ]
-    result = mine(sandbox, items, settings=AlignmentSettings())
+    result = mine(sandbox, items, settings=AlignmentConfig())
     with_variable = sum(len(task.targets) > 1 for task in result.tasks)
     assert with_variable >= 0.9 * len(items), result.rejects
     for task in result.tasks:
@@ -258,7 +258,7 @@ def test_tasks_of_every_kind_on_recorded_programs_are_sound(sandbox: Sandbox, sh
         requests.append(TraceRequest(program=shown_program(row["code"]), input=given, max_steps=NEEDS[kind].max_steps))
     lineage = Lineage(problem_id="p", rollout_id="r")
     made = [
-        make_task(trace, lineage, settings=AlignmentSettings(), kind=kind) for trace in trace_many(sandbox, requests)
+        make_task(trace, lineage, settings=AlignmentConfig(), kind=kind) for trace in trace_many(sandbox, requests)
     ]
     tasks = [task for task in made if isinstance(task, AlignmentTask)]
     assert len(tasks) >= 5, made
@@ -283,7 +283,7 @@ def test_tasks_on_stdin_programs_are_sound(sandbox: Sandbox, shared: Path, kind:
     ]
     lineage = Lineage(problem_id="p", rollout_id="r")
     made = [
-        make_task(trace, lineage, settings=AlignmentSettings(), kind=kind) for trace in trace_many(sandbox, requests)
+        make_task(trace, lineage, settings=AlignmentConfig(), kind=kind) for trace in trace_many(sandbox, requests)
     ]
     tasks = [task for task in made if isinstance(task, AlignmentTask)]
     assert len(tasks) > len(rows) / 2, made
@@ -318,7 +318,7 @@ def test_mining_adds_one_run_and_a_second_where_it_must(
         return run(self, jobs)
 
     monkeypatch.setattr(Sandbox, "run", counting)
-    result = mine(sandbox, items, settings=AlignmentSettings(kinds={"final_values": 0.5, "exception": 0.5}))
+    result = mine(sandbox, items, settings=AlignmentConfig(kinds={"final_values": 0.5, "exception": 0.5}))
     assert (sum(counted), len(result.tasks)) == (runs, int(made)), result.rejects
 
 

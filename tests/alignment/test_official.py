@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from coderlplus.alignment import AlignmentSettings, Lineage, make_task, reference_answer, score_answer
+from coderlplus.alignment import AlignmentConfig, Lineage, make_task, reference_answer, score_answer
 from coderlplus.alignment.tasks import NEEDS
 from coderlplus.records import AlignmentTask, CallInput, StdioInput, Target
 from coderlplus.sandbox import Sandbox
@@ -26,7 +26,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 def made(sandbox: Sandbox, program: str, stdin: str = "3\n") -> AlignmentTask | str:
     one = trace(sandbox, program, StdioInput(stdin), semantics=NEEDS["official"].semantics)
-    return make_task(one, LINEAGE, settings=AlignmentSettings(kinds="official"), kind="official")
+    return make_task(one, LINEAGE, settings=AlignmentConfig(kinds="official"), kind="official")
 
 
 def expected(sandbox: Sandbox, program: str, stdin: str = "3\n") -> Any:
@@ -92,7 +92,7 @@ def test_values_are_taken_as_the_published_code_takes_them(sandbox: Sandbox, pro
 
 def test_function_style_problems_make_no_official_task(sandbox: Sandbox) -> None:
     one = trace(sandbox, "def f(a):\n    return a + 1", CallInput("f", (1,)), semantics="official")
-    assert make_task(one, LINEAGE, settings=AlignmentSettings(), kind="official") == "official_call"
+    assert make_task(one, LINEAGE, settings=AlignmentConfig(), kind="official") == "official_call"
 
 
 def task(output: str, **variables: object) -> AlignmentTask:

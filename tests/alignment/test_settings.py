@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coderlplus.alignment import AlignmentSettings
+from coderlplus.alignment import AlignmentConfig
 from coderlplus.errors import ConfigError
 
 
@@ -19,7 +19,7 @@ from coderlplus.errors import ConfigError
         ({"max_variables": 0}, "max_variables must be at least 1"),
         ({"max_variables": 2.5}, "max_variables must be a whole number, not 2.5"),
         ({"buffer_size": True}, "buffer_size must be a whole number, not True"),
-        ({"policy": "oldest"}, "policy must be one of recent, uniform, solvable, not 'oldest'"),
+        ({"sampling": "oldest"}, "sampling must be one of recent, uniform, solvable, not 'oldest'"),
         ({"prompt_style": "long"}, "prompt_style must be one of full, compact"),
         (
             {"kinds": "all"},
@@ -43,12 +43,12 @@ from coderlplus.errors import ConfigError
 )
 def test_a_value_out_of_range_is_named(setting: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        AlignmentSettings(**setting)  # type: ignore[arg-type]
+        AlignmentConfig(**setting)  # type: ignore[arg-type]
 
 
 def test_the_defaults_are_the_papers() -> None:
-    settings = AlignmentSettings()
-    assert (settings.alpha, settings.max_variables, settings.buffer_size, settings.policy, settings.source) == (
+    settings = AlignmentConfig()
+    assert (settings.alpha, settings.max_variables, settings.buffer_size, settings.sampling, settings.source) == (
         0.6,
         3,
         20_000,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from coderlplus.alignment import AlignmentSettings, Lineage, make_task, score_answer, write_answer
+from coderlplus.alignment import AlignmentConfig, Lineage, make_task, score_answer, write_answer
 from coderlplus.alignment.settings import Kind
 from coderlplus.records import AlignmentTask, CallInput, Ending, ProgramInput, StdioInput, Trace
 
@@ -33,7 +33,7 @@ def trace(
 
 
 def made(one: Trace, seed: int = 0, kind: Kind = "final_values", **settings: Any) -> AlignmentTask | str:
-    return make_task(one, LINEAGE, settings=AlignmentSettings(**settings), kind=kind, seed=seed)
+    return make_task(one, LINEAGE, settings=AlignmentConfig(**settings), kind=kind, seed=seed)
 
 
 def labels(one: Trace, seed: int = 0, **settings: Any) -> list[str]:

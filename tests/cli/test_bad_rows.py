@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from coderlplus.alignment import AlignmentSettings, JudgedRollout, mine
+from coderlplus.alignment import AlignmentConfig, JudgedRollout, mine
 from coderlplus.cli import app
 from coderlplus.judge import Judge
 from coderlplus.records import Problem, Rollout, StdioTest, write_jsonl
@@ -283,7 +283,7 @@ def test_a_defect_of_ours_in_mining_costs_one_rollout_and_is_told_once(
         return whole(trace, *arguments, **options)
 
     monkeypatch.setattr(mining, "make_task", fragile)
-    mined = mine(sandbox, judged, settings=AlignmentSettings(), seed=0)
+    mined = mine(sandbox, judged, settings=AlignmentConfig(), seed=0)
     assert mined.rejects["error"] == 2
     assert len(mined.tasks) == 4
     told = capsys.readouterr().err

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coderlplus.engines.batches import Group, ProblemStream, Sample, batch_metrics, groups_of
+from coderlplus.engines.batches import Group, ProblemStream, ScoredSample, batch_metrics, groups_of
 from coderlplus.errors import ConfigError
 from coderlplus.records import AlignmentTask, Problem, Reward, StdioInput, StdioTest, Verdict
 
@@ -13,11 +13,11 @@ def problems(count: int) -> list[Problem]:
     return [Problem(problem_id=str(number), statement="", tests=(StdioTest("", ""),)) for number in range(count)]
 
 
-def sample(value: float | None, *, passed: bool = False, tokens: int = 3, clipped: bool = False) -> Sample:
+def sample(value: float | None, *, passed: bool = False, tokens: int = 3, clipped: bool = False) -> ScoredSample:
     verdict = Verdict(
         rollout_id="", problem_id="", verdict="passed" if passed else "wrong_answer", tests_passed=0, tests_total=1
     )
-    return Sample(
+    return ScoredSample(
         completion="", reward=Reward(kind="generation", value=value, verdict=verdict), tokens=tokens, clipped=clipped
     )
 

@@ -88,7 +88,7 @@ def test_a_saved_configuration_reads_back_as_itself(file: Path, tmp_path: Path) 
         ),
         ("lora.rank=8", "unknown setting 'lora.rank'; did you mean 'lora."),
         ("dynamic_sampling_rounds=-1", "dynamic_sampling_rounds: should be greater than or equal to 0, not -1"),
-        ("sandbox.max_wait_s=0", "sandbox.max_wait_s: should be greater than 0, not 0"),
+        ("sandbox.timeout_s=0", "sandbox.timeout_s: should be greater than 0, not 0"),
     ],
 )
 def test_a_wrong_setting_is_one_clear_sentence(file: Path, override: str, message: str) -> None:
@@ -167,7 +167,7 @@ def test_defaults_are_the_papers() -> None:
     minimal: dict[str, Any] = {"model": "m", "problems": "p", "output": "o"}
     alignment = make_config(minimal).alignment
     assert alignment is not None
-    assert (alignment.alpha, alignment.buffer_size, alignment.policy, alignment.max_variables) == (
+    assert (alignment.alpha, alignment.buffer_size, alignment.sampling, alignment.max_variables) == (
         0.6,
         20_000,
         "recent",

@@ -1,5 +1,5 @@
-"""Dynamic sampling: groups of equal reward are replaced by further ones of their side, so the batch keeps its size and
-its mix."""
+"""Dynamic sampling: groups of equal reward are replaced by further ones of their objective, so the batch keeps its
+size and its mix."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from coderlplus.alignment import AlignmentSettings
-from coderlplus.engines.batches import Group, ProblemStream, Sample
+from coderlplus.alignment import AlignmentConfig
+from coderlplus.engines.batches import Group, ProblemStream, ScoredSample
 from coderlplus.engines.generation import Generation, Round, replacements
 from coderlplus.engines.trl.config import make_config
 from coderlplus.engines.trl.train import train
@@ -36,7 +36,7 @@ def task(number: int, kind: str = "final_values") -> AlignmentTask:
 
 def group(row: Row, *rewards: float | None) -> Group:
     samples = (
-        Sample(completion="", reward=Reward(kind="generation", value=value), tokens=1, clipped=False)
+        ScoredSample(completion="", reward=Reward(kind="generation", value=value), tokens=1, clipped=False)
         for value in rewards
     )
     return Group(row=row, samples=tuple(samples))
@@ -54,7 +54,7 @@ def offer(batch: Generation, *groups: Group) -> list[int]:
     return batch.put_in(len(batch.rounds) - 1)
 
 
-def test_idle_groups_are_replaced_by_those_of_their_side_that_are_not_idle() -> None:
+def test_zero_variance_groups_are_replaced_by_others_of_their_objective() -> None:
     batch = generation(
         group(problem(0), 0, 0), group(task(0), 1, 1), group(problem(1), 0, 1), group(problem(2), None, 1)
     )
@@ -64,7 +64,7 @@ def test_idle_groups_are_replaced_by_those_of_their_side_that_are_not_idle() -> 
     assert changed == [0, 1]
     assert [one.row for one in batch.groups] == [problem(4), task(1), problem(1), problem(2)]
     assert [batch.number(place) for place in range(4)] == [5, 6, 2, 3]
-    assert batch.idle_places() == [3]
+    assert batch.zero_variance_places() == [3]
     assert [number for number, _ in batch.set_aside] == [0, 1, 4, 7]
 
 
@@ -75,7 +75,7 @@ def test_no_row_comes_twice_into_a_batch() -> None:
 
 
 def test_replacements_are_of_the_same_side_and_kind_and_new_to_the_batch() -> None:
-    settings = AlignmentSettings(alpha=0.5, kinds={"final_values": 0.5, "output": 0.5})
+    settings = AlignmentConfig(alpha=0.5, kinds={"final_values": 0.5, "output": 0.5})
     loop = AlignmentLoop(settings, None, None)  # type: ignore[arg-type]
     loop.add([*(task(number) for number in range(4)), *(task(number, "output") for number in range(4, 8))])
     stream = ProblemStream([problem(number) for number in range(6)], seed=0)
@@ -142,8 +142,10 @@ def test_a_run_keeps_its_mix_and_says_what_it_replaced(
             )
             == 4
         )
-        idle = [group for group in batch if len({sample["reward"]["value"] for sample in group["samples"]}) == 1]
-        assert line["dynamic_sampling/zero_variance"] == len(idle) / 4
+        zero_variance = [
+            group for group in batch if len({sample["reward"]["value"] for sample in group["samples"]}) == 1
+        ]
+        assert line["dynamic_sampling/zero_variance"] == len(zero_variance) / 4
         assert line["dynamic_sampling/generated"] == len(step) - 4
         assert line["dynamic_sampling/replaced"] == sum(group["group"] >= 4 for group in batch)
         assert line["dynamic_sampling/rounds"] <= 2

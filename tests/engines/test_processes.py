@@ -93,7 +93,7 @@ def runs(
             trouble,
             trouble,
             2,
-            {"sandbox": {"workers": 1, "max_wait_s": 5}},
+            {"sandbox": {"workers": 1, "timeout_s": 5}},
             prepare=[f"judging {trouble} on process 1"],
         )
     add("stopped", "stopped", 2, {"trl": {"ddp_timeout": 10}}, prepare=["process 1 is stopped"])

@@ -230,7 +230,7 @@ def test_a_step_waits_no_longer_than_it_may(settings: dict[str, Any], tmp_path: 
         config_of(
             settings,
             tmp_path / "run",
-            sandbox={"workers": 1, "max_wait_s": 1e-6},
+            sandbox={"workers": 1, "timeout_s": 1e-6},
             trl={"max_steps": 2, "save_strategy": "no"},
         )
     )

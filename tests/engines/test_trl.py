@@ -13,7 +13,7 @@ import torch
 from coderlplus.engines.trl.config import make_config
 from coderlplus.engines.trl.tensors import without_zero_advantage
 from coderlplus.engines.trl.train import train
-from coderlplus.engines.trl.trainer import Clock
+from coderlplus.engines.trl.trainer import StepSampler
 from coderlplus.judge import Judge
 from coderlplus.records import Problem, Rollout, Verdict
 
@@ -78,7 +78,7 @@ def test_columns_of_padding_are_left_out_too() -> None:
 
 
 def test_a_clock_ticks() -> None:
-    assert len(list(Clock(5))) == len(Clock(5)) == 5
+    assert len(list(StepSampler(5))) == len(StepSampler(5)) == 5
 
 
 class FaultyJudge(Judge):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig
 
-from coderlplus.alignment import AlignmentSettings
+from coderlplus.alignment import AlignmentConfig
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.trl.alignment import STATE, trl_alignment
 from coderlplus.engines.trl.arguments import trl_arguments, trl_settings
@@ -31,7 +31,7 @@ TOOLS = (
 )
 """A chat template that renders tool calls, which TRL requires of every environment."""
 DEFAULTS = {"lr_scheduler_type": "constant"}
-ALIGNMENT = AlignmentSettings(alpha=0.5, prompt_style="compact")
+ALIGNMENT = AlignmentConfig(alpha=0.5, prompt_style="compact")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 import torch
 import trl
 
-from coderlplus.engines.trl.saving import Saving
+from coderlplus.engines.trl.saving import CheckpointMixin
 from coderlplus.engines.trl.trainer import AlignmentMixin, CodeRLPlusGRPO, CodeRLPlusRLOO
 
 HOOKS = {
@@ -53,7 +53,7 @@ def test_hook_has_its_signature_in_trl_and_here(hook: str, trainer: type) -> Non
 def test_nothing_else_of_the_trainer_is_overridden() -> None:
     ours = {
         name
-        for base in (AlignmentMixin, Saving)
+        for base in (AlignmentMixin, CheckpointMixin)
         for name in vars(base)
         if hasattr(trl.GRPOTrainer, name) and not name.startswith("__")
     }

@@ -149,5 +149,5 @@ def test_a_run_that_was_killed_and_resumed_is_the_run_that_was_not(runs: dict[st
     assert runs["resumed"]["ends"] == runs["colocate"]["ends"]
 
 
-def test_idle_groups_are_replaced(runs: dict[str, dict[str, Any]]) -> None:
+def test_zero_variance_groups_are_replaced(runs: dict[str, dict[str, Any]]) -> None:
     assert sum(line["dynamic_sampling/replaced"] for line in metrics(runs["rloo, replaced"])) > 0

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coderlplus.evaluation.benchmarks import BENCHMARKS, Question
+from coderlplus.evaluation.benchmarks import BENCHMARKS, BenchmarkQuestion
 from coderlplus.evaluation.benchmarks.expressions import left_side, returning, right_side
 from coderlplus.evaluation.benchmarks.values import call_with_values, literal
 from coderlplus.judge import Judge
@@ -37,7 +37,7 @@ TEST_ROW = {
 }
 
 
-def asked(name: str, row: Mapping[str, Any]) -> Question:
+def asked(name: str, row: Mapping[str, Any]) -> BenchmarkQuestion:
     question = BENCHMARKS[name].read(row)
     assert question is not None
     return question

@@ -21,7 +21,7 @@ from coderlplus.evaluation.asking import asked_for
 from coderlplus.evaluation.backends import Sampling
 from coderlplus.evaluation.benchmarks import BENCHMARKS
 from coderlplus.evaluation.data import Window, load
-from coderlplus.evaluation.run import Source, evaluate, prepare
+from coderlplus.evaluation.run import SampleSource, evaluate, prepare
 from coderlplus.evaluation.sample_files import read_samples
 from coderlplus.judge import Judge
 from coderlplus.problems import read_problems
@@ -128,7 +128,7 @@ PRINT = "a, b = map(int, input().split())\nprint(a + b)"
 
 
 @dataclass(frozen=True)
-class Layout:
+class DataForm:
     """Rows of a benchmark as some release has them, where they lie, how many things their tests compare, and a right
     answer."""
 
@@ -145,8 +145,8 @@ class Layout:
 
 METHOD = str(LEETCODE["completion"])
 LAYOUTS = [
-    Layout("HumanEval", "humaneval", "HumanEval.jsonl", HUMANEVAL, 2, ADD, "HumanEval/0"),
-    Layout(
+    DataForm("HumanEval", "humaneval", "HumanEval.jsonl", HUMANEVAL, 2, ADD, "HumanEval/0"),
+    DataForm(
         "HumanEval, hub",
         "humaneval",
         "openai_humaneval/openai_humaneval/test-00000-of-00001.parquet",
@@ -155,7 +155,7 @@ LAYOUTS = [
         ADD,
         "HumanEval/0",
     ),
-    Layout(
+    DataForm(
         "HumanEval+, whole",
         "humanevalplus",
         "HumanEvalPlus.jsonl.gz",
@@ -165,8 +165,8 @@ LAYOUTS = [
         "HumanEval/0",
         ["humaneval"],
     ),
-    Layout("HumanEval+, version", "humanevalplus", "HumanEvalPlus-v0.1.10.jsonl", MINI, 5, ADD, "HumanEval/0"),
-    Layout(
+    DataForm("HumanEval+, version", "humanevalplus", "HumanEvalPlus-v0.1.10.jsonl", MINI, 5, ADD, "HumanEval/0"),
+    DataForm(
         "HumanEval+, NoExtreme",
         "humanevalplus",
         "HumanEvalPlus-NoExtreme.jsonl",
@@ -176,8 +176,8 @@ LAYOUTS = [
         "HumanEval/0",
         ["humaneval"],
     ),
-    Layout("HumanEval+, Mini", "humanevalplus", "HumanEvalPlus-Mini.jsonl", MINI, 5, ADD, "HumanEval/0"),
-    Layout(
+    DataForm("HumanEval+, Mini", "humanevalplus", "HumanEvalPlus-Mini.jsonl", MINI, 5, ADD, "HumanEval/0"),
+    DataForm(
         "HumanEval+, hub",
         "humanevalplus",
         "humanevalplus/data/test-00000-of-00001.parquet",
@@ -186,14 +186,14 @@ LAYOUTS = [
         ADD,
         "HumanEval/0",
     ),
-    Layout("MBPP", "mbpp", "mbpp.jsonl.gz", MBPP, 2, ADD, "MBPP/11"),
-    Layout(
+    DataForm("MBPP", "mbpp", "mbpp.jsonl.gz", MBPP, 2, ADD, "MBPP/11"),
+    DataForm(
         "MBPP, hub", "mbpp", "google-research-datasets/mbpp/full/test-00000-of-00001.parquet", MBPP, 2, ADD, "MBPP/11"
     ),
-    Layout("MBPP+", "mbppplus", "MbppPlus-NoExtreme.jsonl", MBPP_PLUS, 5, ADD, "Mbpp/11"),
-    Layout("MBPP+, hub", "mbppplus", "mbppplus/data/test-00000-of-00001.parquet", HUB_MBPP_PLUS, 5, ADD, "Mbpp/11"),
-    Layout("LeetCode", "leetcode", "LeetCodeDataset-v0.3.1-test.jsonl.gz", LEETCODE, 2, METHOD, "add-two"),
-    Layout(
+    DataForm("MBPP+", "mbppplus", "MbppPlus-NoExtreme.jsonl", MBPP_PLUS, 5, ADD, "Mbpp/11"),
+    DataForm("MBPP+, hub", "mbppplus", "mbppplus/data/test-00000-of-00001.parquet", HUB_MBPP_PLUS, 5, ADD, "Mbpp/11"),
+    DataForm("LeetCode", "leetcode", "LeetCodeDataset-v0.3.1-test.jsonl.gz", LEETCODE, 2, METHOD, "add-two"),
+    DataForm(
         "LeetCode, hub",
         "leetcode",
         "newfacade/LeetCodeDataset/LeetCodeDataset-test.jsonl",
@@ -202,8 +202,8 @@ LAYOUTS = [
         METHOD,
         "add-two",
     ),
-    Layout("LiveCodeBench", "livecodebench", "livecodebench.jsonl", LCB, 4, PRINT, "abc1"),
-    Layout(
+    DataForm("LiveCodeBench", "livecodebench", "livecodebench.jsonl", LCB, 4, PRINT, "abc1"),
+    DataForm(
         "LiveCodeBench, plain",
         "livecodebench",
         "livecodebench.jsonl",
@@ -212,13 +212,13 @@ LAYOUTS = [
         PRINT,
         "abc1",
     ),
-    Layout("CRUXEval-O", "cruxeval-o", "cruxeval.jsonl", CRUX, 1, "2", "sample_0", ["cruxeval-i"]),
-    Layout(
+    DataForm("CRUXEval-O", "cruxeval-o", "cruxeval.jsonl", CRUX, 1, "2", "sample_0", ["cruxeval-i"]),
+    DataForm(
         "CRUXEval-O, hub", "cruxeval-o", "cruxeval-org/cruxeval/test.jsonl", CRUX, 1, "2", "sample_0", ["cruxeval-i"]
     ),
-    Layout("CRUXEval-I", "cruxeval-i", "cruxeval.jsonl", CRUX, 1, "f(1)", "sample_0", ["cruxeval-o"]),
-    Layout("execution", "lcb-execution", "lcb_execution.jsonl", EXECUTION, 1, "3", "sample_0"),
-    Layout(
+    DataForm("CRUXEval-I", "cruxeval-i", "cruxeval.jsonl", CRUX, 1, "f(1)", "sample_0", ["cruxeval-o"]),
+    DataForm("execution", "lcb-execution", "lcb_execution.jsonl", EXECUTION, 1, "3", "sample_0"),
+    DataForm(
         "execution, hub",
         "lcb-execution",
         "execution-v2/test.parquet",
@@ -227,8 +227,8 @@ LAYOUTS = [
         "3",
         "sample_0",
     ),
-    Layout("test output", "lcb-testoutput", "lcb_testoutput.jsonl", TEST_OUTPUT, 1, "3", "1/0"),
-    Layout(
+    DataForm("test output", "lcb-testoutput", "lcb_testoutput.jsonl", TEST_OUTPUT, 1, "3", "1/0"),
+    DataForm(
         "test output, hub", "lcb-testoutput", "livecodebench/test_generation/test.jsonl", TEST_OUTPUT, 1, "3", "1/0"
     ),
 ]
@@ -252,7 +252,7 @@ def numbers(
     (one,) = asked_for(names, Window(**window), data, lambda problem: problem.statement)
     file = write(folder / "answers.jsonl", *({"id": name, "answer": answer} for name, answer in answers.items()))
     samples = read_samples(file, {one.benchmark.name: one.questions})
-    source = Source(
+    source = SampleSource(
         model="m", kind="samples", sampling=Sampling(), samples=samples, digest=str(hash(file.read_bytes()))
     )
     prepare(folder, source, [one])
@@ -260,7 +260,7 @@ def numbers(
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
-def test_every_layout_gives_its_own_tests_and_says_how_many(tmp_path: Path, judge: Judge, layout: Layout) -> None:
+def test_every_layout_gives_its_own_tests_and_says_how_many(tmp_path: Path, judge: Judge, layout: DataForm) -> None:
     if layout.name.endswith("+, hub"):
         pytest.importorskip("numpy")
     file = write(tmp_path / "data" / layout.place, layout.row)
@@ -286,7 +286,7 @@ def test_every_layout_gives_its_own_tests_and_says_how_many(tmp_path: Path, judg
     ids=lambda layout: layout.name,
 )
 def test_what_passes_the_set_without_plus_and_fails_an_added_input_fails(
-    tmp_path: Path, judge: Judge, layout: Layout
+    tmp_path: Path, judge: Judge, layout: DataForm
 ) -> None:
     write(tmp_path / "data" / layout.place, layout.row)
     cheap = "def add(a, b):\n    return a + b if b < 9 else 0"
@@ -311,7 +311,7 @@ def test_a_public_test_alone_is_not_enough_for_livecodebench(tmp_path: Path, jud
 @pytest.mark.parametrize(
     "layout", [one for one in LAYOUTS if not one.place.endswith(".parquet")], ids=lambda layout: layout.name
 )
-def test_rows_of_another_benchmark_are_refused_under_its_name(tmp_path: Path, name: str, layout: Layout) -> None:
+def test_rows_of_another_benchmark_are_refused_under_its_name(tmp_path: Path, name: str, layout: DataForm) -> None:
     if name == layout.benchmark or name in layout.also:
         pytest.skip("they are its own")
     write(tmp_path / PLACES[name].removesuffix(".gz"), layout.row)

@@ -12,12 +12,12 @@ import pytest
 
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.backends import Completion, Request, Sampling
-from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
+from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion, user
 from coderlplus.evaluation.compare import compare
 from coderlplus.evaluation.notes import of_faults
 from coderlplus.evaluation.records import Judged, Sample, key_of
 from coderlplus.evaluation.results import score, shares, write_results
-from coderlplus.evaluation.run import Asked, Source, evaluate, prepare
+from coderlplus.evaluation.run import AskedBenchmark, SampleSource, evaluate, prepare
 from coderlplus.judge import Judge
 from coderlplus.records import CallTest, Problem
 from coderlplus.records.journal import read_journal
@@ -34,7 +34,8 @@ def problem(number: int) -> Problem:
 
 
 QUESTIONS = [
-    Question(question_id=f"q{number}", messages=user(f"add {number}"), problem=problem(number)) for number in range(4)
+    BenchmarkQuestion(question_id=f"q{number}", messages=user(f"add {number}"), problem=problem(number))
+    for number in range(4)
 ]
 BENCHMARK = Benchmark(name="adding", metric="pass@1", read=lambda row: None)
 GOOD = "```python\ndef f(x):\n    y = x + {0}\n    return y\n```"
@@ -57,17 +58,17 @@ class Scripted:
             yield request, Completion(text=TEXTS[request.question_id], truncated=request.question_id == "q3", tokens=5)
 
 
-def source(**settings: Any) -> Source:
-    return Source(**({"model": "m", "kind": "transformers", "sampling": Sampling()} | settings))
+def source(**settings: Any) -> SampleSource:
+    return SampleSource(**({"model": "m", "kind": "transformers", "sampling": Sampling()} | settings))
 
 
-def asked(tmp_path: Path, questions: Sequence[Question] = QUESTIONS) -> Asked:
+def asked(tmp_path: Path, questions: Sequence[BenchmarkQuestion] = QUESTIONS) -> AskedBenchmark:
     data = tmp_path / "data.jsonl"
     data.write_text("one file\n")
-    return Asked.of(BENCHMARK, questions, [data], {})
+    return AskedBenchmark.of(BENCHMARK, questions, [data], {})
 
 
-def run(folder: Path, one: Asked, judge: Judge, backend: Scripted, **settings: Any) -> dict[str, Any]:
+def run(folder: Path, one: AskedBenchmark, judge: Judge, backend: Scripted, **settings: Any) -> dict[str, Any]:
     where = source(**settings)
     prepare(folder, where, [one])
     numbers = evaluate(folder, where, one, lambda: backend, judge)
@@ -203,7 +204,8 @@ def test_the_page_is_one_file_that_loads_nothing(tmp_path: Path, judge: Judge) -
 def test_a_program_that_the_sandbox_failed_on_is_in_no_number(tmp_path: Path, judge: Judge) -> None:
     """One of twelve: the others still have a score, and a note names it."""
     questions = [
-        Question(question_id=f"q{number}", messages=user("?"), problem=problem(number)) for number in range(12)
+        BenchmarkQuestion(question_id=f"q{number}", messages=user("?"), problem=problem(number))
+        for number in range(12)
     ]
     answers = [
         Sample(question_id=f"q{number}", sample=0, answer=f"def f(x):\n    return x + {number}")

@@ -13,7 +13,7 @@ from hypothesis import given as given_by_hypothesis
 from hypothesis import strategies as st
 
 from coderlplus.errors import DataError
-from coderlplus.evaluation.benchmarks import BENCHMARKS, Question
+from coderlplus.evaluation.benchmarks import BENCHMARKS, BenchmarkQuestion
 from coderlplus.evaluation.benchmarks.base import program_in, user
 from coderlplus.evaluation.records import Judged
 from coderlplus.evaluation.sample_files import read_samples, write_samples
@@ -30,8 +30,8 @@ ADD = Problem(
 ECHO = Problem(problem_id="livecodebench/q", statement="Echo.", tests=(StdioTest("1", "1"),))
 
 
-def question(name: str, problem: Problem = ADD, **keys: Any) -> Question:
-    return Question(question_id=name, messages=user("?"), problem=problem, keys=keys)
+def question(name: str, problem: Problem = ADD, **keys: Any) -> BenchmarkQuestion:
+    return BenchmarkQuestion(question_id=name, messages=user("?"), problem=problem, keys=keys)
 
 
 HUMANEVAL = [question("HumanEval/0"), question("HumanEval/1")]
@@ -42,7 +42,7 @@ TEST_OUTPUT = [
 EXECUTION = [question(f"sample_{number}", ECHO, id=f"sample_{number}") for number in (10, 2, 1)]
 
 
-def read(path: Path, name: str, questions: list[Question]) -> list[tuple[str, int, str | None, str | None]]:
+def read(path: Path, name: str, questions: list[BenchmarkQuestion]) -> list[tuple[str, int, str | None, str | None]]:
     return [
         (one.question_id, one.sample, one.answer, one.completion)
         for one in read_samples(path, {name: questions})[name]
@@ -153,7 +153,7 @@ def test_evalplus_gets_programs_that_run_by_themselves(tmp_path: Path) -> None:
     ("name", "questions"), [("livecodebench", LCB), ("lcb-testoutput", TEST_OUTPUT), ("lcb-execution", EXECUTION)]
 )
 def test_what_is_written_for_livecodebench_is_sorted_as_there_and_reads_back(
-    tmp_path: Path, name: str, questions: list[Question]
+    tmp_path: Path, name: str, questions: list[BenchmarkQuestion]
 ) -> None:
     lines = [judged(one.question_id, f"{one.question_id!r}", sample) for one in questions for sample in range(2)]
     path = write_samples(tmp_path, BENCHMARKS[name], questions, lines)

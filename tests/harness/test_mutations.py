@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from coderlplus.alignment import AlignmentSettings, facts, official, prompts, reference_answer
+from coderlplus.alignment import AlignmentConfig, facts, official, prompts, reference_answer
 from coderlplus.alignment.answers import parse_answer, score_answer, write_answer
 from coderlplus.alignment.settings import Kind
 from coderlplus.alignment.tasks import NEEDS, Lineage, make_task
@@ -185,7 +185,7 @@ def plain_text(printed: str) -> bool:
 
 
 def test_completions(completions: list[str]) -> None:
-    settings = AlignmentSettings(max_prompt_chars=40_000, max_program_chars=40_000)
+    settings = AlignmentConfig(max_prompt_chars=40_000, max_program_chars=40_000)
     kinds: list[Kind] = list(NEEDS)
     for text, rng in variants(completions, "completions"):
         program = extract_program(text)

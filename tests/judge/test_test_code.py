@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from coderlplus.judge import Judge
 from coderlplus.records import CheckTest, Problem, Rollout, Verdict
 from coderlplus.records.test_code import needs_program, read_test_code
-from coderlplus.rewards import generation_reward
+from coderlplus.rewards import verdict_reward
 
 VerdictOn = Callable[..., Verdict]
 RIGHT, WRONG = "def add(a, b): return a + b", "def add(a, b): return a - b"
@@ -201,9 +201,9 @@ def test_a_pass_in_the_weaker_way_has_a_reward_only_where_it_is_asked_for(judge:
         for program in (NODE, NODE.replace("return 1", "return 2"))
     )
     assert (passed.verdict, failed.verdict) == ("passed", "wrong_answer")
-    assert generation_reward(NODE, passed).value is None
-    assert generation_reward(NODE, passed, in_process_checks=True).value == 1
-    assert generation_reward(NODE, failed).value == 0
+    assert verdict_reward(NODE, passed).value is None
+    assert verdict_reward(NODE, passed, in_process_checks=True).value == 1
+    assert verdict_reward(NODE, failed).value == 0
 
 
 @given(

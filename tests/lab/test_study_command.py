@@ -27,9 +27,9 @@ def test_results_of_a_study_that_has_not_begun_name_what_is_missing(tmp_path: Pa
 
 
 def test_a_cell_that_does_not_exist_is_an_error_of_one_sentence(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["study", str(TINY), "-o", str(tmp_path / "s"), "--cell", "grpo/7"])
+    result = CliRunner().invoke(app, ["study", str(TINY), "-o", str(tmp_path / "s"), "--run", "grpo/7"])
     assert isinstance(result.exception, ConfigError)
-    assert "no cell 'grpo/7'" in str(result.exception)
+    assert "no run 'grpo/7'" in str(result.exception)
     assert not (tmp_path / "s").exists()
 
 
@@ -39,17 +39,17 @@ def test_a_study_stopped_and_continued_gives_the_numbers_of_one_that_was_not(tmp
     command = [sys.executable, "-c", "from coderlplus_lab.cli import main; main()", "study", str(TINY), "-o"]
     subprocess.run([*command, str(tmp_path / "whole")], check=True, stdout=subprocess.DEVNULL)
     for wanted in (
-        "starts/qwen2/seed-0/metrics.jsonl",
-        "cells/grpo/seed-0/checkpoints/checkpoint-2",
-        "cells/coderlplus/seed-1/metrics.jsonl",
+        "initial_models/qwen2/seed-0/metrics.jsonl",
+        "runs/grpo/seed-0/checkpoints/checkpoint-2",
+        "runs/coderlplus/seed-1/metrics.jsonl",
     ):
         with subprocess.Popen([*command, str(tmp_path / "cut")], stdout=subprocess.DEVNULL) as process:
             while process.poll() is None and not (tmp_path / "cut" / wanted).exists():
                 time.sleep(0.05)
-            process.send_signal(signal.SIGTERM if "cells/grpo" in wanted else signal.SIGKILL)
+            process.send_signal(signal.SIGTERM if "runs/grpo" in wanted else signal.SIGKILL)
     subprocess.run([*command, str(tmp_path / "cut")], check=True, stdout=subprocess.DEVNULL)
     paths = sorted(
-        path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").glob("cells/*/*/measured.json")
+        path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").glob("runs/*/*/measured.json")
     )
     assert len(paths) == 8
     for path in paths:

@@ -11,7 +11,7 @@ from coderlplus.engines.reward_functions import code_reward
 from coderlplus.judge import Judge
 from coderlplus.preparation.outputs import ParquetFile, ground_truth
 from coderlplus.problems import read_problems
-from coderlplus.problems.verl import problem as of_verl
+from coderlplus.problems.eurus import problem as of_verl
 from coderlplus.records import CallTest, CheckTest, Problem, StdioTest
 from coderlplus.sandbox import Sandbox
 

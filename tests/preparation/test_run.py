@@ -13,7 +13,7 @@ from coderlplus.preparation import run
 from coderlplus.preparation.contamination import EvaluationTexts
 from coderlplus.preparation.run import Settings
 from coderlplus.preparation.sources import files_of
-from coderlplus.problems.files import Row
+from coderlplus.problems.files import FileRow
 from coderlplus.problems.formats import format_of
 from coderlplus.sandbox import Sandbox
 
@@ -21,10 +21,10 @@ from coderlplus.sandbox import Sandbox
 def test_rows_are_taken_no_faster_than_they_are_finished(sandbox: Sandbox) -> None:
     ahead = most = 0
 
-    def rows() -> Iterator[tuple[int, Row, Any]]:
+    def rows() -> Iterator[tuple[int, FileRow, Any]]:
         nonlocal ahead, most
         for number in range(300):
-            row = Row(
+            row = FileRow(
                 {
                     "question": f"q{number}",
                     "problem_id": number,

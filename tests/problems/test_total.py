@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from coderlplus.errors import DataError
 from coderlplus.problems import read_problems, read_recorded
-from coderlplus.problems.files import Row
+from coderlplus.problems.files import FileRow
 from coderlplus.problems.formats import format_of
 from coderlplus.problems.recorded import recorded
 from coderlplus.records import Problem
@@ -165,7 +165,7 @@ CHANGES: tuple[Any, ...] = (
 
 def check(row: dict[str, Any]) -> None:
     """The row is a problem that its own format holds, or a `DataError` that names the row."""
-    place = Row(row, "rows.jsonl:1")
+    place = FileRow(row, "rows.jsonl:1")
     said = ""
     try:
         problem = place.read(format_of(place).read)
@@ -182,7 +182,7 @@ def check(row: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_the_rows_themselves_are_problems(name: str) -> None:
-    row = Row(ROWS[name], "rows.jsonl:1")
+    row = FileRow(ROWS[name], "rows.jsonl:1")
     assert row.read(format_of(row).read) is not None
 
 

@@ -30,7 +30,7 @@ def test_the_recipe_has_the_settings_of_the_paper() -> None:
     actor, rollout = config.verl["actor_rollout_ref"]["actor"], config.verl["actor_rollout_ref"]["rollout"]
     assert config.model == "Qwen/Qwen2.5-Coder-7B-Instruct"
     assert config.alignment is not None
-    assert (config.alignment.alpha, config.alignment.buffer_size, config.alignment.policy) == (0.6, 20_000, "recent")
+    assert (config.alignment.alpha, config.alignment.buffer_size, config.alignment.sampling) == (0.6, 20_000, "recent")
     assert (
         config.verl["data"]["train_batch_size"],
         rollout["n"],

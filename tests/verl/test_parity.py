@@ -170,7 +170,7 @@ def without_times(reward: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_completion_on_which_the_sandbox_fails_has_no_reward(settings: dict[str, Any], folder: Path) -> None:
-    changes = {"output": str(folder / "faults"), "sandbox": {"workers": 1, "max_wait_s": 1e-6}}
+    changes = {"output": str(folder / "faults"), "sandbox": {"workers": 1, "timeout_s": 1e-6}}
     composed = verl_config(make_verl_config(settings | changes))
     tokenizer = AutoTokenizer.from_pretrained(settings["model"])
     batch = collate_fn([create_rl_dataset(composed.data.val_files, composed.data, tokenizer, None)[0]])

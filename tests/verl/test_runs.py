@@ -120,7 +120,7 @@ def test_dapo_trains_on_groups_that_differ_and_keeps_the_mix(run: Any) -> None:
 @whole_only
 def test_a_step_in_which_the_sandbox_fails_on_everything_ends_the_run_with_a_sentence(run: Any) -> None:
     outcome = run(
-        "faults", {"sandbox": {"max_wait_s": 1e-9}, "verl": {"trainer": {"total_training_steps": 1, "save_freq": -1}}}
+        "faults", {"sandbox": {"timeout_s": 1e-9}, "verl": {"trainer": {"total_training_steps": 1, "save_freq": -1}}}
     )
     assert outcome.status != 0
     assert "no completion of step 1 has a reward" in outcome.text

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from coderlplus.alignment.settings import AlignmentSettings
+from coderlplus.alignment.settings import AlignmentConfig
 from coderlplus.engines.batches import ProblemStream
 from coderlplus.engines.verl.fetching import FetchedSteps
 from coderlplus.engines.verl.rows import Place, Scored, row_fields, row_of
@@ -38,7 +38,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def make_steps(sandbox: Sandbox, **changes: Any) -> FetchedSteps:
-    loop = AlignmentLoop(AlignmentSettings(alpha=0.5, **changes), sandbox, Judge(sandbox), seed=3)
+    loop = AlignmentLoop(AlignmentConfig(alpha=0.5, **changes), sandbox, Judge(sandbox), seed=3)
     return FetchedSteps(ProblemStream(PROBLEMS, 3), loop, BATCH)
 
 
@@ -80,15 +80,17 @@ def test_fetching_one_by_one_gives_the_same_batches(sandbox: Sandbox) -> None:
 
 
 @examples(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(saved=st.integers(0, 4), policy=st.sampled_from(["recent", "uniform", "solvable"]))
-def test_a_run_goes_on_from_a_checkpoint_as_if_nothing_had_happened(sandbox: Sandbox, saved: int, policy: str) -> None:
-    whole = make_steps(sandbox, policy=policy)
+@given(saved=st.integers(0, 4), sampling=st.sampled_from(["recent", "uniform", "solvable"]))
+def test_a_run_goes_on_from_a_checkpoint_as_if_nothing_had_happened(
+    sandbox: Sandbox, saved: int, sampling: str
+) -> None:
+    whole = make_steps(sandbox, sampling=sampling)
     states = [whole.state_dict()]
     batches = []
     for _ in range(5):
         batches.append(names(go(whole)))
         states.append(whole.state_dict())
-    resumed = make_steps(sandbox, policy=policy)
+    resumed = make_steps(sandbox, sampling=sampling)
     resumed.load_state_dict(states[saved])
     assert [names(go(resumed)) for _ in range(5 - saved)] == batches[saved:]
     assert without_times(resumed.state_dict()) == without_times(whole.state_dict())
@@ -106,12 +108,12 @@ def test_replacements_are_of_the_side_that_was_filtered_out_and_new_to_the_batch
     go(steps)
     steps.may_refill = True
     batch = steps.fetch(BATCH)
-    sides = [steps.side(number) for number in range(BATCH)]
-    task, code = sides.index("alignment"), sides.index("generation")
+    objectives = [steps.objective(number) for number in range(BATCH)]
+    task, code = objectives.index("alignment"), objectives.index("generation")
     steps.filtered_out([task, code])
     replacements = steps.fetch(4)
-    assert [steps.side(place.number) for _, place in replacements] == [
-        side for number in sorted([task, code]) for side in [sides[number]] * 2
+    assert [steps.objective(place.number) for _, place in replacements] == [
+        objective for number in sorted([task, code]) for objective in [objectives[number]] * 2
     ]
     assert not set(names(replacements)) & set(names(batch))
     assert not steps.is_waiting

@@ -7,11 +7,11 @@ answer); `coderlplus.loop` joins them to a training run."""
 from coderlplus.alignment.answers import Answer, parse_answer, reference_answer, score_answer, write_answer
 from coderlplus.alignment.buffer import TaskBuffer
 from coderlplus.alignment.mining import JudgedRollout, Mined, mine
-from coderlplus.alignment.settings import AlignmentSettings
+from coderlplus.alignment.settings import AlignmentConfig
 from coderlplus.alignment.tasks import Lineage, make_task
 
 __all__ = [
-    "AlignmentSettings",
+    "AlignmentConfig",
     "Answer",
     "JudgedRollout",
     "Lineage",

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from coderlplus.alignment.settings import Kind, Policy
+from coderlplus.alignment.settings import Kind, TaskSampling
 from coderlplus.errors import DataError
 from coderlplus.records import AlignmentTask
 
@@ -30,10 +30,10 @@ class TaskBuffer:
     """
 
     def __init__(
-        self, size: int = 20_000, policy: Policy = "recent", shares: Mapping[Kind, float] | None = None
+        self, size: int = 20_000, sampling: TaskSampling = "recent", shares: Mapping[Kind, float] | None = None
     ) -> None:
         self.size = size
-        self.policy = policy
+        self.sampling = sampling
         self.shares: dict[str, float] = {str(kind): share for kind, share in (shares or {}).items()}
         self._tasks: dict[str, AlignmentTask] = {}  # oldest first
         self._questions: Counter[str] = Counter()
@@ -64,7 +64,7 @@ class TaskBuffer:
             self._spread.pop(task.task_id, None)
 
     def note(self, outcomes: Mapping[str, Sequence[float]]) -> None:
-        """Keep how much the rewards of a group varied, by task id, for the policy `solvable`; tasks that the buffer
+        """Keep how much the rewards of a group varied, by task id, for the sampling `solvable`; tasks that the buffer
         does not hold are passed over."""
         for task_id, rewards in outcomes.items():
             if task_id in self._tasks and rewards:
@@ -125,7 +125,7 @@ class TaskBuffer:
             del self._questions[key]
 
     def _in_drawing_order(self, rng: random.Random) -> Iterator[AlignmentTask]:
-        if self.policy == "recent":
+        if self.sampling == "recent":
             for _, group in groupby(reversed(self._tasks.values()), key=lambda task: task.step):
                 tasks = list(group)
                 rng.shuffle(tasks)
@@ -133,7 +133,7 @@ class TaskBuffer:
             return
         tasks = list(self._tasks.values())
         rng.shuffle(tasks)
-        if self.policy == "solvable":
+        if self.sampling == "solvable":
             tasks.sort(key=lambda task: self._rank(task, rng))
         yield from tasks
 

@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from coderlplus.alignment.facts import canonical, literal_calls
 from coderlplus.alignment.prompts import shown_program
-from coderlplus.alignment.settings import AlignmentSettings, Kind
+from coderlplus.alignment.settings import AlignmentConfig, Kind
 from coderlplus.alignment.tasks import NEEDS, Lineage, make_task
 from coderlplus.errors import SandboxError
 from coderlplus.programs import cyclomatic_complexity, normalized
@@ -73,7 +73,7 @@ class Mined:
     rejects: Mapping[str, int] = field(default_factory=dict)
     traced: int = 0
     outcomes: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """Task id → rewards that samples of the batch earned on it (`AlignmentLoop.mine`; for the policy `solvable`)."""
+    """Task id → rewards that samples of the batch earned on it (`AlignmentLoop.mine`; for the sampling `solvable`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def mine(
     sandbox: Sandbox,
     judged: Sequence[JudgedRollout],
     *,
-    settings: AlignmentSettings = AlignmentSettings(),  # noqa: B008  # frozen
+    settings: AlignmentConfig = AlignmentConfig(),  # noqa: B008  # frozen
     seed: int = 0,
     step: int = 0,
     prompt_fits: Callable[[str], bool] | None = None,
@@ -147,9 +147,7 @@ def mine(
     return Mined(tasks, dict(sorted(rejects.items())), len(chosen))
 
 
-def _task(
-    trace: Trace, candidate: _Candidate, settings: AlignmentSettings, seed: int, step: int
-) -> AlignmentTask | str:
+def _task(trace: Trace, candidate: _Candidate, settings: AlignmentConfig, seed: int, step: int) -> AlignmentTask | str:
     problem, rollout, verdict = candidate.judged.problem, candidate.judged.rollout, candidate.judged.verdict.verdict
     lineage = Lineage(problem_id=problem.problem_id, rollout_id=rollout.rollout_id, step=step, verdict=verdict)
     kind = _kind_for(trace, candidate, settings, seed)
@@ -197,7 +195,7 @@ def _spread(candidates: Sequence[_Candidate], count: int, rng: random.Random) ->
     return [candidates[index] for index in sorted(sorted(turns, key=turns.__getitem__)[:count])]
 
 
-def _candidate(judged: JudgedRollout, settings: AlignmentSettings, seed: int) -> _Candidate | str:
+def _candidate(judged: JudgedRollout, settings: AlignmentConfig, seed: int) -> _Candidate | str:
     """The program and input to trace and the kind to ask, or why there is none."""
     verdict, problem = judged.verdict, judged.problem
     if verdict.verdict in ("sandbox_fault", "no_program", "syntax_error"):
@@ -239,7 +237,7 @@ def _candidate(judged: JudgedRollout, settings: AlignmentSettings, seed: int) ->
     return _Candidate(judged, program, given, kind, seen, same_question(program, given))
 
 
-def _kind_for(trace: Trace, candidate: _Candidate, settings: AlignmentSettings, seed: int) -> Kind:
+def _kind_for(trace: Trace, candidate: _Candidate, settings: AlignmentConfig, seed: int) -> Kind:
     """The kind to ask: the candidate's, or if the run ended in the other way (an exception ended a thread, not the
     run) one that asks about such runs and needs the same trace."""
     finished, needs = trace.ending.kind in ("finished", "exit"), NEEDS[candidate.kind]

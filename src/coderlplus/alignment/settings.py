@@ -11,16 +11,16 @@ from typing import Literal, get_args
 from coderlplus.errors import ConfigError
 
 Kind = Literal["final_values", "output", "official", "exception", "state_at", "branch"]
-Policy = Literal["recent", "uniform", "solvable"]
-Source = Literal["failed", "passed", "random"]
+TaskSampling = Literal["recent", "uniform", "solvable"]
+RolloutSource = Literal["failed", "passed", "random"]
 PromptStyle = Literal["full", "compact"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlignmentSettings:
+class AlignmentConfig:
     """Raises `ConfigError` for a value out of range.
 
-    >>> AlignmentSettings(kinds={"final_values": 0.75, "exception": 0.25}).shares
+    >>> AlignmentConfig(kinds={"final_values": 0.75, "exception": 0.25}).shares
     {'final_values': 0.75, 'exception': 0.25}
     """
 
@@ -36,13 +36,13 @@ class AlignmentSettings:
     """w of R_sem = w + (1 − w) · fraction, in [0, 1); 0 is the paper's formula, 0.1 the published code's."""
     max_variables: int = 3
     """Variables asked for beside the output, at most."""
-    source: Source = "failed"
+    source: RolloutSource = "failed"
     """Which rollouts become tasks: those that failed (the paper), those that passed, or all alike (its ablations)."""
-    warmup_steps: int = 0
-    """Steps at the start that are all code, however full the buffer is."""
+    start_step: int = 0
+    """Tasks enter batches after this step; batches up to it are all code, however full the buffer is."""
     buffer_size: int = 20_000
     """Tasks kept; the oldest go first."""
-    policy: Policy = "recent"
+    sampling: TaskSampling = "recent"
     """`recent`: the tasks of the latest steps first, at random within a step. `uniform`: at random from the whole
     buffer. `solvable`: tasks that were not drawn yet first, at random, then at random by how much the rewards of their
     last group varied, those without any variance last."""
@@ -84,7 +84,7 @@ class AlignmentSettings:
             )
         if not 0 <= self.format_weight < 1:
             raise ConfigError(f"format_weight must be in [0, 1), not {self.format_weight}")
-        for name, lowest in {"max_variables": 1, "warmup_steps": 0, "buffer_size": 1, "mine_per_step": 1}.items():
+        for name, lowest in {"max_variables": 1, "start_step": 0, "buffer_size": 1, "mine_per_step": 1}.items():
             if getattr(self, name) < lowest:
                 raise ConfigError(f"{name} must be at least {lowest}, not {getattr(self, name)}")
         for name in ("max_program_chars", "max_prompt_chars", "max_value_chars", "max_complexity"):
@@ -100,7 +100,7 @@ class AlignmentSettings:
         if self.task_file is not None and self.max_task_age is not None:
             raise ConfigError("task_file and max_task_age exclude each other: the tasks of a fixed file have no age")
         self._check_kinds()
-        for name, choices in {"policy": Policy, "source": Source, "prompt_style": PromptStyle}.items():
+        for name, choices in {"sampling": TaskSampling, "source": RolloutSource, "prompt_style": PromptStyle}.items():
             if getattr(self, name) not in get_args(choices):
                 raise ConfigError(f"{name} must be one of {', '.join(get_args(choices))}, not {getattr(self, name)!r}")
 

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from coderlplus.alignment import official
 from coderlplus.alignment.answers import is_unicode
 from coderlplus.alignment.facts import computes
-from coderlplus.alignment.points import MAX_STEPS, ask_branches, ask_state, statement_line
+from coderlplus.alignment.intermediate_states import MAX_STEPS, ask_branches, ask_state, statement_line
 from coderlplus.alignment.prompts import call_expression, write_prompt
 from coderlplus.alignment.questions import EXCEPTION, LINE, Question, about_exception, about_output, about_values
-from coderlplus.alignment.settings import AlignmentSettings, Kind
+from coderlplus.alignment.settings import AlignmentConfig, Kind
 from coderlplus.alignment.variables import choose_variables, digest
 from coderlplus.alignment.visible import Visible, is_fit, shows_address
 from coderlplus.records import OUTPUT, AlignmentTask, CallInput, StdioInput, Target, Trace, VerdictName
@@ -63,7 +63,7 @@ def make_task(
     trace: Trace,
     lineage: Lineage,
     *,
-    settings: AlignmentSettings,
+    settings: AlignmentConfig,
     kind: Kind = "final_values",
     seed: int = 0,
     setup_code: str = "",
@@ -132,7 +132,7 @@ def make_task(
     )
 
 
-def _final_values(trace: Trace, visible: Visible, settings: AlignmentSettings, seed: int) -> Question | str:
+def _final_values(trace: Trace, visible: Visible, settings: AlignmentConfig, seed: int) -> Question | str:
     output = _output(trace, settings)
     if output == "output_unfit":
         return output
@@ -147,7 +147,7 @@ def _final_values(trace: Trace, visible: Visible, settings: AlignmentSettings, s
     return about_values(targets, trace.input) if targets else "answer_in_prompt"
 
 
-def _only_output(trace: Trace, visible: Visible, settings: AlignmentSettings, seed: int) -> Question | str:
+def _only_output(trace: Trace, visible: Visible, settings: AlignmentConfig, seed: int) -> Question | str:
     output = _output(trace, settings)
     if isinstance(output, str):
         return output
@@ -156,7 +156,7 @@ def _only_output(trace: Trace, visible: Visible, settings: AlignmentSettings, se
     return "answer_in_prompt" if visible.shows_result(output.value) else about_output(output, trace.input)
 
 
-def _output(trace: Trace, settings: AlignmentSettings) -> Target | str:
+def _output(trace: Trace, settings: AlignmentConfig) -> Target | str:
     """The output as a target, or why it is none."""
     value = trace.value if isinstance(trace.input, CallInput) else trace.output.rstrip()
     if isinstance(trace.input, StdioInput) and not value:
@@ -164,7 +164,7 @@ def _output(trace: Trace, settings: AlignmentSettings) -> Target | str:
     return Target(label=OUTPUT, value=value) if is_fit(value, settings.max_value_chars) else "output_unfit"
 
 
-def _exception(trace: Trace, visible: Visible, settings: AlignmentSettings, seed: int) -> Question | str:
+def _exception(trace: Trace, visible: Visible, settings: AlignmentConfig, seed: int) -> Question | str:
     ending = trace.ending
     if ending.type == "RecursionError":
         return "recursion_limit"  # where it strikes depends on the interpreter, and so do the values
@@ -178,7 +178,7 @@ def _exception(trace: Trace, visible: Visible, settings: AlignmentSettings, seed
     return about_exception([*variables, Target(label=EXCEPTION, value=ending.type), Target(label=LINE, value=line)])
 
 
-_ASK: dict[Kind, Callable[[Trace, Visible, AlignmentSettings, int], Question | str]] = {
+_ASK: dict[Kind, Callable[[Trace, Visible, AlignmentConfig, int], Question | str]] = {
     "final_values": _final_values,
     "output": _only_output,
     "exception": _exception,

@@ -22,7 +22,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 
-from coderlplus.alignment.settings import AlignmentSettings
+from coderlplus.alignment.settings import AlignmentConfig
 from coderlplus.alignment.visible import Rank, Visible, is_fit
 from coderlplus.records import OUTPUT, TaggedValue, Target, Trace
 
@@ -32,7 +32,7 @@ RESERVED = frozenset({OUTPUT})
 
 
 def choose_variables(
-    trace: Trace, visible: Visible, settings: AlignmentSettings, seed: int, reserved: Set[str] = RESERVED
+    trace: Trace, visible: Visible, settings: AlignmentConfig, seed: int, reserved: Set[str] = RESERVED
 ) -> list[tuple[Target, bool]]:
     """The variables of a whole run to ask for, in order of definition, each with whether it is *given*; none has a
     label of the `reserved`."""
@@ -43,7 +43,7 @@ def choose_variables(
 
 
 def fit_variables(
-    variables: Values, visible: Visible, settings: AlignmentSettings, reserved: Set[str] = RESERVED
+    variables: Values, visible: Visible, settings: AlignmentConfig, reserved: Set[str] = RESERVED
 ) -> list[tuple[Target, Rank]]:
     """The fit variables with their ranks, in order of definition."""
     scopes_of = Counter(name for names in variables.values() for name in names)

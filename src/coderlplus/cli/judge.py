@@ -55,10 +55,10 @@ def judge(
     left_out: list[DataError] = []
     pairs = read_pairs(problems, programs, left_out)
     name_left_out(left_out)
-    made_of = {"problems": digest(problems), "programs": digest(programs), "all_tests": all_tests}
+    fingerprint = {"problems": digest(problems), "programs": digest(programs), "all_tests": all_tests}
     verdicts: list[Verdict] = []
     try:
-        with open_output(output, made_of, overwrite=overwrite) as out:
+        with open_output(output, fingerprint, overwrite=overwrite) as out:
             for verdict in _verdicts(out.path, pairs, workers, all_tests):
                 verdicts.append(verdict)
             out.finish(_summary(verdicts))

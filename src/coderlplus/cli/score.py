@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 import typer
 from rich.table import Table
 
-from coderlplus.alignment import AlignmentSettings
+from coderlplus.alignment import AlignmentConfig
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.problems.files import read_rows
 from coderlplus.progress import Progress
@@ -71,7 +71,7 @@ def score(
 
     Rows that cannot be used are named and left out; the exit code is then 1.
     """
-    AlignmentSettings(format_weight=format_weight)
+    AlignmentConfig(format_weight=format_weight)
     left_out: list[DataError] = []
     by_id = {task.task_id: task for task in read_jsonl(tasks, AlignmentTask, left_out)}
     rows = read_rows(answers, left_out)

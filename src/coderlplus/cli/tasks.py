@@ -12,7 +12,7 @@ from typing import Annotated, Any, cast
 import typer
 from rich.table import Table
 
-from coderlplus.alignment import AlignmentSettings, JudgedRollout, mine
+from coderlplus.alignment import AlignmentConfig, JudgedRollout, mine
 from coderlplus.alignment.mining import same_question
 from coderlplus.alignment.settings import Kind
 from coderlplus.cli.options import Resume
@@ -62,15 +62,15 @@ def tasks(
     What is done is kept in OUTPUT.unfinished: after an interruption, the same command continues.
     Rows that cannot be used are named and left out; the exit code is then 1.
     """
-    settings = AlignmentSettings(kinds=_kinds(kind or []), max_variables=max_variables, prompt_style=prompt_style)  # type: ignore[arg-type]
+    settings = AlignmentConfig(kinds=_kinds(kind or []), max_variables=max_variables, prompt_style=prompt_style)  # type: ignore[arg-type]
     left_out: list[DataError] = []
     pairs = read_pairs(problems, programs, left_out)
     name_left_out(left_out)
-    made_of = {"problems": digest(problems), "programs": digest(programs), "seed": seed, **asdict(settings)}
+    fingerprint = {"problems": digest(problems), "programs": digest(programs), "seed": seed, **asdict(settings)}
     unfinished = output.with_name(output.name + ".unfinished")
     tally = Tally()
     try:
-        with open_output(output, made_of, unfinished=unfinished, overwrite=overwrite) as out:
+        with open_output(output, fingerprint, unfinished=unfinished, overwrite=overwrite) as out:
             if out.summary is None:
                 with Journal(unfinished, Fields, _start, is_held=True) as journal:
                     _make(pairs, journal, tally, settings, seed)
@@ -127,7 +127,7 @@ def _make(
     pairs: Sequence[tuple[Problem, Rollout]],
     journal: Journal[int, Fields],
     tally: Tally,
-    settings: AlignmentSettings,
+    settings: AlignmentConfig,
     seed: int,
 ) -> None:
     """Judge and trace the programs that the journal does not have, and count all of them."""
@@ -167,7 +167,7 @@ def _kinds(given: Sequence[str]) -> Kind | dict[Kind, float]:
 
 
 def _done(
-    sandbox: Sandbox, judge: Judge, chunk: Sequence[tuple[Problem, Rollout]], settings: AlignmentSettings, seed: int
+    sandbox: Sandbox, judge: Judge, chunk: Sequence[tuple[Problem, Rollout]], settings: AlignmentConfig, seed: int
 ) -> dict[str, Any]:
     judged = [
         JudgedRollout(problem, rollout, _program(problem, rollout), verdict)

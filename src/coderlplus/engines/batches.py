@@ -65,7 +65,7 @@ class ProblemStream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class ScoredSample:
     """One completion of a generation batch: `tokens` is its length, `clipped` whether it was cut at the longest
     length."""
 
@@ -80,22 +80,22 @@ class Group:
     """One prompt and its samples."""
 
     row: Row
-    samples: tuple[Sample, ...]
+    samples: tuple[ScoredSample, ...]
 
     @property
-    def side(self) -> str:
+    def objective(self) -> str:
         """The suffix of the metrics that this group counts in."""
         return "alignment" if isinstance(self.row, AlignmentTask) else "generation"
 
 
-def groups_of(rows: Iterable[Row], samples: Iterable[Sample], group_size: int) -> list[Group]:
+def groups_of(rows: Iterable[Row], samples: Iterable[ScoredSample], group_size: int) -> list[Group]:
     """Put the samples of a batch, in order, under their rows (one row a group)."""
-    rest: Iterator[Sample] = iter(samples)
+    rest: Iterator[ScoredSample] = iter(samples)
     return [Group(row=row, samples=tuple(islice(rest, group_size))) for row in rows]
 
 
-def is_idle(group: Group) -> bool:
-    """Whether a group has no two different rewards: its advantages are all 0, it teaches nothing."""
+def has_zero_variance(group: Group) -> bool:
+    """Whether all rewards of a group are equal: its advantages are 0, so it gives no gradient."""
     return len({sample.reward.value for sample in group.samples if sample.reward.value is not None}) < 2
 
 
@@ -107,10 +107,13 @@ def batch_metrics(groups: Sequence[Group], step: int, kinds: Collection[str] = (
     alignment tasks each of them has its metrics besides, under its own name.
     """
     metrics = mix_metrics(step, [group.row for group in groups])
-    sides = {side: [group for group in groups if group.side == side] for side in ("alignment", "generation")}
+    objectives = {
+        objective: [group for group in groups if group.objective == objective]
+        for objective in ("alignment", "generation")
+    }
     if len(kinds) > 1:
         for kind in kinds:
-            sides[kind] = of_kind = [
+            objectives[kind] = of_kind = [
                 group for group in groups if isinstance(group.row, AlignmentTask) and group.row.kind == kind
             ]
             metrics[f"mix/{kind}"] = len(of_kind) / len(groups)
@@ -118,26 +121,26 @@ def batch_metrics(groups: Sequence[Group], step: int, kinds: Collection[str] = (
                 metrics[f"task_age/{kind}"] = _mean(
                     step - group.row.step for group in of_kind if isinstance(group.row, AlignmentTask)
                 )
-    for side, chosen in sides.items():
+    for objective, chosen in objectives.items():
         if chosen:
-            metrics |= _side_metrics(side, chosen)
+            metrics |= _objective_metrics(objective, chosen)
     return metrics
 
 
-def _side_metrics(side: str, groups: Sequence[Group]) -> dict[str, float]:
+def _objective_metrics(objective: str, groups: Sequence[Group]) -> dict[str, float]:
     metrics: dict[str, float] = {}
     samples = [sample for group in groups for sample in group.samples]
     valid = [sample.reward for sample in samples if sample.reward.value is not None]
     if valid:
-        metrics[f"reward/{side}"] = _mean(reward.value for reward in valid if reward.value is not None)
-    if side == "generation" and valid:
+        metrics[f"reward/{objective}"] = _mean(reward.value for reward in valid if reward.value is not None)
+    if objective == "generation" and valid:
         metrics["pass_rate"] = _mean(reward.verdict is not None and reward.verdict.passed for reward in valid)
-    metrics[f"zero_variance/{side}"] = _mean(is_idle(group) for group in groups)
-    metrics[f"length/{side}"] = _mean(sample.tokens for sample in samples)
-    metrics[f"clipped/{side}"] = _mean(sample.clipped for sample in samples)
+    metrics[f"zero_variance/{objective}"] = _mean(has_zero_variance(group) for group in groups)
+    metrics[f"length/{objective}"] = _mean(sample.tokens for sample in samples)
+    metrics[f"clipped/{objective}"] = _mean(sample.clipped for sample in samples)
     faults = len(samples) - len(valid)
     if faults:
-        metrics[f"sandbox_faults/{side}"] = float(faults)
+        metrics[f"sandbox_faults/{objective}"] = float(faults)
     return metrics
 
 

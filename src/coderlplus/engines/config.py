@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
 
-from coderlplus.alignment.settings import AlignmentSettings
+from coderlplus.alignment.settings import AlignmentConfig
 from coderlplus.errors import ConfigError, nearest
 from coderlplus.loop import Row
 from coderlplus.problems.prompts import conversation, known_template, user_message
@@ -34,7 +34,7 @@ class SandboxConfig(BaseModel):
     workers: int | None = Field(default=None, ge=1)
     """Programs that run at the same time, in each process; `None` is one a CPU, divided among the processes of the
     machine."""
-    max_wait_s: float = Field(default=600.0, gt=0)
+    timeout_s: float = Field(default=600.0, gt=0)
     """Longest time, in seconds, that the programs of a generation batch are judged, and that a step waits for its
     failures to be traced. What is not judged by then has no reward, as where the sandbox failed; what is not traced
     makes no task."""
@@ -54,7 +54,7 @@ class StepConfig(BaseModel):
     """User message of a problem, with `PROMPT_FIELDS` in braces; `None` is our own wording (`problems.prompts`)."""
     samples_every: int = Field(default=10, ge=1)
     """Every so many generation batches, two consecutive ones are written to samples.jsonl."""
-    alignment: AlignmentSettings | None = AlignmentSettings()
+    alignment: AlignmentConfig | None = AlignmentConfig()
     """Execution semantics alignment; `off` (or `alpha: 1.0`) is plain RLVR."""
     sandbox: SandboxConfig = SandboxConfig()
 
@@ -69,7 +69,7 @@ class StepConfig(BaseModel):
         return known_template(value)
 
     @field_serializer("alignment")
-    def _alignment_or_off(self, value: AlignmentSettings | None) -> Any:
+    def _alignment_or_off(self, value: AlignmentConfig | None) -> Any:
         return False if value is None else dataclasses.asdict(value)
 
     def messages(self, row: Row) -> list[dict[str, str]]:
@@ -102,7 +102,7 @@ class CommonConfig(StepConfig):
 
 
 def alignment_settings(value: Any) -> Any:
-    """`AlignmentSettings` of a mapping, `None` for `off` and for `alpha: 1`; anything else as it is. Raises
+    """`AlignmentConfig` of a mapping, `None` for `off` and for `alpha: 1`; anything else as it is. Raises
     `ConfigError`."""
     if (
         value is False
@@ -110,7 +110,7 @@ def alignment_settings(value: Any) -> Any:
         or (isinstance(value, Mapping) and value.get("alpha") == 1 and value["alpha"] is not True)
     ):
         return None
-    return AlignmentSettings(**value) if isinstance(value, Mapping) else value
+    return AlignmentConfig(**value) if isinstance(value, Mapping) else value
 
 
 def checked_config(
@@ -128,7 +128,7 @@ def checked_config(
     """
     shared: dict[str, Collection[str]] = {
         "": set(kind.model_fields),
-        "alignment": {field.name for field in dataclasses.fields(AlignmentSettings)},
+        "alignment": {field.name for field in dataclasses.fields(AlignmentConfig)},
         "sandbox": set(SandboxConfig.model_fields),
     }
     for section, names in (shared | dict(sections or {})).items():

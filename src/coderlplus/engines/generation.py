@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coderlplus.engines.background import Background
-from coderlplus.engines.batches import Group, Sample, is_idle
+from coderlplus.engines.batches import Group, ScoredSample, has_zero_variance
 from coderlplus.loop import AlignmentLoop, Row
 from coderlplus.records import AlignmentTask, Problem, Reward
 
@@ -74,20 +74,24 @@ class Generation:
         number, index = self.places[place]
         return self.rounds[number].first_number + index
 
-    def idle_places(self) -> list[int]:
+    def zero_variance_places(self) -> list[int]:
         """The places of groups in which all rewards are equal."""
-        return [place for place, group in enumerate(self.groups) if is_idle(group)]
+        return [place for place, group in enumerate(self.groups) if has_zero_variance(group)]
 
     def put_in(self, number: int) -> list[int]:
-        """Put the groups of round `number` that are not idle in the place of idle ones of their side, in order, none
-        whose row is in the batch already. Returns the places."""
+        """Put the groups of round `number` with different rewards in the place of zero-variance groups of the
+        same objective, in order, none whose row is in the batch already. Returns the places."""
         changed = []
-        idle = self.idle_places()
+        zero_variance = self.zero_variance_places()
         for index, group in enumerate(self.rounds[number].groups):
-            place = next((place for place in idle if self.groups[place].side == group.side), None)
-            if place is not None and not is_idle(group) and group.row not in [other.row for other in self.groups]:
+            place = next((place for place in zero_variance if self.groups[place].objective == group.objective), None)
+            if (
+                place is not None
+                and not has_zero_variance(group)
+                and group.row not in [other.row for other in self.groups]
+            ):
                 self.places[place] = (number, index)
-                idle.remove(place)
+                zero_variance.remove(place)
                 changed.append(place)
         return sorted(changed)
 
@@ -98,20 +102,20 @@ def replacements(
     take_problems: Callable[[int, set[str]], list[Problem]],
     multiple_of: int,
 ) -> list[Row]:
-    """Rows to generate further groups for the idle ones of a batch: a problem for a problem, a task for a task, none
-    that the batch has or had.
+    """Rows to generate further groups for the zero-variance groups of a batch: a problem for a problem, a task for a
+    task, none that the batch has or had.
 
     Their number is a multiple of `multiple_of`, the surplus being problems or, where there are no more, rows twice;
     there are none where nothing is left to offer."""
     seen = [row for one in generation.rounds for row in one.rows]
-    idle = [generation.groups[place].row for place in generation.idle_places()]
-    kinds = [row.kind for row in idle if isinstance(row, AlignmentTask)]
+    zero_variance = [generation.groups[place].row for place in generation.zero_variance_places()]
+    kinds = [row.kind for row in zero_variance if isinstance(row, AlignmentTask)]
     tasks = (
         loop.compose_more(generation.step, kinds, [row for row in seen if isinstance(row, AlignmentTask)])
         if loop
         else []
     )
-    code = len(idle) - len(kinds)
+    code = len(zero_variance) - len(kinds)
     surplus = -(code + len(tasks)) % multiple_of
     problems = take_problems(code + surplus, {row.problem_id for row in seen if isinstance(row, Problem)})
     rows: list[Row] = [*problems, *tasks]
@@ -165,9 +169,9 @@ def rollout_id(step: int, number: int, sample: int) -> str:
 
 def samples_of(
     texts: Sequence[str], rewards: Sequence[Reward], ids: Sequence[Sequence[int]], ends: set[int]
-) -> list[Sample]:
+) -> list[ScoredSample]:
     """The samples of completions, whose token ids are `ids`; one that does not end in one of `ends` was cut."""
     return [
-        Sample(completion=text, reward=reward, tokens=len(tokens), clipped=tokens[-1] not in ends)
+        ScoredSample(completion=text, reward=reward, tokens=len(tokens), clipped=tokens[-1] not in ends)
         for text, reward, tokens in zip(texts, rewards, ids, strict=True)
     ]

@@ -28,7 +28,7 @@ class Steps:
     """What a run knows from step to step: its place in the problems, its buffer, and how many completions there were.
 
     `loop` is `None` for plain RLVR. Samples of two in `samples_every` batches are written to the folder `run` (`None`:
-    they are not written), with prompts as `prompt_text` gives them. `max_wait_s` bounds how long mining is waited for.
+    they are not written), with prompts as `prompt_text` gives them. `timeout_s` bounds how long mining is waited for.
     `gather` returns what all processes of a run mined, in rank order; they hold the same state and must call the same
     methods.
     """
@@ -38,13 +38,13 @@ class Steps:
         stream: ProblemStream,
         loop: AlignmentLoop | None,
         *,
-        max_wait_s: float = 600.0,
+        timeout_s: float = 600.0,
         run: RunFolder | None = None,
         samples_every: int = 10,
         prompt_text: Callable[[Row], str] = lambda row: "",
         gather: Callable[[Mined], list[Mined]] = lambda mined: [mined],
     ) -> None:
-        self.stream, self.loop, self.max_wait_s, self.run = stream, loop, max_wait_s, run
+        self.stream, self.loop, self.timeout_s, self.run = stream, loop, timeout_s, run
         self._samples_every, self._prompt_text, self._gather = samples_every, prompt_text, gather
         self._completions = 0
         self._mining: tuple[int, int, Background[Mined]] | None = None
@@ -105,10 +105,10 @@ class Steps:
         (step, count, work), self._mining = self._mining, None
         began = time.perf_counter()
         try:
-            mined = work.result(self.max_wait_s)
+            mined = work.result(self.timeout_s)
         except TimeoutError:
             print(
-                f"tracing took more than {self.max_wait_s:g} s: no tasks from the failures of step {step}",
+                f"tracing took more than {self.timeout_s:g} s: no tasks from the failures of step {step}",
                 file=sys.stderr,
             )
             mined = Mined(rejects={"trace_time_limit": count})

@@ -11,7 +11,7 @@ from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.benchmarks import BENCHMARKS, Benchmark, benchmarks_named, canonical
 from coderlplus.evaluation.benchmarks.plus import BASE_ALONE
 from coderlplus.evaluation.data import RELEASE_FILES, Found, Window, find, own_benchmark
-from coderlplus.evaluation.run import Asked
+from coderlplus.evaluation.run import AskedBenchmark
 from coderlplus.records import Problem
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ def asked_for(
     own_prompt: Callable[[Problem], str],
     *,
     limit: int | None = None,
-) -> list[Asked]:
+) -> list[AskedBenchmark]:
     """The benchmarks of these names with their questions, of each at most `limit`; of a file of problems `own_prompt`
     makes the user's message.
 
@@ -42,7 +42,7 @@ def asked_for(
         raise ConfigError(f"--benchmarks is empty; use {', '.join(BENCHMARKS)}")
     if (window.start or window.end) and not any(benchmark.dated for benchmark in known.values()):
         raise ConfigError("--start-date and --end-date choose among contests; none of these benchmarks has dates")
-    asked: list[Asked] = []
+    asked: list[AskedBenchmark] = []
     for name in names:
         if name in known:
             benchmark, found = known[name], askable(known[name], find(known[name], window, data_dir))
@@ -63,7 +63,7 @@ def asked_for(
                     "file another name"
                 )
         chosen = {"release": found.release, **days} if found.release else days
-        one = Asked.of(benchmark, spread(found.questions, limit), found.files, chosen)
+        one = AskedBenchmark.of(benchmark, spread(found.questions, limit), found.files, chosen)
         asked.append(
             replace(one, whole=found.whole, left_out=tuple(map(str, found.left_out)), inside=len(found.questions))
         )

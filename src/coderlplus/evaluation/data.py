@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import ConfigError, DataError
-from coderlplus.evaluation.benchmarks.base import Benchmark, Question
+from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
 from coderlplus.problems import read_format
 from coderlplus.problems.files import leaving_out, stream_rows
 
@@ -75,14 +75,16 @@ class Found:
     releases.
     """
 
-    questions: Sequence[Question]
+    questions: Sequence[BenchmarkQuestion]
     whole: Sequence[str]
     files: Sequence[Path]
     left_out: Sequence[DataError]
     release: str | None
 
 
-def load(benchmark: Benchmark, window: Window, data_dir: Path | None = None) -> tuple[list[Question], list[Path]]:
+def load(
+    benchmark: Benchmark, window: Window, data_dir: Path | None = None
+) -> tuple[list[BenchmarkQuestion], list[Path]]:
     """The questions of a benchmark and the files that they come from.
 
     Raises `DataError` where there are none: the folder lacks them, the hub cannot be reached, a row cannot be used,
@@ -100,7 +102,7 @@ def find(benchmark: Benchmark, window: Window, data_dir: Path | None = None) -> 
     paths, is_released = (
         _local(benchmark, window, data_dir) if data_dir is not None else (_from_hub(benchmark, window), True)
     )
-    questions: list[Question] = []
+    questions: list[BenchmarkQuestion] = []
     whole: dict[str, None] = {}
     left_out: list[DataError] = []
     for path in paths:
@@ -245,8 +247,8 @@ def own_benchmark(path: Path, ask: Any) -> tuple[Benchmark, Found]:
     left_out: list[DataError] = []
     known, problems = read_format(path, left_out)
 
-    def read(problem: Any) -> Question:
-        return Question(
+    def read(problem: Any) -> BenchmarkQuestion:
+        return BenchmarkQuestion(
             question_id=problem.problem_id, messages=user(ask(problem)), problem=problem, layout=known.name
         )
 

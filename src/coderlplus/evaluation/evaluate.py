@@ -14,7 +14,7 @@ from coderlplus.evaluation.asking import FILE_ENDINGS, asked_for
 from coderlplus.evaluation.backends import Backend, Sampling, has_gpu
 from coderlplus.evaluation.data import Window
 from coderlplus.evaluation.results import read_results, write_results
-from coderlplus.evaluation.run import Asked, Source
+from coderlplus.evaluation.run import AskedBenchmark, SampleSource
 from coderlplus.evaluation.sample_files import digest_of, read_samples
 from coderlplus.judge import Judge
 from coderlplus.problems.prompts import known_template, user_message
@@ -107,7 +107,7 @@ def evaluate(
 
 def _asked(
     names: list[str], window: Window, data_dir: Path | None, prompt: str | None, limit: int | None
-) -> list[Asked]:
+) -> list[AskedBenchmark]:
     """The named benchmarks with their questions."""
     if prompt is not None and not any(name.endswith(FILE_ENDINGS) for name in names):
         raise ConfigError("a prompt is for files of problems; the benchmarks have prompts of their own")
@@ -141,15 +141,15 @@ def _open(model: str, backend: str | None, endpoint: str | None, concurrency: in
 
 
 def _source(
-    model: str | None, asked: list[Asked], sampling: Sampling, n_samples: int, kind: str, samples: Path | None
-) -> Source:
+    model: str | None, asked: list[AskedBenchmark], sampling: Sampling, n_samples: int, kind: str, samples: Path | None
+) -> SampleSource:
     if samples is None:
-        return Source(model=model or "", kind=kind, sampling=sampling, n_samples=n_samples)
+        return SampleSource(model=model or "", kind=kind, sampling=sampling, n_samples=n_samples)
     questions, whole = ({one.benchmark.name: getattr(one, part) for one in asked} for part in ("questions", "whole"))
     bad: list[DataError] = []
     found = read_samples(samples, questions, whole=whole, left_out=bad)
     label = model or samples.name.partition(".")[0]
-    return Source(
+    return SampleSource(
         model=label,
         kind="samples",
         sampling=sampling,
@@ -181,8 +181,8 @@ def _refuse_another_model(output: Path, model: str) -> None:
 
 def _evaluate_all(
     output: Path,
-    source: Source,
-    asked: list[Asked],
+    source: SampleSource,
+    asked: list[AskedBenchmark],
     open_backend: Callable[[], Backend],
     workers: int | None,
     track: Track,

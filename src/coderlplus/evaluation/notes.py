@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from coderlplus.evaluation.benchmarks.base import Benchmark, Question
+from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
 from coderlplus.evaluation.benchmarks.plus import BASE_ALONE
 from coderlplus.evaluation.records import Judged, Sample
 
@@ -16,7 +16,7 @@ NAMED = 3
 """Of many things of one kind, so many are named."""
 
 
-def about(questions: Sequence[Question], files: Sequence[Path], release: str | None) -> dict[str, Any]:
+def about(questions: Sequence[BenchmarkQuestion], files: Sequence[Path], release: str | None) -> dict[str, Any]:
     """What was asked: the files, the release of LiveCodeBench where the files are of one, the layout of the rows, and
     the number of tests.
 
@@ -33,19 +33,19 @@ def about(questions: Sequence[Question], files: Sequence[Path], release: str | N
     return found if release is None else found | {"release": release}
 
 
-def _layouts(questions: Sequence[Question]) -> Counter[str]:
+def _layouts(questions: Sequence[BenchmarkQuestion]) -> Counter[str]:
     """The layouts of the rows. A problem of MBPP+ without added inputs is no layout of its own."""
     return Counter(question.layout for question in questions if question.layout and question.layout != BASE_ALONE)
 
 
-def cases(question: Question) -> int:
+def cases(question: BenchmarkQuestion) -> int:
     """How many things the tests of a question compare."""
     return len(question.problem.tests) if question.cases is None else question.cases
 
 
 def of_data(
     benchmark: Benchmark,
-    questions: Sequence[Question],
+    questions: Sequence[BenchmarkQuestion],
     whole: int,
     inside: int,
     files: Sequence[Path],
@@ -75,7 +75,9 @@ def of_data(
     return found
 
 
-def of_samples(questions: Sequence[Question], samples: Iterable[Sample], strangers: Sequence[str]) -> list[str]:
+def of_samples(
+    questions: Sequence[BenchmarkQuestion], samples: Iterable[Sample], strangers: Sequence[str]
+) -> list[str]:
     """Notes on a file of samples: problems without one, rows that belong to nothing, samples that are there twice."""
     texts: dict[str, list[str | None]] = {question.question_id: [] for question in questions}
     for sample in samples:

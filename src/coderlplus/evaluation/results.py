@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from coderlplus.evaluation.benchmarks.base import Benchmark, Question
+from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
 from coderlplus.evaluation.intervals import clustered
 from coderlplus.evaluation.metrics import Estimate, pass_at_k
 from coderlplus.evaluation.notes import described
@@ -37,7 +37,7 @@ def shares(questions: Iterable[str], judged: Iterable[Judged]) -> dict[str, Frac
     }
 
 
-def score(benchmark: Benchmark, questions: Sequence[Question], judged: Sequence[Judged]) -> dict[str, Any]:
+def score(benchmark: Benchmark, questions: Sequence[BenchmarkQuestion], judged: Sequence[Judged]) -> dict[str, Any]:
     """The numbers of a benchmark as they stand in `results.json`.
 
     The metric's mean stands under its name (`pass@1`, `accuracy`) and its 95 % interval under `intervals`; `pass@k`

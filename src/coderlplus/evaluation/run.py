@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from coderlplus.errors import ConfigError, DataError, SandboxError
 from coderlplus.evaluation.backends import Backend, Request, Sampling
-from coderlplus.evaluation.benchmarks import Benchmark, Question
+from coderlplus.evaluation.benchmarks import Benchmark, BenchmarkQuestion
 from coderlplus.evaluation.notes import about, cases, of_data, of_faults, of_samples
 from coderlplus.evaluation.records import Judged, Key, Sample, key_of
 from coderlplus.evaluation.results import score
@@ -36,11 +36,11 @@ from coderlplus.terminal import tell_defect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class AskedBenchmark:
     """A benchmark with its questions, the files that they come from, and the window that chose them."""
 
     benchmark: Benchmark
-    questions: Sequence[Question]
+    questions: Sequence[BenchmarkQuestion]
     files: Sequence[Path]
     window: Mapping[str, Any]
     digest: str
@@ -54,7 +54,11 @@ class Asked:
 
     @classmethod
     def of(
-        cls, benchmark: Benchmark, questions: Sequence[Question], files: Sequence[Path], window: Mapping[str, Any]
+        cls,
+        benchmark: Benchmark,
+        questions: Sequence[BenchmarkQuestion],
+        files: Sequence[Path],
+        window: Mapping[str, Any],
     ) -> Self:
         digest = hashlib.sha256()
         for path in files:
@@ -67,7 +71,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class SampleSource:
     """Where samples come from: a model (`open` loads it when it is first needed), or a file that has been read
     (`samples`: benchmark → samples)."""
 
@@ -84,7 +88,7 @@ class Source:
     place."""
 
 
-def prepare(folder: Path, source: Source, asked: Sequence[Asked]) -> dict[str, int]:
+def prepare(folder: Path, source: SampleSource, asked: Sequence[AskedBenchmark]) -> dict[str, int]:
     """Make the folders and write down how each benchmark is asked. Returns how many completions each has already.
 
     Raises `ConfigError` where a benchmark was begun there in another way, and `DataError` where nothing can be
@@ -120,7 +124,7 @@ def _lines(path: Path) -> int:
         return 0
 
 
-def settings(source: Source, asked: Asked) -> dict[str, Any]:
+def settings(source: SampleSource, asked: AskedBenchmark) -> dict[str, Any]:
     """What must be the same to resume an evaluation."""
     generated = (
         {"n_samples": source.n_samples, **asdict(source.sampling)}
@@ -139,7 +143,7 @@ def settings(source: Source, asked: Asked) -> dict[str, Any]:
     }
 
 
-def _shown(question: Question) -> dict[str, Any]:
+def _shown(question: BenchmarkQuestion) -> dict[str, Any]:
     problem = question.problem
     shown = {
         "question_id": question.question_id,
@@ -163,7 +167,12 @@ def read_question_ids(folder: Path) -> list[str]:
 
 
 def evaluate(
-    folder: Path, source: Source, asked: Asked, backend: Callable[[], Backend], judge: Judge, track: Track = silent
+    folder: Path,
+    source: SampleSource,
+    asked: AskedBenchmark,
+    backend: Callable[[], Backend],
+    judge: Judge,
+    track: Track = silent,
 ) -> dict[str, Any]:
     """Evaluate one benchmark, from wherever it stands, and return its numbers.
 
@@ -201,7 +210,9 @@ def evaluate(
     )
 
 
-def _notes(source: Source, asked: Asked, samples: Mapping[Key, Sample], lines: Sequence[Judged]) -> list[str]:
+def _notes(
+    source: SampleSource, asked: AskedBenchmark, samples: Mapping[Key, Sample], lines: Sequence[Judged]
+) -> list[str]:
     whole = len(asked.whole) or len(asked.questions)
     inside = len(asked.questions) if asked.inside is None else asked.inside
     on_data = of_data(asked.benchmark, asked.questions, whole, inside, asked.files, asked.left_out)
@@ -217,7 +228,7 @@ def _keys(question_id: str, lines: Mapping[Key, Any]) -> list[Key]:
 
 
 def _samples(
-    here: Path, source: Source, asked: Asked, backend: Callable[[], Backend], track: Track
+    here: Path, source: SampleSource, asked: AskedBenchmark, backend: Callable[[], Backend], track: Track
 ) -> dict[Key, Sample]:
     name = asked.benchmark.name
     with Journal(here / "completions.jsonl", Sample.from_json, key_of) as journal:
@@ -257,7 +268,9 @@ def _samples(
         return journal.to_dict()
 
 
-def _judged(here: Path, asked: Asked, samples: Mapping[Key, Sample], judge: Judge, track: Track) -> dict[Key, Judged]:
+def _judged(
+    here: Path, asked: AskedBenchmark, samples: Mapping[Key, Sample], judge: Judge, track: Track
+) -> dict[Key, Judged]:
     by_id = {question.question_id: question for question in asked.questions}
     with Journal(
         here / "verdicts.jsonl", Judged.from_json, key_of, keep=lambda line: line.verdict.verdict != "sandbox_fault"
@@ -324,7 +337,7 @@ def _worded(verdict: Verdict, benchmark: Benchmark, answer: str | None, program:
     )
 
 
-def _trace(here: Path, asked: Asked, lines: Sequence[Judged], judge: Judge, track: Track) -> None:
+def _trace(here: Path, asked: AskedBenchmark, lines: Sequence[Judged], judge: Judge, track: Track) -> None:
     by_id = {question.question_id: question for question in asked.questions}
     with Journal(here / "traces.jsonl", SampleTrace.from_json, key_of) as journal:
         left = [line for line in lines if line.outcome != "passed" and (line.question_id, line.sample) not in journal]

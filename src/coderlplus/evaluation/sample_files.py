@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import DataError, nearest
-from coderlplus.evaluation.benchmarks.base import Benchmark, Question
+from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
 from coderlplus.evaluation.records import Judged, Sample
 from coderlplus.evaluation.sample_forms import Given, given_in, livecodebench_order
 from coderlplus.records.files import atomic_write
@@ -28,7 +28,7 @@ _DEFINED = re.compile(
 
 def read_samples(
     path: Path,
-    benchmarks: Mapping[str, Sequence[Question]],
+    benchmarks: Mapping[str, Sequence[BenchmarkQuestion]],
     *,
     whole: Mapping[str, Sequence[str]] | None = None,
     left_out: list[DataError] | None = None,
@@ -54,7 +54,7 @@ def read_samples(
     found: dict[str, list[Sample]] = {name: [] for name in benchmarks}
     counts: Counter[tuple[str, str]] = Counter()
     known: set[str] = set()
-    numbered: dict[str, list[tuple[Question, str]]] = {name: [] for name in benchmarks}
+    numbered: dict[str, list[tuple[BenchmarkQuestion, str]]] = {name: [] for name in benchmarks}
     bad: list[DataError] = []
     for given in given_in(path, benchmarks, whole, None if left_out is None else bad):
         key = _key(given.name)
@@ -147,7 +147,7 @@ def _none_of(path: Path, name: str, ids: Mapping[str, str], bad: Sequence[str], 
     )
 
 
-def _check_order(path: Path, name: str, numbered: Sequence[tuple[Question, str]]) -> None:
+def _check_order(path: Path, name: str, numbered: Sequence[tuple[BenchmarkQuestion, str]]) -> None:
     """Refuse samples without whole ids whose programs define the functions of other questions: their order is not the
     data set's."""
     wanted = {
@@ -175,14 +175,14 @@ def _check_order(path: Path, name: str, numbered: Sequence[tuple[Question, str]]
         )
 
 
-def _function(question: Question) -> str | None:
+def _function(question: BenchmarkQuestion) -> str | None:
     """The function or method that a program must define, where the question names one."""
     entry = question.problem.entry_point
     return None if entry is None else entry.rpartition(".")[2].partition("(")[0]
 
 
 def write_samples(
-    folder: Path, benchmark: Benchmark, questions: Sequence[Question], judged: Iterable[Judged]
+    folder: Path, benchmark: Benchmark, questions: Sequence[BenchmarkQuestion], judged: Iterable[Judged]
 ) -> Path | None:
     """Write the answers as the benchmark's own tool reads them and return the file; `None` where it has none."""
     answers: dict[str, list[str]] = {question.question_id: [] for question in questions}
@@ -211,12 +211,12 @@ def write_samples(
     return None
 
 
-def _evalplus_id(question: Question) -> str:
+def _evalplus_id(question: BenchmarkQuestion) -> str:
     """evalplus names MBPP's problems `Mbpp/2`."""
     return question.question_id.replace("MBPP/", "Mbpp/")
 
 
-def _with_setup(question: Question, answer: str) -> str:
+def _with_setup(question: BenchmarkQuestion, answer: str) -> str:
     """A program that runs by itself: what the prompt defines goes before it."""
     setup = question.problem.setup_code.strip()
     return f"{setup}\n\n\n{answer}" if setup and answer else answer

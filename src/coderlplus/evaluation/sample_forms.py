@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import DataError
-from coderlplus.evaluation.benchmarks.base import Question
+from coderlplus.evaluation.benchmarks.base import BenchmarkQuestion
 from coderlplus.problems.files import leaving_out, stream_rows
 
 _IDS = ("question_id", "task_id", "problem_id", "id")
@@ -46,7 +46,7 @@ class Given:
 
 def given_in(
     path: Path,
-    benchmarks: Mapping[str, Sequence[Question]],
+    benchmarks: Mapping[str, Sequence[BenchmarkQuestion]],
     whole: Mapping[str, Sequence[str]],
     left_out: list[DataError] | None,
 ) -> Iterator[Given]:
@@ -123,7 +123,7 @@ def _in_folder(path: Path) -> Iterator[Given]:
 def _in_order(
     path: Path,
     data: Sequence[Sequence[Any] | str],
-    benchmarks: Mapping[str, Sequence[Question]],
+    benchmarks: Mapping[str, Sequence[BenchmarkQuestion]],
     whole: Mapping[str, Sequence[str]],
 ) -> Iterator[Given]:
     """Lists without ids, for all questions of the data or for those that are asked."""
@@ -144,7 +144,7 @@ def _in_order(
             yield Given(question_id, _text(text, f"{path}: list {number}"), True, f"{path}: list {number}")
 
 
-def _is_sorted_by_livecodebench(questions: Sequence[Question]) -> bool:
+def _is_sorted_by_livecodebench(questions: Sequence[BenchmarkQuestion]) -> bool:
     return all("question_id" in question.keys or "id" in question.keys for question in questions)
 
 

@@ -24,7 +24,7 @@ from coderlplus.preparation.capping import capped
 from coderlplus.preparation.contamination import MOST_OVERLAP, EvaluationTexts
 from coderlplus.preparation.outputs import ParquetFile, beside
 from coderlplus.preparation.validation import Validation, validate
-from coderlplus.problems.files import Row, count_rows, stream_rows
+from coderlplus.problems.files import FileRow, count_rows, stream_rows
 from coderlplus.problems.formats import Format, format_of
 from coderlplus.progress import Progress
 from coderlplus.records import Problem
@@ -105,13 +105,13 @@ def prepare(
     """
     began = time.monotonic()
     total = _count(files)
-    made_of = {
+    fingerprint = {
         "sources": {path.name: digest(path) for path in files},
         "benchmarks": dict(benchmarks),
         **asdict(settings),
     }
     unfinished = beside(output, "unfinished.jsonl")
-    with open_output(output, made_of, unfinished=unfinished, overwrite=overwrite) as out:
+    with open_output(output, fingerprint, unfinished=unfinished, overwrite=overwrite) as out:
         if out.summary is not None:
             note(f"{output} is finished; --overwrite makes it anew")
             return dict(out.summary)
@@ -180,7 +180,7 @@ def _count(files: Sequence[Path]) -> int:
     return count
 
 
-def _rows_or_errors(path: Path) -> Iterator[Row | DataError]:
+def _rows_or_errors(path: Path) -> Iterator[FileRow | DataError]:
     """The rows of a file, and in the place of each line that is no JSON object its error."""
     bad: list[DataError] = []
     for row in stream_rows(path, bad):
@@ -192,7 +192,7 @@ def _rows_or_errors(path: Path) -> Iterator[Row | DataError]:
 
 def _rows(
     files: Sequence[Path], unknown: list[DataError] | None = None
-) -> Iterator[tuple[int, Row | DataError, Format | None]]:
+) -> Iterator[tuple[int, FileRow | DataError, Format | None]]:
     """All rows with their numbers and the format of their file, which its first row that has a known one decides; the
     errors of rows before it are added to `unknown`."""
     number = 0
@@ -201,7 +201,7 @@ def _rows(
         for row in _rows_or_errors(path):
             if found is None:
                 try:
-                    found = format_of(row) if isinstance(row, Row) else None
+                    found = format_of(row) if isinstance(row, FileRow) else None
                 except DataError as error:
                     row = error
             if found is None and unknown is not None and isinstance(row, DataError):
@@ -211,7 +211,7 @@ def _rows(
 
 
 def _done(
-    rows: Iterable[tuple[int, Row | DataError, Format | None]],
+    rows: Iterable[tuple[int, FileRow | DataError, Format | None]],
     sandbox: Sandbox,
     settings: Settings,
     texts: EvaluationTexts,
@@ -224,7 +224,7 @@ def _done(
             try:
                 done, solutions = _read(row, form, settings, texts)
             except Exception as error:
-                place = row.place if isinstance(row, Row) else str(row)
+                place = row.place if isinstance(row, FileRow) else str(row)
                 tell_defect(place, error)
                 done, solutions = Done(place=place, cut="error", detail=f"{type(error).__name__}: {error}"[:300]), ()
             if done.problem is None:
@@ -267,7 +267,7 @@ def _finished(running: dict[Future[Validation], tuple[int, Done, Sequence[str]]]
 
 
 def _read(
-    row: Row | DataError, form: Format | None, settings: Settings, texts: EvaluationTexts
+    row: FileRow | DataError, form: Format | None, settings: Settings, texts: EvaluationTexts
 ) -> tuple[Done, Sequence[str]]:
     """The problem of a row with its capped tests, and the programs to validate it by; or why it is cut without running
     anything."""

@@ -28,7 +28,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FileRow:
     """One object of a file. `place` is `file:line`, or `file: row n` in a JSON list or a Parquet file."""
 
     data: Mapping[str, Any]
@@ -46,7 +46,7 @@ class Row:
             raise DataError(f"{self.place}: not a row of its set's form ({type(error).__name__}: {error})") from error
 
 
-def read_rows(path: str | Path, left_out: list[DataError] | None = None) -> list[Row]:
+def read_rows(path: str | Path, left_out: list[DataError] | None = None) -> list[FileRow]:
     """All rows of a file. Raises `DataError`, and leaves out, as `stream_rows` does; also for a file without rows."""
     before = len(left_out or ())
     rows = list(stream_rows(path, left_out))
@@ -55,7 +55,7 @@ def read_rows(path: str | Path, left_out: list[DataError] | None = None) -> list
     return rows
 
 
-def stream_rows(path: str | Path, left_out: list[DataError] | None = None) -> Iterator[Row]:
+def stream_rows(path: str | Path, left_out: list[DataError] | None = None) -> Iterator[FileRow]:
     """The rows of a file, one after the other.
 
     The error of a row that is no JSON object is added to `left_out`, and the others go on; without it, and for damage
@@ -100,12 +100,12 @@ def _open(path: Path) -> IO[str]:
     return (gzip.open if is_gzip else open)(path, "rt", encoding="utf-8", newline="\n")
 
 
-def _lines(path: Path, file: IO[str], left_out: list[DataError] | None) -> Iterator[Row]:
+def _lines(path: Path, file: IO[str], left_out: list[DataError] | None) -> Iterator[FileRow]:
     for number, line in enumerate(file, 1):
         if line.strip():
             place = f"{path}:{number}"
             with leaving_out(left_out):
-                yield Row(json_object(line.removesuffix("\n"), place), place)
+                yield FileRow(json_object(line.removesuffix("\n"), place), place)
 
 
 @contextmanager
@@ -136,7 +136,7 @@ def _object(value: Any, place: str) -> dict[str, Any]:
     return value
 
 
-def _listed(path: Path, file: IO[str], start: str, left_out: list[DataError] | None) -> Iterator[Row]:
+def _listed(path: Path, file: IO[str], start: str, left_out: list[DataError] | None) -> Iterator[FileRow]:
     """The objects of a JSON list, of which `start` has been read; as much of the file is held as the next object
     needs."""
     decoder = json.JSONDecoder()
@@ -168,7 +168,7 @@ def _listed(path: Path, file: IO[str], start: str, left_out: list[DataError] | N
             raise DataError(f"{place}: not JSON that can be read ({error})") from error
         number, at = number + 1, end
         with leaving_out(left_out):
-            yield Row(_object(value, place), place)
+            yield FileRow(_object(value, place), place)
 
 
 def _decoded(decoder: json.JSONDecoder, text: str, at: int) -> tuple[Any, int]:
@@ -185,7 +185,7 @@ def _end_of_space(text: str, at: int) -> int:
     return found.end() if found else len(text)
 
 
-def _parquet(path: Path) -> Iterator[Row]:
+def _parquet(path: Path) -> Iterator[FileRow]:
     number = 0
     with _parquet_file(path) as file:
         batches = file.iter_batches(batch_size=64)
@@ -198,7 +198,7 @@ def _parquet(path: Path) -> Iterator[Row]:
                 return
             for item in batch.to_pylist():
                 number += 1
-                yield Row(item, f"{path}: row {number}")
+                yield FileRow(item, f"{path}: row {number}")
 
 
 def _parquet_file(path: Path) -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 
 from coderlplus.errors import DataError
 from coderlplus.judge import compare
-from coderlplus.problems import apps, code_contests, deepcoder, humaneval, leetcode, livecodebench, mbpp, taco, verl
-from coderlplus.problems.files import Row
+from coderlplus.problems import apps, code_contests, deepcoder, eurus, humaneval, leetcode, livecodebench, mbpp, taco
+from coderlplus.problems.files import FileRow
 from coderlplus.records import CheckTest, Problem, StdioTest
 
 
@@ -63,7 +63,7 @@ FORMATS = (
     Format("LeetCodeDataset", frozenset({"task_id", "prompt", "completion", "entry_point", "test"}), leetcode.problem),
     Format("HumanEval", frozenset({"task_id", "prompt", "entry_point", "test"}), humaneval.problem),
     Format("LiveCodeBench", frozenset({"question_id", "question_content", "starter_code"}), livecodebench.problem),
-    Format("verl (Eurus, the paper's set)", frozenset({"prompt", "reward_model"}), verl.problem),
+    Format("verl (Eurus, the paper's set)", frozenset({"prompt", "reward_model"}), eurus.problem),
     Format(
         "CodeContests",
         frozenset({"name", "description", "public_tests"}),
@@ -78,7 +78,7 @@ FORMATS = (
 """In the order in which they are tried: a row may have the fields of several."""
 
 
-def format_of(first: Row) -> Format:
+def format_of(first: FileRow) -> Format:
     """The format of a file with this first row. Raises `DataError` that names its fields where it is none of
     `FORMATS`."""
     for known in FORMATS:

@@ -3,8 +3,8 @@
     with Sandbox() as sandbox:
         trace(sandbox, "x = int(input()) * 2", StdioInput("21\\n")).variables     # {"<module>": {"x": 42}}
 
-`instrument`, `recorder`, `chance` and `guest` are the part that runs in the program's process; `trace` is the part
-that runs here.
+`instrument`, `recorder`, `nondeterminism` and `guest` are the part that runs in the program's process;
+`trace` is the part that runs here.
 """
 
 from coderlplus.tracing.instrument import Semantics

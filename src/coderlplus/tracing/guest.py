@@ -34,7 +34,7 @@ from typing import Any
 
 from coderlplus.sandbox import encoding, nodes, values
 from coderlplus.sandbox.endings import collect, leaves_finalizers
-from coderlplus.tracing import chance, instrument, instrumented, monitor, reach, recorder, steps, substitutes
+from coderlplus.tracing import instrument, instrumented, monitor, nondeterminism, reach, recorder, steps, substitutes
 
 JSON = dict[str, Any]
 
@@ -308,7 +308,7 @@ def _report_of_variables(
     wanted = {int(index): marks for index, marks in payload["wanted"].items()}
     notes = recorder.Recorder(program, encode, wanted, binding=payload["mode"] == "binding")
     monitor.equip(notes, recorder.Recorder)
-    suspect = (payload["seen"] or payload["max_steps"]) and chance.may_play(payload["program"])
+    suspect = (payload["seen"] or payload["max_steps"]) and nondeterminism.is_possible(payload["program"])
     objects = {
         instrumented.LAST: notes.marks,
         instrumented.COUNT: notes.marks,
@@ -340,7 +340,7 @@ def _report_of_variables(
             "missing": {str(index): marks for index, marks in missing.items()},
             "fingerprint": notes.fingerprint(),
             "suspect": bool(suspect)
-            or (bool(missing) and not payload["seen"] and chance.may_play(payload["program"])),
+            or (bool(missing) and not payload["seen"] and nondeterminism.is_possible(payload["program"])),
         }
 
     return _Namespace(objects=objects, take=take)

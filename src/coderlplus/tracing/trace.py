@@ -3,8 +3,8 @@
 Every program runs twice, with different hash seeds (and different addresses, and seeds of `random`). The first run
 finds which activation bound each variable last and takes the values where that is known early; the second takes the
 rest. Where the two differ in anything that both know, the trace is `deterministic=False`. A third run, with a third
-seed, takes again what only the second one took, unless chance is ruled out (see `chance`). Steps, where they are asked
-for, come from one more run, which ends when their budget is used up, or from two.
+seed, takes again what only the second one took, unless nondeterminism is ruled out (see `nondeterminism`). Steps,
+where they are asked for, come from one more run, which ends when their budget is used up, or from two.
 
 A program that mentions or reaches for frames, code objects and the like, with which it could falsify its trace, is run
 untraced (see `reach` and `monitor`).

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from coderlplus.alignment.points import executions, first_line, sole_statements
+from coderlplus.alignment.intermediate_states import executions, first_line, sole_statements
 from coderlplus.alignment.visible import squeezed
 from coderlplus.programs import parse
 from coderlplus.records import Step, Trace

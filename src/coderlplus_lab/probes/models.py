@@ -18,7 +18,7 @@ from coderlplus_lab.probes.passages import LAST, Passage
 
 UNTRAINED = "untrained"
 SAYS_NOTHING = re.compile(r"final|seed-\d+|")
-"""Parts of a path that every run folder, or every cell of a study, has."""
+"""Parts of a path that every run folder has."""
 _NOT_SHAPE = {
     "_name_or_path",
     "name_or_path",
@@ -180,7 +180,7 @@ def labels(models: Sequence[str]) -> list[str]:
     """Short names for models: the last part of each that says something, more where two would be the same. Raises
     `ConfigError` for doubles.
 
-    >>> labels(["runs/a/warm_start", "runs/a/cells/grpo/seed-0/final"]), labels(["x/m", "y/m"])
+    >>> labels(["runs/a/warm_start", "runs/a/runs/grpo/seed-0/final"]), labels(["x/m", "y/m"])
     (['warm_start', 'grpo'], ['x/m', 'y/m'])
     """
     if len(set(models)) < len(models):

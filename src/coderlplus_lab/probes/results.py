@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coderlplus.evaluation.results_files import read_results_file, write_results_files
-from coderlplus_lab.probes.rows import Rows
+from coderlplus_lab.probes.rows import FactRows
 from coderlplus_lab.probes.scores import NO_LAYER, difference, estimate, over_facts, shares, unpaired
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class _Read:
     control_mean: np.ndarray
 
 
-def fact_numbers(rows: Rows, readers: Readers, right: Right) -> tuple[dict[str, Any], dict[str, _Read]]:
+def fact_numbers(rows: FactRows, readers: Readers, right: Right) -> tuple[dict[str, Any], dict[str, _Read]]:
     """The numbers of one fact in one part, and the shares that summaries need."""
     key = rows.fact.key
 
@@ -90,7 +90,7 @@ def fact_numbers(rows: Rows, readers: Readers, right: Right) -> tuple[dict[str, 
     return numbers, read
 
 
-Part = tuple[Sequence[Rows], Sequence[Mapping[str, _Read]]]
+Part = tuple[Sequence[FactRows], Sequence[Mapping[str, _Read]]]
 """The facts of a part, and for each what its models read."""
 
 
@@ -147,7 +147,7 @@ def _selectivity(part: Part, model: str) -> dict[tuple[str, str, tuple[str, ...]
     }
 
 
-def _programs(rows: Rows) -> list[int]:
+def _programs(rows: FactRows) -> list[int]:
     """The numbers of the programs of a fact's rows, in order."""
     return sorted(set(rows.units))
 

@@ -42,7 +42,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
+class FactRows:
     """The rows of a fact: for each its place among the marks that are looked at, its class and its program, by
     number."""
 
@@ -63,7 +63,7 @@ class Selection:
     none."""
 
     marks: tuple[tuple[int, int], ...]
-    facts: tuple[Rows, ...]
+    facts: tuple[FactRows, ...]
     left_out: dict[str, str]
 
 
@@ -99,7 +99,7 @@ def select(passages: Sequence[Passage], *, rows: int, seed: int) -> Selection:
     for fact, classes in chosen.items():
         members = sorted((at, number) for number, (_, places) in enumerate(classes) for at in places)
         facts.append(
-            Rows(
+            FactRows(
                 fact=fact,
                 classes=tuple(label for label, _ in classes),
                 places=tuple(place_of[at] for at, _ in members),

@@ -32,9 +32,9 @@ from coderlplus_lab.probes.activations import Activations, Plan, spaced
 from coderlplus_lab.probes.models import UNTRAINED, Reader
 from coderlplus_lab.probes.passages import Passage
 from coderlplus_lab.probes.results import Readers, fact_numbers, own_differences, summary, write_results
-from coderlplus_lab.probes.rows import Rows, Selection, select
+from coderlplus_lab.probes.rows import FactRows, Selection, select
 from coderlplus_lab.probes.scores import NO_LAYER, TOKENS, Score, by_unit, score_key
-from coderlplus_lab.probes.sources import Sources, read_sources
+from coderlplus_lab.probes.sources import ProbedPrograms, read_sources
 from coderlplus_lab.probes.tokens import bags
 from coderlplus_lab.probes.writing import own_cases, passages_of, write_programs
 
@@ -94,7 +94,7 @@ def probe(
 
 
 def _run(
-    folder: Path, readers: Mapping[str, Reader], sources: Sources, settings: ProbeSettings, track: Track
+    folder: Path, readers: Mapping[str, Reader], sources: ProbedPrograms, settings: ProbeSettings, track: Track
 ) -> dict[str, Any]:
     parts = _parts(folder, sources, readers, settings, track)
     untrained = _untrained(readers)
@@ -117,7 +117,7 @@ def _run(
 def claim(folder: Path, readers: Mapping[str, Reader], programs: Sequence[Path], settings: ProbeSettings) -> None:
     """Make the folder that of these probes. Raises `ConfigError` if it cannot be written or belongs to others."""
     files = {str(path): hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in programs}
-    made_of = {
+    fingerprint = {
         "models": {name: [reader.model, reader.version] for name, reader in readers.items()},
         "programs": files,
     } | asdict(settings)
@@ -126,7 +126,7 @@ def claim(folder: Path, readers: Mapping[str, Reader], programs: Sequence[Path],
         before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path} ({error}); name another folder with -o, or remove this one") from error
-    changed = [name for name in made_of if before is not None and before.get(name) != made_of[name]]
+    changed = [name for name in fingerprint if before is not None and before.get(name) != fingerprint[name]]
     if changed:
         raise ConfigError(
             f"{folder} holds probes with other {' and '.join(changed)}; name another folder with -o, or remove it"
@@ -136,7 +136,7 @@ def claim(folder: Path, readers: Mapping[str, Reader], programs: Sequence[Path],
         if before is None and any(one.suffix != ".partial" for one in folder.iterdir()):
             raise ConfigError(f"{folder} is not empty and holds no probes; name another folder with -o")
         if before is None:
-            atomic_write(path, json.dumps(made_of, indent=1) + "\n")
+            atomic_write(path, json.dumps(fingerprint, indent=1) + "\n")
         (folder / "passages").mkdir(exist_ok=True)
         (folder / "programs").mkdir(exist_ok=True)
     except OSError as error:
@@ -144,7 +144,7 @@ def claim(folder: Path, readers: Mapping[str, Reader], programs: Sequence[Path],
 
 
 def _parts(
-    folder: Path, sources: Sources, readers: Mapping[str, Reader], settings: ProbeSettings, track: Track
+    folder: Path, sources: ProbedPrograms, readers: Mapping[str, Reader], settings: ProbeSettings, track: Track
 ) -> list[_Part]:
     parts = []
     with ExitStack() as stack:
@@ -263,7 +263,7 @@ def _tokens_name(reader: Reader) -> str:
 def _score(
     journal: Journal[Key, Score],
     part: _Part,
-    rows: Rows,
+    rows: FactRows,
     reader: str,
     layer: int,
     readers: Mapping[str, Reader],

@@ -22,7 +22,7 @@ from coderlplus_lab.probes.passages import Case
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class AskedProblem:
     """A problem as models are asked it: the prompt shows the input that facts will be about."""
 
     problem: Problem
@@ -31,17 +31,17 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
+class ProbedPrograms:
     """What the files hold: cases by context, problems for models to write programs for, and what was left out, by
     reason."""
 
     tasks: tuple[Case, ...]
     given: tuple[Case, ...]
-    asked: tuple[Asked, ...]
+    asked: tuple[AskedProblem, ...]
     left_out: dict[str, int]
 
 
-def read_sources(paths: Sequence[Path], template: str | None = None) -> Sources:
+def read_sources(paths: Sequence[Path], template: str | None = None) -> ProbedPrograms:
     """Read files of problems (any form that `read_problems` knows) and of alignment tasks, told apart by their first
     row.
 
@@ -51,7 +51,7 @@ def read_sources(paths: Sequence[Path], template: str | None = None) -> Sources:
     """
     known_template(template)
     tasks: dict[str, Case] = {}
-    asked: dict[str, Asked] = {}
+    asked: dict[str, AskedProblem] = {}
     left_out: Counter[str] = Counter()
     for path in paths:
         rows = read_rows(path)
@@ -64,7 +64,9 @@ def read_sources(paths: Sequence[Path], template: str | None = None) -> Sources:
             if given is None:
                 left_out["first test without an input that can be shown"] += 1
                 continue
-            asked[problem.problem_id] = Asked(problem=problem, prompt=prompt_of(problem, given, template), input=given)
+            asked[problem.problem_id] = AskedProblem(
+                problem=problem, prompt=prompt_of(problem, given, template), input=given
+            )
     given_cases = [case for one in asked.values() if (case := given_case(one)) is not None]
     left_out["problem without a reference program"] = len(asked) - len(given_cases)
     if not tasks and not asked:
@@ -73,7 +75,7 @@ def read_sources(paths: Sequence[Path], template: str | None = None) -> Sources:
             f"nothing to probe in {names}: no problem has a first test with an input that can be shown; give "
             "alignment tasks too"
         )
-    return Sources(
+    return ProbedPrograms(
         tasks=tuple(tasks.values()), given=tuple(given_cases), asked=tuple(asked.values()), left_out=dict(+left_out)
     )
 
@@ -88,7 +90,7 @@ def prompt_of(problem: Problem, given: ProgramInput, template: str | None) -> st
     return prompt if shown else f"{prompt}\n\nIt will be run with this standard input:\n{given.stdin.rstrip()}"
 
 
-def given_case(asked: Asked) -> Case | None:
+def given_case(asked: AskedProblem) -> Case | None:
     """The problem with its reference, without comments and docstrings, as the answer; `None` where it has none."""
     if asked.problem.reference is None:
         return None
@@ -96,7 +98,7 @@ def given_case(asked: Asked) -> Case | None:
     return _case(asked, program, program, 0)
 
 
-def own_case(asked: Asked, completion: str) -> Case | str:
+def own_case(asked: AskedProblem, completion: str) -> Case | str:
     """The problem with what a model wrote; where that holds no program, or one that is not word for word in it, the
     reason."""
     program = extract_program(completion, asked.problem.entry_point)
@@ -108,7 +110,7 @@ def own_case(asked: Asked, completion: str) -> Case | str:
     return _case(asked, program, completion, start)
 
 
-def _case(asked: Asked, program: str, completion: str, start: int) -> Case:
+def _case(asked: AskedProblem, program: str, completion: str, start: int) -> Case:
     problem = asked.problem
     return Case(
         case_id=problem.problem_id,

@@ -17,7 +17,7 @@ from coderlplus.sandbox import Sandbox
 from coderlplus.tracing import TraceRequest, trace_many
 from coderlplus_lab.probes.marks import MAX_STEPS, passage, unfit
 from coderlplus_lab.probes.passages import Case, Passage
-from coderlplus_lab.probes.sources import Asked, own_case
+from coderlplus_lab.probes.sources import AskedProblem, own_case
 
 """Hands items on and shows how far it is: items, label, how many there are."""
 CHUNK = 64
@@ -60,7 +60,9 @@ def passages_of(
     )
 
 
-def write_programs(path: Path, model: str, asked: Sequence[Asked], max_tokens: int, track: Track) -> dict[str, Sample]:
+def write_programs(
+    path: Path, model: str, asked: Sequence[AskedProblem], max_tokens: int, track: Track
+) -> dict[str, Sample]:
     """What a model answers to problems, greedily: problem → sample. What is in the file `path` is not made again.
 
     Raises `ConfigError` if the model cannot be loaded or has no chat template, `DataError` if the file cannot be used.
@@ -89,7 +91,7 @@ def write_programs(path: Path, model: str, asked: Sequence[Asked], max_tokens: i
         return {line.question_id: line for line in journal.values() if line.question_id in wanted}
 
 
-def own_cases(asked: Sequence[Asked], written: dict[str, Sample]) -> tuple[list[Case], dict[str, int]]:
+def own_cases(asked: Sequence[AskedProblem], written: dict[str, Sample]) -> tuple[list[Case], dict[str, int]]:
     """The cases of what a model wrote, and how many were left out, by reason."""
     cases: list[Case] = []
     reasons: Counter[str] = Counter()

@@ -14,7 +14,7 @@ from coderlplus_lab.files import read_json, write_json
 from coderlplus_lab.quickstart.headline import COLUMNS, sentences, table
 from coderlplus_lab.study.loading import load_study, make_study
 from coderlplus_lab.study.measures import values
-from coderlplus_lab.study.plan import MEASURED, Kind, Layout
+from coderlplus_lab.study.plan import MEASURED, JobKind, StudyFolder
 from coderlplus_lab.study.results import label, read_raw
 from coderlplus_lab.study.run import run_study
 from coderlplus_lab.study.settings import Measured, Study
@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 WARM_START, KL_ARM = "warm_start", "grpo_kl"
 SHOWN = (WARM_START, "grpo", KL_ARM, "coderlplus")
 """The arms in the order of the page."""
-PLANNED_S: dict[Kind, float] = {"problems": 15.0, "start": 165.0, "cell": 400.0}
+PLANNED_S: dict[JobKind, float] = {"problems": 15.0, "initial_model": 165.0, "run": 400.0}
 MEASURES: tuple[Measured, ...] = (
     "pass_at_1_sampled",
     "pass_at_1_greedy",
@@ -54,13 +54,13 @@ def quickstart(root: Path, study: Study, *, kl_control: bool = False) -> dict[st
     Raises `ConfigError` if the folder belongs to other settings or another process works there.
     """
     arms = [arm for arm in study.arms if arm != KL_ARM or kl_control]
-    run_study(study, root, cells=arms, jobs=len(arms), planned_s=PLANNED_S)
-    summary = summarise(study, Layout(root))
+    run_study(study, root, runs=arms, jobs=len(arms), planned_s=PLANNED_S)
+    summary = summarise(study, StudyFolder(root))
     write_json(root / "summary.json", summary)
     return summary
 
 
-def summarise(study: Study, layout: Layout) -> dict[str, dict[str, Any]]:
+def summarise(study: Study, layout: StudyFolder) -> dict[str, dict[str, Any]]:
     """The numbers of every arm that is measured: shares with intervals, and the samples and seconds of its training.
 
     The intervals are over problems and tasks.
@@ -68,7 +68,7 @@ def summarise(study: Study, layout: Layout) -> dict[str, dict[str, Any]]:
     (seed,) = study.seeds
     summary = {}
     for arm in (WARM_START, *(arm for arm in study.arms if arm != WARM_START)):
-        path = layout.cell(arm, seed) / MEASURED
+        path = layout.run(arm, seed) / MEASURED
         if not path.exists():
             continue
         raw = read_raw(path)
@@ -79,9 +79,9 @@ def summarise(study: Study, layout: Layout) -> dict[str, dict[str, Any]]:
         }
         seconds = raw["training_seconds"]
         if arm == WARM_START:
-            seconds = read_json(layout.start(study.start_of(arm), study.start_seed(seed)) / "training.json").get(
-                "seconds", 0.0
-            )
+            seconds = read_json(
+                layout.initial_model(study.initial_model_of(arm), study.warm_start_seed(seed)) / "training.json"
+            ).get("seconds", 0.0)
         summary[arm] = {
             **{name: estimate.mean for name, estimate in estimates.items()},
             "problems": len(raw["greedy"]),
@@ -104,9 +104,9 @@ def write_quickstart_page(root: Path, study: Study) -> Path:
 
     Raises `DataError` before the first step of a run.
     """
-    layout = Layout(root)
+    layout = StudyFolder(root)
     (seed,) = study.seeds
-    folders = {arm: layout.cell(arm, seed) for arm in SHOWN if (layout.cell(arm, seed) / "metrics.jsonl").exists()}
+    folders = {arm: layout.run(arm, seed) for arm in SHOWN if (layout.run(arm, seed) / "metrics.jsonl").exists()}
     if not folders:
         raise DataError(f"{root} holds no run yet; a run appears with its first step")
     runs = [read_run(path, name=arm, label=label(study, arm)) for arm, path in folders.items()]

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from coderlplus.alignment import AlignmentSettings
+from coderlplus.alignment import AlignmentConfig
 from coderlplus.alignment.answers import reference_answer
 from coderlplus.alignment.prompts import call_expression, shown_program, write_prompt
 from coderlplus.alignment.questions import about_output
@@ -40,7 +40,7 @@ from coderlplus.records.files import atomic_write
 from coderlplus.sandbox import Sandbox
 from coderlplus.tracing import TraceRequest, trace_many
 from coderlplus_lab.files import write_json
-from coderlplus_lab.study.plan import Layout
+from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.settings import TEST_OUTPUT, Study
 from coderlplus_lab.world import world
 from coderlplus_lab.world.examples import LINEAGE
@@ -59,7 +59,7 @@ You may reason first. End with the answer on one line: a JSON object with the ke
 for example {{"output": 7}}. {what}"""
 
 
-def make_problems(study: Study, layout: Layout) -> None:
+def make_problems(study: Study, layout: StudyFolder) -> None:
     """Write problems and questions of all splits. Raises `DataError` where a file of problems cannot be used."""
     style, template = study.prompt_style, study.train.get("prompt_template")
     skipped: dict[str, dict[str, int]] = {}
@@ -102,7 +102,7 @@ def held_out_tasks(
     sandbox: Sandbox, problems: Sequence[Problem], style: PromptStyle
 ) -> tuple[list[AlignmentTask], Counter[str]]:
     """One alignment task a problem, on its reference and last input; and why the others have none."""
-    settings = AlignmentSettings(prompt_style=style)
+    settings = AlignmentConfig(prompt_style=style)
     rejects: Counter[str] = Counter()
     tasks = []
     chosen = []
@@ -133,7 +133,7 @@ def drawn_tasks(sandbox: Sandbox, study: Study, split: str, count: int) -> list[
     shows."""
     assert study.world is not None
     seed, operations = study.world.seed, study.world.operations
-    settings = AlignmentSettings(prompt_style=study.prompt_style)
+    settings = AlignmentConfig(prompt_style=study.prompt_style)
     rng = random.Random(f"tasks:{split}:{seed}")
     tasks: list[AlignmentTask] = []
     while len(tasks) < count:
@@ -196,12 +196,12 @@ def last_test(problem: Problem) -> tuple[ProgramInput, TaggedValue] | None:
     return None
 
 
-def _write_taught(study: Study, layout: Layout, sandbox: Sandbox) -> None:
+def _write_taught(study: Study, layout: StudyFolder, sandbox: Sandbox) -> None:
     """The questions that warm starts learn besides the final values, on programs of training compositions."""
     if study.world is None:
         return
     lines, count = [], study.world.taught_questions
-    for kind in sorted({kind for start in study.starts.values() for kind in start.questions}):
+    for kind in sorted({kind for initial in study.initial_models.values() for kind in initial.questions}):
         rng = random.Random(f"taught:{kind}:{study.world.seed}")
         made = _statements(rng, study, count) if kind == TEST_OUTPUT else _traced(sandbox, rng, study, kind, count)  # type: ignore[arg-type]
         lines += [
@@ -222,7 +222,7 @@ def _statements(rng: random.Random, study: Study, count: int) -> Iterator[Alignm
 def _traced(sandbox: Sandbox, rng: random.Random, study: Study, kind: Kind, count: int) -> list[AlignmentTask]:
     """Questions of a kind on programs of training compositions, traced as those from failures are."""
     assert study.world is not None
-    settings = AlignmentSettings(prompt_style=study.prompt_style, kinds=kind)
+    settings = AlignmentConfig(prompt_style=study.prompt_style, kinds=kind)
     made: list[AlignmentTask] = []
     while len(made) < count:
         programs = [

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from coderlplus.report.folders import json_lines
-from coderlplus_lab.study.settings import Start
+from coderlplus_lab.study.settings import InitialModel
 from coderlplus_lab.world import world
 from coderlplus_lab.world.examples import program_example
 from coderlplus_lab.world.settings import WarmStartSettings
@@ -30,15 +30,15 @@ PIECES = (
 """Pieces of text of these questions, one token each."""
 
 
-def pairs_of(start: Start, operations: Sequence[int], taught_questions: Path) -> Pairs:
-    """What a start is taught in each step."""
-    questions: dict[str, list[tuple[str, str]]] = {kind: [] for kind in start.questions}
-    if start.questions:
+def pairs_of(initial: InitialModel, operations: Sequence[int], taught_questions: Path) -> Pairs:
+    """What an initial model is taught in each step."""
+    questions: dict[str, list[tuple[str, str]]] = {kind: [] for kind in initial.questions}
+    if initial.questions:
         for line in json_lines(taught_questions):
             if line["kind"] in questions:
                 questions[line["kind"]].append((line["prompt"], line["answer"]))
     return functools.partial(
-        _pairs, operations=operations, revise=start.revise, shares=start.questions, questions=questions
+        _pairs, operations=operations, revise=initial.revise, shares=initial.questions, questions=questions
     )
 
 

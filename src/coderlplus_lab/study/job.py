@@ -11,14 +11,14 @@ import time
 from pathlib import Path
 
 from coderlplus.errors import CodeRLPlusError, ConfigError
-from coderlplus_lab.study.plan import Job, Layout, plan
+from coderlplus_lab.study.plan import StudyFolder, StudyJob, plan
 from coderlplus_lab.study.settings import Study
 
 
 def main(root: str, key: str) -> int:
     """Do a job; returns 0, 2 for an error made on purpose, 130 after Ctrl-C."""
     threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
-    layout = Layout(Path(root))
+    layout = StudyFolder(Path(root))
     study = Study.model_validate_json(layout.settings.read_text(encoding="utf-8"))
     job = plan(study, layout).get(key)
     try:
@@ -36,7 +36,7 @@ def main(root: str, key: str) -> int:
     return 0
 
 
-def do(study: Study, layout: Layout, job: Job) -> None:
+def do(study: Study, layout: StudyFolder, job: StudyJob) -> None:
     """Do a job in this process."""
     if job.kind == "problems":
         from coderlplus_lab.study.data import make_problems
@@ -45,21 +45,21 @@ def do(study: Study, layout: Layout, job: Job) -> None:
         return
     import torch
 
-    from coderlplus_lab.study import cells, probing, sampling, starts
+    from coderlplus_lab.study import initial_models, probing, runs, sampling
     from coderlplus_lab.world.model import register
 
-    if starts.device(study) == "cpu":
+    if initial_models.device(study) == "cpu":
         torch.set_num_threads(1)  # jobs run side by side
     register()
     match job.kind:
-        case "start":
-            starts.make_start(study, layout, job.name, job.number)
+        case "initial_model":
+            initial_models.make_initial_model(study, layout, job.name, job.number)
         case "samples":
-            sampling.sample_start(study, layout, job.name, job.number)
+            sampling.sample_initial_model(study, layout, job.name, job.number)
         case "search":
-            cells.run_search(study, layout, job.name, job.number)
-        case "cell":
-            cells.run_cell(study, layout, job.name, job.number)
+            runs.run_search(study, layout, job.name, job.number)
+        case "run":
+            runs.make_run(study, layout, job.name, job.number)
         case "probe":
             probing.probe_seed(study, layout, job.number)
 

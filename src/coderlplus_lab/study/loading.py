@@ -18,12 +18,12 @@ from coderlplus.errors import ConfigError
 from coderlplus_lab.study.settings import (
     FOLLOWS,
     Arm,
+    InitialModel,
     Measure,
     Probe,
     ProblemFiles,
     Sampling,
     Search,
-    Start,
     Study,
     World,
     near,
@@ -68,16 +68,18 @@ def make_study(data: Mapping[str, Any], where: Where = lambda key: "study") -> S
 def _check(study: Study, where: Where) -> None:
     if (study.world is None) == (study.problems is None):
         raise ConfigError(f"{where('')}: a study has either a world or problems")
-    if not study.arms or not study.starts or not study.seeds:
-        raise ConfigError(f"{where('')}: a study needs arms, starts and seeds")
-    for name, start in study.starts.items():
-        if study.world is None and start.model is None:
+    if not study.arms or not study.initial_models or not study.seeds:
+        raise ConfigError(f"{where('')}: a study needs arms, initial models and seeds")
+    for name, initial in study.initial_models.items():
+        if study.world is None and initial.model is None:
             raise ConfigError(
-                f"{where(f'starts.{name}')}: with files of problems a start is an existing model; name it under model"
+                f"{where(f'initial_models.{name}')}: with files of problems an initial model is an existing one; "
+                "name it under model"
             )
-        if study.world is not None and start.model is not None and (start.warm_start or start.questions):
+        if study.world is not None and initial.model is not None and (initial.warm_start or initial.questions):
             raise ConfigError(
-                f"{where(f'starts.{name}')}: an existing model is not taught; leave warm_start and questions out"
+                f"{where(f'initial_models.{name}')}: an existing model is not taught; leave out warm_start and "
+                "questions"
             )
     for key, seeds in (
         ("seeds", study.seeds),
@@ -102,9 +104,10 @@ def _check(study: Study, where: Where) -> None:
             raise ConfigError(
                 f"{where(f'arms.{name}')}: the name of an arm has letters, digits and _ only, not {name!r}"
             )
-        if arm.start and arm.start not in study.starts:
+        if arm.initial_model and arm.initial_model not in study.initial_models:
             raise ConfigError(
-                f"{where(f'arms.{name}.start')}: there is no start {arm.start!r}; {near(arm.start, study.starts)}"
+                f"{where(f'arms.{name}.initial_model')}: there is no initial model {arm.initial_model!r}; "
+                f"{near(arm.initial_model, study.initial_models)}"
             )
         _check_settings_of(study, name, where)
     _check_search(study, where)
@@ -206,7 +209,7 @@ def _told(error: ValidationError, where: Where) -> ConfigError:
 def _fields(path: list[str]) -> list[str]:
     """The settings that a section has."""
     sections: dict[str, type[BaseModel]] = {
-        "starts": Start,
+        "initial_models": InitialModel,
         "arms": Arm,
         "world": World,
         "problems": ProblemFiles,

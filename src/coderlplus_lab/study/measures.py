@@ -1,4 +1,4 @@
-"""What a model can do, problem by problem: the raw numbers of a cell.
+"""What a model can do, problem by problem: the raw numbers of a run.
 
 A measured file holds, for the test split:
 
@@ -22,8 +22,8 @@ from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.programs import extract_program
 from coderlplus.records import AlignmentTask, Problem, read_jsonl
 from coderlplus_lab.study.claims import count_true
-from coderlplus_lab.study.outcomes import Outcomes, Row, outcomes
-from coderlplus_lab.study.plan import Layout
+from coderlplus_lab.study.outcomes import Outcomes, outcomes
+from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.settings import Measured, Study
 
 LABELS: dict[Measured, str] = {
@@ -39,13 +39,13 @@ CURVE_SAMPLES = 4
 """Samples of a problem for a point of the curve."""
 
 
-def measure_test(study: Study, layout: Layout, model: Any, model_name: str, judge: Judge) -> dict[str, Any]:
+def measure_test(study: Study, layout: StudyFolder, model: Any, model_name: str, judge: Judge) -> dict[str, Any]:
     """The raw numbers of a model on the test split. Raises `SandboxError` if ours fails."""
     return raw_numbers(study, layout, "test", model, model_name, judge, samples=study.measure.samples)
 
 
 def raw_numbers(
-    study: Study, layout: Layout, split: str, model: Any, model_name: str, judge: Judge, *, samples: int
+    study: Study, layout: StudyFolder, split: str, model: Any, model_name: str, judge: Judge, *, samples: int
 ) -> dict[str, Any]:
     """The raw numbers of a model on a split."""
     began = time.monotonic()
@@ -69,7 +69,7 @@ def raw_numbers(
     }
 
 
-def curve_point(study: Study, layout: Layout, model_name: str, judge: Judge) -> Callable[[Any], dict[str, float]]:
+def curve_point(study: Study, layout: StudyFolder, model_name: str, judge: Judge) -> Callable[[Any], dict[str, float]]:
     """What training asks between steps: the measures of a model on the validation split."""
     problems = list(read_jsonl(layout.problems("validation"), Problem))
     tasks = list(read_jsonl(layout.tasks("validation"), AlignmentTask))
@@ -127,7 +127,7 @@ def _outcomes(
 ) -> Outcomes:
     template, system = study.train.get("prompt_template"), study.train.get("system_prompt")
 
-    def messages(row: Row) -> list[dict[str, str]]:
+    def messages(row: Problem | AlignmentTask) -> list[dict[str, str]]:
         return conversation(row.prompt if isinstance(row, AlignmentTask) else user_message(row, template), system)
 
     how = study.measure

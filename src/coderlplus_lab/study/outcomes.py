@@ -15,8 +15,6 @@ from coderlplus.rewards import reward_rows
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-Row = Problem | AlignmentTask
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcomes:
@@ -47,7 +45,7 @@ def outcomes(
     problems: Sequence[Problem],
     tasks: Sequence[AlignmentTask],
     *,
-    messages: Callable[[Row], Sequence[Message]],
+    messages: Callable[[Problem | AlignmentTask], Sequence[Message]],
     samples: int = 8,
     max_new_tokens: int = 512,
     batch_size: int = 64,
@@ -56,7 +54,7 @@ def outcomes(
     """Let a model write programs and answer tasks; `messages` makes the conversation of a row. Raises `SandboxError`
     if ours fails."""
 
-    def complete(rows: Sequence[Row], count: int, greedy: bool) -> list[list[str]]:
+    def complete(rows: Sequence[Problem | AlignmentTask], count: int, greedy: bool) -> list[list[str]]:
         return generate(
             model,
             tokenizer,
@@ -71,7 +69,7 @@ def outcomes(
     greedy = [texts[0] for texts in complete(problems, 1, True)]
     sampled = complete(problems, samples, False)
     answers = [texts[0] for texts in complete(tasks, 1, True)]
-    rows: list[Row] = [problem for problem in problems for _ in range(samples + 1)]
+    rows: list[Problem | AlignmentTask] = [problem for problem in problems for _ in range(samples + 1)]
     texts = [text for first, others in zip(greedy, sampled, strict=True) for text in (first, *others)]
     rewards = reward_rows(judge, rows, texts, in_process_checks=True)
     if any(reward.value is None for reward in rewards):

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from coderlplus_lab.study.plan import Job, Kind
+from coderlplus_lab.study.plan import JobKind, StudyJob
 from coderlplus_lab.study.settings import Study
 
 MEASURING = 0.1
-"""The share of a trained cell's time that is spent on measuring; one that is not trained takes only that."""
+"""The share of a trained run's time that is spent on measuring; one that is not trained takes only that."""
 TAIL = 65536
 """Bytes at the end of a file of metrics that are looked at."""
 SURE = 0.05
@@ -26,16 +26,16 @@ SLOWEST, FASTEST = 4.0, 0.5
 class Pace:
     """Times of the jobs that ran, and from them the time left."""
 
-    def __init__(self, study: Study, most: int, planned_s: Mapping[Kind, float]) -> None:
+    def __init__(self, study: Study, most: int, planned_s: Mapping[JobKind, float]) -> None:
         """`most` jobs run side by side; `planned_s` are seconds of a job of each kind on the reference machine."""
         self._study, self._most, self._planned = study, most, planned_s
         self._began: dict[str, tuple[float, float]] = {}
-        self._ended: dict[Kind, list[float]] = {}
+        self._ended: dict[JobKind, list[float]] = {}
 
-    def begin(self, job: Job) -> None:
+    def begin(self, job: StudyJob) -> None:
         self._began[job.key] = time.monotonic(), share_of(self._study, job)
 
-    def end(self, job: Job, *, done: bool) -> None:
+    def end(self, job: StudyJob, *, done: bool) -> None:
         """A job is over; `done` says whether it left what it should."""
         seconds = self.elapsed_s(job.key)
         _, before = self._began.pop(job.key)
@@ -46,11 +46,11 @@ class Pace:
         """Seconds since a running job began."""
         return time.monotonic() - self._began[key][0]
 
-    def weight(self, job: Job) -> float:
+    def weight(self, job: StudyJob) -> float:
         """How long a job takes beside others of its kind."""
-        return MEASURING if job.kind == "cell" and planned_steps(self._study, job) == 0 else 1.0
+        return MEASURING if job.kind == "run" and planned_steps(self._study, job) == 0 else 1.0
 
-    def left_s(self, jobs: Sequence[Job], shares: Mapping[str, float]) -> float | None:
+    def left_s(self, jobs: Sequence[StudyJob], shares: Mapping[str, float]) -> float | None:
         """Seconds that the jobs will take from here, of which `shares` are done; `None` where nothing tells.
 
         A job tells by its own pace, else others of its kind, else what is planned, at the pace of the jobs before.
@@ -64,7 +64,7 @@ class Pace:
             total += max([*known, sum(known) / self._most])
         return total
 
-    def _left_of(self, job: Job, share: float) -> float | None:
+    def _left_of(self, job: StudyJob, share: float) -> float | None:
         if job.key in self._began:
             began, before = self._began[job.key]
             if share - before > SURE:
@@ -85,11 +85,11 @@ class Pace:
         )
 
 
-def planned_steps(study: Study, job: Job) -> int | None:
+def planned_steps(study: Study, job: StudyJob) -> int | None:
     """The optimisation steps of a job: 0 for one that does not train, `None` where the settings do not say."""
-    if job.kind == "start":
-        return study.starts[job.name].taught(job.number).steps
-    if job.kind not in ("cell", "search"):
+    if job.kind == "initial_model":
+        return study.initial_models[job.name].taught(job.number).steps
+    if job.kind not in ("run", "search"):
         return 0
     arm = study.arms[job.name]
     if arm.train is not None:
@@ -101,7 +101,7 @@ def planned_steps(study: Study, job: Job) -> int | None:
     return steps if isinstance(steps, int) and steps > 0 else None
 
 
-def share_of(study: Study, job: Job) -> float:
+def share_of(study: Study, job: StudyJob) -> float:
     """How much of a job is done, by its steps."""
     if job.done:
         return 1.0
@@ -109,17 +109,17 @@ def share_of(study: Study, job: Job) -> float:
     if not planned:
         return 0.0
     share: float = min(1.0, last_metrics(job.folder).get("step", 0) / planned)
-    return share if job.kind == "start" else (1 - MEASURING) * share
+    return share if job.kind == "initial_model" else (1 - MEASURING) * share
 
 
-def note_of(study: Study, job: Job) -> str:
+def note_of(study: Study, job: StudyJob) -> str:
     """A word on a running job: its steps, and the loss of a warm start."""
     planned = planned_steps(study, job)
     if planned == 0:
         return "" if job.kind == "problems" else job.key.partition("/")[2]
     last = last_metrics(job.folder)
     steps = f"{last.get('step', 0)}/{planned}" if planned else f"step {last.get('step', 0)}"
-    loss = f", loss {last['loss']:.2f}" if job.kind == "start" and "loss" in last else ""
+    loss = f", loss {last['loss']:.2f}" if job.kind == "initial_model" and "loss" in last else ""
     return f"{job.name}/{job.number} {steps}{loss}"
 
 

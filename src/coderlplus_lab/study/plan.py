@@ -2,15 +2,15 @@
 
     STUDY/study.json                         the settings, for the processes of the jobs
           problems/                          problems and questions of the splits
-          starts/NAME/seed-N/                a model of the small world, taught: a run folder
-          samples/NAME/seed-N/               what a start wrote for the training problems
+          initial_models/NAME/seed-N/        a model of the small world, taught: a run folder
+          samples/NAME/seed-N/               what an initial model wrote for the training problems
           search/ARM/N/                      an arm with the Nth searched setting: a run folder, measured.json
-          cells/ARM/seed-N/                  an arm with a seed: a run folder and measured.json
+          runs/ARM/seed-N/                   an arm with a seed: a run folder and measured.json
           probes/seed-N/                     hidden states of the probed arms: a folder of `coderlplus-lab probe`
           NAME.json, NAME.html               numbers and page of the study with that name
 
-A job is done when its last file is there. Beside it stands what it was made of (`made_of.yaml`), so that no result of
-other settings is kept.
+A job is done when its last file is there. Beside it stands what it was made of (`fingerprint.yaml`), so that no result
+of other settings is kept.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ from coderlplus.engines.run_folder import differences
 from coderlplus.errors import ConfigError
 from coderlplus_lab.study.settings import OFF_POLICY_TASKS, Study
 
-Kind = Literal["problems", "start", "samples", "search", "cell", "probe"]
-MADE_OF = "made_of.yaml"
+JobKind = Literal["problems", "initial_model", "samples", "search", "run", "probe"]
+FINGERPRINT = "fingerprint.yaml"
 MEASURED = "measured.json"
 WALL = "wall.json"
 """How long a job took in all, interrupted tries included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class StudyJob:
     """Something to make: `name` says which of its `kind` (a start, an arm; none for problems and probes), `number` its
     seed, or which settings of the search."""
 
-    kind: Kind
+    kind: JobKind
     name: str = ""
     number: int = 0
     folder: Path
     done_file: Path
     needs: tuple[str, ...] = ()
-    made_of: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
-        """What it is called: `cell/grpo/0`, `probe/0`, `problems`."""
+        """What it is called: `run/grpo/0`, `probe/0`, `problems`."""
         return (
             self.kind
             if self.kind == "problems"
@@ -62,7 +62,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class StudyFolder:
     """The paths of a study."""
 
     root: Path
@@ -92,8 +92,8 @@ class Layout:
         """Questions with answers for warm starts."""
         return self.root / "problems" / "taught_questions.jsonl"
 
-    def start(self, name: str, seed: int) -> Path:
-        return self.root / "starts" / name / f"seed-{seed}"
+    def initial_model(self, name: str, seed: int) -> Path:
+        return self.root / "initial_models" / name / f"seed-{seed}"
 
     def samples(self, name: str, seed: int) -> Path:
         return self.root / "samples" / name / f"seed-{seed}"
@@ -101,26 +101,26 @@ class Layout:
     def search(self, arm: str, number: int) -> Path:
         return self.root / "search" / arm / str(number)
 
-    def cell(self, arm: str, seed: int) -> Path:
-        return self.root / "cells" / arm / f"seed-{seed}"
+    def run(self, arm: str, seed: int) -> Path:
+        return self.root / "runs" / arm / f"seed-{seed}"
 
     def probe(self, seed: int) -> Path:
         return self.root / "probes" / f"seed-{seed}" / "probe"
 
-    def log(self, job: Job) -> Path:
+    def log(self, job: StudyJob) -> Path:
         return self.root / "logs" / f"{job.key.replace('/', '-')}.txt"
 
 
-def plan(study: Study, layout: Layout) -> dict[str, Job]:
+def plan(study: Study, layout: StudyFolder) -> dict[str, StudyJob]:
     """All jobs by key, each after those that it needs."""
     jobs = {"problems": _problems(study, layout)}
     seeds = dict.fromkeys(seed for arm in study.arms for seed in study.arm_seeds(arm))
     for seed, arm in itertools.product(seeds, study.arms):  # all arms of a seed first: what is there can be compared
         if seed in study.arm_seeds(arm):
             for job in (
-                *_start_jobs(study, layout, arm, seed),
+                *_initial_model_jobs(study, layout, arm, seed),
                 *_search_jobs(study, layout, arm),
-                _cell(study, layout, arm, seed),
+                _run(study, layout, arm, seed),
             ):
                 jobs.setdefault(job.key, job)
     for seed in study.probe_seeds():
@@ -129,18 +129,18 @@ def plan(study: Study, layout: Layout) -> dict[str, Job]:
     return jobs
 
 
-def wanted(jobs: Mapping[str, Job], cells: list[str]) -> dict[str, Job]:
-    """The jobs of some cells (`ARM/SEED`, or `ARM` for all its seeds) and what they need. Raises `ConfigError` for one
+def wanted(jobs: Mapping[str, StudyJob], runs: list[str]) -> dict[str, StudyJob]:
+    """The jobs of some runs (`ARM/SEED`, or `ARM` for all its seeds) and what they need. Raises `ConfigError` for one
     that is not in the study."""
-    if not cells:
+    if not runs:
         return dict(jobs)
     keep: set[str] = set()
-    for cell in cells:
-        found = [key for key in jobs if key == f"cell/{cell}" or key.startswith(f"cell/{cell}/")]
+    for run in runs:
+        found = [key for key in jobs if key == f"run/{run}" or key.startswith(f"run/{run}/")]
         if not found:
-            arms = dict.fromkeys(job.name for job in jobs.values() if job.kind == "cell")
+            arms = dict.fromkeys(job.name for job in jobs.values() if job.kind == "run")
             raise ConfigError(
-                f"the study has no cell {cell!r}; write ARM/SEED or ARM, with ARM one of {', '.join(arms)}"
+                f"the study has no run {run!r}; write ARM/SEED or ARM, with ARM one of {', '.join(arms)}"
             )
         keep.update(found)
     todo = list(keep)
@@ -152,13 +152,13 @@ def wanted(jobs: Mapping[str, Job], cells: list[str]) -> dict[str, Job]:
     return {key: job for key, job in jobs.items() if key in keep}
 
 
-def check_kept(jobs: Mapping[str, Job]) -> None:
+def check_kept(jobs: Mapping[str, StudyJob]) -> None:
     """Raises `ConfigError` where a folder holds something that was made, or begun, with other settings."""
     for job in jobs.values():
-        path = job.folder / MADE_OF
+        path = job.folder / FINGERPRINT
         if not path.exists():
             continue
-        changed = differences(path.read_text(encoding="utf-8"), made_of_text(job))
+        changed = differences(path.read_text(encoding="utf-8"), fingerprint_text(job))
         if changed:
             raise ConfigError(
                 f"{job.folder} was made with other settings ({changed[0]}); choose another output, or remove that "
@@ -166,8 +166,8 @@ def check_kept(jobs: Mapping[str, Job]) -> None:
             )
 
 
-def made_of_text(job: Job) -> str:
-    return yaml.safe_dump(_plain(job.made_of), sort_keys=True, allow_unicode=True, width=120)
+def fingerprint_text(job: StudyJob) -> str:
+    return yaml.safe_dump(_plain(job.fingerprint), sort_keys=True, allow_unicode=True, width=120)
 
 
 def choices(values: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
@@ -189,7 +189,7 @@ def searched(study: Study, arm: str) -> list[dict[str, Any]]:
 
 
 def needs_samples(study: Study, arm: str) -> bool:
-    """Whether an arm learns from what its start wrote."""
+    """Whether an arm learns from what its initial model wrote."""
     one = study.arms[arm]
     if one.supervised is not None:
         return study.supervised_settings(arm).examples == "passed"
@@ -197,120 +197,126 @@ def needs_samples(study: Study, arm: str) -> bool:
     return isinstance(alignment, Mapping) and alignment.get("task_file") == OFF_POLICY_TASKS
 
 
-def _problems(study: Study, layout: Layout) -> Job:
+def _problems(study: Study, layout: StudyFolder) -> StudyJob:
     folder = layout.root / "problems"
-    questions = sorted({kind for start in study.starts.values() for kind in start.questions})
-    made_of = {
+    questions = sorted({kind for initial in study.initial_models.values() for kind in initial.questions})
+    fingerprint = {
         "world": study.world.model_dump(mode="json", exclude_none=True) if study.world else None,
         "problems": study.problems.model_dump(mode="json") if study.problems else None,
         "prompt_style": study.prompt_style,
         "questions": questions,
         "prompt_template": study.train.get("prompt_template"),
     }
-    return Job(kind="problems", folder=folder, done_file=folder / "complete.json", made_of=made_of)
+    return StudyJob(kind="problems", folder=folder, done_file=folder / "complete.json", fingerprint=fingerprint)
 
 
-def _start_jobs(study: Study, layout: Layout, arm: str, seed: int) -> list[Job]:
-    """The start of an arm and its samples, as far as they have to be made."""
-    name, number = study.start_of(arm), study.start_seed(seed)
-    start, problems = study.starts[name], _problems(study, layout)
+def _initial_model_jobs(study: Study, layout: StudyFolder, arm: str, seed: int) -> list[StudyJob]:
+    """The initial model of an arm and its samples, as far as they have to be made."""
+    name, number = study.initial_model_of(arm), study.warm_start_seed(seed)
+    initial, problems = study.initial_models[name], _problems(study, layout)
     jobs = []
-    start_key: tuple[str, ...] = ()
-    made_of: dict[str, Any] = {"start": start.model_dump(mode="json"), "seed": number}
-    if start.model is None:
-        folder = layout.start(name, number)
-        made_of |= {"operations": list(study.world.operations) if study.world else []}
-        job = Job(
-            kind="start",
+    initial_key: tuple[str, ...] = ()
+    fingerprint: dict[str, Any] = {"initial_model": initial.model_dump(mode="json"), "seed": number}
+    if initial.model is None:
+        folder = layout.initial_model(name, number)
+        fingerprint |= {"operations": list(study.world.operations) if study.world else []}
+        job = StudyJob(
+            kind="initial_model",
             name=name,
             number=number,
             folder=folder,
             done_file=folder / "final" / "config.json",
             needs=("problems",),
-            made_of=made_of | {"problems": dict(problems.made_of) if start.questions else None},
+            fingerprint=fingerprint | {"problems": dict(problems.fingerprint) if initial.questions else None},
         )
         jobs.append(job)
-        start_key = (job.key,)
-        made_of = dict(job.made_of)
+        initial_key = (job.key,)
+        fingerprint = dict(job.fingerprint)
     if needs_samples(study, arm):
         folder = layout.samples(name, number)
         alignment = study.train.get("alignment")
         sampled = {
-            "problems": dict(problems.made_of),
+            "problems": dict(problems.fingerprint),
             "sampling": study.sampling.model_dump(),
             "measure": study.measure.max_new_tokens,
         }
         jobs.append(
-            Job(
+            StudyJob(
                 kind="samples",
                 name=name,
                 number=number,
                 folder=folder,
                 done_file=folder / "complete.json",
-                needs=("problems", *start_key),
-                made_of={"start": made_of, **sampled, "alignment": alignment},
+                needs=("problems", *initial_key),
+                fingerprint={"initial_model": fingerprint, **sampled, "alignment": alignment},
             )
         )
     return jobs
 
 
-def _search_jobs(study: Study, layout: Layout, name: str) -> list[Job]:
+def _search_jobs(study: Study, layout: StudyFolder, name: str) -> list[StudyJob]:
     arm = study.search_arm(name)
     found = searched(study, arm)
     assert study.search is not None or not found
     jobs = []
     for number, chosen in enumerate(found):
-        before = _start_jobs(study, layout, arm, study.search.seed)  # type: ignore[union-attr]
+        before = _initial_model_jobs(study, layout, arm, study.search.seed)  # type: ignore[union-attr]
         jobs += before
         folder = layout.search(arm, number)
-        made_of = _of_run(study, arm, study.search.seed, chosen, before)  # type: ignore[union-attr]
+        fingerprint = _of_run(study, arm, study.search.seed, chosen, before)  # type: ignore[union-attr]
         needs = ("problems", *(job.key for job in before))
         jobs.append(
-            Job(
+            StudyJob(
                 kind="search",
                 name=arm,
                 number=number,
                 folder=folder,
                 done_file=folder / MEASURED,
                 needs=needs,
-                made_of=made_of,
+                fingerprint=fingerprint,
             )
         )
     return jobs
 
 
-def _cell(study: Study, layout: Layout, arm: str, seed: int) -> Job:
-    before = _start_jobs(study, layout, arm, seed)
+def _run(study: Study, layout: StudyFolder, arm: str, seed: int) -> StudyJob:
+    before = _initial_model_jobs(study, layout, arm, seed)
     search = [job for job in _search_jobs(study, layout, arm) if job.kind == "search"]
-    made_of = _of_run(study, arm, seed, {}, before) | {"search": [dict(job.made_of) for job in search]}
-    folder = layout.cell(arm, seed)
+    fingerprint = _of_run(study, arm, seed, {}, before) | {"search": [dict(job.fingerprint) for job in search]}
+    folder = layout.run(arm, seed)
     needs = ("problems", *(job.key for job in (*before, *search)))
-    return Job(
-        kind="cell", name=arm, number=seed, folder=folder, done_file=folder / MEASURED, needs=needs, made_of=made_of
+    return StudyJob(
+        kind="run",
+        name=arm,
+        number=seed,
+        folder=folder,
+        done_file=folder / MEASURED,
+        needs=needs,
+        fingerprint=fingerprint,
     )
 
 
-def _probe(study: Study, layout: Layout, seed: int, jobs: Mapping[str, Job]) -> Job:
+def _probe(study: Study, layout: StudyFolder, seed: int, jobs: Mapping[str, StudyJob]) -> StudyJob:
     """The probes of a seed's models."""
     assert study.probe is not None
-    cells = {arm: jobs[f"cell/{arm}/{seed}"] for arm in study.probe.arms}
-    made_of = study.probe.model_dump() | {"models": {arm: dict(job.made_of) for arm, job in cells.items()}}
+    runs = {arm: jobs[f"run/{arm}/{seed}"] for arm in study.probe.arms}
+    fingerprint = study.probe.model_dump() | {"models": {arm: dict(job.fingerprint) for arm, job in runs.items()}}
     folder = layout.probe(seed)
-    needs = ("problems", *(job.key for job in cells.values()))
-    return Job(
+    needs = ("problems", *(job.key for job in runs.values()))
+    return StudyJob(
         kind="probe",
         number=seed,
         folder=folder.parent,
         done_file=folder / "results.json",
         needs=needs,
-        made_of=made_of,
+        fingerprint=fingerprint,
     )
 
 
-def _of_run(study: Study, arm: str, seed: int, chosen: Mapping[str, Any], before: list[Job]) -> dict[str, Any]:
+def _of_run(study: Study, arm: str, seed: int, chosen: Mapping[str, Any], before: list[StudyJob]) -> dict[str, Any]:
     """All that the numbers of a run depend on."""
     one = study.arms[arm]
-    how: dict[str, Any] = {"start": study.starts[study.start_of(arm)].model_dump(mode="json")}
+    how: dict[str, Any] = {"initial_model": study.initial_models[study.initial_model_of(arm)].model_dump(mode="json")}
     if one.train is not None:
         how = {"train": study.train_settings(arm, chosen)}
     elif one.supervised is not None:
@@ -318,13 +324,13 @@ def _of_run(study: Study, arm: str, seed: int, chosen: Mapping[str, Any], before
             "supervised": study.supervised_settings(arm, chosen).model_dump(),
             "answer_template": study.answer_template,
         }
-    problems = _problems(study, Layout(Path())).made_of
-    made_before = {job.kind: dict(job.made_of) for job in before}
+    problems = _problems(study, StudyFolder(Path())).fingerprint
+    fingerprints_before = {job.kind: dict(job.fingerprint) for job in before}
     return how | {
         "seed": seed,
         "measure": study.measure.model_dump(),
         "problems": dict(problems),
-        "before": made_before,
+        "before": fingerprints_before,
     }
 
 

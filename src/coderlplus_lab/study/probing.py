@@ -9,16 +9,16 @@ from typing import Any
 from coderlplus_lab.probes.probe_page import write_probe_page
 from coderlplus_lab.probes.results import read_results
 from coderlplus_lab.probes.run import OWN, ProbeSettings, probe
-from coderlplus_lab.study.cells import model_of
 from coderlplus_lab.study.differences import Spread, over_seeds
-from coderlplus_lab.study.plan import Layout
+from coderlplus_lab.study.plan import StudyFolder
+from coderlplus_lab.study.runs import model_of
 from coderlplus_lab.study.settings import Study
 
 PROGRAMS = ("task", "given", OWN)
 """Whose programs are read: those of alignment tasks, the references of problems, and what each model writes itself."""
 
 
-def probe_seed(study: Study, layout: Layout, seed: int) -> None:
+def probe_seed(study: Study, layout: StudyFolder, seed: int) -> None:
     """Probe the models of a seed, on the problems and alignment tasks of the test split."""
     assert study.probe is not None
     settings = ProbeSettings(
@@ -33,7 +33,7 @@ def probe_seed(study: Study, layout: Layout, seed: int) -> None:
     write_probe_page(folder)
 
 
-def probe_numbers(study: Study, layout: Layout, pairs: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+def probe_numbers(study: Study, layout: StudyFolder, pairs: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
     """What hidden states tell beyond the text, for each kind of programs and marks: a spread for each arm, and for
     each of `pairs` of arms (ours, theirs) that of the difference, over the seeds that are probed. A mark that a seed
     has too few rows for is there for the other seeds."""

@@ -1,4 +1,4 @@
-"""Measured cells → the numbers of a study: means, paired differences, curves, what is missing."""
+"""Measured runs → the numbers of a study: means, paired differences, curves, what is missing."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from coderlplus_lab.files import read_json, write_json
 from coderlplus_lab.study.curves import Point, at_equal_seconds, mean_curve, read_curve
 from coderlplus_lab.study.differences import BySeed, difference, mean_over_seeds
 from coderlplus_lab.study.measures import LABELS, values
-from coderlplus_lab.study.plan import MEASURED, WALL, Layout, needs_samples, plan
+from coderlplus_lab.study.plan import MEASURED, WALL, StudyFolder, needs_samples, plan
 from coderlplus_lab.study.probing import probe_numbers
 from coderlplus_lab.study.settings import Measured, Study
 
 Raw = Mapping[str, Any]
 
 
-def write_results(study: Study, layout: Layout, command: str) -> dict[str, Any]:
+def write_results(study: Study, layout: StudyFolder, command: str) -> dict[str, Any]:
     """The numbers of what is there, written to `NAME.json`. Raises `DataError` for a file that is broken or cannot be
     written."""
     results = study_results(study, layout, command)
@@ -36,11 +36,11 @@ def write_results(study: Study, layout: Layout, command: str) -> dict[str, Any]:
     return results
 
 
-def study_results(study: Study, layout: Layout, file: str) -> dict[str, Any]:
+def study_results(study: Study, layout: StudyFolder, file: str) -> dict[str, Any]:
     """See the module; `file` is that of the study, for the command that makes it."""
-    cells = {arm: read_cells(study, layout, arm) for arm in study.arms}
-    curves = {arm: {seed: _curve(study, layout, arm, seed) for seed in found} for arm, found in cells.items()}
-    done = {arm: found for arm, found in cells.items() if found}
+    runs = {arm: read_runs(study, layout, arm) for arm in study.arms}
+    curves = {arm: {seed: _curve(study, layout, arm, seed) for seed in found} for arm, found in runs.items()}
+    done = {arm: found for arm, found in runs.items() if found}
     jobs = plan(study, layout)
     return {
         "name": study.name,
@@ -56,7 +56,7 @@ def study_results(study: Study, layout: Layout, file: str) -> dict[str, Any]:
             study, layout, [(arm, other) for arm in study.arms for other in compared_with(study, arm)]
         ),
         "missing": [
-            job.key.removeprefix("cell/") for job in jobs.values() if job.kind in ("cell", "probe") and not job.done
+            job.key.removeprefix("run/") for job in jobs.values() if job.kind in ("run", "probe") and not job.done
         ],
         "search": _search(study, layout),
         "hours": round(sum(read_json(job.folder / WALL).get("seconds", 0.0) for job in jobs.values()) / 3600, 2),
@@ -64,10 +64,10 @@ def study_results(study: Study, layout: Layout, file: str) -> dict[str, Any]:
     }
 
 
-def read_cells(study: Study, layout: Layout, arm: str) -> dict[int, Raw]:
+def read_runs(study: Study, layout: StudyFolder, arm: str) -> dict[int, Raw]:
     """The raw numbers of an arm by seed, of the seeds that are there. Raises `DataError` for a file that is not what
     measuring wrote."""
-    paths = {seed: layout.cell(arm, seed) / MEASURED for seed in study.arm_seeds(arm)}
+    paths = {seed: layout.run(arm, seed) / MEASURED for seed in study.arm_seeds(arm)}
     return {seed: read_raw(path) for seed, path in paths.items() if path.exists()}
 
 
@@ -84,15 +84,15 @@ def read_raw(path: Path) -> Raw:
     return raw
 
 
-def by_measure(cells: Mapping[int, Raw]) -> dict[Measured, BySeed]:
+def by_measure(runs: Mapping[int, Raw]) -> dict[Measured, BySeed]:
     """Measure → seed → one value a problem."""
-    found = {seed: values(raw) for seed, raw in cells.items()}
+    found = {seed: values(raw) for seed, raw in runs.items()}
     return {name: {seed: numbers[name] for seed, numbers in found.items()} for name in LABELS}
 
 
-def hardware(cells: Mapping[str, Mapping[int, Raw]]) -> str:
+def hardware(runs: Mapping[str, Mapping[int, Raw]]) -> str:
     """What the study ran on, in words."""
-    names = {raw.get("device", "cpu") for found in cells.values() for raw in found.values()} - {"cpu"}
+    names = {raw.get("device", "cpu") for found in runs.values() for raw in found.values()} - {"cpu"}
     processor = platform.processor() or platform.machine()
     path = Path("/proc/cpuinfo")
     if path.exists():
@@ -103,34 +103,34 @@ def hardware(cells: Mapping[str, Mapping[int, Raw]]) -> str:
     return ", ".join([f"{os.cpu_count()} cores of {processor}", *sorted(names)])
 
 
-def _arm(study: Study, arm: str, cells: Mapping[int, Raw]) -> dict[str, Any]:
+def _arm(study: Study, arm: str, runs: Mapping[int, Raw]) -> dict[str, Any]:
     measures = {
         name: spread.to_json()
-        for name, by_seed in by_measure(cells).items()
+        for name, by_seed in by_measure(runs).items()
         if (spread := mean_over_seeds(by_seed)) is not None
     }
     return {
         "name": arm,
         "label": label(study, arm),
-        "start": study.start_of(arm),
-        "seeds": list(cells),
+        "initial_model": study.initial_model_of(arm),
+        "seeds": list(runs),
         "measures": measures,
-        "training_samples": _mean([raw["training_samples"] for raw in cells.values()]),
-        "training_seconds": _mean([raw["training_seconds"] for raw in cells.values()]),
-        "chosen": next(iter(cells.values())).get("chosen", {}),
+        "training_samples": _mean([raw["training_samples"] for raw in runs.values()]),
+        "training_seconds": _mean([raw["training_seconds"] for raw in runs.values()]),
+        "chosen": next(iter(runs.values())).get("chosen", {}),
     }
 
 
 def _differences(
-    study: Study, cells: Mapping[str, Mapping[int, Raw]], curves: Mapping[str, Mapping[int, Sequence[Point]]]
+    study: Study, runs: Mapping[str, Mapping[int, Raw]], curves: Mapping[str, Mapping[int, Sequence[Point]]]
 ) -> list[dict[str, Any]]:
     """Every arm against those that it is to be compared with, at equal steps and at equal seconds."""
     found = []
-    for arm in cells:
+    for arm in runs:
         for other in compared_with(study, arm):
-            if other not in cells or not set(cells[arm]) & set(cells[other]):
+            if other not in runs or not set(runs[arm]) & set(runs[other]):
                 continue
-            ours, theirs = by_measure(cells[arm]), by_measure(cells[other])
+            ours, theirs = by_measure(runs[arm]), by_measure(runs[other])
             measures = {
                 name: spread.to_json()
                 for name in LABELS
@@ -145,7 +145,7 @@ def _differences(
                     "arm": arm,
                     "against": other,
                     "label": f"{label(study, arm)} − {label(study, other)}",
-                    "seeds": [seed for seed in cells[arm] if seed in cells[other]],
+                    "seeds": [seed for seed in runs[arm] if seed in runs[other]],
                     "measures": measures,
                     "equal_seconds": seconds,
                 }
@@ -165,12 +165,12 @@ def label(study: Study, arm: str) -> str:
     return study.arms[arm].label or arm
 
 
-def _curve(study: Study, layout: Layout, arm: str, seed: int) -> list[Point]:
-    folder = layout.cell(arm, seed)
+def _curve(study: Study, layout: StudyFolder, arm: str, seed: int) -> list[Point]:
+    folder = layout.run(arm, seed)
     if not (folder / "metrics.jsonl").exists():
         return []
     before = (
-        read_json(layout.samples(study.start_of(arm), study.start_seed(seed)) / "complete.json")
+        read_json(layout.samples(study.initial_model_of(arm), study.warm_start_seed(seed)) / "complete.json")
         if needs_samples(study, arm)
         else {}
     )
@@ -189,7 +189,7 @@ def _shown_curve(study: Study, arm: str, curve: Sequence[Point]) -> dict[str, An
     }
 
 
-def _search(study: Study, layout: Layout) -> list[dict[str, Any]]:
+def _search(study: Study, layout: StudyFolder) -> list[dict[str, Any]]:
     """What was tried for each arm, and the measure that decided."""
     if study.search is None:
         return []
@@ -202,8 +202,8 @@ def _search(study: Study, layout: Layout) -> list[dict[str, Any]]:
     return found
 
 
-def _counts(cells: Mapping[str, Mapping[int, Raw]]) -> dict[str, int]:
-    raw = next((raw for found in cells.values() for raw in found.values()), None)
+def _counts(runs: Mapping[str, Mapping[int, Raw]]) -> dict[str, int]:
+    raw = next((raw for found in runs.values() for raw in found.values()), None)
     if raw is None:
         return {}
     return {

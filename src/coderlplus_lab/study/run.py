@@ -24,17 +24,27 @@ from coderlplus.records.files import held
 from coderlplus_lab.files import read_json, write_json
 from coderlplus_lab.probes.linear import check_installed
 from coderlplus_lab.study.pace import Pace, note_of, share_of
-from coderlplus_lab.study.plan import MADE_OF, WALL, Job, Kind, Layout, check_kept, made_of_text, plan, wanted
+from coderlplus_lab.study.plan import (
+    FINGERPRINT,
+    WALL,
+    JobKind,
+    StudyFolder,
+    StudyJob,
+    check_kept,
+    fingerprint_text,
+    plan,
+    wanted,
+)
 from coderlplus_lab.study.progress import Progress, clock
 from coderlplus_lab.study.settings import Study
 
 POLL_S = 0.5
-STAGES: dict[Kind, str] = {
+STAGES: dict[JobKind, str] = {
     "problems": "problems",
-    "start": "warm start",
+    "initial_model": "warm start",
     "samples": "samples",
     "search": "search",
-    "cell": "training",
+    "run": "training",
     "probe": "probes",
 }
 """Kind of job → what its stage is called."""
@@ -50,16 +60,16 @@ ENVIRONMENT = {
 
 
 def run_study(
-    study: Study, root: Path, *, cells: list[str], jobs: int, planned_s: Mapping[Kind, float] | None = None
+    study: Study, root: Path, *, runs: list[str], jobs: int, planned_s: Mapping[JobKind, float] | None = None
 ) -> None:
-    """Run or continue the cells (`[]`: all) in `root`, `jobs` at a time. `planned_s`: seconds of a job of each kind,
+    """Start or resume the runs (`[]`: all) in `root`, `jobs` at a time. `planned_s`: seconds of a job of each kind,
     where they are known beforehand.
 
     Raises `ConfigError` where the folder belongs to other settings or another process works there, and `DataError`
     after the last job if some failed.
     """
-    layout = Layout(root)
-    todo = wanted(plan(study, layout), cells)
+    layout = StudyFolder(root)
+    todo = wanted(plan(study, layout), runs)
     check_kept(todo)
     if any(job.kind == "probe" for job in todo.values()):
         check_installed()  # before hours of training, not after
@@ -67,7 +77,7 @@ def run_study(
         layout.settings.write_text(study.model_dump_json(indent=2) + "\n", encoding="utf-8")
         (root / "logs").mkdir(exist_ok=True)
         here = all(
-            start.model is None for start in study.starts.values()
+            initial.model is None for initial in study.initial_models.values()
         )  # every model is made here: the hub is asked for nothing
         offline = (
             ENVIRONMENT if here else {name: value for name, value in ENVIRONMENT.items() if name != "HF_HUB_OFFLINE"}
@@ -115,15 +125,15 @@ def _ended_in_order() -> Iterator[None]:
 @dataclass(slots=True)
 class _State:
     study: Study
-    layout: Layout
-    jobs: Mapping[str, Job]
+    layout: StudyFolder
+    jobs: Mapping[str, StudyJob]
     environment: Mapping[str, str]
     progress: Progress
     pace: Pace
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
-    def ready(self) -> list[Job]:
+    def ready(self) -> list[StudyJob]:
         """Jobs that can begin."""
         return [
             job
@@ -155,10 +165,10 @@ def _loop(state: _State, most: int) -> None:
         raise
 
 
-def _start(state: _State, job: Job) -> None:
+def _start(state: _State, job: StudyJob) -> None:
     """The process of a job, in a session of its own so that Ctrl-C reaches it once, through us."""
     job.folder.mkdir(parents=True, exist_ok=True)
-    (job.folder / MADE_OF).write_text(made_of_text(job), encoding="utf-8")
+    (job.folder / FINGERPRINT).write_text(fingerprint_text(job), encoding="utf-8")
     state.progress.say(f"begins: {job.key}")
     command = [sys.executable, "-m", "coderlplus_lab.study.job", str(state.layout.root), job.key]
     with state.layout.log(job).open("ab") as log:
@@ -188,7 +198,7 @@ def _collect(state: _State) -> None:
             state.progress.say(f"failed: {key}: {state.failed[key]}")
 
 
-def _note_time(job: Job, seconds: float) -> None:
+def _note_time(job: StudyJob, seconds: float) -> None:
     """Add to the time that a job took in all."""
     write_json(job.folder / WALL, {"seconds": round(seconds + read_json(job.folder / WALL).get("seconds", 0.0), 1)})
 

@@ -1,5 +1,5 @@
-"""What a start writes for the training problems, before any training: passing programs for rejection sampling, and
-tasks from failures (off-policy).
+"""What an initial model writes for the training problems, before any training: passing programs for rejection
+sampling, and tasks from failures (off-policy).
 
 Written chunk by chunk; an interrupted sampling goes on with the next one.
 """
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from coderlplus.alignment import AlignmentSettings, JudgedRollout, mine
+from coderlplus.alignment import AlignmentConfig, JudgedRollout, mine
 from coderlplus.engines.models import load_tokenizer
 from coderlplus.engines.settings_files import over
 from coderlplus.evaluation.generate import generate
@@ -23,23 +23,23 @@ from coderlplus.report.folders import json_lines
 from coderlplus.rewards import reward_rows
 from coderlplus.sandbox import Sandbox
 from coderlplus_lab.files import read_json, write_json
-from coderlplus_lab.study.plan import Layout
+from coderlplus_lab.study.initial_models import device, initial_model_path, load_model
+from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.settings import OFF_POLICY_TASKS, Study
-from coderlplus_lab.study.starts import device, load_model, start_model
 
 CHUNK = 250
 """Problems sampled between two notes."""
 PASSED, TASKS = "passed.jsonl", "failed_tasks.jsonl"
 
 
-def sample_start(study: Study, layout: Layout, name: str, seed: int) -> None:
+def sample_initial_model(study: Study, layout: StudyFolder, name: str, seed: int) -> None:
     """Write `passed.jsonl` (problem_id, completion; each distinct completion once) and `failed_tasks.jsonl`. Raises
     `SandboxError` if ours fails."""
     folder = layout.samples(name, seed)
     problems = list(read_jsonl(layout.problems("train"), Problem))
     chunks = [problems[start : start + CHUNK] for start in range(0, len(problems), CHUNK)]
-    model_name = start_model(study, layout, name, seed)
-    settings = AlignmentSettings(
+    model_name = initial_model_path(study, layout, name, seed)
+    settings = AlignmentConfig(
         **alignment_settings(study) | {"mine_per_step": -(-study.sampling.tasks // len(chunks)), "task_file": None}
     )
     seconds = 0.0
@@ -86,7 +86,7 @@ def _sample_chunk(
     model: Any,
     tokenizer: Any,
     sandbox: Sandbox,
-    settings: AlignmentSettings,
+    settings: AlignmentConfig,
     seed: int,
 ) -> None:
     began = time.monotonic()

@@ -29,7 +29,7 @@ Measured = Literal[
 FOLLOWS = ("model", "problems", "output", "seed")
 """Settings of a run that the study makes."""
 OFF_POLICY_TASKS = "{failed_tasks}"
-"""As `alignment.task_file`: tasks from failures of the arm's start, made once before the run."""
+"""As `alignment.task_file`: tasks from failures of the arm's initial model, made once before the run."""
 TEST_OUTPUT = "test_output"
 """The kind of question: what does a right program give on this input? The statement is shown, and no program."""
 
@@ -70,8 +70,8 @@ class ProblemFiles(Section):
     test: Path
 
 
-class Start(Section):
-    """A model that arms start from: one that is there (`model`), or one of the small world, made and taught for each
+class InitialModel(Section):
+    """A model that arms train from: an existing one (`model`), or one of the small world, made and taught for each
     warm-start seed."""
 
     model: str | None = None
@@ -122,7 +122,7 @@ class Start(Section):
 
 
 class Sampling(Section):
-    """What is sampled from a start before training, for rejection sampling and for off-policy tasks."""
+    """What is sampled from an initial model before training, for rejection sampling and for off-policy tasks."""
 
     samples_per_problem: int = Field(default=8, ge=1)
     tasks: int = Field(default=3000, ge=1)
@@ -144,7 +144,7 @@ class Supervised(Section):
     """Supervised training on programs."""
 
     examples: Literal["references", "passed"] = "references"
-    """The problems' reference solutions, or the start's own passing programs (rejection sampling)."""
+    """The problems' reference solutions, or the initial model's own passing programs (rejection sampling)."""
     arguments: dict[str, Any] = Field(default_factory=dict)
     """Fields of transformers' `TrainingArguments`."""
     lora: dict[str, Any] | None = None
@@ -175,11 +175,11 @@ class Probe(Section):
 
 
 class Arm(Section):
-    """One row of the comparison. With neither `train` nor `supervised` the start is measured as it is."""
+    """One row of the comparison. With neither `train` nor `supervised` the initial model is measured as it is."""
 
     label: str = ""
-    start: str = ""
-    """Which of the starts; empty: the first."""
+    initial_model: str = ""
+    """Which initial model; empty: the first."""
     train: dict[str, Any] | None = None
     supervised: dict[str, Any] | None = None
     settings_of: str = ""
@@ -209,7 +209,7 @@ class Study(Section):
     """Seed n starts from the warm start with seed n modulo this number."""
     world: World | None = None
     problems: ProblemFiles | None = None
-    starts: dict[str, Start]
+    initial_models: dict[str, InitialModel]
     train: dict[str, Any] = Field(default_factory=dict)
     """Settings of `coderlplus train` that all trained arms have."""
     supervised: dict[str, Any] = Field(default_factory=dict)
@@ -239,10 +239,10 @@ class Study(Section):
             if all(seed in self.arm_seeds(arm) for arm in self.probe.arms)
         )
 
-    def start_of(self, name: str) -> str:
-        return self.arms[name].start or next(iter(self.starts))
+    def initial_model_of(self, name: str) -> str:
+        return self.arms[name].initial_model or next(iter(self.initial_models))
 
-    def start_seed(self, seed: int) -> int:
+    def warm_start_seed(self, seed: int) -> int:
         """The warm-start seed of a seed."""
         return seed % self.warm_start_seeds
 

@@ -33,7 +33,7 @@ function showTitle() {
   const facts = counts.problems
     ? [counted(counts.problems, "held-out problem"), counted(counts.tasks, "alignment task"), counted(counts.test_outputs, "test-output question"),
       `${counts.samples} samples a problem`, `${data.hours.toFixed(1)} hours, all jobs added up`, data.hardware]
-    : ["no cell is measured yet"];
+    : ["no run is measured yet"];
   byId("meta").append(...facts.map((text) => h("span", {}, text)));
   if (data.missing.length) byId("missing").textContent = `Not run yet: ${data.missing.join(", ")}`;
 }

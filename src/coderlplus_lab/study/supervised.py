@@ -44,7 +44,7 @@ def supervise(
     """
     if not pairs:
         raise ConfigError(
-            f"{output}: there is no program to learn from; sample more, or from a start that passes sometimes"
+            f"{output}: there is no program to learn from; sample more, or from an initial model that passes sometimes"
         )
     run = RunFolder(output)
     tokenizer = load_tokenizer(model)
@@ -69,7 +69,7 @@ def supervise(
     trainer = _Trainer(
         model=_model(model, settings),
         args=arguments,
-        train_dataset=_Rows(rows),
+        train_dataset=_Examples(rows),
         data_collator=lambda chosen: padded(chosen, pad),
         callbacks=[Note(run, evaluate, eval_every, seed), stop],
     )
@@ -158,7 +158,7 @@ class Note(TrainerCallback):  # type: ignore[misc]
         }
 
 
-class _Rows(torch.utils.data.Dataset[dict[str, list[int]]]):
+class _Examples(torch.utils.data.Dataset[dict[str, list[int]]]):
     def __init__(self, rows: Sequence[dict[str, list[int]]]) -> None:
         self._rows = rows
 

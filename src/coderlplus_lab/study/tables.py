@@ -11,20 +11,20 @@ from typing import Any
 
 from coderlplus.errors import DataError
 from coderlplus.records.files import atomic_write
-from coderlplus_lab.study.plan import MEASURED, Layout
+from coderlplus_lab.study.plan import MEASURED, StudyFolder
 from coderlplus_lab.study.settings import Measured
 
 Results = Mapping[str, Any]
 DOES: tuple[Measured, ...] = ("output_accuracy", "pass_at_1_sampled")
 PROGRAMS = {"task": "reading a task", "given": "reading a reference", "own": "while it writes"}
 SHORT = 8
-"""So many missing cells are named; of more, the number is told."""
+"""So many missing runs are named; of more, the number is told."""
 
 
 def tables(results: Results) -> str:
     """All tables of a study."""
     if not results["arms"]:
-        return "No cell is measured yet."
+        return "No run is measured yet."
     parts = [about(results), arms_table(results)]
     if results["differences"]:
         parts += [
@@ -132,9 +132,9 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([texts[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *texts[1:]])
 
 
-def publish(results: Results, layout: Layout, docs: Path) -> None:
+def publish(results: Results, layout: StudyFolder, docs: Path) -> None:
     """Write the section of the study into a Markdown file, between two comments with its name, and the raw numbers of
-    its cells beside it.
+    its runs beside it.
 
     Where the file has no such section one is added at its end. Raises `DataError` when it cannot be written.
     """
@@ -143,7 +143,7 @@ def publish(results: Results, layout: Layout, docs: Path) -> None:
     where = docs.name if docs.is_absolute() else str(docs)
     made = f"Made by `{results['command']} --docs {where}` (coderlplus {results['version']})"
     section = (
-        f"{begin}\n## {results['title']}\n\n{made}; raw numbers of every cell: "
+        f"{begin}\n## {results['title']}\n\n{made}; raw numbers of every run: "
         f"`{docs.stem}/{results['name']}/`.\n\n{tables(results)}\n{end}"
     )
     try:
@@ -157,7 +157,7 @@ def publish(results: Results, layout: Layout, docs: Path) -> None:
         raw.mkdir(parents=True)
         for arm in results["arms"]:
             for seed in arm["seeds"]:
-                data = json.loads((layout.cell(arm["name"], seed) / MEASURED).read_text(encoding="utf-8"))
+                data = json.loads((layout.run(arm["name"], seed) / MEASURED).read_text(encoding="utf-8"))
                 (raw / f"{arm['name']}-{seed}.json").write_text(
                     json.dumps(data, separators=(",", ":")) + "\n", encoding="utf-8"
                 )

@@ -12,12 +12,12 @@ import json
 import random
 from collections.abc import Sequence
 
-from coderlplus.alignment.settings import AlignmentSettings
+from coderlplus.alignment.settings import AlignmentConfig
 from coderlplus.alignment.tasks import Lineage, make_task
 from coderlplus.records import AlignmentTask, Ending, Trace
 from coderlplus_lab.world import world
 
-SETTINGS = AlignmentSettings(prompt_style="compact")
+SETTINGS = AlignmentConfig(prompt_style="compact")
 LINEAGE = Lineage(problem_id="world", rollout_id="world")
 
 

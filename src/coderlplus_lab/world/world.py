@@ -85,7 +85,7 @@ Step = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class DrawnProblem:
     """A drawn problem: its steps, inputs (visible ones first), outputs, and the statement in words with the visible
     examples."""
 
@@ -194,7 +194,7 @@ def mutate(rng: random.Random, steps: Sequence[Step], split: Split) -> tuple[Ste
             return result
 
 
-def draw_problem(rng: random.Random, split: Split, *, counts: Sequence[int] = (2, 2, 3)) -> Sample:
+def draw_problem(rng: random.Random, split: Split, *, counts: Sequence[int] = (2, 2, 3)) -> DrawnProblem:
     """A problem of a split whose every step matters on the visible examples and whose outputs differ."""
     while True:
         steps = draw_steps(rng, rng.choice(counts), split)
@@ -221,10 +221,10 @@ def draw_problem(rng: random.Random, split: Split, *, counts: Sequence[int] = (2
         statement += "".join(
             f"\n{ENTRY_POINT}({x}) == {y}" for x, y in zip(inputs[:VISIBLE], outputs[:VISIBLE], strict=True)
         )
-        return Sample(steps, tuple(inputs), tuple(outputs), statement)
+        return DrawnProblem(steps, tuple(inputs), tuple(outputs), statement)
 
 
-def problem(sample: Sample, problem_id: str) -> Problem:
+def problem(sample: DrawnProblem, problem_id: str) -> Problem:
     """The record of a drawn problem; visible and hidden examples are its tests, and its reference shows the values on
     the first example."""
     values = run(sample.steps, sample.inputs[0])

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from coderlplus.evaluation.metrics import Estimate
 from coderlplus_lab.probes.results import Readers, fact_numbers, markdown, own_differences, summary
-from coderlplus_lab.probes.rows import Fact, Rows
+from coderlplus_lab.probes.rows import Fact, FactRows
 from coderlplus_lab.probes.scores import NO_LAYER, by_unit, over_facts, shares, unpaired
 
 UNITS = 200
-ROWS = Rows(
+ROWS = FactRows(
     fact=Fact(mark="end", name="length"),
     classes=("1", "2"),
     places=tuple(range(UNITS)),
@@ -59,7 +59,7 @@ def test_selectivity_is_beyond_the_better_control() -> None:
 
 
 def test_the_summary_leaves_controls_out() -> None:
-    control = Rows(
+    control = FactRows(
         fact=Fact(mark="end", name="name"),
         classes=("a", "b"),
         places=ROWS.places,
@@ -84,7 +84,7 @@ def test_own_programs_are_compared_on_facts_that_both_have() -> None:
     (difference,) = own_differences(parts)
     assert difference["mark"] == "end"
     assert difference["mean"] == pytest.approx(0.25)
-    other = Rows(fact=ROWS.fact, classes=("1", "3"), places=ROWS.places, labels=ROWS.labels, units=ROWS.units)
+    other = FactRows(fact=ROWS.fact, classes=("1", "3"), places=ROWS.places, labels=ROWS.labels, units=ROWS.units)
     assert own_differences(parts | {"b": ([other], parts["b"][1])}) == []
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from coderlplus.errors import DataError
 from coderlplus_lab.quickstart.run import quickstart_study, summarise, write_quickstart_page
-from coderlplus_lab.study.plan import Layout
+from coderlplus_lab.study.plan import StudyFolder
 
 from ...report.conftest import write_run
 from ...report.test_browser import Document
@@ -51,16 +51,16 @@ def digits(share: float) -> str:
 
 def write(root: Path, arms: dict[str, tuple[float, ...]]) -> Path:
     """Write the files of a quick start whose `arms` are measured."""
-    layout = Layout(root)
+    layout = StudyFolder(root)
     for arm in ("grpo", "coderlplus"):
-        write_run(layout.cell(arm, 0), alignment=arm == "coderlplus")
-    layout.cell("warm_start", 0).mkdir(parents=True)
-    layout.start("world", 0).mkdir(parents=True)
-    (layout.start("world", 0) / "training.json").write_text(
+        write_run(layout.run(arm, 0), alignment=arm == "coderlplus")
+    layout.run("warm_start", 0).mkdir(parents=True)
+    layout.initial_model("world", 0).mkdir(parents=True)
+    (layout.initial_model("world", 0) / "training.json").write_text(
         json.dumps({"seconds": HEADLINE["warm_start"][-1], "samples": 0})
     )
     for arm, numbers in arms.items():
-        (layout.cell(arm, 0) / "measured.json").write_text(json.dumps(raw(numbers)))
+        (layout.run(arm, 0) / "measured.json").write_text(json.dumps(raw(numbers)))
     return root
 
 
@@ -100,13 +100,13 @@ def test_the_headline_holds_the_numbers_of_the_evaluation(folder: Path) -> None:
 
 def test_a_model_counts_as_soon_as_it_is_measured(tmp_path: Path) -> None:
     write(tmp_path, {"grpo": HEADLINE["grpo"]})
-    assert list(summarise(STUDY, Layout(tmp_path))) == ["grpo"]
+    assert list(summarise(STUDY, StudyFolder(tmp_path))) == ["grpo"]
     assert [row["name"] for row in embedded(write_quickstart_page(tmp_path, STUDY))["table"]] == ["grpo"]
 
 
 def test_a_broken_measurement_is_named(tmp_path: Path) -> None:
     write(tmp_path, {})
-    (Layout(tmp_path).cell("grpo", 0) / "measured.json").write_text("[1]")
+    (StudyFolder(tmp_path).run("grpo", 0) / "measured.json").write_text("[1]")
     with pytest.raises(DataError, match=r"grpo/seed-0/measured\.json: expected a JSON object, not list"):
         write_quickstart_page(tmp_path, STUDY)
 

@@ -16,7 +16,7 @@ from coderlplus.errors import ConfigError, DataError
 from coderlplus.records.files import held
 from coderlplus_lab.cli import app
 from coderlplus_lab.quickstart.run import quickstart, quickstart_study
-from coderlplus_lab.study.plan import Layout
+from coderlplus_lab.study.plan import StudyFolder
 
 TINY = quickstart_study(0, tiny=True)
 NUMBERS = {
@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def metrics(folder: Path, arm: str) -> list[dict[str, float]]:
     """All that does not depend on time."""
-    lines = [json.loads(line) for line in (Layout(folder).cell(arm, 0) / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (StudyFolder(folder).run(arm, 0) / "metrics.jsonl").read_text().splitlines()]
     return [{name: value for name, value in line.items() if not name.startswith("seconds/")} for line in lines]
 
 
@@ -52,11 +52,11 @@ def test_it_ends_with_a_summary_of_all_three_models(folder: Path) -> None:
 
 def test_held_out_tasks_are_as_many_as_asked_for_and_on_programs_of_their_own(folder: Path) -> None:
     for split, count in (("validation", 4), ("test", 8)):
-        tasks = [json.loads(line) for line in Layout(folder).tasks(split).read_text().splitlines()]
-        problems = [json.loads(line) for line in Layout(folder).problems(split).read_text().splitlines()]
+        tasks = [json.loads(line) for line in StudyFolder(folder).tasks(split).read_text().splitlines()]
+        problems = [json.loads(line) for line in StudyFolder(folder).problems(split).read_text().splitlines()]
         assert len(tasks) == count
         assert not {task["problem_id"] for task in tasks} & {problem["problem_id"] for problem in problems}
-        assert Layout(folder).test_outputs(split).read_text() == ""
+        assert StudyFolder(folder).test_outputs(split).read_text() == ""
 
 
 def test_both_arms_measured_the_same_warm_start_before_they_learnt(folder: Path) -> None:
@@ -68,7 +68,7 @@ def test_both_arms_measured_the_same_warm_start_before_they_learnt(folder: Path)
 
 
 def test_the_command_line_evaluates_a_model_as_the_summary_does(folder: Path, tmp_path: Path) -> None:
-    layout = Layout(folder)
+    layout = StudyFolder(folder)
     asked = (
         "--benchmarks",
         layout.problems("test"),
@@ -82,7 +82,7 @@ def test_the_command_line_evaluates_a_model_as_the_summary_does(folder: Path, tm
         [
             "eval",
             "--model",
-            *map(str, (layout.cell("coderlplus", 0) / "final", *asked, "-o", tmp_path / "e")),
+            *map(str, (layout.run("coderlplus", 0) / "final", *asked, "-o", tmp_path / "e")),
             "--json",
         ],
     )
@@ -114,7 +114,9 @@ def test_killed_and_continued_it_gives_the_same_numbers(folder: Path, tmp_path: 
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as process:
         while (
             process.poll() is None
-            and not (Layout(tmp_path).cell("grpo", 0) / "checkpoints" / "checkpoint-2" / "trainer_state.json").exists()
+            and not (
+                StudyFolder(tmp_path).run("grpo", 0) / "checkpoints" / "checkpoint-2" / "trainer_state.json"
+            ).exists()
         ):
             time.sleep(0.05)
         process.kill()

@@ -11,14 +11,14 @@ import pytest
 
 from coderlplus_lab.study.job import do
 from coderlplus_lab.study.loading import make_study
-from coderlplus_lab.study.plan import Layout, plan
+from coderlplus_lab.study.plan import StudyFolder, plan
 from coderlplus_lab.study.settings import Study
 
 SETTINGS: dict[str, Any] = {
     "name": "miniature",
     "seeds": [0],
     "world": {"train_problems": 12, "validation_problems": 3, "test_problems": 6, "taught_questions": 20},
-    "starts": {
+    "initial_models": {
         "one": {
             "width": 32,
             "layers": 1,
@@ -33,7 +33,7 @@ SETTINGS: dict[str, Any] = {
         "prompt_template": "{statement}",
         "samples_every": 1,
         "sandbox": {"workers": 1},
-        "alignment": {"prompt_style": "compact", "policy": "uniform", "mine_per_step": 4},
+        "alignment": {"prompt_style": "compact", "sampling": "uniform", "mine_per_step": 4},
         "trl": {
             "max_steps": 2,
             "per_device_train_batch_size": 8,
@@ -75,9 +75,9 @@ def study() -> Study:
 
 
 @pytest.fixture(scope="session")
-def done(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Layout:
+def done(study: Study, tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
     """The folder of the study, complete."""
-    layout = Layout(tmp_path_factory.mktemp("study"))
+    layout = StudyFolder(tmp_path_factory.mktemp("study"))
     for job in plan(study, layout).values():
         job.folder.mkdir(parents=True, exist_ok=True)
         do(study, layout, job)
@@ -86,10 +86,10 @@ def done(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Layout:
 
 
 @pytest.fixture
-def invent(study: Study, tmp_path: Path) -> Callable[[str, int, dict[str, Any]], Layout]:
-    """Writes an invented cell."""
+def invent(study: Study, tmp_path: Path) -> Callable[[str, int, dict[str, Any]], StudyFolder]:
+    """Writes an invented run."""
 
-    def write(arm: str, seed: int, changes: dict[str, Any]) -> Layout:
+    def write(arm: str, seed: int, changes: dict[str, Any]) -> StudyFolder:
         raw = {
             "arm": arm,
             "seed": seed,
@@ -105,9 +105,9 @@ def invent(study: Study, tmp_path: Path) -> Callable[[str, int, dict[str, Any]],
             "all": "100000",
             "test_output": "0001",
         }
-        folder = Layout(tmp_path).cell(arm, seed)
+        folder = StudyFolder(tmp_path).run(arm, seed)
         folder.mkdir(parents=True)
         (folder / "measured.json").write_text(json.dumps(raw | changes))
-        return Layout(tmp_path)
+        return StudyFolder(tmp_path)
 
     return write

@@ -7,7 +7,7 @@ import json
 from coderlplus.alignment.answers import score_answer, write_answer
 from coderlplus.records import AlignmentTask, CallInput, CallTest, CheckTest, Problem, StdioTest, read_jsonl
 from coderlplus_lab.study.data import last_test, output_question
-from coderlplus_lab.study.plan import Layout
+from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.settings import Study
 from coderlplus_lab.world import world
 
@@ -46,7 +46,7 @@ def test_tests_that_are_code_make_no_question() -> None:
     assert output_question(problem, "full") is None
 
 
-def test_splits_have_their_problems_and_questions(study: Study, done: Layout) -> None:
+def test_splits_have_their_problems_and_questions(study: Study, done: StudyFolder) -> None:
     assert len(list(read_jsonl(done.problems("train"), Problem))) == 12
     for split, count in (("validation", 3), ("test", 6)):
         problems = [problem.problem_id for problem in read_jsonl(done.problems(split), Problem)]
@@ -56,5 +56,5 @@ def test_splits_have_their_problems_and_questions(study: Study, done: Layout) ->
     assert "skipped" in json.loads((done.root / "problems" / "complete.json").read_text())
 
 
-def test_the_problems_are_those_of_the_quick_start(done: Layout) -> None:
+def test_the_problems_are_those_of_the_quick_start(done: StudyFolder) -> None:
     assert list(read_jsonl(done.problems("test"), Problem)) == world.draw_problems("test", 6, 0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from coderlplus_lab.study.differences import difference, mean_over_seeds, over_seeds, t_975
 
 SHARES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=6, max_size=6)
-CELLS = st.dictionaries(st.integers(0, 9), SHARES, min_size=1, max_size=5)
+RUNS = st.dictionaries(st.integers(0, 9), SHARES, min_size=1, max_size=5)
 
 
 def test_quantiles_of_t_fall_towards_the_normal_one() -> None:
@@ -21,7 +21,7 @@ def test_quantiles_of_t_fall_towards_the_normal_one() -> None:
     assert values[-1] == pytest.approx(1.972, abs=1e-3)
 
 
-@given(ours=CELLS, theirs=CELLS)
+@given(ours=RUNS, theirs=RUNS)
 def test_a_difference_is_that_of_the_seeds_of_both_and_turns_with_its_sides(
     ours: dict[int, list[float]], theirs: dict[int, list[float]]
 ) -> None:
@@ -41,8 +41,8 @@ def test_a_difference_is_that_of_the_seeds_of_both_and_turns_with_its_sides(
 
 
 def test_an_arm_is_level_with_itself() -> None:
-    cells = {0: [1.0, 0.0, 0.5], 1: [0.0, 0.0, 1.0]}
-    spread = difference(cells, cells)
+    runs = {0: [1.0, 0.0, 0.5], 1: [0.0, 0.0, 1.0]}
+    spread = difference(runs, runs)
     assert spread is not None
     assert (spread.mean, spread.low, spread.high) == (0.0, 0.0, 0.0)
 
@@ -65,7 +65,7 @@ def test_one_seed_has_an_interval_over_problems_only() -> None:
     assert spread.problems_low < 0.75
 
 
-@given(measured=CELLS)
+@given(measured=RUNS)
 def test_no_interval_of_a_share_goes_beyond_0_and_1(measured: dict[int, list[float]]) -> None:
     spread = mean_over_seeds(measured)
     assert spread is not None

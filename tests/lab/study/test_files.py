@@ -17,7 +17,7 @@ import pytest
 from coderlplus.records import AlignmentTask, CallTest, Problem, read_jsonl, write_jsonl
 from coderlplus_lab.study.job import do
 from coderlplus_lab.study.loading import make_study
-from coderlplus_lab.study.plan import Layout, plan, wanted
+from coderlplus_lab.study.plan import StudyFolder, plan, wanted
 from coderlplus_lab.study.results import study_results
 from coderlplus_lab.study.settings import Study
 
@@ -66,7 +66,7 @@ def study(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Study:
             "name": "files",
             "seeds": [0],
             "problems": {split: str(folder / f"{split}.jsonl") for split in ("train", "validation", "test")},
-            "starts": {"there": {"model": str(folder / "model")}},
+            "initial_models": {"there": {"model": str(folder / "model")}},
             "train": {
                 "prompt_template": "{statement}",
                 "sandbox": {"workers": 1},
@@ -103,8 +103,8 @@ def study(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 @pytest.fixture(scope="module")
-def done(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    layout = Layout(tmp_path_factory.mktemp("study"))
+def done(study: Study, tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
+    layout = StudyFolder(tmp_path_factory.mktemp("study"))
     for job in wanted(plan(study, layout), ["start", "rejection_sampling", "off_policy"]).values():
         job.folder.mkdir(parents=True, exist_ok=True)
         do(study, layout, job)
@@ -112,7 +112,7 @@ def done(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Layout:
     return layout
 
 
-def test_what_a_start_wrote_becomes_programs_to_learn_and_tasks(done: Layout) -> None:
+def test_what_a_start_wrote_becomes_programs_to_learn_and_tasks(done: StudyFolder) -> None:
     folder = done.samples("there", 0)
     counts = json.loads((folder / "complete.json").read_text())
     assert counts["samples"] == 8 * 16
@@ -124,14 +124,14 @@ def test_what_a_start_wrote_becomes_programs_to_learn_and_tasks(done: Layout) ->
     assert {task.verdict for task in tasks} == {"wrong_answer"}
 
 
-def test_off_policy_tasks_are_in_the_batches_from_the_first_step(done: Layout) -> None:
-    lines = [json.loads(line) for line in (done.cell("off_policy", 0) / "metrics.jsonl").read_text().splitlines()]
+def test_off_policy_tasks_are_in_the_batches_from_the_first_step(done: StudyFolder) -> None:
+    lines = [json.loads(line) for line in (done.run("off_policy", 0) / "metrics.jsonl").read_text().splitlines()]
     steps = [line for line in lines if "mix/alignment_share" in line]
     assert [line["mix/alignment_share"] for line in steps] == [0.5, 0.5, 0.5]
     assert all("mined" not in line or line["mined"] == 0 for line in steps)
 
 
-def test_every_arm_gets_the_best_of_its_tries(study: Study, done: Layout) -> None:
+def test_every_arm_gets_the_best_of_its_tries(study: Study, done: StudyFolder) -> None:
     results = study_results(study, done, "files.yaml")
     assert [row["chosen"] for row in results["search"] if row["arm"] == "rejection_sampling"] == [
         {"arguments.learning_rate": 1e-2},
@@ -143,7 +143,7 @@ def test_every_arm_gets_the_best_of_its_tries(study: Study, done: Layout) -> Non
         assert chosen == max(tries, key=lambda row: row["value"])["chosen"]
 
 
-def test_samples_taken_beforehand_count_as_samples(study: Study, done: Layout) -> None:
+def test_samples_taken_beforehand_count_as_samples(study: Study, done: StudyFolder) -> None:
     arms = {row["name"]: row for row in study_results(study, done, "files.yaml")["arms"]}
     assert arms["start"]["training_samples"] == 0
     assert arms["off_policy"]["training_samples"] == 8 * 16 + 3 * 16

@@ -10,7 +10,7 @@ import pytest
 
 from coderlplus.errors import ConfigError
 from coderlplus_lab.study.loading import make_study
-from coderlplus_lab.study.plan import Layout, plan, wanted
+from coderlplus_lab.study.plan import StudyFolder, plan, wanted
 from coderlplus_lab.study.probing import probe_numbers
 from coderlplus_lab.study.results import study_results
 from coderlplus_lab.study.settings import Study
@@ -32,7 +32,7 @@ def part(**selectivity: float) -> dict[str, Any]:
     return {"summary": {"end": {"models": models, "differences": differences}}}
 
 
-def invent(layout: Layout, seed: int, *, grpo: float, ours: float) -> None:
+def invent(layout: StudyFolder, seed: int, *, grpo: float, ours: float) -> None:
     """The results of a seed's probes: on tasks `grpo` and `ours` points beyond the text, half of that on own
     programs."""
     parts = {
@@ -51,8 +51,8 @@ def two_seeds() -> Study:
 
 
 def test_the_models_of_a_seed_are_probed_after_they_are_made(two_seeds: Study) -> None:
-    jobs = plan(two_seeds, Layout(Path("s")))
-    assert jobs["probe/1"].needs == ("problems", "cell/start/1", "cell/grpo/1", "cell/coderlplus/1")
+    jobs = plan(two_seeds, StudyFolder(Path("s")))
+    assert jobs["probe/1"].needs == ("problems", "run/start/1", "run/grpo/1", "run/coderlplus/1")
     assert not any(key.startswith("probe") for key in wanted(jobs, ["grpo/1"]))
 
 
@@ -67,7 +67,7 @@ def test_an_arm_that_is_not_there_is_told_with_the_nearest() -> None:
 
 
 def test_numbers_are_means_over_seeds_with_their_intervals(two_seeds: Study, tmp_path: Path) -> None:
-    layout = Layout(tmp_path)
+    layout = StudyFolder(tmp_path)
     invent(layout, 0, grpo=0.1, ours=0.2)
     invent(layout, 1, grpo=0.3, ours=0.6)
     task, own = probe_numbers(two_seeds, layout, [("coderlplus", "grpo")])
@@ -80,23 +80,23 @@ def test_numbers_are_means_over_seeds_with_their_intervals(two_seeds: Study, tmp
 
 
 def test_a_difference_is_turned_to_the_side_that_asks(two_seeds: Study, tmp_path: Path) -> None:
-    invent(Layout(tmp_path), 0, grpo=0.1, ours=0.4)
-    task, own = probe_numbers(two_seeds, Layout(tmp_path), [("grpo", "coderlplus")])
+    invent(StudyFolder(tmp_path), 0, grpo=0.1, ours=0.4)
+    task, own = probe_numbers(two_seeds, StudyFolder(tmp_path), [("grpo", "coderlplus")])
     assert task["differences"][0]["mean"] == pytest.approx(-0.3)
     assert own["differences"][0]["mean"] == pytest.approx(-0.15)
 
 
 def test_one_seed_has_the_interval_over_programs(two_seeds: Study, tmp_path: Path) -> None:
-    invent(Layout(tmp_path), 1, grpo=0.1, ours=0.4)
-    [task, _] = probe_numbers(two_seeds, Layout(tmp_path), [("coderlplus", "grpo")])
+    invent(StudyFolder(tmp_path), 1, grpo=0.1, ours=0.4)
+    [task, _] = probe_numbers(two_seeds, StudyFolder(tmp_path), [("coderlplus", "grpo")])
     [difference] = task["differences"]
     assert difference["low"] is None
     assert (difference["problems_low"], difference["problems_high"]) == pytest.approx((0.2, 0.4))
 
 
-def test_the_table_has_what_models_do_beside_what_probes_find(study: Study, done: Layout, tmp_path: Path) -> None:
-    layout = Layout(tmp_path)
-    (tmp_path / "cells").symlink_to(done.root / "cells")
+def test_the_table_has_what_models_do_beside_what_probes_find(study: Study, done: StudyFolder, tmp_path: Path) -> None:
+    layout = StudyFolder(tmp_path)
+    (tmp_path / "runs").symlink_to(done.root / "runs")
     invent(layout, 0, grpo=0.1, ours=0.4)
     table = probes_table(study_results(study, layout, "a.yaml"))
     heads = [head.strip() for head in table.splitlines()[0].split("|")[2:-1]]
@@ -111,7 +111,7 @@ def test_the_table_has_what_models_do_beside_what_probes_find(study: Study, done
     assert "+30.0 [+20.0, +40.0]" in table
 
 
-def test_the_job_leaves_numbers_and_a_page(done: Layout, study: Study) -> None:
+def test_the_job_leaves_numbers_and_a_page(done: StudyFolder, study: Study) -> None:
     folder = done.probe(0)
     assert list(json.loads((folder / "results.json").read_text())["models"]) == ["start", "grpo", "coderlplus"]
     assert (folder / "index.html").exists()

@@ -12,7 +12,7 @@ import pytest
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.records.files import held
 from coderlplus_lab.study.loading import make_study
-from coderlplus_lab.study.plan import Layout
+from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.run import run_study
 from coderlplus_lab.study.settings import Study
 
@@ -21,7 +21,13 @@ from coderlplus_lab.study.settings import Study
 def without_files(tmp_path: Path) -> Study:
     files = {split: str(tmp_path / f"{split}.jsonl") for split in ("train", "validation", "test")}
     return make_study(
-        {"name": "a", "seeds": [0], "problems": files, "starts": {"one": {"model": "here"}}, "arms": {"start": {}}}
+        {
+            "name": "a",
+            "seeds": [0],
+            "problems": files,
+            "initial_models": {"one": {"model": "here"}},
+            "arms": {"start": {}},
+        }
     )
 
 
@@ -30,17 +36,17 @@ def test_a_job_that_fails_is_told_with_what_it_said(without_files: Study, tmp_pa
         DataError,
         match=r"problems failed: cannot read .*train.jsonl.*; full log: .*problems.txt; rerun the command to retry",
     ):
-        run_study(without_files, tmp_path / "study", cells=[], jobs=2)
+        run_study(without_files, tmp_path / "study", runs=[], jobs=2)
     assert "seconds" in json.loads((tmp_path / "study" / "problems" / "wall.json").read_text())
-    assert not Layout(tmp_path / "study").cell("start", 0).exists()
+    assert not StudyFolder(tmp_path / "study").run("start", 0).exists()
 
 
 def test_a_folder_in_which_another_process_works_is_left_alone(without_files: Study, tmp_path: Path) -> None:
     with held(tmp_path), pytest.raises(DataError, match=f"is being written by process {os.getpid()}"):
-        run_study(without_files, tmp_path, cells=[], jobs=1)
+        run_study(without_files, tmp_path, runs=[], jobs=1)
 
 
 def test_a_folder_that_cannot_be_made_is_told(without_files: Study, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="choose another output"):
-        run_study(without_files, tmp_path / "file" / "study", cells=[], jobs=1)
+        run_study(without_files, tmp_path / "file" / "study", runs=[], jobs=1)

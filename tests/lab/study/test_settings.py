@@ -11,7 +11,7 @@ import yaml
 from coderlplus.errors import ConfigError
 from coderlplus_lab.quickstart.run import quickstart_study
 from coderlplus_lab.study.loading import load_study, make_study
-from coderlplus_lab.study.plan import Layout as StudyLayout
+from coderlplus_lab.study.plan import StudyFolder as StudyLayout
 from coderlplus_lab.study.plan import plan
 from coderlplus_lab.study.settings import Study
 
@@ -24,7 +24,7 @@ def smallest() -> dict[str, Any]:
         "name": "a",
         "seeds": [0],
         "world": {},
-        "starts": {"one": {}},
+        "initial_models": {"one": {}},
         "arms": {"start": {}, "grpo": {"train": {"alignment": False}}, "sft": {"supervised": {}}},
     }
 
@@ -53,9 +53,9 @@ def test_codeRL_plus_of_the_recipes_is_that_of_the_quick_start() -> None:
 
 
 def test_an_unknown_setting_is_told_with_its_line_and_the_nearest(tmp_path: Path) -> None:
-    message = refused(tmp_path, smallest() | {"starts": {"one": {"widht": 32}}})
+    message = refused(tmp_path, smallest() | {"initial_models": {"one": {"widht": 32}}})
     assert message.startswith("a.yaml:")
-    assert "unknown setting 'starts.one.widht'; did you mean 'starts.one.width'?" in message
+    assert "unknown setting 'initial_models.one.widht'; did you mean 'initial_models.one.width'?" in message
 
 
 def test_a_misspelt_setting_of_training_is_told_where_it_stands(tmp_path: Path) -> None:
@@ -77,12 +77,12 @@ def test_a_misspelt_setting_of_training_is_told_where_it_stands(tmp_path: Path) 
         ({"arms": {"a": {"train": {"seed": 3}}}}, "'seed' follows from the study"),
         ({"arms": {"a": {"supervised": {"examples": "mine"}}}}, "references"),
         ({"arms": {"a": {"supervised": {"arguments": {"max_step": 3}}}}}, "did you mean 'max_steps'?"),
-        ({"arms": {"a": {"start": "two"}}}, "there is no start 'two'"),
+        ({"arms": {"a": {"initial_model": "two"}}}, "there is no initial model 'two'"),
         ({"arms": {"a/b": {}}}, "letters, digits and _ only"),
         ({"world": {"operations": [4]}}, "2 or 3 operations"),
-        ({"starts": {"one": {"questions": {"exception": 0.1}}}}, "not 'exception'"),
-        ({"starts": {"one": {"questions": {"branch": 0.4, "output": 0.4}}}}, "at most half"),
-        ({"starts": {"one": {"warm_start": {"step": 4}}}}, "did you mean 'steps'?"),
+        ({"initial_models": {"one": {"questions": {"exception": 0.1}}}}, "not 'exception'"),
+        ({"initial_models": {"one": {"questions": {"branch": 0.4, "output": 0.4}}}}, "at most half"),
+        ({"initial_models": {"one": {"warm_start": {"step": 4}}}}, "did you mean 'steps'?"),
         ({"search": {"train": {"trl.beta": [0, 1]}}}, "give all arms the same budget"),
         ({"search": {"train": {"trl.beta": []}}}, "has no values"),
         ({"measure": {"samples": 0}}, "greater than or equal to 2"),
@@ -104,5 +104,5 @@ def test_studies_of_one_folder_share_what_they_have_in_common() -> None:
     layout = StudyLayout(Path("s"))
     main, ablations = (plan(load_study(RECIPES / f"{name}.yaml"), layout) for name in ("main", "ablations"))
     both = main.keys() & ablations.keys()
-    assert {"problems", "start/qwen2/0", "cell/grpo/0", "cell/coderlplus/2", "search/coderlplus/1"} <= both
-    assert all(main[key].made_of == ablations[key].made_of for key in both)
+    assert {"problems", "initial_model/qwen2/0", "run/grpo/0", "run/coderlplus/2", "search/coderlplus/1"} <= both
+    assert all(main[key].fingerprint == ablations[key].fingerprint for key in both)

@@ -33,7 +33,7 @@ RESULTS: dict[str, Any] = {
         {
             "name": name,
             "label": label,
-            "start": "one",
+            "initial_model": "one",
             "seeds": [0, 1],
             "measures": {"pass_at_1_sampled": SPREAD, "output_accuracy": SPREAD | {"low": None, "high": None}},
             "training_samples": 33280,
@@ -104,7 +104,7 @@ def test_a_study_that_has_not_begun_has_a_page(tmp_path: Path, browse: Callable[
         "search": [],
         "probes": [],
     }
-    assert "no cell is measured yet" in Document(browse(write_study_page(empty, tmp_path / "page.html"))).text
+    assert "no run is measured yet" in Document(browse(write_study_page(empty, tmp_path / "page.html"))).text
 
 
 @pytest.mark.parametrize("text", ["</script><script>alert(1)</script>", "<!--"])

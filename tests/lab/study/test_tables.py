@@ -1,4 +1,4 @@
-"""Numbers of cells, as tables and in the documentation."""
+"""Numbers of runs, as tables and in the documentation."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from coderlplus.errors import DataError
-from coderlplus_lab.study.plan import Layout
+from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.results import study_results, write_results
 from coderlplus_lab.study.settings import Study
 from coderlplus_lab.study.tables import differences_table, publish, tables
 
-Invent = Callable[[str, int, dict[str, Any]], Layout]
+Invent = Callable[[str, int, dict[str, Any]], StudyFolder]
 
 
 def test_numbers_and_differences_are_those_of_the_cells(study: Study, invent: Invent) -> None:
@@ -41,7 +41,7 @@ def test_what_was_not_run_is_named(study: Study, invent: Invent) -> None:
 
 
 def test_without_a_cell_there_is_a_sentence(study: Study, tmp_path: Path) -> None:
-    assert tables(study_results(study, Layout(tmp_path), "a.yaml")) == "No cell is measured yet."
+    assert tables(study_results(study, StudyFolder(tmp_path), "a.yaml")) == "No run is measured yet."
 
 
 def test_the_section_of_a_study_is_written_anew_and_the_rest_of_the_page_kept(
@@ -51,10 +51,10 @@ def test_the_section_of_a_study_is_written_anew_and_the_rest_of_the_page_kept(
     docs.parent.mkdir()
     docs.write_text("# Results\n\nBefore.\n")
     results = study_results(study, invent("grpo", 0, {}), "a.yaml")
-    publish(results, Layout(tmp_path), docs)
+    publish(results, StudyFolder(tmp_path), docs)
     once = docs.read_text()
     docs.write_text(once + "\nAfter.\n")
-    publish(results, Layout(tmp_path), docs)
+    publish(results, StudyFolder(tmp_path), docs)
     assert docs.read_text() == once + "\nAfter.\n"
     assert once.startswith("# Results\n\nBefore.\n\n<!-- study miniature -->")
     assert [path.name for path in (docs.parent / "results" / "miniature").iterdir()] == ["grpo-0.json"]
@@ -64,17 +64,17 @@ def test_a_section_without_an_end_is_told(study: Study, invent: Invent, tmp_path
     docs = tmp_path / "results.md"
     docs.write_text("<!-- study miniature -->\n")
     with pytest.raises(DataError, match="add it where the section ends"):
-        publish(study_results(study, invent("grpo", 0, {}), "a.yaml"), Layout(tmp_path), docs)
+        publish(study_results(study, invent("grpo", 0, {}), "a.yaml"), StudyFolder(tmp_path), docs)
 
 
 @pytest.mark.parametrize("change", [{"sampled": "12"}, {"claims": None}, {"greedy": 3}, {"training_samples": None}])
 def test_a_measured_file_that_was_changed_is_told(study: Study, invent: Invent, change: dict[str, Any]) -> None:
     layout = invent("grpo", 0, change)
-    with pytest.raises(DataError, match=r"cells/grpo/seed-0/measured.json is not what a study measured"):
+    with pytest.raises(DataError, match=r"runs/grpo/seed-0/measured.json is not what a study measured"):
         study_results(study, layout, "a.yaml")
 
 
 def test_numbers_that_cannot_be_written_are_told(study: Study, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="choose another output"):
-        write_results(study, Layout(tmp_path / "file"), "a.yaml")
+        write_results(study, StudyFolder(tmp_path / "file"), "a.yaml")

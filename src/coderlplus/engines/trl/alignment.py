@@ -37,7 +37,7 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import TrainerCallback
 
-from coderlplus.alignment import AlignmentSettings
+from coderlplus.alignment import AlignmentConfig
 from coderlplus.engines.batches import ProblemStream
 from coderlplus.engines.generation import rollout_id
 from coderlplus.engines.steps import Steps
@@ -59,7 +59,7 @@ def trl_alignment(
     sandbox: Sandbox,
     *,
     alpha: float = 0.6,
-    settings: AlignmentSettings | None = None,
+    settings: AlignmentConfig | None = None,
     system_prompt: str | None = None,
     prompt_template: str | None = None,
     timeout_s: float = 600.0,
@@ -81,7 +81,7 @@ def trl_alignment(
     ...     sorted(trl_alignment(args, [problem] * 2, sandbox))  # GRPOTrainer(model, args=args, **…)
     ['callbacks', 'environment_factory', 'reward_funcs', 'train_dataset']
     """
-    settings = AlignmentSettings(alpha=alpha) if settings is None else settings
+    settings = AlignmentConfig(alpha=alpha) if settings is None else settings
     groups = _groups(args)
     if len(problems) < groups:
         raise ConfigError(f"{len(problems)} problems cannot fill a batch of {groups} prompts; use more problems")
@@ -89,7 +89,7 @@ def trl_alignment(
     steps = Steps(
         ProblemStream(problems, args.seed),
         loop,
-        max_wait_s=timeout_s,
+        timeout_s=timeout_s,
         gather=lambda mined: list(gather_object([mined])),
     )
     slots = _Slots(steps, loop, args, prompt_template, timeout_s)

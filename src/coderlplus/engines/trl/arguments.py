@@ -36,7 +36,7 @@ def trl_arguments(config: RunConfig, run: RunFolder) -> Any:
         arguments = made(**config.trl, output_dir=str(run.checkpoints), seed=config.seed)
     except (ValueError, TypeError, ImportError) as error:
         raise ConfigError(f"trl: {' '.join(str(error).split())}") from error
-    if config.skip_zero_advantage and (config.algorithm == "rloo" or not _zero_advantage_is_idle(arguments)):
+    if config.skip_zero_advantage and (config.algorithm == "rloo" or not _zero_advantage_has_no_effect(arguments)):
         raise ConfigError(
             "skip_zero_advantage needs loss_type grpo, dapo or cispo, and neither beta nor an entropy or vLLM "
             "correction; turn it off"
@@ -69,7 +69,7 @@ def lora_config(config: RunConfig) -> Any:
         raise ConfigError(f"lora: {' '.join(str(error).split())}") from error
 
 
-def _zero_advantage_is_idle(arguments: Any) -> bool:
+def _zero_advantage_has_no_effect(arguments: Any) -> bool:
     """Whether a completion with advantage 0 contributes nothing to the gradient, and `tensors.without_zero_advantage`
     knows its loss."""
     extra = (

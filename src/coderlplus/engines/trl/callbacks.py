@@ -23,7 +23,7 @@ Evaluate = Callable[[Any], dict[str, float]]
 """Takes the model in evaluation mode, returns numbers by name."""
 
 
-class Record(TrainerCallback):  # type: ignore[misc]
+class MetricsCallback(TrainerCallback):  # type: ignore[misc]
     """Measures steps, evaluates between them, and appends every logged step to metrics.jsonl."""
 
     def __init__(self, run: RunFolder, evaluations: Sequence[tuple[Evaluate, int]], seed: int) -> None:
@@ -87,7 +87,7 @@ def own_random_numbers(seed: int) -> Iterator[None]:
     np.random.set_state(arrays)
 
 
-class Watch(TrainerCallback):  # type: ignore[misc]
+class ProgressCallback(TrainerCallback):  # type: ignore[misc]
     """Counts the steps of the main process, with the rewards of the last one."""
 
     def __init__(self, progress: Progress) -> None:

@@ -19,7 +19,7 @@ from coderlplus.evaluation.backends import Sampling
 from coderlplus.evaluation.backends.local import LocalModel
 from coderlplus.evaluation.data import Window
 from coderlplus.evaluation.results import write_results
-from coderlplus.evaluation.run import Source, evaluate, prepare
+from coderlplus.evaluation.run import SampleSource, evaluate, prepare
 from coderlplus.judge import Judge
 from coderlplus.problems.prompts import user_message
 
@@ -55,7 +55,9 @@ class BenchmarkEvaluation:
             raise DataError(
                 f"cannot write {folder}: {error.strerror}; free space and continue with --resume"
             ) from error
-        source = Source(model=f"step {step}", kind="training", sampling=self._sampling, n_samples=self._n_samples)
+        source = SampleSource(
+            model=f"step {step}", kind="training", sampling=self._sampling, n_samples=self._n_samples
+        )
         prepare(folder, source, self._asked)
         backend = LocalModel.of(model, self._tokenizer)
         numbers = {

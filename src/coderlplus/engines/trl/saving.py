@@ -21,7 +21,7 @@ from coderlplus.errors import DataError
 _Trainer: Any = object  # what a type checker is to think of the next base
 
 
-class Saving(_Trainer):  # type: ignore[misc]
+class CheckpointMixin(_Trainer):  # type: ignore[misc]
     """The state of `steps`, and a generation batch that is half used, in the checkpoints of a TRL trainer."""
 
     steps: Steps

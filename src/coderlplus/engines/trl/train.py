@@ -91,7 +91,7 @@ def _build(
     import torch
     from accelerate.utils import gather_object
 
-    from coderlplus.engines.trl.callbacks import Record, StopOnSignal, Watch
+    from coderlplus.engines.trl.callbacks import MetricsCallback, ProgressCallback, StopOnSignal
 
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -106,7 +106,7 @@ def _build(
         return limit is None or prompt_tokens(counting, conversation(content, config.system_prompt)) <= limit
 
     judge, stop = Judge(sandbox), StopOnSignal()
-    record = Record(run, evaluations, config.seed)
+    record = MetricsCallback(run, evaluations, config.seed)
     if config.eval is not None:
         template, folder = config.prompt_template, run.path / "evals"
         benchmarks = BenchmarkEvaluation(
@@ -116,7 +116,7 @@ def _build(
     steps = Steps(
         ProblemStream(_fitting(problems, fits, config), config.seed),
         AlignmentLoop(config.alignment, sandbox, judge, config.seed, prompt_fits=fits) if config.alignment else None,
-        max_wait_s=config.sandbox.max_wait_s,
+        timeout_s=config.sandbox.timeout_s,
         run=run,
         samples_every=config.samples_every,
         prompt_text=lambda row: str(
@@ -129,7 +129,7 @@ def _build(
         model=model,
         args=arguments,
         processing_class=tokenizer,
-        callbacks=[Watch(progress), record, stop],
+        callbacks=[ProgressCallback(progress), record, stop],
         steps=steps,
         judge=judge,
         prompt=config.messages,

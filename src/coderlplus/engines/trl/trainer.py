@@ -5,7 +5,7 @@ and their signatures):
 
     _get_train_sampler               the number of generation batches in a pass over the problems, not what is in them
     _generate_and_score_completions  composes the batch when it is generated: tasks come from all earlier failures
-    _generate                        starts judging; with dynamic sampling, generates replacements for idle groups
+    _generate                        starts judging; with dynamic sampling, replaces zero-variance groups
     _calculate_rewards               waits for the rewards of both kinds, then starts mining the failures
     _save_checkpoint                 adds the loop's state, the place in the problems and a half-used batch (`saving`)
     _load_optimizer_and_scheduler    takes them back (`saving`)
@@ -45,7 +45,7 @@ from coderlplus.engines.batches import Group, groups_of
 from coderlplus.engines.generation import Generation, Round, Share, replacements, rollout_id, samples_of
 from coderlplus.engines.steps import Steps
 from coderlplus.engines.trl.advantages import reinforce_plus_plus
-from coderlplus.engines.trl.saving import Saving
+from coderlplus.engines.trl.saving import CheckpointMixin
 from coderlplus.engines.trl.tensors import Batch, without_zero_advantage
 from coderlplus.errors import SandboxError
 from coderlplus.judge import Judge
@@ -54,15 +54,15 @@ from coderlplus.records import Reward
 from coderlplus.rewards import reward_rows
 
 GRACE_S = 60.0
-"""How much longer than `max_wait_s` a step waits for judging, which ends by itself then, before the sandbox is taken
+"""How much longer than `timeout_s` a step waits for judging, which ends by itself then, before the sandbox is taken
 to be broken."""
 
 
-class AlignmentMixin(Saving):
+class AlignmentMixin(CheckpointMixin):
     """Put before a TRL trainer in the bases; `prompt` makes the messages of a row.
 
     `dynamic_sampling_rounds` bounds the rounds of generation in which groups without two different rewards are
-    replaced, and `steps.max_wait_s` how long programs are judged and how long an update waits for tracing.
+    replaced, and `steps.timeout_s` how long programs are judged and how long an update waits for tracing.
     """
 
     COMPLETIONS: ClassVar[int]
@@ -80,7 +80,7 @@ class AlignmentMixin(Saving):
         **kwargs: Any,
     ) -> None:
         self.steps, self.loop = steps, steps.loop
-        self._judge, self._prompt, self._max_wait_s = judge, prompt, steps.max_wait_s
+        self._judge, self._prompt, self._timeout_s = judge, prompt, steps.timeout_s
         self._skip_zero_advantage, self._dynamic_rounds = skip_zero_advantage, dynamic_sampling_rounds
         self._in_process_checks = in_process_checks
         self._batches = 0  # generated so far
@@ -90,7 +90,7 @@ class AlignmentMixin(Saving):
 
     # Hook 1
     def _get_train_sampler(self, dataset: Any = None) -> Sampler[int]:
-        return Clock(
+        return StepSampler(
             self.steps.batches_a_pass(self._groups)
             * self.args.generation_batch_size
             * self.args.steps_per_generation
@@ -127,7 +127,7 @@ class AlignmentMixin(Saving):
         if self.model.training:
             self._start_judging(generated)
             if self._dynamic_rounds:
-                self._replace_idle_groups(prompts, generated)
+                self._replace_zero_variance_groups(prompts, generated)
         return generated
 
     # Hook 4
@@ -168,8 +168,8 @@ class AlignmentMixin(Saving):
         """Wait for the tasks of the last generation batch, where they are not there yet; every rank adds the tasks of
         all ranks in the same order.
 
-        Called at the end of a step (`callbacks.Record`), and before a batch is composed or a checkpoint saved; every
-        rank must call it.
+        Called at the end of a step (`callbacks.MetricsCallback`), and before a batch is composed or a checkpoint
+        saved; every rank must call it.
         """
         self._log(self.steps.finish_mining())
 
@@ -199,7 +199,7 @@ class AlignmentMixin(Saving):
         score = self.loop.reward if self.loop else functools.partial(reward_rows, self._judge)
         how: dict[str, Any] = {
             "rollout_ids": share.ids,
-            "limit_s": self._max_wait_s,
+            "limit_s": self._timeout_s,
             "in_process_checks": self._in_process_checks,
         }
         self._generation.judging = Background(functools.partial(score, share.rows, share.texts, **how))
@@ -208,7 +208,7 @@ class AlignmentMixin(Saving):
         """The rewards of the last round, which are waited for."""
         generation = self._generation
         assert generation.judging is not None
-        limit_s = self._max_wait_s + GRACE_S
+        limit_s = self._timeout_s + GRACE_S
         try:
             rewards = generation.judging.result(limit_s)
         except TimeoutError:
@@ -216,10 +216,10 @@ class AlignmentMixin(Saving):
                 f"judging did not finish within {limit_s:g} s: the sandbox does not answer; continue with --resume"
             ) from None
         generation.judging_s += generation.judging.seconds
-        if generation.judging.seconds > self._max_wait_s:
+        if generation.judging.seconds > self._timeout_s:
             late = sum(reward.value is None for reward in rewards)
             print(
-                f"judging took more than {self._max_wait_s:g} s: {late} completions of this step have no reward",
+                f"judging took more than {self._timeout_s:g} s: {late} completions of this step have no reward",
                 file=sys.stderr,
             )
         generation.shares[-1].rewards = rewards
@@ -233,7 +233,7 @@ class AlignmentMixin(Saving):
         )
         one.groups = groups_of(one.rows, gather_object(samples), self.num_generations)
 
-    def _replace_idle_groups(self, prompts: list[Any], generated: Any) -> None:
+    def _replace_zero_variance_groups(self, prompts: list[Any], generated: Any) -> None:
         """Dynamic sampling: generate further groups, and put their completions into what TRL's `_generate` returned,
         in place."""
         generation, size, processes = self._generation, self.num_generations, self.accelerator.num_processes
@@ -286,7 +286,7 @@ class AlignmentMixin(Saving):
                     "dynamic_sampling/rounds": float(len(generation.rounds) - 1),
                     "dynamic_sampling/generated": float(sum(len(one.rows) for one in generation.rounds[1:])),
                     "dynamic_sampling/replaced": float(sum(number > 0 for number, _ in generation.places)),
-                    "dynamic_sampling/zero_variance": len(generation.idle_places()) / len(first),
+                    "dynamic_sampling/zero_variance": len(generation.zero_variance_places()) / len(first),
                 }
             )
         if self.steps.is_inspected(self._batches):
@@ -323,7 +323,7 @@ class CodeRLPlusRLOO(AlignmentMixin, RLOOTrainer):  # type: ignore[misc]
     COMPLETIONS = 2
 
 
-class Clock(Sampler[int]):
+class StepSampler(Sampler[int]):
     """`length` ticks. TRL needs a sampler to know when a pass ends; which rows are in a batch is decided when it is
     generated."""
 

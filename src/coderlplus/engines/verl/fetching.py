@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from coderlplus.engines.batches import Group, ProblemStream, Sample
+from coderlplus.engines.batches import Group, ProblemStream, ScoredSample
 from coderlplus.engines.generation import Generation, Round, rollout_id
 from coderlplus.engines.steps import Steps
 from coderlplus.engines.verl.rows import Place, Scored
@@ -66,13 +66,13 @@ class FetchedSteps(Steps):
         self._fetched += count
         return [(self._rows[number], Place(step=self.step, number=number)) for number in numbers]
 
-    def side(self, number: int) -> str:
+    def objective(self, number: int) -> str:
         """`generation`, or `alignment` for a group of a task."""
         return "alignment" if isinstance(self._rows[number], AlignmentTask) else GENERATION
 
-    def planned(self, side: str) -> int:
-        """Groups of a side in the batch as composed."""
-        return sum(self.side(number) == side for number in range(min(self.batch_size, len(self._rows))))
+    def planned(self, objective: str) -> int:
+        """Groups of an objective in the batch as composed."""
+        return sum(self.objective(number) == objective for number in range(min(self.batch_size, len(self._rows))))
 
     @property
     def replaced(self) -> int:
@@ -112,7 +112,7 @@ class FetchedSteps(Steps):
         if missing:
             metrics["without_reward"] = float(missing)
         if self.may_refill:
-            metrics["mix/alignment_share_trained"] = sum(group.side == "alignment" for group in inside) / max(
+            metrics["mix/alignment_share_trained"] = sum(group.objective == "alignment" for group in inside) / max(
                 1, len(inside)
             )
             metrics["dynamic_sampling/generated"] = float(self.replaced)
@@ -183,7 +183,7 @@ class FetchedSteps(Steps):
         """A group with its samples in order."""
         scored = sorted(self._scored[number], key=lambda one: one.sample)
         samples = [
-            Sample(completion=one.completion, reward=one.reward, tokens=one.tokens, clipped=one.clipped)
+            ScoredSample(completion=one.completion, reward=one.reward, tokens=one.tokens, clipped=one.clipped)
             for one in scored
         ]
         return Group(row=self._rows[number], samples=tuple(samples))

@@ -42,7 +42,7 @@ from coderlplus.problems import read_problems
 from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.programs import extract_program
 from coderlplus.records import AlignmentTask, Problem, Reward, Rollout
-from coderlplus.rewards import answer_reward, generation_reward
+from coderlplus.rewards import answer_reward, verdict_reward
 from coderlplus.sandbox import Sandbox
 from verl import DataProto
 
@@ -104,7 +104,7 @@ class CodeRLPlusDataset(RLHFDataset):  # type: ignore[misc]
             ProblemStream(self.dataframe, seed),
             loop,
             int(self.config.train_batch_size),
-            max_wait_s=settings.sandbox.max_wait_s,
+            timeout_s=settings.sandbox.timeout_s,
             run=RunFolder(settings.output) if settings.output else None,
             samples_every=settings.samples_every,
             prompt_text=lambda row: str(self._template(settings.messages(row), tokenize=False)),
@@ -195,10 +195,10 @@ class CodeRLPlusReward(RewardManagerBase):  # type: ignore[misc]
             **({"completion": completion} if program is None else {"program": program}),
         )
         try:
-            verdict = await asyncio.wait_for(self._judge.judge_async(row, rollout), self.settings.sandbox.max_wait_s)
+            verdict = await asyncio.wait_for(self._judge.judge_async(row, rollout), self.settings.sandbox.timeout_s)
         except TimeoutError:
             return Reward(kind="generation", value=None, program=program)
-        return generation_reward(program, verdict, in_process_checks=self.settings.sandbox.in_process_checks)
+        return verdict_reward(program, verdict, in_process_checks=self.settings.sandbox.in_process_checks)
 
 
 class CodeRLPlusReplayBuffer(ReplayBuffer):  # type: ignore[misc]
@@ -279,8 +279,8 @@ class CodeRLPlusReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         return stale, idle, failed, counts
 
     def _sampleable_terminal_keys(self, partition_id: str, eviction_reasons: Any) -> set[str]:
-        """With filtering, no more groups of a side than its share as long as others are coming: a surplus of one must
-        not stand in for the other."""
+        """With filtering, no more groups of an objective than its share as long as others are coming: a surplus of one
+        must not stand in for the other."""
         keys: set[str] = super()._sampleable_terminal_keys(partition_id, eviction_reasons)
         if partition_id != "train" or self.filter_groups_metric is None:
             return keys
@@ -296,16 +296,16 @@ class CodeRLPlusReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         return ordered[:batch_size], *snapshots
 
     def _by_share(self, uids: set[str]) -> tuple[list[str], list[str]]:
-        """Groups in order: those that the shares of the two sides ask for, and the rest."""
+        """Groups in order: those that the shares of the two objectives ask for, and the rest."""
         steps = _steps()
         taken: dict[str, list[str]] = defaultdict(list)
         rest = []
         for uid in sorted(uids, key=lambda uid: (self._numbers.get(uid, math.inf), uid)):
             number = self._numbers.get(uid)
-            if number is None or len(taken[steps.side(number)]) >= steps.planned(steps.side(number)):
+            if number is None or len(taken[steps.objective(number)]) >= steps.planned(steps.objective(number)):
                 rest.append(uid)  # without a number: no completion of it has a reward
             else:
-                taken[steps.side(number)].append(uid)
+                taken[steps.objective(number)].append(uid)
         return [uid for part in taken.values() for uid in part], rest
 
     def _order(self, key: str) -> tuple[int, int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from coderlplus.errors import ConfigError, nearest
-from coderlplus.evaluation.benchmarks.base import Benchmark, Question
+from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
 from coderlplus.evaluation.benchmarks.cruxeval_i import BENCHMARK as CRUXEVAL_I
 from coderlplus.evaluation.benchmarks.cruxeval_o import BENCHMARK as CRUXEVAL_O
 from coderlplus.evaluation.benchmarks.humaneval import BENCHMARK as HUMANEVAL
@@ -17,7 +17,7 @@ from coderlplus.evaluation.benchmarks.livecodebench import BENCHMARK as LIVECODE
 from coderlplus.evaluation.benchmarks.mbpp import BENCHMARK as MBPP
 from coderlplus.evaluation.benchmarks.mbppplus import BENCHMARK as MBPPPLUS
 
-__all__ = ["BENCHMARKS", "Benchmark", "Question", "benchmarks_named", "canonical"]
+__all__ = ["BENCHMARKS", "Benchmark", "BenchmarkQuestion", "benchmarks_named", "canonical"]
 
 _ALL = (
     HUMANEVAL,

@@ -20,7 +20,7 @@ Metric = Literal["pass@1", "accuracy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class BenchmarkQuestion:
     """One thing that a benchmark asks: the conversation, and the problem that judges the answer.
 
     `date` is the ISO date of the contest where there is one; `keys` are the names under which other tools' files know
@@ -39,17 +39,19 @@ class Question:
     lacks: str | None = None
 
 
-def program_in(question: Question, completion: str) -> str | None:
+def program_in(question: BenchmarkQuestion, completion: str) -> str | None:
     """The program that a completion answers with; it may go on where the starter code ends."""
     return extract_program(completion, question.problem.entry_point, starter_code=question.problem.starter_code)
 
 
-def as_it_is(question: Question, answer: str) -> str | None:
+def as_it_is(question: BenchmarkQuestion, answer: str) -> str | None:
     """The program of an answer that is a program."""
     return answer or None
 
 
-def on_failing_input(question: Question, program: str, given: ProgramInput | None) -> tuple[str, ProgramInput] | None:
+def on_failing_input(
+    question: BenchmarkQuestion, program: str, given: ProgramInput | None
+) -> tuple[str, ProgramInput] | None:
     """What to trace of a failed program: its run on the input on which it failed."""
     return None if given is None else (program, given)
 
@@ -67,13 +69,13 @@ class Benchmark:
 
     name: str
     metric: Metric
-    read: Callable[[Mapping[str, Any]], Question | None]
+    read: Callable[[Mapping[str, Any]], BenchmarkQuestion | None]
     hub: str = ""
     hub_files: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
-    answer: Callable[[Question, str], str | None] = program_in
-    program: Callable[[Question, str], str | None] = as_it_is
-    traced: Callable[[Question, str, ProgramInput | None], tuple[str, ProgramInput] | None] = on_failing_input
+    answer: Callable[[BenchmarkQuestion, str], str | None] = program_in
+    program: Callable[[BenchmarkQuestion, str], str | None] = as_it_is
+    traced: Callable[[BenchmarkQuestion, str, ProgramInput | None], tuple[str, ProgramInput] | None] = on_failing_input
     dated: bool = False
     format: Literal["evalplus", "livecodebench"] | None = None
     size: int | None = None

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
+from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion, user
 from coderlplus.evaluation.benchmarks.expressions import check_row, left_side, predicted_call, problem
 
 PROMPT = """\
@@ -43,10 +43,10 @@ assert f(??) == {output}
 """
 
 
-def read(row: Mapping[str, Any]) -> Question:
+def read(row: Mapping[str, Any]) -> BenchmarkQuestion:
     """The question of a row: `id`, `code`, `input`, `output`. Raises `DataError` for a row of another set."""
     check_row(row)
-    return Question(
+    return BenchmarkQuestion(
         question_id=row["id"],
         messages=user(PROMPT.format(code=row["code"], output=row["output"])),
         problem=problem(row["id"], f"f(??) == {row['output']}", row["output"], source="cruxeval-i"),
@@ -55,7 +55,7 @@ def read(row: Mapping[str, Any]) -> Question:
     )
 
 
-def program(question: Question, answer: str) -> str | None:
+def program(question: BenchmarkQuestion, answer: str) -> str | None:
     return predicted_call(question, answer, question.keys["code"], "f")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
+from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion, user
 from coderlplus.evaluation.benchmarks.expressions import check_row, predicted_value, problem, right_side, true_run
 from coderlplus.records import ProgramInput
 
@@ -49,11 +49,11 @@ assert {call} == ??
 """
 
 
-def read(row: Mapping[str, Any]) -> Question:
+def read(row: Mapping[str, Any]) -> BenchmarkQuestion:
     """The question of a row: `id`, `code`, `input`, `output`. Raises `DataError` for a row of another set."""
     check_row(row)
     call = f"f({row['input']})"
-    return Question(
+    return BenchmarkQuestion(
         question_id=row["id"],
         messages=user(PROMPT.format(name="f", argument="", code=row["code"], call=call)),
         problem=problem(row["id"], call, row["output"], source="cruxeval-o"),
@@ -62,11 +62,11 @@ def read(row: Mapping[str, Any]) -> Question:
     )
 
 
-def program(question: Question, answer: str) -> str | None:
+def program(question: BenchmarkQuestion, answer: str) -> str | None:
     return predicted_value(question, answer)
 
 
-def traced(question: Question, program: str, given: ProgramInput | None) -> tuple[str, ProgramInput] | None:
+def traced(question: BenchmarkQuestion, program: str, given: ProgramInput | None) -> tuple[str, ProgramInput] | None:
     return true_run(question.keys["code"], question.keys["call"])
 
 

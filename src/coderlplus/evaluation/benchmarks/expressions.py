@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from coderlplus.errors import DataError
-from coderlplus.evaluation.benchmarks.base import Question
+from coderlplus.evaluation.benchmarks.base import BenchmarkQuestion
 from coderlplus.evaluation.benchmarks.values import CONTAINERS, call_with_values, literal
 from coderlplus.programs import extract_program, parse
 from coderlplus.programs.names import names_bound
@@ -44,12 +44,12 @@ from typing import Any, Callable, Dict, Generator, Iterable, Iterator, List, Opt
 """What LeetCode programs count on: the names of LiveCodeBench's own list, but for numpy and pandas."""
 
 
-def right_side(question: Question, completion: str) -> str | None:
+def right_side(question: BenchmarkQuestion, completion: str) -> str | None:
     """The value that a completion claims: the right side of its assertion, or the expression that it is."""
     return _side(completion, "right")
 
 
-def left_side(question: Question, completion: str) -> str | None:
+def left_side(question: BenchmarkQuestion, completion: str) -> str | None:
     """The call that a completion claims: the left side of its assertion, or the expression that it is."""
     return _side(completion, "left")
 
@@ -121,7 +121,7 @@ def returning(code: str, expression: str) -> str | None:
     return f"{code.rstrip()}\n\n\ndef {ENTRY_POINT}():\n    return {source}\n".lstrip()
 
 
-def predicted_value(question: Question, answer: str) -> str | None:
+def predicted_value(question: BenchmarkQuestion, answer: str) -> str | None:
     """The program of an answer that is a value: nothing but the literal runs. `None` for an answer that is no
     literal."""
     source = literal(right_side(question, answer) or "")
@@ -131,7 +131,7 @@ def predicted_value(question: Question, answer: str) -> str | None:
     return returning(f"from collections import {', '.join(needed)}" if needed else "", source)
 
 
-def predicted_call(question: Question, answer: str, code: str, name: str) -> str | None:
+def predicted_call(question: BenchmarkQuestion, answer: str, code: str, name: str) -> str | None:
     """The program of an answer that calls the function `name` of `code` with values. `None` for an answer that is
     anything else."""
     source = call_with_values(left_side(question, answer) or "", name, code)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coderlplus.errors import DataError
-from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
+from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion, user
 from coderlplus.evaluation.benchmarks.plus import asserts_in, inputs_in
 from coderlplus.evaluation.generate import Message
 from coderlplus.problems import humaneval
@@ -34,7 +34,7 @@ def check_id(task_id: Any) -> None:
         )
 
 
-def read(row: Mapping[str, Any]) -> Question:
+def read(row: Mapping[str, Any]) -> BenchmarkQuestion:
     """The question of a row of the release or of the hub's `openai/openai_humaneval`. Raises `DataError` for a row of
     another set."""
     check_id(row["task_id"])
@@ -44,7 +44,7 @@ def read(row: Mapping[str, Any]) -> Question:
     cases = max(
         len(problem.tests), sum(asserts_in(test.code) for test in problem.tests if isinstance(test, CheckTest))
     )
-    return Question(
+    return BenchmarkQuestion(
         question_id=problem.problem_id,
         messages=messages(row["prompt"]),
         problem=problem,

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from coderlplus.evaluation.benchmarks.base import Benchmark, Question
+from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
 from coderlplus.evaluation.benchmarks.humaneval import check_id, messages
 from coderlplus.evaluation.benchmarks.plus import LIMITS, checks
 from coderlplus.problems import humaneval
@@ -20,7 +20,7 @@ SPECIAL = {"find_zero": POLYNOMIAL}
 """Any zero is right, within the tolerance of the task."""
 
 
-def read(row: Mapping[str, Any]) -> Question:
+def read(row: Mapping[str, Any]) -> BenchmarkQuestion:
     """The question of a row of a release or of the hub's `evalplus/humanevalplus`. Raises `DataError` for a row
     without HumanEval+'s tests."""
     check_id(row["task_id"])
@@ -29,7 +29,7 @@ def read(row: Mapping[str, Any]) -> Question:
     problem = dataclasses.replace(
         problem, source="humanevalplus", entry_point=row["entry_point"], tests=found, limits=LIMITS
     )
-    return Question(
+    return BenchmarkQuestion(
         question_id=problem.problem_id, messages=messages(row["prompt"]), problem=problem, cases=cases, layout=layout
     )
 

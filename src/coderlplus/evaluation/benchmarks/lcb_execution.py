@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
+from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion, user
 from coderlplus.evaluation.benchmarks.cruxeval_o import PROMPT
 from coderlplus.evaluation.benchmarks.expressions import IMPORTS, predicted_value, problem, right_side, true_run
 from coderlplus.records import ProgramInput
@@ -19,10 +19,10 @@ from coderlplus.records import ProgramInput
 SYSTEM = "You are an expert at Python programming, code execution, test case generation, and fuzzing."
 
 
-def read(row: Mapping[str, Any]) -> Question:
+def read(row: Mapping[str, Any]) -> BenchmarkQuestion:
     """The question of a row: `id`, `code`, `input` (a call), `output`, `function_name`, `contest_date`."""
     question_id, call = str(row["id"]), row["input"]
-    return Question(
+    return BenchmarkQuestion(
         question_id=question_id,
         messages=user(PROMPT.format(name="performOperation", argument="s = ", code=row["code"], call=call), SYSTEM),
         problem=problem(question_id, call, row["output"], source="lcb-execution", setup_code=IMPORTS),
@@ -32,11 +32,11 @@ def read(row: Mapping[str, Any]) -> Question:
     )
 
 
-def program(question: Question, answer: str) -> str | None:
+def program(question: BenchmarkQuestion, answer: str) -> str | None:
     return predicted_value(question, answer)
 
 
-def traced(question: Question, program: str, given: ProgramInput | None) -> tuple[str, ProgramInput] | None:
+def traced(question: BenchmarkQuestion, program: str, given: ProgramInput | None) -> tuple[str, ProgramInput] | None:
     return true_run(question.keys["code"], question.keys["call"])
 
 

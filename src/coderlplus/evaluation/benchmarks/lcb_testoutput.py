@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coderlplus.errors import DataError
-from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
+from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion, user
 from coderlplus.evaluation.benchmarks.expressions import predicted_value, problem, right_side
 from coderlplus.programs import parse
 from coderlplus.records import ProgramInput
@@ -27,7 +27,7 @@ SYSTEM = (
 )
 
 
-def read(row: Mapping[str, Any]) -> Question:
+def read(row: Mapping[str, Any]) -> BenchmarkQuestion:
     """The question of a row: `question_id`, `test_id`, `question_content`, `starter_code`, `test` (JSON text),
     `contest_date`."""
     tests = json.loads(row["test"]) if isinstance(row["test"], str) else row["test"]
@@ -39,7 +39,7 @@ def read(row: Mapping[str, Any]) -> Question:
         f"Problem:\n{row['question_content']}Function:\n```\n{row['starter_code']}\n```\n"
         f"Please complete the following test case:\n\n```\nassert {call} == # TODO\n```\n"
     )
-    return Question(
+    return BenchmarkQuestion(
         question_id=question_id,
         messages=user(text, SYSTEM),
         problem=problem(
@@ -67,11 +67,11 @@ def function_name(starter_code: str) -> str:
     return names[0]
 
 
-def program(question: Question, answer: str) -> str | None:
+def program(question: BenchmarkQuestion, answer: str) -> str | None:
     return predicted_value(question, answer)
 
 
-def traced(question: Question, program: str, given: ProgramInput | None) -> None:
+def traced(question: BenchmarkQuestion, program: str, given: ProgramInput | None) -> None:
     """There is no program to trace: the question shows a statement only."""
 
 

@@ -12,18 +12,20 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
+from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion, user
 from coderlplus.problems.leetcode import problem as as_problem
 from coderlplus.records import Limits
 
 LIMITS = Limits(cpu_s=10.0, wall_s=90.0, memory_mb=1024)
 
 
-def read(row: Mapping[str, Any]) -> Question:
+def read(row: Mapping[str, Any]) -> BenchmarkQuestion:
     """The question of a row."""
     problem = dataclasses.replace(as_problem(row), limits=LIMITS)
     layout = "rows of v0.3" if "problem_description" in row else "rows before v0.3"
-    return Question(question_id=str(row["task_id"]), messages=user(row["query"]), problem=problem, layout=layout)
+    return BenchmarkQuestion(
+        question_id=str(row["task_id"]), messages=user(row["query"]), problem=problem, layout=layout
+    )
 
 
 BENCHMARK = Benchmark(

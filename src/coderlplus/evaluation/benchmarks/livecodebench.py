@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from coderlplus.evaluation.benchmarks.base import Benchmark, Question, user
+from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion, user
 from coderlplus.problems.livecodebench import problem as as_problem
 from coderlplus.records import Limits
 
@@ -37,7 +37,7 @@ WITHOUT_STARTER = (
 )
 
 
-def read(row: Mapping[str, Any]) -> Question:
+def read(row: Mapping[str, Any]) -> BenchmarkQuestion:
     """The question of a row of a release file. A row without private tests, as in files with `public_tests`, lacks
     what the benchmark scores."""
     problem = dataclasses.replace(as_problem(row), limits=LIMITS)
@@ -48,7 +48,7 @@ def read(row: Mapping[str, Any]) -> Question:
         f"```python\n{code}\n```\n\n### Answer: (use the provided format with backticks)\n\n"
     )
     question_id = str(row["question_id"])
-    return Question(
+    return BenchmarkQuestion(
         question_id=question_id,
         messages=user(text, SYSTEM),
         problem=problem,

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from coderlplus.errors import DataError
-from coderlplus.evaluation.benchmarks.base import Benchmark, Question
+from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
 from coderlplus.evaluation.benchmarks.humaneval import messages
 from coderlplus.problems import mbpp
 
 TEST_SPLIT = range(11, 511)
 
 
-def read(row: Mapping[str, Any]) -> Question | None:
+def read(row: Mapping[str, Any]) -> BenchmarkQuestion | None:
     """The question of a row of the full set; `None` for a row of another split. Raises `DataError` for a row of the
     sanitized set."""
     if int(row["task_id"]) not in TEST_SPLIT:
@@ -31,7 +31,7 @@ def read(row: Mapping[str, Any]) -> Question | None:
         raise DataError("the row has no tests in 'test_list'")
     problem = mbpp.problem(row)
     prompt = messages(f'"""\n{row["text"].strip()}\n{row["test_list"][0]}\n"""')
-    return Question(question_id=problem.problem_id, messages=prompt, problem=problem, layout="test_list")
+    return BenchmarkQuestion(question_id=problem.problem_id, messages=prompt, problem=problem, layout="test_list")
 
 
 BENCHMARK = Benchmark(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from coderlplus.errors import DataError
-from coderlplus.evaluation.benchmarks.base import Benchmark, Question
+from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
 from coderlplus.evaluation.benchmarks.humaneval import messages
 from coderlplus.evaluation.benchmarks.plus import LIMITS, checks, is_release
 from coderlplus.problems import mbpp
@@ -109,7 +109,7 @@ _TYPES: dict[tuple[int, ...], Callable[[Input], Any]] = {
 TYPES = {number: restore for numbers, restore in _TYPES.items() for number in numbers}
 
 
-def read(row: Mapping[str, Any]) -> Question:
+def read(row: Mapping[str, Any]) -> BenchmarkQuestion:
     """The question of a row of a release or of the hub's `evalplus/mbppplus`. Raises `DataError` for a row without
     MBPP+'s tests."""
     if not re.fullmatch(r"(mbpp/)?\d+", str(row["task_id"]), re.IGNORECASE):
@@ -136,7 +136,7 @@ def read(row: Mapping[str, Any]) -> Question:
         setup_code="\n".join(row.get("test_imports") or ()),
         limits=LIMITS,
     )
-    return Question(
+    return BenchmarkQuestion(
         question_id=problem.problem_id, messages=messages(prompt), problem=problem, cases=cases, layout=layout
     )
 

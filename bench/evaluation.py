@@ -1,6 +1,6 @@
 """How long `coderlplus eval` takes for 10,000 recorded completions, and the judge's share of it.
 
-    python benchmarks/evaluation.py --runs FOLDER --data-dir FOLDER [--completions 10000]
+    python bench/evaluation.py --runs FOLDER --data-dir FOLDER [--completions 10000]
 
 `--runs` holds files of recorded programs (`seed_humaneval_*.jsonl.gz`, `seed_mbpp_*.jsonl.gz`). They are repeated
 until there are enough, each time with another comment at the end, so that none is taken for one that was judged

@@ -1,6 +1,6 @@
 """The ways of judging that `judge.py` compares, each in a process of its own that loads nothing else.
 
-    python benchmarks/judge_ways.py NAME [CHECKOUT]
+    python bench/judge_ways.py NAME [CHECKOUT]
 
 reads lines "work tests count" and judges `count` programs one after the other for each; prints the CPU seconds that
 this took in the process and all of its descendants, and the seconds. Every program is another text. All ways are given

@@ -1,6 +1,6 @@
 """What tracing costs, beside other ways to do it.
 
-    python benchmarks/tracing.py [--repeat N] [--cruxeval FILE]
+    python bench/tracing.py [--repeat N] [--cruxeval FILE]
 
 Ours: CPU time of all runs of a trace, processes and their start included, as a multiple of one run of the same program
 untraced in the same sandbox (semantics `official`, which rewrites nothing). `steps` is a trace with its first 5,000

@@ -1,7 +1,7 @@
 """Judge very many programs, honest and hostile ones mixed, and see that nothing grows: memory, file descriptors,
 processes, CPU time per program.
 
-    python benchmarks/judge_soak.py [--programs 200000] [--workers N] [--seed 0]
+    python bench/judge_soak.py [--programs 200000] [--workers N] [--seed 0]
 
 Prints a line for each twentieth of the run. Ends with exit code 1 if a verdict is not what it must be, if the sandbox
 failed on one, or if there is more of anything at the end than at the start.
@@ -180,7 +180,7 @@ def is_right(verdict: Verdict) -> bool:
     return verdict.verdict in right or (right == {"*"} and verdict.verdict not in ("passed", "sandbox_fault"))
 
 
-class Sample:
+class Usage:
     """What there is of each thing now."""
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -211,10 +211,10 @@ def main() -> None:
     wrong: Counter[str] = Counter()
     verdicts: Counter[str] = Counter()
     costs_ms: list[float] = []
-    samples: list[Sample] = []
+    samples: list[Usage] = []
     with Sandbox(settings.workers) as sandbox:
         stream = Judge(sandbox).judge_as_completed(programs(settings.programs, settings.seed))
-        last = Sample(sandbox)
+        last = Usage(sandbox)
         print("programs  programs/s  CPU ms each  memory MB  largest server MB  descriptors  servers", flush=True)
         for done, (_, verdict) in enumerate(stream, 1):
             verdicts[verdict.verdict] += 1
@@ -224,7 +224,7 @@ def main() -> None:
                     f"{KINDS[int(verdict.rollout_id)][2]!r}"
                 ] += 1
             if done % step == 0:
-                now = Sample(sandbox)
+                now = Usage(sandbox)
                 costs_ms.append(1000 * (now.cpu_s - last.cpu_s) / step)
                 print(
                     f"{done:8d} {step / (now.time - last.time):11.0f} {costs_ms[-1]:12.2f} {now.memory_mb:10.1f} "
@@ -247,7 +247,7 @@ def main() -> None:
     sys.exit(1 if wrong or grown or left else 0)
 
 
-def _grown(samples: list[Sample], costs_ms: list[float], workers: int) -> list[str]:
+def _grown(samples: list[Usage], costs_ms: list[float], workers: int) -> list[str]:
     """Of what there is more at the end (the least of the last quarter) than at the start (the most of the first
     quarter, without the very first)."""
     quarter = max(1, len(samples) // 4)

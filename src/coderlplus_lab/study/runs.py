@@ -1,4 +1,4 @@
-"""A cell: an arm with a seed, trained by the ordinary engine (or by supervised training, or not at all) and
+"""A run: an arm with a seed, trained by the ordinary engine (or by supervised training, or not at all) and
 measured."""
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from coderlplus.report.folders import json_lines
 from coderlplus.sandbox import Sandbox
 from coderlplus_lab.files import read_json, write_json
 from coderlplus_lab.study import supervised
+from coderlplus_lab.study.initial_models import device, device_name, initial_model_path, load_model
 from coderlplus_lab.study.measures import curve_point, means, measure_test, raw_numbers
-from coderlplus_lab.study.plan import MEASURED, Layout, needs_samples, searched
+from coderlplus_lab.study.plan import MEASURED, StudyFolder, needs_samples, searched
 from coderlplus_lab.study.sampling import PASSED, with_task_file
 from coderlplus_lab.study.settings import Study
-from coderlplus_lab.study.starts import device, device_name, load_model, start_model
 
 
-def run_cell(study: Study, layout: Layout, arm: str, seed: int) -> None:
+def make_run(study: Study, layout: StudyFolder, arm: str, seed: int) -> None:
     """Train and measure an arm with a seed, with the best of the settings that were searched."""
-    folder = layout.cell(arm, seed)
+    folder = layout.run(arm, seed)
     chosen = best_settings(study, layout, study.search_arm(arm))
     model = _trained(study, layout, arm, seed, folder, chosen)
     with Sandbox(workers=1) as sandbox:
@@ -36,7 +36,7 @@ def run_cell(study: Study, layout: Layout, arm: str, seed: int) -> None:
     write_json(folder / MEASURED, about | _cost(study, layout, arm, seed, folder) | raw)
 
 
-def run_search(study: Study, layout: Layout, arm: str, number: int) -> None:
+def run_search(study: Study, layout: StudyFolder, arm: str, number: int) -> None:
     """Train an arm with one of the settings that are searched, and measure it on the validation split."""
     assert study.search is not None
     folder = layout.search(arm, number)
@@ -49,7 +49,7 @@ def run_search(study: Study, layout: Layout, arm: str, number: int) -> None:
     write_json(folder / MEASURED, {"arm": arm, "seed": study.search.seed, "chosen": chosen} | cost | raw)
 
 
-def best_settings(study: Study, layout: Layout, arm: str) -> dict[str, Any]:
+def best_settings(study: Study, layout: StudyFolder, arm: str) -> dict[str, Any]:
     """Of the settings that were searched for an arm those that were best on the validation split; of equal ones the
     first. Empty without a search."""
     best: tuple[float, dict[str, Any]] | None = None
@@ -61,31 +61,31 @@ def best_settings(study: Study, layout: Layout, arm: str) -> dict[str, Any]:
     return {} if best is None else best[1]
 
 
-def model_of(study: Study, layout: Layout, arm: str, seed: int) -> str:
-    """The folder (or hub name) of the model of a cell that is done."""
+def model_of(study: Study, layout: StudyFolder, arm: str, seed: int) -> str:
+    """The folder (or hub name) of the model of a run that is done."""
     one = study.arms[arm]
     if one.train is None and one.supervised is None:
-        return start_model(study, layout, study.start_of(arm), study.start_seed(seed))
-    return str(layout.cell(arm, seed) / "final")
+        return initial_model_path(study, layout, study.initial_model_of(arm), study.warm_start_seed(seed))
+    return str(layout.run(arm, seed) / "final")
 
 
-def _trained(study: Study, layout: Layout, arm: str, seed: int, folder: Path, chosen: Mapping[str, Any]) -> str:
+def _trained(study: Study, layout: StudyFolder, arm: str, seed: int, folder: Path, chosen: Mapping[str, Any]) -> str:
     """The folder (or hub name) of the model of an arm, trained as far as it is not."""
     one = study.arms[arm]
-    start_name, start_seed = study.start_of(arm), study.start_seed(seed)
-    start = start_model(study, layout, start_name, start_seed)
+    initial_name, warm_start_seed = study.initial_model_of(arm), study.warm_start_seed(seed)
+    initial = initial_model_path(study, layout, initial_name, warm_start_seed)
     if one.train is None and one.supervised is None:
-        return start
+        return initial
     final = folder / "final"
     if final.exists():
         return str(final)
-    samples = layout.samples(start_name, start_seed)
+    samples = layout.samples(initial_name, warm_start_seed)
     with Sandbox(workers=1) as sandbox:
-        point = curve_point(study, layout, start, Judge(sandbox))
+        point = curve_point(study, layout, initial, Judge(sandbox))
         if one.train is not None:
             settings = with_task_file(study.train_settings(arm, chosen), samples)
             settings |= {
-                "model": start,
+                "model": initial,
                 "problems": str(layout.problems("train")),
                 "output": str(folder),
                 "seed": seed,
@@ -95,7 +95,7 @@ def _trained(study: Study, layout: Layout, arm: str, seed: int, folder: Path, ch
             how = study.supervised_settings(arm, chosen)
             supervised.supervise(
                 how,
-                model=start,
+                model=initial,
                 output=folder,
                 seed=seed,
                 pairs=_pairs(study, layout, samples / PASSED if how.examples == "passed" else None),
@@ -105,7 +105,7 @@ def _trained(study: Study, layout: Layout, arm: str, seed: int, folder: Path, ch
     return str(final)
 
 
-def _pairs(study: Study, layout: Layout, passed: Path | None) -> list[supervised.Pair]:
+def _pairs(study: Study, layout: StudyFolder, passed: Path | None) -> list[supervised.Pair]:
     """Statements with the programs to learn: those that passed, or the references."""
     template, system = study.train.get("prompt_template"), study.train.get("system_prompt")
     problems = {problem.problem_id: problem for problem in read_jsonl(layout.problems("train"), Problem)}
@@ -127,7 +127,7 @@ def _pairs(study: Study, layout: Layout, passed: Path | None) -> list[supervised
     ]
 
 
-def _cost(study: Study, layout: Layout, arm: str, seed: int, folder: Path) -> dict[str, Any]:
+def _cost(study: Study, layout: StudyFolder, arm: str, seed: int, folder: Path) -> dict[str, Any]:
     """What training took: completions sampled (or examples learnt) and seconds, without evaluation; those sampled
     beforehand are counted in."""
     one = study.arms[arm]
@@ -135,7 +135,7 @@ def _cost(study: Study, layout: Layout, arm: str, seed: int, folder: Path) -> di
         return {"training_samples": 0, "training_seconds": 0.0}
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     before = (
-        read_json(layout.samples(study.start_of(arm), study.start_seed(seed)) / "complete.json")
+        read_json(layout.samples(study.initial_model_of(arm), study.warm_start_seed(seed)) / "complete.json")
         if needs_samples(study, arm)
         else {}
     )

@@ -1,7 +1,7 @@
 """What a step costs in the trace viewer: CPU time of the page's main thread, drawing included, on a run of 5,000 steps
 over a list of 700.
 
-    python benchmarks/trace_viewer.py
+    python bench/trace_viewer.py
 
 Needs Chromium. A display that shows 60 pictures a second leaves 16.7 ms for each.
 """

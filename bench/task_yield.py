@@ -1,7 +1,7 @@
 """What share of recorded programs becomes an alignment task with at least one variable: ours, and the published
 extractor's.
 
-    python benchmarks/task_yield.py DATA [--published CHECKOUT] [--limit N]
+    python bench/task_yield.py DATA [--published CHECKOUT] [--limit N]
 
 DATA is a folder with `llm_runs` (function programs with recorded verdicts) and `lcb` (programs for standard input);
 CHECKOUT one of github.com/jiangxxxue/CODERLPLUS, of which `CodeExecutor` in `recipe/code_extractor.py` runs in a
@@ -27,7 +27,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from coderlplus.alignment.settings import AlignmentSettings
+from coderlplus.alignment.settings import AlignmentConfig
 from coderlplus.alignment.tasks import Lineage, make_task
 from coderlplus.judge import Judge
 from coderlplus.problems import RecordedProgram, read_recorded
@@ -35,7 +35,7 @@ from coderlplus.records import CallInput, Limits, ProgramInput, StdioInput, Stdi
 from coderlplus.sandbox import Sandbox
 from coderlplus.tracing import TraceRequest, trace_many
 
-SETTINGS = AlignmentSettings(max_prompt_chars=100_000)
+SETTINGS = AlignmentConfig(max_prompt_chars=100_000)
 """The default settings, but for the length of prompts: the published extractor has no limit of its own."""
 TIMEOUT_S = 5
 """What the published extractor gives a program, wall time; ours has as much CPU time."""

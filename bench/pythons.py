@@ -1,7 +1,7 @@
 """Are traces the same on every Python? Traces CRUXEval under each interpreter given and compares variables, values,
 outputs and endings.
 
-    python benchmarks/pythons.py CRUXEVAL PYTHON [PYTHON ...]
+    python bench/pythons.py CRUXEVAL PYTHON [PYTHON ...]
 
 Each PYTHON is an interpreter that can import coderlplus (its base dependencies are enough). Names the programs that
 differ from the first interpreter's and exits with 1 if there is one.

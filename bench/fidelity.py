@@ -1,7 +1,7 @@
 """Does an instrumented program behave as the original? Both run on every program of recorded data; outputs, results
 and endings must be equal.
 
-    python benchmarks/fidelity.py DATA [--semantics final binding] [--every N] [--tests N]
+    python bench/fidelity.py DATA [--semantics final binding] [--every N] [--tests N]
 
 DATA is a folder of folders with problem files that `coderlplus` reads (references run), recorded programs (they run),
 EvalPlus rows and CRUXEval. Tests that are code run in the process of the program, traced like it; call tests and

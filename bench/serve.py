@@ -1,6 +1,6 @@
 """Load on `coderlplus serve` over loopback, against the judge as a library on the same programs.
 
-    python benchmarks/serve.py [--programs 20000] [--clients 64] [--workers 2]
+    python bench/serve.py [--programs 20000] [--clients 64] [--workers 2]
 
 Programs read a number and print twice of it; one in ten is hostile (endless, exits, floods, forges, exhausts memory).
 Every program is another text. Counts what is lost and what is answered wrongly, and prints throughput and latency.

@@ -1,4 +1,4 @@
-"""Cells in miniature: every part is the real one, only the numbers of steps are small."""
+"""Runs in miniature: every part is the real one, only the numbers of steps are small."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import yaml
 
 from coderlplus_lab.study.job import do
 from coderlplus_lab.study.measures import LABELS, means
-from coderlplus_lab.study.plan import Layout, plan
+from coderlplus_lab.study.plan import StudyFolder, plan
 from coderlplus_lab.study.results import study_results
 from coderlplus_lab.study.settings import Study
 
 TIMES = {"evaluation_seconds", "training_seconds"}
 
 
-def measured(layout: Layout, arm: str) -> dict[str, Any]:
+def measured(layout: StudyFolder, arm: str) -> dict[str, Any]:
     """All that does not depend on time."""
-    raw = json.loads((layout.cell(arm, 0) / "measured.json").read_text())
+    raw = json.loads((layout.run(arm, 0) / "measured.json").read_text())
     return {name: value for name, value in raw.items() if name not in TIMES}
 
 
-def test_every_trained_cell_has_configuration_seed_metrics_and_numbers(done: Layout, study: Study) -> None:
+def test_every_trained_cell_has_configuration_seed_metrics_and_numbers(done: StudyFolder, study: Study) -> None:
     for arm in ("references", "grpo", "coderlplus"):
-        folder = done.cell(arm, 0)
+        folder = done.run(arm, 0)
         assert yaml.safe_load((folder / "config.yaml").read_text())["seed"] == 0
         lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         assert [line["step"] for line in lines if "seconds/step" in line] == [1, 2]
@@ -38,44 +38,44 @@ def test_every_trained_cell_has_configuration_seed_metrics_and_numbers(done: Lay
         assert means(raw).keys() == LABELS.keys()
 
 
-def test_a_warm_start_has_them_too(done: Layout) -> None:
-    folder = done.start("one", 0)
+def test_a_warm_start_has_them_too(done: StudyFolder) -> None:
+    folder = done.initial_model("one", 0)
     assert yaml.safe_load((folder / "config.yaml").read_text())["family"] == "qwen2"
     assert json.loads((folder / "metrics.jsonl").read_text())["step"] == 10
 
 
-def test_a_cell_that_is_run_again_gives_the_same_number(done: Layout, study: Study, tmp_path: Path) -> None:
-    again = Layout(tmp_path / "again")
+def test_a_cell_that_is_run_again_gives_the_same_number(done: StudyFolder, study: Study, tmp_path: Path) -> None:
+    again = StudyFolder(tmp_path / "again")
     shutil.copytree(done.root / "problems", again.root / "problems")
-    shutil.copytree(done.root / "starts", again.root / "starts")
+    shutil.copytree(done.root / "initial_models", again.root / "initial_models")
     for arm in ("coderlplus", "references"):
-        job = plan(study, again)[f"cell/{arm}/0"]
+        job = plan(study, again)[f"run/{arm}/0"]
         job.folder.mkdir(parents=True)
         do(study, again, job)
         assert measured(again, arm) == measured(done, arm)
 
 
 def test_a_cell_killed_between_training_and_measuring_is_only_measured(
-    done: Layout, study: Study, tmp_path: Path
+    done: StudyFolder, study: Study, tmp_path: Path
 ) -> None:
-    again = Layout(tmp_path / "again")
+    again = StudyFolder(tmp_path / "again")
     shutil.copytree(done.root, again.root)
-    (again.cell("references", 0) / "measured.json").unlink()
-    before = (again.cell("references", 0) / "metrics.jsonl").stat().st_mtime_ns
-    do(study, again, plan(study, again)["cell/references/0"])
+    (again.run("references", 0) / "measured.json").unlink()
+    before = (again.run("references", 0) / "metrics.jsonl").stat().st_mtime_ns
+    do(study, again, plan(study, again)["run/references/0"])
     assert measured(again, "references") == measured(done, "references")
-    assert (again.cell("references", 0) / "metrics.jsonl").stat().st_mtime_ns == before
+    assert (again.run("references", 0) / "metrics.jsonl").stat().st_mtime_ns == before
 
 
 def test_supervised_training_killed_after_a_step_goes_on_to_the_same_model(
-    done: Layout, study: Study, tmp_path: Path
+    done: StudyFolder, study: Study, tmp_path: Path
 ) -> None:
-    again = Layout(tmp_path / "again")
+    again = StudyFolder(tmp_path / "again")
     shutil.copytree(done.root / "problems", again.root / "problems")
-    shutil.copytree(done.root / "starts", again.root / "starts")
-    folder = again.cell("references", 0)
+    shutil.copytree(done.root / "initial_models", again.root / "initial_models")
+    folder = again.run("references", 0)
     one_step = study.model_copy(update={"supervised": {"arguments": study.supervised["arguments"] | {"max_steps": 1}}})
-    job = plan(study, again)["cell/references/0"]
+    job = plan(study, again)["run/references/0"]
     job.folder.mkdir(parents=True)
     do(one_step, again, job)
     shutil.rmtree(folder / "final")
@@ -85,7 +85,7 @@ def test_supervised_training_killed_after_a_step_goes_on_to_the_same_model(
     assert [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()] == [0, 1, 2]
 
 
-def test_the_results_have_every_measure_of_every_arm(done: Layout, study: Study) -> None:
+def test_the_results_have_every_measure_of_every_arm(done: StudyFolder, study: Study) -> None:
     results = study_results(study, done, "a.yaml")
     assert [arm["name"] for arm in results["arms"]] == list(study.arms)
     assert results["missing"] == []

@@ -1,7 +1,7 @@
 """Random bytes as programs and as replies: every program gets a verdict, none of them a pass or a fault, and honest
 ones still pass.
 
-    python benchmarks/judge_fuzz.py [--programs 20000] [--seed 0]
+    python bench/judge_fuzz.py [--programs 20000] [--seed 0]
 
 A third of the programs are random bytes, a third are working programs with bytes changed, taken away or put in, a
 third write random bytes, damaged replies or damaged messages to every file descriptor that they have, after they have

@@ -1,4 +1,4 @@
-"""The models that arms start from: of the small world made and taught here, or there already."""
+"""The models that arms train from: of the small world made and taught here, or there already."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transformers.utils import logging
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus_lab.files import read_json, write_json
 from coderlplus_lab.study.examples import PIECES, pairs_of
-from coderlplus_lab.study.plan import Layout
+from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.settings import Study
 from coderlplus_lab.world.model import make_model
 from coderlplus_lab.world.tokenizer import make_tokenizer
@@ -22,35 +22,35 @@ METRICS_EVERY = 10
 """Steps between two lines of a warm start's metrics."""
 
 
-def start_model(study: Study, layout: Layout, name: str, seed: int) -> str:
-    """The folder or hub name of a start."""
-    return study.starts[name].model or str(layout.start(name, seed) / "final")
+def initial_model_path(study: Study, layout: StudyFolder, name: str, seed: int) -> str:
+    """The folder or hub name of an initial model."""
+    return study.initial_models[name].model or str(layout.initial_model(name, seed) / "final")
 
 
-def make_start(study: Study, layout: Layout, name: str, seed: int) -> None:
+def make_initial_model(study: Study, layout: StudyFolder, name: str, seed: int) -> None:
     """Make and teach a model of the small world, or resume teaching it; see the run folder. The model appears when
     it is complete."""
     assert study.world is not None
-    start = study.starts[name]
-    settings = start.taught(seed)
+    initial = study.initial_models[name]
+    settings = initial.taught(seed)
     torch.set_num_threads(1)
     logging.disable_progress_bar()
-    tokenizer = make_tokenizer(PIECES if start.questions else ())
+    tokenizer = make_tokenizer(PIECES if initial.questions else ())
     shape = {
-        "width": start.width,
-        "layers": start.layers,
-        "heads": start.heads,
-        "kv_heads": start.kv_heads,
-        "mlp": start.mlp,
+        "width": initial.width,
+        "layers": initial.layers,
+        "heads": initial.heads,
+        "kv_heads": initial.kv_heads,
+        "mlp": initial.mlp,
     }
-    model = make_model(tokenizer, seed=seed, family=start.family, **shape).to(device(study))
-    run = RunFolder(layout.start(name, seed))
+    model = make_model(tokenizer, seed=seed, family=initial.family, **shape).to(device(study))
+    run = RunFolder(layout.initial_model(name, seed))
     checkpoint = run.path / "checkpoint.pt"
     progress = run.path / "progress.json"
     if not checkpoint.exists():
         run.begin(
             yaml.safe_dump(
-                {"seed": seed, "parameters": model.num_parameters()} | start.model_dump(mode="json"), sort_keys=False
+                {"seed": seed, "parameters": model.num_parameters()} | initial.model_dump(mode="json"), sort_keys=False
             ),
             (),
         )
@@ -68,7 +68,7 @@ def make_start(study: Study, layout: Layout, name: str, seed: int) -> None:
         tokenizer,
         settings,
         checkpoint=checkpoint,
-        pairs=pairs_of(start, study.world.operations, layout.taught_questions),
+        pairs=pairs_of(initial, study.world.operations, layout.taught_questions),
         on_step=told,
     )
     model.cpu().save_pretrained(run.unfinished)

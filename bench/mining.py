@@ -1,6 +1,6 @@
 """What mining a batch costs beside judging it, on recorded programs of models.
 
-    python benchmarks/mining.py RECORDED... [--rollouts N] [--failures SHARE] [--kind KIND...] [--repeat N]
+    python bench/mining.py RECORDED... [--rollouts N] [--failures SHARE] [--kind KIND...] [--repeat N]
 
 RECORDED are files that `coderlplus judge` reads as problems and as programs (recorded runs). A batch of N rollouts is
 drawn from their programs with the share of failures asked for, judged, and mined with the judge's verdicts, nothing
@@ -25,7 +25,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from coderlplus.alignment import AlignmentSettings, JudgedRollout, Mined, mine
+from coderlplus.alignment import AlignmentConfig, JudgedRollout, Mined, mine
 from coderlplus.judge import Judge
 from coderlplus.problems import read_problems, read_rollouts
 from coderlplus.records import Problem, Rollout
@@ -81,10 +81,10 @@ def main() -> None:
         costs = {"judging": [measured(sandbox, judge_all) for _ in range(settings.repeat)]}
         found: dict[str, Mined] = {}
         for kind in settings.kind:
-            of_kind = AlignmentSettings(kinds=kind)
+            of_kind = AlignmentConfig(kinds=kind)
             mine(sandbox, judged[:8], settings=of_kind)  # a fork server for another hash seed starts once in a run
 
-            def mine_all(kind: str = kind, of_kind: AlignmentSettings = of_kind) -> None:
+            def mine_all(kind: str = kind, of_kind: AlignmentConfig = of_kind) -> None:
                 found[kind] = mine(sandbox, judged, settings=of_kind)
 
             costs[f"mining: {kind}"] = [measured(sandbox, mine_all) for _ in range(settings.repeat)]

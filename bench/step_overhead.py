@@ -1,7 +1,7 @@
 """What CodeRL+ adds to a training step: the same GRPO run on TRL, stock and with CodeRL+, at equal batch, prompt and
 completion lengths.
 
-    python benchmarks/step_overhead.py [--size tiny|small|0.5b|1.5b] [--prompts 16] [--generations 8] [--prompt-tokens
+    python bench/step_overhead.py [--size tiny|small|0.5b|1.5b] [--prompts 16] [--generations 8] [--prompt-tokens
     512] [--completion-tokens 256]
                                        [--steps 6] [--workers N]
 
@@ -33,12 +33,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from coderlplus.alignment import AlignmentSettings, reference_answer
+from coderlplus.alignment import AlignmentConfig, reference_answer
 from coderlplus.engines.batches import ProblemStream
 from coderlplus.engines.reward_functions import code_reward, to_dataset_row
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.steps import Steps
-from coderlplus.engines.trl.callbacks import Record
+from coderlplus.engines.trl.callbacks import MetricsCallback
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop, Row
 from coderlplus.records import AlignmentTask, Problem, StdioTest
@@ -264,7 +264,7 @@ def ours(options: argparse.Namespace, model: Path, folder: Path, sandbox: Sandbo
             super()._start_judging(generated)
 
     judge, run = Judge(sandbox), RunFolder(folder / "run")
-    record = Record(run, [], 0)
+    record = MetricsCallback(run, [], 0)
     trainer = Trainer(
         str(model),
         args=settings(options, folder),
@@ -272,7 +272,7 @@ def ours(options: argparse.Namespace, model: Path, folder: Path, sandbox: Sandbo
         callbacks=[record],
         steps=Steps(
             ProblemStream(problems(options.prompts * 4), 0),
-            AlignmentLoop(AlignmentSettings(alpha=0.6), sandbox, judge, 0),
+            AlignmentLoop(AlignmentConfig(alpha=0.6), sandbox, judge, 0),
             run=run,
             samples_every=10_000,
         ),

@@ -1,7 +1,7 @@
 """Where is the program in a completion? Four ways on the same completions, judged.
 
-    python benchmarks/extraction.py                                   completions that are made here
-    python benchmarks/extraction.py --completions FILE --data DATA...  completions of a model, and problems
+    python bench/extraction.py                                   completions that are made here
+    python bench/extraction.py --completions FILE --data DATA...  completions of a model, and problems
 
 Made completions are every shape of `SHAPES` around a right program of every task of `TASKS`, so that a way has found
 the program if what it returns passes. A line of FILE has `problem_id`, `completion` and optionally `kind`; a kind that

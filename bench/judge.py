@@ -1,6 +1,6 @@
 """CPU milliseconds per judged program, and programs per second, against other judges and the floor.
 
-    python benchmarks/judge.py [--programs 200] [--rounds 5] [--livecodebench CHECKOUT] [--coderlplus-published
+    python bench/judge.py [--programs 200] [--rounds 5] [--livecodebench CHECKOUT] [--coderlplus-published
     CHECKOUT]
 
 Every way judges the same programs one at a time; all take turns in one run, and the median of the rounds is shown. CPU

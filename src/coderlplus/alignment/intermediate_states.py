@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from coderlplus.alignment.facts import canonical
 from coderlplus.alignment.questions import Question, about_branches, about_state, condition_words, turn_words
-from coderlplus.alignment.settings import AlignmentSettings
+from coderlplus.alignment.settings import AlignmentConfig
 from coderlplus.alignment.variables import digest, draw, fit_variables
 from coderlplus.alignment.visible import Rank, Visible
 from coderlplus.programs import parse
@@ -52,7 +52,7 @@ class _Moment:
     """Index of the step before which the moment lies."""
 
 
-def ask_state(trace: Trace, visible: Visible, settings: AlignmentSettings, seed: int) -> Question | str:
+def ask_state(trace: Trace, visible: Visible, settings: AlignmentConfig, seed: int) -> Question | str:
     """What variables of the running function (or of the module) hold at a moment chosen at random: in a loop where
     there is one, and where at least one of them has a value to be worked out. Reasons: `no_state` (there is no such
     moment)."""
@@ -71,7 +71,7 @@ def ask_state(trace: Trace, visible: Visible, settings: AlignmentSettings, seed:
     return "no_state"
 
 
-def ask_branches(trace: Trace, visible: Visible, settings: AlignmentSettings, seed: int) -> Question | str:
+def ask_branches(trace: Trace, visible: Visible, settings: AlignmentConfig, seed: int) -> Question | str:
     """How often loops turned and conditions were true, for at most `max_variables` of them that were reached: first
     those whose number stands neither in the source nor in the input and, of conditions, that were sometimes true and
     sometimes not.

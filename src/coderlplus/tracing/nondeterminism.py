@@ -1,10 +1,11 @@
-"""Whether chance can play a part in a program: a look at its syntax tree. Standard library only; runs inside the
+"""Whether a program may be nondeterministic: a look at its syntax tree. Standard library only; runs inside the
 sandbox.
 
 All runs of a trace are compared in output, ending, result, in the order of all bindings, and in the variables that two
-of them took. Values that one run alone took are taken again by another, unless chance is *ruled out*: the program uses
-nothing but what is listed here as the same in every run. What is not on the lists counts as chance, be it `random`,
-`id`, `set`, a module that nobody has heard of, or `str`, which shows an address of what has no text of its own.
+of them took. Values that one run alone took are taken again by another, unless nondeterminism is *ruled out*: the
+program uses nothing but what is listed here as the same in every run. What is not on the lists counts as
+nondeterministic, be it `random`, `id`, `set`, a module that nobody has heard of, or `str`, which shows an address of
+what has no text of its own.
 """
 
 from __future__ import annotations
@@ -182,11 +183,11 @@ _IN_ORDER = frozenset(
 """Consumers of `d.keys()` and `d.items()` that make no set of them."""
 
 
-def may_play(program: str) -> bool:
+def is_possible(program: str) -> bool:
     """Whether two runs may differ. Raises `SyntaxError` for what is no program.
 
-    >>> may_play("print(sum(range(3)))"), may_play("print({3, 1})"), may_play("import random"), may_play("repr(map)")
-    (False, True, True, True)
+    >>> [is_possible(text) for text in ("print(sum(range(3)))", "print({3, 1})", "import random", "repr(map)")]
+    [False, True, True, True]
     """
     tree = ast.parse(program)
     own = _own_names(tree)
@@ -250,5 +251,5 @@ def _suspect(node: ast.AST, own: set[str], consumed: set[int]) -> bool:
 
 
 def _is_of_module(node: ast.Attribute) -> bool:
-    """`math.sqrt`: a public name of a module that has nothing to do with chance."""
+    """`math.sqrt`: a public name of a deterministic module."""
     return isinstance(node.value, ast.Name) and node.value.id in _MODULES - {"sys"} and not node.attr.startswith("_")
