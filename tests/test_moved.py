@@ -18,7 +18,7 @@ from coderlplus.errors import ConfigError
 from coderlplus_lab.cli import app
 from coderlplus_lab.quickstart.run import write_quickstart_page
 from coderlplus_lab.study.loading import load_study, make_study
-from coderlplus_lab.study.plan import Layout
+from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.results import write_results
 from coderlplus_lab.study.run import run_study
 
@@ -108,7 +108,7 @@ def test_a_study_of_an_earlier_version_is_left_alone(tmp_path: Path, folder: str
     study = make_study(STUDY | {"name": "a"})
     for work in (
         lambda: run_study(study, tmp_path, runs=[], jobs=1),
-        lambda: write_results(study, Layout(tmp_path), "a.yaml"),
+        lambda: write_results(study, StudyFolder(tmp_path), "a.yaml"),
         lambda: write_quickstart_page(tmp_path, study),
     ):
         with pytest.raises(ConfigError, match=rf"an earlier version of coderlplus \(it has {folder}/\)"):
