@@ -16,6 +16,7 @@ import coderlplus_lab
 LIBRARY, LAB = Path(coderlplus.__file__).parent, Path(coderlplus_lab.__file__).parent
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "moved": {"errors"},
     "terminal": {"errors"},
     "progress": {"terminal"},
     "records": {"errors"},
@@ -24,13 +25,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "judge": {"terminal", "errors", "records", "programs", "sandbox"},
     "tracing": {"errors", "records", "sandbox"},
     "problems": {"errors", "records", "programs", "sandbox", "judge"},
-    "alignment": {"terminal", "errors", "records", "programs", "sandbox", "tracing"},
+    "alignment": {"moved", "terminal", "errors", "records", "programs", "sandbox", "tracing"},
     "rewards": {"terminal", "records", "programs", "judge", "alignment"},
     "loop": {"errors", "records", "sandbox", "judge", "alignment", "rewards"},
     "evaluation": {
         *("terminal", "progress", "errors", "records", "programs", "sandbox", "judge", "tracing", "problems"),
     },
     "engines": {
+        "moved",
         "progress",
         "errors",
         "records",
@@ -76,6 +78,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "coderlplus_lab": {
         *(
+            "moved",
             "errors",
             "progress",
             "records",

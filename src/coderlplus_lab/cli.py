@@ -13,9 +13,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from coderlplus import moved
 from coderlplus.cli import run
 from coderlplus.cli.eval import app as eval_app
-from coderlplus.errors import CodeRLPlusError
+from coderlplus.errors import CodeRLPlusError, ConfigError
 from coderlplus.progress import Progress
 from coderlplus_lab.probes.models import labels as names_of
 from coderlplus_lab.probes.probe_page import write_probe_page
@@ -116,6 +117,7 @@ def study(
         list[str] | None,
         typer.Option("--run", help="Run only these runs and what they need: ARM/SEED or ARM. [default: all]"),
     ] = None,
+    old_runs: Annotated[list[str] | None, typer.Option(*moved.OPTIONS, hidden=True)] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Number of parallel jobs, one CPU core each.")] = 2,
     only_results: Annotated[
         bool, typer.Option("--only-results", help="Do not train; write numbers and page of existing results.")
@@ -142,6 +144,9 @@ def study(
     from coderlplus_lab.study.study_page import write_study_page
     from coderlplus_lab.study.tables import publish, tables
 
+    if old_runs:
+        ((old, new),) = moved.OPTIONS.items()
+        raise ConfigError(f"{old} is now {new}; write {new} {old_runs[0]}")
     settings = load_study(file)
     root = output or settings.output
     failure: CodeRLPlusError | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from coderlplus.alignment.facts import Bindings, canonical, input_values, literals, variable_bindings
+from coderlplus.programs import parse
 from coderlplus.records import CallInput, StdioInput
 
 COMPUTED = Bindings(computed=True)
@@ -42,15 +43,17 @@ COMPUTED = Bindings(computed=True)
     ],
 )
 def test_bindings(program: str, scope: str, name: str, expected: Bindings) -> None:
-    assert variable_bindings(program)[scope, name] == expected
+    assert variable_bindings(parse(program))[scope, name] == expected
 
 
 def test_a_function_scope_does_not_leak_into_the_module() -> None:
-    assert set(variable_bindings("def f():\n    x = 1\nlambda y: y")) == {("f", "x")}
+    assert set(variable_bindings(parse("def f():\n    x = 1\nlambda y: y"))) == {("f", "x")}
 
 
 def test_literals_are_found_inside_literals() -> None:
-    assert {canonical(value) for value in ([1, [2]], [2], 1, 2, "a", -3)} <= literals("x = f([1, [2]], 'a') - -3")
+    assert {canonical(value) for value in ([1, [2]], [2], 1, 2, "a", -3)} <= literals(
+        parse("x = f([1, [2]], 'a') - -3")
+    )
 
 
 def test_the_values_that_an_input_shows() -> None:

@@ -16,6 +16,7 @@ from coderlplus.alignment import AlignmentConfig, Lineage, make_task, reference_
 from coderlplus.alignment.intermediate_states import statement_line
 from coderlplus.alignment.settings import Kind
 from coderlplus.alignment.tasks import NEEDS
+from coderlplus.programs import parse
 from coderlplus.records import AlignmentTask, CallInput, ProgramInput, StdioInput, Trace
 from coderlplus.sandbox import Sandbox
 from coderlplus.sandbox.values import decode
@@ -134,7 +135,7 @@ def test_the_line_of_an_exception_is_that_of_the_program_as_shown(sandbox: Sandb
     ],
 )
 def test_the_line_of_a_statement(program: str, line: int, expected: int | None) -> None:
-    assert statement_line(program, line) == expected
+    assert statement_line(parse(program), line) == expected
 
 
 PROGRAMS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import json
 import re
@@ -9,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -372,3 +374,39 @@ def test_what_stands_in_the_prompt_is_not_asked_for(sandbox: Sandbox, program: s
 def test_where_everything_stands_in_the_prompt_there_is_no_task(sandbox: Sandbox) -> None:
     program = "def f(a):\n    return ['seven', 'eight', 'nine', 'ten'][:len(a) * 4]"
     assert mined(sandbox, CALLS, program, kinds="output").rejects == {"answer_in_prompt": 1}
+
+
+@pytest.mark.parametrize("kind", ["final_values", "output", "state_at", "branch"])
+@pytest.mark.parametrize("comment", ["", "  # the product"])
+def test_a_mined_program_is_parsed_once(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, kind: str, comment: str
+) -> None:
+    """As it was sampled, and, where that is another text, as it is shown; in the process that mines."""
+    shown = "def f(a):\n    s = 0\n    for x in a * 4:\n        s += x * x\n    return s"
+    program = shown.replace("s = 0", f"s = 0{comment}")
+    rollouts = judged(sandbox, CALLS, [program])
+    parsed: list[str] = []
+    parse = ast.parse
+
+    def counted(source: str, *arguments: Any, **options: Any) -> Any:
+        parsed.append(source)
+        return parse(source, *arguments, **options)
+
+    monkeypatch.setattr(ast, "parse", counted)
+    (task,) = mine(sandbox, rollouts, settings=AlignmentConfig(kinds=kind)).tasks  # type: ignore[arg-type]
+    assert task.program == shown
+    assert sorted(parsed) == sorted({program, shown, CALLS.setup_code})
+
+
+def test_a_tree_that_is_handed_on_changes_no_task(sandbox: Sandbox) -> None:
+    program = "def f(a):\n    s = 0\n    for x in a:\n        s += x * x\n    return s"
+    given = CallInput("f", ([4, 5],))
+    for kind in NEEDS:
+        request = TraceRequest(program=program, input=given, max_steps=NEEDS[kind].max_steps)
+        (one,) = trace_many(sandbox, [request])
+        lineage = Lineage(problem_id="p", rollout_id="r")
+        alone, handed = (
+            make_task(one, lineage, settings=AlignmentConfig(kinds=kind), kind=kind, tree=tree)
+            for tree in (None, ast.parse(program))
+        )
+        assert alone == handed

@@ -17,6 +17,7 @@ import pytest
 from coderlplus.alignment import facts, prompts
 from coderlplus.alignment.answers import parse_answer, score_answer
 from coderlplus.alignment.visible import Visible, shows_address
+from coderlplus.programs import parse
 from coderlplus.records import AlignmentTask, CallInput, StdioInput, Target, Trace
 from coderlplus.records.jsonl import loads
 from coderlplus.records.tagged import tagged
@@ -162,7 +163,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "is_stretch_of": lambda text: facts.is_stretch_of(text.split(), text),
 }
 OF_PROGRAMS: dict[str, Callable[[str], object]] = {
-    "computes": facts.computes,
+    "computes": lambda program: facts.computes(parse(program)),
     "literal_calls": lambda program: list(facts.literal_calls(program, {"f"})),
     "shown_program": prompts.shown_program,
     "binding_line": lambda program: binding_line(program, "<module>", "a"),

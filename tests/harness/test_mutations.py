@@ -24,7 +24,7 @@ from coderlplus.alignment.settings import Kind
 from coderlplus.alignment.tasks import NEEDS, Lineage, make_task
 from coderlplus.errors import DataError
 from coderlplus.problems import read_recorded
-from coderlplus.programs import cyclomatic_complexity, extract_program, normalized, syntax_error
+from coderlplus.programs import cyclomatic_complexity, extract_program, normalized, parse, syntax_error
 from coderlplus.records import (
     AlignmentTask,
     CallInput,
@@ -139,7 +139,9 @@ def tagged_value(rng: random.Random, depth: int = 0) -> Any:
 def traced(program: str, rng: random.Random) -> Trace:
     """A trace that the program might have, if it did odd things."""
     names = (
-        [name for _, name in list(facts.variable_bindings(program))[:6]] if syntax_error(program) is None else ["a"]
+        [name for _, name in list(facts.variable_bindings(parse(program)))[:6]]
+        if syntax_error(program) is None
+        else ["a"]
     )
     values = {name: tagged_value(rng) for name in (*names, "a", "\x1b[0m", "_b")}
     steps = tuple(

@@ -50,17 +50,16 @@ def canonical(value: TaggedValue) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def variable_bindings(program: str) -> dict[tuple[str, str], Bindings]:
-    """The bindings of every (scope, name), scopes named as in `Trace.variables`; names bound only by statements
-    without a value have no entry.
+def variable_bindings(tree: ast.Module) -> dict[tuple[str, str], Bindings]:
+    """The bindings of every (scope, name) of a program, scopes named as in `Trace.variables`; names bound only by
+    statements without a value have no entry.
 
     A name declared `global` or `nonlocal` is noted in every scope around it, which errs to the side of *computed*.
 
-    >>> variable_bindings("def f(a):\\n    n = 10\\n    return [a] * n")[("f", "n")].constants
+    >>> variable_bindings(parse("def f(a):\\n    n = 10\\n    return [a] * n"))[("f", "n")].constants
     ['10']
     """
     found: dict[tuple[str, str], Bindings] = {}
-    tree = parse(program)
     _collect(tree, (MODULE,), found, _reading(tree))
     return found
 
@@ -175,13 +174,13 @@ def _in_order(tree: ast.AST) -> list[tuple[ast.AST, ast.AST | None]]:
     return found
 
 
-def literals(program: str) -> set[str]:
+def literals(tree: ast.Module) -> set[str]:
     """The `canonical` values of the literals in the program, those inside other literals included, up to
     `_MAX_LEVELS` levels of them: a value that is nested more deeply is asked for nowhere, and each level is one more
     text that holds all below it."""
     heights: dict[int, int] = {}
     found: set[str] = set()
-    for node, parent in reversed(_in_order(parse(program))):
+    for node, parent in reversed(_in_order(tree)):
         height = heights.get(id(node), 0)
         if isinstance(node, _LITERAL) and height <= _MAX_LEVELS:
             found.update(map(canonical, _literal(node)))
@@ -209,14 +208,14 @@ def literal_calls(code: str, names: Set[str]) -> Iterator[tuple[tuple[TaggedValu
                     continue
 
 
-def computes(program: str) -> bool:
+def computes(tree: ast.Module) -> bool:
     """Whether the program does anything but hand on constants and input: an operator, a branch, a loop, a call of a
     function that is not its own.
 
-    >>> computes("def f(a):\\n    b = a\\n    return b"), computes("def f(a):\\n    return a + 1")
-    (False, True)
+    >>> [computes(parse(text)) for text in ("def f(a):\\n    b = a\\n    return b", "def f(a):\\n    return a + 1")]
+    [False, True]
     """
-    nodes = list(ast.walk(parse(program)))
+    nodes = list(ast.walk(tree))
     own = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
     return any(
         isinstance(node, COMPUTING) or (isinstance(node, ast.Call) and _called(node) not in own | HANDING_ON)

@@ -19,7 +19,6 @@ from coderlplus.alignment.questions import Question, about_branches, about_state
 from coderlplus.alignment.settings import AlignmentConfig
 from coderlplus.alignment.variables import digest, draw, fit_variables
 from coderlplus.alignment.visible import Rank, Visible
-from coderlplus.programs import parse
 from coderlplus.records import Step, TaggedValue, Target, Trace
 
 MAX_STEPS = 2_000
@@ -59,7 +58,7 @@ def ask_state(trace: Trace, visible: Visible, settings: AlignmentConfig, seed: i
     rng = random.Random(f"{seed}/state_at/{digest(trace.program, trace.input.to_json())}")
     steps = trace.steps or ()
     lines = {
-        line for line, statement in sole_statements(trace.program).items() if isinstance(statement, (*_SIMPLE, ast.If))
+        line for line, statement in sole_statements(visible.tree).items() if isinstance(statement, (*_SIMPLE, ast.If))
     }
     moments = _moments(steps, lines)
     for moment in _in_random_order(moments, rng):
@@ -83,7 +82,7 @@ def ask_branches(trace: Trace, visible: Visible, settings: AlignmentConfig, seed
         return "too_many_steps"
     rng = random.Random(f"{seed}/branch/{digest(trace.program, trace.input.to_json())}")
     times: Counter[int] = Counter(line for _, line in executions(trace.steps or ()))
-    sole = sole_statements(trace.program)
+    sole = sole_statements(visible.tree)
     fit: list[tuple[Target, Rank]] = []
     words: dict[str, str] = {}
     for line, statement in sorted(sole.items()):
@@ -104,15 +103,15 @@ def ask_branches(trace: Trace, visible: Visible, settings: AlignmentConfig, seed
     return about_branches(chosen, [words[target.label] for target in chosen])
 
 
-def statement_line(program: str, line: int) -> int | None:
+def statement_line(tree: ast.Module, line: int) -> int | None:
     """The line on which the innermost statement begins (or the `except` or `case`) that covers a line; `None` where
     none does.
 
-    >>> statement_line("x = [1,\\n     1 / 0]", 2)
+    >>> statement_line(ast.parse("x = [1,\\n     1 / 0]"), 2)
     1
     """
     found: int | None = None
-    for node in ast.walk(parse(program)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.match_case):
             node = node.pattern
         elif not isinstance(node, ast.stmt | ast.ExceptHandler):
@@ -122,10 +121,10 @@ def statement_line(program: str, line: int) -> int | None:
     return found
 
 
-def sole_statements(program: str) -> dict[int, ast.stmt]:
+def sole_statements(tree: ast.Module) -> dict[int, ast.stmt]:
     """Line → statement of the lines on which exactly one statement begins, and none ends that began before; bare
     annotations do not run."""
-    statements = [node for node in ast.walk(parse(program)) if isinstance(node, ast.stmt)]
+    statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]
     begins = Counter(node.lineno for node in statements)
     ends = {node.end_lineno for node in statements if isinstance(node, _SIMPLE) and node.end_lineno != node.lineno}
     idle = {node.lineno for node in statements if isinstance(node, ast.AnnAssign) and node.value is None}

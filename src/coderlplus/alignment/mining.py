@@ -13,6 +13,7 @@ left out is counted by reason, and the same rollouts, step and seed always give 
 
 from __future__ import annotations
 
+import ast
 import functools
 import random
 from collections import Counter
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from coderlplus.alignment.facts import canonical, literal_calls
-from coderlplus.alignment.prompts import shown_program
+from coderlplus.alignment.prompts import parsed_shown_program
 from coderlplus.alignment.settings import AlignmentConfig, Kind
 from coderlplus.alignment.tasks import NEEDS, Lineage, make_task
 from coderlplus.errors import SandboxError
@@ -85,6 +86,8 @@ class _Candidate:
     seen: Actual | None
     question: str
     """See `same_question`."""
+    tree: ast.Module | None
+    """Of `program`; some 30 bytes a character, kept until its trace is there."""
 
 
 def mine(
@@ -151,7 +154,9 @@ def _task(trace: Trace, candidate: _Candidate, settings: AlignmentConfig, seed: 
     problem, rollout, verdict = candidate.judged.problem, candidate.judged.rollout, candidate.judged.verdict.verdict
     lineage = Lineage(problem_id=problem.problem_id, rollout_id=rollout.rollout_id, step=step, verdict=verdict)
     kind = _kind_for(trace, candidate, settings, seed)
-    return make_task(trace, lineage, settings=settings, kind=kind, seed=seed, setup_code=problem.setup_code)
+    return make_task(
+        trace, lineage, settings=settings, kind=kind, seed=seed, setup_code=problem.setup_code, tree=candidate.tree
+    )
 
 
 def _traced(sandbox: Sandbox, candidate: _Candidate) -> Trace:
@@ -224,17 +229,19 @@ def _candidate(judged: JudgedRollout, settings: AlignmentConfig, seed: int) -> _
         return "no_input"
     if judged.program is None:
         return "no_program"
-    program = shown_program(judged.program)
+    program, tree = parsed_shown_program(judged.program)
     if len(program) > settings.max_program_chars:
         return "too_long"
-    if cyclomatic_complexity(program) > settings.max_complexity:
+    if cyclomatic_complexity(program, tree) > settings.max_complexity:
         return "too_complex"
-    kind = next(iter(kinds)) if len(kinds) == 1 else _draw(kinds, f"{seed}/kind/{same_question(program, given)}")
+    question = same_question(program, given, tree)
+    kind = next(iter(kinds)) if len(kinds) == 1 else _draw(kinds, f"{seed}/kind/{question}")
     seen = None if failure is None or failure.input is None else failure.actual
     if kind == "official" and (first := first_input(problem)) is not None:
         program = judged.program.strip()
         seen, given = (seen, given) if first == given else (None, first)
-    return _Candidate(judged, program, given, kind, seen, same_question(program, given))
+        question, tree = same_question(program, given), None
+    return _Candidate(judged, program, given, kind, seen, question, tree)
 
 
 def _kind_for(trace: Trace, candidate: _Candidate, settings: AlignmentConfig, seed: int) -> Kind:
@@ -249,11 +256,7 @@ def _kind_for(trace: Trace, candidate: _Candidate, settings: AlignmentConfig, se
         if (NEEDS[kind].finished if finished else NEEDS[kind].crashed)
         and (NEEDS[kind].semantics, NEEDS[kind].max_steps) == (needs.semantics, needs.max_steps)
     }
-    return (
-        _draw(fitting, f"{seed}/kind/{same_question(candidate.program, candidate.input)}")
-        if fitting
-        else candidate.kind
-    )
+    return _draw(fitting, f"{seed}/kind/{candidate.question}") if fitting else candidate.kind
 
 
 def _draw(shares: Mapping[Kind, float], seed: str) -> Kind:
@@ -280,9 +283,10 @@ def _traces(sandbox: Sandbox, chosen: Sequence[_Candidate]) -> list[Trace | str 
         return traces
 
 
-def same_question(program: str, given: ProgramInput) -> str:
-    """A text that is the same for the same program (comments and format aside) on the same input."""
-    return canonical([normalized(program), given.to_json()])
+def same_question(program: str, given: ProgramInput, tree: ast.Module | None = None) -> str:
+    """A text that is the same for the same program (comments and format aside) on the same input. `tree` is the
+    program's, where it is known."""
+    return canonical([normalized(program, tree), given.to_json()])
 
 
 def _request(candidate: _Candidate) -> TraceRequest:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from coderlplus.alignment.questions import Question
 from coderlplus.alignment.settings import PromptStyle
-from coderlplus.programs import normalized, only_prepares, parse, syntax_error
+from coderlplus.programs import normalized, only_prepares, parse
 from coderlplus.records import CallInput, ProgramInput
 from coderlplus.sandbox.values import to_source
 
@@ -109,20 +109,36 @@ def shown_program(program: str) -> str:
     def f(a):
         return sorted(a)
     """
+    return parsed_shown_program(program)[0]
+
+
+def parsed_shown_program(program: str) -> tuple[str, ast.Module | None]:
+    """The program as `shown_program` shows it, and its syntax tree; `None` where it does not parse."""
     text = program.replace("\r\n", "\n").replace("\r", "\n")
     lines = text.split("\n")
     try:
-        gone = _docstring_lines(parse(text), lines)
+        tree = parse(text)
+        gone = _docstring_lines(tree, lines)
         comments = _comments(text) if "#" in text else []
     except (SyntaxError, tokenize.TokenError):
-        return normalized(program)
+        return _parsed(normalized(program))
     for comment in comments:
         row, column = comment.start
         lines[row - 1] = lines[row - 1][:column].rstrip()
         if not lines[row - 1]:
             gone.add(row)
     shown = "\n".join(line for row, line in enumerate(lines, 1) if row not in gone).strip("\n")
-    return shown if syntax_error(shown) is None else normalized(program)
+    if shown == text:
+        return shown, tree
+    shown, tree_of_shown = _parsed(shown)
+    return (shown, tree_of_shown) if tree_of_shown is not None else _parsed(normalized(program))
+
+
+def _parsed(program: str) -> tuple[str, ast.Module | None]:
+    try:
+        return program, parse(program)
+    except SyntaxError:
+        return program, None
 
 
 def _comments(text: str) -> list[tokenize.TokenInfo]:

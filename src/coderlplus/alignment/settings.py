@@ -6,8 +6,9 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, Self, get_args
 
+from coderlplus import moved
 from coderlplus.errors import ConfigError
 
 Kind = Literal["final_values", "output", "official", "exception", "state_at", "branch"]
@@ -66,6 +67,12 @@ class AlignmentConfig:
     """Variables with a longer Python literal are not asked for; a longer output makes no task."""
     max_complexity: int = 25
     """Programs of a higher cyclomatic complexity make no task."""
+
+    def __new__(cls, *_: Any, **settings: Any) -> Self:
+        """Refuse settings by the names of earlier versions."""
+        for name in settings:
+            moved.refuse(f"alignment.{name}")
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -13,6 +13,7 @@ no operator, no branch, no call of a function that is not its own."""
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -67,8 +68,10 @@ def make_task(
     kind: Kind = "final_values",
     seed: int = 0,
     setup_code: str = "",
+    tree: ast.Module | None = None,
 ) -> AlignmentTask | str:
-    """The task of a kind that a trace makes, or the reason why it makes none.
+    """The task of a kind that a trace makes, or the reason why it makes none. `tree` is the syntax tree of the traced
+    program, where it is known.
 
     Reasons: `exception`, `exit`, `time_limit`, `memory_limit`, `output_limit`, `syntax_error` (how the run ended),
     `no_exception` (it should have ended with one), `withheld` (the program reached for what could falsify its trace),
@@ -96,7 +99,7 @@ def make_task(
     shown = trace.program + (trace.input.stdin.rstrip() if isinstance(trace.input, StdioInput) else call)
     if len(shown) > settings.max_prompt_chars:
         return "prompt_too_long"
-    visible = Visible(trace.program, trace.input, call, setup_code)
+    visible = Visible(trace.program, trace.input, call, setup_code, tree)
     if kind == "official":
         asked = official.ask(trace)
         if isinstance(asked, str):
@@ -139,7 +142,7 @@ def _final_values(trace: Trace, visible: Visible, settings: AlignmentConfig, see
     variables = choose_variables(trace, visible, settings, seed)
     if isinstance(output, str) and all(given for _, given in variables):
         return output
-    if all(given for _, given in variables) and not computes(trace.program):
+    if all(given for _, given in variables) and not computes(visible.tree):
         return "trivial"
     targets = [target for target, _ in variables]
     if isinstance(output, Target) and not visible.shows_result(output.value):
@@ -151,7 +154,7 @@ def _only_output(trace: Trace, visible: Visible, settings: AlignmentConfig, seed
     output = _output(trace, settings)
     if isinstance(output, str):
         return output
-    if not computes(trace.program):
+    if not computes(visible.tree):
         return "trivial"
     return "answer_in_prompt" if visible.shows_result(output.value) else about_output(output, trace.input)
 
@@ -168,12 +171,12 @@ def _exception(trace: Trace, visible: Visible, settings: AlignmentConfig, seed: 
     ending = trace.ending
     if ending.type == "RecursionError":
         return "recursion_limit"  # where it strikes depends on the interpreter, and so do the values
-    line = None if ending.line is None else statement_line(trace.program, ending.line)
+    line = None if ending.line is None else statement_line(visible.tree, ending.line)
     if line is None or ending.type is None or not all(part.isidentifier() for part in ending.type.split(".")):
         return "no_line"
     chosen = choose_variables(trace, visible, settings, seed, reserved={OUTPUT, EXCEPTION, LINE})
     variables = [target for target, given in chosen if not given]
-    if not variables and not computes(trace.program):
+    if not variables and not computes(visible.tree):
         return "trivial"
     return about_exception([*variables, Target(label=EXCEPTION, value=ending.type), Target(label=LINE, value=line)])
 

@@ -9,12 +9,14 @@ that call, as asserts, doctests and tables of examples do.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from typing import Literal
 
 from coderlplus.alignment.answers import REASONING_END, as_json
 from coderlplus.alignment.facts import Bindings, canonical, input_values, is_stretch_of, literals, variable_bindings
+from coderlplus.programs import parse
 from coderlplus.records import CallInput, ProgramInput, StdioInput, TaggedValue
 from coderlplus.sandbox.values import to_source
 
@@ -47,13 +49,17 @@ _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
 
 
 class Visible:
-    """What a program (as shown), its input and its set-up code show."""
+    """What a program (as shown), its input and its set-up code show. `tree` is the syntax tree of the program, which
+    is parsed where it is not given. Raises `SyntaxError`."""
 
-    def __init__(self, program: str, given: ProgramInput, call: str, setup_code: str = "") -> None:
+    def __init__(
+        self, program: str, given: ProgramInput, call: str, setup_code: str = "", tree: ast.Module | None = None
+    ) -> None:
         self.input = given
-        self.bindings = variable_bindings(program)
+        self.tree = parse(program) if tree is None else tree
+        self.bindings = variable_bindings(self.tree)
         self.input_values = input_values(given)
-        self.values = literals(program) | self.input_values
+        self.values = literals(self.tree) | self.input_values
         self._program = squeezed(setup_code + program)
         self._call = squeezed(call) if isinstance(given, CallInput) else ""
         self._text = self._program + " " + (squeezed(given.stdin) if isinstance(given, StdioInput) else self._call)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
 
+from coderlplus import moved
 from coderlplus.alignment.settings import AlignmentConfig
 from coderlplus.errors import ConfigError, nearest
 from coderlplus.loop import Row
@@ -136,6 +137,7 @@ def checked_config(
         for name in part if isinstance(part, Mapping) else ():
             if name not in names:
                 key = f"{section}.{name}" if section else str(name)
+                moved.refuse(key, where(key))
                 other = next(
                     (f"{one}.{name}" if one else name for one in shared if one != section and name in shared[one]),
                     None,

@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from coderlplus import __version__
+from coderlplus import __version__, moved
 from coderlplus.engines.checkpoints import OF_THE_TRAINER, checkpoint_step, damage, is_finished, newest_whole
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.records.files import atomic_write, held
@@ -151,12 +151,15 @@ class RunFolder:
 
 
 def differences(before: str, now: str) -> list[str]:
-    """The settings of two configurations in YAML that differ.
+    """The settings of two configurations in YAML that differ. Keys of earlier versions count as what they are now.
 
     >>> differences("seed: 0\\ntrl: {max_steps: 5}", "seed: 0\\ntrl: {max_steps: 9, beta: 0.1}")
     ['trl.beta: None → 0.1', 'trl.max_steps: 5 → 9']
     """
-    one, other = _flat(yaml.safe_load(before)), _flat(yaml.safe_load(now))
+    one, other = (
+        {moved.new_key(key) or key: value for key, value in _flat(yaml.safe_load(text)).items()}
+        for text in (before, now)
+    )
     return [
         f"{key}: {one.get(key)} → {other.get(key)}"
         for key in sorted(one.keys() | other.keys())

@@ -75,23 +75,24 @@ def _sets_limit(node: ast.stmt) -> bool:
     return False
 
 
-def cyclomatic_complexity(program: str) -> int:
+def cyclomatic_complexity(program: str, tree: ast.Module | None = None) -> int:
     """McCabe's number for the whole program: one plus every decision in the module, its functions and methods (by
-    radon); 0 if it does not parse or is nested too deeply for radon.
+    radon); 0 if it does not parse or is nested too deeply for radon. `tree` is the program's, where it is known.
 
     >>> cyclomatic_complexity("for i in range(3):\\n    if i:\\n        print(i)")
     3
     """
     try:
         visitor = ComplexityVisitor()
-        visitor.visit(parse(program))
+        visitor.visit(parse(program) if tree is None else tree)
         return int(visitor.total_complexity)
     except (SyntaxError, RecursionError):
         return 0
 
 
-def normalized(program: str) -> str:
+def normalized(program: str, tree: ast.Module | None = None) -> str:
     """The program without comments and formatting: two programs with the same text here have the same syntax tree.
+    `tree` is the program's, where it is known.
 
     A program that does not parse is returned without blank lines and trailing spaces; one that parses and that Python
     cannot write again from its tree (a no-break space in an f-string, a hexadecimal number of thousands of digits,
@@ -101,7 +102,7 @@ def normalized(program: str) -> str:
     True
     """
     try:
-        tree = parse(program)
+        tree = parse(program) if tree is None else tree
     except SyntaxError:
         return "\n".join(line.rstrip() for line in program.splitlines() if line.strip())
     try:

@@ -79,9 +79,11 @@ def _program_marks(case: Case, trace: Trace) -> Iterator[Mark]:
     """Statements and names that are read, where they stand alone on their line and were run; then the end of the
     program."""
     text = _Text(case)
-    moments = _moments(trace)
+    tree = parse(case.program)
+    sole = sole_statements(tree)
+    moments = _moments(trace, sole)
     found: list[Mark] = []
-    for line, statement in sorted(sole_statements(case.program).items()):
+    for line, statement in sorted(sole.items()):
         moment = moments.get(line)
         if moment is None:
             continue
@@ -104,9 +106,7 @@ def _program_marks(case: Case, trace: Trace) -> Iterator[Mark]:
     yield from sorted(found, key=lambda one: one.place)
     place = len(case.program.rstrip()) - 1
     shown = stands_in(output_value(trace), text.until(place + 1))
-    yield Mark(
-        kind="end", place=case.program_start + place, facts=output_facts(trace) | _last_name(case.program), shown=shown
-    )
+    yield Mark(kind="end", place=case.program_start + place, facts=output_facts(trace) | _last_name(tree), shown=shown)
 
 
 @dataclass(slots=True)
@@ -119,10 +119,10 @@ class _Moment:
     facts: dict[str, str] = field(default_factory=dict)
 
 
-def _moments(trace: Trace) -> dict[int, _Moment]:
-    """Line → what the last time that it ran was like, for lines with one statement that ran."""
+def _moments(trace: Trace, sole: Mapping[int, ast.stmt]) -> dict[int, _Moment]:
+    """Line → what the last time that it ran was like, for lines with one statement (`sole_statements`) that
+    ran."""
     steps = trace.steps or ()
-    sole = sole_statements(trace.program)
     begins = dict(executions(steps))
     states: dict[int, dict[str, Any]] = defaultdict(dict)
     moments: dict[int, _Moment] = {}
@@ -207,9 +207,9 @@ def _names_read(statement: ast.stmt) -> list[ast.Name]:
     ]
 
 
-def _last_name(program: str) -> dict[str, str]:
+def _last_name(tree: ast.Module) -> dict[str, str]:
     """Which name stands last in a program, as a fact; none where it has no name."""
-    names = [node for node in ast.walk(parse(program)) if isinstance(node, ast.Name)]
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     return {"name": max(names, key=lambda node: (node.lineno, node.col_offset)).id} if names else {}
 
 

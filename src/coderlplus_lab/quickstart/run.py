@@ -14,7 +14,7 @@ from coderlplus_lab.files import read_json, write_json
 from coderlplus_lab.quickstart.headline import COLUMNS, sentences, table
 from coderlplus_lab.study.loading import load_study, make_study
 from coderlplus_lab.study.measures import values
-from coderlplus_lab.study.plan import MEASURED, JobKind, StudyFolder
+from coderlplus_lab.study.plan import MEASURED, JobKind, StudyFolder, check_version
 from coderlplus_lab.study.results import label, read_raw
 from coderlplus_lab.study.run import run_study
 from coderlplus_lab.study.settings import Measured, Study
@@ -105,6 +105,7 @@ def write_quickstart_page(root: Path, study: Study) -> Path:
     Raises `DataError` before the first step of a run.
     """
     layout = StudyFolder(root)
+    check_version(layout)
     (seed,) = study.seeds
     folders = {arm: layout.run(arm, seed) for arm in SHOWN if (layout.run(arm, seed) / "metrics.jsonl").exists()}
     if not folders:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from coderlplus import moved
 from coderlplus.engines.settings_files import read_settings
 from coderlplus.engines.trl.config import RunConfig, make_config
 from coderlplus.errors import ConfigError
@@ -192,6 +193,7 @@ def _told(error: ValidationError, where: Where) -> ConfigError:
     path = [str(part) for part in first["loc"]]
     key = ".".join(path)
     if first["type"] == "extra_forbidden":
+        moved.refuse(key, where(key))
         return ConfigError(
             f"{where(key)}: unknown setting {key!r}; {near(path[-1], _fields(path[:-1]), '.'.join(path[:-1]))}"
         )

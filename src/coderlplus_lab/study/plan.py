@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 import yaml
 
+from coderlplus import moved
 from coderlplus.engines.run_folder import differences
 from coderlplus.errors import ConfigError
 from coderlplus_lab.study.settings import OFF_POLICY_TASKS, Study
@@ -150,6 +151,15 @@ def wanted(jobs: Mapping[str, StudyJob], runs: list[str]) -> dict[str, StudyJob]
                 keep.add(key)
                 todo.append(key)
     return {key: job for key, job in jobs.items() if key in keep}
+
+
+def check_version(layout: StudyFolder) -> None:
+    """Raises `ConfigError` where the folder was made by a version that named its parts otherwise."""
+    for name in moved.FOLDERS:
+        if (layout.root / name).is_dir():
+            raise ConfigError(
+                f"{layout.root} was made by an earlier version of coderlplus (it has {name}/); choose another output"
+            )
 
 
 def check_kept(jobs: Mapping[str, StudyJob]) -> None:

@@ -15,7 +15,7 @@ from coderlplus_lab.files import read_json, write_json
 from coderlplus_lab.study.curves import Point, at_equal_seconds, mean_curve, read_curve
 from coderlplus_lab.study.differences import BySeed, difference, mean_over_seeds
 from coderlplus_lab.study.measures import LABELS, values
-from coderlplus_lab.study.plan import MEASURED, WALL, StudyFolder, needs_samples, plan
+from coderlplus_lab.study.plan import MEASURED, WALL, StudyFolder, check_version, needs_samples, plan
 from coderlplus_lab.study.probing import probe_numbers
 from coderlplus_lab.study.settings import Measured, Study
 
@@ -24,7 +24,8 @@ Raw = Mapping[str, Any]
 
 def write_results(study: Study, layout: StudyFolder, command: str) -> dict[str, Any]:
     """The numbers of what is there, written to `NAME.json`. Raises `DataError` for a file that is broken or cannot be
-    written."""
+    written, `ConfigError` for a folder of an earlier version."""
+    check_version(layout)
     results = study_results(study, layout, command)
     try:
         layout.root.mkdir(parents=True, exist_ok=True)

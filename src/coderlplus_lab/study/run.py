@@ -31,6 +31,7 @@ from coderlplus_lab.study.plan import (
     StudyFolder,
     StudyJob,
     check_kept,
+    check_version,
     fingerprint_text,
     plan,
     wanted,
@@ -69,6 +70,7 @@ def run_study(
     after the last job if some failed.
     """
     layout = StudyFolder(root)
+    check_version(layout)
     todo = wanted(plan(study, layout), runs)
     check_kept(todo)
     if any(job.kind == "probe" for job in todo.values()):
