@@ -17,8 +17,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as `typing.TYPE_CHECKING`; the process of every program imports this module, and not typing
 if TYPE_CHECKING:
-    from coderlplus.alignment.answers import reference_answer, score_answer
     from coderlplus.alignment.mining import JudgedRollout, mine
+    from coderlplus.alignment.scoring import reference_answer, score_answer
     from coderlplus.alignment.settings import AlignmentConfig
     from coderlplus.engines.reward_functions import alignment_reward, code_reward, to_dataset_row
     from coderlplus.engines.trl.alignment import trl_alignment
@@ -90,8 +90,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    "alignment.answers": ("reference_answer", "score_answer"),
     "alignment.mining": ("JudgedRollout", "mine"),
+    "alignment.scoring": ("reference_answer", "score_answer"),
     "alignment.settings": ("AlignmentConfig",),
     "engines.reward_functions": ("alignment_reward", "code_reward", "to_dataset_row"),
     "engines.trl.alignment": ("trl_alignment",),

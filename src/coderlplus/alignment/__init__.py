@@ -4,9 +4,10 @@ known.
 `mine` makes tasks, `TaskBuffer` keeps them, `score_answer` scores what a model says (`reference_answer` is the right
 answer); `coderlplus.loop` joins them to a training run."""
 
-from coderlplus.alignment.answers import Answer, parse_answer, reference_answer, score_answer, write_answer
+from coderlplus.alignment.answers import Answer, parse_answer, write_answer
 from coderlplus.alignment.buffer import TaskBuffer
 from coderlplus.alignment.mining import JudgedRollout, Mined, mine
+from coderlplus.alignment.scoring import reference_answer, score_answer
 from coderlplus.alignment.settings import AlignmentConfig
 from coderlplus.alignment.tasks import Lineage, make_task
 

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from coderlplus.alignment import AlignmentConfig, JudgedRollout, mine
+from coderlplus.alignment.kinds import DEFAULT, KINDS
 from coderlplus.alignment.mining import same_question
-from coderlplus.alignment.settings import Kind
 from coderlplus.cli.options import Resume
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.judge import Judge
@@ -43,9 +43,8 @@ def tasks(
     kind: Annotated[
         list[str] | None,
         typer.Option(
-            help="final_values, output, official, exception, state_at or branch; repeatable with "
-            "shares (--kind branch=0.5), "
-            "drawn per program among the kinds that apply to it. [default: final_values]"
+            help=f"{', '.join(KINDS)}; repeatable with shares (--kind branch=0.5), drawn per program among the "
+            f"kinds that apply to it. [default: {DEFAULT}]"
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed for choosing kinds, variables and moments.")] = 0,
@@ -149,7 +148,7 @@ def _start(line: Fields) -> int:
     return int(line["start"])
 
 
-def _kinds(given: Sequence[str]) -> Kind | dict[Kind, float]:
+def _kinds(given: Sequence[str]) -> str | dict[str, float]:
     """`["branch"]`, `["final_values=0.75", "exception=0.25"]`; names without a share have equal parts of what is
     left."""
     shares: dict[str, float | None] = {}
@@ -160,10 +159,10 @@ def _kinds(given: Sequence[str]) -> Kind | dict[Kind, float]:
         except ValueError as error:
             raise ConfigError(f"--kind {item}: the share of {name} must be a number, such as {name}=0.5") from error
     if not shares:
-        return "final_values"
+        return DEFAULT
     open_names = [name for name, share in shares.items() if share is None]
     left = 1 - sum(share for share in shares.values() if share is not None)
-    return {cast(Kind, name): left / len(open_names) if share is None else share for name, share in shares.items()}
+    return {name: left / len(open_names) if share is None else share for name, share in shares.items()}
 
 
 def _done(

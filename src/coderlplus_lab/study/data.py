@@ -15,11 +15,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from coderlplus.alignment import AlignmentConfig
-from coderlplus.alignment.answers import reference_answer
+from coderlplus.alignment.kinds import KINDS
+from coderlplus.alignment.kinds.output import about_output
 from coderlplus.alignment.prompts import call_expression, shown_program, write_prompt
-from coderlplus.alignment.questions import about_output
-from coderlplus.alignment.settings import Kind, PromptStyle
-from coderlplus.alignment.tasks import NEEDS, Lineage, make_task
+from coderlplus.alignment.scoring import reference_answer
+from coderlplus.alignment.settings import PromptStyle
+from coderlplus.alignment.tasks import Lineage, make_task
 from coderlplus.errors import DataError
 from coderlplus.problems import read_problems
 from coderlplus.problems.prompts import user_message
@@ -203,7 +204,7 @@ def _write_taught(study: Study, layout: StudyFolder, sandbox: Sandbox) -> None:
     lines, count = [], study.world.taught_questions
     for kind in sorted({kind for initial in study.initial_models.values() for kind in initial.questions}):
         rng = random.Random(f"taught:{kind}:{study.world.seed}")
-        made = _statements(rng, study, count) if kind == TEST_OUTPUT else _traced(sandbox, rng, study, kind, count)  # type: ignore[arg-type]
+        made = _statements(rng, study, count) if kind == TEST_OUTPUT else _traced(sandbox, rng, study, kind, count)
         lines += [
             json.dumps({"kind": kind, "prompt": task.prompt, "answer": reference_answer(task)}) + "\n" for task in made
         ]
@@ -219,7 +220,7 @@ def _statements(rng: random.Random, study: Study, count: int) -> Iterator[Alignm
         yield question
 
 
-def _traced(sandbox: Sandbox, rng: random.Random, study: Study, kind: Kind, count: int) -> list[AlignmentTask]:
+def _traced(sandbox: Sandbox, rng: random.Random, study: Study, kind: str, count: int) -> list[AlignmentTask]:
     """Questions of a kind on programs of training compositions, traced as those from failures are."""
     assert study.world is not None
     settings = AlignmentConfig(prompt_style=study.prompt_style, kinds=kind)
@@ -234,8 +235,8 @@ def _traced(sandbox: Sandbox, rng: random.Random, study: Study, kind: Kind, coun
                 program=program,
                 input=world.call(world.draw_input(rng)),
                 limits=world.LIMITS,
-                semantics=NEEDS[kind].semantics,
-                max_steps=NEEDS[kind].max_steps,
+                semantics=KINDS[kind].semantics,
+                max_steps=KINDS[kind].max_steps,
             )
             for program in programs
         ]

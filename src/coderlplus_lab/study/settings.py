@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
-from coderlplus.alignment.settings import Kind
+from coderlplus.alignment.kinds import DEFAULT, KINDS
 from coderlplus.engines.settings_files import over
 from coderlplus.errors import ConfigError, nearest
 from coderlplus_lab.world.settings import WarmStartSettings
@@ -105,7 +105,8 @@ class InitialModel(Section):
     @classmethod
     def _shares(cls, value: dict[str, float]) -> dict[str, float]:
         kinds = [
-            kind for kind in (*get_args(Kind), TEST_OUTPUT) if kind not in ("final_values", "official", "exception")
+            *(kind.name for kind in KINDS.values() if kind.finished and not kind.as_sampled and kind.name != DEFAULT),
+            TEST_OUTPUT,
         ]
         for kind, share in value.items():
             if kind not in kinds:
