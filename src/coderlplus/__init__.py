@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from coderlplus.engines.trl.alignment import trl_alignment
     from coderlplus.errors import CodeRLPlusError, ConfigError, DataError, NoTestsError, SandboxError
     from coderlplus.evaluation.evaluate import evaluate
-    from coderlplus.judge.backends import open_sandbox
     from coderlplus.judge.judge import Judge
     from coderlplus.loop import AlignmentLoop
     from coderlplus.preparation.sources import load_problems
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     )
     from coderlplus.records.run import Failure, Rollout, Trace, Verdict
     from coderlplus.records.task import AlignmentTask, Reward, Target
+    from coderlplus.sandbox.backends import open_sandbox
     from coderlplus.tracing.trace import trace
     from coderlplus.training import train
 
@@ -97,7 +97,6 @@ _MODULES = {
     "engines.trl.alignment": ("trl_alignment",),
     "errors": ("CodeRLPlusError", "ConfigError", "DataError", "NoTestsError", "SandboxError"),
     "evaluation.evaluate": ("evaluate",),
-    "judge.backends": ("open_sandbox",),
     "judge.judge": ("Judge",),
     "loop": ("AlignmentLoop",),
     "preparation.sources": ("load_problems",),
@@ -108,6 +107,7 @@ _MODULES = {
     ),
     "records.run": ("Failure", "Rollout", "Trace", "Verdict"),
     "records.task": ("AlignmentTask", "Reward", "Target"),
+    "sandbox.backends": ("open_sandbox",),
     "tracing.trace": ("trace",),
     "training": ("train",),
 }

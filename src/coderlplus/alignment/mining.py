@@ -41,7 +41,8 @@ from coderlplus.records import (
     Trace,
     Verdict,
 )
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox import AnySandbox
+from coderlplus.sandbox.protocol import check_can_trace
 from coderlplus.terminal import tell_defect
 from coderlplus.tracing import TraceRequest, trace_many
 
@@ -89,7 +90,7 @@ class _Candidate:
 
 
 def mine(
-    sandbox: Sandbox,
+    sandbox: AnySandbox,
     judged: Sequence[JudgedRollout],
     *,
     settings: AlignmentConfig = AlignmentConfig(),  # noqa: B008  # frozen
@@ -105,7 +106,7 @@ def mine(
     a run that ended, or did not end, by one), `no_input` (it failed before it was given one), `too_long`,
     `too_complex`, `duplicate` (the same program and input before, comments and format aside), `over_budget` (more than
     `mine_per_step`), `trace_fault` (our sandbox failed on it), `error` (our own code did, which is told on stderr).
-    Raises `SandboxError` if our sandbox fails on all.
+    Raises `SandboxError` if our sandbox fails on all, or cannot trace.
 
     >>> from coderlplus import CallTest, Judge, Problem, Rollout, open_sandbox
     >>> problem = Problem(problem_id="p", statement="Double x.", entry_point="f", tests=(CallTest((2,), 4),))
@@ -117,6 +118,7 @@ def mine(
     >>> [(target.label, target.value) for target in tasks[0].targets]
     [('y', 3), ('output', 9)]
     """
+    check_can_trace(sandbox)
     rejects: Counter[str] = Counter()
     candidates: dict[str, _Candidate] = {}
     for item in judged:
@@ -155,7 +157,7 @@ def _task(trace: Trace, candidate: _Candidate, settings: AlignmentConfig, seed: 
     return make_task(trace, lineage, settings=settings, kind=kind, seed=seed, setup_code=problem.setup_code)
 
 
-def _traced(sandbox: Sandbox, candidate: _Candidate) -> Trace:
+def _traced(sandbox: AnySandbox, candidate: _Candidate) -> Trace:
     return trace_many(sandbox, [_request(candidate)])[0]
 
 
@@ -261,7 +263,7 @@ def _draw(shares: Mapping[str, float], seed: str) -> str:
     return random.Random(seed).choices(list(shares), list(shares.values()))[0]
 
 
-def _traces(sandbox: Sandbox, chosen: Sequence[_Candidate]) -> list[Trace | str | None]:
+def _traces(sandbox: AnySandbox, chosen: Sequence[_Candidate]) -> list[Trace | str | None]:
     """The traces; where it fails on some program, those of the others: `None` where the sandbox fails, `error` where
     our own code does."""
     if not chosen:

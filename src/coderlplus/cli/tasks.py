@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from rich.table import Table
 from coderlplus.alignment import AlignmentConfig, JudgedRollout, mine
 from coderlplus.alignment.kinds import DEFAULT, KINDS
 from coderlplus.alignment.mining import same_question
-from coderlplus.cli.options import Resume
+from coderlplus.cli.options import BACKEND, Address, BackEndName, Resume
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.judge import Judge
 from coderlplus.problems import read_pairs
@@ -24,7 +25,8 @@ from coderlplus.progress import Progress
 from coderlplus.records import AlignmentTask, Problem, Rollout, write_jsonl
 from coderlplus.records.journal import Fields, Journal
 from coderlplus.records.outputs import digest, open_output
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox import AnySandbox
+from coderlplus.sandbox.backends import check_backend, open_sandbox, tracing_sandbox
 from coderlplus.terminal import console, name_left_out, note, shown
 
 CHUNK = 64
@@ -50,6 +52,8 @@ def tasks(
     seed: Annotated[int, typer.Option(help="Seed for choosing kinds, variables and moments.")] = 0,
     max_variables: Annotated[int, typer.Option(min=1, help="Maximum number of variables besides the output.")] = 3,
     prompt_style: Annotated[str, typer.Option(help="full, or compact for very small models.")] = "full",
+    backend: BackEndName = BACKEND,
+    address: Address = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make OUTPUT anew, also if it is finished or of other programs.")
     ] = False,
@@ -62,6 +66,8 @@ def tasks(
     Rows that cannot be used are named and left out; the exit code is then 1.
     """
     settings = AlignmentConfig(kinds=_kinds(kind or []), max_variables=max_variables, prompt_style=prompt_style)  # type: ignore[arg-type]
+    check_backend(backend, address)
+    open_judge = partial(open_sandbox, backend, address=address)
     left_out: list[DataError] = []
     pairs = read_pairs(problems, programs, left_out)
     name_left_out(left_out)
@@ -72,7 +78,7 @@ def tasks(
         with open_output(output, fingerprint, unfinished=unfinished, overwrite=overwrite) as out:
             if out.summary is None:
                 with Journal(unfinished, Fields, _start, is_held=True) as journal:
-                    _make(pairs, journal, tally, settings, seed)
+                    _make(pairs, journal, tally, settings, seed, open_judge)
                 write_jsonl(output, tally.tasks.values())
                 out.finish(tally.summary())
                 unfinished.unlink()
@@ -128,17 +134,18 @@ def _make(
     tally: Tally,
     settings: AlignmentConfig,
     seed: int,
+    open_judge: Callable[[], AnySandbox],
 ) -> None:
     """Judge and trace the programs that the journal does not have, and count all of them."""
     for done in journal.values(sorted(journal)):
         tally.add(done)
     if tally.programs:
         note(f"continuing: {tally.programs} of {len(pairs)} programs are done")
-    with Sandbox() as sandbox, Progress() as progress:
+    with open_judge() as sandbox, tracing_sandbox(sandbox) as tracer, Progress() as progress:
         judge = Judge(sandbox)
         count = progress.begin("judging and tracing", len(pairs), before=tally.programs)
         for start in range(tally.programs, len(pairs), CHUNK):
-            done = Fields(start=start, **_done(sandbox, judge, pairs[start : start + CHUNK], settings, seed))
+            done = Fields(start=start, **_done(tracer, judge, pairs[start : start + CHUNK], settings, seed))
             journal.append(done)
             tally.add(done)
             progress.advance(count, done["programs"], f"{len(tally.tasks)} tasks")
@@ -166,13 +173,13 @@ def _kinds(given: Sequence[str]) -> str | dict[str, float]:
 
 
 def _done(
-    sandbox: Sandbox, judge: Judge, chunk: Sequence[tuple[Problem, Rollout]], settings: AlignmentConfig, seed: int
+    tracer: AnySandbox, judge: Judge, chunk: Sequence[tuple[Problem, Rollout]], settings: AlignmentConfig, seed: int
 ) -> dict[str, Any]:
     judged = [
         JudgedRollout(problem, rollout, _program(problem, rollout), verdict)
         for (problem, rollout), verdict in zip(chunk, judge.judge_many(chunk), strict=True)
     ]
-    mined = mine(sandbox, judged, settings=settings, seed=seed)
+    mined = mine(tracer, judged, settings=settings, seed=seed)
     verdicts = Counter(item.verdict.verdict for item in judged)
     return {
         "programs": len(chunk),

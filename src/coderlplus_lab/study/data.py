@@ -38,7 +38,7 @@ from coderlplus.records import (
     write_jsonl,
 )
 from coderlplus.records.files import atomic_write
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox import AnySandbox
 from coderlplus.tracing import TraceRequest, trace_many
 from coderlplus_lab.files import write_json
 from coderlplus_lab.study.plan import StudyFolder
@@ -64,7 +64,7 @@ def make_problems(study: Study, layout: StudyFolder) -> None:
     """Write problems and questions of all splits. Raises `DataError` where a file of problems cannot be used."""
     style, template = study.prompt_style, study.train.get("prompt_template")
     skipped: dict[str, dict[str, int]] = {}
-    with Sandbox(workers=1) as sandbox:
+    with study.sandbox.open_for_tracing(1) as sandbox:
         for split in ("train", *HELD_OUT):
             problems = problems_of(study, split)
             write_jsonl(layout.problems(split), problems)
@@ -100,7 +100,7 @@ def problems_of(study: Study, split: str) -> list[Problem]:
 
 
 def held_out_tasks(
-    sandbox: Sandbox, problems: Sequence[Problem], style: PromptStyle
+    sandbox: AnySandbox, problems: Sequence[Problem], style: PromptStyle
 ) -> tuple[list[AlignmentTask], Counter[str]]:
     """One alignment task a problem, on its reference and last input; and why the others have none."""
     settings = AlignmentConfig(prompt_style=style)
@@ -129,7 +129,7 @@ def held_out_tasks(
     return tasks, rejects
 
 
-def drawn_tasks(sandbox: Sandbox, study: Study, split: str, count: int) -> list[AlignmentTask]:
+def drawn_tasks(sandbox: AnySandbox, study: Study, split: str, count: int) -> list[AlignmentTask]:
     """`count` alignment tasks on programs of the small world that are drawn for them, on inputs that no problem
     shows."""
     assert study.world is not None
@@ -197,7 +197,7 @@ def last_test(problem: Problem) -> tuple[ProgramInput, TaggedValue] | None:
     return None
 
 
-def _write_taught(study: Study, layout: StudyFolder, sandbox: Sandbox) -> None:
+def _write_taught(study: Study, layout: StudyFolder, sandbox: AnySandbox) -> None:
     """The questions that warm starts learn besides the final values, on programs of training compositions."""
     if study.world is None:
         return
@@ -220,7 +220,7 @@ def _statements(rng: random.Random, study: Study, count: int) -> Iterator[Alignm
         yield question
 
 
-def _traced(sandbox: Sandbox, rng: random.Random, study: Study, kind: str, count: int) -> list[AlignmentTask]:
+def _traced(sandbox: AnySandbox, rng: random.Random, study: Study, kind: str, count: int) -> list[AlignmentTask]:
     """Questions of a kind on programs of training compositions, traced as those from failures are."""
     assert study.world is not None
     settings = AlignmentConfig(prompt_style=study.prompt_style, kinds=kind)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
 from coderlplus.alignment.kinds import DEFAULT, KINDS
+from coderlplus.engines.config import SandboxConfig
 from coderlplus.engines.settings_files import over
 from coderlplus.errors import ConfigError, nearest
 from coderlplus_lab.world.settings import WarmStartSettings
@@ -222,6 +223,11 @@ class Study(Section):
     probe: Probe | None = None
     baseline: str = ""
     arms: dict[str, Arm]
+
+    @property
+    def sandbox(self) -> SandboxConfig:
+        """Where programs run, in training and everywhere else: `train.sandbox`."""
+        return SandboxConfig(**self.train.get("sandbox") or {})
 
     def search_arm(self, name: str) -> str:
         """The arm for which the searched settings of an arm are found."""

@@ -14,8 +14,8 @@ import pytest
 
 from coderlplus.errors import ConfigError, SandboxError
 from coderlplus.judge import Judge
-from coderlplus.judge.ray import RaySandbox
 from coderlplus.records import CallTest, Limits, Problem, Rollout
+from coderlplus.sandbox.backends.ray import RaySandbox
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'coderlplus[ray]')")
 
