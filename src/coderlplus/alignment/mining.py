@@ -118,7 +118,6 @@ def mine(
     >>> [(target.label, target.value) for target in tasks[0].targets]
     [('y', 3), ('output', 9)]
     """
-    check_can_trace(sandbox)
     rejects: Counter[str] = Counter()
     candidates: dict[str, _Candidate] = {}
     for item in judged:
@@ -268,6 +267,7 @@ def _traces(sandbox: AnySandbox, chosen: Sequence[_Candidate]) -> list[Trace | s
     our own code does."""
     if not chosen:
         return []
+    check_can_trace(sandbox)
     try:
         return [*trace_many(sandbox, [_request(candidate) for candidate in chosen])]
     except Exception:
