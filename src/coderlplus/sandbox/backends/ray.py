@@ -21,6 +21,7 @@ import heapq
 import itertools
 import os
 import queue
+import socket
 import threading
 import time
 from collections import OrderedDict
@@ -37,6 +38,7 @@ from coderlplus.sandbox.jobs import Job, Outcome
 from coderlplus.sandbox.pool import Sandbox
 from coderlplus.sandbox.protocol import run_jobs
 
+_CONNECT_S = 10.0
 _AHEAD = 4
 """Calls handed to a node for each of its workers; the rest waits here, where any node can take it."""
 _ATTEMPTS = 4
@@ -314,10 +316,19 @@ class RaySandbox:
 def connect(address: str) -> None:
     """Connect Ray to the cluster at `address`, unless it is connected. Raises `ConfigError`."""
     ray = _ray()
+    if ray.is_initialized():
+        return
     try:
-        ray.init(address=address, ignore_reinit_error=True)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"cannot connect to a Ray cluster at {address!r}: {error}") from error
+        host, _, port = address.rpartition("://")[2].rpartition(":")
+        if host and port.isdecimal():  # Ray itself tries for minutes
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (OSError, OverflowError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()).rstrip(".")
+        raise ConfigError(
+            f"cannot connect to a Ray cluster at {address!r}: {reason}; start one with ray start --head, or name "
+            "another address"
+        ) from error
 
 
 def _ray() -> Any:
@@ -331,10 +342,7 @@ def _ray() -> Any:
 def _connected_ray() -> Any:
     ray = _ray()
     if not ray.is_initialized():
-        raise ConfigError(
-            "not connected to a Ray cluster; call ray.init(address='auto'), or ray.init() for this machine alone, "
-            "first"
-        )
+        raise ConfigError("not connected to a Ray cluster; give its address, such as auto, or call ray.init() first")
     return ray
 
 
