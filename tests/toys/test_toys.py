@@ -112,3 +112,9 @@ def test_a_new_back_end_is_a_setting_of_a_run() -> None:
         make_config(RUN | {"sandbox": {"backend": "noting"}})
     with pytest.raises(crl.ConfigError, match="unknown back end 'notting' of the sandbox; did you mean noting"):
         make_config(RUN | {"sandbox": {"backend": "notting"}})
+
+
+def test_the_doctor_tries_a_back_end(tmp_path: Path) -> None:
+    told = json.loads(command("doctor", "--json", "--backend", "noting", "--address", str(tmp_path / "notes.txt")))
+    assert told["backend"]["a right program"] == "passed"
+    assert told["backend"]["can trace"] == "no, mining stays local"
