@@ -28,8 +28,8 @@ class AlignmentConfig:
     """Share of code problems in a batch, in [0, 1) (paper, section 3: B = α·B_code + (1−α)·B_align). 0 is alignment
     alone, when there are tasks."""
     kinds: str | Mapping[str, float] = DEFAULT
-    """One kind of task, or several with their shares of the tasks in a batch, which add up to 1. The kinds are those
-    of `alignment.kinds`: `final_values`, `output`, `official`, `exception`, `state_at`, `branch`."""
+    """One kind of task (`alignment.kinds` lists them), or several with their shares of the tasks in a batch, which add
+    up to 1."""
     format_weight: float = 0.1
     """w of R_sem = w + (1 − w) · fraction, in [0, 1); 0 is the paper's formula, 0.1 the published code's."""
     max_variables: int = 3

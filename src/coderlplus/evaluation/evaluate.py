@@ -84,6 +84,7 @@ def evaluate(
     if sum(given is not None for given in (backend, endpoint, samples)) > 1:
         raise ConfigError("backend, endpoint and samples exclude each other: completions come from one place")
     check_backend(sandbox_backend, sandbox_address)
+    kind = _kind(backend, endpoint)
     if model is None and samples is None:
         raise ConfigError("model is missing; name one, or give samples")
     if n_samples > 1 and temperature == 0:
@@ -99,9 +100,7 @@ def evaluate(
     name = None if model is None else str(model)
     open_backend = cache(lambda: _open(name or "", backend, endpoint, concurrency))
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)
-    source = _source(
-        name, asked, sampling, n_samples, _kind(backend, endpoint), None if samples is None else Path(samples)
-    )
+    source = _source(name, asked, sampling, n_samples, kind, None if samples is None else Path(samples))
     _make(folder)
     with held(folder):
         _refuse_another_model(folder, source.model)
