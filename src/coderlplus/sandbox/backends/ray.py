@@ -29,6 +29,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from coderlplus.errors import ConfigError, SandboxError
@@ -319,7 +320,7 @@ def connect(address: str) -> None:
     if ray.is_initialized():
         return
     try:
-        host, _, port = address.rpartition("://")[2].rpartition(":")
+        host, _, port = _noted(address).rpartition("://")[2].rpartition(":")
         if host and port.isdecimal():  # Ray itself tries for minutes
             socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
@@ -329,6 +330,14 @@ def connect(address: str) -> None:
             f"cannot connect to a Ray cluster at {address!r}: {reason}; start one with ray start --head, or name "
             "another address"
         ) from error
+
+
+def _noted(address: str) -> str:
+    """What `auto` stands for: the cluster of `RAY_ADDRESS`, or the one that Ray noted last, which may be gone."""
+    noted = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")
+    if address != "auto":
+        return address
+    return os.environ.get("RAY_ADDRESS") or (noted.read_text().strip() if noted.is_file() else address)
 
 
 def _ray() -> Any:

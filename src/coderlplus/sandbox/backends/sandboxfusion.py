@@ -20,7 +20,6 @@ import ast
 import base64
 import contextlib
 import functools
-import http.client
 import json
 import re
 import secrets
@@ -31,7 +30,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from coderlplus.errors import ConfigError, SandboxError
@@ -40,6 +39,9 @@ from coderlplus.sandbox.backends.base import BackEnd
 from coderlplus.sandbox.jobs import EndingName, Job, Outcome
 from coderlplus.sandbox.protocol import run_jobs
 from coderlplus.sandbox.text import as_bytes
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
 
 _STDIO = "coderlplus.judge.guest:run_stdio"
 _ATTEMPTS = 4
@@ -75,7 +77,7 @@ class SandboxFusion:
         self._host, self._is_tls = parts.netloc.rpartition("@")[2], parts.scheme == "https"
         self._local = threading.local()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="coderlplus-fusion")
-        self._connections: weakref.WeakSet[http.client.HTTPConnection] = weakref.WeakSet()
+        self._connections: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
         self._stopped = threading.Event()
         self.url = url
         self.workers = workers
@@ -174,13 +176,15 @@ class SandboxFusion:
 
     def _request(self, body: dict[str, Any], run_s: float) -> dict[str, Any]:
         """`run_result` of one request, asked again while it fails by a fault of the service."""
+        from http.client import HTTPException  # not at once: it takes a while, and few need it
+
         reason = ""
         for attempt in range(_ATTEMPTS):
             if attempt and self._stopped.wait(_PAUSE_S * 2 ** (attempt - 1)):
                 break
             try:
                 return _run_result(self._post(body | {"language": "python"}, run_s + _QUEUE_S))
-            except (OSError, http.client.HTTPException, ValueError, _Fault) as error:
+            except (OSError, HTTPException, ValueError, _Fault) as error:
                 self._local.__dict__.pop("connection", None)
                 reason = str(error) or repr(error)
         raise _Fault(f"{self.url} failed {_ATTEMPTS} times, at last with: {reason}")
@@ -188,7 +192,9 @@ class SandboxFusion:
     def _post(self, body: dict[str, Any], timeout_s: float) -> Any:
         connection = self._local.__dict__.get("connection")
         if connection is None:
-            kind = http.client.HTTPSConnection if self._is_tls else http.client.HTTPConnection
+            from http.client import HTTPConnection, HTTPSConnection
+
+            kind = HTTPSConnection if self._is_tls else HTTPConnection
             connection = self._local.connection = kind(self._host)
             self._connections.add(connection)
         connection.timeout = timeout_s
