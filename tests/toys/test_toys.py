@@ -16,7 +16,7 @@ from coderlplus.engines.trl.config import make_config
 from coderlplus.evaluation.benchmarks import BENCHMARKS
 from coderlplus.records import AlignmentTask
 from coderlplus.report.samples import predicted
-from coderlplus.sandbox.backends import BACKENDS, open_sandbox
+from coderlplus.sandbox.backends import BACKENDS, open_sandbox, tracing_sandbox
 
 PROBLEM = crl.Problem(
     problem_id="p",
@@ -118,3 +118,10 @@ def test_the_doctor_tries_a_back_end(tmp_path: Path) -> None:
     told = json.loads(command("doctor", "--json", "--backend", "noting", "--address", str(tmp_path / "notes.txt")))
     assert told["backend"]["a right program"] == "passed"
     assert told["backend"]["can trace"] == "no, mining stays local"
+
+
+def test_a_run_judges_on_the_back_end_and_traces_here_where_that_cannot(tmp_path: Path) -> None:
+    sandbox = make_config(RUN | {"sandbox": {"backend": "noting", "address": str(tmp_path / "notes.txt")}}).sandbox
+    with sandbox.open(1) as there, tracing_sandbox(there, 1) as tracer, sandbox.open_for_tracing(1) as own:
+        assert [one.backend for one in (there, tracer, own)] == ["noting", "local", "local"]
+        assert crl.trace(tracer, "x = 1", crl.StdioInput("")).variables == {"<module>": {"x": 1}}
