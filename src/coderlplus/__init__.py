@@ -17,14 +17,13 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as `typing.TYPE_CHECKING`; the process of every program imports this module, and not typing
 if TYPE_CHECKING:
-    from coderlplus.alignment.answers import reference_answer, score_answer
     from coderlplus.alignment.mining import JudgedRollout, mine
+    from coderlplus.alignment.scoring import reference_answer, score_answer
     from coderlplus.alignment.settings import AlignmentConfig
     from coderlplus.engines.reward_functions import alignment_reward, code_reward, to_dataset_row
     from coderlplus.engines.trl.alignment import trl_alignment
     from coderlplus.errors import CodeRLPlusError, ConfigError, DataError, NoTestsError, SandboxError
     from coderlplus.evaluation.evaluate import evaluate
-    from coderlplus.judge.backends import open_sandbox
     from coderlplus.judge.judge import Judge
     from coderlplus.loop import AlignmentLoop
     from coderlplus.preparation.sources import load_problems
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     )
     from coderlplus.records.run import Failure, Rollout, Trace, Verdict
     from coderlplus.records.task import AlignmentTask, Reward, Target
+    from coderlplus.sandbox.backends import open_sandbox
     from coderlplus.tracing.trace import trace
     from coderlplus.training import train
 
@@ -90,14 +90,13 @@ __all__ = [
 ]
 
 _MODULES = {
-    "alignment.answers": ("reference_answer", "score_answer"),
     "alignment.mining": ("JudgedRollout", "mine"),
+    "alignment.scoring": ("reference_answer", "score_answer"),
     "alignment.settings": ("AlignmentConfig",),
     "engines.reward_functions": ("alignment_reward", "code_reward", "to_dataset_row"),
     "engines.trl.alignment": ("trl_alignment",),
     "errors": ("CodeRLPlusError", "ConfigError", "DataError", "NoTestsError", "SandboxError"),
     "evaluation.evaluate": ("evaluate",),
-    "judge.backends": ("open_sandbox",),
     "judge.judge": ("Judge",),
     "loop": ("AlignmentLoop",),
     "preparation.sources": ("load_problems",),
@@ -108,6 +107,7 @@ _MODULES = {
     ),
     "records.run": ("Failure", "Rollout", "Trace", "Verdict"),
     "records.task": ("AlignmentTask", "Reward", "Target"),
+    "sandbox.backends": ("open_sandbox",),
     "tracing.trace": ("trace",),
     "training": ("train",),
 }

@@ -26,13 +26,16 @@ from coderlplus.errors import DataError
 from coderlplus.judge import Judge
 from coderlplus.records import AlignmentTask, Problem, Reward, Rollout, read_jsonl
 from coderlplus.rewards import reward_rows
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox import AnySandbox
 
 Row = Problem | AlignmentTask
 
 
 class AlignmentLoop:
     """The state of CodeRL+ in a run: settings, seed and the buffer.
+
+    `judge` judges and `sandbox` traces for mining. They may be on different back ends: one that cannot trace judges,
+    and mining stays local. `mine` raises `SandboxError` if `sandbox` cannot trace.
 
     `prompt_fits` says whether an engine can use a prompt (by its length in tokens). Tasks whose prompts do not fit are
     not kept.
@@ -53,7 +56,7 @@ class AlignmentLoop:
     def __init__(
         self,
         settings: AlignmentConfig,
-        sandbox: Sandbox,
+        sandbox: AnySandbox,
         judge: Judge,
         seed: int = 0,
         *,

@@ -1,6 +1,6 @@
 """The one entry for rewards: R_gen of programs and R_sem of answers, batched together (paper, section 3).
 
-`R_gen = 1` if the program passes all tests of its problem, else 0. `R_sem` as in `coderlplus.alignment.answers`. A
+`R_gen = 1` if the program passes all tests of its problem, else 0. `R_sem` as in `coderlplus.alignment.scoring`. A
 completion on which the sandbox failed has no reward (`None`), so that an engine excludes it from its group; it is
 never a 0. Neither has a pass by test code that ran in the process of the program (`CheckTest.in_process`), where the
 program could have forged it, unless the run asks for such rewards.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from coderlplus.alignment.answers import score_answer
+from coderlplus.alignment.scoring import score_answer
 from coderlplus.judge import IN_PROCESS, Judge
 from coderlplus.programs import extract_program
 from coderlplus.records import AlignmentTask, Problem, Reward, Rollout, Verdict

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +17,10 @@ from rich.table import Table
 from coderlplus import moved
 from coderlplus.cli import run
 from coderlplus.cli.eval import app as eval_app
+from coderlplus.cli.options import BACKEND, Address, BackEndName
 from coderlplus.errors import CodeRLPlusError, ConfigError
 from coderlplus.progress import Progress
+from coderlplus.sandbox.backends import check_backend, open_sandbox
 from coderlplus_lab.probes.models import labels as names_of
 from coderlplus_lab.probes.probe_page import write_probe_page
 from coderlplus_lab.probes.run import ProbeSettings
@@ -199,6 +202,8 @@ def probe(
     max_tokens: Annotated[
         int, typer.Option(min=1, help="Maximum number of new tokens per program.")
     ] = DEFAULTS.max_tokens,
+    backend: BackEndName = BACKEND,
+    address: Address = None,
     seed: Annotated[int, typer.Option(help="Seed of rows, folds, shuffled labels and the untrained model.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
@@ -207,10 +212,12 @@ def probe(
     Controls are an untrained model of the same shape, the tokens alone, and shuffled labels. Rerun the command to
     resume after an interruption.
     """
+    check_backend(backend, address)
+    open_tracer = partial(open_sandbox, backend, address=address)
     settings = ProbeSettings(rows=rows, layers=layers, seed=seed, own=own, max_tokens=max_tokens, prompt=prompt)
     with Progress() as progress:
         models = dict(zip(names_of(model), model, strict=True))
-        results = run_probes(output, models, programs, settings, progress.track)
+        results = run_probes(output, models, programs, settings, progress.track, open_tracer)
     page = write_probe_page(output)
     if as_json:
         print(json.dumps(results))

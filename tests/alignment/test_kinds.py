@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from coderlplus.alignment import AlignmentConfig, Lineage, make_task, reference_answer, score_answer, write_answer
-from coderlplus.alignment.intermediate_states import statement_line
-from coderlplus.alignment.settings import Kind
-from coderlplus.alignment.tasks import NEEDS
+from coderlplus.alignment.kinds import KINDS
+from coderlplus.alignment.kinds.exception import statement_line
 from coderlplus.programs import parse
 from coderlplus.records import AlignmentTask, CallInput, ProgramInput, StdioInput, Trace
 from coderlplus.sandbox import Sandbox
@@ -32,14 +31,14 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def traced(sandbox: Sandbox, kind: Kind, program: str, given: ProgramInput) -> Trace:
-    needs = NEEDS[kind]
-    request = TraceRequest(program=program, input=given, semantics=needs.semantics, max_steps=needs.max_steps)
+def traced(sandbox: Sandbox, kind: str, program: str, given: ProgramInput) -> Trace:
+    of_kind = KINDS[kind]
+    request = TraceRequest(program=program, input=given, semantics=of_kind.semantics, max_steps=of_kind.max_steps)
     return trace_many(sandbox, [request])[0]
 
 
 def made(
-    sandbox: Sandbox, kind: Kind, program: str, given: ProgramInput = CALL, **settings: Any
+    sandbox: Sandbox, kind: str, program: str, given: ProgramInput = CALL, **settings: Any
 ) -> AlignmentTask | str:
     return make_task(traced(sandbox, kind, program, given), LINEAGE, settings=AlignmentConfig(**settings), kind=kind)
 
@@ -356,5 +355,5 @@ def test_a_loop_that_runs_too_long_makes_no_question_about_branches_but_one_abou
         ),
     ],
 )
-def test_reasons(sandbox: Sandbox, kind: Kind, program: str, reason: str) -> None:
+def test_reasons(sandbox: Sandbox, kind: str, program: str, reason: str) -> None:
     assert made(sandbox, kind, program) == reason

@@ -26,9 +26,8 @@ from coderlplus.alignment import (
     write_answer,
 )
 from coderlplus.alignment.facts import literal_calls
+from coderlplus.alignment.kinds import KINDS
 from coderlplus.alignment.prompts import shown_program
-from coderlplus.alignment.settings import Kind
-from coderlplus.alignment.tasks import NEEDS
 from coderlplus.errors import SandboxError
 from coderlplus.judge import Judge
 from coderlplus.problems import read_recorded
@@ -247,7 +246,7 @@ def assert_sound(task: AlignmentTask) -> None:
 
 
 @pytest.mark.parametrize("kind", ["final_values", "exception", "state_at", "branch"])
-def test_tasks_of_every_kind_on_recorded_programs_are_sound(sandbox: Sandbox, shared: Path, kind: Kind) -> None:
+def test_tasks_of_every_kind_on_recorded_programs_are_sound(sandbox: Sandbox, shared: Path, kind: str) -> None:
     rows = [json.loads(line) for line in (shared / "data" / "cruxeval" / "cruxeval.jsonl").read_text().splitlines()][
         ::40
     ]
@@ -257,7 +256,7 @@ def test_tasks_of_every_kind_on_recorded_programs_are_sound(sandbox: Sandbox, sh
         given = CallInput(
             "f", ({"$tuple": list(args)},) * len(args) if kind == "exception" else args, kwargs
         )  # of other types: most of them fail
-        requests.append(TraceRequest(program=shown_program(row["code"]), input=given, max_steps=NEEDS[kind].max_steps))
+        requests.append(TraceRequest(program=shown_program(row["code"]), input=given, max_steps=KINDS[kind].max_steps))
     lineage = Lineage(problem_id="p", rollout_id="r")
     made = [
         make_task(trace, lineage, settings=AlignmentConfig(), kind=kind) for trace in trace_many(sandbox, requests)
@@ -269,7 +268,7 @@ def test_tasks_of_every_kind_on_recorded_programs_are_sound(sandbox: Sandbox, sh
 
 
 @pytest.mark.parametrize("kind", ["final_values", "official"])
-def test_tasks_on_stdin_programs_are_sound(sandbox: Sandbox, shared: Path, kind: Kind) -> None:
+def test_tasks_on_stdin_programs_are_sound(sandbox: Sandbox, shared: Path, kind: str) -> None:
     with gzip.open(shared / "data" / "lcb" / "lcb_dev.jsonl.gz", "rt") as file:
         rows = [json.loads(line) for line in file]
     rows = [row for row in rows if not row["starter_code"] and row["public_tests"] and row["model_solutions"]][::12]
@@ -279,7 +278,7 @@ def test_tasks_on_stdin_programs_are_sound(sandbox: Sandbox, shared: Path, kind:
             if kind == "official"
             else shown_program(row["model_solutions"][0]["code"]),
             input=StdioInput(row["public_tests"][0]["input"]),
-            semantics=NEEDS[kind].semantics,
+            semantics=KINDS[kind].semantics,
         )
         for row in rows
     ]
@@ -401,8 +400,8 @@ def test_a_mined_program_is_parsed_once(
 def test_a_tree_that_is_handed_on_changes_no_task(sandbox: Sandbox) -> None:
     program = "def f(a):\n    s = 0\n    for x in a:\n        s += x * x\n    return s"
     given = CallInput("f", ([4, 5],))
-    for kind in NEEDS:
-        request = TraceRequest(program=program, input=given, max_steps=NEEDS[kind].max_steps)
+    for kind in KINDS:
+        request = TraceRequest(program=program, input=given, max_steps=KINDS[kind].max_steps)
         (one,) = trace_many(sandbox, [request])
         lineage = Lineage(problem_id="p", rollout_id="r")
         alone, handed = (

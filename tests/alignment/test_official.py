@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from coderlplus.alignment import AlignmentConfig, Lineage, make_task, reference_answer, score_answer
-from coderlplus.alignment.tasks import NEEDS
+from coderlplus.alignment.kinds import KINDS
 from coderlplus.records import AlignmentTask, CallInput, StdioInput, Target
 from coderlplus.sandbox import Sandbox
 from coderlplus.sandbox.values import encode
@@ -25,7 +25,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def made(sandbox: Sandbox, program: str, stdin: str = "3\n") -> AlignmentTask | str:
-    one = trace(sandbox, program, StdioInput(stdin), semantics=NEEDS["official"].semantics)
+    one = trace(sandbox, program, StdioInput(stdin), semantics=KINDS["official"].semantics)
     return make_task(one, LINEAGE, settings=AlignmentConfig(kinds="official"), kind="official")
 
 

@@ -10,17 +10,13 @@ from typing import Any
 import pytest
 
 from coderlplus.alignment import parse_answer
+from coderlplus.alignment.kinds.branch import about_branches, condition_words, turn_words
+from coderlplus.alignment.kinds.exception import about_exception
+from coderlplus.alignment.kinds.final_values import about_values
+from coderlplus.alignment.kinds.output import about_output
+from coderlplus.alignment.kinds.state_at import about_state
 from coderlplus.alignment.prompts import call_expression, shown_program, write_prompt
-from coderlplus.alignment.questions import (
-    Question,
-    about_branches,
-    about_exception,
-    about_output,
-    about_state,
-    about_values,
-    condition_words,
-    turn_words,
-)
+from coderlplus.alignment.questions import Question
 from coderlplus.alignment.settings import PromptStyle
 from coderlplus.problems import read_recorded
 from coderlplus.programs import normalized

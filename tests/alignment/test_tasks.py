@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from coderlplus.alignment import AlignmentConfig, Lineage, make_task, score_answer, write_answer
-from coderlplus.alignment.settings import Kind
 from coderlplus.records import AlignmentTask, CallInput, Ending, ProgramInput, StdioInput, Trace
 
 
@@ -32,7 +31,7 @@ def trace(
     return Trace(program=program, input=given, ending=ending, variables=variables, **({"value": 13} | known))
 
 
-def made(one: Trace, seed: int = 0, kind: Kind = "final_values", **settings: Any) -> AlignmentTask | str:
+def made(one: Trace, seed: int = 0, kind: str = "final_values", **settings: Any) -> AlignmentTask | str:
     return make_task(one, LINEAGE, settings=AlignmentConfig(**settings), kind=kind, seed=seed)
 
 

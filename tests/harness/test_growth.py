@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from coderlplus.alignment import facts, prompts
-from coderlplus.alignment.answers import parse_answer, score_answer
+from coderlplus.alignment import facts, prompts, score_answer
+from coderlplus.alignment.answers import parse_answer
 from coderlplus.alignment.visible import Visible, shows_address
 from coderlplus.programs import parse
 from coderlplus.records import AlignmentTask, CallInput, StdioInput, Target, Trace

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from coderlplus.alignment import AlignmentConfig, facts, official, prompts, reference_answer
-from coderlplus.alignment.answers import parse_answer, score_answer, write_answer
-from coderlplus.alignment.settings import Kind
-from coderlplus.alignment.tasks import NEEDS, Lineage, make_task
+from coderlplus.alignment import AlignmentConfig, facts, prompts, reference_answer, score_answer
+from coderlplus.alignment.answers import parse_answer, write_answer
+from coderlplus.alignment.kinds import KINDS, official
+from coderlplus.alignment.tasks import Lineage, make_task
 from coderlplus.errors import DataError
 from coderlplus.problems import read_recorded
 from coderlplus.programs import cyclomatic_complexity, extract_program, normalized, parse, syntax_error
@@ -188,7 +188,7 @@ def plain_text(printed: str) -> bool:
 
 def test_completions(completions: list[str]) -> None:
     settings = AlignmentConfig(max_prompt_chars=40_000, max_program_chars=40_000)
-    kinds: list[Kind] = list(NEEDS)
+    kinds = list(KINDS)
     for text, rng in variants(completions, "completions"):
         program = extract_program(text)
         if program is None:

@@ -8,9 +8,10 @@ import warnings
 from typing import Any
 
 from coderlplus import moved
-from coderlplus.alignment.answers import Answer, parse_answer, reference_answer, score_answer, write_answer
+from coderlplus.alignment.answers import Answer, parse_answer, write_answer
 from coderlplus.alignment.buffer import TaskBuffer
 from coderlplus.alignment.mining import JudgedRollout, Mined, mine
+from coderlplus.alignment.scoring import reference_answer, score_answer
 from coderlplus.alignment.settings import AlignmentConfig
 from coderlplus.alignment.tasks import Lineage, make_task
 

@@ -1,4 +1,5 @@
-"""Answers to alignment tasks: how one is written, read from a completion, and scored.
+"""The common form of answers to alignment tasks: how one is written, read from a completion, and compared. A kind of
+task may have another (`kinds`); `scoring` scores by kind.
 
 The form asked for is one JSON object on one line that maps every label to its value, `{"a": [3, 1, 2], "output": 6}`;
 what JSON does not have is written as a Python literal, `(1, 2)`. Reading is tolerant where nothing is ambiguous (see
@@ -22,7 +23,6 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from coderlplus.alignment import official
 from coderlplus.programs import parse
 from coderlplus.records import AlignmentTask, StdioInput, TaggedValue, Target
 from coderlplus.records.jsonl import loads
@@ -96,37 +96,9 @@ def parse_answer(completion: str, labels: Sequence[str]) -> Answer | None:
     )
 
 
-def reference_answer(task: AlignmentTask) -> str:
-    """The correct answer to a task, in the form that its prompt asks for.
-
-    >>> from coderlplus import AlignmentTask, CallInput, Target
-    >>> task = AlignmentTask(
-    ...     task_id="t", kind="output", prompt="What does f(1) return?", program="def f(x): return x + 1",
-    ...     input=CallInput("f", (1,)), targets=(Target(label="output", value=2),), problem_id="p", rollout_id="r",
-    ... )
-    >>> reference_answer(task)
-    '{"output": 2}'
-    """
-    return official.write_answer(task.targets) if task.kind == "official" else write_answer(task.targets)
-
-
-def score_answer(task: AlignmentTask, completion: str, *, format_weight: float = 0.1) -> tuple[float, dict[str, bool]]:
-    """`R_sem` of a completion, and whether each target is correct (empty if the answer has no usable form, which
-    scores 0).
-
-    `R_sem = w + (1 − w) · (right targets / targets)`, w = `format_weight`; with w = 0 the paper's `(1/|V|) Σ 1[v̂ =
-    v]`. Tasks of the kind `official` use the published scoring, whose weight is 0.1.
-
-    >>> from coderlplus import AlignmentTask, CallInput, Target
-    >>> task = AlignmentTask(
-    ...     task_id="t", kind="output", prompt="What does f(1) return?", program="def f(x): return x + 1",
-    ...     input=CallInput("f", (1,)), targets=(Target(label="output", value=2),), problem_id="p", rollout_id="r",
-    ... )
-    >>> score_answer(task, 'It adds 1. {"output": 2}'), score_answer(task, "no idea")
-    ((1.0, {'output': True}), (0.0, {}))
-    """
-    if task.kind == "official":
-        return official.score(task, completion)
+def score_values(task: AlignmentTask, completion: str, format_weight: float) -> tuple[float, dict[str, bool]]:
+    """`w + (1 − w) · (right targets / targets)` of a completion, w = `format_weight`, and which targets it has right
+    (empty if the answer has no usable form, which scores 0)."""
     answer = parse_answer(completion, [target.label for target in task.targets])
     if answer is None:
         return 0.0, {}

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from coderlplus.alignment.settings import Kind, TaskSampling
+from coderlplus.alignment.settings import TaskSampling
 from coderlplus.errors import DataError
 from coderlplus.records import AlignmentTask
 
@@ -30,11 +30,11 @@ class TaskBuffer:
     """
 
     def __init__(
-        self, size: int = 20_000, sampling: TaskSampling = "recent", shares: Mapping[Kind, float] | None = None
+        self, size: int = 20_000, sampling: TaskSampling = "recent", shares: Mapping[str, float] | None = None
     ) -> None:
         self.size = size
         self.sampling = sampling
-        self.shares: dict[str, float] = {str(kind): share for kind, share in (shares or {}).items()}
+        self.shares: dict[str, float] = dict(shares or {})
         self._tasks: dict[str, AlignmentTask] = {}  # oldest first
         self._questions: Counter[str] = Counter()
         self._spread: dict[str, float] = {}  # task id → standard deviation of the rewards of its last group

@@ -3,8 +3,8 @@
 The input of a task is the one on which the judge saw the program fail, and what the judge saw it give there counts as
 one of the two runs that must agree, so mining adds one traced execution; a second one only for programs whose
 functions are called more than a few times or in which chance may play a part, and for those whose result the judge did
-not keep (passed, or too long to be asked for). Tasks of the kind `official` are about the first test of the problem
-instead, as in the published code.
+not keep (passed, or too long to be asked for). Kinds that say so (`Kind.as_sampled`) are about the first test of the
+problem instead.
 
 A program that ended by exception makes tasks of the kinds that ask about such runs, one that ended at a limit makes
 none. A program that mentions or reaches for what could falsify its trace makes none (`withheld`). Everything that is
@@ -22,9 +22,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from coderlplus.alignment.facts import canonical, literal_calls
+from coderlplus.alignment.kinds import KINDS
 from coderlplus.alignment.prompts import parsed_shown_program
-from coderlplus.alignment.settings import AlignmentConfig, Kind
-from coderlplus.alignment.tasks import NEEDS, Lineage, make_task
+from coderlplus.alignment.settings import AlignmentConfig
+from coderlplus.alignment.tasks import Lineage, make_task
 from coderlplus.errors import SandboxError
 from coderlplus.programs import cyclomatic_complexity, normalized
 from coderlplus.records import (
@@ -41,7 +42,8 @@ from coderlplus.records import (
     Trace,
     Verdict,
 )
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox import AnySandbox
+from coderlplus.sandbox.protocol import check_can_trace
 from coderlplus.terminal import tell_defect
 from coderlplus.tracing import TraceRequest, trace_many
 
@@ -82,7 +84,7 @@ class _Candidate:
     judged: JudgedRollout
     program: str
     input: ProgramInput
-    kind: Kind
+    kind: str
     seen: Actual | None
     question: str
     """See `same_question`."""
@@ -91,7 +93,7 @@ class _Candidate:
 
 
 def mine(
-    sandbox: Sandbox,
+    sandbox: AnySandbox,
     judged: Sequence[JudgedRollout],
     *,
     settings: AlignmentConfig = AlignmentConfig(),  # noqa: B008  # frozen
@@ -107,7 +109,7 @@ def mine(
     a run that ended, or did not end, by an exception), `no_input` (it failed before it got an input), `too_long`,
     `too_complex`, `duplicate` (the same program and input as before, apart from comments and format), `over_budget`
     (more than `mine_per_step`), `trace_fault` (the sandbox failed), `error` (an internal error, reported on stderr).
-    Raises `SandboxError` if the sandbox fails on all of them.
+    Raises `SandboxError` if the sandbox fails on all of them, or cannot trace.
 
     >>> from coderlplus import CallTest, Judge, Problem, Rollout, open_sandbox
     >>> problem = Problem(problem_id="p", statement="Double x.", entry_point="f", tests=(CallTest((2,), 4),))
@@ -159,7 +161,7 @@ def _task(trace: Trace, candidate: _Candidate, settings: AlignmentConfig, seed: 
     )
 
 
-def _traced(sandbox: Sandbox, candidate: _Candidate) -> Trace:
+def _traced(sandbox: AnySandbox, candidate: _Candidate) -> Trace:
     return trace_many(sandbox, [_request(candidate)])[0]
 
 
@@ -216,7 +218,7 @@ def _candidate(judged: JudgedRollout, settings: AlignmentConfig, seed: int) -> _
     kinds = {
         kind: share
         for kind, share in settings.shares.items()
-        if (NEEDS[kind].crashed if crashed else NEEDS[kind].finished)
+        if (KINDS[kind].crashed if crashed else KINDS[kind].finished)
     }
     if (
         not kinds and crashed and judged.program is not None and "hread" in judged.program
@@ -237,37 +239,38 @@ def _candidate(judged: JudgedRollout, settings: AlignmentConfig, seed: int) -> _
     question = same_question(program, given, tree)
     kind = next(iter(kinds)) if len(kinds) == 1 else _draw(kinds, f"{seed}/kind/{question}")
     seen = None if failure is None or failure.input is None else failure.actual
-    if kind == "official" and (first := first_input(problem)) is not None:
+    if KINDS[kind].as_sampled and (first := first_input(problem)) is not None:
         program = judged.program.strip()
         seen, given = (seen, given) if first == given else (None, first)
         question, tree = same_question(program, given), None
     return _Candidate(judged, program, given, kind, seen, question, tree)
 
 
-def _kind_for(trace: Trace, candidate: _Candidate, settings: AlignmentConfig, seed: int) -> Kind:
+def _kind_for(trace: Trace, candidate: _Candidate, settings: AlignmentConfig, seed: int) -> str:
     """The kind to ask: the candidate's, or if the run ended in the other way (an exception ended a thread, not the
     run) one that asks about such runs and needs the same trace."""
-    finished, needs = trace.ending.kind in ("finished", "exit"), NEEDS[candidate.kind]
+    finished, needs = trace.ending.kind in ("finished", "exit"), KINDS[candidate.kind]
     if needs.finished if finished else needs.crashed:
         return candidate.kind
     fitting = {
         kind: share
         for kind, share in settings.shares.items()
-        if (NEEDS[kind].finished if finished else NEEDS[kind].crashed)
-        and (NEEDS[kind].semantics, NEEDS[kind].max_steps) == (needs.semantics, needs.max_steps)
+        if (KINDS[kind].finished if finished else KINDS[kind].crashed)
+        and (KINDS[kind].semantics, KINDS[kind].max_steps) == (needs.semantics, needs.max_steps)
     }
     return _draw(fitting, f"{seed}/kind/{candidate.question}") if fitting else candidate.kind
 
 
-def _draw(shares: Mapping[Kind, float], seed: str) -> Kind:
+def _draw(shares: Mapping[str, float], seed: str) -> str:
     return random.Random(seed).choices(list(shares), list(shares.values()))[0]
 
 
-def _traces(sandbox: Sandbox, chosen: Sequence[_Candidate]) -> list[Trace | str | None]:
+def _traces(sandbox: AnySandbox, chosen: Sequence[_Candidate]) -> list[Trace | str | None]:
     """The traces; where it fails on some program, those of the others: `None` where the sandbox fails, `error` where
     our own code does."""
     if not chosen:
         return []
+    check_can_trace(sandbox)
     try:
         return [*trace_many(sandbox, [_request(candidate) for candidate in chosen])]
     except Exception:
@@ -291,7 +294,7 @@ def same_question(program: str, given: ProgramInput, tree: ast.Module | None = N
 
 def _request(candidate: _Candidate) -> TraceRequest:
     problem = candidate.judged.problem
-    needs = NEEDS[candidate.kind]
+    needs = KINDS[candidate.kind]
     return TraceRequest(
         program=candidate.program,
         input=candidate.input,

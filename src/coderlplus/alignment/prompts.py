@@ -1,4 +1,4 @@
-"""The text of an alignment task: what the program is, how it is run, and what is asked (worded in `questions`).
+"""The text of an alignment task: what the program is, how it is run, and what is asked (its kind words that).
 
 The program is shown without comments and docstrings, because they may state values: what remains has the same syntax
 tree and the layout of the sample.
@@ -59,7 +59,9 @@ def write_prompt(
     program: str, given: ProgramInput, question: Question, *, style: PromptStyle, setup_code: str = ""
 ) -> str:
     """The prompt of a task. `program` is shown as it is: see `shown_program`. `setup_code` is shown above it unless it
-    only imports and sets limits."""
+    only imports and sets limits. A question with a prompt of its own has that one."""
+    if question.prompt is not None:
+        return question.prompt
     if question.numbered:
         program = _with_numbers(program)
     if not only_prepares(setup_code):

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
 from coderlplus import moved
+from coderlplus.alignment.kinds import DEFAULT, KINDS
 from coderlplus.errors import ConfigError
 
-Kind = Literal["final_values", "output", "official", "exception", "state_at", "branch"]
 TaskSampling = Literal["recent", "uniform", "solvable"]
 RolloutSource = Literal["failed", "passed", "random"]
 PromptStyle = Literal["full", "compact"]
@@ -28,11 +28,9 @@ class AlignmentConfig:
     alpha: float = 0.6
     """Share of code problems in a batch, in [0, 1) (paper, section 3: B = α·B_code + (1−α)·B_align). 0 is alignment
     only, once there are tasks."""
-    kinds: Kind | Mapping[Kind, float] = "final_values"
-    """One kind of task, or several with their shares of the tasks in a batch, which add up to 1. `final_values`: the
-    output and variables. `output`: only the output (the paper's ablation). `official`: as in the published code.
-    `exception`: the type and the line of the exception that ended the run. `state_at`: variables in the middle of the
-    run. `branch`: branches taken and iterations of loops."""
+    kinds: str | Mapping[str, float] = DEFAULT
+    """One kind of task (`alignment.kinds` lists them), or several with their shares of the tasks in a batch, which add
+    up to 1."""
     format_weight: float = 0.1
     """w of R_sem = w + (1 − w) · fraction, in [0, 1); 0 is the paper's formula, 0.1 the published code's."""
     max_variables: int = 3
@@ -112,18 +110,18 @@ class AlignmentConfig:
                 raise ConfigError(f"{name} must be one of {', '.join(get_args(choices))}, not {getattr(self, name)!r}")
 
     @property
-    def shares(self) -> dict[Kind, float]:
+    def shares(self) -> dict[str, float]:
         """The share of each kind, in the order given."""
         return {self.kinds: 1.0} if isinstance(self.kinds, str) else dict(self.kinds)
 
     def _check_kinds(self) -> None:
-        names = ", ".join(get_args(Kind))
+        names = ", ".join(KINDS)
         if not isinstance(self.kinds, str | Mapping) or not self.kinds:
             raise ConfigError(
                 f"kinds must be one of {names}, or several of them with their shares, not {self.kinds!r}"
             )
         for name, share in self.shares.items():
-            if name not in get_args(Kind):
+            if name not in KINDS:
                 raise ConfigError(f"kinds must be one of {names}, or several of them with their shares, not {name!r}")
             if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
                 raise ConfigError(f"the share of {name} in kinds must be in (0, 1], not {share!r}")

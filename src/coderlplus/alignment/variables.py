@@ -21,39 +21,59 @@ import json
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 
-from coderlplus.alignment.settings import AlignmentConfig
 from coderlplus.alignment.visible import Rank, Visible, is_fit
-from coderlplus.records import OUTPUT, TaggedValue, Target, Trace
+from coderlplus.records import OUTPUT, CallInput, StdioInput, TaggedValue, Target, Trace
 
 Values = Mapping[str, Mapping[str, TaggedValue]]
 """Scope → name → tagged value, in order of definition."""
 RESERVED = frozenset({OUTPUT})
 
 
-def choose_variables(
-    trace: Trace, visible: Visible, settings: AlignmentConfig, seed: int, reserved: Set[str] = RESERVED
-) -> list[tuple[Target, bool]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedRun:
+    """A run to ask about: its trace, what the reader of the prompt sees, and the settings that bound the question
+    (see `AlignmentConfig`)."""
+
+    trace: Trace
+    visible: Visible
+    max_variables: int
+    max_value_chars: int
+    seed: int
+
+    def rng(self, use: str) -> random.Random:
+        """Random numbers for one use, the same for the same program, input and seed."""
+        return random.Random(f"{self.seed}/{use}/{digest(self.trace.program, self.trace.input.to_json())}")
+
+
+def output_of(run: TracedRun) -> Target | str:
+    """The output as a target, or why it is none: `no_output`, `output_unfit`."""
+    trace = run.trace
+    value = trace.value if isinstance(trace.input, CallInput) else trace.output.rstrip()
+    if isinstance(trace.input, StdioInput) and not value:
+        return "no_output"
+    return Target(label=OUTPUT, value=value) if is_fit(value, run.max_value_chars) else "output_unfit"
+
+
+def choose_variables(run: TracedRun, reserved: Set[str] = RESERVED) -> list[tuple[Target, bool]]:
     """The variables of a whole run to ask for, in order of definition, each with whether it is *given*; none has a
     label of the `reserved`."""
-    fit = fit_variables(trace.variables, visible, settings, reserved)
-    rng = random.Random(f"{seed}/variables/{digest(trace.program, trace.input.to_json())}")
-    chosen = draw(fit, settings.max_variables, rng)
+    fit = fit_variables(run, run.trace.variables, reserved)
+    chosen = draw(fit, run.max_variables, run.rng("variables"))
     return [(target, False) for target in chosen] if chosen else [(target, True) for target, _ in fit[-1:]]
 
 
-def fit_variables(
-    variables: Values, visible: Visible, settings: AlignmentConfig, reserved: Set[str] = RESERVED
-) -> list[tuple[Target, Rank]]:
+def fit_variables(run: TracedRun, variables: Values, reserved: Set[str] = RESERVED) -> list[tuple[Target, Rank]]:
     """The fit variables with their ranks, in order of definition."""
     scopes_of = Counter(name for names in variables.values() for name in names)
     fit: list[tuple[Target, Rank]] = []
     for scope, names in variables.items():
         for name, value in names.items():
-            if name.startswith("_") or not is_fit(value, settings.max_value_chars) or visible.stands(value):
+            if name.startswith("_") or not is_fit(value, run.max_value_chars) or run.visible.stands(value):
                 continue
             label = f"{scope}.{name}" if scopes_of[name] > 1 or name in reserved else name
-            fit.append((Target(label=label, value=value, scope=scope), visible.rank(scope, name, value)))
+            fit.append((Target(label=label, value=value, scope=scope), run.visible.rank(scope, name, value)))
     return fit
 
 

@@ -15,7 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from coderlplus import __version__
+from coderlplus.cli.options import BACKEND, Address, BackEndName
+from coderlplus.judge import Judge
+from coderlplus.records import CallTest, Problem, Rollout
 from coderlplus.sandbox import EXTRA_LAYERS, LAYERS, Sandbox
+from coderlplus.sandbox.backends import check_backend, open_sandbox
 from coderlplus.terminal import console, shown
 
 _LIBRARIES = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "pydantic", "radon", "rich", "typer")
@@ -25,11 +29,17 @@ _WITHOUT_NAMESPACES = (
 )
 
 
+_TRIED = Problem(problem_id="doctor", statement="", entry_point="f", tests=(CallTest((20,), 42),))
+
+
 def doctor(
+    backend: BackEndName = BACKEND,
+    address: Address = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Show what the sandbox enforces on this machine, versions and devices. Ends with 1 if a layer of the base (all
-    but namespaces) is missing."""
+    but namespaces) is missing. With a back end elsewhere it judges a program there too."""
+    there = _tried(backend, address) if check_backend(backend, address).address else {}
     with Sandbox(workers=1, allow_missing=LAYERS) as sandbox:
         missing = dict(sandbox.missing)
     facts = {
@@ -39,6 +49,7 @@ def doctor(
         "user": "root" if os.geteuid() == 0 else "ordinary",
         "cores": len(os.sched_getaffinity(0)),
         "sandbox": {layer: missing.get(layer, "in force") for layer in (*LAYERS, *EXTRA_LAYERS)},
+        "backend": there,
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "devices": _devices(),
     }
@@ -46,8 +57,23 @@ def doctor(
         print(json.dumps(facts, indent=2))
     else:
         _print(facts)
-    if missing.keys() & set(LAYERS):
+    if there.get("a right program", "passed") != "passed" or (missing.keys() & set(LAYERS) and not there):
         raise typer.Exit(1)
+
+
+def _tried(backend: str, address: str | None) -> dict[str, str]:
+    """What a back end elsewhere offers, and what it says of a right program."""
+    with open_sandbox(backend, address=address) as sandbox:
+        rollout = Rollout(rollout_id="doctor", problem_id=_TRIED.problem_id, program="def f(n): return 2 * n + 2")
+        verdict = Judge(sandbox).judge(_TRIED, rollout)
+        detail = f" ({verdict.first_failure.detail})" if verdict.first_failure else ""
+        return {
+            "name": backend,
+            "workers": str(sandbox.workers),
+            "isolation": ", ".join(sandbox.isolation),
+            "can trace": "yes" if sandbox.can_trace else "no, mining stays local",
+            "a right program": f"{verdict.verdict}{detail}",
+        }
 
 
 def _version(name: str) -> str | None:
@@ -77,6 +103,8 @@ def _print(facts: dict[str, Any]) -> None:
         table.add_row(f"sandbox: {layer}", told)
     if facts["sandbox"]["namespaces"] != "in force":
         table.add_row("", _WITHOUT_NAMESPACES)
+    for name, told in facts["backend"].items():
+        table.add_row(f"back end: {name}", shown(told))
     table.add_section()
     for name, version in facts["libraries"].items():
         table.add_row(name, Text(version) if version else Text("not installed", "dim"))

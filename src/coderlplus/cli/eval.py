@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from coderlplus.cli.options import BACKEND, BACKEND_HELP, Address
 from coderlplus.errors import ConfigError
 from coderlplus.evaluation.benchmarks import BENCHMARKS
 from coderlplus.evaluation.compare import compare as compare_folders
@@ -78,6 +79,8 @@ def eval_(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Programs judged in parallel. [default: one per core]")
     ] = None,
+    sandbox_backend: Annotated[str, typer.Option(help=BACKEND_HELP)] = BACKEND,
+    address: Address = None,
     prompt: Annotated[
         str | None,
         typer.Option(help="Prompt template for problem files, as prompt_template in training, e.g. '{statement}'."),
@@ -117,6 +120,8 @@ def eval_(
                 prompt=prompt,
                 concurrency=concurrency,
                 workers=workers,
+                sandbox_backend=sandbox_backend,
+                sandbox_address=address,
                 track=progress.track,
             )
     except KeyboardInterrupt:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from coderlplus.cli.options import Resume
+from coderlplus.cli.options import BACKEND, Address, BackEndName, Resume
 from coderlplus.errors import DataError, SandboxError
 from coderlplus.judge import Judge
 from coderlplus.problems import read_pairs
@@ -19,7 +20,8 @@ from coderlplus.progress import Progress
 from coderlplus.records import VERDICTS, Problem, Rollout, Verdict
 from coderlplus.records.journal import Journal
 from coderlplus.records.outputs import digest, open_output
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox import AnySandbox
+from coderlplus.sandbox.backends import check_backend, open_sandbox
 from coderlplus.terminal import console, name_left_out, note
 
 
@@ -37,6 +39,8 @@ def judge(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Programs judged in parallel. [default: one per core]")
     ] = None,
+    backend: BackEndName = BACKEND,
+    address: Address = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Judge again and replace the verdicts in OUTPUT.")
     ] = False,
@@ -52,6 +56,8 @@ def judge(
     Verdicts are written one by one; rerun the command to resume after an interruption. Rows that cannot be used are
     reported and left out; the exit code is then 1.
     """
+    check_backend(backend, address)
+    open_judge = partial(open_sandbox, backend, workers=workers, address=address)
     left_out: list[DataError] = []
     pairs = read_pairs(problems, programs, left_out)
     name_left_out(left_out)
@@ -59,7 +65,7 @@ def judge(
     verdicts: list[Verdict] = []
     try:
         with open_output(output, fingerprint, overwrite=overwrite) as out:
-            for verdict in _verdicts(out.path, pairs, workers, all_tests):
+            for verdict in _verdicts(out.path, pairs, open_judge, all_tests):
                 verdicts.append(verdict)
             out.finish(_summary(verdicts))
     except KeyboardInterrupt:
@@ -81,7 +87,7 @@ def judge(
 
 
 def _verdicts(
-    output: Path, pairs: Sequence[tuple[Problem, Rollout]], workers: int | None, all_tests: bool
+    output: Path, pairs: Sequence[tuple[Problem, Rollout]], open_judge: Callable[[], AnySandbox], all_tests: bool
 ) -> Iterator[Verdict]:
     """The verdicts that the output has, then the others as they come, each when it is written. Faults of the sandbox
     do not count."""
@@ -96,7 +102,7 @@ def _verdicts(
             return
         if len(journal):
             note(f"continuing {output}: {len(journal)} of {len(pairs)} programs have a verdict")
-        with Sandbox(workers) as sandbox, Progress() as progress:
+        with open_judge() as sandbox, Progress() as progress:
             count = progress.begin("judging", len(pairs), before=len(journal))
             for _, verdict in Judge(sandbox).judge_as_completed(left, all_tests=all_tests):
                 journal.append(verdict)

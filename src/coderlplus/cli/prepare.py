@@ -11,7 +11,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from coderlplus.cli.options import Resume
+from coderlplus.cli.options import BACKEND, Address, BackEndName, Resume
 from coderlplus.errors import ConfigError
 from coderlplus.evaluation.benchmarks import BENCHMARKS, benchmarks_named, canonical
 from coderlplus.evaluation.data import RELEASES, Window, load
@@ -21,7 +21,7 @@ from coderlplus.preparation.run import REASONS, Settings
 from coderlplus.preparation.run import prepare as prepare_files
 from coderlplus.preparation.sources import SUFFIXES, files_of
 from coderlplus.problems import read_problems
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox.backends import check_backend, open_sandbox
 from coderlplus.terminal import console, note, shown
 
 AGAINST = "humaneval,mbpp,mbppplus,leetcode,livecodebench"
@@ -51,6 +51,8 @@ def prepare(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Problems validated in parallel. [default: one per core]")
     ] = None,
+    backend: BackEndName = BACKEND,
+    address: Address = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Replace OUTPUT, even if it is complete or was made from other sources."),
@@ -62,6 +64,7 @@ def prepare(
 
     Removed rows and the reasons are written beside the output. Rerun the command to resume an interrupted run.
     """
+    check_backend(backend, address)
     if output.suffix != ".jsonl":
         raise ConfigError(f"the output {output} must end in .jsonl")
     if not output.resolve().parent.is_dir():
@@ -70,7 +73,7 @@ def prepare(
     texts, counts = _evaluation_texts(benchmarks, data_dir)
     settings = Settings(max_tests=max_tests, max_test_kb=max_test_kb, parquet=parquet)
     try:
-        with Sandbox(workers) as sandbox:
+        with open_sandbox(backend, workers=workers, address=address) as sandbox:
             report = prepare_files(
                 files,
                 output,

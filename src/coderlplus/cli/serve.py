@@ -11,10 +11,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from coderlplus.cli.options import BACKEND, Address, BackEndName
 from coderlplus.errors import ConfigError
 from coderlplus.problems import read_problems
 from coderlplus.records import Limits, Problem
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox.backends import open_sandbox
 
 TOKEN = "CODERLPLUS_TOKEN"
 
@@ -25,6 +26,8 @@ def serve(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Programs run in parallel. [default: one per core]")
     ] = None,
+    backend: BackEndName = BACKEND,
+    address: Address = None,
     problems: Annotated[
         list[str] | None, typer.Option(metavar="NAME=FILE", help="Data set for /submit; repeatable.")
     ] = None,
@@ -59,7 +62,7 @@ def serve(
     listening = _listen(host, port)
     most = Limits(cpu_s=wall_s, wall_s=wall_s, memory_mb=memory_mb)
     settings = Settings(token=token, max_pending=max_pending, max_body_mb=max_body_mb, limits=most)
-    with Sandbox(workers) as sandbox:
+    with open_sandbox(backend, workers=workers, address=address) as sandbox:
         app = Server(sandbox, settings, data_sets).app()
         config = uvicorn.Config(
             app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=int(wall_s) + 10

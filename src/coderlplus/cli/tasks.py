@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from coderlplus.alignment import AlignmentConfig, JudgedRollout, mine
+from coderlplus.alignment.kinds import DEFAULT, KINDS
 from coderlplus.alignment.mining import same_question
-from coderlplus.alignment.settings import Kind
-from coderlplus.cli.options import Resume
+from coderlplus.cli.options import BACKEND, Address, BackEndName, Resume
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.judge import Judge
 from coderlplus.problems import read_pairs
@@ -24,7 +25,8 @@ from coderlplus.progress import Progress
 from coderlplus.records import AlignmentTask, Problem, Rollout, write_jsonl
 from coderlplus.records.journal import Fields, Journal
 from coderlplus.records.outputs import digest, open_output
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox import AnySandbox
+from coderlplus.sandbox.backends import check_backend, open_sandbox, tracing_sandbox
 from coderlplus.terminal import console, name_left_out, note, shown
 
 CHUNK = 64
@@ -43,14 +45,15 @@ def tasks(
     kind: Annotated[
         list[str] | None,
         typer.Option(
-            help="final_values, output, official, exception, state_at or branch; repeatable with "
-            "shares (--kind branch=0.5), "
-            "drawn per program among the kinds that apply to it. [default: final_values]"
+            help=f"{', '.join(KINDS)}; repeatable with shares (--kind branch=0.5), drawn per program among the "
+            f"kinds that apply to it. [default: {DEFAULT}]"
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed for the choice of kinds, variables and moments.")] = 0,
     max_variables: Annotated[int, typer.Option(min=1, help="Maximum number of variables besides the output.")] = 3,
     prompt_style: Annotated[str, typer.Option(help="full, or compact for very small models.")] = "full",
+    backend: BackEndName = BACKEND,
+    address: Address = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Replace OUTPUT, even if it is complete or was made from other programs."),
@@ -64,6 +67,8 @@ def tasks(
     Rows that cannot be used are reported and left out; the exit code is then 1.
     """
     settings = AlignmentConfig(kinds=_kinds(kind or []), max_variables=max_variables, prompt_style=prompt_style)  # type: ignore[arg-type]
+    check_backend(backend, address)
+    open_judge = partial(open_sandbox, backend, address=address)
     left_out: list[DataError] = []
     pairs = read_pairs(problems, programs, left_out)
     name_left_out(left_out)
@@ -74,7 +79,7 @@ def tasks(
         with open_output(output, fingerprint, unfinished=unfinished, overwrite=overwrite) as out:
             if out.summary is None:
                 with Journal(unfinished, Fields, _start, is_held=True) as journal:
-                    _make(pairs, journal, tally, settings, seed)
+                    _make(pairs, journal, tally, settings, seed, open_judge)
                 write_jsonl(output, tally.tasks.values())
                 out.finish(tally.summary())
                 unfinished.unlink()
@@ -130,17 +135,18 @@ def _make(
     tally: Tally,
     settings: AlignmentConfig,
     seed: int,
+    open_judge: Callable[[], AnySandbox],
 ) -> None:
     """Judge and trace the programs that the journal does not have, and count all of them."""
     for done in journal.values(sorted(journal)):
         tally.add(done)
     if tally.programs:
         note(f"continuing: {tally.programs} of {len(pairs)} programs are done")
-    with Sandbox() as sandbox, Progress() as progress:
+    with open_judge() as sandbox, tracing_sandbox(sandbox) as tracer, Progress() as progress:
         judge = Judge(sandbox)
         count = progress.begin("judging and tracing", len(pairs), before=tally.programs)
         for start in range(tally.programs, len(pairs), CHUNK):
-            done = Fields(start=start, **_done(sandbox, judge, pairs[start : start + CHUNK], settings, seed))
+            done = Fields(start=start, **_done(tracer, judge, pairs[start : start + CHUNK], settings, seed))
             journal.append(done)
             tally.add(done)
             progress.advance(count, done["programs"], f"{len(tally.tasks)} tasks")
@@ -150,7 +156,7 @@ def _start(line: Fields) -> int:
     return int(line["start"])
 
 
-def _kinds(given: Sequence[str]) -> Kind | dict[Kind, float]:
+def _kinds(given: Sequence[str]) -> str | dict[str, float]:
     """`["branch"]`, `["final_values=0.75", "exception=0.25"]`; names without a share have equal parts of what is
     left."""
     shares: dict[str, float | None] = {}
@@ -161,20 +167,20 @@ def _kinds(given: Sequence[str]) -> Kind | dict[Kind, float]:
         except ValueError as error:
             raise ConfigError(f"--kind {item}: the share of {name} must be a number, such as {name}=0.5") from error
     if not shares:
-        return "final_values"
+        return DEFAULT
     open_names = [name for name, share in shares.items() if share is None]
     left = 1 - sum(share for share in shares.values() if share is not None)
-    return {cast(Kind, name): left / len(open_names) if share is None else share for name, share in shares.items()}
+    return {name: left / len(open_names) if share is None else share for name, share in shares.items()}
 
 
 def _done(
-    sandbox: Sandbox, judge: Judge, chunk: Sequence[tuple[Problem, Rollout]], settings: AlignmentConfig, seed: int
+    tracer: AnySandbox, judge: Judge, chunk: Sequence[tuple[Problem, Rollout]], settings: AlignmentConfig, seed: int
 ) -> dict[str, Any]:
     judged = [
         JudgedRollout(problem, rollout, _program(problem, rollout), verdict)
         for (problem, rollout), verdict in zip(chunk, judge.judge_many(chunk), strict=True)
     ]
-    mined = mine(sandbox, judged, settings=settings, seed=seed)
+    mined = mine(tracer, judged, settings=settings, seed=seed)
     verdicts = Counter(item.verdict.verdict for item in judged)
     return {
         "programs": len(chunk),

@@ -11,11 +11,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from coderlplus.cli.options import BACKEND, Address, BackEndName
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.records import AlignmentTask, CallInput, Limits, ProgramInput, StdioInput, read_jsonl
 from coderlplus.report import write_trace
 from coderlplus.report.trace_text import print_answer, print_steps, print_variables
-from coderlplus.sandbox import Sandbox, values
+from coderlplus.sandbox import values
+from coderlplus.sandbox.backends import open_sandbox
 from coderlplus.terminal import console, shown
 from coderlplus.tracing import TraceRequest, trace_many
 
@@ -46,6 +48,8 @@ def trace(
     ] = None,
     semantics: Annotated[str, typer.Option(help="final, binding or official; see docs/tracing.md.")] = "final",
     cpu_s: Annotated[float, typer.Option(help="CPU time limit of a run, in seconds.", min=0.01)] = Limits().cpu_s,
+    backend: BackEndName = BACKEND,
+    address: Address = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the trace as one JSON object.")] = False,
     steps: Annotated[
         bool, typer.Option("--steps", help=f"Show the run step by step (at most {MAX_STEPS:,} steps).")
@@ -84,7 +88,7 @@ def trace(
         semantics=semantics,  # type: ignore[arg-type]
         max_steps=MAX_STEPS if steps or html is not None else 0,
     )
-    with Console(stderr=True).status("tracing"), Sandbox(workers=1) as sandbox:
+    with Console(stderr=True).status("tracing"), open_sandbox(backend, workers=1, address=address) as sandbox:
         (result,) = trace_many(sandbox, [request])
     if result.ending.kind == "syntax_error":
         place = f", line {result.ending.line}" if result.ending.line else ""

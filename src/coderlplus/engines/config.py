@@ -10,10 +10,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
 
 from coderlplus import moved
 from coderlplus.alignment.settings import AlignmentConfig
@@ -21,6 +21,8 @@ from coderlplus.errors import ConfigError, nearest
 from coderlplus.loop import Row
 from coderlplus.problems.prompts import conversation, known_template, user_message
 from coderlplus.records import AlignmentTask
+from coderlplus.sandbox import AnySandbox
+from coderlplus.sandbox.backends import DEFAULT, check_backend, open_sandbox
 
 Config = TypeVar("Config", bound="StepConfig")
 Where = Callable[[str], str]
@@ -32,6 +34,11 @@ class SandboxConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    backend: str = DEFAULT
+    """Where: `local`, `ray` or `sandboxfusion` . With one that cannot trace, mining stays local."""
+    address: str | None = None
+    """Of the Ray cluster (such as `auto`; `null` is the one that Ray is connected to), or the URL of the SandboxFusion
+    service."""
     workers: int | None = Field(default=None, ge=1)
     """Programs that run at the same time, in each process; `None` is one a CPU, divided among the processes of the
     machine."""
@@ -42,6 +49,26 @@ class SandboxConfig(BaseModel):
     in_process_checks: bool = False
     """Whether a pass by test code that runs in the process of the program (`in_process` of a check test) has a reward.
     The program could have forged it, so by default it has none, as where the sandbox failed."""
+
+    @model_validator(mode="after")
+    def _known_backend(self) -> Self:
+        check_backend(self.backend, self.address)
+        return self
+
+    @property
+    def is_here(self) -> bool:
+        """Whether programs run on this machine."""
+        return not check_backend(self.backend, self.address).address
+
+    def open(self, here: int | None, elsewhere: int | None = None) -> AnySandbox:
+        """The sandbox that judges: on this machine with `here` workers, elsewhere with `elsewhere` (`None`: the
+        default of the back end)."""
+        return open_sandbox(self.backend, workers=here if self.is_here else elsewhere, address=self.address)
+
+    def open_for_tracing(self, here: int | None, elsewhere: int | None = None) -> AnySandbox:
+        """The sandbox that traces: a local one where the back end cannot trace."""
+        can_trace = check_backend(self.backend, self.address).can_trace
+        return self.open(here, elsewhere) if can_trace else open_sandbox(workers=here)
 
 
 class StepConfig(BaseModel):

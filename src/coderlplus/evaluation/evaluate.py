@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from coderlplus.judge import Judge
 from coderlplus.problems.prompts import known_template, user_message
 from coderlplus.progress import Track, silent
 from coderlplus.records.files import held
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox import AnySandbox
+from coderlplus.sandbox.backends import BACKENDS as SANDBOX_BACKENDS
+from coderlplus.sandbox.backends import DEFAULT, check_backend, open_sandbox
 from coderlplus.terminal import note
 
 BACKENDS = ("vllm", "transformers")
@@ -46,6 +48,8 @@ def evaluate(
     prompt: str | None = None,
     concurrency: int = 16,
     workers: int | None = None,
+    sandbox_backend: str = DEFAULT,
+    sandbox_address: str | None = None,
     track: Track = silent,
 ) -> dict[str, Any]:
     """Evaluate a model on benchmarks and return the numbers, as `coderlplus eval` does.
@@ -55,6 +59,7 @@ def evaluate(
     user message `prompt` may set. Without `data_dir`, the data of the benchmarks comes from the hub. `backend` is
     `vllm` or `transformers`. `release`, `start_date` and `end_date` (ISO days, inclusive) select problems of
     LiveCodeBench. `workers` is the number of programs judged in parallel, by default one per core.
+    `sandbox_backend` and `sandbox_address` say where: see `open_sandbox`.
 
     The result has `model`, `source`, `benchmarks` (name → numbers, shares in [0, 1]) and `left_out`, the number of
     rows that cannot be used. Every sample and verdict is written to `output` at once; repeat the call to resume an
@@ -78,6 +83,8 @@ def evaluate(
     """
     if sum(given is not None for given in (backend, endpoint, samples)) > 1:
         raise ConfigError("backend, endpoint and samples exclude each other: give one of them")
+    check_backend(sandbox_backend, sandbox_address)
+    kind = _kind(backend, endpoint)
     if model is None and samples is None:
         raise ConfigError("model is missing; name one, or give samples")
     if n_samples > 1 and temperature == 0:
@@ -93,14 +100,13 @@ def evaluate(
     name = None if model is None else str(model)
     open_backend = cache(lambda: _open(name or "", backend, endpoint, concurrency))
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)
-    source = _source(
-        name, asked, sampling, n_samples, _kind(backend, endpoint), None if samples is None else Path(samples)
-    )
+    source = _source(name, asked, sampling, n_samples, kind, None if samples is None else Path(samples))
     _make(folder)
     with held(folder):
         _refuse_another_model(folder, source.model)
         _say_what_is_kept(run.prepare(folder, source, asked), folder)
-        numbers = _evaluate_all(folder, source, asked, open_backend, workers, track)
+        open_judge = partial(open_sandbox, sandbox_backend, workers=workers, address=sandbox_address)
+        numbers = _evaluate_all(folder, source, asked, open_backend, open_judge, track)
     left_out = sum(len(one.left_out) for one in asked) + len(source.strangers)
     return {"model": source.model, "source": source.kind, "benchmarks": numbers, "left_out": left_out}
 
@@ -120,6 +126,11 @@ def _kind(backend: str | None, endpoint: str | None) -> str:
         return "endpoint"
     if backend is None:
         return "vllm" if importlib.util.find_spec("vllm") and has_gpu() else "transformers"
+    if backend in SANDBOX_BACKENDS:
+        raise ConfigError(
+            f"{backend} is a back end of the sandbox, which judges: write --sandbox-backend {backend}; the back ends "
+            f"that generate are {' and '.join(BACKENDS)}"
+        )
     if backend not in BACKENDS:
         raise ConfigError(f"unknown back end {backend!r}; use {' or '.join(BACKENDS)}, or an endpoint")
     return backend
@@ -184,13 +195,13 @@ def _evaluate_all(
     source: SampleSource,
     asked: list[AskedBenchmark],
     open_backend: Callable[[], Backend],
-    workers: int | None,
+    open_judge: Callable[[], AnySandbox],
     track: Track,
 ) -> dict[str, Any]:
     """Evaluate one benchmark after the other. The results so far are written after each, so they survive if a later
     one fails."""
     done: dict[str, Any] = {}
-    with Sandbox(workers) as sandbox:
+    with open_judge() as sandbox:
         judge = Judge(sandbox)
         for one in asked:
             done[one.benchmark.name] = run.evaluate(output, source, one, open_backend, judge, track)

@@ -32,6 +32,7 @@ from coderlplus.progress import Track, silent
 from coderlplus.records import Failure, Problem, Rollout, Verdict
 from coderlplus.records.files import atomic_write
 from coderlplus.records.journal import Journal
+from coderlplus.sandbox.backends import tracing_sandbox
 from coderlplus.terminal import tell_defect
 
 
@@ -352,9 +353,12 @@ def _trace(here: Path, asked: AskedBenchmark, lines: Sequence[Judged], judge: Ju
                 continue
             if run is not None and line.verdict.verdict in ("wrong_answer", "runtime_error"):
                 wanted.append((line, question.problem, *run))
-        traces = trace_failures(judge.sandbox, wanted)
-        for trace in track(traces, f"{asked.benchmark.name}: tracing failures", len(wanted)):
-            journal.append(trace)
+        if not wanted:
+            return
+        with tracing_sandbox(judge.sandbox) as sandbox:
+            traces = trace_failures(sandbox, wanted)
+            for trace in track(traces, f"{asked.benchmark.name}: tracing failures", len(wanted)):
+                journal.append(trace)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from coderlplus.errors import SandboxError
 from coderlplus.evaluation.records import Judged
 from coderlplus.records import Problem, ProgramInput, Trace
 from coderlplus.records.jsonl import get
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.values import to_source
 from coderlplus.terminal import tell_defect
 from coderlplus.tracing import TraceRequest, trace_many
@@ -63,7 +63,7 @@ class SampleTrace:
 
 
 def trace_failures(
-    sandbox: Sandbox, wanted: Sequence[tuple[Judged, Problem, str, ProgramInput]]
+    sandbox: AnySandbox, wanted: Sequence[tuple[Judged, Problem, str, ProgramInput]]
 ) -> Iterator[SampleTrace]:
     """The traces of (sample, its problem, program, input), in order.
 
@@ -86,7 +86,7 @@ def trace_failures(
 
 
 def _traces(
-    sandbox: Sandbox, requests: Sequence[TraceRequest], chunk: Sequence[tuple[Judged, Any, Any, Any]]
+    sandbox: AnySandbox, requests: Sequence[TraceRequest], chunk: Sequence[tuple[Judged, Any, Any, Any]]
 ) -> list[Trace | None]:
     """The traces; `None` for a run on which the sandbox or coderlplus itself fails, which is reported once."""
     try:

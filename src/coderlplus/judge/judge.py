@@ -11,28 +11,18 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from dataclasses import replace
-from typing import Any, Protocol
 
 from coderlplus.errors import CodeRLPlusError, DataError, SandboxError
 from coderlplus.judge.program import judge_program
 from coderlplus.programs import extract_program
 from coderlplus.records import Failure, Problem, Rollout, Verdict
-from coderlplus.sandbox import Job, Outcome
+from coderlplus.sandbox import AnySandbox, Job, Outcome
 from coderlplus.terminal import tell_defect
 
 _IN_FLIGHT = 64
 """Programs taken ahead for each worker: among them the longest is run first."""
 _REMEMBERED = 4096
 """Verdicts kept for programs that come again, and problems whose cost is kept."""
-
-
-class BackEnd(Protocol):
-    """What runs the jobs of a judge: `coderlplus.sandbox.Sandbox` here, or a stand-in for it elsewhere."""
-
-    workers: int
-
-    def call(self, function: Callable[..., Any], *arguments: Any, weight: float = 0.0) -> Future[Any]:
-        """Run `function(execute, *arguments)` where jobs can be executed, heavier calls first."""
 
 
 class Judge:
@@ -52,8 +42,8 @@ class Judge:
     ['passed', 'wrong_answer']
     """
 
-    def __init__(self, sandbox: BackEnd) -> None:
-        self.sandbox: Any = sandbox
+    def __init__(self, sandbox: AnySandbox) -> None:
+        self.sandbox = sandbox
         self._costs = _Costs()
         self._places: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
             weakref.WeakKeyDictionary()

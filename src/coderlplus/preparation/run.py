@@ -31,7 +31,7 @@ from coderlplus.records import Problem
 from coderlplus.records.files import atomic_write, whole_file
 from coderlplus.records.journal import Fields, Journal
 from coderlplus.records.outputs import digest, open_output
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox import AnySandbox
 from coderlplus.terminal import note, tell_defect
 
 REASONS = {
@@ -90,7 +90,7 @@ def prepare(
     files: Sequence[Path],
     output: Path,
     *,
-    sandbox: Sandbox,
+    sandbox: AnySandbox,
     settings: Settings,
     texts: EvaluationTexts,
     benchmarks: Mapping[str, int],
@@ -212,7 +212,7 @@ def _rows(
 
 def _done(
     rows: Iterable[tuple[int, FileRow | DataError, Format | None]],
-    sandbox: Sandbox,
+    sandbox: AnySandbox,
     settings: Settings,
     texts: EvaluationTexts,
 ) -> Iterator[tuple[int, Done | str]]:

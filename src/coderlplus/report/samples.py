@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coderlplus.alignment.answers import parse_answer
 from coderlplus.alignment.prompts import call_expression
+from coderlplus.alignment.scoring import read_answer
 from coderlplus.errors import DataError
 from coderlplus.records import (
     AlignmentTask,
@@ -229,7 +229,7 @@ def shown_sample(sample: Mapping[str, Any], task: AlignmentTask | None) -> dict[
 
 def predicted(completion: str, task: AlignmentTask) -> dict[str, str]:
     """What an answer says of each target, as source text; a target that it does not name is absent."""
-    answer = parse_answer(completion, [target.label for target in task.targets])
+    answer = read_answer(task, completion)
     return {} if answer is None else {label: cut(to_source(value)) for label, value in answer.values.items()}
 
 

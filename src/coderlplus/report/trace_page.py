@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from coderlplus.alignment.answers import parse_answer, score_answer
 from coderlplus.alignment.prompts import call_expression
+from coderlplus.alignment.scoring import read_answer, score_answer
 from coderlplus.records import AlignmentTask, CallInput, StdioInput, TaggedValue, Trace
 from coderlplus.report import html
 from coderlplus.report.samples import cut
@@ -107,8 +107,7 @@ def steps_data(trace: Trace) -> dict[str, Any]:
 
 def answer_data(trace: Trace, task: AlignmentTask, answer: str | None) -> dict[str, Any]:
     """The task's targets with their true values, what an answer says of them, and the step that bound each last."""
-    labels = [target.label for target in task.targets]
-    parsed = None if answer is None else parse_answer(answer, labels)
+    parsed = None if answer is None else read_answer(task, answer)
     reward, correct = (None, {}) if answer is None else score_answer(task, answer)
     last: dict[tuple[str, str], int] = {}
     for number, step in enumerate(trace.steps or ()):

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from coderlplus.alignment.answers import parse_answer, score_answer
+from coderlplus.alignment.scoring import read_answer, score_answer
 from coderlplus.records import AlignmentTask, CallInput, Ending, Step, TaggedValue, Trace
 from coderlplus.report.trace_page import value_text
 from coderlplus.terminal import shown
@@ -79,7 +79,7 @@ def print_steps(trace: Trace, console: Console) -> None:
 
 def print_answer(task: AlignmentTask, answer: str | None, console: Console) -> None:
     """The values that a task asks for and, given an answer, what it says of them and which are right."""
-    answered = None if answer is None else parse_answer(answer, [target.label for target in task.targets])
+    answered = None if answer is None else read_answer(task, answer)
     reward, correct = (0.0, {}) if answer is None else score_answer(task, answer)
     table = _table("asked", "true", *(("predicted", "") if answer is not None else ()))
     room = _room(console, max(len(target.label) for target in task.targets) + 4) // (1 if answer is None else 2)

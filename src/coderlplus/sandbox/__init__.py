@@ -9,5 +9,6 @@
 from coderlplus.sandbox.confine import EXTRA_LAYERS, LAYERS
 from coderlplus.sandbox.jobs import Job, Outcome
 from coderlplus.sandbox.pool import Sandbox
+from coderlplus.sandbox.protocol import AnySandbox
 
-__all__ = ["EXTRA_LAYERS", "LAYERS", "Job", "Outcome", "Sandbox"]
+__all__ = ["EXTRA_LAYERS", "LAYERS", "AnySandbox", "Job", "Outcome", "Sandbox"]

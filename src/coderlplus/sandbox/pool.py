@@ -50,6 +50,9 @@ class Sandbox:
     ('returned', ([1, 2],))
     """
 
+    backend = "local"
+    can_trace = True
+
     def __init__(
         self,
         workers: int | None = None,

@@ -27,7 +27,8 @@ from coderlplus.errors import DataError, SandboxError
 from coderlplus.judge import Judge
 from coderlplus.programs import extract_program
 from coderlplus.records import Limits, Problem, Rollout
-from coderlplus.sandbox import Job, Outcome, Sandbox
+from coderlplus.sandbox import AnySandbox, Job, Outcome
+from coderlplus.sandbox.protocol import run_job
 from coderlplus.serving.metrics import Metrics
 from coderlplus.serving.protocol import (
     PromptByIdRequest,
@@ -65,7 +66,7 @@ class Server:
     """Answers requests with one sandbox. `data_sets` maps a name to its problems, by id."""
 
     def __init__(
-        self, sandbox: Sandbox, settings: Settings, data_sets: Mapping[str, Mapping[str, Problem]] | None = None
+        self, sandbox: AnySandbox, settings: Settings, data_sets: Mapping[str, Mapping[str, Problem]] | None = None
     ) -> None:
         self.settings = settings
         self.data_sets = data_sets or {}
@@ -153,7 +154,7 @@ class Server:
             limits=limits,
         )
         with self._accepted():
-            outcome: Outcome = await self._finished(self._sandbox.call(_execute, job, weight=limits.cpu_s), request)
+            outcome: Outcome = await self._finished(self._sandbox.call(run_job, job, weight=limits.cpu_s), request)
         self.metrics.endings.labels(outcome.ending).inc()
         return run_answer(outcome, limits)
 
@@ -276,10 +277,6 @@ class Server:
 def _json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Starlette's own JSON answer cannot hold the lone surrogates that a program may print."""
     return Response(json.dumps(value), status, headers, "application/json")
-
-
-def _execute(execute: Callable[[Job], Outcome], job: Job) -> Outcome:
-    return execute(job)
 
 
 def _objects(rows: Sequence[Any]) -> list[Mapping[str, Any]]:

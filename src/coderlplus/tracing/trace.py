@@ -31,7 +31,8 @@ from typing import Any, Literal
 
 from coderlplus.errors import SandboxError
 from coderlplus.records import Actual, Change, Ending, Limits, ProgramInput, StdioInput, Step, Trace
-from coderlplus.sandbox import Job, Outcome, Sandbox
+from coderlplus.sandbox import AnySandbox, Job, Outcome
+from coderlplus.sandbox.protocol import check_can_trace
 from coderlplus.sandbox.text import as_bytes
 from coderlplus.tracing.addresses import without_addresses, without_addresses_among_numbers
 from coderlplus.tracing.instrument import Semantics
@@ -70,7 +71,7 @@ class TraceRequest:
 
 
 def trace(
-    sandbox: Sandbox,
+    sandbox: AnySandbox,
     program: str,
     input: ProgramInput,
     *,
@@ -82,7 +83,7 @@ def trace(
     """Trace `program` on `input`. See `Trace` for the result and `docs/tracing.md` for the semantics.
 
     A program may crash, exit or exceed a limit; the trace has the values until then. With `max_steps`, the trace also
-    has the first steps of the run. Raises `SandboxError` only if the sandbox itself fails.
+    has the first steps of the run. Raises `SandboxError` only if the sandbox itself fails or cannot trace.
 
     >>> from coderlplus import open_sandbox
     >>> with open_sandbox(workers=1) as sandbox:
@@ -95,8 +96,11 @@ def trace(
     return trace_many(sandbox, [request])[0]
 
 
-def trace_many(sandbox: Sandbox, requests: Iterable[TraceRequest]) -> list[Trace]:
-    """The traces of many requests, in order, using all workers of the sandbox."""
+def trace_many(sandbox: AnySandbox, requests: Iterable[TraceRequest]) -> list[Trace]:
+    """The traces of many requests, in order, using all workers of the sandbox.
+
+    Raises `SandboxError` for a sandbox that cannot trace (see `AnySandbox`), or that fails."""
+    check_can_trace(sandbox)
     runs = [_Run(request) for request in requests]
     for place in range(len(SEEDS)):
         _run_all(
@@ -112,7 +116,7 @@ def trace_many(sandbox: Sandbox, requests: Iterable[TraceRequest]) -> list[Trace
     return [run.trace() for run in runs]
 
 
-def _run_all(sandbox: Sandbox, runs: list[tuple[_Run, int, str]]) -> None:
+def _run_all(sandbox: AnySandbox, runs: list[tuple[_Run, int, str]]) -> None:
     jobs = [_job(*run) for run in runs]
     for (run, seed, _), job, outcome in zip(runs, jobs, sandbox.run(jobs), strict=True):
         if outcome.ending == "fault":

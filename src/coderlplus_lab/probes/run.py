@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -26,7 +26,8 @@ from coderlplus.evaluation.records import Key, key_of
 from coderlplus.progress import Track
 from coderlplus.records.files import atomic_write, held
 from coderlplus.records.journal import Journal
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox import AnySandbox
+from coderlplus.sandbox.backends import open_sandbox
 from coderlplus_lab.probes import linear
 from coderlplus_lab.probes.activations import Activations, Plan, spaced
 from coderlplus_lab.probes.models import UNTRAINED, Reader
@@ -71,10 +72,15 @@ class _Part:
 
 
 def probe(
-    folder: Path, models: Mapping[str, str], programs: Sequence[Path], settings: ProbeSettings, track: Track
+    folder: Path,
+    models: Mapping[str, str],
+    programs: Sequence[Path],
+    settings: ProbeSettings,
+    track: Track,
+    open_tracer: Callable[[], AnySandbox] = open_sandbox,
 ) -> dict[str, Any]:
     """Probe models (a short name for each → its folder, or its name on the hub) on files of problems and tasks;
-    returns, and writes, the results.
+    returns, and writes, the results. `open_tracer` opens the sandbox in which programs are traced.
 
     Raises `ConfigError` if a model cannot be used or the folder holds something else, `DataError` for files that
     cannot be used.
@@ -90,13 +96,18 @@ def probe(
             )
     claim(folder, readers, programs, settings)
     with held(folder):
-        return _run(folder, readers, sources, settings, track)
+        return _run(folder, readers, sources, settings, track, open_tracer)
 
 
 def _run(
-    folder: Path, readers: Mapping[str, Reader], sources: ProbedPrograms, settings: ProbeSettings, track: Track
+    folder: Path,
+    readers: Mapping[str, Reader],
+    sources: ProbedPrograms,
+    settings: ProbeSettings,
+    track: Track,
+    open_tracer: Callable[[], AnySandbox],
 ) -> dict[str, Any]:
-    parts = _parts(folder, sources, readers, settings, track)
+    parts = _parts(folder, sources, readers, settings, track, open_tracer)
     untrained = _untrained(readers)
     activations = _activations(folder, parts, readers, untrained, settings, track)
     with Journal(folder / "scores.jsonl", Score.from_json, key_of) as journal:
@@ -144,15 +155,20 @@ def claim(folder: Path, readers: Mapping[str, Reader], programs: Sequence[Path],
 
 
 def _parts(
-    folder: Path, sources: ProbedPrograms, readers: Mapping[str, Reader], settings: ProbeSettings, track: Track
+    folder: Path,
+    sources: ProbedPrograms,
+    readers: Mapping[str, Reader],
+    settings: ProbeSettings,
+    track: Track,
+    open_tracer: Callable[[], AnySandbox],
 ) -> list[_Part]:
     parts = []
     with ExitStack() as stack:
-        opened: list[Sandbox] = []
+        opened: list[AnySandbox] = []
 
-        def sandbox() -> Sandbox:
+        def sandbox() -> AnySandbox:
             if not opened:
-                opened.append(stack.enter_context(Sandbox()))
+                opened.append(stack.enter_context(open_tracer()))
             return opened[0]
 
         for name, cases in (("task", sources.tasks), ("given", sources.given)):

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from coderlplus.alignment.answers import reference_answer
 from coderlplus.alignment.mining import first_input
 from coderlplus.alignment.prompts import call_expression, shown_program
+from coderlplus.alignment.scoring import reference_answer
 from coderlplus.alignment.visible import squeezed
 from coderlplus.errors import DataError
 from coderlplus.problems import read_problems

@@ -13,7 +13,7 @@ from coderlplus.problems.prompts import conversation
 from coderlplus.progress import Track
 from coderlplus.records import read_jsonl, write_jsonl
 from coderlplus.records.journal import Journal
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox import AnySandbox
 from coderlplus.tracing import TraceRequest, trace_many
 from coderlplus_lab.probes.marks import MAX_STEPS, passage, unfit
 from coderlplus_lab.probes.passages import Case, Passage
@@ -25,7 +25,7 @@ CHUNK = 64
 
 
 def passages_of(
-    path: Path, cases: Sequence[Case], open_sandbox: Callable[[], Sandbox], track: Track
+    path: Path, cases: Sequence[Case], open_sandbox: Callable[[], AnySandbox], track: Track
 ) -> tuple[list[Passage], dict[str, int]]:
     """The passages of cases: from `path` where they were made before, else by tracing them; and how many were left
     out, by reason.

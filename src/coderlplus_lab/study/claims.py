@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from coderlplus.programs import parse
 from coderlplus.records import CallInput, CallTest, Problem, TaggedValue
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.values import encode, equal
 from coderlplus.tracing import TraceRequest, trace_many
 
@@ -57,7 +57,9 @@ def claims_of(program: str) -> list[Claim]:
     return [claim for _, claim in sorted(found, key=lambda item: item[0])]
 
 
-def count_true(sandbox: Sandbox, problems: Sequence[Problem], programs: Sequence[str | None]) -> list[tuple[int, int]]:
+def count_true(
+    sandbox: AnySandbox, problems: Sequence[Problem], programs: Sequence[str | None]
+) -> list[tuple[int, int]]:
     """For each program how many claims it makes and how many of them are true on the first example of its problem.
 
     A program whose run is cut at a limit or depends on chance counts as one that claims nothing. Raises `SandboxError`

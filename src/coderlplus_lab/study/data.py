@@ -15,11 +15,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from coderlplus.alignment import AlignmentConfig
-from coderlplus.alignment.answers import reference_answer
+from coderlplus.alignment.kinds import KINDS
+from coderlplus.alignment.kinds.output import about_output
 from coderlplus.alignment.prompts import call_expression, shown_program, write_prompt
-from coderlplus.alignment.questions import about_output
-from coderlplus.alignment.settings import Kind, PromptStyle
-from coderlplus.alignment.tasks import NEEDS, Lineage, make_task
+from coderlplus.alignment.scoring import reference_answer
+from coderlplus.alignment.settings import PromptStyle
+from coderlplus.alignment.tasks import Lineage, make_task
 from coderlplus.errors import DataError
 from coderlplus.problems import read_problems
 from coderlplus.problems.prompts import user_message
@@ -37,7 +38,7 @@ from coderlplus.records import (
     write_jsonl,
 )
 from coderlplus.records.files import atomic_write
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox import AnySandbox
 from coderlplus.tracing import TraceRequest, trace_many
 from coderlplus_lab.files import write_json
 from coderlplus_lab.study.plan import StudyFolder
@@ -63,7 +64,7 @@ def make_problems(study: Study, layout: StudyFolder) -> None:
     """Write problems and questions of all splits. Raises `DataError` if a file of problems cannot be used."""
     style, template = study.prompt_style, study.train.get("prompt_template")
     skipped: dict[str, dict[str, int]] = {}
-    with Sandbox(workers=1) as sandbox:
+    with study.sandbox.open_for_tracing(1) as sandbox:
         for split in ("train", *HELD_OUT):
             problems = problems_of(study, split)
             write_jsonl(layout.problems(split), problems)
@@ -99,7 +100,7 @@ def problems_of(study: Study, split: str) -> list[Problem]:
 
 
 def held_out_tasks(
-    sandbox: Sandbox, problems: Sequence[Problem], style: PromptStyle
+    sandbox: AnySandbox, problems: Sequence[Problem], style: PromptStyle
 ) -> tuple[list[AlignmentTask], Counter[str]]:
     """One alignment task a problem, on its reference and last input; and why the others have none."""
     settings = AlignmentConfig(prompt_style=style)
@@ -128,7 +129,7 @@ def held_out_tasks(
     return tasks, rejects
 
 
-def drawn_tasks(sandbox: Sandbox, study: Study, split: str, count: int) -> list[AlignmentTask]:
+def drawn_tasks(sandbox: AnySandbox, study: Study, split: str, count: int) -> list[AlignmentTask]:
     """`count` alignment tasks on programs of the small world that are drawn for them, on inputs that no problem
     shows."""
     assert study.world is not None
@@ -196,14 +197,14 @@ def last_test(problem: Problem) -> tuple[ProgramInput, TaggedValue] | None:
     return None
 
 
-def _write_taught(study: Study, layout: StudyFolder, sandbox: Sandbox) -> None:
+def _write_taught(study: Study, layout: StudyFolder, sandbox: AnySandbox) -> None:
     """The questions that warm starts learn besides the final values, on programs of training compositions."""
     if study.world is None:
         return
     lines, count = [], study.world.taught_questions
     for kind in sorted({kind for initial in study.initial_models.values() for kind in initial.questions}):
         rng = random.Random(f"taught:{kind}:{study.world.seed}")
-        made = _statements(rng, study, count) if kind == TEST_OUTPUT else _traced(sandbox, rng, study, kind, count)  # type: ignore[arg-type]
+        made = _statements(rng, study, count) if kind == TEST_OUTPUT else _traced(sandbox, rng, study, kind, count)
         lines += [
             json.dumps({"kind": kind, "prompt": task.prompt, "answer": reference_answer(task)}) + "\n" for task in made
         ]
@@ -219,7 +220,7 @@ def _statements(rng: random.Random, study: Study, count: int) -> Iterator[Alignm
         yield question
 
 
-def _traced(sandbox: Sandbox, rng: random.Random, study: Study, kind: Kind, count: int) -> list[AlignmentTask]:
+def _traced(sandbox: AnySandbox, rng: random.Random, study: Study, kind: str, count: int) -> list[AlignmentTask]:
     """Questions of a kind on programs of training compositions, traced as those from failures are."""
     assert study.world is not None
     settings = AlignmentConfig(prompt_style=study.prompt_style, kinds=kind)
@@ -234,8 +235,8 @@ def _traced(sandbox: Sandbox, rng: random.Random, study: Study, kind: Kind, coun
                 program=program,
                 input=world.call(world.draw_input(rng)),
                 limits=world.LIMITS,
-                semantics=NEEDS[kind].semantics,
-                max_steps=NEEDS[kind].max_steps,
+                semantics=KINDS[kind].semantics,
+                max_steps=KINDS[kind].max_steps,
             )
             for program in programs
         ]

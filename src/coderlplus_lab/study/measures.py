@@ -21,6 +21,7 @@ from coderlplus.judge import Judge
 from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.programs import extract_program
 from coderlplus.records import AlignmentTask, Problem, read_jsonl
+from coderlplus.sandbox.backends import tracing_sandbox
 from coderlplus_lab.study.claims import count_true
 from coderlplus_lab.study.outcomes import Outcomes, outcomes
 from coderlplus_lab.study.plan import StudyFolder
@@ -55,7 +56,8 @@ def raw_numbers(
     seen = _outcomes(study, model, load_tokenizer(model_name), judge, problems, [*tasks, *questions], samples)
     answered = zip(problems, seen.greedy, strict=True)
     programs = [extract_program(text, one.entry_point, starter_code=one.starter_code) for one, text in answered]
-    claims = count_true(judge.sandbox, problems, programs)
+    with tracing_sandbox(judge.sandbox, 1) as sandbox:
+        claims = count_true(sandbox, problems, programs)
     return {
         "split": split,
         "samples": samples,

@@ -4,6 +4,7 @@ seeds."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from coderlplus_lab.probes.probe_page import write_probe_page
@@ -29,7 +30,8 @@ def probe_seed(study: Study, layout: StudyFolder, seed: int) -> None:
     )
     models = {arm: model_of(study, layout, arm, seed) for arm in study.probe.arms}
     folder = layout.probe(seed)
-    probe(folder, models, [layout.problems("test"), layout.tasks("test")], settings, _silent)
+    open_tracer = partial(study.sandbox.open_for_tracing, None)
+    probe(folder, models, [layout.problems("test"), layout.tasks("test")], settings, _silent, open_tracer)
     write_probe_page(folder)
 
 

@@ -15,7 +15,6 @@ from coderlplus.judge import Judge
 from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.records import Problem, read_jsonl
 from coderlplus.report.folders import json_lines
-from coderlplus.sandbox import Sandbox
 from coderlplus_lab.files import read_json, write_json
 from coderlplus_lab.study import supervised
 from coderlplus_lab.study.initial_models import device, device_name, initial_model_path, load_model
@@ -30,7 +29,7 @@ def make_run(study: Study, layout: StudyFolder, arm: str, seed: int) -> None:
     folder = layout.run(arm, seed)
     chosen = best_settings(study, layout, study.search_arm(arm))
     model = _trained(study, layout, arm, seed, folder, chosen)
-    with Sandbox(workers=1) as sandbox:
+    with study.sandbox.open(1) as sandbox:
         raw = measure_test(study, layout, load_model(model, device(study)), model, Judge(sandbox))
     about = {"arm": arm, "seed": seed, "chosen": chosen, "device": device_name(study)}
     write_json(folder / MEASURED, about | _cost(study, layout, arm, seed, folder) | raw)
@@ -42,7 +41,7 @@ def run_search(study: Study, layout: StudyFolder, arm: str, number: int) -> None
     folder = layout.search(arm, number)
     chosen = searched(study, arm)[number]
     model = _trained(study, layout, arm, study.search.seed, folder, chosen)
-    with Sandbox(workers=1) as sandbox:
+    with study.sandbox.open(1) as sandbox:
         loaded = load_model(model, device(study))
         raw = raw_numbers(study, layout, "validation", loaded, model, Judge(sandbox), samples=study.measure.samples)
     cost = _cost(study, layout, arm, study.search.seed, folder)
@@ -80,7 +79,7 @@ def _trained(study: Study, layout: StudyFolder, arm: str, seed: int, folder: Pat
     if final.exists():
         return str(final)
     samples = layout.samples(initial_name, warm_start_seed)
-    with Sandbox(workers=1) as sandbox:
+    with study.sandbox.open(1) as sandbox:
         point = curve_point(study, layout, initial, Judge(sandbox))
         if one.train is not None:
             settings = with_task_file(study.train_settings(arm, chosen), samples)

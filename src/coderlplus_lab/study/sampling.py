@@ -21,7 +21,8 @@ from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.records import AlignmentTask, Problem, Rollout, read_jsonl, write_jsonl
 from coderlplus.report.folders import json_lines
 from coderlplus.rewards import reward_rows
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox import AnySandbox
+from coderlplus.sandbox.backends import tracing_sandbox
 from coderlplus_lab.files import read_json, write_json
 from coderlplus_lab.study.initial_models import device, initial_model_path, load_model
 from coderlplus_lab.study.plan import StudyFolder
@@ -45,10 +46,11 @@ def sample_initial_model(study: Study, layout: StudyFolder, name: str, seed: int
     seconds = 0.0
     if any(not (folder / f"chunk-{number}.json").exists() for number in range(len(chunks))):
         model, tokenizer = load_model(model_name, device(study)), load_tokenizer(model_name)
-        with Sandbox(workers=1) as sandbox:
+        with study.sandbox.open(1) as sandbox, tracing_sandbox(sandbox, 1) as tracer:
+            judge = Judge(sandbox)
             for number, chunk in enumerate(chunks):
                 if not (folder / f"chunk-{number}.json").exists():
-                    _sample_chunk(study, folder, number, chunk, model, tokenizer, sandbox, settings, seed)
+                    _sample_chunk(study, folder, number, chunk, model, tokenizer, judge, tracer, settings, seed)
     passed, tasks = [], []
     for number in range(len(chunks)):
         passed += [json.dumps(line) + "\n" for line in json_lines(folder / f"passed-{number}.jsonl")]
@@ -85,7 +87,8 @@ def _sample_chunk(
     problems: Sequence[Problem],
     model: Any,
     tokenizer: Any,
-    sandbox: Sandbox,
+    judge: Judge,
+    tracer: AnySandbox,
     settings: AlignmentConfig,
     seed: int,
 ) -> None:
@@ -102,9 +105,7 @@ def _sample_chunk(
     )
     pairs = [(problem, text) for problem, group in zip(problems, texts, strict=True) for text in group]
     ids = [f"{number}-{place}" for place in range(len(pairs))]
-    rewards = reward_rows(
-        Judge(sandbox), [problem for problem, _ in pairs], [text for _, text in pairs], rollout_ids=ids
-    )
+    rewards = reward_rows(judge, [problem for problem, _ in pairs], [text for _, text in pairs], rollout_ids=ids)
     kept: dict[tuple[str, str], None] = {}
     judged = []
     for (problem, text), reward, rollout_id in zip(pairs, rewards, ids, strict=True):
@@ -115,5 +116,5 @@ def _sample_chunk(
             judged.append(JudgedRollout(problem, rollout, reward.program, reward.verdict))
     lines = [json.dumps({"problem_id": problem_id, "completion": text}) + "\n" for problem_id, text in kept]
     (folder / f"passed-{number}.jsonl").write_text("".join(lines), encoding="utf-8")
-    write_jsonl(folder / f"tasks-{number}.jsonl", mine(sandbox, judged, settings=settings, seed=seed).tasks)
+    write_jsonl(folder / f"tasks-{number}.jsonl", mine(tracer, judged, settings=settings, seed=seed).tasks)
     write_json(folder / f"chunk-{number}.json", {"seconds": round(time.monotonic() - began, 1)})

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
-from coderlplus.alignment.settings import Kind
+from coderlplus.alignment.kinds import DEFAULT, KINDS
+from coderlplus.engines.config import SandboxConfig
 from coderlplus.engines.settings_files import over
 from coderlplus.errors import ConfigError, nearest
 from coderlplus_lab.world.settings import WarmStartSettings
@@ -105,7 +106,8 @@ class InitialModel(Section):
     @classmethod
     def _shares(cls, value: dict[str, float]) -> dict[str, float]:
         kinds = [
-            kind for kind in (*get_args(Kind), TEST_OUTPUT) if kind not in ("final_values", "official", "exception")
+            *(kind.name for kind in KINDS.values() if kind.finished and not kind.as_sampled and kind.name != DEFAULT),
+            TEST_OUTPUT,
         ]
         for kind, share in value.items():
             if kind not in kinds:
@@ -225,6 +227,11 @@ class Study(Section):
     probe: Probe | None = None
     baseline: str = ""
     arms: dict[str, Arm]
+
+    @property
+    def sandbox(self) -> SandboxConfig:
+        """Where programs run, in training and everywhere else: `train.sandbox`."""
+        return SandboxConfig(**self.train.get("sandbox") or {})
 
     def search_arm(self, name: str) -> str:
         """The arm for which the searched settings of an arm are found."""

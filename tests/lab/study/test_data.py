@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from coderlplus.alignment.answers import score_answer, write_answer
+from coderlplus.alignment.answers import write_answer
+from coderlplus.alignment.scoring import score_answer
 from coderlplus.records import AlignmentTask, CallInput, CallTest, CheckTest, Problem, StdioTest, read_jsonl
 from coderlplus_lab.study.data import last_test, output_question
 from coderlplus_lab.study.plan import StudyFolder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 
-from coderlplus.alignment.answers import score_answer
+from coderlplus.alignment.scoring import score_answer
 from coderlplus.alignment.tasks import make_task
 from coderlplus.sandbox import Sandbox
 from coderlplus.tracing import TraceRequest, trace_many

@@ -47,7 +47,7 @@ from coderlplus.loop import AlignmentLoop, Row
 from coderlplus.problems.prompts import user_message
 from coderlplus.records import AlignmentTask, Problem, Reward
 from coderlplus.records.files import atomic_write
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox import AnySandbox
 
 STATE = "coderlplus.json"
 """In each checkpoint: the state of the loop and the place in the problems."""
@@ -56,19 +56,21 @@ STATE = "coderlplus.json"
 def trl_alignment(
     args: Any,
     problems: Sequence[Problem],
-    sandbox: Sandbox,
+    sandbox: AnySandbox,
     *,
     alpha: float = 0.6,
     settings: AlignmentConfig | None = None,
     system_prompt: str | None = None,
     prompt_template: str | None = None,
     timeout_s: float = 600.0,
+    judge: Judge | None = None,
 ) -> dict[str, Any]:
     """Arguments for `GRPOTrainer`: `train_dataset`, `environment_factory`, `reward_funcs` and `callbacks`.
 
     `args` is the trainer's `GRPOConfig`; its `seed` orders the problems and draws the tasks. `alpha` is the share of
     code problems in a batch; `settings`, if given, replaces it and has all settings of tasks. Programs that are not
-    judged within `timeout_s` seconds have no reward. Raises `ConfigError` for settings that are not available this
+    judged within `timeout_s` seconds have no reward. `sandbox` judges and traces; with a `judge` of your own, on a
+    back end that cannot trace, it only traces. Raises `ConfigError` for settings that are not available this
     way.
 
     >>> from types import SimpleNamespace
@@ -85,7 +87,7 @@ def trl_alignment(
     groups = _groups(args)
     if len(problems) < groups:
         raise ConfigError(f"{len(problems)} problems cannot fill a batch of {groups} prompts; use more problems")
-    loop = AlignmentLoop(settings, sandbox, Judge(sandbox), args.seed)
+    loop = AlignmentLoop(settings, sandbox, Judge(sandbox) if judge is None else judge, args.seed)
     steps = Steps(
         ProblemStream(problems, args.seed),
         loop,

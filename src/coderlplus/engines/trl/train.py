@@ -26,7 +26,8 @@ from coderlplus.problems import read_problems
 from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.progress import Progress
 from coderlplus.records import Problem
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox import AnySandbox
+from coderlplus.sandbox.backends import tracing_sandbox
 
 if TYPE_CHECKING:
     from coderlplus.engines.trl.callbacks import Evaluate, StopOnSignal
@@ -59,15 +60,17 @@ def train(
     config = config.model_copy(update={"trl": trl_settings(config)})
     connect(config.trl)
     arguments = trl_arguments(config, run)
+    here = config.sandbox.workers or workers_here()
     with (
-        Sandbox(workers=config.sandbox.workers or workers_here()) as sandbox,
+        config.sandbox.open(here, config.sandbox.workers) as sandbox,
+        tracing_sandbox(sandbox, here) as tracer,
         others_may_fail(arguments),
         ExitStack() as alone,
         Progress() as progress,
     ):
         on_main_process(lambda: alone.enter_context(run.alone()))
         evaluations = [] if evaluate is None else [(evaluate, eval_every)]
-        trainer, stop = _build(config, arguments, problems, run, sandbox, evaluations, progress)
+        trainer, stop = _build(config, arguments, problems, run, Judge(sandbox), tracer, evaluations, progress)
         checkpoint = on_main_process(lambda: _resume(run, config, sandbox, resume=resume))
         if checkpoint is not None and is_done(checkpoint, arguments):  # the trainer would take a step more
             if trainer.accelerator.is_main_process:
@@ -83,7 +86,8 @@ def _build(
     arguments: Any,
     problems: list[Problem],
     run: RunFolder,
-    sandbox: Sandbox,
+    judge: Judge,
+    tracer: AnySandbox,
     evaluations: list[tuple[Evaluate, int]],
     progress: Progress,
 ) -> tuple[Any, StopOnSignal]:
@@ -105,7 +109,7 @@ def _build(
         limit = config.max_prompt_tokens
         return limit is None or prompt_tokens(counting, conversation(content, config.system_prompt)) <= limit
 
-    judge, stop = Judge(sandbox), StopOnSignal()
+    stop = StopOnSignal()
     record = MetricsCallback(run, evaluations, config.seed)
     if config.eval is not None:
         template, folder = config.prompt_template, run.path / "evals"
@@ -115,7 +119,7 @@ def _build(
         evaluations.append((lambda model: benchmarks(model, record.trainer.state.global_step), config.eval.every))
     steps = Steps(
         ProblemStream(_fitting(problems, fits, config), config.seed),
-        AlignmentLoop(config.alignment, sandbox, judge, config.seed, prompt_fits=fits) if config.alignment else None,
+        AlignmentLoop(config.alignment, tracer, judge, config.seed, prompt_fits=fits) if config.alignment else None,
         timeout_s=config.sandbox.timeout_s,
         run=run,
         samples_every=config.samples_every,
@@ -139,7 +143,7 @@ def _build(
     return trainer, stop
 
 
-def _resume(run: RunFolder, config: RunConfig, sandbox: Sandbox, *, resume: bool) -> Path | None:
+def _resume(run: RunFolder, config: RunConfig, sandbox: AnySandbox, *, resume: bool) -> Path | None:
     """Make the run folder ready; return the checkpoint to resume from."""
     checkpoint = run.latest_checkpoint() if resume else None
     for change in run.begin(config.to_yaml(), sandbox.isolation, checkpoint):

@@ -43,7 +43,6 @@ from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.programs import extract_program
 from coderlplus.records import AlignmentTask, Problem, Reward, Rollout
 from coderlplus.rewards import answer_reward, verdict_reward
-from coderlplus.sandbox import Sandbox
 from verl import DataProto
 
 current: dict[str, FetchedSteps] = {}
@@ -96,7 +95,7 @@ class CodeRLPlusDataset(RLHFDataset):  # type: ignore[misc]
         settings, seed = self.settings, int(self.config.get("seed") or 0)
         loop = None
         if settings.alignment:
-            self._sandbox = Sandbox(workers_for(settings, 1))
+            self._sandbox = settings.sandbox.open_for_tracing(workers_for(settings, 1), settings.sandbox.workers)
             loop = AlignmentLoop(settings.alignment, self._sandbox, Judge(self._sandbox), seed, prompt_fits=self._fits)
         if settings.output:
             settings.output.mkdir(parents=True, exist_ok=True)
@@ -159,7 +158,11 @@ class CodeRLPlusReward(RewardManagerBase):  # type: ignore[misc]
         self.settings = read_plugin_settings(config.data)
         self._problems = _problems([*_paths(config.data.train_files), *_paths(config.data.val_files)])
         nodes = max(1, int(config.trainer.nnodes))
-        self._judge = Judge(Sandbox(workers_for(self.settings, -(-int(config.reward.num_workers) // nodes))))
+        sharing, most = int(config.reward.num_workers), self.settings.sandbox.workers
+        sandbox = self.settings.sandbox.open(
+            workers_for(self.settings, -(-sharing // nodes)), None if most is None else max(1, most // sharing)
+        )
+        self._judge = Judge(sandbox)
         self._ends = {tokenizer.eos_token_id, tokenizer.pad_token_id}
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:

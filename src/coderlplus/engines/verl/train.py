@@ -14,7 +14,6 @@ from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.verl.config import VERSION, VerlConfig, installed_version, verl_config
 from coderlplus.errors import CodeRLPlusError, ConfigError, DataError
 from coderlplus.problems import read_problems
-from coderlplus.sandbox import Sandbox
 
 _CANNOT_WRITE = ("No space left on device", "inline_container", "PytorchStreamWriter")
 """What the system says of a full disk, and what torch makes of that. A `StreamReader` speaks from the same file of
@@ -43,8 +42,10 @@ def train(config: VerlConfig, *, resume: bool = False) -> RunFolder:
     load_tokenizer(config.model)
     checkpoint = latest_checkpoint(run.checkpoints) if resume else None
     composed = verl_config(config, checkpoint)
-    with Sandbox(workers=1) as sandbox:
-        isolation = sandbox.isolation
+    isolation: tuple[str, ...] = (config.sandbox.backend,)
+    if config.sandbox.is_here:
+        with config.sandbox.open(1) as sandbox:
+            isolation = sandbox.isolation
     since = None if checkpoint is None else Path(f"checkpoint-{step_of(checkpoint)}")
     with run.alone():
         for change in run.begin(config.to_yaml(), isolation, since):

@@ -1,4 +1,4 @@
-"""A sandbox on every node of a Ray cluster: `Judge(RaySandbox())` judges on all of them.
+"""The back end `ray`: a sandbox on every node of a Ray cluster, which judges and traces on all of them.
 
     import ray
     ray.init(address="auto")
@@ -21,6 +21,7 @@ import heapq
 import itertools
 import os
 import queue
+import socket
 import threading
 import time
 from collections import OrderedDict
@@ -28,12 +29,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from coderlplus.errors import ConfigError, SandboxError
 from coderlplus.records import Problem
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox.backends.base import BackEnd
+from coderlplus.sandbox.jobs import Job, Outcome
+from coderlplus.sandbox.pool import Sandbox
+from coderlplus.sandbox.protocol import run_jobs
 
+_CONNECT_S = 10.0
 _AHEAD = 4
 """Calls handed to a node for each of its workers; the rest waits here, where any node can take it."""
 _ATTEMPTS = 4
@@ -86,12 +92,15 @@ class _Call:
 
 
 class RaySandbox:
-    """Stands in for a `Sandbox` on all nodes of the cluster that Ray is connected to.
+    """The sandboxes of all nodes of the cluster that Ray is connected to, as one (see `AnySandbox`).
 
     Raises `ConfigError` if Ray is not installed or not connected, and `SandboxError` if a node does not offer the
     isolation asked for (see `Sandbox`). `workers` is the number of workers on all nodes that are ready. `call` may be
     used by any thread.
     """
+
+    backend = "ray"
+    can_trace = True
 
     def __init__(
         self,
@@ -130,6 +139,10 @@ class RaySandbox:
         call = _Call(function, arguments, weight, next(self._serials))
         self._events.put(("call", call, None))
         return call.future
+
+    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """The outcomes of the jobs, in order."""
+        return run_jobs(self, jobs)
 
     def nodes(self) -> dict[str, int]:
         """The nodes in use: their Ray ids, and the calls that each has at the moment."""
@@ -190,7 +203,8 @@ class RaySandbox:
             while self._waiting:
                 _, _, call = heapq.heappop(self._waiting)
                 _fail(
-                    call, SandboxError("no node of the Ray cluster is left to judge on; start one, then judge again")
+                    call,
+                    SandboxError("no node of the Ray cluster is left for programs; start one, then try again"),
                 )
 
     def _start(self, node_id: str) -> None:
@@ -222,7 +236,7 @@ class RaySandbox:
                 self._started.set_exception(
                     cause
                     if isinstance(cause, SandboxError)
-                    else SandboxError(f"node {node_id[:8]} cannot judge: {cause!r}")
+                    else SandboxError(f"node {node_id[:8]} cannot run programs: {cause!r}")
                 )
         else:
             self._lose(node_id)
@@ -258,9 +272,7 @@ class RaySandbox:
             if call.losses >= _ATTEMPTS:
                 _fail(
                     call,
-                    SandboxError(
-                        f"{call.losses} nodes of the Ray cluster were lost while they judged the same program"
-                    ),
+                    SandboxError(f"{call.losses} nodes of the Ray cluster were lost while they ran the same program"),
                 )
             else:
                 heapq.heappush(self._waiting, (-call.weight, call.serial, call))
@@ -305,10 +317,27 @@ class RaySandbox:
 def connect(address: str) -> None:
     """Connect Ray to the cluster at `address`, unless it is connected. Raises `ConfigError`."""
     ray = _ray()
+    if ray.is_initialized():
+        return
     try:
-        ray.init(address=address, ignore_reinit_error=True)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"cannot connect to a Ray cluster at {address!r}: {error}") from error
+        host, _, port = _noted(address).rpartition("://")[2].rpartition(":")
+        if host and port.isdecimal():  # Ray itself tries for minutes
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (OSError, OverflowError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()).rstrip(".")
+        raise ConfigError(
+            f"cannot connect to a Ray cluster at {address!r}: {reason}; start one with ray start --head, or name "
+            "another address"
+        ) from error
+
+
+def _noted(address: str) -> str:
+    """What `auto` stands for: the cluster of `RAY_ADDRESS`, or the one that Ray noted last, which may be gone."""
+    noted = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")
+    if address != "auto":
+        return address
+    return os.environ.get("RAY_ADDRESS") or (noted.read_text().strip() if noted.is_file() else address)
 
 
 def _ray() -> Any:
@@ -322,10 +351,7 @@ def _ray() -> Any:
 def _connected_ray() -> Any:
     ray = _ray()
     if not ray.is_initialized():
-        raise ConfigError(
-            "not connected to a Ray cluster; call ray.init(address='auto'), or ray.init() for this machine alone, "
-            "first"
-        )
+        raise ConfigError("not connected to a Ray cluster; give its address, such as auto, or call ray.init() first")
     return ray
 
 
@@ -339,3 +365,12 @@ def _is_ours(error: BaseException) -> bool:
 def _fail(call: _Call, error: BaseException) -> None:
     with suppress(InvalidStateError):
         call.future.set_exception(error)
+
+
+def _open(workers: int | None, address: str | None) -> RaySandbox:
+    if address is not None:
+        connect(address)
+    return RaySandbox(workers)
+
+
+BACKEND = BackEnd(name="ray", where="all nodes of a Ray cluster", open=_open, address="auto")

@@ -1,9 +1,9 @@
-"""A client for SandboxFusion (bytedance/SandboxFusion), for those who already run it:
-`Judge(SandboxFusion("http://host:8080"))`.
+"""The back end `sandboxfusion`: a client for SandboxFusion (bytedance/SandboxFusion), for those who already run it. It
+judges and cannot trace: the service does not set the hash seed of a run.
 
 Programs are sent to `POST /run_code`; what comes back is compared here. A stdio test is one request: the program as
 `code`, its input as `stdin`, and `run_result.stdout` is the answer. Tests that call functions, test code and checker
-programs are one request for a batch: a driver (`remote.py`) that runs the same guests as our own sandbox does, in
+programs are one request for a batch: a driver (`fusion_driver.py`) that runs the same guests as our own sandbox, in
 processes of their own.
 
 What isolates a program is up to that service (`sandbox_fusion` stands in the verdict for all that it does): a program
@@ -16,10 +16,10 @@ times in all with growing pauses; then the verdict is `sandbox_fault`.
 
 from __future__ import annotations
 
+import ast
 import base64
 import contextlib
 import functools
-import http.client
 import json
 import re
 import secrets
@@ -27,34 +27,26 @@ import signal
 import socket
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from coderlplus.errors import ConfigError, SandboxError
-from coderlplus.judge import remote
-from coderlplus.sandbox import Job, Outcome
-from coderlplus.sandbox.jobs import EndingName
+from coderlplus.sandbox.backends import fusion_driver
+from coderlplus.sandbox.backends.base import BackEnd
+from coderlplus.sandbox.jobs import EndingName, Job, Outcome
+from coderlplus.sandbox.protocol import run_jobs
 from coderlplus.sandbox.text import as_bytes
 
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
 _STDIO = "coderlplus.judge.guest:run_stdio"
-_MODULES = (
-    "judge.wire",
-    "judge.guest",
-    "judge.examiner",
-    "sandbox.nodes",
-    "sandbox.encoding",
-    "sandbox.decoding",
-    "sandbox.endings",
-    "sandbox.equality",
-    "sandbox.literals",
-    "sandbox.text",
-    "sandbox.values",
-)
 _ATTEMPTS = 4
 _PAUSE_S = 0.5
+_CONNECT_S = 10.0
 _START_S = 10.0
 """Time beyond the wall limit for the driver to start."""
 _QUEUE_S = 120.0
@@ -67,10 +59,13 @@ _FUTURE = re.compile(r"^from __future__ import .*\n", re.MULTILINE)
 
 
 class SandboxFusion:
-    """Stands in for a `Sandbox`: runs jobs on a SandboxFusion service. `workers` requests are made at the same time.
+    """Runs jobs on a SandboxFusion service (see `AnySandbox`). `workers` requests are made at the same time.
 
     Raises `ConfigError` for a URL that is none.
     """
+
+    backend = "sandboxfusion"
+    can_trace = False
 
     def __init__(self, url: str, *, workers: int = 16) -> None:
         parts = urlsplit(url)
@@ -82,17 +77,21 @@ class SandboxFusion:
         self._host, self._is_tls = parts.netloc.rpartition("@")[2], parts.scheme == "https"
         self._local = threading.local()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="coderlplus-fusion")
-        self._connections: weakref.WeakSet[http.client.HTTPConnection] = weakref.WeakSet()
+        self._connections: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
         self._stopped = threading.Event()
         self.url = url
         self.workers = workers
-        self.isolation = ("sandbox_fusion",)
+        self.isolation: tuple[str, ...] = ("sandbox_fusion",)
 
     def call(self, function: Callable[..., Any], *arguments: Any, weight: float = 0.0) -> Future[Any]:
         """Run `function(execute, *arguments)` in a thread, as `Sandbox.call` does, but in the order of the calls."""
         if self._stopped.is_set():
             raise SandboxError("the sandbox is closed; create a new one")
         return self._threads.submit(function, self.execute, *arguments)
+
+    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """The outcomes of the jobs, in order."""
+        return run_jobs(self, jobs)
 
     def execute(self, job: Job) -> Outcome:
         """Run a job. What goes wrong on the way is an outcome `fault`, not an exception."""
@@ -157,8 +156,9 @@ class SandboxFusion:
         token = secrets.token_hex(16)
         wall_s = max(each.limits.wall_s for each in jobs)
         sent = {"token": token, "jobs": [_for_driver(each) for each in jobs]}
+        code = _driver_code(tuple(sorted(each.guest for each in jobs)))
         result = self._request(
-            {"code": _driver_code(), "stdin": json.dumps(sent), "run_timeout": wall_s + _START_S}, wall_s + _START_S
+            {"code": code, "stdin": json.dumps(sent), "run_timeout": wall_s + _START_S}, wall_s + _START_S
         )
         lines = [line for line in str(result.get("stdout") or "").split("\n") if line.startswith(token)]
         if not lines:
@@ -176,13 +176,15 @@ class SandboxFusion:
 
     def _request(self, body: dict[str, Any], run_s: float) -> dict[str, Any]:
         """`run_result` of one request, asked again while it fails by a fault of the service."""
+        from http.client import HTTPException  # not at once: it takes a while, and few need it
+
         reason = ""
         for attempt in range(_ATTEMPTS):
             if attempt and self._stopped.wait(_PAUSE_S * 2 ** (attempt - 1)):
                 break
             try:
                 return _run_result(self._post(body | {"language": "python"}, run_s + _QUEUE_S))
-            except (OSError, http.client.HTTPException, ValueError, _Fault) as error:
+            except (OSError, HTTPException, ValueError, _Fault) as error:
                 self._local.__dict__.pop("connection", None)
                 reason = str(error) or repr(error)
         raise _Fault(f"{self.url} failed {_ATTEMPTS} times, at last with: {reason}")
@@ -190,7 +192,9 @@ class SandboxFusion:
     def _post(self, body: dict[str, Any], timeout_s: float) -> Any:
         connection = self._local.__dict__.get("connection")
         if connection is None:
-            kind = http.client.HTTPSConnection if self._is_tls else http.client.HTTPConnection
+            from http.client import HTTPConnection, HTTPSConnection
+
+            kind = HTTPSConnection if self._is_tls else HTTPConnection
             connection = self._local.connection = kind(self._host)
             self._connections.add(connection)
         connection.timeout = timeout_s
@@ -251,16 +255,36 @@ def _last_line(text: str) -> str:
 
 
 @functools.cache
-def _driver_code() -> str:
-    package = Path(remote.__file__).parents[1]
-    sources = {
-        f"coderlplus.{name}": (package / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")
-        for name in _MODULES
-    }
-    text = Path(remote.__file__).read_text(encoding="utf-8")
+def _driver_code(guests: tuple[str, ...]) -> str:
+    """The driver with the sources of the guest modules and of all that they import of this package."""
+    sources: dict[str, str] = {}
+    wanted = {guest.partition(":")[0] for guest in guests}
+    while wanted:
+        name = wanted.pop()
+        sources[name] = _source(name)
+        imported = [node for node in ast.walk(ast.parse(sources[name])) if isinstance(node, ast.ImportFrom)]
+        names = {node.module for node in imported} | {
+            f"{node.module}.{alias.name}" for node in imported for alias in node.names
+        }
+        wanted |= {each for each in names if each and _path(each) is not None} - sources.keys()
+    text = Path(fusion_driver.__file__).read_text(encoding="utf-8")
     return text.replace(
         'MODULES: dict[str, str] = globals().get("MODULES", {})\n', f"MODULES: dict[str, str] = {sources!r}\n"
     )
+
+
+def _path(module: str) -> Path | None:
+    """The file of a module of this package that is not a package itself."""
+    package, *parts = module.split(".")
+    path = Path(fusion_driver.__file__).parents[2].joinpath(*parts).with_suffix(".py")
+    return path if package == "coderlplus" and parts and path.is_file() else None
+
+
+def _source(module: str) -> str:
+    path = _path(module)
+    if path is None:
+        raise ValueError(f"{module} is no module of this package")
+    return path.read_text(encoding="utf-8")
 
 
 def _for_driver(job: Job) -> dict[str, Any]:
@@ -292,6 +316,7 @@ def _outcome(job: Job, ended: dict[str, Any], peer: Outcome | None, isolation: t
         exit_code=code,
         replies=tuple(_replies(base64.b64decode(ended["replies"]))),
         stdout=base64.b64decode(ended["stdout"])[: job.limits.output_kb << 10],
+        stderr=base64.b64decode(ended["stderr"]).decode("utf-8", "backslashreplace")[-4000:],
         cpu_s=round(float(ended["cpu_s"]), 6),
         wall_s=round(float(ended["wall_s"]), 6),
         peak_mb=round(float(ended["peak_kb"]) / 1024, 1),
@@ -309,3 +334,27 @@ def _replies(data: bytes) -> list[Any]:
         except (ValueError, RecursionError):
             break
     return replies
+
+
+def _open(workers: int | None, address: str | None) -> SandboxFusion:
+    """Raises `ConfigError` where nothing listens at the address."""
+    sandbox = SandboxFusion(address or "") if workers is None else SandboxFusion(address or "", workers=workers)
+    parts = urlsplit(sandbox.url)
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname or "", port), timeout=_CONNECT_S).close()
+    except (OSError, ValueError) as error:
+        sandbox.close()
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot reach a SandboxFusion service at {address}: {reason}; is it running?") from error
+    return sandbox
+
+
+BACKEND = BackEnd(
+    name="sandboxfusion",
+    where="a SandboxFusion service",
+    open=_open,
+    address="http://localhost:8080",
+    needs_address=True,
+    can_trace=False,
+)

@@ -1,4 +1,4 @@
-"""The task of the published code (github.com/jiangxxxue/CODERLPLUS, files `code_extractor.py` and
+"""The kind `official`: the task of the published code (github.com/jiangxxxue/CODERLPLUS, files `code_extractor.py` and
 `reward_function_coderlplus.py`): its prompt, its choice of variables, its scoring, so that results can be compared
 with it both ways.
 
@@ -29,11 +29,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from coderlplus.alignment.answers import Answer
+from coderlplus.alignment.kinds.base import Kind
+from coderlplus.alignment.questions import MODULE, Question
+from coderlplus.alignment.variables import TracedRun
 from coderlplus.programs import parse
 from coderlplus.records import OUTPUT, AlignmentTask, StdioInput, TaggedValue, Target, Trace
 from coderlplus.sandbox.values import NotPlain, decode, encode, to_source
 
-MODULE = "<module>"
 MAX_VARIABLES = 3
 MAX_LINE_CHARS = 100_000
 """A longer last line is no answer."""
@@ -60,12 +63,22 @@ Example of final answer (LAST line only):
 """
 
 
-def ask(trace: Trace) -> tuple[Target, ...] | str:
-    """The targets, output last, or the reason why the published code makes no task of such a run: `official_call` (not
-    a script), `exception` (it ended with an error, or printed what begins with `ERROR:`), `no_output`,
+def ask(run: TracedRun) -> Question | str:
+    """The question, output last, or the reason why the published code makes no task of such a run: `official_call`
+    (not a script), `exception` (it ended with an error, or printed what begins with `ERROR:`), `no_output`,
     `official_unfit` (the code that takes the values does not fit behind the program, or JSON has no such value)."""
+    trace = run.trace
     if not isinstance(trace.input, StdioInput):
         return "official_call"
+    targets = _targets(trace)
+    if isinstance(targets, str):
+        return targets
+    if all(run.visible.stands(target.value) for target in targets):
+        return "answer_in_prompt"
+    return Question(targets=targets, prompt=write_prompt(trace.program, trace.input.stdin, targets))
+
+
+def _targets(trace: Trace) -> tuple[Target, ...] | str:
     output = trace.output.strip()
     exited = trace.ending.kind == "exit" and trace.ending.message in (None, "0")
     if (trace.ending.kind != "finished" and not exited) or output.startswith("ERROR:"):
@@ -107,15 +120,13 @@ def write_answer(targets: Sequence[Target]) -> str:
     )
 
 
-def score(task: AlignmentTask, completion: str) -> tuple[float, dict[str, bool]]:
-    """The published reward and which targets it counts as right (empty for an answer of no usable form)."""
-    line = completion.strip().rpartition("\n")[2].strip()
-    if len(line) > MAX_LINE_CHARS:
+def score(task: AlignmentTask, completion: str, format_weight: float = 0.1) -> tuple[float, dict[str, bool]]:
+    """The published reward, whose weight of the form is 0.1 whatever `format_weight` is, and which targets it counts
+    as right (empty for an answer of no usable form)."""
+    answer = _json_answer(completion)
+    if answer is None:
         return 0.0, {}
     try:
-        answer = json.loads(line)
-        if "final_output" not in answer or "variables" not in answer:
-            return 0.0, {}
         given = answer["variables"]
         correct: dict[str, bool] = {}
         for target in task.targets:
@@ -127,6 +138,31 @@ def score(task: AlignmentTask, completion: str) -> tuple[float, dict[str, bool]]
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
         return 0.0, {}
     return 0.1 + sum(correct.values()) / len(correct) * 0.9, correct
+
+
+def read(task: AlignmentTask, completion: str) -> Answer | None:
+    """What an answer gives, by label."""
+    answer = _json_answer(completion)
+    if answer is None or not isinstance(answer["variables"], dict):
+        return None
+    values = {
+        target.label: encode(answer["final_output"] if target.is_output else answer["variables"][_name(target)])
+        for target in task.targets
+        if target.is_output or _name(target) in answer["variables"]
+    }
+    return Answer(values, is_json=True)
+
+
+def _json_answer(completion: str) -> dict[str, Any] | None:
+    """The JSON of the last line, which has the two keys of an answer, or `None`."""
+    line = completion.strip().rpartition("\n")[2].strip()
+    if len(line) > MAX_LINE_CHARS:
+        return None
+    try:
+        answer = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return answer if isinstance(answer, dict) and {"final_output", "variables"} <= answer.keys() else None
 
 
 def _name(target: Target) -> str:
@@ -203,3 +239,15 @@ def _equals(given: Any, wanted: Any) -> bool:
     if isinstance(given, dict) and isinstance(wanted, dict):
         return given.keys() == wanted.keys() and all(_equals(given[key], wanted[key]) for key in wanted)
     return len(texts) == 1
+
+
+KIND = Kind(
+    name="official",
+    asks="what the published code asks",
+    ask=ask,
+    semantics="official",
+    as_sampled=True,
+    answer=write_answer,
+    read=read,
+    score=score,
+)

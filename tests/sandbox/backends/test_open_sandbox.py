@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import socket
 from typing import Any
 
 import pytest
 
 from coderlplus import CallTest, ConfigError, Judge, Problem, Rollout, open_sandbox
-from coderlplus.judge.sandbox_fusion import SandboxFusion
 from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox.backends.sandboxfusion import SandboxFusion
 
 
 def test_the_local_sandbox_is_the_default() -> None:
@@ -22,11 +23,13 @@ def test_the_local_sandbox_is_the_default() -> None:
 
 
 def test_a_service_has_an_address_and_a_number_of_requests() -> None:
-    with open_sandbox("sandboxfusion", address="http://localhost:1/", workers=3) as sandbox:
-        assert isinstance(sandbox, SandboxFusion)
-        assert (sandbox.url, sandbox.workers) == ("http://localhost:1/", 3)
-    with open_sandbox("sandboxfusion", address="http://localhost:1/") as sandbox:
-        assert sandbox.workers == 16
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        url = f"http://127.0.0.1:{service.getsockname()[1]}/"
+        with open_sandbox("sandboxfusion", address=url, workers=3) as sandbox:
+            assert isinstance(sandbox, SandboxFusion)
+            assert (sandbox.url, sandbox.workers) == (url, 3)
+        with open_sandbox("sandboxfusion", address=url) as sandbox:
+            assert sandbox.workers == 16
 
 
 @pytest.mark.parametrize(
@@ -35,7 +38,16 @@ def test_a_service_has_an_address_and_a_number_of_requests() -> None:
         ("docker", {}, "unknown back end 'docker' of the sandbox; use local, ray, sandboxfusion"),
         (None, {}, "unknown back end None"),
         ("local", {"address": "http://x"}, "local has no address, not 'http://x'"),
-        ("sandboxfusion", {}, "needs the address of a service"),
+        ("Sandbox-Fusion", {}, "unknown back end 'Sandbox-Fusion' of the sandbox; did you mean sandboxfusion?"),
+        ("rya", {"address": "auto"}, "did you mean ray"),
+        ("local", {"address": "auto"}, "set the back end to ray \\(such as auto\\) or sandboxfusion"),
+        ("sandboxfusion", {}, "the back end sandboxfusion needs an address, such as http://localhost:8080"),
+        (
+            "sandboxfusion",
+            {"address": "http://127.0.0.1:9"},
+            "cannot reach a SandboxFusion service at http://127.0.0.1:9",
+        ),
+        ("sandboxfusion", {"address": "http://127.0.0.1:x"}, "cannot reach a SandboxFusion service"),
         ("sandboxfusion", {"address": "localhost"}, "'localhost' is not"),
         *(
             ("local", {"workers": workers}, "workers must be a whole number above 0")

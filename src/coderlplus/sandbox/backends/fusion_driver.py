@@ -133,7 +133,7 @@ class Child:
     def result(self, status: int, usage: Any) -> dict[str, Any]:
         files = [file.fileno() for file in self.files]
         sizes = [os.fstat(file).st_size for file in files]
-        _, stdout, _, replies = (os.pread(file, self.job["file_bytes"], 0) for file in files)
+        _, stdout, stderr, replies = (os.pread(file, self.job["file_bytes"], 0) for file in files)
         return {
             "exit_code": os.waitstatus_to_exitcode(status),
             "killed": self.killed,
@@ -142,6 +142,7 @@ class Child:
             "peak_kb": usage.ru_maxrss,
             "stdout_bytes": max(sizes[1], sizes[2]),
             "stdout": base64.b64encode(stdout).decode(),
+            "stderr": base64.b64encode(stderr[-16000:]).decode(),
             "replies": base64.b64encode(replies).decode(),
         }
 

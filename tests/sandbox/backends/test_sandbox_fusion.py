@@ -18,8 +18,8 @@ import pytest
 
 from coderlplus.errors import ConfigError, SandboxError
 from coderlplus.judge import Judge
-from coderlplus.judge.sandbox_fusion import SandboxFusion
 from coderlplus.records import CallTest, CheckerProgram, CheckTest, Limits, Problem, Rollout, StdioTest, Test, Verdict
+from coderlplus.sandbox.backends.sandboxfusion import SandboxFusion
 
 FIELDS = {"code", "stdin", "language", "run_timeout", "compile_timeout", "memory_limit_MB", "files", "fetch_files"}
 LIMITS = Limits(cpu_s=1, wall_s=30, memory_mb=256, output_kb=256)
@@ -126,7 +126,7 @@ def service() -> Iterator[Service]:
 @pytest.fixture
 def there(service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Verdict]]:
     """`there(program, *tests, **problem fields)`: the verdict by way of the service."""
-    monkeypatch.setattr("coderlplus.judge.sandbox_fusion._PAUSE_S", 0.01)
+    monkeypatch.setattr("coderlplus.sandbox.backends.sandboxfusion._PAUSE_S", 0.01)
     service.failures, service.requests = [], []
     with SandboxFusion(service.url, workers=2) as sandbox:
 
@@ -251,7 +251,7 @@ def test_a_driver_that_did_not_end_is_a_fault(there: Callable[..., Verdict], ser
 def test_a_service_that_is_not_there_is_a_fault_and_a_closed_client_an_error(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("coderlplus.judge.sandbox_fusion._PAUSE_S", 0.01)
+    monkeypatch.setattr("coderlplus.sandbox.backends.sandboxfusion._PAUSE_S", 0.01)
     problem = Problem(problem_id="p", statement="", tests=(StdioTest("", "6"),))
     rollout = Rollout(rollout_id="r", problem_id="p", program="print(6)")
     with SandboxFusion("http://127.0.0.1:9") as sandbox:

@@ -1,0 +1,62 @@
+"""What a sandbox of any back end is, and what can be asked of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Protocol, Self
+
+from coderlplus.errors import SandboxError
+from coderlplus.sandbox.jobs import Job, Outcome
+
+
+class AnySandbox(Protocol):
+    """A sandbox of any back end: what judging, tracing and mining need of it.
+
+    `backend` is its name, `workers` the number of jobs that it runs at the same time, `isolation` the layers in force,
+    and `can_trace` whether it keeps to the hash seed of a job, which tracing needs.
+    """
+
+    backend: str
+    workers: int
+    isolation: tuple[str, ...]
+    can_trace: bool
+
+    def call(self, function: Callable[..., Any], *arguments: Any, weight: float = 0.0) -> Future[Any]:
+        """Run `function(execute, *arguments)` where `execute(job)` runs jobs, heavier calls first. `function` and
+        `arguments` must be picklable."""
+
+    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """The outcomes of the jobs, in order."""
+
+    def close(self) -> None:
+        """End what runs; the sandbox cannot be used any more."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
+
+def run_jobs(sandbox: AnySandbox, jobs: Sequence[Job]) -> list[Outcome]:
+    """`AnySandbox.run` by way of `call`."""
+    futures: list[Future[Outcome]] = [sandbox.call(run_job, job) for job in jobs]
+    try:
+        return [future.result() for future in futures]
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        raise
+
+
+def run_job(execute: Callable[[Job], Outcome], job: Job) -> Outcome:
+    """One job, for `AnySandbox.call`."""
+    return execute(job)
+
+
+def check_can_trace(sandbox: AnySandbox) -> None:
+    """Raises `SandboxError` for a sandbox that cannot trace."""
+    if not sandbox.can_trace:
+        raise SandboxError(
+            f"the back end {sandbox.backend} judges programs but cannot trace them; trace on the back end local or "
+            "ray, such as open_sandbox()"
+        )

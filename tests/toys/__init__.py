@@ -1,0 +1,1 @@
+"""A kind of task, a benchmark and a back end, each in one file."""
