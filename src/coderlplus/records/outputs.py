@@ -23,8 +23,16 @@ Fingerprint = Mapping[str, Any]
 
 
 def digest(path: Path) -> str | None:
-    """The beginning of the SHA-256 of a file; `None` for a pipe, which can be read only once. Raises `DataError`."""
+    """The beginning of the SHA-256 of a file, or of the files in a folder (a model) but its notes; `None` for a pipe,
+    which can be read only once. Raises `DataError`."""
     try:
+        if path.is_dir():
+            whole = hashlib.sha256()
+            for part in sorted(path.iterdir()):
+                if part.is_file() and part.suffix != ".md" and not part.name.startswith("."):
+                    with part.open("rb") as data:
+                        whole.update(f"{part.name}\0".encode() + hashlib.file_digest(data, "sha256").digest())
+            return whole.hexdigest()[:16]
         if not path.is_file():
             return None
         with path.open("rb") as file:

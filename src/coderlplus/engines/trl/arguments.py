@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from pathlib import Path
 from typing import Any
 
+from coderlplus.engines.resuming import flat
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.trl.config import RunConfig
 from coderlplus.errors import ConfigError
@@ -44,6 +47,16 @@ def trl_arguments(config: RunConfig, run: RunFolder) -> Any:
     if config.algorithm == "reinforce_plus_plus" and arguments.multi_objective_aggregation != "sum_then_normalize":
         raise ConfigError("reinforce_plus_plus has one reward: leave trl.multi_objective_aggregation out")
     return arguments
+
+
+def setting_defaults(config: RunConfig) -> dict[str, Any]:
+    """What every setting is that a configuration leaves out, by dotted key."""
+    from trl import GRPOConfig, RLOOConfig
+
+    made = RLOOConfig if config.algorithm == "rloo" else GRPOConfig
+    trls = {f"trl.{field.name}": field.default for field in dataclasses.fields(made)}
+    ours = type(config)(model="", problems=(), output=Path()).model_dump(mode="json")
+    return flat(ours) | trls
 
 
 def trainer_class(config: RunConfig) -> Any:

@@ -18,7 +18,7 @@ from coderlplus.engines.config import CommonConfig, Where, checked_config, hint_
 from coderlplus.engines.settings_files import overridden_settings
 from coderlplus.errors import ConfigError
 
-OWN_TRL_KEYS = {"output_dir": "output", "seed": "seed", "data_seed": "seed"}
+OWN_TRL_KEYS = {"output_dir": "output", "resume_from_checkpoint": "output", "seed": "seed", "data_seed": "seed"}
 """Fields of TRL's configuration that follow from settings of the run."""
 
 LIBRARY = {"trl": "TRL's configuration", "lora": "peft's LoraConfig"}

@@ -6,16 +6,18 @@ import copy
 import json
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coderlplus.engines.batches import ProblemStream
+from coderlplus.engines.checkpoints import checkpoint_step
 from coderlplus.engines.models import load_tokenizer, model_name, prompt_tokens
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.steps import Steps
-from coderlplus.engines.trl.arguments import lora_config, trainer_class, trl_arguments, trl_settings
+from coderlplus.engines.trl.arguments import lora_config, setting_defaults, trainer_class, trl_arguments, trl_settings
 from coderlplus.engines.trl.config import RunConfig
 from coderlplus.engines.trl.evaluation import BenchmarkEvaluation
 from coderlplus.engines.trl.processes import connect, on_main_process, others_may_fail, workers_here
@@ -26,6 +28,7 @@ from coderlplus.problems import read_problems
 from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.progress import Progress
 from coderlplus.records import Problem
+from coderlplus.records.outputs import digest
 from coderlplus.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -35,23 +38,23 @@ if TYPE_CHECKING:
 def train(
     config: RunConfig,
     *,
-    resume: bool = False,
+    overwrite: bool = False,
     evaluate: Callable[[Any], dict[str, float]] | None = None,
     eval_every: int = 0,
 ) -> RunFolder:
     """Train as `config` says and return the run folder, with the model and tokenizer in `final` (with `lora`, the
     adapter).
 
-    `evaluate` gets the model in evaluation mode and returns numbers, written as `eval/<name>` at step 0, every
-    `eval_every` optimisation steps (0: never) and the last one. With `resume`, a run that the folder holds continues
-    exactly from its newest checkpoint that is whole; where there is none it starts anew, and a finished one is left as
-    it is. Every process of a run on several calls this.
+    A run that the folder holds continues exactly from its newest checkpoint that is whole; where there is none it
+    starts anew, and a finished one is left as it is. With `overwrite` it is begun anew in any case. `evaluate` gets
+    the model in evaluation mode and returns numbers, written as `eval/<name>` at step 0, every `eval_every`
+    optimisation steps (0: never) and the last one. Every process of a run on several calls this.
 
-    Raises `ConfigError` or `DataError` for bad input, `SandboxError` when the sandbox is broken, `CodeRLPlusError`
-    when another process of the run is gone, and `KeyboardInterrupt` after Ctrl-C, once the checkpoint is saved.
+    Raises `ConfigError` or `DataError` for bad input and for settings that cannot change within a run, `SandboxError`
+    when the sandbox is broken, `CodeRLPlusError` when another process of the run is gone, and `KeyboardInterrupt`
+    after Ctrl-C, once the checkpoint is saved.
     """
     run = RunFolder(config.output)
-    run.check(resume=resume)
     problems = [problem for path in config.problems for problem in read_problems(path)]
     if not problems:
         raise ConfigError(f"{', '.join(map(str, config.problems))} holds no problems")
@@ -66,16 +69,62 @@ def train(
         Progress() as progress,
     ):
         on_main_process(lambda: alone.enter_context(run.alone()))
+        if overwrite:
+            on_main_process(run.clear)
+        standing = on_main_process(lambda: _standing(run, config, arguments))
+        if standing.is_done:
+            return run
         evaluations = [] if evaluate is None else [(evaluate, eval_every)]
         trainer, stop = _build(config, arguments, problems, run, sandbox, evaluations, progress)
-        checkpoint = on_main_process(lambda: _resume(run, config, sandbox, resume=resume))
-        if checkpoint is not None and is_done(checkpoint, arguments):  # the trainer would take a step more
-            if trainer.accelerator.is_main_process:
-                run.finish_from(checkpoint)
-        else:
-            _run(trainer, stop, checkpoint)
-            _save_final(trainer, run)
+        on_main_process(lambda: _begin(run, config, sandbox, standing))
+        _run(trainer, stop, standing.checkpoint)
+        _save_final(trainer, run)
     return run
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How far a run is: whether it `is_done`, else the checkpoint to continue from and the settings that changed."""
+
+    fingerprint: Mapping[str, Any]
+    is_done: bool = False
+    checkpoint: Path | None = None
+    changes: Sequence[str] = ()
+
+
+def _standing(run: RunFolder, config: RunConfig, arguments: Any) -> _Standing:
+    """How far the run in the folder is, which is said on stderr. Raises `ConfigError` where it cannot be continued as
+    `config` says."""
+    paths = {str(path): path for path in config.problems}
+    if config.alignment is not None and config.alignment.task_file is not None:
+        paths[config.alignment.task_file] = Path(config.alignment.task_file)
+    model = Path(config.model).expanduser()
+    if model.is_dir():
+        paths[config.model] = model
+    fingerprint = {name: digest(path) for name, path in paths.items()}
+    changes = run.changes(config.to_yaml(), fingerprint, setting_defaults(config))
+    checkpoint = run.latest_checkpoint()
+    if checkpoint is not None and is_done(checkpoint, arguments):  # the trainer would take a step more
+        run.finish_from(checkpoint)
+    elif not (run.is_finished and run.final.exists() and not changes):
+        if checkpoint is not None:
+            print(f"continuing {run.path} from step {checkpoint_step(checkpoint)}", file=sys.stderr, flush=True)
+        elif run.final.exists():
+            raise ConfigError(
+                f"{run.path} holds a finished run and no checkpoint to continue from; choose another output, or add "
+                "--overwrite to begin it anew"
+            )
+        elif run.last_step():
+            print(f"{run.path} has no checkpoint yet: beginning at the first step again", file=sys.stderr, flush=True)
+        return _Standing(fingerprint, checkpoint=checkpoint, changes=changes)
+    print(f"{run.path} is finished; --overwrite begins it anew", file=sys.stderr, flush=True)
+    return _Standing(fingerprint, is_done=True)
+
+
+def _begin(run: RunFolder, config: RunConfig, sandbox: Sandbox, standing: _Standing) -> None:
+    for change in standing.changes:
+        print(f"continuing with another setting: {change}", file=sys.stderr, flush=True)
+    run.begin(config.to_yaml(), sandbox.isolation, standing.checkpoint, standing.fingerprint)
 
 
 def _build(
@@ -135,16 +184,9 @@ def _build(
         prompt=config.messages,
     )
     record.trainer = trainer
+    _check_enough(steps, arguments)
     _check_splitting(trainer, arguments, config)
     return trainer, stop
-
-
-def _resume(run: RunFolder, config: RunConfig, sandbox: Sandbox, *, resume: bool) -> Path | None:
-    """Make the run folder ready; return the checkpoint to resume from."""
-    checkpoint = run.latest_checkpoint() if resume else None
-    for change in run.begin(config.to_yaml(), sandbox.isolation, checkpoint):
-        print(f"resuming with another setting: {change}", file=sys.stderr)
-    return checkpoint
 
 
 def _run(trainer: Any, stop: StopOnSignal, checkpoint: Path | None) -> None:
@@ -154,7 +196,7 @@ def _run(trainer: Any, stop: StopOnSignal, checkpoint: Path | None) -> None:
     if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
         if trainer.accelerator.is_main_process:
             print(
-                f"saved at step {trainer.state.global_step} of {trainer.state.max_steps}; continue with --resume",
+                f"saved at step {trainer.state.global_step} of {trainer.state.max_steps}; the same command continues",
                 file=sys.stderr,
             )
         raise KeyboardInterrupt
@@ -205,6 +247,13 @@ def _check_splitting(trainer: Any, arguments: Any, config: RunConfig) -> None:
         )
 
 
+def _check_enough(steps: Steps, arguments: Any) -> None:
+    """Raises `ConfigError` where the problems do not fill a batch, before a step is announced."""
+    groups = arguments.generation_batch_size // arguments.num_generations
+    if len(steps.stream.problems) < groups:
+        steps.stream.take(groups)
+
+
 def _save_final(trainer: Any, run: RunFolder) -> None:
     from safetensors import SafetensorError
 
@@ -217,8 +266,8 @@ def _save_final(trainer: Any, run: RunFolder) -> None:
             run.finish()
     except (OSError, SafetensorError) as error:
         raise DataError(
-            f"cannot save the model to {run.final}: {' '.join(str(error).split())}; free space and continue with "
-            f"--resume"
+            f"cannot save the model to {run.final}: {' '.join(str(error).split())}; free space, then the "
+            "same command continues"
         ) from error
 
 

@@ -213,7 +213,7 @@ class AlignmentMixin(CheckpointMixin):
             rewards = generation.judging.result(limit_s)
         except TimeoutError:
             raise SandboxError(
-                f"judging did not finish within {limit_s:g} s: the sandbox does not answer; continue with --resume"
+                f"judging did not finish within {limit_s:g} s: the sandbox does not answer; the same command continues"
             ) from None
         generation.judging_s += generation.judging.seconds
         if generation.judging.seconds > self._timeout_s:
