@@ -82,6 +82,9 @@ def eval_(
         str | None,
         typer.Option(help="Prompt template for problem files, as prompt_template in training, e.g. '{statement}'."),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Evaluate anew: what OUTPUT has of these benchmarks is removed.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Evaluate a model on benchmarks, or compare two evaluations (coderlplus eval compare A B).
@@ -117,14 +120,16 @@ def eval_(
                 prompt=prompt,
                 concurrency=concurrency,
                 workers=workers,
+                overwrite=overwrite,
                 track=progress.track,
+                then=write_eval_page,
             )
     except KeyboardInterrupt:
         note(f"stopped; everything so far is kept in {output}, the same command continues")
         raise
     numbers, left_out = done["benchmarks"], done["left_out"]
     results = read_results(output)
-    page = write_eval_page(output)
+    page = output / "index.html"
     if as_json:
         print(json.dumps(results | {"left_out": left_out}))
         _print_notes(results, list(numbers), console(stderr=True))

@@ -12,12 +12,13 @@ import typer
 from rich.table import Table
 
 from coderlplus.alignment import AlignmentConfig
-from coderlplus.errors import ConfigError, DataError
-from coderlplus.problems.files import read_rows
+from coderlplus.errors import DataError
+from coderlplus.problems.files import Row, read_rows
 from coderlplus.progress import Progress
 from coderlplus.records import AlignmentTask, read_jsonl, write_jsonl
+from coderlplus.records.outputs import digest, open_output
 from coderlplus.rewards import answer_reward
-from coderlplus.terminal import console, name_left_out, shown
+from coderlplus.terminal import console, name_left_out, note, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,9 @@ def score(
     format_weight: Annotated[
         float, typer.Option(help="w of R_sem = w + (1 − w) · fraction; 0 is the paper's formula.")
     ] = 0.1,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Score anew, also if OUTPUT is finished or of other answers.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Score answers to alignment tasks; a task may be answered any number of times.
@@ -73,10 +77,39 @@ def score(
     """
     AlignmentConfig(format_weight=format_weight)
     left_out: list[DataError] = []
+    fingerprint = {"tasks": digest(tasks), "answers": digest(answers), "format_weight": format_weight}
     by_id = {task.task_id: task for task in read_jsonl(tasks, AlignmentTask, left_out)}
     rows = read_rows(answers, left_out)
-    if not output.resolve().parent.is_dir():
-        raise ConfigError(f"cannot write {output}: its folder does not exist; make it first")
+    try:
+        with open_output(output, fingerprint, overwrite=overwrite) as out:
+            if out.summary is None:
+                scores = _scored(rows, by_id, tasks, format_weight, left_out)
+                write_jsonl(output, scores)
+                out.finish(summarise(scores, by_id) | {"left_out": len(left_out)})
+                summary: Mapping[str, Any] = summarise(scores, by_id) | {"left_out": len(left_out)}
+            else:
+                note(f"{output} is finished; --overwrite makes it anew")
+                summary = out.summary
+    except KeyboardInterrupt:
+        note("stopped; nothing is written, the same command scores anew")
+        raise
+    name_left_out(left_out)
+    if as_json:
+        print(json.dumps(summary))
+    else:
+        _print_summary(summary, output)
+    if summary["left_out"]:
+        raise typer.Exit(1)
+
+
+def _scored(
+    rows: Sequence[Row],
+    by_id: Mapping[str, AlignmentTask],
+    tasks: Path,
+    format_weight: float,
+    left_out: list[DataError],
+) -> list[Score]:
+    """The scores of the answers that can be used. Raises `DataError` where none can."""
     scores: list[Score] = []
     with Progress() as progress:
         for row in progress.track(rows, "scoring", len(rows)):
@@ -99,15 +132,7 @@ def score(
             scores.append(Score(given.task_id, reward.kind, reward.value, reward.correct))
     if left_out and not scores:
         raise left_out[0]
-    name_left_out(left_out)
-    write_jsonl(output, scores)
-    summary = summarise(scores, by_id) | {"left_out": len(left_out)}
-    if as_json:
-        print(json.dumps(summary))
-    else:
-        _print_summary(summary, output)
-    if left_out:
-        raise typer.Exit(1)
+    return scores
 
 
 def summarise(scores: Sequence[Score], tasks: Mapping[str, AlignmentTask]) -> dict[str, Any]:

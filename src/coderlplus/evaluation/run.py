@@ -83,6 +83,8 @@ class SampleSource:
     samples: Mapping[str, Sequence[Sample]] | None = None
     digest: str | None = None
     """Of the samples file."""
+    weights: str | None = None
+    """The digest of the folder of the model, where it is one."""
     strangers: Sequence[str] = ()
     """Rows of the samples file that belong to nothing that is asked or cannot be read: sentences that name the
     place."""
@@ -99,10 +101,12 @@ def prepare(folder: Path, source: SampleSource, asked: Sequence[AskedBenchmark])
         path = folder / name / "settings.json"
         before = _read_json(path) if _lines(folder / name / "completions.jsonl") else {}
         for field in sorted(now.keys() | before.keys()) if before else ():
+            if field == "model_sha256" and field not in before:  # of an older version
+                continue
             if now.get(field) != before.get(field):
                 raise ConfigError(
                     f"{folder / name} was started with {field} {before.get(field)!r}, not {now.get(field)!r}; use "
-                    f"the same, or another folder with -o"
+                    "the same, name another folder with -o, or add --overwrite to evaluate anew"
                 )
     for one in asked:
         here = folder / one.benchmark.name
@@ -127,7 +131,11 @@ def _lines(path: Path) -> int:
 def settings(source: SampleSource, asked: AskedBenchmark) -> dict[str, Any]:
     """What must be the same to resume an evaluation."""
     generated = (
-        {"n_samples": source.n_samples, **asdict(source.sampling)}
+        {
+            "n_samples": source.n_samples,
+            **asdict(source.sampling),
+            **({} if source.weights is None else {"model_sha256": source.weights}),
+        }
         if source.samples is None
         else {"samples_sha256": source.digest}
     )
