@@ -79,5 +79,5 @@ def run(app: typer.Typer) -> None:
         console(stderr=True).print(Text.assemble(("error:", "bold red"), " ", shown(str(error), keep="\n")))
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print("interrupted; run the same command again to continue", file=sys.stderr)
         sys.exit(130)

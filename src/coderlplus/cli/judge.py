@@ -29,7 +29,10 @@ def judge(
         typer.Argument(help="Problems: coderlplus JSONL or a public format (see docs/data.md), optionally gzipped."),
     ],
     programs: Annotated[
-        Path, typer.Argument(help="Programs: coderlplus JSONL (`program` or `completion`) or recorded programs.")
+        Path,
+        typer.Argument(
+            help="Programs: coderlplus JSONL, recorded programs, samples of a run or an eval, or of other tools."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="File for the verdicts (JSONL, in order of completion).")

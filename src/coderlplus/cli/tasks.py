@@ -37,7 +37,11 @@ def tasks(
         typer.Argument(help="Problems: coderlplus JSONL, MBPP, HumanEval or recorded programs.", show_default=False),
     ],
     programs: Annotated[
-        Path, typer.Argument(help="Programs: coderlplus JSONL or recorded programs.", show_default=False)
+        Path,
+        typer.Argument(
+            help="Programs: coderlplus JSONL, recorded programs, samples of a run or an eval, or of other tools.",
+            show_default=False,
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="File for the tasks (JSONL).", show_default=False)],
     kind: Annotated[
