@@ -61,7 +61,8 @@ def judge(
     fingerprint = {"problems": digest(problems), "programs": digest(programs), "all_tests": all_tests}
     verdicts: list[Verdict] = []
     try:
-        with open_output(output, fingerprint, overwrite=overwrite) as out:
+        files = {"problems": problems, "programs": programs}
+        with open_output(output, fingerprint, overwrite=overwrite, files=files) as out:
             for verdict in _verdicts(out.path, pairs, workers, all_tests):
                 verdicts.append(verdict)
             out.finish(_summary(verdicts))

@@ -5,16 +5,20 @@ from __future__ import annotations
 import ast
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from coderlplus.cli.failed import read_failed
 from coderlplus.errors import ConfigError, DataError
-from coderlplus.records import AlignmentTask, CallInput, Limits, ProgramInput, StdioInput, read_jsonl
+from coderlplus.problems import read_tasks
+from coderlplus.records import AlignmentTask, CallInput, Limits, ProgramInput, StdioInput
 from coderlplus.report import write_trace
-from coderlplus.report.trace_text import print_answer, print_steps, print_variables
+from coderlplus.report.trace_page import outcome_of
+from coderlplus.report.trace_text import print_answer, print_outcome, print_steps, print_variables
 from coderlplus.sandbox import Sandbox, values
 from coderlplus.terminal import console, shown
 from coderlplus.tracing import TraceRequest, trace_many
@@ -41,6 +45,18 @@ def trace(
     task: Annotated[
         str | None, typer.Option(help="Alignment task to trace: FILE, or FILE:2 for its second task.")
     ] = None,
+    verdict: Annotated[
+        str | None,
+        typer.Option(
+            "--verdict",
+            "--sample",
+            help="Failed sample to trace, on the input on which it failed: FILE, FILE:3 or FILE:NAME; verdicts of "
+            "judge or eval, samples.jsonl of a run, or programs with --problems.",
+        ),
+    ] = None,
+    problems: Annotated[
+        Path | None, typer.Option(help="Problems of a --verdict FILE that holds programs and no verdicts.")
+    ] = None,
     answer: Annotated[
         str | None, typer.Option(help="A model's answer to the task (text or file), shown beside the true values.")
     ] = None,
@@ -59,9 +75,18 @@ def trace(
         raise ConfigError(f"unknown semantics {semantics!r}; use {', '.join(SEMANTICS)}")
     if html is not None and html.is_dir():
         raise ConfigError(f"cannot write {html}: it is a folder; name a file with --html")
-    asked = read_task(task) if task is not None else None
-    said = _answer(answer) if answer is not None else None
-    if asked is None:
+    if sum(given is not None for given in (program, task, verdict)) > 1:
+        raise ConfigError("a program, --task and --verdict exclude each other; name one")
+    failed = None if verdict is None else read_failed(verdict, problems)
+    asked = read_task(task) if task is not None else None if failed is None else failed.task
+    said = _answer(answer) if answer is not None else None if failed is None else failed.answer
+    limits = Limits(cpu_s=cpu_s)
+    if failed is not None and failed.input is not None:
+        if stdin is not None or call is not None:
+            raise ConfigError("--verdict has its own program and input; drop --stdin and --call")
+        source, given, title, setup_code = failed.program, failed.input, failed.name, failed.setup_code
+        limits = replace(failed.limits, cpu_s=cpu_s)
+    elif asked is None:
         if said is not None:
             raise ConfigError("--answer needs the task: add --task FILE")
         if str(program) == str(stdin) == "-":
@@ -80,7 +105,7 @@ def trace(
         program=source,
         input=given,
         setup_code=setup_code,
-        limits=Limits(cpu_s=cpu_s),
+        limits=limits,
         semantics=semantics,  # type: ignore[arg-type]
         max_steps=MAX_STEPS if steps or html is not None else 0,
     )
@@ -92,8 +117,9 @@ def trace(
             f"{title}{place}: {result.ending.message or 'syntax error'}; a program that is not valid Python has "
             "nothing to trace"
         )
+    outcome = None if failed is None or failed.verdict is None else outcome_of(result, failed.verdict, failed.expected)
     if html is not None:
-        write_trace(result, html, title=title, task=asked, answer=said)
+        write_trace(result, html, title=title, task=asked, answer=said, outcome=outcome)
         print(shown(str(html)), file=sys.stderr if as_json or steps else sys.stdout)
     if as_json:
         print(json.dumps(result.to_json()))
@@ -104,6 +130,8 @@ def trace(
     if asked is not None:
         print_answer(asked, said, out)
     (print_steps if steps else print_variables)(result, out)
+    if outcome is not None:
+        print_outcome(outcome, out)
 
 
 def parse_call(text: str) -> CallInput:
@@ -140,7 +168,7 @@ def read_task(place: str) -> AlignmentTask:
     name, _, number = place.rpartition(":")
     if Path(place).exists() or not name or not number.isdecimal():
         name, number = place, "1"
-    for count, task in enumerate(read_jsonl(Path(name), AlignmentTask), 1):
+    for count, task in enumerate(read_tasks(Path(name)), 1):
         if count == int(number):
             return task
     raise DataError(f"{name} has no task number {number}; name one that it has, like {name}:1")

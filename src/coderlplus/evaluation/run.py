@@ -26,7 +26,7 @@ from coderlplus.evaluation.notes import about, cases, of_data, of_faults, of_sam
 from coderlplus.evaluation.records import Judged, Key, Sample, key_of
 from coderlplus.evaluation.results import score
 from coderlplus.evaluation.sample_files import write_samples
-from coderlplus.evaluation.traces import SampleTrace, trace_failures
+from coderlplus.evaluation.traces import SampleTrace, expected_text, trace_failures
 from coderlplus.judge import Judge
 from coderlplus.progress import Track, silent
 from coderlplus.records import Failure, Problem, Rollout, Verdict
@@ -312,6 +312,7 @@ def _judged(
             if number in defects:
                 failure = Failure(index=0, verdict="sandbox_fault", detail=defects[number])
                 verdict = replace(verdict, verdict="sandbox_fault", first_failure=failure)
+            problem, first = by_id[sample.question_id].problem, verdict.first_failure
             journal.append(
                 Judged(
                     question_id=sample.question_id,
@@ -320,6 +321,10 @@ def _judged(
                     program=program,
                     truncated=sample.truncated,
                     verdict=_worded(verdict, asked.benchmark, answer, program),
+                    expected=expected_text(problem.tests[first.index])
+                    if first is not None and first.index < len(problem.tests)
+                    else None,
+                    setup_code="" if verdict.passed else problem.setup_code,
                 )
             )
         return journal.to_dict()

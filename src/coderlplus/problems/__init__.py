@@ -106,8 +106,9 @@ def read_tasks(path: str | Path, left_out: list[DataError] | None = None) -> lis
 def read_answers(
     path: str | Path, task_ids: Sequence[str], tasks: str | Path, left_out: list[DataError] | None = None
 ) -> list[tuple[str, str]]:
-    """What models said to the tasks of a file, as (task, text): rows `{"task_id", "answer"}`, or any form of `sample_forms`. Raises
-    `DataError`, and leaves out, as `read_problems` does, also for an answer whose task is not there."""
+    """What models said to the tasks of a file, as (task, text): rows `{"task_id", "answer"}`, or any form of
+    `sample_forms`. Raises `DataError`, and leaves out, as `read_problems` does, also for an answer whose task is not
+    there."""
     ids = names_of(task_ids)
     answers = []
     for given in given_in(Path(path), {"the tasks": [list(task_ids)]}, left_out):

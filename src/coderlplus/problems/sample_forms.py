@@ -196,8 +196,8 @@ def is_group(row: Mapping[str, Any]) -> bool:
 def _of_group(row: Mapping[str, Any], place: str) -> Iterator[Given]:
     """The samples of a group, named by the problem or the task."""
     owner = row.get("task") or row.get("problem")
-    name = None if not isinstance(owner, Mapping) else owner.get("task_id", owner.get("problem_id"))
-    if not isinstance(name, str):
+    name = owner.get("task_id", owner.get("problem_id")) if isinstance(owner, Mapping) else None
+    if not isinstance(owner, Mapping) or not isinstance(name, str):
         raise DataError(f"{place}: a group of samples needs its problem or its task")
     for sample in row["samples"]:
         if not isinstance(sample, Mapping) or not isinstance(sample.get("completion"), str):
