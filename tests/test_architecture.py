@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "loop": {"errors", "records", "sandbox", "judge", "alignment", "rewards"},
     "evaluation": {
         *("terminal", "progress", "errors", "records", "programs", "sandbox", "judge", "tracing", "problems"),
+        "alignment",
     },
     "engines": {
         "progress",

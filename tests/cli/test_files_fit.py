@@ -30,7 +30,7 @@ PROBLEMS = [
     )
     for n in (1, 2, 3)
 ]
-PROGRAMS = [RIGHT, WRONG, WRONG]
+PROGRAMS = [RIGHT, WRONG, WRONG.replace("* 2", "* 3")]
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +42,14 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rollouts = [Rollout(rollout_id=f"r{n}", problem_id=p.problem_id, program=t) for n, (p, t) in enumerate(pairs)]
     write_jsonl(folder / "programs.jsonl", rollouts)
     ids = [problem.problem_id for problem in PROBLEMS]
-    (folder / "evalplus.jsonl").write_text(lines([{"task_id": i, "solution": t} for i, t in zip(ids, PROGRAMS)]))
+    (folder / "evalplus.jsonl").write_text(
+        lines([{"task_id": i, "solution": t} for i, t in zip(ids, PROGRAMS, strict=True)])
+    )
     said = [f"Here it is:\n```python\n{t}\n```" for t in PROGRAMS]
-    (folder / "bigcode.jsonl").write_text(lines([{"task_id": i, "completion": t} for i, t in zip(ids, said)]))
-    listed = [{"question_id": i, "code_list": [t]} for i, t in zip(ids, PROGRAMS)]
+    (folder / "bigcode.jsonl").write_text(
+        lines([{"task_id": i, "completion": t} for i, t in zip(ids, said, strict=True)])
+    )
+    listed = [{"question_id": i, "code_list": [t]} for i, t in zip(ids, PROGRAMS, strict=True)]
     (folder / "livecodebench.json").write_text(json.dumps(listed))
     (folder / "custom_output.json").write_text(json.dumps([[t] for t in PROGRAMS]))
     for n, text in enumerate(PROGRAMS, 1):
@@ -148,6 +152,8 @@ def test_trace_opens_on_the_failed_sample_of_every_writer(file: str, work: Path,
     place = (
         [work / file] if "verdict" in file or "run" in file else [work / file, "--problems", work / "problems.jsonl"]
     )
+    if "verdict" in file:  # in the order in which they came
+        place = [f"{work / file}:Set/2"]
     page = tmp_path / "trace.html"
     done = invoke("trace", "--verdict", *place, "--html", page, "--steps")
     assert done.exit_code == 0, done.output
@@ -245,3 +251,32 @@ def test_tasks_of_a_run_are_those_that_were_written(work: Path) -> None:
     written = [AlignmentTask.from_json(one) for one in tasks(work)]
     assert read_tasks(work / "run" / "samples.jsonl") == written[:1]
     assert read_tasks(work / "tasks.jsonl") == written
+
+
+def test_eval_takes_a_file_of_tasks_as_a_benchmark(work: Path, tmp_path: Path) -> None:
+    from coderlplus.alignment.answers import reference_answer
+
+    written = [AlignmentTask.from_json(one) for one in tasks(work)]
+    right, wrong = reference_answer(written[0]), '{"output": 0}'
+    rows = [{"task_id": written[0].task_id, "completion": right}, {"task_id": written[1].task_id, "completion": wrong}]
+    (tmp_path / "answers.jsonl").write_text(lines(rows))
+    done = invoke(
+        *("eval", "--samples", tmp_path / "answers.jsonl", "--benchmarks", work / "tasks.jsonl", "--json"),
+        *("-o", tmp_path / "out"),
+    )
+    numbers = json.loads(done.stdout)["benchmarks"]["tasks"]
+    assert numbers["accuracy"] == 0.5
+    assert numbers["outcomes"] | {"passed": 1, "wrong": 1} == numbers["outcomes"]
+    verdicts = tmp_path / "out" / "tasks" / "verdicts.jsonl"
+    shown = invoke("trace", "--verdict", f"{verdicts}:{written[1].task_id}").output
+    assert "0, not " in shown
+    assert "y" in shown  # the run that was asked about
+    scored = invoke(
+        "score",
+        work / "tasks.jsonl",
+        verdicts.with_name("completions.jsonl"),
+        "--json",
+        "-o",
+        tmp_path / "scores.jsonl",
+    )
+    assert json.loads(scored.stdout)["all_right"] == 0.5

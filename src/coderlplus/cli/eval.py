@@ -39,7 +39,8 @@ def eval_(
     benchmarks: Annotated[
         str | None,
         typer.Option(
-            help=f"Comma-separated benchmarks ({', '.join(BENCHMARKS)}) or problem files (.jsonl).",
+            help=f"Comma-separated benchmarks ({', '.join(BENCHMARKS)}), or files of problems or alignment tasks "
+            "(.jsonl).",
             show_default=False,
         ),
     ] = None,

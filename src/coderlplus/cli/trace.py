@@ -75,7 +75,7 @@ def trace(
         raise ConfigError(f"unknown semantics {semantics!r}; use {', '.join(SEMANTICS)}")
     if html is not None and html.is_dir():
         raise ConfigError(f"cannot write {html}: it is a folder; name a file with --html")
-    if sum(given is not None for given in (program, task, verdict)) > 1:
+    if verdict is not None and (program is not None or task is not None):
         raise ConfigError("a program, --task and --verdict exclude each other; name one")
     failed = None if verdict is None else read_failed(verdict, problems)
     asked = read_task(task) if task is not None else None if failed is None else failed.task

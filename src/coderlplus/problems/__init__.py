@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from coderlplus.errors import ConfigError, DataError
-from coderlplus.problems.files import Row, leaving_out, read_rows, stream_rows
+from coderlplus.problems.files import leaving_out, read_rows, stream_rows
 from coderlplus.problems.formats import Format, format_of
 from coderlplus.problems.recorded import RecordedProgram, recorded
 from coderlplus.problems.sample_forms import (
@@ -84,23 +84,22 @@ def read_rollouts(path: str | Path, left_out: list[DataError] | None = None) -> 
 def read_tasks(path: str | Path, left_out: list[DataError] | None = None) -> list[AlignmentTask]:
     """The alignment tasks of a file: JSON Lines of `coderlplus tasks`, or `samples.jsonl` of a training run, whose
     tasks count once. Raises `DataError`, and leaves out, as `read_problems` does."""
-    tasks: dict[str, AlignmentTask] = {}
+    tasks: list[AlignmentTask] = []
+    of_groups: set[str] = set()
     bad: list[DataError] = []
     for row in stream_rows(path, None if left_out is None else bad):
-        data = row.data
-        if is_group(data):
-            if not data.get("task"):
-                continue
-            data = data["task"]
         with leaving_out(None if left_out is None else bad):
-            task = Row(data, row.place).read(AlignmentTask.from_json)
-            if tasks.setdefault(task.task_id, task) != task:
-                raise DataError(f"{row.place}: another task has the id {task.task_id!r}; ids must be unique")
+            if not is_group(row.data):
+                tasks.append(row.read(AlignmentTask.from_json))
+            elif row.data.get("task"):
+                task = row.read(lambda data: AlignmentTask.from_json(data["task"]))
+                tasks += [] if task.task_id in of_groups else [task]
+                of_groups.add(task.task_id)
     if bad and not tasks:
         raise bad[0]
     if left_out is not None:
         left_out += bad
-    return list(tasks.values())
+    return tasks
 
 
 def read_answers(
