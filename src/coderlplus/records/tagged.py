@@ -54,7 +54,10 @@ def tagged(value: Any, name: str) -> Any:
             elif kind is int:
                 is_odd |= child.bit_length() > MAX_INT_BITS
             elif kind not in _SCALARS:
-                raise DataError(f"field {name!r} holds a {kind.__name__}, which is not JSON")
+                raise DataError(
+                    f"field {name!r} holds a {kind.__name__}, which is not JSON; "
+                    "coderlplus.sandbox.values.encode(value) writes it"
+                )
             elif kind is float:
                 is_odd |= not math.isfinite(child)
     return _with_tags(value) if is_odd else value
