@@ -92,7 +92,7 @@ def test_a_method_is_named_with_its_class_called() -> None:
 
 def test_rows_without_a_record_are_one_sentence() -> None:
     reward = alignment_reward()
-    with pytest.raises(DataError, match="no column 'record'; make its rows with coderlplus.to_dataset_row"):
+    with pytest.raises(DataError, match=r"no column 'record'; make its rows with coderlplus.to_dataset_row"):
         reward(completions=["x"], prompts=["y"])
     with pytest.raises(DataError, match="the column 'record' holds a dict"):
         reward(completions=["x"], prompts=["y"], record=[{}])

@@ -3,6 +3,7 @@ why."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -64,6 +65,8 @@ def prepare(
     """
     if output.suffix != ".jsonl":
         raise ConfigError(f"the output {output} must end in .jsonl")
+    if parquet and importlib.util.find_spec("pyarrow") is None:  # before hours of validation, not after
+        raise ConfigError("--parquet needs pyarrow: pip install pyarrow, or leave --parquet out")
     if not output.resolve().parent.is_dir():
         raise ConfigError(f"cannot write {output}: its folder does not exist; make it first")
     files = [file for source in sources for file in files_of(source)]

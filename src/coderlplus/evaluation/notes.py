@@ -103,6 +103,18 @@ def of_samples(
     return found
 
 
+def of_prompts(samples: Iterable[Sample]) -> list[str]:
+    """The note on prompts that the model has no room for."""
+    long = sorted({sample.question_id for sample in samples if sample.truncated and sample.tokens == 0})
+    if not long:
+        return []
+    verb = "was" if len(long) == 1 else "were"
+    return [
+        f"{counted(len(long), 'prompt')} longer than the model's context {verb} not asked and {_counts(long)} as "
+        f"failed: {named(long)}"
+    ]
+
+
 def of_faults(lines: Sequence[Judged]) -> list[str]:
     """The note on programs that the sandbox failed on."""
     faults = sorted({line.question_id for line in lines if line.verdict.verdict == "sandbox_fault"})
@@ -153,6 +165,10 @@ def named(items: Sequence[str], between: str = ", ") -> str:
     """The first of many, and how many more there are."""
     more = f"{between}and {len(items) - NAMED:,} more" if len(items) > NAMED else ""
     return between.join(items[:NAMED]) + more
+
+
+def _counts(items: Sequence[str]) -> str:
+    return "counts" if len(items) == 1 else "count"
 
 
 def _is(items: Sequence[str]) -> str:

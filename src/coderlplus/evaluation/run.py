@@ -22,7 +22,7 @@ from typing import Any, Self
 from coderlplus.errors import ConfigError, DataError, SandboxError
 from coderlplus.evaluation.backends import Backend, Request, Sampling
 from coderlplus.evaluation.benchmarks import Benchmark, BenchmarkQuestion
-from coderlplus.evaluation.notes import about, cases, of_data, of_faults, of_samples
+from coderlplus.evaluation.notes import about, cases, of_data, of_faults, of_prompts, of_samples
 from coderlplus.evaluation.records import Judged, Key, Sample, key_of
 from coderlplus.evaluation.results import score
 from coderlplus.evaluation.sample_files import write_samples
@@ -224,7 +224,11 @@ def _notes(
     whole = len(asked.whole) or len(asked.questions)
     inside = len(asked.questions) if asked.inside is None else asked.inside
     on_data = of_data(asked.benchmark, asked.questions, whole, inside, asked.files, asked.left_out)
-    on_samples = [] if source.samples is None else of_samples(asked.questions, samples.values(), source.strangers)
+    on_samples = (
+        of_prompts(samples.values())
+        if source.samples is None
+        else of_samples(asked.questions, samples.values(), source.strangers)
+    )
     return [*of_faults(lines), *on_samples, *on_data]
 
 

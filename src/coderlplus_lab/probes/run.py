@@ -88,8 +88,12 @@ def probe(
                 f"the tokenizer of {reader.model} has no chat template, so it cannot be asked for programs; add "
                 "--no-own"
             )
-    claim(folder, readers, programs, settings)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write {folder}: {error.strerror}; name another folder with -o") from error
     with held(folder):
+        claim(folder, readers, programs, settings)
         return _run(folder, readers, sources, settings, track)
 
 
@@ -97,6 +101,14 @@ def _run(
     folder: Path, readers: Mapping[str, Reader], sources: ProbedPrograms, settings: ProbeSettings, track: Track
 ) -> dict[str, Any]:
     parts = _parts(folder, sources, readers, settings, track)
+    if not any(part.selection.facts for part in parts):
+        count = len({passage.unit for part in parts for passage in part.passages})
+        why = next(
+            (reason for part in parts for reason in part.selection.left_out.values()), "no program has any mark"
+        )
+        raise DataError(
+            f"{count} programs are too few: no fact of them can be probed ({why}); give more with --programs"
+        )
     untrained = _untrained(readers)
     activations = _activations(folder, parts, readers, untrained, settings, track)
     with Journal(folder / "scores.jsonl", Score.from_json, key_of) as journal:
@@ -133,7 +145,7 @@ def claim(folder: Path, readers: Mapping[str, Reader], programs: Sequence[Path],
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if before is None and any(one.suffix != ".partial" for one in folder.iterdir()):
+        if before is None and any(one.suffix != ".partial" and one.name != ".lock" for one in folder.iterdir()):
             raise ConfigError(f"{folder} is not empty and holds no probes; name another folder with -o")
         if before is None:
             atomic_write(path, json.dumps(fingerprint, indent=1) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,12 @@ from coderlplus.engines.resuming import flat
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.trl.config import RunConfig
 from coderlplus.errors import ConfigError
+
+REPORTS = {
+    name: name
+    for name in ("wandb", "mlflow", "comet_ml", "clearml", "swanlab", "trackio", "codecarbon", "dvclive", "neptune")
+} | {"tensorboard": "tensorboard", "flyte": "flytekit", "dagshub": "dagshub"}
+"""Where transformers reports to → the module that it needs."""
 
 
 def trl_settings(config: RunConfig) -> dict[str, Any]:
@@ -39,6 +46,12 @@ def trl_arguments(config: RunConfig, run: RunFolder) -> Any:
         arguments = made(**config.trl, output_dir=str(run.checkpoints), seed=config.seed)
     except (ValueError, TypeError, ImportError) as error:
         raise ConfigError(f"trl: {' '.join(str(error).split())}") from error
+    for name in arguments.report_to:
+        module = REPORTS.get(name)
+        if module is not None and importlib.util.find_spec(module) is None:
+            raise ConfigError(
+                f"trl.report_to: {name} is not installed; pip install {module}, or set trl.report_to=tensorboard"
+            )
     if config.skip_zero_advantage and (config.algorithm == "rloo" or not _zero_advantage_has_no_effect(arguments)):
         raise ConfigError(
             "skip_zero_advantage needs loss_type grpo, dapo or cispo, and neither beta nor an entropy or vLLM "

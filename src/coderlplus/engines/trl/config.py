@@ -83,7 +83,8 @@ class RunConfig(CommonConfig):
     """CPU threads of torch; `None` leaves torch's choice. The same run on another number of threads differs in the
     last digits."""
     max_prompt_tokens: int | None = Field(default=None, ge=1)
-    """Problems and alignment tasks with longer prompts are left out, and counted."""
+    """Problems and alignment tasks with longer prompts are left out, and counted. `None`, and anything longer, is what
+    the model's context leaves beside a completion."""
     skip_zero_advantage: bool = False
     """Leave completions out of the update whose advantage is 0. The gradient is the same, the step shorter; only
     without KL and entropy terms."""

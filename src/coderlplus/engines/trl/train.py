@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from coderlplus.engines.batches import ProblemStream
 from coderlplus.engines.checkpoints import checkpoint_step
-from coderlplus.engines.models import load_tokenizer, model_name, prompt_tokens
+from coderlplus.engines.models import context_tokens, load_tokenizer, model_name, prompt_tokens
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.steps import Steps
 from coderlplus.engines.trl.arguments import lora_config, setting_defaults, trainer_class, trl_arguments, trl_settings
@@ -150,8 +150,9 @@ def _build(
         tokenizer
     )  # mining counts tokens while the trainer uses its own; one must not be used by two threads
 
+    limit = _longest_prompt(config, context_tokens(model, tokenizer), arguments.max_completion_length)
+
     def fits(content: str) -> bool:
-        limit = config.max_prompt_tokens
         return limit is None or prompt_tokens(counting, conversation(content, config.system_prompt)) <= limit
 
     judge, stop = Judge(sandbox), StopOnSignal()
@@ -163,7 +164,7 @@ def _build(
         )
         evaluations.append((lambda model: benchmarks(model, record.trainer.state.global_step), config.eval.every))
     steps = Steps(
-        ProblemStream(_fitting(problems, fits, config), config.seed),
+        ProblemStream(_fitting(problems, fits, config, limit), config.seed),
         AlignmentLoop(config.alignment, sandbox, judge, config.seed, prompt_fits=fits) if config.alignment else None,
         timeout_s=config.sandbox.timeout_s,
         run=run,
@@ -291,16 +292,33 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(trl|transformers)\.")
 
 
-def _fitting(problems: list[Problem], fits: Callable[[str], bool], config: RunConfig) -> list[Problem]:
-    kept = [problem for problem in problems if fits(user_message(problem, config.prompt_template))]
-    if not kept:
+def _longest_prompt(config: RunConfig, context: int | None, completion: int | None) -> int | None:
+    """The longest prompt in tokens: `max_prompt_tokens`, and what the model's context leaves beside a completion.
+    Raises `ConfigError` where it leaves nothing."""
+    if context is None:
+        return config.max_prompt_tokens
+    room = context - (completion or 0)
+    if room < 1:
         raise ConfigError(
-            f"all {len(problems)} prompts are longer than max_prompt_tokens = {config.max_prompt_tokens}"
+            f"trl.max_completion_length {completion} leaves no room for a prompt in the {context} tokens of model "
+            f"{config.model!r}; make it smaller"
         )
+    return room if config.max_prompt_tokens is None else min(room, config.max_prompt_tokens)
+
+
+def _fitting(
+    problems: list[Problem], fits: Callable[[str], bool], config: RunConfig, limit: int | None
+) -> list[Problem]:
+    kept = [problem for problem in problems if fits(user_message(problem, config.prompt_template))]
+    what = (
+        f"max_prompt_tokens = {limit}"
+        if limit == config.max_prompt_tokens
+        else f"the {limit} tokens that the model's context leaves beside a completion"
+    )
+    if not kept:
+        raise ConfigError(f"all {len(problems)} prompts are longer than {what}")
     if len(kept) < len(problems):
         print(
-            f"{len(problems) - len(kept)} of {len(problems)} problems left out: prompts over "
-            f"{config.max_prompt_tokens} tokens",
-            file=sys.stderr,
+            f"{len(problems) - len(kept)} of {len(problems)} problems left out: prompts over {what}", file=sys.stderr
         )
     return kept
