@@ -77,6 +77,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "coderlplus_lab": {
         *(
+            "terminal",
             "errors",
             "progress",
             "records",

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from coderlplus import __version__
 from coderlplus.sandbox import EXTRA_LAYERS, LAYERS, Sandbox
-from coderlplus.terminal import console, shown
+from coderlplus.terminal import console, print_table, shown
 
 _LIBRARIES = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "pydantic", "radon", "rich", "typer")
 
@@ -80,4 +80,4 @@ def _print(facts: dict[str, Any]) -> None:
     table.add_section()
     for name, version in facts["libraries"].items():
         table.add_row(name, Text(version) if version else Text("not installed", "dim"))
-    console(soft_wrap=False).print(table)
+    print_table(table, console(soft_wrap=False))

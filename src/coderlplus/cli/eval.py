@@ -24,7 +24,7 @@ from coderlplus.evaluation.notes import described
 from coderlplus.evaluation.results import read_results
 from coderlplus.progress import Progress
 from coderlplus.report.eval_page import write_eval_page
-from coderlplus.terminal import console, note, shown
+from coderlplus.terminal import console, note, print_table, shown
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -155,7 +155,7 @@ def _print(results: dict[str, Any], now: list[str], seconds: float, page: Path) 
                 share = _share(part[metric], *part["interval"])
                 table.add_row(Text("with a sample", "bold red"), metric, share, str(part["problems"]), "", counts[2])
     out = console()
-    out.print(table)
+    print_table(table, out)
     _print_notes(results, now, out)
     parts = {
         part: sum(results["benchmarks"][name]["seconds"][part] for name in now)
@@ -224,7 +224,7 @@ def compare(
         counts = [str(numbers[key]) for key in ("problems", "a_better", "b_better")]
         table.add_row(shown(name), numbers["metric"], *percent, change, f"{numbers['p_value']:.3g}", *counts)
     out.print(shown(f"A: {result['a']}\nB: {result['b']}", keep="\n"))
-    out.print(table)
+    print_table(table, out)
     for name, numbers in result["benchmarks"].items():
         for text in numbers["notes"]:
             out.print(shown(f"{name}: {text}"))

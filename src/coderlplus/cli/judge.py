@@ -20,7 +20,7 @@ from coderlplus.records import VERDICTS, Problem, Rollout, Verdict
 from coderlplus.records.journal import Journal
 from coderlplus.records.outputs import digest, open_output
 from coderlplus.sandbox import Sandbox
-from coderlplus.terminal import console, name_left_out, note
+from coderlplus.terminal import console, name_left_out, note, print_table
 
 
 def judge(
@@ -140,4 +140,4 @@ def _print_table(verdicts: list[Verdict], left_out: int) -> None:
     table.add_row("all", str(len(verdicts)), "", f"{sum(verdict.cpu_s for verdict in verdicts):.1f}")
     for column in table.columns[1:]:
         column.justify = "right"
-    console(soft_wrap=False).print(table)
+    print_table(table, console(soft_wrap=False))

@@ -23,7 +23,7 @@ from coderlplus.preparation.run import prepare as prepare_files
 from coderlplus.preparation.sources import SUFFIXES, files_of
 from coderlplus.problems import read_problems
 from coderlplus.sandbox import Sandbox
-from coderlplus.terminal import console, note, shown
+from coderlplus.terminal import console, note, print_table, shown
 
 AGAINST = "humaneval,mbpp,mbppplus,leetcode,livecodebench"
 """Benchmarks that ask for programs. HumanEval+ has HumanEval's statements; CRUXEval and LiveCodeBench's execution have
@@ -135,7 +135,7 @@ def _print(report: dict[str, Any], output: Path) -> None:
     table.add_row("minutes", f"{report['seconds'] / 60:.1f}", f"peak memory {report['peak_memory_mb']} MB")
     table.columns[1].justify = "right"
     out = console()
-    out.print(table)
+    print_table(table, out)
     out.print(
         shown(
             f"written to {output}; what was cut is in {beside(output, 'cut.jsonl')}, the report in "

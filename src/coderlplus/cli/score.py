@@ -18,7 +18,7 @@ from coderlplus.progress import Progress
 from coderlplus.records import AlignmentTask, write_jsonl
 from coderlplus.records.outputs import digest, open_output
 from coderlplus.rewards import answer_reward
-from coderlplus.terminal import console, name_left_out, note, shown
+from coderlplus.terminal import console, name_left_out, note, print_table, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,5 +160,5 @@ def _print_summary(summary: Mapping[str, Any], output: Path) -> None:
     for column in table.columns[1:]:
         column.justify = "right"
     out = console()
-    out.print(table)
+    print_table(table, out)
     out.print(shown(f"written to {output}"))

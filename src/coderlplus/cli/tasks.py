@@ -25,7 +25,7 @@ from coderlplus.records import AlignmentTask, Problem, Rollout, write_jsonl
 from coderlplus.records.journal import Fields, Journal
 from coderlplus.records.outputs import digest, open_output
 from coderlplus.sandbox import Sandbox
-from coderlplus.terminal import console, name_left_out, note, shown
+from coderlplus.terminal import console, name_left_out, note, print_table, shown
 
 CHUNK = 64
 """Programs judged and traced between two updates of the progress bar, and between two lines of the journal."""
@@ -208,5 +208,5 @@ def _print_summary(summary: dict[str, Any], output: Path, *, as_json: bool) -> N
     if summary["left_out"]:
         table.add_row("rows left out", str(summary["left_out"]))
     out = console()
-    out.print(table)
+    print_table(table, out)
     out.print(shown(f"written to {output}"))
