@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import importlib.util
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +82,37 @@ def trainer_class(config: RunConfig) -> Any:
     return {"grpo": CodeRLPlusGRPO, "rloo": CodeRLPlusRLOO, "reinforce_plus_plus": CodeRLPlusReinforcePlusPlus}[
         config.algorithm
     ]
+
+
+def own_rewards(config: RunConfig) -> list[Callable[..., Any]]:
+    """The reward functions that `rewards` names. Raises `ConfigError` for one that cannot be imported or called, and
+    where it or its weight would be ignored."""
+    weights = config.trl.get("reward_weights")
+    if weights is not None and len(weights) != len(config.rewards) + 1:
+        raise ConfigError(
+            f"trl.reward_weights has {len(weights)} weights for {len(config.rewards) + 1} rewards: ours, then each of "
+            "rewards"
+        )
+    if config.rewards and config.algorithm == "reinforce_plus_plus":
+        raise ConfigError("reinforce_plus_plus has one reward: leave rewards out, or take another algorithm")
+    return [_imported(name) for name in config.rewards]
+
+
+def _imported(name: str) -> Callable[..., Any]:
+    module, _, function = name.replace(":", ".").rpartition(".")
+    here = str(Path.cwd())
+    try:
+        sys.path.insert(0, here)
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
+        raise ConfigError(
+            f"rewards: cannot import {name!r} ({error}); write package.module.function, of a module here or installed"
+        ) from error
+    finally:
+        sys.path.remove(here)
+    if not callable(found):
+        raise ConfigError(f"rewards: {name} is no function, but {type(found).__name__}")
+    return found  # type: ignore[no-any-return]
 
 
 def lora_config(config: RunConfig) -> Any:

@@ -77,6 +77,9 @@ class RunConfig(CommonConfig):
     dynamic_sampling_rounds: int = Field(default=0, ge=0)
     """DAPO's dynamic sampling: groups in which all rewards are equal are replaced by further ones, in at most so many
     rounds of generation."""
+    rewards: tuple[str, ...] = ()
+    """Reward functions of your own beside ours, as `package.module.function`, of TRL's form; `trl.reward_weights` has
+    a weight for ours and then one for each. Modules are looked for in the working directory too."""
     lora: dict[str, Any] | None = None
     """Arguments of peft's `LoraConfig`: only low-rank adapters are trained. `None` trains all weights."""
     threads: int | None = Field(default=None, ge=1)
@@ -92,6 +95,11 @@ class RunConfig(CommonConfig):
     """Benchmarks at intervals."""
     trl: dict[str, Any] = Field(default_factory=dict)
     """Arguments of TRL's `GRPOConfig`, or `RLOOConfig`."""
+
+    @field_validator("rewards", mode="before")
+    @classmethod
+    def _one_or_several_rewards(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @field_validator("lora", mode="before")
     @classmethod

@@ -17,7 +17,14 @@ from coderlplus.engines.checkpoints import checkpoint_step
 from coderlplus.engines.models import context_tokens, load_tokenizer, model_name, prompt_tokens
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.steps import Steps
-from coderlplus.engines.trl.arguments import lora_config, setting_defaults, trainer_class, trl_arguments, trl_settings
+from coderlplus.engines.trl.arguments import (
+    lora_config,
+    own_rewards,
+    setting_defaults,
+    trainer_class,
+    trl_arguments,
+    trl_settings,
+)
 from coderlplus.engines.trl.config import RunConfig
 from coderlplus.engines.trl.evaluation import BenchmarkEvaluation
 from coderlplus.engines.trl.processes import connect, on_main_process, others_may_fail, workers_here
@@ -62,6 +69,7 @@ def train(
     config = config.model_copy(update={"trl": trl_settings(config)})
     connect(config.trl)
     arguments = trl_arguments(config, run)
+    own_rewards(config)  # what cannot be imported is named before anything is loaded
     with (
         Sandbox(workers=config.sandbox.workers or workers_here()) as sandbox,
         others_may_fail(arguments),
@@ -214,6 +222,7 @@ def _trainer(config: RunConfig, **arguments: Any) -> Any:
             skip_zero_advantage=config.skip_zero_advantage,
             dynamic_sampling_rounds=config.dynamic_sampling_rounds,
             in_process_checks=config.sandbox.in_process_checks,
+            reward_funcs=own_rewards(config),
             **arguments,
         )
     except CodeRLPlusError:
