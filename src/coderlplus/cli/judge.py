@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from coderlplus.cli.options import Resume
-from coderlplus.errors import DataError, SandboxError
+from coderlplus.errors import DataError, SandboxError, counted
 from coderlplus.judge import Judge
 from coderlplus.problems import read_pairs
 from coderlplus.progress import Progress
@@ -67,7 +67,7 @@ def judge(
                 verdicts.append(verdict)
             out.finish(_summary(verdicts))
     except KeyboardInterrupt:
-        note(f"stopped after {len(verdicts)} of {len(pairs)} programs; the same command continues")
+        note(f"stopped after {len(verdicts)} of {counted(len(pairs), 'program')}; the same command continues")
         raise
     if as_json:
         print(json.dumps(_summary(verdicts) | {"left_out": len(left_out)}))
@@ -77,8 +77,8 @@ def judge(
     if faults:
         detail = faults[0].first_failure.detail if faults[0].first_failure else ""
         raise SandboxError(
-            f"{len(faults)} programs have no verdict, the first is {faults[0].rollout_id!r}: {detail}; the same "
-            "command judges them again"
+            f"{counted(len(faults), 'program')} without a verdict, the first is {faults[0].rollout_id!r}: {detail}; the "
+            "same command judges them again"
         )
     if left_out:
         raise typer.Exit(1)
@@ -99,7 +99,7 @@ def _verdicts(
             note(f"{output} is finished; --overwrite judges anew")
             return
         if len(journal):
-            note(f"continuing {output}: {len(journal)} of {len(pairs)} programs have a verdict")
+            note(f"continuing {output}: {len(journal)} of {counted(len(pairs), 'program')} judged already")
         with Sandbox(workers) as sandbox, Progress() as progress:
             count = progress.begin("judging", len(pairs), before=len(journal))
             for _, verdict in Judge(sandbox).judge_as_completed(left, all_tests=all_tests):

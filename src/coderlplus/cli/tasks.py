@@ -16,7 +16,7 @@ from coderlplus.alignment import AlignmentConfig, JudgedRollout, mine
 from coderlplus.alignment.mining import same_question
 from coderlplus.alignment.settings import Kind
 from coderlplus.cli.options import Resume
-from coderlplus.errors import ConfigError, DataError
+from coderlplus.errors import ConfigError, DataError, counted
 from coderlplus.judge import Judge
 from coderlplus.problems import read_pairs
 from coderlplus.programs import extract_program
@@ -85,7 +85,7 @@ def tasks(
                 note(f"{output} is finished; --overwrite makes it anew")
             summary = dict(out.summary or tally.summary())
     except KeyboardInterrupt:
-        note(f"stopped after {tally.programs} of {len(pairs)} programs; the same command continues")
+        note(f"stopped after {tally.programs} of {counted(len(pairs), 'program')}; the same command continues")
         raise
     _print_summary(summary | {"left_out": len(left_out)}, output, as_json=as_json)
     if left_out:
@@ -138,7 +138,7 @@ def _make(
     for done in journal.values(sorted(journal)):
         tally.add(done)
     if tally.programs:
-        note(f"continuing: {tally.programs} of {len(pairs)} programs are done")
+        note(f"continuing: {tally.programs} of {counted(len(pairs), 'program')} done already")
     with Sandbox() as sandbox, Progress() as progress:
         judge = Judge(sandbox)
         count = progress.begin("judging and tracing", len(pairs), before=tally.programs)
@@ -146,7 +146,7 @@ def _make(
             done = Fields(start=start, **_done(sandbox, judge, pairs[start : start + CHUNK], settings, seed))
             journal.append(done)
             tally.add(done)
-            progress.advance(count, done["programs"], f"{len(tally.tasks)} tasks")
+            progress.advance(count, done["programs"], counted(len(tally.tasks), "task"))
 
 
 def _start(line: Fields) -> int:

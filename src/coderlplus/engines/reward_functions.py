@@ -24,7 +24,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from coderlplus.errors import DataError
+from coderlplus.errors import DataError, a
 from coderlplus.judge import Judge
 from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.records import AlignmentTask, Problem, Reward
@@ -119,7 +119,7 @@ def _rewards(
             continue
         if not isinstance(text, str):
             raise DataError(
-                f"the column 'record' holds a {type(text).__name__}; make its rows with coderlplus.to_dataset_row"
+                f"the column 'record' holds {a(type(text).__name__)}; make its rows with coderlplus.to_dataset_row"
             )
         if text not in known:
             data = json.loads(text)

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from coderlplus.errors import ConfigError, DataError
+from coderlplus.errors import ConfigError, DataError, counted
 from coderlplus.evaluation import run
 from coderlplus.evaluation.asking import FILE_ENDINGS, asked_for
 from coderlplus.evaluation.backends import Backend, Sampling, has_gpu
@@ -204,7 +204,8 @@ def _remove(output: Path, names: Sequence[str]) -> None:
 def _say_what_is_kept(kept: Mapping[str, int], output: Path) -> None:
     for name, count in kept.items():
         if count:
-            note(f"continuing {output / name}: {count} completions are there already")
+            are = "is" if count == 1 else "are"
+            note(f"continuing {output / name}: {counted(count, 'completion')} {are} there already")
 
 
 def _refuse_another_model(output: Path, model: str) -> None:

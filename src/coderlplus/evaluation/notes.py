@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from coderlplus.errors import counted
 from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
 from coderlplus.evaluation.benchmarks.plus import BASE_ALONE
 from coderlplus.evaluation.records import Judged, Sample
@@ -151,14 +152,6 @@ def described(name: str, numbers: Mapping[str, Any]) -> str:
 
 def _files(names: Sequence[str]) -> str:
     return f"{names[0]} and {len(names) - 1} more" if len(names) > NAMED else ", ".join(names) or "no file"
-
-
-def counted(count: int, thing: str) -> str:
-    """
-    >>> counted(1, "row"), counted(1200, "row")
-    ('1 row', '1,200 rows')
-    """
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def named(items: Sequence[str], between: str = ", ") -> str:

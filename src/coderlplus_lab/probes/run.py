@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from coderlplus.errors import ConfigError, DataError
+from coderlplus.errors import ConfigError, DataError, counted
 from coderlplus.evaluation.records import Key, key_of
 from coderlplus.progress import Track
 from coderlplus.records.files import atomic_write, held
@@ -106,9 +106,8 @@ def _run(
         why = next(
             (reason for part in parts for reason in part.selection.left_out.values()), "no program has any mark"
         )
-        raise DataError(
-            f"{count} programs are too few: no fact of them can be probed ({why}); give more with --programs"
-        )
+        few = f"{counted(count, 'program')} {'is' if count == 1 else 'are'} too few"
+        raise DataError(f"{few}: no fact of them can be probed ({why}); give more with --programs")
     untrained = _untrained(readers)
     activations = _activations(folder, parts, readers, untrained, settings, track)
     with Journal(folder / "scores.jsonl", Score.from_json, key_of) as journal:

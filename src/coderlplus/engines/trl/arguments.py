@@ -14,7 +14,7 @@ from typing import Any
 from coderlplus.engines.resuming import flat
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.trl.config import RunConfig
-from coderlplus.errors import ConfigError
+from coderlplus.errors import ConfigError, counted
 
 REPORTS = {
     name: name
@@ -90,8 +90,8 @@ def own_rewards(config: RunConfig) -> list[Callable[..., Any]]:
     weights = config.trl.get("reward_weights")
     if weights is not None and len(weights) != len(config.rewards) + 1:
         raise ConfigError(
-            f"trl.reward_weights has {len(weights)} weights for {len(config.rewards) + 1} rewards: ours, then each of "
-            "rewards"
+            f"trl.reward_weights has {counted(len(weights), 'weight')} for "
+            f"{counted(len(config.rewards) + 1, 'reward')}: ours, then each of rewards"
         )
     if config.rewards and config.algorithm == "reinforce_plus_plus":
         raise ConfigError("reinforce_plus_plus has one reward: leave rewards out, or take another algorithm")

@@ -28,7 +28,7 @@ from coderlplus.engines.trl.arguments import (
 from coderlplus.engines.trl.config import RunConfig
 from coderlplus.engines.trl.evaluation import BenchmarkEvaluation
 from coderlplus.engines.trl.processes import connect, on_main_process, others_may_fail, workers_here
-from coderlplus.errors import CodeRLPlusError, ConfigError, DataError
+from coderlplus.errors import CodeRLPlusError, ConfigError, DataError, counted
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop
 from coderlplus.problems import read_problems
@@ -325,9 +325,12 @@ def _fitting(
         else f"the {limit} tokens that the model's context leaves beside a completion"
     )
     if not kept:
-        raise ConfigError(f"all {len(problems)} prompts are longer than {what}")
+        raise ConfigError(
+            f"{'the prompt is' if len(problems) == 1 else f'all {len(problems)} prompts are'} longer than {what}"
+        )
     if len(kept) < len(problems):
         print(
-            f"{len(problems) - len(kept)} of {len(problems)} problems left out: prompts over {what}", file=sys.stderr
+            f"{len(problems) - len(kept)} of {counted(len(problems), 'problem')} left out: prompts over {what}",
+            file=sys.stderr,
         )
     return kept
