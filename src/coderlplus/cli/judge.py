@@ -77,8 +77,8 @@ def judge(
     if faults:
         detail = faults[0].first_failure.detail if faults[0].first_failure else ""
         raise SandboxError(
-            f"{counted(len(faults), 'program')} without a verdict, the first is {faults[0].rollout_id!r}: {detail}; the "
-            "same command judges them again"
+            f"{counted(len(faults), 'program')} without a verdict, the first is {faults[0].rollout_id!r}: {detail}; "
+            "the same command judges them again"
         )
     if left_out:
         raise typer.Exit(1)
