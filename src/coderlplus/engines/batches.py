@@ -33,8 +33,8 @@ class ProblemStream:
         size = len(self.problems)
         if count > size:
             raise ConfigError(
-                f"{counted(size, 'problem')} cannot fill a batch of {count} without repeating one; use smaller batches "
-                "or more problems"
+                f"{counted(size, 'problem')} cannot fill a batch of {count} without repeating one; use smaller "
+                "batches or more problems"
             )
         number, place = divmod(self.position, size)
         if place + count > size:
