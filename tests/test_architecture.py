@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "loop": {"errors", "records", "sandbox", "judge", "alignment", "rewards"},
     "evaluation": {
         *("terminal", "progress", "errors", "records", "programs", "sandbox", "judge", "tracing", "problems"),
+        "alignment",
     },
     "engines": {
         "moved",
@@ -79,6 +80,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "coderlplus_lab": {
         *(
             "moved",
+            "terminal",
             "errors",
             "progress",
             "records",

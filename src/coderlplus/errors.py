@@ -62,6 +62,22 @@ class SandboxError(CodeRLPlusError, RuntimeError):
     """
 
 
+def counted(count: int, thing: str) -> str:
+    """
+    >>> counted(1, "row"), counted(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def a(word: str) -> str:
+    """
+    >>> a("int"), a("dict")
+    ('an int', 'a dict')
+    """
+    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"
+
+
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The name that was probably meant, for "did you mean"; `None` where none is near. Case, and `_` for `-`, do not
     count.

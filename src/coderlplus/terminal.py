@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from coderlplus.errors import DataError
 
 _told: set[tuple[str, str]] = set()
+_WIDEST = 10_000
 _NAMED = 20
 """Rows left out that are named one by one."""
 
@@ -37,6 +39,34 @@ def console(*, stderr: bool = False, soft_wrap: bool = True) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, soft_wrap=soft_wrap, markup=False, emoji=False, highlight=False)
+
+
+def print_table(table: Table, out: Console) -> None:
+    """Print a table without losing any of it: in a pipe as wide as it is; on a terminal that is too narrow for its
+    columns, as a list of its rows."""
+    width = out.width
+    size = out.measure(table, options=out.options.update(max_width=_WIDEST))
+    if not out.is_terminal:
+        out.width = max(width, size.maximum)
+        out.print(table)
+        out.width = width
+    elif (size.maximum if any(column.no_wrap for column in table.columns) else size.minimum) <= width:
+        out.print(table)
+    else:
+        _print_list(table, out)
+
+
+def _print_list(table: Table, out: Console) -> None:
+    """A row after the other: its first cell, then every other under the name of its column."""
+    from rich.text import Text
+
+    first, *others = table.columns
+    rows = zip(*(column.cells for column in table.columns), strict=True)
+    for cell, *cells in rows:
+        out.print(Text.assemble((str(cell) or str(first.header), "bold")))
+        for column, value in zip(others, cells, strict=True):
+            if str(value):
+                out.print(Text(f"  {column.header}: {value}" if str(column.header) else f"  {value}"))
 
 
 def note(text: str) -> None:

@@ -17,6 +17,7 @@ def train(
     config: str | Path | Mapping[str, Any],
     overrides: Sequence[str] = (),
     *,
+    overwrite: bool = False,
     resume: bool = False,
     evaluate: Callable[[Any], dict[str, float]] | None = None,
     eval_every: int = 0,
@@ -24,8 +25,9 @@ def train(
     """Train a model from a configuration and return the run folder, as `coderlplus train` does.
 
     `config` is a YAML file or a mapping of settings. `overrides` change settings of a file, as `key=value` with dotted
-    keys. A configuration with a `verl` section runs on verl, any other on TRL. With `resume`, a run in the output
-    folder continues from its newest checkpoint. The trained model is in `final` of the run folder; on verl, the
+    keys. A configuration with a `verl` section runs on verl, any other on TRL. A run in the output folder continues
+    from its newest checkpoint, and a finished one is left as it is; with `overwrite` it is begun anew. (`resume` is
+    accepted for older scripts and changes nothing.) The trained model is in `final` of the run folder; on verl, the
     checkpoints are in `checkpoints`. `evaluate` (TRL only) gets the model in evaluation mode and returns numbers,
     which are logged as `eval/<name>` at step 0, every `eval_every` steps (0: never) and after the last step.
 
@@ -48,8 +50,8 @@ def train(
         from coderlplus.engines.verl.config import make_verl_config
         from coderlplus.engines.verl.train import train as train_on_verl
 
-        return train_on_verl(make_verl_config(settings, where), resume=resume)
+        return train_on_verl(make_verl_config(settings, where), overwrite=overwrite)
     from coderlplus.engines.trl.config import make_config
     from coderlplus.engines.trl.train import train as train_on_trl
 
-    return train_on_trl(make_config(settings, where), resume=resume, evaluate=evaluate, eval_every=eval_every)
+    return train_on_trl(make_config(settings, where), overwrite=overwrite, evaluate=evaluate, eval_every=eval_every)

@@ -21,6 +21,7 @@ from coderlplus.cli.options import BACKEND, Address, BackEndName
 from coderlplus.errors import CodeRLPlusError, ConfigError
 from coderlplus.progress import Progress
 from coderlplus.sandbox.backends import check_backend, open_sandbox
+from coderlplus.terminal import print_table
 from coderlplus_lab.probes.models import labels as names_of
 from coderlplus_lab.probes.probe_page import write_probe_page
 from coderlplus_lab.probes.run import ProbeSettings
@@ -245,7 +246,7 @@ def _print(results: dict[str, Any], page: Path) -> None:
             for model, one in over["models"].items():
                 cells = [str(over["facts"]), f"{100 * one['score']['mean']:.1f}", interval(one["selectivity"])]
                 table.add_row(name.partition("/")[0], mark, model, *cells)
-    console.print(table)
+    print_table(table, console)
     print(f"written to {page.parent / 'results.json'}; look at every fact, layer by layer, in {page}")
 
 

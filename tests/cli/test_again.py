@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from coderlplus import progress
 from coderlplus.cli import app
 from coderlplus.errors import ConfigError, DataError
-from coderlplus.records import CallTest, Limits, Problem, Rollout, write_jsonl
+from coderlplus.records import AlignmentTask, CallInput, CallTest, Limits, Problem, Rollout, Target, write_jsonl
 from coderlplus.records.files import held
 
 JUDGED = ["problems.jsonl", "programs.jsonl", "--json", "-o", "out.jsonl"]
@@ -25,12 +25,14 @@ COMMANDS = {
     "judge": ["judge", *JUDGED],
     "tasks": ["tasks", *JUDGED],
     "prepare": ["prepare", "problems.jsonl", "--benchmarks", "none", "--json", "-o", "out.jsonl"],
+    "score": ["score", "tasks.jsonl", "answers.jsonl", "--json", "-o", "out.jsonl"],
     "eval": ["eval", "--samples", "samples.jsonl", "--benchmarks", "problems.jsonl", "--json", "-o", "out"],
 }
 OTHER_INPUT = {
     "judge": "programs.jsonl",
     "tasks": "programs.jsonl",
     "prepare": "problems.jsonl",
+    "score": "answers.jsonl",
     "eval": "samples.jsonl",
 }
 FILES = {name: arguments for name, arguments in COMMANDS.items() if name != "eval"}
@@ -54,6 +56,22 @@ def write_inputs(limits: Limits | None = None, program: str = "def f(x):\n    y 
     write_jsonl("problems.jsonl", problems)
     write_jsonl("programs.jsonl", rollouts)
     lines = [{"task_id": f"p{n}", "solution": program} for n in range(1, 5)]
+    tasks = [
+        AlignmentTask(
+            task_id=f"p{n}",
+            kind="output",
+            prompt="What does f(1) return?",
+            program=program,
+            input=CallInput("f", (1,)),
+            targets=(Target(label="output", value=2),),
+            problem_id=f"p{n}",
+            rollout_id=f"r{n}",
+        )
+        for n in range(1, 5)
+    ]
+    write_jsonl("tasks.jsonl", tasks)
+    answers = [{"task_id": f"p{n}", "answer": '{"output": 2}'} for n in range(1, 5)]
+    Path("answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in answers))
     Path("samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
@@ -89,7 +107,7 @@ def test_a_second_writer_is_told_who_writes_and_changes_nothing(command: str) ->
         held(output(command)),
         pytest.raises(DataError, match=rf"is being written by process {os.getpid()} on .*; wait until it ends"),
     ):
-        run(command, *(["--overwrite"] if command in FILES else []))
+        run(command, "--overwrite")
     assert contents(command) == before
 
 
@@ -132,13 +150,41 @@ def test_only_overwrite_replaces_finished_work_and_files_of_others(command: str)
 
 
 @every
+def test_overwrite_makes_it_anew_also_of_other_input(command: str) -> None:
+    run(command)
+    path = Path(OTHER_INPUT[command])
+    path.write_text("".join(line + "\n" for line in path.read_text().splitlines()[:3]))
+    result = run(command, "--overwrite")
+    assert "is finished" not in result.stderr
+    made = [line for file in contents(command).values() for line in file.splitlines()]
+    assert made
+    assert not re.search(r"is finished|were made|was started", result.stderr)
+    again = run(command)
+    assert re.search(r"is finished; --overwrite|are there already", again.stderr)
+
+
+def test_the_page_of_an_evaluation_is_written_before_another_may_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    from coderlplus.cli import eval as eval_command
+
+    seen: list[bool] = []
+
+    def page(folder: Path) -> Path:
+        seen.append((folder / ".lock").exists())
+        return folder
+
+    monkeypatch.setattr(eval_command, "write_eval_page", page)
+    run("eval")
+    assert seen == [True]
+
+
+@every
 def test_without_a_terminal_progress_is_lines_on_stderr(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "LINE_EVERY_S", 0.01)
     result = run(command)
     json.loads(result.stdout)
     lines = [line for line in result.stderr.splitlines() if re.match(r"[\w:. -]+: (stopped at )?\d+ of \d+", line)]
     assert re.search(r": 0 of 4$", lines[0])
-    assert len(lines) > 2
+    assert len(lines) > (1 if command == "score" else 2)  # scoring is over at once
     assert re.search(r": (\d+) of \1 in \d+:\d\d", lines[-1])
     assert "\x1b" not in result.stderr
 

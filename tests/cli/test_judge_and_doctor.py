@@ -78,7 +78,7 @@ def test_the_same_command_judges_the_rest(run: Run, options: list[str]) -> None:
     write_jsonl("verdicts.jsonl", [kept])
     with Path("verdicts.jsonl").open("a") as file:
         file.write('{"rollout_id": "1", "prob')
-    assert "continuing verdicts.jsonl: 1 of 4 programs have a verdict" in run(*options).stderr
+    assert "continuing verdicts.jsonl: 1 of 4 programs judged already" in run(*options).stderr
     assert verdicts() == {"0": "time_limit", "1": "wrong_answer", "2": "passed", "3": "wrong_answer"}
 
 
@@ -141,7 +141,7 @@ def test_programs_without_a_verdict_end_with_an_error_and_are_judged_again(run: 
     Path("problems.jsonl").write_text(json.dumps(PROBLEM.to_json() | given) + "\n")
     with pytest.raises(
         SandboxError,
-        match=r"1 programs have no verdict, the first is '3': the checker 'fragile' of problem 'p' raised Zero",
+        match=r"1 program without a verdict, the first is '3': the checker 'fragile' of problem 'p' raised Zero",
     ):
         run()
     assert verdicts() == {"0": "wrong_answer", "1": "wrong_answer", "2": "wrong_answer", "3": "sandbox_fault"}

@@ -213,7 +213,7 @@ def test_the_same_seed_writes_the_same_file(run, tmp_path: Path) -> None:  # typ
         (("score", "answers.jsonl", "answers.jsonl", "-o", "s.jsonl"), "answers.jsonl:1: field .* is missing"),
         (
             ("score", "empty.jsonl", "stray.jsonl", "-o", "s.jsonl"),
-            "stray.jsonl:1: an answer needs 'task_id' as a string",
+            "stray.jsonl:1: task 'x' is not in empty.jsonl",
         ),
         (
             ("score", "empty.jsonl", "answers.jsonl", "-o", "s.jsonl", "--format-weight", "1"),

@@ -137,7 +137,7 @@ def run_jobs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Runs]:
         for number, job in enumerate(jobs.values()):
             file = work / f"{number}.yaml"
             file.write_text(make_config(job["config"]).to_yaml())
-            lines.append({"processes": 1, "resume": False, "kill": None, "prepare": []} | job | {"config": str(file)})
+            lines.append({"processes": 1, "kill": None, "prepare": []} | job | {"config": str(file)})
         (work / "jobs.json").write_text(json.dumps(lines))
         command = [
             sys.executable,

@@ -1,7 +1,7 @@
 """Runs of the trainer in processes of their own, killed where a test wants it: `python processes.py JOBS.json
 RESULTS.json`.
 
-A job is {"config": file, "processes": n, "resume": bool, "kill": {"rank", "step", "at"} or null, "prepare": [names in
+A job is {"config": file, "processes": n, "kill": {"rank", "step", "at"} or null, "prepare": [names in
 `PREPARATIONS`]}. The libraries are imported once; every process of a job is forked from there, as a launcher would
 start it (RANK, WORLD_SIZE, …), and the job ends when all its processes have. A result has the exit status and the
 output of every process and, of a run that came to its end, what its buffer and weights were on each of them.
@@ -195,7 +195,7 @@ def one_process(job: dict[str, Any], rank: int, port: int, folder: Path) -> None
         for name in job["prepare"]:
             PREPARATIONS[name]()
         keep_what_is_left(folder / f"end-{rank}")
-        train.train(load_config(job["config"]), resume=job["resume"])
+        train.train(load_config(job["config"]))
     except CodeRLPlusError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2

@@ -50,9 +50,15 @@ def test_a_run_from_the_command_line(command: Any, tmp_path: Path) -> None:
     assert f"coderlplus report {tmp_path / 'run'}" in out
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 2
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["trl"]["max_steps"] == 2
-    again, _, err = command()
-    assert again == 2
-    assert "already holds a run; add --resume" in err
+    before = (tmp_path / "run" / "final" / "model.safetensors").stat().st_mtime_ns
+    again, out, err = command()
+    assert again == 0
+    assert f"{tmp_path / 'run'} is finished; --overwrite begins it anew" in err
+    assert "training step" not in err
+    assert (tmp_path / "run" / "final" / "model.safetensors").stat().st_mtime_ns == before
+    again, out, err = command("--overwrite")
+    assert again == 0
+    assert "training step: 2 of 2" in err
 
 
 @pytest.mark.parametrize(
@@ -76,6 +82,9 @@ def test_a_run_from_the_command_line(command: Any, tmp_path: Path) -> None:
         ("alignment.alpha=1.5", "alpha must be in [0, 1), not 1.5"),
         ("trl.use_vllm=true", "the trainer refuses model"),
         ("lora.r=0", "the trainer refuses model"),
+        ("trl.report_to=wandb", "trl.report_to: wandb is not installed; pip install wandb, or set"),
+        ("trl.resume_from_checkpoint=x", "'trl.resume_from_checkpoint' follows from the run; set 'output'"),
+        ("trl.max_completion_length=2000", "leaves no room for a prompt in the 1024 tokens of model"),
     ],
 )
 def test_bad_input_is_one_sentence_and_a_status_of_2(argument: str, message: str, command: Any) -> None:
@@ -83,7 +92,7 @@ def test_bad_input_is_one_sentence_and_a_status_of_2(argument: str, message: str
     lines = [line for line in err.splitlines() if line.strip()]
     assert status == 2
     assert message in lines[-1]
-    assert [line for line in lines if not line.startswith("training step: ")] == lines[-1:]
+    assert lines == lines[-1:]  # no progress before it
 
 
 def test_a_broken_line_of_problems_is_named(command: Any, problems_file: Path, tmp_path: Path) -> None:
@@ -147,3 +156,28 @@ def test_a_run_on_mbpp(settings: dict[str, Any], shared: Path, tmp_path: Path) -
     assert {line["pass_rate"] for line in lines} == {0}
     prompts = [json.loads(line)["prompt"] for line in (run.path / "samples.jsonl").read_text().splitlines()]
     assert all("Answer with one Python program" in prompt for prompt in prompts)
+
+
+def test_prompts_beyond_the_models_context_are_left_out_and_counted(
+    command: Any, problems_file: Path, tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    from coderlplus.records import write_jsonl
+
+    first, *others = read_problems(problems_file)
+    write_jsonl(tmp_path / "long.jsonl", [replace(first, statement="x" * 1100), *others])
+    status, _, err = command(f"problems={tmp_path / 'long.jsonl'}", "output=" + str(tmp_path / "other"))
+    assert status == 0, err
+    assert "1 of 12 problems left out: prompts over the 1022 tokens that the model's context leaves" in err
+
+
+def test_the_folder_of_a_run_is_no_model_and_the_model_in_it_is_named(
+    command: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    shutil.copytree(tiny_model, tmp_path / "first" / "final")
+    status, _, err = command(f"model={tmp_path / 'first'}")
+    assert status == 2
+    assert f"{tmp_path / 'first'} is a run folder; its model is {tmp_path / 'first' / 'final'}" in err

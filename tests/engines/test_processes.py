@@ -79,7 +79,7 @@ def runs(
         add(f"{kind}: whole", kind, processes, changes)
         for number, kill in enumerate(random_kills(kind)):
             add(f"{kind}: killed {number}", f"{kind} {number}", processes, changes, kill=kill)
-            add(f"{kind}: resumed {number}", f"{kind} {number}", processes, changes, resume=True)
+            add(f"{kind}: resumed {number}", f"{kind} {number}", processes, changes)
     for processes in (1, 2):
         add(
             f"scripted: {processes}",
@@ -151,7 +151,7 @@ def test_when_one_process_is_silent_the_others_say_so_and_end(runs: dict[str, di
     ("trouble", "message"),
     [
         ("fails", "error: no worker can be started"),
-        ("hangs", "error: judging did not finish within 6 s: the sandbox does not answer; continue with --resume"),
+        ("hangs", "error: judging did not finish within 6 s: the sandbox does not answer; the same command continues"),
     ],
 )
 def test_when_judging_fails_on_one_process_all_end_with_a_sentence(

@@ -126,13 +126,13 @@ def test_without_a_checkpoint_a_run_starts_anew(run: RunFolder) -> None:
     assert steps(run.path / "metrics.jsonl") == []
 
 
-def test_a_run_is_not_overwritten(run: RunFolder) -> None:
-    run.check(resume=False)
+def test_all_that_a_run_leaves_is_removed_and_nothing_else(run: RunFolder) -> None:
     run.begin("", ())
     run.write_metrics(1, {})
-    run.check(resume=True)
-    with pytest.raises(ConfigError, match="already holds a run; add --resume"):
-        run.check(resume=False)
+    checkpoint(run, 1)
+    (run.path / "notes.txt").write_text("mine")
+    run.clear()
+    assert [path.name for path in run.path.iterdir()] == ["notes.txt"]
 
 
 def test_metrics_are_finite_numbers(run: RunFolder) -> None:
@@ -154,9 +154,21 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         RunFolder(tmp_path / "file" / "run").begin("", ())
 
 
-def test_settings_that_changed_between_two_beginnings_are_told(run: RunFolder) -> None:
-    assert run.begin("seed: 0\ntrl: {max_steps: 5}\n", ()) == []
-    assert run.begin("seed: 0\ntrl: {max_steps: 9}\n", ()) == ["trl.max_steps: 5 → 9"]
+def test_settings_that_changed_since_the_run_was_begun_are_told(run: RunFolder) -> None:
+    assert run.changes("seed: 0\ntrl: {max_steps: 5}\n", {}, {}) == []
+    run.begin("seed: 0\ntrl: {max_steps: 5}\n", ())
+    run.write_metrics(1, {})
+    assert run.changes("seed: 0\ntrl: {max_steps: 9}\n", {}, {}) == ["trl.max_steps: 5 → 9"]
+    with pytest.raises(ConfigError, match=r"was begun with seed 0, not 1, which cannot change within a run"):
+        run.changes("seed: 1\ntrl: {max_steps: 5}\n", {}, {})
+
+
+def test_inputs_that_changed_since_the_run_was_begun_are_refused(run: RunFolder) -> None:
+    run.begin("seed: 0\n", (), fingerprint={"problems.jsonl": "ab"})
+    run.write_metrics(1, {})
+    assert run.changes("seed: 0\n", {"problems.jsonl": "ab"}, {}) == []
+    with pytest.raises(ConfigError, match=r"was begun with other contents of problems.jsonl \(digest ab, now cd\)"):
+        run.changes("seed: 0\n", {"problems.jsonl": "cd"}, {})
 
 
 def test_a_run_folder_has_one_writer(tmp_path: Path) -> None:

@@ -69,13 +69,13 @@ def test_a_full_disk_at_a_checkpoint(
     with monkeypatch.context() as patch:
         patch.setattr(CodeRLPlusGRPO, "_save_optimizer_and_scheduler", save)
         with pytest.raises(
-            DataError, match=r"cannot save .*checkpoint-4: .*; free space and continue with --resume"
+            DataError, match=r"cannot save .*checkpoint-4: .*; free space, then the same command continues"
         ) as caught:
             train(config)
     assert "\n" not in str(caught.value)
     left = {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()}
     assert left - {"README.md"} == {"checkpoint-2"}  # TRL writes its model card there first
-    assert weights(train(config, resume=True).path) == weights(whole)
+    assert weights(train(config).path) == weights(whole)
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_the_run_is_the_same(
@@ -85,7 +85,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_the_run_is_the_same(
     content = bytearray(model.read_bytes())
     content[len(content) // 2] ^= 1
     model.write_bytes(bytes(content))
-    train(config_of(settings, copy), resume=True)
+    train(config_of(settings, copy))
     message = (
         "damaged checkpoint checkpoint-4 (model.safetensors has changed since it was written); resuming "
         "from checkpoint-2"
@@ -103,7 +103,7 @@ def test_a_run_is_resumed_on_as_many_processes_as_it_had(copy: Path, settings: d
         shutil.copy(folder / "rng_state.pth", folder / f"rng_state_{rank}.pth")
     (folder / CHECKSUMS_FILE).unlink()
     with pytest.raises(DataError, match="was saved with 2 processes, this run has 1; resume with 2 processes"):
-        train(config_of(settings, copy), resume=True)
+        train(config_of(settings, copy))
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_keeps_its_files(copy: Path, settings: dict[str, Any]) -> None:
@@ -111,5 +111,5 @@ def test_a_run_whose_checkpoints_are_all_damaged_keeps_its_files(copy: Path, set
         path.write_bytes(path.read_bytes()[:-7])
     before = (copy / "metrics.jsonl").read_text()
     with pytest.raises(DataError, match=r"every checkpoint of .* is damaged"):
-        train(config_of(settings, copy), resume=True)
+        train(config_of(settings, copy))
     assert (copy / "metrics.jsonl").read_text() == before

@@ -43,7 +43,7 @@ def runs(
         "one file": job("full", "FULL_STATE_DICT"),
         "shards": job("sharded", "SHARDED_STATE_DICT"),
         "killed": job("killed", "SHARDED_STATE_DICT", kill={"rank": 1, "step": 4, "at": "_compute_loss"}),
-        "resumed": job("killed", "SHARDED_STATE_DICT", resume=True),
+        "resumed": job("killed", "SHARDED_STATE_DICT"),
         "as it is": job("as it is", "FULL_STATE_DICT", prepare=[]),
     }
     return dict(run_jobs(jobs))
@@ -111,7 +111,7 @@ def test_deepspeed_makes_the_run_of_a_whole_model(
         {
             "whole": job,
             "killed": killed(job, tmp_path),
-            "resumed": killed(job, tmp_path) | {"kill": None, "resume": True},
+            "resumed": killed(job, tmp_path) | {"kill": None},
         },
         DS_ACCELERATOR="cpu",
     )

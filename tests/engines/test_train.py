@@ -154,7 +154,7 @@ def test_a_finished_run_is_left_as_it_is(
     before = metrics(done), weights(done)
     if killed_before_the_final_model:
         shutil.rmtree(done.final)
-    assert train(config, resume=True).final == done.final
+    assert train(config).final == done.final
     assert (metrics(done), weights(done)) == before
     assert not list(done.final.glob("optimizer*"))
 
@@ -163,9 +163,9 @@ def test_a_finished_run_can_be_made_longer(
     settings: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train(config_of(settings, tmp_path / "run", trl={"max_steps": 2}))
-    longer = train(config_of(settings, tmp_path / "run", trl={"max_steps": 3}), resume=True)
+    longer = train(config_of(settings, tmp_path / "run", trl={"max_steps": 3}))
     assert [line["step"] for line in metrics(longer)] == [1, 2, 3]
-    assert "resuming with another setting: trl.max_steps: 2 → 3" in capsys.readouterr().err
+    assert "continuing with another setting: trl.max_steps: 2 → 3" in capsys.readouterr().err
 
 
 def test_evaluations_stand_in_the_lines_of_their_steps(settings: dict[str, Any], tmp_path: Path) -> None:
@@ -196,8 +196,8 @@ def test_ctrl_c_saves_the_step_and_the_run_can_go_on(
     config = config_of(settings, tmp_path / "run", trl={"save_steps": 100})
     with pytest.raises(KeyboardInterrupt):
         train(config, evaluate=interrupt, eval_every=100)
-    assert "saved at step 1 of 6; continue with --resume" in capsys.readouterr().err
-    resumed = train(config, resume=True)
+    assert "saved at step 1 of 6; the same command continues" in capsys.readouterr().err
+    resumed = train(config)
     assert weights(resumed) == weights(run)
 
 
@@ -263,4 +263,4 @@ def test_adapters_alone_are_trained_with_lora(settings: dict[str, Any], tmp_path
     before = (done.final / "adapter_model.safetensors").read_bytes()
     shutil.rmtree(done.final)
     shutil.rmtree(done.checkpoints / "checkpoint-2")
-    assert (train(config, resume=True).final / "adapter_model.safetensors").read_bytes() == before
+    assert (train(config).final / "adapter_model.safetensors").read_bytes() == before

@@ -74,7 +74,7 @@ def runs(
         "server": job("server", at_server, processes=2, prepare=["send weights"]),
         "colocate": job("colocate", colocate),
         "killed": job("killed", colocate, kill={"rank": 0, "step": 4, "at": "_compute_loss"}),
-        "resumed": job("killed", colocate, resume=True),
+        "resumed": job("killed", colocate),
         "rloo, replaced": job(
             "rloo",
             at_server | {"max_steps": 3},

@@ -162,15 +162,13 @@ def over(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def run(settings: dict[str, Any], folder: Path) -> Any:
-    """`run(name, changes, resume=…, kill=…)` runs `trainer.py` to its end, or to where it is killed."""
+    """`run(name, changes, kill=…)` runs `trainer.py` to its end, or to where it is killed."""
 
-    def once(
-        name: str, changes: dict[str, Any] | None = None, *, resume: bool = False, kill: dict[str, Any] | None = None
-    ) -> Outcome:
+    def once(name: str, changes: dict[str, Any] | None = None, *, kill: dict[str, Any] | None = None) -> Outcome:
         output, results = folder / name, folder / f"{name}.steps.jsonl"
         config = over(settings, (changes or {}) | {"output": str(output)})
         job = folder / f"{name}.job.json"
-        job.write_text(json.dumps({"config": config, "resume": resume, "results": str(results), "kill": kill}))
+        job.write_text(json.dumps({"config": config, "results": str(results), "kill": kill}))
         status, text = process([sys.executable, str(HERE / "trainer.py"), str(job)])
         lines = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
         steps = {line["step"]: line for line in lines}

@@ -42,9 +42,7 @@ def train(settings: dict[str, Any], tiny: Any, folder: Path, spawn: Any) -> Any:
         "object_store_memory: 500000000}",
     ]
 
-    def once(
-        name: str, *overrides: str, resume: bool = False, status: int = 0, interrupt_after: int | None = None
-    ) -> tuple[Path, str]:
+    def once(name: str, *overrides: str, status: int = 0, interrupt_after: int | None = None) -> tuple[Path, str]:
         command = [
             sys.executable,
             "-c",
@@ -54,7 +52,7 @@ def train(settings: dict[str, Any], tiny: Any, folder: Path, spawn: Any) -> Any:
             *on_cpu,
             *overrides,
         ]
-        command += [f"output={folder / name}"] + ["--resume"] * resume
+        command += [f"output={folder / name}"]
         environment = {
             "CPU_PLATFORM_ROLLOUT": "1",
             "CPU_ROLLOUT_TOKENS": allowed,
@@ -109,7 +107,7 @@ def test_main_ppo_mixes_learns_and_goes_on_where_it_was(whole: tuple[Path, str],
     assert any(not torch.equal(before[name], after[name]) for name in before)
     shutil.copytree(run, folder / "resumed_ppo")
     shutil.rmtree(folder / "resumed_ppo" / "checkpoints" / "global_step_4")
-    again, _ = train("resumed_ppo", *FOUR_STEPS, resume=True)
+    again, _ = train("resumed_ppo", *FOUR_STEPS)
     assert_same_run(again, run)
 
 
@@ -124,9 +122,9 @@ def test_a_full_disk_at_a_checkpoint_is_a_sentence_and_loses_nothing(
     _, text = train("full_disk", *FOUR_STEPS, status=2)
     last = text.strip().splitlines()[-1]
     assert last.startswith(f"error: verl could not write a checkpoint in {folder / 'full_disk' / 'checkpoints'}: ")
-    assert last.endswith("; free space there and continue with --resume from the previous checkpoint")
+    assert last.endswith("; free space there, then the same command continues from the previous checkpoint")
     data.unlink()
-    again, _ = train("full_disk", *FOUR_STEPS, resume=True)
+    again, _ = train("full_disk", *FOUR_STEPS)
     assert_same_run(again, whole[0])
 
 
@@ -134,7 +132,7 @@ def test_a_full_disk_at_a_checkpoint_is_a_sentence_and_loses_nothing(
 def test_ctrl_c_says_what_is_lost_and_the_run_goes_on(whole: tuple[Path, str], train: Any) -> None:
     _, text = train("interrupted", *FOUR_STEPS, status=130, interrupt_after=3)
     assert "interrupted: saved until step 2, the step since then is lost" in text
-    run, _ = train("interrupted", *FOUR_STEPS, resume=True)
+    run, _ = train("interrupted", *FOUR_STEPS)
     assert_same_run(run, whole[0])
 
 

@@ -98,7 +98,7 @@ def test_a_run_that_was_killed_and_resumed_is_the_run_that_was_not(whole: Any, r
     trainer = {"verl": {"trainer": {"val_before_train": True, "test_freq": 4}}}
     killed = run(f"killed-{number}", trainer, kill=kill)
     assert killed.status == -9, (kill, killed.text[-5000:])
-    resumed = run(f"killed-{number}", trainer, resume=True)
+    resumed = run(f"killed-{number}", trainer)
     assert resumed.status == 0, (kill, resumed.text[-5000:])
     assert resumed.steps == whole.steps, kill
     assert resumed.metrics == whole.metrics, kill

@@ -3,7 +3,7 @@
 Real are verl's trainer, data loader, agent loops, reward workers, transfer queue, replay buffer, advantages, the order
 in which a checkpoint is written, and resume. In the place of the workers that train and the servers that sample stands
 a policy without a prompt: a table of logits over whole programs, and one over answers. A job is {"config": a run's
-settings, "resume": bool, "results": file, "kill": {"step", "at"} or null}; `results` gets one line a step.
+settings, "results": file, "kill": {"step", "at"} or null}; `results` gets one line a step.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def main(path: str) -> None:
     if job.get("kill"):
         kill_at(**job["kill"])
     train._run = lambda composed, _folder: run_here(job, composed)
-    train.train(make_verl_config(job["config"]), resume=job["resume"])
+    train.train(make_verl_config(job["config"]))
 
 
 if __name__ == "__main__":

@@ -37,6 +37,18 @@ for verb in (prepare, train, judge, trace, tasks, score, serve, report, doctor):
 app.add_typer(eval_app, name="eval")
 
 
+EXTRA_OF = {
+    **dict.fromkeys(
+        ("torch", "transformers", "trl", "datasets", "accelerate", "peft", "tokenizers", "safetensors"), "trl"
+    ),
+    **dict.fromkeys(("numpy", "huggingface_hub", "tensorboard"), "trl"),
+    "sklearn": "probe",
+    "ray": "ray",
+    **dict.fromkeys(("starlette", "uvicorn", "prometheus_client"), "serve"),
+}
+"""Libraries that a plain install lacks → the extra that brings them."""
+
+
 def _moved(context: typer.Context) -> None:
     raise ConfigError(
         f"coderlplus {context.info_name} has moved; run coderlplus-lab {context.info_name} with the same options"
@@ -78,6 +90,13 @@ def run(app: typer.Typer) -> None:
     except CodeRLPlusError as error:
         console(stderr=True).print(Text.assemble(("error:", "bold red"), " ", shown(str(error), keep="\n")))
         sys.exit(2)
+    except ModuleNotFoundError as error:
+        name = (error.name or "").partition(".")[0]
+        if name not in EXTRA_OF:
+            raise
+        needed = f"this command needs {name}: pip install 'coderlplus[{EXTRA_OF[name]}]'"
+        console(stderr=True).print(Text.assemble(("error:", "bold red"), " ", needed))
+        sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print("interrupted; run the same command again to continue", file=sys.stderr)
         sys.exit(130)

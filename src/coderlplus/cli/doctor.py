@@ -20,7 +20,7 @@ from coderlplus.judge import Judge
 from coderlplus.records import CallTest, Problem, Rollout
 from coderlplus.sandbox import EXTRA_LAYERS, LAYERS, Sandbox
 from coderlplus.sandbox.backends import check_backend, open_sandbox
-from coderlplus.terminal import console, shown
+from coderlplus.terminal import console, print_table, shown
 
 _LIBRARIES = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "pydantic", "radon", "rich", "typer")
 
@@ -108,4 +108,4 @@ def _print(facts: dict[str, Any]) -> None:
     table.add_section()
     for name, version in facts["libraries"].items():
         table.add_row(name, Text(version) if version else Text("not installed", "dim"))
-    console(soft_wrap=False).print(table)
+    print_table(table, console(soft_wrap=False))

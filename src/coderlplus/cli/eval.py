@@ -25,7 +25,7 @@ from coderlplus.evaluation.notes import described
 from coderlplus.evaluation.results import read_results
 from coderlplus.progress import Progress
 from coderlplus.report.eval_page import write_eval_page
-from coderlplus.terminal import console, note, shown
+from coderlplus.terminal import console, note, print_table, shown
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -40,7 +40,8 @@ def eval_(
     benchmarks: Annotated[
         str | None,
         typer.Option(
-            help=f"Comma-separated benchmarks ({', '.join(BENCHMARKS)}) or problem files (.jsonl).",
+            help=f"Comma-separated benchmarks ({', '.join(BENCHMARKS)}), or files of problems or alignment tasks "
+            "(.jsonl).",
             show_default=False,
         ),
     ] = None,
@@ -85,6 +86,9 @@ def eval_(
         str | None,
         typer.Option(help="Prompt template for problem files, as prompt_template in training, e.g. '{statement}'."),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Evaluate anew: what OUTPUT has of these benchmarks is removed.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Evaluate a model on benchmarks, or compare two evaluations (coderlplus eval compare A B).
@@ -122,14 +126,16 @@ def eval_(
                 workers=workers,
                 sandbox_backend=sandbox_backend,
                 sandbox_address=address,
+                overwrite=overwrite,
                 track=progress.track,
+                then=write_eval_page,
             )
     except KeyboardInterrupt:
         note(f"stopped; finished samples are kept in {output}; rerun the command to resume")
         raise
     numbers, left_out = done["benchmarks"], done["left_out"]
     results = read_results(output)
-    page = write_eval_page(output)
+    page = output / "index.html"
     if as_json:
         print(json.dumps(results | {"left_out": left_out}))
         _print_notes(results, list(numbers), console(stderr=True))
@@ -154,7 +160,7 @@ def _print(results: dict[str, Any], now: list[str], seconds: float, page: Path) 
                 share = _share(part[metric], *part["interval"])
                 table.add_row(Text("with a sample", "bold red"), metric, share, str(part["problems"]), "", counts[2])
     out = console()
-    out.print(table)
+    print_table(table, out)
     _print_notes(results, now, out)
     parts = {
         part: sum(results["benchmarks"][name]["seconds"][part] for name in now)
@@ -223,7 +229,7 @@ def compare(
         counts = [str(numbers[key]) for key in ("problems", "a_better", "b_better")]
         table.add_row(shown(name), numbers["metric"], *percent, change, f"{numbers['p_value']:.3g}", *counts)
     out.print(shown(f"A: {result['a']}\nB: {result['b']}", keep="\n"))
-    out.print(table)
+    print_table(table, out)
     for name, numbers in result["benchmarks"].items():
         for text in numbers["notes"]:
             out.print(shown(f"{name}: {text}"))

@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from coderlplus.cli.options import BACKEND, Address, BackEndName, Resume
-from coderlplus.errors import DataError, SandboxError
+from coderlplus.errors import DataError, SandboxError, counted
 from coderlplus.judge import Judge
 from coderlplus.problems import read_pairs
 from coderlplus.progress import Progress
@@ -22,7 +22,7 @@ from coderlplus.records.journal import Journal
 from coderlplus.records.outputs import digest, open_output
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.backends import check_backend, open_sandbox
-from coderlplus.terminal import console, name_left_out, note
+from coderlplus.terminal import console, name_left_out, note, print_table
 
 
 def judge(
@@ -31,7 +31,10 @@ def judge(
         typer.Argument(help="Problems: coderlplus JSONL or a public format (see docs/data.md), optionally gzipped."),
     ],
     programs: Annotated[
-        Path, typer.Argument(help="Programs: coderlplus JSONL (`program` or `completion`) or recorded programs.")
+        Path,
+        typer.Argument(
+            help="Programs: coderlplus JSONL, recorded programs, samples of a run or an eval, or of other tools."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="File for the verdicts (JSONL, in order of completion).")
@@ -64,12 +67,13 @@ def judge(
     fingerprint = {"problems": digest(problems), "programs": digest(programs), "all_tests": all_tests}
     verdicts: list[Verdict] = []
     try:
-        with open_output(output, fingerprint, overwrite=overwrite) as out:
+        files = {"problems": problems, "programs": programs}
+        with open_output(output, fingerprint, overwrite=overwrite, files=files) as out:
             for verdict in _verdicts(out.path, pairs, open_judge, all_tests):
                 verdicts.append(verdict)
             out.finish(_summary(verdicts))
     except KeyboardInterrupt:
-        note(f"stopped after {len(verdicts)} of {len(pairs)} programs; rerun the command to resume")
+        note(f"stopped after {len(verdicts)} of {counted(len(pairs), 'program')}; rerun the command to resume")
         raise
     if as_json:
         print(json.dumps(_summary(verdicts) | {"left_out": len(left_out)}))
@@ -79,8 +83,8 @@ def judge(
     if faults:
         detail = faults[0].first_failure.detail if faults[0].first_failure else ""
         raise SandboxError(
-            f"{len(faults)} programs have no verdict, the first is {faults[0].rollout_id!r}: {detail}; rerun the "
-            "command to judge them again"
+            f"{counted(len(faults), 'program')} without a verdict, the first is {faults[0].rollout_id!r}: {detail}; "
+            "rerun the command to judge again"
         )
     if left_out:
         raise typer.Exit(1)
@@ -101,7 +105,7 @@ def _verdicts(
             note(f"{output} is complete; use --overwrite to judge again")
             return
         if len(journal):
-            note(f"continuing {output}: {len(journal)} of {len(pairs)} programs have a verdict")
+            note(f"continuing {output}: {len(journal)} of {counted(len(pairs), 'program')} judged already")
         with open_judge() as sandbox, Progress() as progress:
             count = progress.begin("judging", len(pairs), before=len(journal))
             for _, verdict in Judge(sandbox).judge_as_completed(left, all_tests=all_tests):
@@ -142,4 +146,4 @@ def _print_table(verdicts: list[Verdict], left_out: int) -> None:
     table.add_row("all", str(len(verdicts)), "", f"{sum(verdict.cpu_s for verdict in verdicts):.1f}")
     for column in table.columns[1:]:
         column.justify = "right"
-    console(soft_wrap=False).print(table)
+    print_table(table, console(soft_wrap=False))

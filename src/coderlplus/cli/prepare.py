@@ -3,6 +3,7 @@ why."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +23,7 @@ from coderlplus.preparation.run import prepare as prepare_files
 from coderlplus.preparation.sources import SUFFIXES, files_of
 from coderlplus.problems import read_problems
 from coderlplus.sandbox.backends import check_backend, open_sandbox
-from coderlplus.terminal import console, note, shown
+from coderlplus.terminal import console, note, print_table, shown
 
 AGAINST = "humaneval,mbpp,mbppplus,leetcode,livecodebench"
 """Benchmarks that ask for programs. HumanEval+ has HumanEval's statements; CRUXEval and LiveCodeBench's execution have
@@ -67,6 +68,8 @@ def prepare(
     check_backend(backend, address)
     if output.suffix != ".jsonl":
         raise ConfigError(f"the output {output} must end in .jsonl")
+    if parquet and importlib.util.find_spec("pyarrow") is None:  # before hours of validation, not after
+        raise ConfigError("--parquet needs pyarrow: pip install pyarrow, or leave --parquet out")
     if not output.resolve().parent.is_dir():
         raise ConfigError(f"cannot write {output}: its folder does not exist; create it first")
     files = [file for source in sources for file in files_of(source)]
@@ -135,7 +138,7 @@ def _print(report: dict[str, Any], output: Path) -> None:
     table.add_row("minutes", f"{report['seconds'] / 60:.1f}", f"peak memory {report['peak_memory_mb']} MB")
     table.columns[1].justify = "right"
     out = console()
-    out.print(table)
+    print_table(table, out)
     out.print(
         shown(
             f"written to {output}; rejected rows are in {beside(output, 'cut.jsonl')}, the report in "

@@ -12,27 +12,13 @@ import typer
 from rich.table import Table
 
 from coderlplus.alignment import AlignmentConfig
-from coderlplus.errors import ConfigError, DataError
-from coderlplus.problems.files import read_rows
+from coderlplus.errors import DataError
+from coderlplus.problems import read_answers, read_tasks
 from coderlplus.progress import Progress
-from coderlplus.records import AlignmentTask, read_jsonl, write_jsonl
+from coderlplus.records import AlignmentTask, write_jsonl
+from coderlplus.records.outputs import digest, open_output
 from coderlplus.rewards import answer_reward
-from coderlplus.terminal import console, name_left_out, shown
-
-
-@dataclass(frozen=True, slots=True)
-class GivenAnswer:
-    """A line of the answers file: what a model said to a task."""
-
-    task_id: str
-    answer: str
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        for name in ("task_id", "answer"):
-            if not isinstance(data.get(name), str):
-                raise DataError(f"an answer needs {name!r} as a string")
-        return cls(data["task_id"], data["answer"])
+from coderlplus.terminal import console, name_left_out, note, print_table, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +41,23 @@ class Score:
 
 def score(
     tasks: Annotated[
-        Path, typer.Argument(help="Alignment tasks (JSONL, as `coderlplus tasks` writes them).", show_default=False)
+        Path,
+        typer.Argument(help="Alignment tasks (of `coderlplus tasks`, or samples.jsonl of a run).", show_default=False),
     ],
     answers: Annotated[
         Path,
-        typer.Argument(help='Answers (JSONL): {"task_id": …, "answer": text of a completion}.', show_default=False),
+        typer.Argument(
+            help='Answers: {"task_id": …, "answer": text} a line, completions of an eval, or samples.jsonl of a run.',
+            show_default=False,
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="File for the scores (JSONL).", show_default=False)],
     format_weight: Annotated[
         float, typer.Option(help="w of R_sem = w + (1 − w) · fraction; 0 is the paper's formula.")
     ] = 0.1,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Score anew, also if OUTPUT is finished or of other answers.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Score answers to alignment tasks; a task may be answered any number of times.
@@ -73,41 +66,51 @@ def score(
     """
     AlignmentConfig(format_weight=format_weight)
     left_out: list[DataError] = []
-    by_id = {task.task_id: task for task in read_jsonl(tasks, AlignmentTask, left_out)}
-    rows = read_rows(answers, left_out)
-    if not output.resolve().parent.is_dir():
-        raise ConfigError(f"cannot write {output}: its folder does not exist; create it first")
-    scores: list[Score] = []
-    with Progress() as progress:
-        for row in progress.track(rows, "scoring", len(rows)):
-            try:
-                given = row.read(GivenAnswer.from_json)
-                if given.task_id not in by_id:
-                    raise DataError(f"{row.place}: task {given.task_id!r} is not in {tasks}")
-            except DataError as error:
-                left_out.append(error)
-                continue
-            reward = answer_reward(by_id[given.task_id], given.answer, format_weight=format_weight)
-            if reward.value is None:
-                left_out.append(
-                    DataError(
-                        f"{row.place}: the answer to task {given.task_id!r} has no score: scoring failed (internal "
-                        "error)"
-                    )
-                )
-                continue
-            scores.append(Score(given.task_id, reward.kind, reward.value, reward.correct))
-    if left_out and not scores:
-        raise left_out[0]
+    fingerprint = {"tasks": digest(tasks), "answers": digest(answers), "format_weight": format_weight}
+    by_id = {task.task_id: task for task in read_tasks(tasks, left_out)}
+    try:
+        with open_output(output, fingerprint, overwrite=overwrite) as out:
+            if out.summary is None:
+                given = read_answers(answers, list(by_id), tasks, left_out)
+                scores = _scored(given, by_id, format_weight, left_out)
+                write_jsonl(output, scores)
+                out.finish(summarise(scores, by_id) | {"left_out": len(left_out)})
+                summary: Mapping[str, Any] = summarise(scores, by_id) | {"left_out": len(left_out)}
+            else:
+                note(f"{output} is finished; --overwrite makes it anew")
+                summary = out.summary
+    except KeyboardInterrupt:
+        note("stopped; nothing is written, the same command scores anew")
+        raise
     name_left_out(left_out)
-    write_jsonl(output, scores)
-    summary = summarise(scores, by_id) | {"left_out": len(left_out)}
     if as_json:
         print(json.dumps(summary))
     else:
         _print_summary(summary, output)
-    if left_out:
+    if summary["left_out"]:
         raise typer.Exit(1)
+
+
+def _scored(
+    given: Sequence[tuple[str, str]],
+    by_id: Mapping[str, AlignmentTask],
+    format_weight: float,
+    left_out: list[DataError],
+) -> list[Score]:
+    """The scores of the answers that can be used. Raises `DataError` where none can."""
+    scores: list[Score] = []
+    with Progress() as progress:
+        for task_id, answer in progress.track(given, "scoring", len(given)):
+            reward = answer_reward(by_id[task_id], answer, format_weight=format_weight)
+            if reward.value is None:
+                left_out.append(
+                    DataError(f"an answer to task {task_id!r} has no score: scoring failed with an internal error")
+                )
+                continue
+            scores.append(Score(task_id, reward.kind, reward.value, reward.correct))
+    if left_out and not scores:
+        raise left_out[0]
+    return scores
 
 
 def summarise(scores: Sequence[Score], tasks: Mapping[str, AlignmentTask]) -> dict[str, Any]:
@@ -157,5 +160,5 @@ def _print_summary(summary: Mapping[str, Any], output: Path) -> None:
     for column in table.columns[1:]:
         column.justify = "right"
     out = console()
-    out.print(table)
+    print_table(table, out)
     out.print(shown(f"written to {output}"))

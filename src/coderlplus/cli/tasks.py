@@ -17,7 +17,7 @@ from coderlplus.alignment import AlignmentConfig, JudgedRollout, mine
 from coderlplus.alignment.kinds import DEFAULT, KINDS
 from coderlplus.alignment.mining import same_question
 from coderlplus.cli.options import BACKEND, Address, BackEndName, Resume
-from coderlplus.errors import ConfigError, DataError
+from coderlplus.errors import ConfigError, DataError, counted
 from coderlplus.judge import Judge
 from coderlplus.problems import read_pairs
 from coderlplus.programs import extract_program
@@ -27,7 +27,7 @@ from coderlplus.records.journal import Fields, Journal
 from coderlplus.records.outputs import digest, open_output
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.backends import check_backend, open_sandbox, tracing_sandbox
-from coderlplus.terminal import console, name_left_out, note, shown
+from coderlplus.terminal import console, name_left_out, note, print_table, shown
 
 CHUNK = 64
 """Programs judged and traced between two updates of the progress bar, and between two lines of the journal."""
@@ -39,7 +39,11 @@ def tasks(
         typer.Argument(help="Problems: coderlplus JSONL, MBPP, HumanEval or recorded programs.", show_default=False),
     ],
     programs: Annotated[
-        Path, typer.Argument(help="Programs: coderlplus JSONL or recorded programs.", show_default=False)
+        Path,
+        typer.Argument(
+            help="Programs: coderlplus JSONL, recorded programs, samples of a run or an eval, or of other tools.",
+            show_default=False,
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="File for the tasks (JSONL).", show_default=False)],
     kind: Annotated[
@@ -87,7 +91,7 @@ def tasks(
                 note(f"{output} is complete; use --overwrite to replace it")
             summary = dict(out.summary or tally.summary())
     except KeyboardInterrupt:
-        note(f"stopped after {tally.programs} of {len(pairs)} programs; rerun the command to resume")
+        note(f"stopped after {tally.programs} of {counted(len(pairs), 'program')}; rerun the command to resume")
         raise
     _print_summary(summary | {"left_out": len(left_out)}, output, as_json=as_json)
     if left_out:
@@ -141,7 +145,7 @@ def _make(
     for done in journal.values(sorted(journal)):
         tally.add(done)
     if tally.programs:
-        note(f"continuing: {tally.programs} of {len(pairs)} programs are done")
+        note(f"continuing: {tally.programs} of {counted(len(pairs), 'program')} done already")
     with open_judge() as sandbox, tracing_sandbox(sandbox) as tracer, Progress() as progress:
         judge = Judge(sandbox)
         count = progress.begin("judging and tracing", len(pairs), before=tally.programs)
@@ -149,7 +153,7 @@ def _make(
             done = Fields(start=start, **_done(tracer, judge, pairs[start : start + CHUNK], settings, seed))
             journal.append(done)
             tally.add(done)
-            progress.advance(count, done["programs"], f"{len(tally.tasks)} tasks")
+            progress.advance(count, done["programs"], counted(len(tally.tasks), "task"))
 
 
 def _start(line: Fields) -> int:
@@ -211,5 +215,5 @@ def _print_summary(summary: dict[str, Any], output: Path, *, as_json: bool) -> N
     if summary["left_out"]:
         table.add_row("rows left out", str(summary["left_out"]))
     out = console()
-    out.print(table)
+    print_table(table, out)
     out.print(shown(f"written to {output}"))

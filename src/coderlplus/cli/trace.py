@@ -5,17 +5,21 @@ from __future__ import annotations
 import ast
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from coderlplus.cli.failed import read_failed
 from coderlplus.cli.options import BACKEND, Address, BackEndName
 from coderlplus.errors import ConfigError, DataError
-from coderlplus.records import AlignmentTask, CallInput, Limits, ProgramInput, StdioInput, read_jsonl
+from coderlplus.problems import read_tasks
+from coderlplus.records import AlignmentTask, CallInput, Limits, ProgramInput, StdioInput
 from coderlplus.report import write_trace
-from coderlplus.report.trace_text import print_answer, print_steps, print_variables
+from coderlplus.report.trace_page import outcome_of
+from coderlplus.report.trace_text import print_answer, print_outcome, print_steps, print_variables
 from coderlplus.sandbox import values
 from coderlplus.sandbox.backends import open_sandbox
 from coderlplus.terminal import console, shown
@@ -43,6 +47,18 @@ def trace(
     task: Annotated[
         str | None, typer.Option(help="Alignment task to trace: FILE, or FILE:2 for its second task.")
     ] = None,
+    verdict: Annotated[
+        str | None,
+        typer.Option(
+            "--verdict",
+            "--sample",
+            help="Failed sample to trace, on the input on which it failed: FILE, FILE:3 or FILE:NAME; verdicts of "
+            "judge or eval, samples.jsonl of a run, or programs with --problems.",
+        ),
+    ] = None,
+    problems: Annotated[
+        Path | None, typer.Option(help="Problems of a --verdict FILE that holds programs and no verdicts.")
+    ] = None,
     answer: Annotated[
         str | None, typer.Option(help="A model's answer to the task (text or file), shown beside the true values.")
     ] = None,
@@ -63,9 +79,18 @@ def trace(
         raise ConfigError(f"unknown --semantics {semantics!r}; use {', '.join(SEMANTICS)}")
     if html is not None and html.is_dir():
         raise ConfigError(f"cannot write {html}: it is a folder; name a file with --html")
-    asked = read_task(task) if task is not None else None
-    said = _answer(answer) if answer is not None else None
-    if asked is None:
+    if verdict is not None and (program is not None or task is not None):
+        raise ConfigError("a program, --task and --verdict exclude each other; name one")
+    failed = None if verdict is None else read_failed(verdict, problems)
+    asked = read_task(task) if task is not None else None if failed is None else failed.task
+    said = _answer(answer) if answer is not None else None if failed is None else failed.answer
+    limits = Limits(cpu_s=cpu_s)
+    if failed is not None and failed.input is not None:
+        if stdin is not None or call is not None:
+            raise ConfigError("--verdict has its own program and input; drop --stdin and --call")
+        source, given, title, setup_code = failed.program, failed.input, failed.name, failed.setup_code
+        limits = replace(failed.limits, cpu_s=cpu_s)
+    elif asked is None:
         if said is not None:
             raise ConfigError("--answer needs the task: add --task FILE")
         if str(program) == str(stdin) == "-":
@@ -84,7 +109,7 @@ def trace(
         program=source,
         input=given,
         setup_code=setup_code,
-        limits=Limits(cpu_s=cpu_s),
+        limits=limits,
         semantics=semantics,  # type: ignore[arg-type]
         max_steps=MAX_STEPS if steps or html is not None else 0,
     )
@@ -93,8 +118,9 @@ def trace(
     if result.ending.kind == "syntax_error":
         place = f", line {result.ending.line}" if result.ending.line else ""
         raise DataError(f"{title}{place}: {result.ending.message or 'syntax error'}; only valid Python can be traced")
+    outcome = None if failed is None or failed.verdict is None else outcome_of(result, failed.verdict, failed.expected)
     if html is not None:
-        write_trace(result, html, title=title, task=asked, answer=said)
+        write_trace(result, html, title=title, task=asked, answer=said, outcome=outcome)
         print(shown(str(html)), file=sys.stderr if as_json or steps else sys.stdout)
     if as_json:
         print(json.dumps(result.to_json()))
@@ -105,6 +131,8 @@ def trace(
     if asked is not None:
         print_answer(asked, said, out)
     (print_steps if steps else print_variables)(result, out)
+    if outcome is not None:
+        print_outcome(outcome, out)
 
 
 def parse_call(text: str) -> CallInput:
@@ -141,7 +169,7 @@ def read_task(place: str) -> AlignmentTask:
     name, _, number = place.rpartition(":")
     if Path(place).exists() or not name or not number.isdecimal():
         name, number = place, "1"
-    for count, task in enumerate(read_jsonl(Path(name), AlignmentTask), 1):
+    for count, task in enumerate(read_tasks(Path(name)), 1):
         if count == int(number):
             return task
     raise DataError(f"{name} has no task number {number}; name an existing one, like {name}:1")

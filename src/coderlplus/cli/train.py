@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from coderlplus.cli.options import Resume
 from coderlplus.errors import CodeRLPlusError
 from coderlplus.terminal import shown
 
@@ -17,11 +18,12 @@ def train(
         list[str] | None,
         typer.Argument(help="Settings to override, as dotted key=value: trl.max_steps=50 alignment=off."),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Resume the run from the last checkpoint in the output folder.")
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin the run anew, also if the folder holds one: that is removed.")
     ] = False,
+    resume: Resume = False,
 ) -> None:
-    """Train a model with CodeRL+ (or plain RLVR) from a YAML file.
+    """Train a model with CodeRL+ (or plain RLVR) from a YAML file; the same command resumes an interrupted run.
 
     On several processes: torchrun --nproc_per_node N --no-python coderlplus train …; with a `verl` section it runs on
     verl, which starts its own.
@@ -31,7 +33,7 @@ def train(
 
     here = rank()
     try:
-        folder = run(config, overrides or (), resume=resume)
+        folder = run(config, overrides or (), overwrite=overwrite)
     except CodeRLPlusError as error:
         raise error if here is None else type(error)(f"process {here}: {error}") from error
     if here:

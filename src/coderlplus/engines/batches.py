@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from coderlplus.errors import ConfigError
+from coderlplus.errors import ConfigError, counted
 from coderlplus.loop import Row, mix_metrics
 from coderlplus.records import AlignmentTask, Problem, Reward
 
@@ -33,8 +33,8 @@ class ProblemStream:
         size = len(self.problems)
         if count > size:
             raise ConfigError(
-                f"{size} problems cannot fill a batch of {count} without repetition; use smaller batches or more "
-                "problems"
+                f"{counted(size, 'problem')} cannot fill a batch of {count} without repeating one; use smaller "
+                "batches or more problems"
             )
         number, place = divmod(self.position, size)
         if place + count > size:

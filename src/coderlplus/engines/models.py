@@ -7,12 +7,17 @@ from typing import Any
 
 from coderlplus.errors import ConfigError
 
+NO_LIMIT = 10**9
+"""Tokenizers without a limit say a huge number."""
+
 
 def model_name(model: str) -> str:
     """A local folder, or a name to ask the hub for. Raises `ConfigError` for what looks like a path and is no
-    folder."""
+    folder, and for the folder of a run instead of its model."""
     path = Path(model).expanduser()
     if path.is_dir():
+        if not (path / "config.json").exists() and (path / "final" / "config.json").exists():
+            raise ConfigError(f"{model} is a run folder; its model is {Path(model) / 'final'}")
         return str(path)
     if path.exists() or model.startswith((".", "/", "~")) or model.count("/") > 1:
         raise ConfigError(
@@ -46,3 +51,17 @@ def load_tokenizer(model: str) -> Any:
 def prompt_tokens(tokenizer: Any, messages: list[dict[str, str]]) -> int:
     """The length of a prompt as the model reads it."""
     return len(tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"])
+
+
+def context_tokens(model: str, tokenizer: Any) -> int | None:
+    """The longest sequence that a model takes, in tokens, as its configuration and tokenizer say; `None` where they do
+    not."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(model).get_text_config()
+    except (OSError, ValueError, KeyError):  # an adapter alone; the trainer says what cannot be loaded
+        config = None
+    sizes = (getattr(config, "max_position_embeddings", None), tokenizer.model_max_length)
+    known = [int(size) for size in sizes if isinstance(size, int | float) and 0 < size < NO_LIMIT]
+    return min(known) if known else None

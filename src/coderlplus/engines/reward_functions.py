@@ -24,6 +24,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from coderlplus.errors import DataError, a
 from coderlplus.judge import Judge
 from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.records import AlignmentTask, Problem, Reward
@@ -66,7 +67,9 @@ def code_reward(judge: Judge, *, limit_s: float | None = 600.0, in_process_check
     [1.0, 0.0]
     """
 
-    def coderlplus_generation(completions: Sequence[Any], record: Sequence[str], **_: Any) -> list[float | None]:
+    def coderlplus_generation(
+        completions: Sequence[Any], record: Sequence[str] | None = None, **_: Any
+    ) -> list[float | None]:
         how: dict[str, Any] = {"limit_s": limit_s, "in_process_checks": in_process_checks}
         return _rewards(completions, record, Problem, lambda rows, texts: reward_rows(judge, rows, texts, **how))
 
@@ -87,7 +90,9 @@ def alignment_reward(*, format_weight: float = 0.1) -> RewardFunction:
     [1.0, 0.1, 0.0]
     """
 
-    def coderlplus_alignment(completions: Sequence[Any], record: Sequence[str], **_: Any) -> list[float | None]:
+    def coderlplus_alignment(
+        completions: Sequence[Any], record: Sequence[str] | None = None, **_: Any
+    ) -> list[float | None]:
         def score(rows: Sequence[Any], texts: Sequence[str]) -> list[Reward]:
             return [
                 answer_reward(task, text, format_weight=format_weight) for task, text in zip(rows, texts, strict=True)
@@ -100,14 +105,22 @@ def alignment_reward(*, format_weight: float = 0.1) -> RewardFunction:
 
 def _rewards(
     completions: Sequence[Any],
-    records: Sequence[str],
+    records: Sequence[str | None] | None,
     kind: type,
     score: Callable[[list[Any], list[str]], list[Reward]],
 ) -> list[float | None]:
-    """The rewards of the rows of one kind; `None` for the others."""
+    """The rewards of the rows of one kind; `None` for the others. Raises `DataError` where rows have no record."""
+    if records is None:
+        raise DataError("the data set has no column 'record'; make its rows with coderlplus.to_dataset_row")
     known: dict[str, Any] = {}
     rows, texts, places = [], [], []
     for place, (completion, text) in enumerate(zip(completions, records, strict=True)):
+        if text is None:  # a row of the caller's own, for other reward functions
+            continue
+        if not isinstance(text, str):
+            raise DataError(
+                f"the column 'record' holds {a(type(text).__name__)}; make its rows with coderlplus.to_dataset_row"
+            )
         if text not in known:
             data = json.loads(text)
             known[text] = AlignmentTask.from_json(data) if "task_id" in data else Problem.from_json(data)

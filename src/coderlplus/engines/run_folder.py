@@ -18,13 +18,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from coderlplus import __version__, moved
+from coderlplus import __version__
 from coderlplus.engines.checkpoints import OF_THE_TRAINER, checkpoint_step, damage, is_finished, newest_whole
+from coderlplus.engines.resuming import changed
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.records.files import atomic_write, held
 
+OF_A_RUN = (
+    *("config.yaml", "environment.json", "run.json", "metrics.jsonl", "samples.jsonl", "checkpoints", "final"),
+    *("final.partial", "evals", "tensorboard", "index.html"),
+)
+"""What a run leaves in its folder."""
 LIBRARIES = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "vllm", "numpy")
 
 
@@ -38,6 +42,7 @@ class RunFolder:
         self.unfinished = path / "final.partial"
         self._metrics = path / "metrics.jsonl"
         self._samples = path / "samples.jsonl"
+        self._standing_file = path / "run.json"
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -58,31 +63,77 @@ class RunFolder:
                 with contextlib.suppress(OSError):  # there is something in it
                     self.path.rmdir()
 
-    def check(self, *, resume: bool) -> None:
-        """Raises `ConfigError` if the folder holds a run that is not to be continued."""
-        if self._metrics.exists() and not resume:
-            raise ConfigError(
-                f"{self.path} already holds a run; add --resume to continue it, or choose another output"
-            )
+    def clear(self) -> None:
+        """Remove everything that a run leaves, and nothing else. Raises `ConfigError` where that cannot be done."""
+        try:
+            for name in OF_A_RUN:
+                path = self.path / name
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ConfigError(f"cannot remove {error.filename}: {error.strerror}; choose another output") from error
 
-    def begin(self, config: str, isolation: Sequence[str], checkpoint: Path | None = None) -> list[str]:
-        """Write what describes the run, and cut its files back to the checkpoint that it resumes from, or to nothing.
+    def changes(self, config: str, fingerprint: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
+        """The settings that differ from those that the run here was begun with, as `key: before → now`; none where
+        there is no run.
 
-        Returns the settings that differ from those the run had before, as `key: before → now`. Raises `ConfigError`
-        when it cannot be written.
+        Raises `ConfigError` for a setting that cannot change (`engines.resuming`), whose `defaults` are given by
+        dotted keys, and where a part of what the run is `fingerprint` (digests by name) is another now.
         """
         saved = self.path / "config.yaml"
+        if not (self._metrics.exists() or self.final.exists()) or not saved.exists():
+            return []
+        found = changed(saved.read_text(encoding="utf-8"), config, defaults, str(self.path))
+        before = self._standing().get("fingerprint", {})
+        for name in sorted(before.keys() & fingerprint.keys()):
+            if before[name] != fingerprint[name]:
+                raise ConfigError(
+                    f"{self.path} was begun with other contents of {name} (digest {before[name]}, now "
+                    f"{fingerprint[name]}); restore it, choose another output, or add --overwrite to begin it anew"
+                )
+        return found
+
+    def begin(
+        self,
+        config: str,
+        isolation: Sequence[str],
+        checkpoint: Path | None = None,
+        fingerprint: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write what describes the run, and cut its files back to the checkpoint that it resumes from, or to nothing.
+
+        Raises `ConfigError` when it cannot be written.
+        """
         try:
-            changes = differences(saved.read_text(encoding="utf-8"), config) if saved.exists() else []
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             self._cut(0 if checkpoint is None else checkpoint_step(checkpoint))
-            atomic_write(saved, config)
+            atomic_write(self.path / "config.yaml", config)
             atomic_write(self.path / "environment.json", json.dumps(environment(isolation), indent=2) + "\n")
+            atomic_write(self._standing_file, json.dumps({"fingerprint": fingerprint or {}, "finished": False}) + "\n")
         except OSError as error:
             raise ConfigError(
                 f"cannot write the run folder {self.path}: {error.strerror}; choose another output"
             ) from error
-        return changes
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run came to the end that its configuration asks for."""
+        return bool(self._standing().get("finished"))
+
+    def mark_finished(self) -> None:
+        """Note that the run came to its end."""
+        atomic_write(self._standing_file, json.dumps(self._standing() | {"finished": True}) + "\n")
+
+    def _standing(self) -> dict[str, Any]:
+        try:
+            data = json.loads(self._standing_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise DataError(f"cannot read {self._standing_file} ({error}); remove it") from error
+        return data if isinstance(data, dict) else {}
 
     def latest_checkpoint(self) -> Path | None:
         """The newest checkpoint that can be resumed from; `None` where none was ever finished. Says on stderr which
@@ -113,6 +164,7 @@ class RunFolder:
         if self.final.exists():
             shutil.rmtree(self.final)
         self.unfinished.replace(self.final)
+        self.mark_finished()
 
     def write_metrics(self, step: int, values: Mapping[str, Any]) -> None:
         """Append the metrics of a step; values that are absent or not finite are left out."""
@@ -135,7 +187,9 @@ class RunFolder:
             with path.open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(line) + "\n" for line in lines)
         except OSError as error:
-            raise DataError(f"cannot write {path}: {error.strerror}; free space and continue with --resume") from error
+            raise DataError(
+                f"cannot write {path}: {error.strerror}; free space, then the same command continues"
+            ) from error
 
     def _cut(self, step: int) -> None:
         """Drop what was written after `step`; without a checkpoint (step 0) that is everything."""
@@ -148,34 +202,6 @@ class RunFolder:
                     if step > 0 and line.endswith("\n") and json.loads(line)["step"] <= step:
                         kept.append(line)
             atomic_write(path, "".join(kept))
-
-
-def differences(before: str, now: str) -> list[str]:
-    """The settings of two configurations in YAML that differ. Keys of earlier versions count as what they are now.
-
-    >>> differences("seed: 0\\ntrl: {max_steps: 5}", "seed: 0\\ntrl: {max_steps: 9, beta: 0.1}")
-    ['trl.beta: None → 0.1', 'trl.max_steps: 5 → 9']
-    """
-    one, other = (
-        {moved.new_key(key) or key: value for key, value in _flat(yaml.safe_load(text)).items()}
-        for text in (before, now)
-    )
-    return [
-        f"{key}: {one.get(key)} → {other.get(key)}"
-        for key in sorted(one.keys() | other.keys())
-        if one.get(key) != other.get(key)
-    ]
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested settings with dotted keys."""
-    if not isinstance(value, dict):
-        return {prefix: value}
-    return {
-        key: leaf
-        for name, inner in value.items()
-        for key, leaf in _flat(inner, f"{prefix}.{name}" if prefix else str(name)).items()
-    }
 
 
 def environment(isolation: Sequence[str]) -> dict[str, Any]:

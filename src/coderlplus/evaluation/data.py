@@ -17,7 +17,7 @@ from typing import Any
 
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
-from coderlplus.problems import read_format
+from coderlplus.problems import read_format, read_tasks
 from coderlplus.problems.files import leaving_out, stream_rows
 
 RELEASE_FILES = "{releases}"
@@ -238,13 +238,21 @@ def hub_folder(dataset: str, patterns: Sequence[str], way_out: str) -> Path:
 
 
 def own_benchmark(path: Path, ask: Any) -> tuple[Benchmark, Found]:
-    """A file of problems as a benchmark, named as the file; `ask` makes the user's message of a problem.
+    """A file of problems as a benchmark, named as the file; `ask` makes the user's message of a problem. A file of
+    alignment tasks is one too, with their own prompts.
 
     Raises `DataError` if the format is none that is known, or no row can be used.
     """
+    from coderlplus.evaluation.benchmarks import tasks
     from coderlplus.evaluation.benchmarks.base import user
 
     left_out: list[DataError] = []
+    first = next(stream_rows(path, []), None)
+    if first is not None and first.data.keys() >= {"task_id", "targets", "prompt", "program"}:
+        asked = {task.task_id: tasks.question_of(task) for task in read_tasks(path, left_out)}
+        return tasks.benchmark_of(path), Found(
+            questions=[*asked.values()], whole=tuple(asked), files=[path], left_out=left_out, release=None
+        )
     known, problems = read_format(path, left_out)
 
     def read(problem: Any) -> BenchmarkQuestion:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from coderlplus.errors import ConfigError, DataError
+from coderlplus.errors import ConfigError, DataError, counted
 from coderlplus.evaluation import run
 from coderlplus.evaluation.asking import FILE_ENDINGS, asked_for
 from coderlplus.evaluation.backends import Backend, Sampling, has_gpu
@@ -20,6 +21,7 @@ from coderlplus.judge import Judge
 from coderlplus.problems.prompts import known_template, user_message
 from coderlplus.progress import Track, silent
 from coderlplus.records.files import held
+from coderlplus.records.outputs import digest
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.backends import BACKENDS as SANDBOX_BACKENDS
 from coderlplus.sandbox.backends import DEFAULT, check_backend, open_sandbox
@@ -50,7 +52,9 @@ def evaluate(
     workers: int | None = None,
     sandbox_backend: str = DEFAULT,
     sandbox_address: str | None = None,
+    overwrite: bool = False,
     track: Track = silent,
+    then: Callable[[Path], object] | None = None,
 ) -> dict[str, Any]:
     """Evaluate a model on benchmarks and return the numbers, as `coderlplus eval` does.
 
@@ -63,8 +67,9 @@ def evaluate(
 
     The result has `model`, `source`, `benchmarks` (name → numbers, shares in [0, 1]) and `left_out`, the number of
     rows that cannot be used. Every sample and verdict is written to `output` at once; repeat the call to resume an
-    interrupted evaluation. `results.json` there holds all benchmarks that were evaluated into the folder; `coderlplus
-    report` makes its page.
+    interrupted evaluation. With `overwrite` these benchmarks are evaluated anew. `results.json` there holds all
+    benchmarks that were evaluated into the folder; `coderlplus report` makes its page. `then` is called with the
+    folder before another process may write it.
 
     Raises `ConfigError` for unknown or conflicting arguments, `DataError` for data that cannot be read and for an
     output that another process is writing, and `SandboxError` if the sandbox fails on more than a tenth of the
@@ -103,10 +108,14 @@ def evaluate(
     source = _source(name, asked, sampling, n_samples, kind, None if samples is None else Path(samples))
     _make(folder)
     with held(folder):
+        if overwrite:
+            _remove(folder, [one.benchmark.name for one in asked])
         _refuse_another_model(folder, source.model)
         _say_what_is_kept(run.prepare(folder, source, asked), folder)
         open_judge = partial(open_sandbox, sandbox_backend, workers=workers, address=sandbox_address)
         numbers = _evaluate_all(folder, source, asked, open_backend, open_judge, track)
+        if then is not None:
+            then(folder)
     left_out = sum(len(one.left_out) for one in asked) + len(source.strangers)
     return {"model": source.model, "source": source.kind, "benchmarks": numbers, "left_out": left_out}
 
@@ -155,7 +164,14 @@ def _source(
     model: str | None, asked: list[AskedBenchmark], sampling: Sampling, n_samples: int, kind: str, samples: Path | None
 ) -> SampleSource:
     if samples is None:
-        return SampleSource(model=model or "", kind=kind, sampling=sampling, n_samples=n_samples)
+        weights = Path(model or "").expanduser()
+        return SampleSource(
+            model=model or "",
+            kind=kind,
+            sampling=sampling,
+            n_samples=n_samples,
+            weights=digest(weights) if kind != "endpoint" and weights.is_dir() else None,
+        )
     questions, whole = ({one.benchmark.name: getattr(one, part) for one in asked} for part in ("questions", "whole"))
     bad: list[DataError] = []
     found = read_samples(samples, questions, whole=whole, left_out=bad)
@@ -177,17 +193,40 @@ def _make(output: Path) -> None:
         raise DataError(f"cannot write {output}: {error.strerror}; use another output folder") from error
 
 
+def _remove(output: Path, names: Sequence[str]) -> None:
+    """Remove what there is of these benchmarks."""
+    try:
+        if (output / "results.json").exists():
+            results = read_results(output)
+            results["benchmarks"] = {
+                name: numbers for name, numbers in results["benchmarks"].items() if name not in names
+            }
+            if results["benchmarks"]:
+                write_results(output, results)
+            else:
+                (output / "results.json").unlink()
+        for name in names:
+            if (output / name / "settings.json").exists():
+                shutil.rmtree(output / name)
+    except OSError as error:
+        raise DataError(f"cannot remove {error.filename}: {error.strerror}; name another output folder") from error
+
+
 def _say_what_is_kept(kept: Mapping[str, int], output: Path) -> None:
     for name, count in kept.items():
         if count:
-            note(f"continuing {output / name}: {count} completions exist")
+            are = "is" if count == 1 else "are"
+            note(f"continuing {output / name}: {counted(count, 'completion')} {are} there already")
 
 
 def _refuse_another_model(output: Path, model: str) -> None:
     if (output / "results.json").exists():
         before = read_results(output).get("model")
         if before != model:
-            raise ConfigError(f"{output} holds results of {before!r}, not of {model!r}; use another output folder")
+            raise ConfigError(
+                f"{output} holds results of {before!r}, not of {model!r}; use another output folder, or add "
+                "--overwrite and name all its benchmarks"
+            )
 
 
 def _evaluate_all(

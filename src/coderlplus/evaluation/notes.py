@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from coderlplus.errors import counted
 from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
 from coderlplus.evaluation.benchmarks.plus import BASE_ALONE
 from coderlplus.evaluation.records import Judged, Sample
@@ -103,6 +104,18 @@ def of_samples(
     return found
 
 
+def of_prompts(samples: Iterable[Sample]) -> list[str]:
+    """The note on prompts that the model has no room for."""
+    long = sorted({sample.question_id for sample in samples if sample.truncated and sample.tokens == 0})
+    if not long:
+        return []
+    verb = "was" if len(long) == 1 else "were"
+    return [
+        f"{counted(len(long), 'prompt')} longer than the model's context {verb} not asked and {_counts(long)} as "
+        f"failed: {named(long)}"
+    ]
+
+
 def of_faults(lines: Sequence[Judged]) -> list[str]:
     """The note on programs that the sandbox failed on."""
     faults = sorted({line.question_id for line in lines if line.verdict.verdict == "sandbox_fault"})
@@ -143,18 +156,14 @@ def _files(names: Sequence[str]) -> str:
     return f"{names[0]} and {len(names) - 1} more" if len(names) > NAMED else ", ".join(names) or "no file"
 
 
-def counted(count: int, thing: str) -> str:
-    """
-    >>> counted(1, "row"), counted(1200, "row")
-    ('1 row', '1,200 rows')
-    """
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
-
-
 def named(items: Sequence[str], between: str = ", ") -> str:
     """The first of many, and how many more there are."""
     more = f"{between}and {len(items) - NAMED:,} more" if len(items) > NAMED else ""
     return between.join(items[:NAMED]) + more
+
+
+def _counts(items: Sequence[str]) -> str:
+    return "counts" if len(items) == 1 else "count"
 
 
 def _is(items: Sequence[str]) -> str:

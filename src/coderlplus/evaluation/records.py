@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, Self
 
 from coderlplus.errors import DataError
 from coderlplus.records import Verdict
-from coderlplus.records.jsonl import get
+from coderlplus.records.jsonl import get, optional
 
 Outcome = Literal["passed", "wrong", "no_answer", "truncated", "missing"]
 OUTCOMES: tuple[Outcome, ...] = ("passed", "wrong", "no_answer", "truncated", "missing")
@@ -77,7 +77,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """What became of a sample: the answer taken from it, the program judged for it, the verdict."""
+    """What became of a sample: the answer taken from it, the program judged for it, the verdict; of a failed one what
+    the first failed test `expected`, as text, and the `setup_code` of its problem."""
 
     question_id: str
     sample: int
@@ -85,6 +86,8 @@ class Judged:
     program: str | None
     truncated: bool
     verdict: Verdict
+    expected: str | None = None
+    setup_code: str = ""
 
     @property
     def outcome(self) -> Outcome:
@@ -102,7 +105,9 @@ class Judged:
             "truncated": self.truncated,
         }
         answer = {} if self.answer == self.program else {"answer": self.answer}
-        return data | answer | {"program": self.program, "verdict": self.verdict.to_json()}
+        more = {"expected": self.expected} if self.expected is not None else {}
+        more |= {"setup_code": self.setup_code} if self.setup_code else {}
+        return data | answer | {"program": self.program, "verdict": self.verdict.to_json()} | more
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -113,4 +118,6 @@ class Judged:
             program=data.get("program"),
             truncated=bool(data.get("truncated", False)),
             verdict=Verdict.from_json(get(data, "verdict", dict)),
+            expected=optional(data, "expected", str),
+            setup_code=optional(data, "setup_code", str, ""),
         )

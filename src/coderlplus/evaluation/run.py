@@ -22,11 +22,11 @@ from typing import Any, Self
 from coderlplus.errors import ConfigError, DataError, SandboxError
 from coderlplus.evaluation.backends import Backend, Request, Sampling
 from coderlplus.evaluation.benchmarks import Benchmark, BenchmarkQuestion
-from coderlplus.evaluation.notes import about, cases, of_data, of_faults, of_samples
+from coderlplus.evaluation.notes import about, cases, of_data, of_faults, of_prompts, of_samples
 from coderlplus.evaluation.records import Judged, Key, Sample, key_of
 from coderlplus.evaluation.results import score
 from coderlplus.evaluation.sample_files import write_samples
-from coderlplus.evaluation.traces import SampleTrace, trace_failures
+from coderlplus.evaluation.traces import SampleTrace, expected_text, trace_failures
 from coderlplus.judge import Judge
 from coderlplus.progress import Track, silent
 from coderlplus.records import Failure, Problem, Rollout, Verdict
@@ -84,6 +84,8 @@ class SampleSource:
     samples: Mapping[str, Sequence[Sample]] | None = None
     digest: str | None = None
     """Of the samples file."""
+    weights: str | None = None
+    """The digest of the folder of the model, where it is one."""
     strangers: Sequence[str] = ()
     """Rows of the samples file that belong to nothing that is asked or cannot be read: sentences that name the
     place."""
@@ -100,10 +102,12 @@ def prepare(folder: Path, source: SampleSource, asked: Sequence[AskedBenchmark])
         path = folder / name / "settings.json"
         before = _read_json(path) if _lines(folder / name / "completions.jsonl") else {}
         for field in sorted(now.keys() | before.keys()) if before else ():
+            if field == "model_sha256" and field not in before:  # of an older version
+                continue
             if now.get(field) != before.get(field):
                 raise ConfigError(
                     f"{folder / name} was started with {field} {before.get(field)!r}, not {now.get(field)!r}; use "
-                    f"the same, or another folder with -o"
+                    "the same, name another folder with -o, or add --overwrite to evaluate anew"
                 )
     for one in asked:
         here = folder / one.benchmark.name
@@ -128,7 +132,11 @@ def _lines(path: Path) -> int:
 def settings(source: SampleSource, asked: AskedBenchmark) -> dict[str, Any]:
     """What must be the same to resume an evaluation."""
     generated = (
-        {"n_samples": source.n_samples, **asdict(source.sampling)}
+        {
+            "n_samples": source.n_samples,
+            **asdict(source.sampling),
+            **({} if source.weights is None else {"model_sha256": source.weights}),
+        }
         if source.samples is None
         else {"samples_sha256": source.digest}
     )
@@ -217,7 +225,11 @@ def _notes(
     whole = len(asked.whole) or len(asked.questions)
     inside = len(asked.questions) if asked.inside is None else asked.inside
     on_data = of_data(asked.benchmark, asked.questions, whole, inside, asked.files, asked.left_out)
-    on_samples = [] if source.samples is None else of_samples(asked.questions, samples.values(), source.strangers)
+    on_samples = (
+        of_prompts(samples.values())
+        if source.samples is None
+        else of_samples(asked.questions, samples.values(), source.strangers)
+    )
     return [*of_faults(lines), *on_samples, *on_data]
 
 
@@ -305,6 +317,7 @@ def _judged(
             if number in defects:
                 failure = Failure(index=0, verdict="sandbox_fault", detail=defects[number])
                 verdict = replace(verdict, verdict="sandbox_fault", first_failure=failure)
+            problem, first = by_id[sample.question_id].problem, verdict.first_failure
             journal.append(
                 Judged(
                     question_id=sample.question_id,
@@ -313,6 +326,10 @@ def _judged(
                     program=program,
                     truncated=sample.truncated,
                     verdict=_worded(verdict, asked.benchmark, answer, program),
+                    expected=expected_text(problem.tests[first.index])
+                    if first is not None and first.index < len(problem.tests)
+                    else None,
+                    setup_code="" if verdict.passed else problem.setup_code,
                 )
             )
         return journal.to_dict()

@@ -1,5 +1,5 @@
 """Files of completions: those of coderlplus, evalplus, bigcode's harness, LiveCodeBench and CRUXEval (see
-`sample_forms`), read and written.
+`problems.sample_forms`), read and written.
 
 Written next to the results: evalplus's `samples.jsonl` for the benchmarks that it scores, LiveCodeBench's custom
 output for LiveCodeBench's.
@@ -18,7 +18,7 @@ from typing import Any
 from coderlplus.errors import DataError, nearest
 from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
 from coderlplus.evaluation.records import Judged, Sample
-from coderlplus.evaluation.sample_forms import Given, given_in, livecodebench_order
+from coderlplus.problems.sample_forms import Given, given_in, livecodebench_order, names_of, plain_name
 from coderlplus.records.files import atomic_write
 
 _DEFINED = re.compile(
@@ -47,7 +47,7 @@ def read_samples(
         name: (whole or {}).get(name) or [question.question_id for question in questions]
         for name, questions in benchmarks.items()
     }
-    names = {name: _names(ids) for name, ids in whole.items()}
+    names = {name: names_of(ids) for name, ids in whole.items()}
     asked = {
         name: {question.question_id: question for question in questions} for name, questions in benchmarks.items()
     }
@@ -56,10 +56,11 @@ def read_samples(
     known: set[str] = set()
     numbered: dict[str, list[tuple[BenchmarkQuestion, str]]] = {name: [] for name in benchmarks}
     bad: list[DataError] = []
-    for given in given_in(path, benchmarks, whole, None if left_out is None else bad):
-        key = _key(given.name)
+    orders = {name: _orders(questions, whole[name]) for name, questions in benchmarks.items()}
+    for given in given_in(path, orders, None if left_out is None else bad):
+        key = plain_name(given.name)
         homes = [(name, ids[key]) for name, ids in names.items() if key in ids]
-        if len({_key(question_id) for _, question_id in homes}) != 1:
+        if len({plain_name(question_id) for _, question_id in homes}) != 1:
             error = DataError(_ambiguous(given, homes) if homes else _stranger(given, names))
             if left_out is None:
                 raise error
@@ -74,7 +75,7 @@ def read_samples(
                 Sample(question_id=question_id, sample=counts[name, question_id], answer=answer, completion=completion)
             )
             counts[name, question_id] += 1
-            if key != _key(question_id) or " list " in given.place:
+            if key != plain_name(question_id) or " list " in given.place:
                 numbered[name].append((asked[name][question_id], given.text))
     for name, samples in found.items():
         if not samples:
@@ -83,6 +84,15 @@ def read_samples(
     if left_out is not None:
         left_out += bad
     return found
+
+
+def _orders(questions: Sequence[BenchmarkQuestion], whole: Sequence[str]) -> list[list[str]]:
+    """What lists without ids may be for: all questions of the data, or those that are asked; LiveCodeBench's in its
+    own order."""
+    orders = [list(whole), [question.question_id for question in questions]]
+    if all("question_id" in question.keys or "id" in question.keys for question in questions):
+        return [sorted(ids, key=livecodebench_order) for ids in orders]
+    return orders
 
 
 def digest_of(path: Path) -> str:
@@ -99,29 +109,9 @@ def digest_of(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _key(name: str) -> str:
-    """A name without what does not tell questions apart: case, and `_` for `/` as in the names of folders."""
-    return name.strip().casefold().replace("_", "/")
-
-
-def _names(ids: Sequence[str]) -> dict[str, str]:
-    """All ways to name a question → its id: the id, and what stands behind its `Name/` where that is a number of one
-    question only."""
-    parts = [(question_id.rpartition("/"), question_id) for question_id in ids]
-    numbers = Counter(
-        last for (first, _, last), _ in parts if first and last.isdigit() and not first.isdigit() and "/" not in first
-    )
-    short = {
-        last: question_id
-        for (first, _, last), question_id in parts
-        if first and numbers[last] == 1 and not first.isdigit()
-    }
-    return short | {_key(question_id): question_id for question_id in ids}
-
-
 def _stranger(given: Given, names: Mapping[str, Mapping[str, str]]) -> str:
     known = {key: question_id for ids in names.values() for key, question_id in ids.items()}
-    near = nearest(_key(given.name), known) if len(known) <= 20_000 else None
+    near = nearest(plain_name(given.name), known) if len(known) <= 20_000 else None
     meant = f"; the nearest is {known[near]!r}" if near else ""
     return f"{given.place}: no question of {', '.join(names)} has the id {given.name[:200]!r}{meant}"
 

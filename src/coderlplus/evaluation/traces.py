@@ -8,8 +8,9 @@ from typing import Any, Self
 
 from coderlplus.errors import SandboxError
 from coderlplus.evaluation.records import Judged
-from coderlplus.records import Problem, ProgramInput, Trace
+from coderlplus.records import CallTest, Problem, ProgramInput, StdioTest, Test, Trace
 from coderlplus.records.jsonl import get
+from coderlplus.records.problem import input_from_json
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.values import to_source
 from coderlplus.terminal import tell_defect
@@ -38,6 +39,8 @@ class SampleTrace:
     ending: str
     line: int | None
     program: str | None = None
+    input: ProgramInput | None = None
+    """What that other program was given."""
 
     def to_json(self) -> dict[str, Any]:
         data = {
@@ -46,7 +49,8 @@ class SampleTrace:
             "variables": [list(row) for row in self.variables],
             "output": self.output,
         }
-        return data | {"value": self.value, "ending": self.ending, "line": self.line, "program": self.program}
+        data |= {"value": self.value, "ending": self.ending, "line": self.line, "program": self.program}
+        return data if self.input is None else data | {"input": self.input.to_json()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -59,7 +63,15 @@ class SampleTrace:
             ending=data.get("ending", ""),
             line=data.get("line"),
             program=data.get("program"),
+            input=None if data.get("input") is None else input_from_json(get(data, "input", dict)),
         )
+
+
+def expected_text(test: Test) -> str | None:
+    """What a test expects, as text; `None` for test code, which compares by itself."""
+    if isinstance(test, StdioTest):
+        return _cut(test.stdout, OUTPUT_LIMIT)
+    return _cut(to_source(test.expected), OUTPUT_LIMIT) if isinstance(test, CallTest) else None
 
 
 def trace_failures(
@@ -122,6 +134,7 @@ def _shown(line: Judged, trace: Trace, program: str) -> SampleTrace:
         ending=_cut(words, TEXT_LIMIT) + ("" if trace.deterministic else "; two runs differ"),
         line=ending.line,
         program=None if program == line.program else program,
+        input=None if program == line.program else trace.input,
     )
 
 

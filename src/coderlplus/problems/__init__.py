@@ -8,13 +8,31 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from coderlplus.errors import DataError
+from coderlplus.errors import ConfigError, DataError
 from coderlplus.problems.files import leaving_out, read_rows, stream_rows
 from coderlplus.problems.formats import Format, format_of
 from coderlplus.problems.recorded import RecordedProgram, recorded
-from coderlplus.records import Problem, Rollout
+from coderlplus.problems.sample_forms import (
+    given_in,
+    is_group,
+    is_list_of_samples,
+    is_sample,
+    livecodebench_order,
+    names_of,
+    plain_name,
+)
+from coderlplus.records import AlignmentTask, Problem, Rollout
 
-__all__ = ["RecordedProgram", "read_format", "read_pairs", "read_problems", "read_recorded", "read_rollouts"]
+__all__ = [
+    "RecordedProgram",
+    "read_answers",
+    "read_format",
+    "read_pairs",
+    "read_problems",
+    "read_recorded",
+    "read_rollouts",
+    "read_tasks",
+]
 
 _RECORDED = (
     {"task_id", "prompt", "entry_point", "test", "solution"},
@@ -60,7 +78,49 @@ def read_format(path: str | Path, left_out: list[DataError] | None = None) -> tu
 def read_rollouts(path: str | Path, left_out: list[DataError] | None = None) -> list[Rollout]:
     """The programs of a file: coderlplus JSONL, or recorded programs. Raises `DataError`, and leaves out, as
     `read_problems` does."""
-    return [rollout for rollout, _ in _rollouts(path, left_out)]
+    return [rollout for rollout, _ in _rollouts(path, None, left_out)]
+
+
+def read_tasks(path: str | Path, left_out: list[DataError] | None = None) -> list[AlignmentTask]:
+    """The alignment tasks of a file: JSON Lines of `coderlplus tasks`, or `samples.jsonl` of a training run, whose
+    tasks count once. Raises `DataError`, and leaves out, as `read_problems` does."""
+    tasks: list[AlignmentTask] = []
+    of_groups: set[str] = set()
+    bad: list[DataError] = []
+    for row in stream_rows(path, None if left_out is None else bad):
+        with leaving_out(None if left_out is None else bad):
+            if not is_group(row.data):
+                tasks.append(row.read(AlignmentTask.from_json))
+            elif row.data.get("task"):
+                task = row.read(lambda data: AlignmentTask.from_json(data["task"]))
+                tasks += [] if task.task_id in of_groups else [task]
+                of_groups.add(task.task_id)
+    if bad and not tasks:
+        raise bad[0]
+    if left_out is not None:
+        left_out += bad
+    return tasks
+
+
+def read_answers(
+    path: str | Path, task_ids: Sequence[str], tasks: str | Path, left_out: list[DataError] | None = None
+) -> list[tuple[str, str]]:
+    """What models said to the tasks of a file, as (task, text): rows `{"task_id", "answer"}`, or any form of
+    `sample_forms`. Raises `DataError`, and leaves out, as `read_problems` does, also for an answer whose task is not
+    there."""
+    ids = names_of(task_ids)
+    answers = []
+    for given in given_in(Path(path), {"the tasks": [list(task_ids)]}, left_out):
+        with leaving_out(left_out):
+            task_id = given.name if given.name in ids.values() else ids.get(plain_name(given.name))
+            if task_id is None:
+                if given.rollout_id is not None:  # a program of a training run
+                    continue
+                raise DataError(f"{given.place}: task {given.name[:200]!r} is not in {tasks}")
+            answers.append((task_id, given.text))
+    if not answers:
+        raise left_out[0] if left_out else DataError(f"{path} holds no answers to these tasks")
+    return answers
 
 
 def read_pairs(
@@ -70,7 +130,7 @@ def read_pairs(
     as `read_problems` does, also for a program whose problem is not there."""
     by_id = {problem.problem_id: problem for problem in read_problems(problems, left_out)}
     pairs = []
-    for rollout, place in _rollouts(programs, left_out):
+    for rollout, place in _rollouts(programs, list(by_id), left_out):
         with leaving_out(left_out):
             if rollout.problem_id not in by_id:
                 raise DataError(
@@ -83,8 +143,12 @@ def read_pairs(
     return pairs
 
 
-def _rollouts(path: str | Path, left_out: list[DataError] | None) -> list[tuple[Rollout, str]]:
-    """Rollouts and their places."""
+def _rollouts(
+    path: str | Path, problem_ids: Sequence[str] | None, left_out: list[DataError] | None
+) -> list[tuple[Rollout, str]]:
+    """Rollouts and their places. With the ids of the problems, samples files of any form of `sample_forms` too."""
+    if problem_ids is not None and not _is_of_rollouts(Path(path)):
+        return _sampled(Path(path), problem_ids, left_out)
     rows = read_rows(path, left_out)
     if any(rows[0].data.keys() >= fields for fields in _RECORDED):
         return [(item.rollout, place) for item, place in _recorded(path, left_out)]
@@ -102,6 +166,41 @@ def _rollouts(path: str | Path, left_out: list[DataError] | None) -> list[tuple[
             rollouts[rollout.rollout_id] = rollout, row.place
     if left_out and not rollouts:
         raise left_out[-1]
+    return list(rollouts.values())
+
+
+def _is_of_rollouts(path: Path) -> bool:
+    """Whether a file holds coderlplus programs or recorded ones, which its rows say; a file that cannot be read counts
+    as one, so that the reader says why."""
+    if path.is_dir():
+        return False
+    has_samples = False
+    try:
+        for row in stream_rows(path, []):
+            if "rollout_id" in row.data or any(row.data.keys() >= fields for fields in _RECORDED):
+                return True
+            has_samples |= is_sample(row.data)
+    except (DataError, ConfigError):
+        pass
+    return not (has_samples or is_list_of_samples(path))
+
+
+def _sampled(path: Path, problem_ids: Sequence[str], left_out: list[DataError] | None) -> list[tuple[Rollout, str]]:
+    """The samples of a file as rollouts, named `<problem>#<number>` where they have no name of their own."""
+    ids = names_of(problem_ids)
+    orders = {"the problems": [list(problem_ids), sorted(problem_ids, key=livecodebench_order)]}
+    counts: Counter[str] = Counter()
+    rollouts: dict[str, tuple[Rollout, str]] = {}
+    for given in given_in(path, orders, left_out):
+        problem_id = ids.get(plain_name(given.name), given.name)
+        if given.rollout_id is not None and problem_id not in problem_ids and given.is_of_task:
+            continue
+        name = given.rollout_id or f"{problem_id}#{counts[problem_id]}"
+        counts[problem_id] += 1
+        text = {"program": given.text} if given.is_answer else {"completion": given.text}
+        rollouts[name] = Rollout(rollout_id=name, problem_id=problem_id, **text), given.place
+    if not rollouts:
+        raise left_out[-1] if left_out else DataError(f"{path} holds no programs")
     return list(rollouts.values())
 
 

@@ -59,6 +59,11 @@ def _check_types(problem: Problem) -> None:
 
 FORMATS = (
     Format("coderlplus problems", frozenset({"problem_id", "statement", "tests"}), Problem.from_json),
+    Format(
+        "samples of a training run",
+        frozenset({"step", "kind", "samples"}),
+        lambda row: Problem.from_json(row["problem"]) if row.get("problem") else None,
+    ),
     Format("MBPP", frozenset({"task_id", "code", "test_list"}), mbpp.problem),
     Format("LeetCodeDataset", frozenset({"task_id", "prompt", "completion", "entry_point", "test"}), leetcode.problem),
     Format("HumanEval", frozenset({"task_id", "prompt", "entry_point", "test"}), humaneval.problem),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
-from coderlplus.errors import DataError
+from coderlplus.errors import DataError, nearest
 from coderlplus.records.files import whole_file
 
 
@@ -145,6 +145,18 @@ def get(data: Mapping[str, Any], name: str, kind: type) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise DataError(f"field {name!r} must be a finite number, not {value}")
     return value
+
+
+def refuse_unknown(data: Mapping[str, Any], names: Collection[str], what: str) -> None:
+    """Raise `DataError` for a key of an object that is none of its `names`, with the nearest one. A key without a
+    value does not count: tables have all columns in all rows."""
+    if data.keys() <= set(names):
+        return
+    for name, value in data.items():
+        if name not in names and value is not None:
+            near = nearest(str(name), names)
+            hint = f"did you mean {near!r}?" if near else f"its keys are {', '.join(names)}"
+            raise DataError(f"{what} has the unknown key {str(name)[:60]!r}; {hint}")
 
 
 def optional(data: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:

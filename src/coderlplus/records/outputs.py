@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,16 @@ Fingerprint = Mapping[str, Any]
 
 
 def digest(path: Path) -> str | None:
-    """The beginning of the SHA-256 of a file; `None` for a pipe, which can be read only once. Raises `DataError`."""
+    """The beginning of the SHA-256 of a file, or of the files in a folder (a model) but its notes; `None` for a pipe,
+    which can be read only once. Raises `DataError`."""
     try:
+        if path.is_dir():
+            whole = hashlib.sha256()
+            for part in sorted(path.iterdir()):
+                if part.is_file() and part.suffix != ".md" and not part.name.startswith("."):
+                    with part.open("rb") as data:
+                        whole.update(f"{part.name}\0".encode() + hashlib.file_digest(data, "sha256").digest())
+            return whole.hexdigest()[:16]
         if not path.is_file():
             return None
         with path.open("rb") as file:
@@ -41,19 +49,25 @@ class Output:
     fingerprint: Fingerprint
     summary: Mapping[str, Any] | None
     """Of the command that finished it; `None` for one to be started or resumed."""
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Note that the output is finished. Raises `DataError` if that cannot be written."""
         if self.path.is_file():
-            _write(self.path, {"fingerprint": self.fingerprint, "summary": summary})
+            _write(self.path, {"fingerprint": self.fingerprint, "files": self.files, "summary": summary})
 
 
 @contextlib.contextmanager
 def open_output(
-    path: Path, fingerprint: Fingerprint, *, unfinished: Path | None = None, overwrite: bool = False
+    path: Path,
+    fingerprint: Fingerprint,
+    *,
+    unfinished: Path | None = None,
+    overwrite: bool = False,
+    files: Mapping[str, Path] | None = None,
 ) -> Iterator[Output]:
     """Lock an output and look how far it is. `unfinished` is the journal of what is done so far, where that is not
-    the output itself.
+    the output itself. The places of the input `files` are noted, for who reads the output (`files_of_output`).
 
     Raises `DataError` if another process writes it, `ConfigError` where it was made of something else or nobody
     knows of what. With `overwrite` it is replaced in any case.
@@ -69,6 +83,7 @@ def open_output(
         return
     if not has_folder:
         raise ConfigError(f"cannot write {path}: its folder does not exist; create it first")
+    places = {name: str(file.absolute()) for name, file in (files or {}).items()}
     with held(path):
         before = _read(path)
         summary = None if overwrite or not path.exists() else before.get("summary")
@@ -80,8 +95,14 @@ def open_output(
         except OSError as error:
             raise DataError(f"cannot write {path}: {error.strerror}") from error
         if summary is None:
-            _write(path, {"fingerprint": fingerprint})
-        yield Output(path, fingerprint, summary)
+            _write(path, {"fingerprint": fingerprint, "files": places})
+        yield Output(path, fingerprint, summary, places)
+
+
+def files_of_output(path: Path) -> dict[str, str]:
+    """Where the inputs of an output were, by name; empty where that is not known. Raises `DataError`."""
+    files = _read(path).get("files")
+    return files if isinstance(files, dict) else {}
 
 
 def _check(path: Path, before: Any, now: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from coderlplus.errors import DataError, NoTestsError
-from coderlplus.records.jsonl import get, optional, short
+from coderlplus.records.jsonl import get, optional, refuse_unknown, short
 from coderlplus.records.tagged import tagged
 from coderlplus.records.test_code import needs_program
 
@@ -96,8 +96,10 @@ def input_from_json(data: Mapping[str, Any]) -> ProgramInput:
     """Read a `ProgramInput` from its JSON form."""
     kind = get(data, "kind", str)
     if kind == "stdio":
+        refuse_unknown(data, ("kind", "stdin"), "an input of the kind 'stdio'")
         return StdioInput(get(data, "stdin", str))
     if kind == "call":
+        refuse_unknown(data, ("kind", "entry_point", "args", "kwargs"), "an input of the kind 'call'")
         return CallInput(get(data, "entry_point", str), *_arguments(data))
     raise DataError(f"unknown input kind {kind[:60]!r}; use 'stdio' or 'call'")
 
@@ -138,6 +140,14 @@ class CallTest:
     kwargs: Mapping[str, TaggedValue] = field(default_factory=dict)
     kind: ClassVar[str] = "call"
 
+    def __post_init__(self) -> None:
+        """Raises `DataError` for a value that is not tagged, which no answer would equal."""
+        object.__setattr__(self, "args", tuple(tagged(list(self.args), "args")))
+        object.__setattr__(self, "expected", tagged(self.expected, "expected"))
+        if self.kwargs:
+            kwargs = {name: tagged(value, "kwargs") for name, value in self.kwargs.items()}
+            object.__setattr__(self, "kwargs", kwargs)
+
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "args": list(self.args), "kwargs": dict(self.kwargs), "expected": self.expected}
 
@@ -164,6 +174,11 @@ class CheckTest:
 
 
 Test = StdioTest | CallTest | CheckTest
+_KEYS = {
+    "stdio": ("kind", "stdin", "stdout"),
+    "call": ("kind", "args", "kwargs", "expected"),
+    "check": ("kind", "code", "in_process"),
+}
 
 
 def test_from_json(data: Mapping[str, Any]) -> Test:
@@ -171,13 +186,15 @@ def test_from_json(data: Mapping[str, Any]) -> Test:
     if not isinstance(data, dict):
         raise DataError(f"a test must be an object, not {short(data)!r}")
     kind = data.get("kind")
+    if isinstance(kind, str) and kind in _KEYS:
+        refuse_unknown(data, _KEYS[kind], f"a test of the kind {kind!r}")
     if kind == "stdio":
         return StdioTest(get(data, "stdin", str), get(data, "stdout", str))
     if kind == "call":
         if "expected" not in data:
             raise DataError("a call test needs 'expected'")
-        args, kwargs = _arguments(data)
-        return CallTest(args, tagged(data["expected"], "expected"), kwargs)
+        args, kwargs = optional(data, "args", list, []), optional(data, "kwargs", dict, {})
+        return CallTest(tuple(args), data["expected"], kwargs)
     if kind == "check":
         return CheckTest(get(data, "code", str), optional(data, "in_process", bool, False))
     raise DataError(f"unknown test kind {short(kind)!r}; use 'stdio', 'call' or 'check'")
@@ -219,6 +236,7 @@ def checker_from_json(data: Any) -> str | CheckerProgram | None:
     if data is None or isinstance(data, str):
         return data
     if isinstance(data, dict):
+        refuse_unknown(data, ("name", "code"), "a checker")
         return CheckerProgram(get(data, "name", str), get(data, "code", str))
     raise DataError(f"'checker' must be a name or an object with 'name' and 'code', not {type(data).__name__}")
 
@@ -256,6 +274,12 @@ class Problem:
             raise NoTestsError(
                 f"problem {self.problem_id!r} has no tests: any program would pass; remove it or give it tests"
             )
+        owner, dot, name = (self.entry_point or "").partition(".")
+        if dot and owner.isidentifier() and name.isidentifier():
+            raise DataError(
+                f"the entry point of problem {self.problem_id!r} is {self.entry_point!r}; write {owner}().{name} for "
+                "a method"
+            )
         if self.entry_point is None and any(test.kind != "stdio" for test in self.tests):
             raise DataError(f"problem {self.problem_id!r} has call or check tests but no entry_point")
 
@@ -287,6 +311,7 @@ class Problem:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """For check tests that do not say whether they run in the process of the program, it is decided here."""
+        refuse_unknown(data, [field.name for field in dataclasses.fields(cls)], "a problem")
         problem = cls(
             problem_id=get(data, "problem_id", str),
             statement=get(data, "statement", str),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
 from coderlplus.errors import DataError
-from coderlplus.records.jsonl import choice, get, items, optional
+from coderlplus.records.jsonl import choice, get, items, optional, refuse_unknown
 from coderlplus.records.problem import ProgramInput, TaggedValue, input_from_json
 from coderlplus.records.tagged import tagged
 
@@ -55,6 +55,7 @@ class Rollout:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
+        refuse_unknown(data, ("rollout_id", "problem_id", "program", "completion"), "a program")
         return cls(
             rollout_id=get(data, "rollout_id", str),
             problem_id=get(data, "problem_id", str),

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from coderlplus.errors import DataError
+from coderlplus.errors import DataError, a
 
 MAX_LEVELS = 400
 """Deepest nesting of JSON in a tagged value; `values.encode` makes at most 100 levels of containers, of three JSON
@@ -54,7 +54,10 @@ def tagged(value: Any, name: str) -> Any:
             elif kind is int:
                 is_odd |= child.bit_length() > MAX_INT_BITS
             elif kind not in _SCALARS:
-                raise DataError(f"field {name!r} holds a {kind.__name__}, which is not JSON")
+                raise DataError(
+                    f"field {name!r} holds {a(kind.__name__)}, which is not JSON; "
+                    "coderlplus.sandbox.values.encode(value) writes it"
+                )
             elif kind is float:
                 is_odd |= not math.isfinite(child)
     return _with_tags(value) if is_odd else value

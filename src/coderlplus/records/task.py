@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from coderlplus.errors import DataError
-from coderlplus.records.jsonl import choice, get, items, optional
+from coderlplus.records.jsonl import choice, get, items, optional, refuse_unknown
 from coderlplus.records.problem import ProgramInput, TaggedValue, input_from_json
 from coderlplus.records.run import VERDICTS, Verdict, VerdictName
 from coderlplus.records.tagged import tagged
@@ -40,6 +40,7 @@ class Target:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
+        refuse_unknown(data, ("label", "value", "scope"), "a target")
         if "value" not in data:
             raise DataError("a target needs 'value'")
         return cls(
@@ -80,6 +81,7 @@ class AlignmentTask:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
+        refuse_unknown(data, [field.name for field in dataclasses.fields(cls)], "a task")
         return cls(
             task_id=get(data, "task_id", str),
             kind=get(data, "kind", str),

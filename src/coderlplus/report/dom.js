@@ -42,3 +42,9 @@ function compact(value) {
   if (size >= 0.01 || size === 0) return value.toFixed(size >= 1 ? 2 : 3);
   return value.toExponential(1);
 }
+
+// The command that opens the viewer on a failed sample; the folder is quoted already.
+function traceCommand(folder, file, name) {
+  const plain = /^[\w./#:@%+=,-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
+  return `coderlplus trace --verdict ${folder}/${file}:${plain} --html trace.html`;
+}

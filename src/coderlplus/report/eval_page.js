@@ -183,6 +183,7 @@ function sampleView(question, sample) {
       listing(sample.program, trace && !trace.program ? margin(trace) : undefined),
     ],
     trace && traceView(trace),
+    sample.failure && sample.program && [h("h4", {}, "Step through it"), pre(traceCommand(data.folder, `${view.benchmark.name}/verdicts.jsonl`, `${view.benchmark.questions[view.question][0]}#${view.sample}`))],
     said === null ? h("p", { class: "note" }, "The samples file has only the answer, not the completion.") : details("Completion as the model wrote it", pre(said || "(empty)")),
   ];
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,11 +42,11 @@ PART = 24
 """Questions that are compressed together."""
 
 
-def write_eval_page(folder: Path) -> Path:
-    """Write `index.html` of an evaluation and return its path. Raises `DataError` if the folder is none or cannot
-    be written."""
+def write_eval_page(folder: Path, out: Path | None = None) -> Path:
+    """Write the page of an evaluation to `out` (default: `index.html` in the folder) and return its path. Raises
+    `DataError` if the folder is none or the page cannot be written."""
     folder = Path(folder)
-    out = folder / "index.html"
+    out = folder / "index.html" if out is None else out / "index.html" if out.is_dir() else out
     html.write(out, html.assemble("eval_page.html", styles=STYLES, scripts=SCRIPTS, data=page_data(folder)), "-o")
     return out
 
@@ -55,6 +56,7 @@ def page_data(folder: Path) -> dict[str, Any]:
     results = read_results(folder)
     benchmarks = [benchmark_data(folder / name, name, numbers) for name, numbers in results["benchmarks"].items()]
     return {
+        "folder": shlex.quote(str(folder)),
         "model": results["model"],
         "source": results.get("source", ""),
         "outcomes": list(OUTCOMES),

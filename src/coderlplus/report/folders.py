@@ -17,6 +17,7 @@ import yaml
 
 from coderlplus.errors import DataError
 from coderlplus.records.jsonl import loads
+from coderlplus.terminal import note
 
 LABELS = {"grpo": "GRPO", "coderlplus": "CodeRL+"}
 
@@ -65,7 +66,15 @@ def read_folder(path: Path) -> Folder:
     folders.sort(key=lambda child: (order.index(child.name) if child.name in order else len(order), child.name))
     if not folders:
         raise DataError(f"{path} holds no metrics.jsonl, nor does a folder in it; a run writes it with its first step")
-    return Folder(path=path, runs=[read_run(child) for child in folders])
+    begun = [child for child in folders if _has_a_step(child)]
+    for child in folders:
+        if begun and child not in begun:
+            note(f"left out: {child} has no step yet")
+    return Folder(path=path, runs=[read_run(child) for child in begun or folders])
+
+
+def _has_a_step(path: Path) -> bool:
+    return next(json_lines(path / "metrics.jsonl"), None) is not None
 
 
 def read_run(path: Path, *, name: str = "", label: str = "") -> Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,6 +69,7 @@ def page_data(folder: Folder, headline: Headline | None = None) -> dict[str, Any
 def run_data(run: Run) -> dict[str, Any]:
     return {
         "name": run.name,
+        "folder": shlex.quote(str(run.folder)),
         "label": run.label,
         "config": run.config,
         "environment": run.environment,

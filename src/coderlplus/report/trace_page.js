@@ -22,6 +22,17 @@ function ending({ kind, type, message, line }) {
 
 const wentWell = ({ kind, message }) => kind === "finished" || (kind === "exit" && ["0", "None", undefined].includes(message));
 
+const failed = () => Boolean(data.outcome) || !wentWell(data.ending); // that a run ended well does not say that its result is right
+
+function showOutcome({ verdict, test, expected, actual, detail }) {
+  const row = (name, text) => text !== null && h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, h("pre", { class: "input" }, text || "(nothing)")));
+  byId("about").append(...[
+    h("p", { class: "meta" }, h("span", { class: "badge bad" }, [verdict, test].filter(Boolean).join(", "))),
+    (expected !== null || actual !== null) && h("table", { class: "values", id: "outcome" }, h("tbody", {}, row("expected", expected), row("actual", actual))),
+    detail && h("p", { class: "note" }, detail),
+  ].filter(Boolean));
+}
+
 function showHead() {
   const { call, text } = data.input;
   document.title = `Trace of ${data.title}`;
@@ -29,7 +40,8 @@ function showHead() {
   const short = call || (text.trim() === text.trimEnd() && !text.trimEnd().includes("\n") && text.length < 100);
   const given = [call ? "called as " : text ? "standard input: " : "no input", text && short && h("code", { class: "given" }, clipped(text.trimEnd(), 300))];
   byId("about").append(h("p", { class: "meta" }, h("span", {}, given),
-    h("span", { class: `badge ${wentWell(data.ending) ? "good" : "bad"}` }, ending(data.ending))));
+    h("span", { class: `badge ${failed() ? "bad" : ""}` }, ending(data.ending))));
+  if (data.outcome) showOutcome(data.outcome);
   if (!short) byId("about").append(h("pre", { class: "input", tabindex: "0", role: "region", "aria-label": "Standard input" }, text));
   const cut = { steps: "the maximum was reached", bytes: "their values reached the size limit", time: "recording took too long" }[data.cut];
   const notes = [

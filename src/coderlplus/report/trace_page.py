@@ -7,13 +7,13 @@ list make a page of a few hundred kilobytes. `replay.js` winds the state, `trace
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from coderlplus.alignment.prompts import call_expression
 from coderlplus.alignment.scoring import read_answer, score_answer
-from coderlplus.records import AlignmentTask, CallInput, StdioInput, TaggedValue, Trace
+from coderlplus.records import AlignmentTask, CallInput, StdioInput, TaggedValue, Trace, Verdict
 from coderlplus.report import html
 from coderlplus.report.samples import cut
 from coderlplus.sandbox.values import to_source
@@ -25,18 +25,30 @@ OUTPUT_CHARS = 200_000
 
 
 def write_trace(
-    trace: Trace, out: Path, *, title: str, task: AlignmentTask | None = None, answer: str | None = None
+    trace: Trace,
+    out: Path,
+    *,
+    title: str,
+    task: AlignmentTask | None = None,
+    answer: str | None = None,
+    outcome: Mapping[str, str | None] | None = None,
 ) -> Path:
     """Write the viewer of a trace (made with `max_steps`, else it has nothing to step through) to `out` and return
     that path.
 
     With a `task` the page shows its true values, with an `answer` (a model's completion) also what it predicted and
-    which of it is right. Raises `DataError` if the page cannot be written.
+    which of it is correct. With the `outcome` of a failed program (`outcome_of`) it shows what was expected beside
+    what came. Raises `DataError` if the page cannot be written.
     """
     out = Path(out)
     html.write(
         out,
-        html.assemble("trace_page.html", styles=STYLES, scripts=SCRIPTS, data=page_data(trace, title, task, answer)),
+        html.assemble(
+            "trace_page.html",
+            styles=STYLES,
+            scripts=SCRIPTS,
+            data=page_data(trace, title, task, answer) | {"outcome": outcome},
+        ),
         "--html",
     )
     return out
@@ -66,6 +78,31 @@ def page_data(
         ],
         "answer": None if task is None else answer_data(trace, task, answer),
     } | steps_data(trace)
+
+
+def outcome_of(trace: Trace, verdict: Verdict, expected: str | None) -> dict[str, str | None]:
+    """What a test expected of a failed program beside what it gave, as text, and the sentence of the judge."""
+    failure = verdict.first_failure
+    raised = trace.ending.kind == "exception"
+    actual = (
+        ": ".join(part for part in (trace.ending.type, trace.ending.message) if part)
+        if raised
+        else value_text(trace.value)
+        if isinstance(trace.input, CallInput) and trace.ending.kind == "finished"
+        else cut(trace.output)
+        if isinstance(trace.input, StdioInput)
+        else None
+    )
+    if failure is not None and failure.actual is not None and failure.actual.raised is None:
+        given = failure.actual.value  # what the judge saw, should two runs differ
+        actual = cut(given) if isinstance(trace.input, StdioInput) and isinstance(given, str) else value_text(given)
+    return {
+        "verdict": verdict.verdict.replace("_", " "),
+        "test": None if failure is None else f"test {failure.index + 1} of {verdict.tests_total}",
+        "expected": expected,
+        "actual": actual,
+        "detail": None if failure is None or not failure.detail else cut(failure.detail),
+    }
 
 
 def steps_data(trace: Trace) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Text of the program is shown without control characters, so that it cannot steer
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.console import Console
 from rich.table import Table
@@ -99,6 +99,21 @@ def print_answer(task: AlignmentTask, answer: str | None, console: Console) -> N
     if answer is not None:
         console.print(f"{sum(correct.values())} of {len(task.targets)} right, reward {reward:.2f}", highlight=False)
     console.print()
+
+
+def print_outcome(outcome: Mapping[str, str | None], console: Console) -> None:
+    """Why a sample failed: what its test expected beside what it gave."""
+    console.print()
+    console.print(Text(", ".join(part for part in (outcome["verdict"], outcome["test"]) if part), "bold red"))
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name in ("expected", "actual"):
+        value = outcome[name]
+        if value is not None:
+            table.add_row(Text(name, "bold"), Text(shown(value.rstrip("\n"), keep="\n") or "(nothing)"))
+    if table.row_count:
+        console.print(table)
+    if outcome["detail"]:
+        console.print(Text(shown(outcome["detail"], keep="\n"), "dim"))
 
 
 def print_ending(trace: Trace, console: Console) -> None:

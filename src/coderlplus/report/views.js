@@ -125,6 +125,7 @@ function generationView(group, sample, name) {
     ),
     answer,
     sample.failure && failureView(sample.failure),
+    sample.failure && details("Step through it", pre(traceCommand(data.runs[group.run].folder, "samples.jsonl", sample.id))),
     program && !good(name) && h("p", { class: "lineage" }, fate),
   ];
 }

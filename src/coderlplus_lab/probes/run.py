@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from coderlplus.errors import ConfigError, DataError
+from coderlplus.errors import ConfigError, DataError, counted
 from coderlplus.evaluation.records import Key, key_of
 from coderlplus.progress import Track
 from coderlplus.records.files import atomic_write, held
@@ -94,8 +94,12 @@ def probe(
                 f"the tokenizer of {reader.model} has no chat template, so it cannot be asked for programs; add "
                 "--no-own"
             )
-    claim(folder, readers, programs, settings)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write {folder}: {error.strerror}; name another folder with -o") from error
     with held(folder):
+        claim(folder, readers, programs, settings)
         return _run(folder, readers, sources, settings, track, open_tracer)
 
 
@@ -108,6 +112,13 @@ def _run(
     open_tracer: Callable[[], AnySandbox],
 ) -> dict[str, Any]:
     parts = _parts(folder, sources, readers, settings, track, open_tracer)
+    if not any(part.selection.facts for part in parts):
+        count = len({passage.unit for part in parts for passage in part.passages})
+        why = next(
+            (reason for part in parts for reason in part.selection.left_out.values()), "no program has any mark"
+        )
+        few = f"{counted(count, 'program')} {'is' if count == 1 else 'are'} too few"
+        raise DataError(f"{few}: no fact of them can be probed ({why}); give more with --programs")
     untrained = _untrained(readers)
     activations = _activations(folder, parts, readers, untrained, settings, track)
     with Journal(folder / "scores.jsonl", Score.from_json, key_of) as journal:
@@ -144,7 +155,7 @@ def claim(folder: Path, readers: Mapping[str, Reader], programs: Sequence[Path],
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if before is None and any(one.suffix != ".partial" for one in folder.iterdir()):
+        if before is None and any(one.suffix != ".partial" and one.name != ".lock" for one in folder.iterdir()):
             raise ConfigError(f"{folder} is not empty and has no probes; use another folder with -o")
         if before is None:
             atomic_write(path, json.dumps(fingerprint, indent=1) + "\n")

@@ -54,7 +54,11 @@ def quickstart(root: Path, study: Study, *, kl_control: bool = False) -> dict[st
     Raises `ConfigError` if the folder belongs to other settings or another process works there.
     """
     arms = [arm for arm in study.arms if arm != KL_ARM or kl_control]
-    run_study(study, root, runs=arms, jobs=len(arms), planned_s=PLANNED_S)
+    whole = load_study(HERE / "quickstart.yaml")
+    planned_s = (
+        PLANNED_S if study.initial_models == whole.initial_models else {}
+    )  # nothing is known of the one in miniature
+    run_study(study, root, runs=arms, jobs=len(arms), planned_s=planned_s)
     summary = summarise(study, StudyFolder(root))
     write_json(root / "summary.json", summary)
     return summary

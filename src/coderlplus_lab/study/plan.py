@@ -24,7 +24,7 @@ from typing import Any, Literal
 import yaml
 
 from coderlplus import moved
-from coderlplus.engines.run_folder import differences
+from coderlplus.engines.resuming import differences
 from coderlplus.errors import ConfigError
 from coderlplus_lab.study.settings import OFF_POLICY_TASKS, Study
 

@@ -89,7 +89,7 @@ def _trained(study: Study, layout: StudyFolder, arm: str, seed: int, folder: Pat
                 "output": str(folder),
                 "seed": seed,
             }
-            train(make_config(settings), resume=True, evaluate=point, eval_every=study.measure.every)
+            train(make_config(settings), evaluate=point, eval_every=study.measure.every)
         else:
             how = study.supervised_settings(arm, chosen)
             supervised.supervise(

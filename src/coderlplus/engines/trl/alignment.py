@@ -41,7 +41,7 @@ from coderlplus.alignment import AlignmentConfig
 from coderlplus.engines.batches import ProblemStream
 from coderlplus.engines.generation import rollout_id
 from coderlplus.engines.steps import Steps
-from coderlplus.errors import ConfigError, DataError
+from coderlplus.errors import ConfigError, DataError, counted
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop, Row
 from coderlplus.problems.prompts import user_message
@@ -86,7 +86,9 @@ def trl_alignment(
     settings = AlignmentConfig(alpha=alpha) if settings is None else settings
     groups = _groups(args)
     if len(problems) < groups:
-        raise ConfigError(f"{len(problems)} problems cannot fill a batch of {groups} prompts; use more problems")
+        raise ConfigError(
+            f"{counted(len(problems), 'problem')} cannot fill a batch of {counted(groups, 'prompt')}; use more"
+        )
     loop = AlignmentLoop(settings, sandbox, Judge(sandbox) if judge is None else judge, args.seed)
     steps = Steps(
         ProblemStream(problems, args.seed),

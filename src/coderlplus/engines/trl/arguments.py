@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
+import importlib.util
 import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from coderlplus.engines.resuming import flat
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.trl.config import RunConfig
-from coderlplus.errors import ConfigError
+from coderlplus.errors import ConfigError, counted
+
+REPORTS = {
+    name: name
+    for name in ("wandb", "mlflow", "comet_ml", "clearml", "swanlab", "trackio", "codecarbon", "dvclive", "neptune")
+} | {"tensorboard": "tensorboard", "flyte": "flytekit", "dagshub": "dagshub"}
+"""Where transformers reports to → the module that it needs."""
 
 
 def trl_settings(config: RunConfig) -> dict[str, Any]:
@@ -36,6 +49,12 @@ def trl_arguments(config: RunConfig, run: RunFolder) -> Any:
         arguments = made(**config.trl, output_dir=str(run.checkpoints), seed=config.seed)
     except (ValueError, TypeError, ImportError) as error:
         raise ConfigError(f"trl: {' '.join(str(error).split())}") from error
+    for name in arguments.report_to:
+        module = REPORTS.get(name)
+        if module is not None and importlib.util.find_spec(module) is None:
+            raise ConfigError(
+                f"trl.report_to: {name} is not installed; pip install {module}, or set trl.report_to=tensorboard"
+            )
     if config.skip_zero_advantage and (config.algorithm == "rloo" or not _zero_advantage_has_no_effect(arguments)):
         raise ConfigError(
             "skip_zero_advantage needs loss_type grpo, dapo or cispo, and neither beta nor an entropy or vLLM "
@@ -46,6 +65,16 @@ def trl_arguments(config: RunConfig, run: RunFolder) -> Any:
     return arguments
 
 
+def setting_defaults(config: RunConfig) -> dict[str, Any]:
+    """What every setting is that a configuration leaves out, by dotted key."""
+    from trl import GRPOConfig, RLOOConfig
+
+    made = RLOOConfig if config.algorithm == "rloo" else GRPOConfig
+    trls = {f"trl.{field.name}": field.default for field in dataclasses.fields(made)}
+    ours = type(config)(model="", problems=(), output=Path()).model_dump(mode="json")
+    return flat(ours) | trls
+
+
 def trainer_class(config: RunConfig) -> Any:
     """The trainer of the algorithm."""
     from coderlplus.engines.trl.trainer import CodeRLPlusGRPO, CodeRLPlusReinforcePlusPlus, CodeRLPlusRLOO
@@ -53,6 +82,37 @@ def trainer_class(config: RunConfig) -> Any:
     return {"grpo": CodeRLPlusGRPO, "rloo": CodeRLPlusRLOO, "reinforce_plus_plus": CodeRLPlusReinforcePlusPlus}[
         config.algorithm
     ]
+
+
+def own_rewards(config: RunConfig) -> list[Callable[..., Any]]:
+    """The reward functions that `rewards` names. Raises `ConfigError` for one that cannot be imported or called, and
+    where it or its weight would be ignored."""
+    weights = config.trl.get("reward_weights")
+    if weights is not None and len(weights) != len(config.rewards) + 1:
+        raise ConfigError(
+            f"trl.reward_weights has {counted(len(weights), 'weight')} for "
+            f"{counted(len(config.rewards) + 1, 'reward')}: ours, then each of rewards"
+        )
+    if config.rewards and config.algorithm == "reinforce_plus_plus":
+        raise ConfigError("reinforce_plus_plus has one reward: leave rewards out, or take another algorithm")
+    return [_imported(name) for name in config.rewards]
+
+
+def _imported(name: str) -> Callable[..., Any]:
+    module, _, function = name.replace(":", ".").rpartition(".")
+    here = str(Path.cwd())
+    try:
+        sys.path.insert(0, here)
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
+        raise ConfigError(
+            f"rewards: cannot import {name!r} ({error}); write package.module.function, of a module here or installed"
+        ) from error
+    finally:
+        sys.path.remove(here)
+    if not callable(found):
+        raise ConfigError(f"rewards: {name} is no function, but {type(found).__name__}")
+    return found  # type: ignore[no-any-return]
 
 
 def lora_config(config: RunConfig) -> Any:

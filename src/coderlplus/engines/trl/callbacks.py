@@ -34,6 +34,7 @@ class MetricsCallback(TrainerCallback):  # type: ignore[misc]
         self._began = 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        state.compute_steps(args, state.max_steps)  # a resumed state has the intervals of before
         if state.global_step == 0 and self._evaluations:
             self.trainer.log(self._evaluated(0, [evaluate for evaluate, _ in self._evaluations]))
 

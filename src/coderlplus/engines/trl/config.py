@@ -18,7 +18,7 @@ from coderlplus.engines.config import CommonConfig, Where, checked_config, hint_
 from coderlplus.engines.settings_files import overridden_settings
 from coderlplus.errors import ConfigError
 
-OWN_TRL_KEYS = {"output_dir": "output", "seed": "seed", "data_seed": "seed"}
+OWN_TRL_KEYS = {"output_dir": "output", "resume_from_checkpoint": "output", "seed": "seed", "data_seed": "seed"}
 """Fields of TRL's configuration that follow from settings of the run."""
 
 LIBRARY = {"trl": "TRL's configuration", "lora": "peft's LoraConfig"}
@@ -77,13 +77,17 @@ class RunConfig(CommonConfig):
     dynamic_sampling_rounds: int = Field(default=0, ge=0)
     """DAPO's dynamic sampling: groups in which all rewards are equal are replaced by further ones, in at most so many
     rounds of generation."""
+    rewards: tuple[str, ...] = ()
+    """Reward functions of your own beside ours, as `package.module.function`, of TRL's form; `trl.reward_weights` has
+    a weight for ours and then one for each. Modules are looked for in the working directory too."""
     lora: dict[str, Any] | None = None
     """Arguments of peft's `LoraConfig`: only low-rank adapters are trained. `None` trains all weights."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of torch; `None` leaves torch's choice. The same run on another number of threads differs in the
     last digits."""
     max_prompt_tokens: int | None = Field(default=None, ge=1)
-    """Problems and alignment tasks with longer prompts are left out, and counted."""
+    """Problems and alignment tasks with longer prompts are left out, and counted. `None`, and anything longer, is what
+    the model's context leaves beside a completion."""
     skip_zero_advantage: bool = False
     """Leave completions out of the update whose advantage is 0. The gradient is the same, the step shorter; only
     without KL and entropy terms."""
@@ -91,6 +95,11 @@ class RunConfig(CommonConfig):
     """Benchmarks at intervals."""
     trl: dict[str, Any] = Field(default_factory=dict)
     """Arguments of TRL's `GRPOConfig`, or `RLOOConfig`."""
+
+    @field_validator("rewards", mode="before")
+    @classmethod
+    def _one_or_several_rewards(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @field_validator("lora", mode="before")
     @classmethod

@@ -53,7 +53,7 @@ class BenchmarkEvaluation:
             folder.mkdir(parents=True)
         except OSError as error:
             raise DataError(
-                f"cannot write {folder}: {error.strerror}; free space and continue with --resume"
+                f"cannot write {folder}: {error.strerror}; free space, then the same command continues"
             ) from error
         source = SampleSource(
             model=f"step {step}", kind="training", sampling=self._sampling, n_samples=self._n_samples

@@ -67,7 +67,7 @@ def others_may_fail(arguments: Any) -> Iterator[None]:
         raise CodeRLPlusError(
             f"another process of this run is gone, or did not answer for {arguments.ddp_timeout} s "
             "(trl.ddp_timeout); its own message says why. "
-            "Continue with --resume"
+            "The same command continues"
         ) from error
 
 

@@ -60,8 +60,8 @@ class CheckpointMixin(_Trainer):  # type: ignore[misc]
             if self.args.should_save:
                 shutil.rmtree(folder, ignore_errors=True)
             raise DataError(
-                f"cannot save {folder}: {' '.join(str(error).split())}; free space and continue with --resume from "
-                f"the previous checkpoint"
+                f"cannot save {folder}: {' '.join(str(error).split())}; free space, then the same command "
+                f"continues from the previous checkpoint"
             ) from error
         finally:
             self.args.save_total_limit = keep

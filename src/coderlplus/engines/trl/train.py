@@ -6,26 +6,36 @@ import copy
 import json
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coderlplus.engines.batches import ProblemStream
-from coderlplus.engines.models import load_tokenizer, model_name, prompt_tokens
+from coderlplus.engines.checkpoints import checkpoint_step
+from coderlplus.engines.models import context_tokens, load_tokenizer, model_name, prompt_tokens
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.steps import Steps
-from coderlplus.engines.trl.arguments import lora_config, trainer_class, trl_arguments, trl_settings
+from coderlplus.engines.trl.arguments import (
+    lora_config,
+    own_rewards,
+    setting_defaults,
+    trainer_class,
+    trl_arguments,
+    trl_settings,
+)
 from coderlplus.engines.trl.config import RunConfig
 from coderlplus.engines.trl.evaluation import BenchmarkEvaluation
 from coderlplus.engines.trl.processes import connect, on_main_process, others_may_fail, workers_here
-from coderlplus.errors import CodeRLPlusError, ConfigError, DataError
+from coderlplus.errors import CodeRLPlusError, ConfigError, DataError, counted
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop
 from coderlplus.problems import read_problems
 from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.progress import Progress
 from coderlplus.records import Problem
+from coderlplus.records.outputs import digest
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.backends import tracing_sandbox
 
@@ -36,23 +46,23 @@ if TYPE_CHECKING:
 def train(
     config: RunConfig,
     *,
-    resume: bool = False,
+    overwrite: bool = False,
     evaluate: Callable[[Any], dict[str, float]] | None = None,
     eval_every: int = 0,
 ) -> RunFolder:
     """Train as `config` says and return the run folder, with the model and tokenizer in `final` (with `lora`, the
     adapter).
 
-    `evaluate` gets the model in evaluation mode and returns numbers, written as `eval/<name>` at step 0, every
-    `eval_every` optimisation steps (0: never) and the last one. With `resume`, a run that the folder holds continues
-    exactly from its newest complete checkpoint; without one it starts from the beginning, and a finished one is left
-    as it is. Every process of a run on several calls this.
+    A run that the folder holds continues exactly from its newest checkpoint that is whole; where there is none it
+    starts anew, and a finished one is left as it is. With `overwrite` it is begun anew in any case. `evaluate` gets
+    the model in evaluation mode and returns numbers, written as `eval/<name>` at step 0, every `eval_every`
+    optimisation steps (0: never) and the last one. Every process of a run on several calls this.
 
-    Raises `ConfigError` or `DataError` for bad input, `SandboxError` when the sandbox is broken, `CodeRLPlusError`
-    when another process of the run is gone, and `KeyboardInterrupt` after Ctrl-C, once the checkpoint is saved.
+    Raises `ConfigError` or `DataError` for bad input and for settings that cannot change within a run, `SandboxError`
+    when the sandbox is broken, `CodeRLPlusError` when another process of the run is gone, and `KeyboardInterrupt`
+    after Ctrl-C, once the checkpoint is saved.
     """
     run = RunFolder(config.output)
-    run.check(resume=resume)
     problems = [problem for path in config.problems for problem in read_problems(path)]
     if not problems:
         raise ConfigError(f"{', '.join(map(str, config.problems))} holds no problems")
@@ -61,6 +71,7 @@ def train(
     connect(config.trl)
     arguments = trl_arguments(config, run)
     here = config.sandbox.workers or workers_here()
+    own_rewards(config)  # what cannot be imported is named before anything is loaded
     with (
         config.sandbox.open(here, config.sandbox.workers) as sandbox,
         tracing_sandbox(sandbox, here) as tracer,
@@ -69,16 +80,62 @@ def train(
         Progress() as progress,
     ):
         on_main_process(lambda: alone.enter_context(run.alone()))
+        if overwrite:
+            on_main_process(run.clear)
+        standing = on_main_process(lambda: _standing(run, config, arguments))
+        if standing.is_done:
+            return run
         evaluations = [] if evaluate is None else [(evaluate, eval_every)]
         trainer, stop = _build(config, arguments, problems, run, Judge(sandbox), tracer, evaluations, progress)
-        checkpoint = on_main_process(lambda: _resume(run, config, sandbox, resume=resume))
-        if checkpoint is not None and is_done(checkpoint, arguments):  # the trainer would take a step more
-            if trainer.accelerator.is_main_process:
-                run.finish_from(checkpoint)
-        else:
-            _run(trainer, stop, checkpoint)
-            _save_final(trainer, run)
+        on_main_process(lambda: _begin(run, config, sandbox, standing))
+        _run(trainer, stop, standing.checkpoint)
+        _save_final(trainer, run)
     return run
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How far a run is: whether it `is_done`, else the checkpoint to continue from and the settings that changed."""
+
+    fingerprint: Mapping[str, Any]
+    is_done: bool = False
+    checkpoint: Path | None = None
+    changes: Sequence[str] = ()
+
+
+def _standing(run: RunFolder, config: RunConfig, arguments: Any) -> _Standing:
+    """How far the run in the folder is, which is said on stderr. Raises `ConfigError` where it cannot be continued as
+    `config` says."""
+    paths = {str(path): path for path in config.problems}
+    if config.alignment is not None and config.alignment.task_file is not None:
+        paths[config.alignment.task_file] = Path(config.alignment.task_file)
+    model = Path(config.model).expanduser()
+    if model.is_dir():
+        paths[config.model] = model
+    fingerprint = {name: digest(path) for name, path in paths.items()}
+    changes = run.changes(config.to_yaml(), fingerprint, setting_defaults(config))
+    checkpoint = run.latest_checkpoint()
+    if checkpoint is not None and is_done(checkpoint, arguments):  # the trainer would take a step more
+        run.finish_from(checkpoint)
+    elif not (run.is_finished and run.final.exists() and not changes):
+        if checkpoint is not None:
+            print(f"continuing {run.path} from step {checkpoint_step(checkpoint)}", file=sys.stderr, flush=True)
+        elif run.final.exists():
+            raise ConfigError(
+                f"{run.path} holds a finished run and no checkpoint to continue from; choose another output, or add "
+                "--overwrite to begin it anew"
+            )
+        elif run.last_step():
+            print(f"{run.path} has no checkpoint yet: beginning at the first step again", file=sys.stderr, flush=True)
+        return _Standing(fingerprint, checkpoint=checkpoint, changes=changes)
+    print(f"{run.path} is finished; --overwrite begins it anew", file=sys.stderr, flush=True)
+    return _Standing(fingerprint, is_done=True)
+
+
+def _begin(run: RunFolder, config: RunConfig, sandbox: AnySandbox, standing: _Standing) -> None:
+    for change in standing.changes:
+        print(f"continuing with another setting: {change}", file=sys.stderr, flush=True)
+    run.begin(config.to_yaml(), sandbox.isolation, standing.checkpoint, standing.fingerprint)
 
 
 def _build(
@@ -105,8 +162,9 @@ def _build(
         tokenizer
     )  # mining counts tokens while the trainer uses its own; one must not be used by two threads
 
+    limit = _longest_prompt(config, context_tokens(model, tokenizer), arguments.max_completion_length)
+
     def fits(content: str) -> bool:
-        limit = config.max_prompt_tokens
         return limit is None or prompt_tokens(counting, conversation(content, config.system_prompt)) <= limit
 
     stop = StopOnSignal()
@@ -118,7 +176,7 @@ def _build(
         )
         evaluations.append((lambda model: benchmarks(model, record.trainer.state.global_step), config.eval.every))
     steps = Steps(
-        ProblemStream(_fitting(problems, fits, config), config.seed),
+        ProblemStream(_fitting(problems, fits, config, limit), config.seed),
         AlignmentLoop(config.alignment, tracer, judge, config.seed, prompt_fits=fits) if config.alignment else None,
         timeout_s=config.sandbox.timeout_s,
         run=run,
@@ -139,16 +197,9 @@ def _build(
         prompt=config.messages,
     )
     record.trainer = trainer
+    _check_enough(steps, arguments)
     _check_splitting(trainer, arguments, config)
     return trainer, stop
-
-
-def _resume(run: RunFolder, config: RunConfig, sandbox: AnySandbox, *, resume: bool) -> Path | None:
-    """Make the run folder ready; return the checkpoint to resume from."""
-    checkpoint = run.latest_checkpoint() if resume else None
-    for change in run.begin(config.to_yaml(), sandbox.isolation, checkpoint):
-        print(f"resuming with another setting: {change}", file=sys.stderr)
-    return checkpoint
 
 
 def _run(trainer: Any, stop: StopOnSignal, checkpoint: Path | None) -> None:
@@ -158,7 +209,7 @@ def _run(trainer: Any, stop: StopOnSignal, checkpoint: Path | None) -> None:
     if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
         if trainer.accelerator.is_main_process:
             print(
-                f"saved at step {trainer.state.global_step} of {trainer.state.max_steps}; continue with --resume",
+                f"saved at step {trainer.state.global_step} of {trainer.state.max_steps}; the same command continues",
                 file=sys.stderr,
             )
         raise KeyboardInterrupt
@@ -175,6 +226,7 @@ def _trainer(config: RunConfig, **arguments: Any) -> Any:
             skip_zero_advantage=config.skip_zero_advantage,
             dynamic_sampling_rounds=config.dynamic_sampling_rounds,
             in_process_checks=config.sandbox.in_process_checks,
+            reward_funcs=own_rewards(config),
             **arguments,
         )
     except CodeRLPlusError:
@@ -207,6 +259,13 @@ def _check_splitting(trainer: Any, arguments: Any, config: RunConfig) -> None:
         )
 
 
+def _check_enough(steps: Steps, arguments: Any) -> None:
+    """Raises `ConfigError` where the problems do not fill a batch, before a step is announced."""
+    groups = arguments.generation_batch_size // arguments.num_generations
+    if len(steps.stream.problems) < groups:
+        steps.stream.take(groups)
+
+
 def _save_final(trainer: Any, run: RunFolder) -> None:
     from safetensors import SafetensorError
 
@@ -219,8 +278,8 @@ def _save_final(trainer: Any, run: RunFolder) -> None:
             run.finish()
     except (OSError, SafetensorError) as error:
         raise DataError(
-            f"cannot save the model to {run.final}: {' '.join(str(error).split())}; free space and continue with "
-            f"--resume"
+            f"cannot save the model to {run.final}: {' '.join(str(error).split())}; free space, then the "
+            "same command continues"
         ) from error
 
 
@@ -244,16 +303,36 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(trl|transformers)\.")
 
 
-def _fitting(problems: list[Problem], fits: Callable[[str], bool], config: RunConfig) -> list[Problem]:
+def _longest_prompt(config: RunConfig, context: int | None, completion: int | None) -> int | None:
+    """The longest prompt in tokens: `max_prompt_tokens`, and what the model's context leaves beside a completion.
+    Raises `ConfigError` where it leaves nothing."""
+    if context is None:
+        return config.max_prompt_tokens
+    room = context - (completion or 0)
+    if room < 1:
+        raise ConfigError(
+            f"trl.max_completion_length {completion} leaves no room for a prompt in the {context} tokens of model "
+            f"{config.model!r}; make it smaller"
+        )
+    return room if config.max_prompt_tokens is None else min(room, config.max_prompt_tokens)
+
+
+def _fitting(
+    problems: list[Problem], fits: Callable[[str], bool], config: RunConfig, limit: int | None
+) -> list[Problem]:
     kept = [problem for problem in problems if fits(user_message(problem, config.prompt_template))]
+    what = (
+        f"max_prompt_tokens = {limit}"
+        if limit == config.max_prompt_tokens
+        else f"the {limit} tokens that the model's context leaves beside a completion"
+    )
     if not kept:
         raise ConfigError(
-            f"all {len(problems)} prompts are longer than max_prompt_tokens = {config.max_prompt_tokens}"
+            f"{'the prompt is' if len(problems) == 1 else f'all {len(problems)} prompts are'} longer than {what}"
         )
     if len(kept) < len(problems):
         print(
-            f"{len(problems) - len(kept)} of {len(problems)} problems left out: prompts over "
-            f"{config.max_prompt_tokens} tokens",
+            f"{len(problems) - len(kept)} of {counted(len(problems), 'problem')} left out: prompts over {what}",
             file=sys.stderr,
         )
     return kept

@@ -28,6 +28,7 @@ buffer can fill.
 from __future__ import annotations
 
 import functools
+import json
 import math
 import sys
 import time
@@ -63,6 +64,8 @@ class AlignmentMixin(CheckpointMixin):
 
     `dynamic_sampling_rounds` bounds the rounds of generation in which groups without two different rewards are
     replaced, and `steps.timeout_s` how long programs are judged and how long an update waits for tracing.
+    `reward_funcs` are further reward functions of TRL's form, beside ours, which is the first of `reward_weights`;
+    the column `record` has the problem or task of a completion as JSON.
     """
 
     COMPLETIONS: ClassVar[int]
@@ -77,6 +80,7 @@ class AlignmentMixin(CheckpointMixin):
         skip_zero_advantage: bool = False,
         dynamic_sampling_rounds: int = 0,
         in_process_checks: bool = False,
+        reward_funcs: Sequence[Any] = (),
         **kwargs: Any,
     ) -> None:
         self.steps, self.loop = steps, steps.loop
@@ -86,7 +90,8 @@ class AlignmentMixin(CheckpointMixin):
         self._batches = 0  # generated so far
         self._generation: Generation  # the batch in work
         dataset = Dataset.from_list([{"prompt": prompt(problem)} for problem in steps.stream.problems])
-        super().__init__(*args, reward_funcs=[self.reward], train_dataset=dataset, **kwargs)
+        beside = [self._beside(one) if callable(one) else one for one in reward_funcs]
+        super().__init__(*args, reward_funcs=[self.reward, *beside], train_dataset=dataset, **kwargs)
 
     # Hook 1
     def _get_train_sampler(self, dataset: Any = None) -> Sampler[int]:
@@ -135,6 +140,10 @@ class AlignmentMixin(CheckpointMixin):
         self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: list[list[int]]
     ) -> torch.Tensor:
         ready = time.perf_counter()
+        if self.model.training:
+            inputs = [
+                {"prompt": prompt, "record": record} for prompt, record in zip(prompts, self._records(), strict=True)
+            ]
         rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         if not self.model.training:
             return rewards
@@ -163,6 +172,27 @@ class AlignmentMixin(CheckpointMixin):
         if not self._generation.rewards:
             self._generation.rewards = self._judged()
         return [reward.value for reward in self._generation.rewards]
+
+    def _beside(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A further reward function, silent on completions that ours has no reward for: they are left out of the
+        group."""
+
+        @functools.wraps(function)
+        def beside(*args: Any, **kwargs: Any) -> list[float | None]:
+            ours = self._generation.rewards
+            return [
+                None if reward.value is None else value
+                for reward, value in zip(ours, function(*args, **kwargs), strict=True)
+            ]
+
+        return beside
+
+    def _records(self) -> list[str]:
+        """The problems or tasks of this process's completions in the batch as it is now, as JSON."""
+        generation = self._generation
+        rows = [generation.rounds[number].rows[index] for number, index in generation.places]
+        records = [json.dumps(row.to_json()) for row in rows]
+        return self._own_slice([record for record in records for _ in range(self.num_generations)])
 
     def finish_mining(self) -> None:
         """Wait for the tasks of the last generation batch, where they are not there yet; every rank adds the tasks of
@@ -213,7 +243,7 @@ class AlignmentMixin(CheckpointMixin):
             rewards = generation.judging.result(limit_s)
         except TimeoutError:
             raise SandboxError(
-                f"judging did not finish within {limit_s:g} s: the sandbox does not answer; continue with --resume"
+                f"judging did not finish within {limit_s:g} s: the sandbox does not answer; the same command continues"
             ) from None
         generation.judging_s += generation.judging.seconds
         if generation.judging.seconds > self._timeout_s:

@@ -32,8 +32,8 @@ FOLLOWS = {
     "data.val_files": "set 'validation' at the top level instead",
     "reward.reward_manager": "CodeRL+ needs its own reward manager there",
     "trainer.default_local_dir": "set 'output' at the top level instead",
-    "trainer.resume_from_path": "add --resume instead",
-    "trainer.resume_mode": "add --resume instead",
+    "trainer.resume_from_path": "the same command continues a run",
+    "trainer.resume_mode": "the same command continues a run",
     "trainer.v1.sampler.custom_sampler": "CodeRL+ needs its own replay buffer there",
     "trainer.v1.trainer_mode": "CodeRL+ needs verl's synchronous trainer",
 }

@@ -10,22 +10,25 @@ from pathlib import Path
 
 from coderlplus.engines.checkpoints import newest_whole
 from coderlplus.engines.models import load_tokenizer, model_name
+from coderlplus.engines.resuming import flat
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.verl.config import VERSION, VerlConfig, installed_version, verl_config
 from coderlplus.errors import CodeRLPlusError, ConfigError, DataError
 from coderlplus.problems import read_problems
+from coderlplus.records.outputs import digest
 
 _CANNOT_WRITE = ("No space left on device", "inline_container", "PytorchStreamWriter")
 """What the system says of a full disk, and what torch makes of that. A `StreamReader` speaks from the same file of
 torch, of a damaged checkpoint."""
 
 
-def train(config: VerlConfig, *, resume: bool = False) -> RunFolder:
+def train(config: VerlConfig, *, overwrite: bool = False) -> RunFolder:
     """Train as `config` says and return the run folder, with verl's checkpoints in `checkpoints/global_step_N`.
 
     With RAY_ADDRESS the run is on that cluster, where this package and the files of the run must be on all nodes;
-    without it, on this machine. With `resume`, a run that the folder holds continues from its newest checkpoint that
-    is whole. Raises `ConfigError` or `DataError` for bad input, `SandboxError` when the sandbox is broken here, and
+    without it, on this machine. A run that the folder holds continues from its newest checkpoint that is whole, and a
+    finished one is left as it is; with `overwrite` it is begun anew. Raises `ConfigError` or `DataError` for bad input
+    and for settings that cannot change within a run, `SandboxError` when the sandbox is broken here, and
     `CodeRLPlusError` for what ended verl.
     """
     version = installed_version()
@@ -35,26 +38,40 @@ def train(config: VerlConfig, *, resume: bool = False) -> RunFolder:
             "make verl-install makes an environment, then use .venv-verl/bin/coderlplus"
         )
     run = RunFolder(config.output)
-    run.check(resume=resume)
     for path in (*config.problems, *config.validation):
         read_problems(path)  # a broken file is named here, before anything is started
     config = config.model_copy(update={"model": model_name(config.model)})
     load_tokenizer(config.model)
-    checkpoint = latest_checkpoint(run.checkpoints) if resume else None
-    composed = verl_config(config, checkpoint)
     isolation: tuple[str, ...] = (config.sandbox.backend,)
     if config.sandbox.is_here:
         with config.sandbox.open(1) as sandbox:
             isolation = sandbox.isolation
-    since = None if checkpoint is None else Path(f"checkpoint-{step_of(checkpoint)}")
     with run.alone():
-        for change in run.begin(config.to_yaml(), isolation, since):
-            print(f"resuming with another setting: {change}", file=sys.stderr)
+        if overwrite:
+            run.clear()
+        model = Path(config.model)
+        fingerprint = {str(path): digest(path) for path in (*config.problems, *([model] if model.is_dir() else ()))}
+        defaults = flat(VerlConfig(model="", problems=(), output=Path(), verl={}).model_dump(mode="json"))
+        changes = run.changes(config.to_yaml(), fingerprint, defaults)
+        if run.is_finished and not changes:
+            print(f"{run.path} is finished; --overwrite begins it anew", file=sys.stderr, flush=True)
+            return run
+        checkpoint = latest_checkpoint(run.checkpoints)
+        composed = verl_config(config, checkpoint)
+        if checkpoint is not None:
+            print(f"continuing {run.path} from step {step_of(checkpoint)}", file=sys.stderr, flush=True)
+        elif run.last_step():
+            print(f"{run.path} has no checkpoint yet: beginning at the first step again", file=sys.stderr, flush=True)
+        for change in changes:
+            print(f"continuing with another setting: {change}", file=sys.stderr)
+        since = None if checkpoint is None else Path(f"checkpoint-{step_of(checkpoint)}")
+        run.begin(config.to_yaml(), isolation, since, fingerprint)
         try:
             _run(composed, run.checkpoints)
         except KeyboardInterrupt:
             print(interrupted(run, int(composed.trainer.save_freq)), file=sys.stderr)
             raise
+        run.mark_finished()
     return run
 
 
@@ -71,8 +88,8 @@ def interrupted(run: RunFolder, save_freq: int) -> str:
     )
     until = f"saved until step {saved}" if saved else "nothing is saved yet"
     return (
-        f"interrupted: {until}, {went} (verl saves every {save_freq} steps: verl.trainer.save_freq); continue "
-        "with --resume"
+        f"interrupted: {until}, {went} (verl saves every {save_freq} steps: verl.trainer.save_freq); the same "
+        "command continues"
     )
 
 
@@ -128,11 +145,12 @@ def _run(composed: object, folder: Path) -> None:
         reason = " ".join(str(cause).split())[:500] or type(cause).__name__
         if any(name in reason for name in _CANNOT_WRITE) and "StreamReader" not in reason:
             raise DataError(
-                f"verl could not write a checkpoint in {folder}: {reason}; free space there and continue with "
-                f"--resume from the previous checkpoint"
+                f"verl could not write a checkpoint in {folder}: {reason}; free space there, then the same "
+                "command continues from the previous checkpoint"
             ) from error
         raise CodeRLPlusError(
-            f"verl ended with {type(cause).__name__}: {reason}; saved checkpoints are complete, continue with --resume"
+            f"verl ended with {type(cause).__name__}: {reason}; saved checkpoints are complete, "
+            "the same command continues"
         ) from error
     finally:
         if ours:

@@ -164,6 +164,8 @@ def why_not_loaded(model: str, error: Exception) -> str:
             f"the model {model!r} is gated: accept its terms on the hub and log in with `hf auth login`, or give "
             "a folder"
         )
+    if not (path / "config.json").exists() and (path / "final" / "config.json").exists():
+        return f"{model} is a run folder; its model is {path / 'final'}"
     if path.is_dir():
         return f"cannot load the model in {model} ({_first_sentence(error)}); check that it is complete"
     if path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:

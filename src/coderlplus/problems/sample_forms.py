@@ -10,6 +10,8 @@
   `generations.json`, in the order of the data set.
 - CRUXEval's generations: an object that maps ids to lists of answers; the files with its scores hold them as
   `raw_generations`.
+- Lines of an evaluation of ours (`completions.jsonl`, `verdicts.jsonl`) and of a training run (`samples.jsonl`: a
+  group of samples a line).
 - A folder of evalplus: a folder for each problem (`HumanEval_0`), its samples as files (`0.py`, `1.py`).
 """
 
@@ -19,13 +21,13 @@ import gzip
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import DataError
-from coderlplus.evaluation.benchmarks.base import BenchmarkQuestion
 from coderlplus.problems.files import leaving_out, stream_rows
 
 _IDS = ("question_id", "task_id", "problem_id", "id")
@@ -42,16 +44,19 @@ class Given:
     text: str
     is_answer: bool
     place: str
+    rollout_id: str | None = None
+    """The sample's own name, where it has one."""
+    is_of_task: bool = False
+    """Whether it is an answer to an alignment task of a training run."""
 
 
 def given_in(
     path: Path,
-    benchmarks: Mapping[str, Sequence[BenchmarkQuestion]],
-    whole: Mapping[str, Sequence[str]],
+    orders: Mapping[str, Sequence[Sequence[str]]],
     left_out: list[DataError] | None,
 ) -> Iterator[Given]:
-    """The texts of a file or folder, each with the name of its question. `whole` are the ids of all questions of each
-    benchmark, in their order.
+    """The texts of a file or folder, each with the name of its question. `orders` are, for each set of questions, the
+    ids that lists without ids may be for: all of them, or those that are asked.
 
     Raises `DataError` naming the place for a row that cannot be used, or adds it to `left_out`; always for a file that
     cannot be read at all.
@@ -68,7 +73,7 @@ def given_in(
             return
         parts = ((f"{path}: {name}", {"id": str(name), "answer": texts}) for name, texts in generations.items())
     elif isinstance(data, list) and data and all(isinstance(item, list | str) for item in data):
-        yield from _in_order(path, data, benchmarks, whole)
+        yield from _in_order(path, data, orders)
         return
     elif isinstance(data, list):
         parts = ((f"{path}: row {number}", row) for number, row in enumerate(data, 1))
@@ -123,29 +128,20 @@ def _in_folder(path: Path) -> Iterator[Given]:
 def _in_order(
     path: Path,
     data: Sequence[Sequence[Any] | str],
-    benchmarks: Mapping[str, Sequence[BenchmarkQuestion]],
-    whole: Mapping[str, Sequence[str]],
+    orders: Mapping[str, Sequence[Sequence[str]]],
 ) -> Iterator[Given]:
     """Lists without ids, for all questions of the data or for those that are asked."""
-    (name, questions), *others = benchmarks.items()
-    orders = [list(whole[name]), [question.question_id for question in questions]]
-    ids = next((one for one in orders if len(one) == len(data)), None)
-    if others or ids is None:
-        counts = ", ".join(f"{name} {len(asked)}" for name, asked in benchmarks.items())
+    ids = next((one for one in next(iter(orders.values())) if len(one) == len(data)), None)
+    if len(orders) > 1 or ids is None:
+        counts = ", ".join(f"{name} {len(asked[-1])}" for name, asked in orders.items())
         raise DataError(
             f"{path} holds {len(data)} lists without ids, which must be one for each question of one benchmark "
             f"({counts}); name one benchmark, or "
             "write rows with ids"
         )
-    if _is_sorted_by_livecodebench(questions):
-        ids = sorted(ids, key=livecodebench_order)
     for number, (question_id, texts) in enumerate(zip(ids, data, strict=True), 1):
         for text in texts if isinstance(texts, list) else [texts]:
             yield Given(question_id, _text(text, f"{path}: list {number}"), True, f"{path}: list {number}")
-
-
-def _is_sorted_by_livecodebench(questions: Sequence[BenchmarkQuestion]) -> bool:
-    return all("question_id" in question.keys or "id" in question.keys for question in questions)
 
 
 def livecodebench_order(question_id: str) -> tuple[int, str, str]:
@@ -160,6 +156,9 @@ def livecodebench_order(question_id: str) -> tuple[int, str, str]:
 def _of_row(data: Any, place: str) -> Iterator[Given]:
     if not isinstance(data, Mapping):
         raise DataError(f"{place}: expected an object with an id and a text, not {type(data).__name__}")
+    if is_group(data):
+        yield from _of_group(data, place)
+        return
     key = next(
         (name for name in _IDS if isinstance(data.get(name), str | int) and not isinstance(data[name], bool)), None
     )
@@ -180,10 +179,76 @@ def _of_row(data: Any, place: str) -> Iterator[Given]:
             texts = data[field] if isinstance(data[field], list) else [data[field]]
             yield from (Given(name, _text(text, place), field != "completion", place) for text in texts)
             return
+    if isinstance(data.get("verdict"), Mapping) and "program" in data:  # of an evaluation: no program was found
+        yield Given(name, "", False, place)
+        return
     raise DataError(
         f"{place}: no text; a sample needs 'completion' (what the model said) or one of {', '.join(_ANSWERS)} (the "
         "answer alone)"
     )
+
+
+def is_group(row: Mapping[str, Any]) -> bool:
+    """Whether a row is a line of `samples.jsonl` of a training run: a problem or a task, and its samples."""
+    return isinstance(row.get("samples"), list) and ("problem" in row or "task" in row)
+
+
+def _of_group(row: Mapping[str, Any], place: str) -> Iterator[Given]:
+    """The samples of a group, named by the problem or the task."""
+    owner = row.get("task") or row.get("problem")
+    name = owner.get("task_id", owner.get("problem_id")) if isinstance(owner, Mapping) else None
+    if not isinstance(owner, Mapping) or not isinstance(name, str):
+        raise DataError(f"{place}: a group of samples needs its problem or its task")
+    for sample in row["samples"]:
+        if not isinstance(sample, Mapping) or not isinstance(sample.get("completion"), str):
+            raise DataError(f"{place}: a sample of a group needs 'completion' as a string")
+        rollout_id = sample.get("rollout_id")
+        named = rollout_id if isinstance(rollout_id, str) else None
+        yield Given(name, sample["completion"], False, place, named, is_of_task="task_id" in owner)
+
+
+def is_sample(row: Mapping[str, Any]) -> bool:
+    """Whether a row has an id and a text of a sample, or is a group of samples."""
+    if is_group(row):
+        return True
+    texts = (*_ANSWERS, *_LISTS, "completion")
+    return any(name in row for name in _IDS) and any(name in row for name in texts)
+
+
+def is_list_of_samples(path: Path) -> bool:
+    """Whether a file is one JSON value that holds samples: lists without ids, or an object that maps ids to lists."""
+    try:
+        data = _whole_json(path)
+    except DataError:
+        return False
+    if isinstance(data, dict):
+        texts = data.get("raw_generations", data)
+        return bool(texts) and isinstance(texts, dict) and all(isinstance(one, list) for one in texts.values())
+    return isinstance(data, list) and bool(data) and all(isinstance(item, list | str) for item in data)
+
+
+def plain_name(name: str) -> str:
+    """A name without what does not tell questions apart: case, and `_` for `/` as in the names of folders.
+
+    >>> plain_name("HumanEval_0") == plain_name("humaneval/0")
+    True
+    """
+    return name.strip().casefold().replace("_", "/")
+
+
+def names_of(ids: Sequence[str]) -> dict[str, str]:
+    """All ways to name a question → its id: the id, and what stands behind its `Name/` where that is a number of one
+    question only."""
+    parts = [(question_id.rpartition("/"), question_id) for question_id in ids]
+    numbers = Counter(
+        last for (first, _, last), _ in parts if first and last.isdigit() and not first.isdigit() and "/" not in first
+    )
+    short = {
+        last: question_id
+        for (first, _, last), question_id in parts
+        if first and numbers[last] == 1 and not first.isdigit()
+    }
+    return short | {plain_name(question_id): question_id for question_id in ids}
 
 
 def _text(text: Any, place: str) -> str:
