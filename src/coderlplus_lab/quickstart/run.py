@@ -57,7 +57,7 @@ def quickstart(root: Path, study: Study, *, kl_control: bool = False) -> dict[st
     whole = load_study(HERE / "quickstart.yaml")
     planned_s = (
         PLANNED_S if study.initial_models == whole.initial_models else {}
-    )  # nothing is known of the one in miniature
+    )
     run_study(study, root, runs=arms, jobs=len(arms), planned_s=planned_s)
     summary = summarise(study, StudyFolder(root))
     write_json(root / "summary.json", summary)
