@@ -417,3 +417,42 @@ def test_the_number_of_processes_of_the_host_is_not_told(sandbox: Sandbox) -> No
 
 def test_a_flush_to_disk_succeeds_and_does_nothing(sandbox: Sandbox) -> None:
     assert run(sandbox, "print('x', flush=True); os.fsync(1); print(1)").stdout == b"x\n1\n"
+
+
+HOW_SIGNALS_END = """
+import ctypes, json, os, signal, sys
+from coderlplus.judge import Judge
+from coderlplus.records import CallTest, Problem, Rollout
+from coderlplus.sandbox import Sandbox
+
+if sys.argv[1] == "deaf":  # as under nohup, make or a batch system: ignored and blocked signals are inherited
+    libc = ctypes.CDLL(None)
+    ignored = (1).to_bytes(8, "little") + bytes(24)
+    number = {"x86_64": 13, "aarch64": 134}[os.uname().machine]
+    for one in range(1, 65):
+        if one not in (signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD):
+            libc.syscall(number, one, ignored, None, 8)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+program = "import os, time\\ndef f(n):\\n    os.kill(os.getpid(), n)\\n    time.sleep(0.3)\\n"
+with Sandbox() as sandbox:
+    judge = Judge(sandbox)
+    endings = {}
+    for one in (1, 2, 3, 10, 12, 13, 14, 15, 25, 32, 33, 34, 50):
+        tests = (CallTest(args=(one,), expected=None),)
+        problem = Problem(problem_id=str(one), statement="", entry_point="f", tests=tests)
+        [verdict] = judge.judge_many([(problem, Rollout(rollout_id="r", problem_id=str(one), program=program))])
+        endings[one] = [verdict.verdict, verdict.first_failure and verdict.first_failure.detail]
+print(json.dumps(endings))
+"""
+
+
+@pytest.mark.timeout(240)
+def test_a_signal_ends_a_program_whatever_the_caller_ignores_or_blocks() -> None:
+    commands = ([sys.executable, "-c", HOW_SIGNALS_END, how] for how in ("hears", "deaf"))
+    heard, deaf = (
+        json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout) for command in commands
+    )
+    assert deaf == heard
+    ignored = {"13", "25"}  # by Python
+    assert {number for number, (verdict, _) in heard.items() if verdict == "passed"} == ignored
+    assert {verdict for verdict, _ in heard.values()} == {"passed", "runtime_error"}

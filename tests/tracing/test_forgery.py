@@ -349,7 +349,7 @@ def test_every_exit_code_is_an_ending(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("number", [1, 15, 32, 33, 34, 35, 40, 63, 64])
 def test_every_signal_is_an_ending(number: int, sandbox: Sandbox) -> None:
-    # it sleeps then: the kernel may deliver the signal a moment later
+    # it sleeps: the signal may come a moment later
     program = f"import os, time\nif {number} < 64:\n    os.kill(os.getpid(), {number})\n    time.sleep(1)"
     ending = trace(sandbox, program, StdioInput("")).ending
     assert ending.kind == ("finished" if number == 64 else "exception")

@@ -68,7 +68,8 @@ def not_compiled(test: int, message: str, given: ProgramInput | None) -> Failure
 def raised(test: int, error: Raised, given: ProgramInput | None) -> Failure:
     """The failure of a test whose program raised an exception."""
     verdict: VerdictName = "memory_limit" if error.name == "MemoryError" else "runtime_error"
-    detail = f"{error.name}: {error.message}" + ("" if error.line is None else f" (line {error.line})")
+    detail = f"{error.name}: {error.message}" if error.message else error.name
+    detail += "" if error.line is None else f" (line {error.line})"
     return Failure(index=test, verdict=verdict, detail=detail, input=given, actual=Actual(raised=error.name))
 
 

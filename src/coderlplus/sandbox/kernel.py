@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import functools
 import os
+import signal
 import time
 from collections.abc import Callable
 
@@ -14,6 +16,8 @@ libc.syscall.restype = ctypes.c_long
 prctl = libc.prctl
 prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 _FORK_TRIES, _FORK_PAUSE_S = 200, 0.05
+_SIGACTION, _SIGPROCMASK = {"x86_64": 13, "aarch64": 134}, {"x86_64": 14, "aarch64": 135}
+_LAST_SIGNAL, _MASK_BYTES = 64, 8
 
 
 def check(result: int) -> int:
@@ -52,6 +56,22 @@ def fork() -> int:
         except BlockingIOError:
             time.sleep(_FORK_PAUSE_S)
     return os.fork()
+
+
+def reset_signals() -> None:
+    """Give every signal the meaning that it has in a new Python process, and block none.
+
+    A process inherits which signals are ignored and blocked: nohup and batch systems ignore some, and what make
+    starts ignores 32 and 33. A program that is killed by a signal would then go on. The C library does not let 32 and
+    33 be set, so this asks the kernel."""
+    with contextlib.suppress(OSError):  # a machine without these numbers
+        sigaction, sigprocmask = machine_number(_SIGACTION), machine_number(_SIGPROCMASK)
+        for number in {*range(1, _LAST_SIGNAL + 1)} - {signal.SIGKILL, signal.SIGSTOP}:
+            syscall(sigaction, number, bytes(32), None, _MASK_BYTES)
+        syscall(sigprocmask, signal.SIG_SETMASK, bytes(_MASK_BYTES), None, _MASK_BYTES)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def machine_number(numbers: dict[str, int]) -> int:

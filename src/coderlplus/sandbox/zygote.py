@@ -364,6 +364,7 @@ def main() -> None:
     sys.path[:] = settings["paths"]
     guests = _Guests(settings["package"])
     confine = guests.load("coderlplus.sandbox.confine")
+    guests.load("coderlplus.sandbox.kernel").reset_signals()
     missing = {}
     if settings["probe"]:
         missing = {
