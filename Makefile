@@ -31,7 +31,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trl,ray,serve,probe,dev,docs]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trl,ray,serve,probe,near-duplicates,dev,docs]'
 	@touch $@
 
 quickstart: install

@@ -18,7 +18,7 @@ from coderlplus import __version__
 from coderlplus.sandbox import EXTRA_LAYERS, LAYERS, Sandbox
 from coderlplus.terminal import console, shown
 
-_LIBRARIES = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "pydantic", "radon", "rich", "typer")
+_LIBRARIES = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "pydantic", "rich", "typer")
 
 _WITHOUT_NAMESPACES = (
     "programs see which processes and files exist, and can pass a number on to the next: docs/security.md"

@@ -22,6 +22,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -213,7 +214,7 @@ def _with_reasoning(message: Mapping[str, Any]) -> str:
     return f"<think>\n{reasoning.strip()}" + (f"\n</think>\n\n{content}" if content.strip() else "")
 
 
-def _pause(headers: Mapping[str, str]) -> float:
+def _pause(headers: Mapping[str, str] | Message) -> float:
     """The seconds in `Retry-After`, or until its date by the server's own clock; at most `MAX_WAIT_S`, 0 where there
     are none.
 
