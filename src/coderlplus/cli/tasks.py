@@ -15,6 +15,7 @@ from rich.table import Table
 from coderlplus.alignment import AlignmentConfig, JudgedRollout, mine
 from coderlplus.alignment.mining import same_question
 from coderlplus.alignment.settings import Kind
+from coderlplus.cli.export import Export, export_tasks
 from coderlplus.cli.options import Resume
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.judge import Judge
@@ -51,6 +52,20 @@ def tasks(
     seed: Annotated[int, typer.Option(help="Seed for choosing kinds, variables and moments.")] = 0,
     max_variables: Annotated[int, typer.Option(min=1, help="Maximum number of variables besides the output.")] = 3,
     prompt_style: Annotated[str, typer.Option(help="full, or compact for very small models.")] = "full",
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="Also write the tasks as Parquet, for datasets and TRL.")
+    ] = False,
+    rationales: Annotated[
+        bool,
+        typer.Option("--rationales", help="Also write the traces as worked answers (Parquet), to imitate."),
+    ] = False,
+    push_to_hub: Annotated[
+        str | None,
+        typer.Option(help="Push problems and tasks to a private data set (owner/name).", show_default=False),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write and print what --push-to-hub would push; push nothing.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make OUTPUT anew, also if it is finished or of other programs.")
     ] = False,
@@ -63,6 +78,7 @@ def tasks(
     Rows that cannot be used are named and left out; the exit code is then 1.
     """
     settings = AlignmentConfig(kinds=_kinds(kind or []), max_variables=max_variables, prompt_style=prompt_style)  # type: ignore[arg-type]
+    export = Export(parquet=parquet, rationales=rationales, push_to_hub=push_to_hub, dry_run=dry_run)
     left_out: list[DataError] = []
     pairs = read_pairs(problems, programs, left_out)
     name_left_out(left_out)
@@ -83,6 +99,8 @@ def tasks(
     except KeyboardInterrupt:
         note(f"stopped after {tally.programs} of {len(pairs)} programs; the same command continues")
         raise
+    found = list({problem.problem_id: problem for problem, _ in pairs}.values())
+    export_tasks(export, output, found, {"seed": seed, "kinds": settings.shares, **summary})
     _print_summary(summary | {"left_out": len(left_out)}, output, as_json=as_json)
     if left_out:
         raise typer.Exit(1)

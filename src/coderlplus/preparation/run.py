@@ -23,7 +23,7 @@ from coderlplus.errors import CodeRLPlusError, DataError, NoTestsError, SandboxE
 from coderlplus.preparation.capping import capped
 from coderlplus.preparation.contamination import MOST_OVERLAP, EvaluationTexts
 from coderlplus.preparation.near import NearDuplicates
-from coderlplus.preparation.outputs import ParquetFile, beside
+from coderlplus.preparation.outputs import ParquetFile, beside, parquet_row, problem_schema
 from coderlplus.preparation.validation import Validation, validate
 from coderlplus.problems.files import FileRow, count_rows, stream_rows
 from coderlplus.problems.formats import Format, format_of
@@ -337,7 +337,9 @@ def _write(output: Path, journal: Journal[int, Fields], settings: Settings) -> C
     alike = _near(settings, journal)
     with ExitStack() as stack:
         kept, cut = (stack.enter_context(whole_file(path)) for path in (output, beside(output, "cut.jsonl")))
-        parquet = stack.enter_context(ParquetFile(beside(output, "parquet"))) if settings.parquet else None
+        parquet = (
+            stack.enter_context(ParquetFile(beside(output, "parquet"), problem_schema)) if settings.parquet else None
+        )
         for line in journal.values(sorted(journal)):
             reason, detail = line.get("cut"), line.get("detail", "")
             if reason is None:
@@ -362,7 +364,7 @@ def _write(output: Path, journal: Journal[int, Fields], settings: Settings) -> C
             _add(counts, line, problem)
             kept.write(json.dumps(problem.to_json()) + "\n")
             if parquet is not None:
-                parquet.add(problem)
+                parquet.add(parquet_row(problem, counts["kept"] - 1))
     return counts
 
 
