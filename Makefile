@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help install quickstart quickstart-seeds test harness lint docs bench soak test-kills test-study test-pythons test-data test-ray verl-install verl-test verl-test-whole clean
+.PHONY: help install quickstart quickstart-seeds test harness lint docs bench soak test-kills test-study test-pythons test-data test-ray verl-install verl-test verl-test-whole verifiers-test release-check clean
 
 help:
 	@echo "make quickstart        watch the whole loop learn on two CPU cores"
@@ -22,6 +22,7 @@ help:
 	@echo "make test-pythons PYTHONS='...'  sandbox, judge and tracing under other interpreters that have coderlplus and pytest"
 	@echo "make bench             benchmarks of judge and tracer, printed as tables"
 	@echo "make soak              the judge on 200,000 programs, honest and hostile, and 20,000 of random bytes (half an hour and more)"
+	@echo "make release-check PYTHONS='...'  wheel and sdist: built, checked, installed and tried under each interpreter (minutes)"
 	@echo "make install           only the environment (.venv)"
 
 install: $(STAMP)
@@ -96,6 +97,9 @@ bench: install
 soak: install
 	$(BIN)/python bench/judge_soak.py
 	$(BIN)/python bench/judge_fuzz.py
+
+release-check:
+	PYTHON='$(PYTHON)' PYTHONS='$(PYTHONS)' .ci/release-check
 
 clean:
 	rm -rf .venv .venv-verl site build dist
