@@ -17,6 +17,7 @@ help:
 	@echo "make verl-install      the environment of verl (.venv-verl)"
 	@echo "make verl-test         CodeRL+ on verl, on a CPU"
 	@echo "make verl-test-whole   the same with verl's main_ppo and more kills (long)"
+	@echo "make verifiers-test    the environments for verifiers, evaluated by it (.venv-verifiers)"
 	@echo "make lint              ruff and mypy"
 	@echo "make docs              the documentation, in site/"
 	@echo "make test-pythons PYTHONS='...'  sandbox, judge and tracing under other interpreters that have coderlplus and pytest"
@@ -65,6 +66,15 @@ verl-test: install verl-install
 verl-test-whole: install verl-install
 	CODERLPLUS_WHOLE=1 CODERLPLUS_KILLS=6 $(VERL)/python -m pytest tests/verl -o timeout=3600
 
+verifiers-test: .venv-verifiers/.installed
+	.venv-verifiers/bin/python -m pytest tests/verifiers -o timeout=1000
+
+.venv-verifiers/.installed: pyproject.toml environments/verifiers/pyproject.toml
+	$(PYTHON) -m venv .venv-verifiers
+	.venv-verifiers/bin/pip install --quiet --upgrade pip
+	.venv-verifiers/bin/pip install --quiet verifiers==0.4.0 --editable . --editable environments/verifiers pytest pytest-timeout hypothesis
+	@touch $@
+
 test-data: install
 	CODERLPLUS_WHOLE=1 CODERLPLUS_SLOW=1 $(BIN)/python -m pytest tests/judge/test_datasets.py tests/evaluation/test_recorded.py tests/cli/test_prepare.py tests/cli/test_eval.py
 
@@ -102,4 +112,4 @@ release-check:
 	PYTHON='$(PYTHON)' PYTHONS='$(PYTHONS)' .ci/release-check
 
 clean:
-	rm -rf .venv .venv-verl site build dist
+	rm -rf .venv .venv-verl .venv-verifiers site build dist

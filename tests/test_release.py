@@ -46,6 +46,7 @@ _Loader.add_multi_constructor("tag:", lambda loader, suffix, node: None)
 def test_the_version_is_the_same_everywhere() -> None:
     version = coderlplus.__version__
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f'\nversion = "{version}"\n' in (ROOT / "environments" / "verifiers" / "pyproject.toml").read_text()
     newest = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest is not None
     assert newest[1] == version

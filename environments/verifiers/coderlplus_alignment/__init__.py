@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import verifiers.v1 as vf
-from coderlplus_one_turn import OneTurnHarness, reply
 
 import coderlplus as crl
+from coderlplus_one_turn import OneTurnEnv, OneTurnHarness, reply
 
-__all__ = ["AlignmentTaskset", "OneTurnHarness"]
+__all__ = ["AlignmentTaskset", "OneTurnEnv", "OneTurnHarness"]
 
 
 class AlignmentData(vf.TaskData):

@@ -1,4 +1,4 @@
-"""A harness of one turn, in this process: one request, one answer. Nothing is installed or launched."""
+"""One turn, in this process: one request, one answer. Nothing is installed or launched, and no account is needed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import urllib.request
 
 import verifiers.v1 as vf
 
-__all__ = ["OneTurnHarness"]
+__all__ = ["OneTurnEnv", "OneTurnHarness"]
 TIMEOUT_S = 3600.0
 """The run's own limits are shorter; this one only ends a request that nobody waits for."""
 
@@ -45,6 +45,18 @@ class OneTurnHarness(vf.Harness[OneTurnConfig]):
         )
         failed = await asyncio.to_thread(_send, request)
         return vf.ProgramResult(exit_code=1 if failed else 0, stdout="", stderr=failed)
+
+
+class OneTurnEnvConfig(vf.SingleAgentEnvConfig):
+    agent: vf.AgentConfig = vf.AgentConfig(runtime=vf.SubprocessConfig())
+    """The runtime has nothing to do, so it is the cheapest; `--env.agent.runtime.type` takes another."""
+
+
+class OneTurnEnv(vf.Env[OneTurnEnvConfig]):
+    """The environment of one agent that verifiers has, with another runtime unless one is named."""
+
+    async def run(self, task: vf.Task, agents: vf.Agents) -> None:
+        await agents.agent.run(task)
 
 
 def _send(request: urllib.request.Request) -> str:

@@ -9,11 +9,11 @@ import json
 import os
 
 import verifiers.v1 as vf
-from coderlplus_one_turn import OneTurnHarness, reply
 
 import coderlplus as crl
+from coderlplus_one_turn import OneTurnEnv, OneTurnHarness, reply
 
-__all__ = ["OneTurnHarness", "ProblemTaskset"]
+__all__ = ["OneTurnEnv", "OneTurnHarness", "ProblemTaskset"]
 
 
 class ProblemData(vf.TaskData):
