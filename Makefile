@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help install quickstart quickstart-seeds test harness journeys lint docs bench soak test-kills test-study test-pythons test-data test-ray verl-install verl-test verl-test-whole clean
+.PHONY: help install quickstart quickstart-seeds test harness journeys lint docs bench soak test-kills test-study test-pythons test-data test-ray verl-install verl-test verl-test-whole verifiers-test release-check clean
 
 help:
 	@echo "make quickstart        watch the whole loop learn on two CPU cores"
@@ -18,11 +18,13 @@ help:
 	@echo "make verl-install      the environment of verl (.venv-verl)"
 	@echo "make verl-test         CodeRL+ on verl, on a CPU"
 	@echo "make verl-test-whole   the same with verl's main_ppo and more kills (long)"
+	@echo "make verifiers-test    the environments for verifiers, evaluated by it (.venv-verifiers)"
 	@echo "make lint              ruff and mypy"
 	@echo "make docs              the documentation, in site/"
 	@echo "make test-pythons PYTHONS='...'  sandbox, judge and tracing under other interpreters that have coderlplus and pytest"
 	@echo "make bench             benchmarks of judge and tracer, printed as tables"
 	@echo "make soak              the judge on 200,000 honest and hostile programs and 20,000 of random bytes (half an hour or more)"
+	@echo "make release-check PYTHONS='...'  wheel and sdist: built, checked, installed and tried under each interpreter (minutes)"
 	@echo "make install           only the environment (.venv)"
 
 install: $(STAMP)
@@ -32,7 +34,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trl,ray,serve,probe,dev,docs]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trl,ray,serve,probe,near-duplicates,dev,docs]'
 	@touch $@
 
 quickstart: install
@@ -68,6 +70,15 @@ verl-test: install verl-install
 verl-test-whole: install verl-install
 	CODERLPLUS_WHOLE=1 CODERLPLUS_KILLS=6 $(VERL)/python -m pytest tests/verl -o timeout=3600
 
+verifiers-test: .venv-verifiers/.installed
+	.venv-verifiers/bin/python -m pytest tests/verifiers -o timeout=1000
+
+.venv-verifiers/.installed: pyproject.toml environments/verifiers/pyproject.toml
+	$(PYTHON) -m venv .venv-verifiers
+	.venv-verifiers/bin/pip install --quiet --upgrade pip
+	.venv-verifiers/bin/pip install --quiet verifiers==0.4.0 --editable . --editable environments/verifiers pytest pytest-timeout hypothesis
+	@touch $@
+
 test-data: install
 	CODERLPLUS_WHOLE=1 CODERLPLUS_SLOW=1 $(BIN)/python -m pytest tests/judge/test_datasets.py tests/evaluation/test_recorded.py tests/cli/test_prepare.py tests/cli/test_eval.py
 
@@ -101,5 +112,8 @@ soak: install
 	$(BIN)/python bench/judge_soak.py
 	$(BIN)/python bench/judge_fuzz.py
 
+release-check:
+	PYTHON='$(PYTHON)' PYTHONS='$(PYTHONS)' .ci/release-check
+
 clean:
-	rm -rf .venv .venv-verl site build dist
+	rm -rf .venv .venv-verl .venv-verifiers site build dist

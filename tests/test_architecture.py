@@ -59,6 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "engines",
         "evaluation",
     },
+    "exports": {"errors", "records", "sandbox", "tracing", "alignment", "engines", "preparation"},
     "serving": {"errors", "records", "programs", "sandbox", "judge"},
     "report": {"terminal", "errors", "records", "programs", "sandbox", "alignment", "evaluation"},
     "cli": {
@@ -75,7 +76,7 @@ MAY_IMPORT: dict[str, set[str]] = {
             "alignment",
             "rewards",
         ),
-        *("engines", "training", "evaluation", "preparation", "report", "serving"),
+        *("engines", "training", "evaluation", "preparation", "report", "serving", "exports"),
     },
     "coderlplus_lab": {
         *(

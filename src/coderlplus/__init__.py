@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from coderlplus.tracing.trace import trace
     from coderlplus.training import train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AlignmentConfig",

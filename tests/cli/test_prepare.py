@@ -114,6 +114,24 @@ def test_tests_are_capped_by_number_and_size(source: Path, tmp_path: Path) -> No
     assert [test.to_json()["stdin"] for test in square.tests] == ["3", "4"]
 
 
+def test_near_duplicates_are_cut_on_request_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("datasketch")
+    monkeypatch.chdir(tmp_path)
+    text = "Read a whole number from the input and print twice the number that was read"
+    texts = [text, f"{text} {' '.join('abcde')}", f"{text} please", "Print the largest of all numbers in the input."]
+    lines = []
+    for number, statement in enumerate(texts):
+        tests = json.dumps({"inputs": [f"{number}\n"], "outputs": [f"{2 * number + 1}\n"]})
+        lines.append({"problem_id": number, "question": statement, "input_output": tests, "solutions": "[]"})
+    (tmp_path / "set.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    report = prepare("set.jsonl", "-o", "p.jsonl", "--benchmarks", "none", "--near-duplicates", "0.8")
+    assert (report["kept"], report["cut"]) == (3, {"near_duplicate": 1})
+    assert report["settings"]["near_duplicates"] == 0.8
+    (line,) = cut_lines(tmp_path / "p.jsonl")
+    assert (line["reason"], line["detail"][:6]) == ("near_duplicate", "92% as")
+    assert prepare("set.jsonl", "-o", "all.jsonl", "--benchmarks", "none")["cut"] == {}
+
+
 def test_the_summary_can_be_read(source: Path) -> None:
     told = CliRunner().invoke(app, ["prepare", str(source), "-o", "p.jsonl", "--benchmarks", "bench.jsonl"]).stdout
     for part in ("rows in", "cut: contaminated", "is in an evaluation set", "peak memory", "p.cut.jsonl"):

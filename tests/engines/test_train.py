@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.trl.config import make_config
@@ -52,10 +53,33 @@ def run(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> R
 
 
 def test_a_run_leaves_its_files(run: RunFolder) -> None:
-    names = {"config.yaml", "environment.json", "metrics.jsonl", "samples.jsonl", "checkpoints", "final"}
+    names = {"config.yaml", "environment.json", "metrics.jsonl", "samples.jsonl", "checkpoints", "final", "README.md"}
     assert names <= {path.name for path in run.path.iterdir()}
     assert {path.name for path in run.checkpoints.glob("checkpoint-*")} == {"checkpoint-4", "checkpoint-6"}
     assert (run.final / "tokenizer.json").exists()
+
+
+def test_the_model_card_says_how_the_model_was_made(run: RunFolder, settings: dict[str, Any]) -> None:
+    card = (run.final / "README.md").read_text(encoding="utf-8")
+    assert (run.path / "README.md").read_text(encoding="utf-8") == card
+    _, metadata, body = card.split("---\n", 2)
+    assert yaml.safe_load(metadata)["library_name"] == "transformers"
+    assert "base_model" not in yaml.safe_load(metadata)  # it is a folder here, no name of the hub
+    assert f"after {STEPS} steps" in body
+    assert "50% of each batch" in body
+    assert f"| pass_rate | {metrics(run)[-1]['pass_rate']:.4g} |" in body
+    assert str(run.path) not in body
+
+
+def test_a_run_whose_files_were_changed_has_its_model_without_a_card(
+    run: RunFolder, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    copy = RunFolder(shutil.copytree(run.path, tmp_path / "copy"))
+    copy.final.replace(copy.unfinished)
+    (copy.path / "environment.json").write_text("{")
+    copy.finish()
+    assert (copy.final / "model.safetensors").exists()
+    assert "has no model card" in capfd.readouterr().err
 
 
 def test_the_mix_is_exact_from_the_first_step_that_the_buffer_can_fill(run: RunFolder) -> None:

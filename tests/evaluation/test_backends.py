@@ -7,21 +7,27 @@ import inspect
 import json
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC
+from email.utils import format_datetime, formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.backends import Request, Sampling
-from coderlplus.evaluation.backends.endpoint import Endpoint
+from coderlplus.evaluation.backends.endpoint import MAX_WAIT_S, Endpoint, _pause
 from coderlplus.evaluation.backends.local import LocalModel, why_not_loaded
 from coderlplus.evaluation.generate import generate, token_ids
+from coderlplus.programs import extract_program
 
 TEXTS = ("sort the list", "a", "drop the first digit, then sort the list", "x", "f([1, 2])")
 REQUESTS = [
@@ -107,12 +113,13 @@ def test_a_model_that_cannot_be_loaded_is_one_sentence(tmp_path: Path, name: str
         LocalModel(name.format(empty=tmp_path))
 
 
-Answer = Callable[[dict[str, Any], int], tuple[int, Any]]
+Answer = Callable[[dict[str, Any], int], tuple[Any, ...]]
 
 
 @contextmanager
 def server(answer: Answer) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A server whose answer to a request body, and the number of requests before it, is (status, JSON)."""
+    """A server whose answer to a request body, and the number of requests before it, is (status, JSON) or (status,
+    JSON, headers)."""
     seen: list[dict[str, Any]] = []
     lock = threading.Lock()
 
@@ -121,9 +128,11 @@ def server(answer: Answer) -> Iterator[tuple[str, list[dict[str, Any]]]]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             with lock:
                 seen.append(body | {"path": self.path, "key": self.headers.get("Authorization")})
-                status, data = answer(body, len(seen) - 1)
+                status, data, *headers = answer(body, len(seen) - 1)
             text = json.dumps(data).encode()
             self.send_response(status)
+            for name, value in (headers[0] if headers else {}).items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text)
@@ -172,6 +181,107 @@ def test_an_endpoint_is_asked_as_openai_documents(monkeypatch: pytest.MonkeyPatc
 def test_the_token_limit_is_told_apart() -> None:
     with server(lambda body, before: says("x", "length")) as (url, _):
         assert [completion.truncated for _, completion in endpoint(url).complete(REQUESTS[:1], GREEDY)] == [True]
+
+
+REFUSALS: dict[str, tuple[str, Any]] = {  # what the server takes, and how it says that it does not take the other
+    "OpenAI's reasoning models": (
+        "max_completion_tokens",
+        {
+            "error": {
+                "message": "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+                "'max_completion_tokens' instead.",
+                "param": "max_tokens",
+                "code": "unsupported_parameter",
+            }
+        },
+    ),
+    "a strict server of pydantic's": (
+        "max_completion_tokens",
+        {"detail": [{"loc": ["body", "max_tokens"], "msg": "Extra inputs are not permitted"}]},
+    ),
+    "an older server": (
+        "max_tokens",
+        {"error": {"message": "Unrecognized request argument supplied: max_completion_tokens"}},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.parametrize("status", [400, 422])
+def test_the_token_limit_has_the_name_that_the_server_takes(name: str, status: int) -> None:
+    taken, refusal = REFUSALS[name]
+    with server(lambda body, before: echo(body, before) if taken in body else (status, refusal)) as (url, seen):
+        assert len(list(endpoint(url, concurrency=1).complete(REQUESTS, GREEDY))) == len(REQUESTS)
+    limits = [sorted({"max_tokens", "max_completion_tokens"} & one.keys()) for one in seen]
+    assert limits[-1] == [taken]
+    assert len(seen) <= len(REQUESTS) + 1  # found out once
+    assert {one[limit[0]] for one, limit in zip(seen, limits, strict=True)} == {6}
+
+
+def test_a_limit_that_is_too_large_under_both_names_is_the_servers_first_refusal() -> None:
+    """vLLM's words."""
+    said = "'max_tokens' or 'max_completion_tokens' is too large: 4096. This model's maximum context length is 64."
+    refused = pytest.raises(ConfigError, match=r"refuses model 'm' .*is too large: 4096")
+    with server(lambda body, before: (400, {"error": {"message": said}})) as (url, seen), refused:
+        list(endpoint(url, concurrency=1).complete(REQUESTS, GREEDY))
+    assert [("max_tokens" in one, "max_completion_tokens" in one) for one in seen] == [(True, False), (False, True)]
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_reasoning_that_the_server_took_out_is_kept_and_is_no_answer(field: str) -> None:
+    draft, program = "```python\ndef f(x): return 0\n```", "```python\ndef f(x): return 1\n```"
+    messages = [{field: draft, "content": program}, {field: draft, "content": None}, {"content": program}]
+
+    def answer(body: dict[str, Any], before: int) -> tuple[int, Any]:
+        return 200, {"choices": [{"message": messages[before], "finish_reason": "stop"}]}
+
+    with server(answer) as (url, _):
+        texts = [done.text for _, done in endpoint(url, concurrency=1).complete(REQUESTS[:3], GREEDY)]
+    assert [text.count(draft) for text in texts] == [1, 1, 0]
+    assert [extract_program(text, "f") for text in texts] == ["def f(x): return 1", None, "def f(x): return 1"]
+
+
+def _later(seconds: float) -> str:
+    return formatdate(time.time() + seconds, usegmt=True)
+
+
+@pytest.mark.parametrize("asked", [lambda: "1", lambda: _later(2)], ids=["seconds", "date"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_no_request_comes_before_the_server_asked_for_it(status: int, asked: Callable[[], str]) -> None:
+    times: list[float] = []
+
+    def answer(body: dict[str, Any], before: int) -> tuple[Any, ...]:
+        times.append(time.time())
+        return (status, {"error": "busy"}, {"Retry-After": asked()}) if before == 0 else echo(body, before)
+
+    with server(answer) as (url, _):
+        assert len(list(endpoint(url, concurrency=1).complete(REQUESTS[:1], GREEDY))) == 1
+    assert len(times) == 2
+    assert times[1] - times[0] >= 1.0
+
+
+@pytest.mark.parametrize("asked", ["86400", "9" * 400, _later(86400), "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_server_cannot_ask_for_longer_than_the_cap(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coderlplus.evaluation.backends.endpoint.MAX_WAIT_S", 0.02)
+    with server(lambda body, before: (429, {}, {"Retry-After": asked}) if before < 2 else echo(body, before)) as (
+        url,
+        seen,
+    ):
+        assert len(list(endpoint(url, concurrency=1).complete(REQUESTS[:1], GREEDY))) == 1
+    assert len(seen) == 3
+
+
+@given(
+    st.one_of(
+        st.text(st.characters(codec="latin-1"), max_size=40),
+        st.integers().map(str),
+        st.floats().map(str),
+        st.datetimes().map(lambda day: format_datetime(day.replace(tzinfo=UTC), usegmt=True)),
+    ),
+    st.one_of(st.just(""), st.datetimes().map(lambda day: format_datetime(day.replace(tzinfo=UTC), usegmt=True))),
+)
+def test_whatever_retry_after_says_the_pause_is_within_its_bounds(asked: str, now: str) -> None:
+    assert 0.0 <= _pause({"Retry-After": asked, "Date": now}) <= MAX_WAIT_S
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

@@ -9,7 +9,7 @@ import pytest
 
 from coderlplus.engines.reward_functions import code_reward
 from coderlplus.judge import Judge
-from coderlplus.preparation.outputs import ParquetFile, ground_truth
+from coderlplus.preparation.outputs import ParquetFile, ground_truth, parquet_row, problem_schema
 from coderlplus.problems import read_problems
 from coderlplus.problems.eurus import problem as of_verl
 from coderlplus.records import CallTest, CheckTest, Problem, StdioTest
@@ -39,9 +39,9 @@ NODES = Problem(problem_id="n", statement="Add.", entry_point="add", tests=(Call
 
 def test_problems_come_back_whole_from_the_parquet_file(tmp_path: Path) -> None:
     problems = [STDIO, CALL, ASSERTS, CHECK, NODES]
-    with ParquetFile(tmp_path / "p.parquet") as file:
-        for problem in problems:
-            file.add(problem)
+    with ParquetFile(tmp_path / "p.parquet", problem_schema) as file:
+        for place, problem in enumerate(problems):
+            file.add(parquet_row(problem, place))
     assert read_problems(tmp_path / "p.parquet") == problems
     rows = parquet.read_table(tmp_path / "p.parquet").to_pylist()
     assert [row["extra_info"]["index"] for row in rows] == [0, 1, 2, 3, 4]
@@ -71,8 +71,8 @@ def test_the_ground_truth_alone_gives_the_same_tests(problem: Problem) -> None:
 
 
 def test_trls_reward_function_takes_its_rows(tmp_path: Path, sandbox: Sandbox) -> None:
-    with ParquetFile(tmp_path / "p.parquet") as file:
-        file.add(STDIO)
+    with ParquetFile(tmp_path / "p.parquet", problem_schema) as file:
+        file.add(parquet_row(STDIO, 0))
     (row,) = parquet.read_table(tmp_path / "p.parquet").to_pylist()
     reward = code_reward(Judge(sandbox))
     completions = ["```python\nprint(2 * int(input()))\n```", "print(1)"]
@@ -81,7 +81,7 @@ def test_trls_reward_function_takes_its_rows(tmp_path: Path, sandbox: Sandbox) -
 
 
 def test_a_file_that_is_not_finished_does_not_appear(tmp_path: Path) -> None:
-    file = ParquetFile(tmp_path / "p.parquet")
-    file.add(STDIO)
+    file = ParquetFile(tmp_path / "p.parquet", problem_schema)
+    file.add(parquet_row(STDIO, 0))
     file.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert list(tmp_path.iterdir()) == []

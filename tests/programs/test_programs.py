@@ -178,3 +178,34 @@ def test_cyclomatic_complexity_counts_the_whole_program() -> None:
         == 4
     )
     assert cyclomatic_complexity("if") == 0
+
+
+@pytest.mark.parametrize(
+    ("program", "number"),
+    [
+        ("", 1),
+        ("if a:\n    b\nelif c:\n    d\nelse:\n    e", 3),
+        ("x = a or b and c or d", 4),
+        ("x = 1 if a else 2 if b else 3", 3),
+        ("while a:\n    b\nelse:\n    c", 3),
+        ("x = [i for i in a if i if i > 1 for j in b]", 5),
+        ("try:\n    a\nexcept A:\n    b\nexcept B:\n    c\nelse:\n    d\nfinally:\n    e", 4),
+        ("assert a or b or c", 2),
+        ("match a:\n    case 1: b\n    case [2, *_]: c\n    case _: d", 3),
+        ("match a:\n    case _: b", 1),
+        ("f = lambda a: 1 if a else 2", 2),
+        ("def f(a=1 if b else 2):\n    return a if c else d", 2),
+        ("def f():\n    def g():\n        if a: b\n    class C:\n        if a: b\n    for i in g(): c", 2),
+        ("class C:\n    x = 1 if a else 2\n    def f(self):\n        if a: b\n    async def g(self): c", 5),
+        ("class C:\n    class D:\n        def f(self):\n            if a: b", 1),
+        ("async def f():\n    async for i in a: b\n    async with c: d", 2),
+        ("if a:\n    def f():\n        if b: c", 3),
+    ],
+)
+def test_cyclomatic_complexity_is_radons(program: str, number: int) -> None:
+    """The numbers were taken from radon 6.0.1."""
+    assert cyclomatic_complexity(program) == number
+
+
+def test_cyclomatic_complexity_counts_however_deep() -> None:
+    assert cyclomatic_complexity("if a: b\nelif c: d\n" + "elif e: f\n" * 900) == 903

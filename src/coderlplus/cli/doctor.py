@@ -22,7 +22,7 @@ from coderlplus.sandbox import EXTRA_LAYERS, LAYERS, Sandbox
 from coderlplus.sandbox.backends import check_backend, open_sandbox
 from coderlplus.terminal import console, print_table, shown
 
-_LIBRARIES = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "pydantic", "radon", "rich", "typer")
+_LIBRARIES = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "pydantic", "rich", "typer")
 
 _WITHOUT_NAMESPACES = (
     "programs can see which processes and files exist, and can pass a number to the next program: docs/security.md"

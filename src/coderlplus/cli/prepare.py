@@ -49,6 +49,13 @@ def prepare(
         int, typer.Option(min=1, help="Maximum number of tests per problem: the first 8 and the largest.")
     ] = 64,
     max_test_kb: Annotated[int, typer.Option(min=1, help="Maximum total size of a problem's tests, in KB.")] = 512,
+    near_duplicates: Annotated[
+        float | None,
+        typer.Option(
+            help="Also cut problems whose statement is so like an earlier one's (Jaccard index, e.g. 0.8).",
+            show_default=False,
+        ),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Problems validated in parallel. [default: one per core]")
     ] = None,
@@ -74,7 +81,7 @@ def prepare(
         raise ConfigError(f"cannot write {output}: its folder does not exist; create it first")
     files = [file for source in sources for file in files_of(source)]
     texts, counts = _evaluation_texts(benchmarks, data_dir)
-    settings = Settings(max_tests=max_tests, max_test_kb=max_test_kb, parquet=parquet)
+    settings = Settings(max_tests=max_tests, max_test_kb=max_test_kb, parquet=parquet, near_duplicates=near_duplicates)
     try:
         with open_sandbox(backend, workers=workers, address=address) as sandbox:
             report = prepare_files(

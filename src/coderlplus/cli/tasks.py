@@ -16,6 +16,7 @@ from rich.table import Table
 from coderlplus.alignment import AlignmentConfig, JudgedRollout, mine
 from coderlplus.alignment.kinds import DEFAULT, KINDS
 from coderlplus.alignment.mining import same_question
+from coderlplus.cli.export import Export, export_tasks
 from coderlplus.cli.options import BACKEND, Address, BackEndName, Resume
 from coderlplus.errors import ConfigError, DataError, counted
 from coderlplus.judge import Judge
@@ -58,6 +59,20 @@ def tasks(
     prompt_style: Annotated[str, typer.Option(help="full, or compact for very small models.")] = "full",
     backend: BackEndName = BACKEND,
     address: Address = None,
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="Also write the tasks as Parquet, for datasets and TRL.")
+    ] = False,
+    rationales: Annotated[
+        bool,
+        typer.Option("--rationales", help="Also write the traces as worked answers (Parquet), to imitate."),
+    ] = False,
+    push_to_hub: Annotated[
+        str | None,
+        typer.Option(help="Push problems and tasks to a private data set (owner/name).", show_default=False),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write and print what --push-to-hub would push; push nothing.")
+    ] = False,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Replace OUTPUT, even if it is complete or was made from other programs."),
@@ -73,6 +88,7 @@ def tasks(
     settings = AlignmentConfig(kinds=_kinds(kind or []), max_variables=max_variables, prompt_style=prompt_style)  # type: ignore[arg-type]
     check_backend(backend, address)
     open_judge = partial(open_sandbox, backend, address=address)
+    export = Export(parquet=parquet, rationales=rationales, push_to_hub=push_to_hub, dry_run=dry_run)
     left_out: list[DataError] = []
     pairs = read_pairs(problems, programs, left_out)
     name_left_out(left_out)
@@ -93,6 +109,8 @@ def tasks(
     except KeyboardInterrupt:
         note(f"stopped after {tally.programs} of {counted(len(pairs), 'program')}; rerun the command to resume")
         raise
+    found = list({problem.problem_id: problem for problem, _ in pairs}.values())
+    export_tasks(export, output, found, {"seed": seed, "kinds": settings.shares, **summary})
     _print_summary(summary | {"left_out": len(left_out)}, output, as_json=as_json)
     if left_out:
         raise typer.Exit(1)

@@ -20,6 +20,7 @@ from typing import Any
 
 from coderlplus import __version__
 from coderlplus.engines.checkpoints import OF_THE_TRAINER, checkpoint_step, damage, is_finished, newest_whole
+from coderlplus.engines.model_card import model_card
 from coderlplus.engines.resuming import changed
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.records.files import atomic_write, held
@@ -160,10 +161,16 @@ class RunFolder:
         self.finish()
 
     def finish(self) -> None:
-        """What is in `unfinished` becomes the final model."""
+        """What is in `unfinished` becomes the final model, with a card in it and beside it."""
         if self.final.exists():
             shutil.rmtree(self.final)
         self.unfinished.replace(self.final)
+        try:
+            card = model_card(self.path)
+            for folder in (self.final, self.path):
+                atomic_write(folder / "README.md", card)
+        except (OSError, ValueError, KeyError, TypeError) as error:  # somebody changed the files of the run
+            print(f"{self.final} has no model card: {type(error).__name__}: {error}", file=sys.stderr)
         self.mark_finished()
 
     def write_metrics(self, step: int, values: Mapping[str, Any]) -> None:

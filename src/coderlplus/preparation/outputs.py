@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -38,12 +38,12 @@ def beside(output: Path, ending: str) -> Path:
 
 
 class ParquetFile:
-    """A Parquet file of problems that appears when it is complete. Raises `ConfigError` without pyarrow."""
+    """A Parquet file of rows that appears when it is complete. `schema` makes its schema of the module `pyarrow`.
+    Raises `ConfigError` without pyarrow."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, schema: Callable[[Any], Any]) -> None:
         self.path = path
         self._rows: list[dict[str, Any]] = []
-        self._count = 0
         try:
             import pyarrow
             from pyarrow import parquet
@@ -51,17 +51,7 @@ class ParquetFile:
             raise ConfigError(
                 f"{path} is Parquet, which pyarrow writes: pip install pyarrow, or leave --parquet out"
             ) from None
-        text = pyarrow.string()
-        self._schema = pyarrow.schema(
-            {
-                "data_source": text,
-                "prompt": pyarrow.list_(pyarrow.struct({"role": text, "content": text})),
-                "ability": text,
-                "reward_model": pyarrow.struct({"style": text, "ground_truth": text}),
-                "extra_info": pyarrow.struct({"split": text, "index": pyarrow.int64(), "problem_id": text}),
-                "record": text,
-            }
-        )
+        self._schema = schema(pyarrow)
         self._pyarrow = pyarrow
         self._whole = whole_file(path, "wb")
         try:
@@ -69,9 +59,8 @@ class ParquetFile:
         except OSError as error:
             raise DataError(f"cannot write {path}: {error.strerror}") from error
 
-    def add(self, problem: Problem) -> None:
-        self._rows.append(parquet_row(problem, self._count))
-        self._count += 1
+    def add(self, row: dict[str, Any]) -> None:
+        self._rows.append(row)
         if len(self._rows) == BATCH_ROWS:
             self._flush()
 
@@ -95,6 +84,21 @@ class ParquetFile:
             with suppress(OSError):  # on a full disk closing fails again
                 self._writer.close()
             self._whole.__exit__(kind, error, trace)
+
+
+def problem_schema(pyarrow: Any) -> Any:
+    """The Arrow schema of `parquet_row`."""
+    text = pyarrow.string()
+    return pyarrow.schema(
+        {
+            "data_source": text,
+            "prompt": pyarrow.list_(pyarrow.struct({"role": text, "content": text})),
+            "ability": text,
+            "reward_model": pyarrow.struct({"style": text, "ground_truth": text}),
+            "extra_info": pyarrow.struct({"split": text, "index": pyarrow.int64(), "problem_id": text}),
+            "record": text,
+        }
+    )
 
 
 def parquet_row(problem: Problem, index: int) -> dict[str, Any]:

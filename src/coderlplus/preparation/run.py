@@ -22,7 +22,8 @@ from typing import Any
 from coderlplus.errors import CodeRLPlusError, DataError, NoTestsError, SandboxError
 from coderlplus.preparation.capping import capped
 from coderlplus.preparation.contamination import MOST_OVERLAP, EvaluationTexts
-from coderlplus.preparation.outputs import ParquetFile, beside
+from coderlplus.preparation.near import NearDuplicates
+from coderlplus.preparation.outputs import ParquetFile, beside, parquet_row, problem_schema
 from coderlplus.preparation.validation import Validation, validate
 from coderlplus.problems.files import FileRow, count_rows, stream_rows
 from coderlplus.problems.formats import Format, format_of
@@ -49,6 +50,7 @@ REASONS = {
     "mutants_pass": "changed references pass too",
     "duplicate": "the same statement as an earlier problem",
     "same_tests": "the same tests as an earlier problem",
+    "near_duplicate": "nearly the statement of an earlier problem",
 }
 """Why rows are cut, in the order in which it is looked for."""
 _IN_FLIGHT = 32
@@ -57,11 +59,16 @@ _IN_FLIGHT = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """`max_tests` and `max_test_kb`: see `capping`. `parquet`: write `problems.parquet` too."""
+    """`max_tests` and `max_test_kb`: see `capping`. `parquet`: write `problems.parquet` too. `near_duplicates`: how
+    alike two statements may be, see `near`; `None` looks for equal ones only."""
 
     max_tests: int = 64
     max_test_kb: int = 512
     parquet: bool = False
+    near_duplicates: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(slots=True)
@@ -104,11 +111,12 @@ def prepare(
     finished is kept whenever it stops.
     """
     began = time.monotonic()
+    _near(settings, {})  # so that what is missing is said before hours of work
     total = _count(files)
     fingerprint = {
         "sources": {path.name: digest(path) for path in files},
         "benchmarks": dict(benchmarks),
-        **asdict(settings),
+        **settings.to_json(),
     }
     unfinished = beside(output, "unfinished.jsonl")
     with open_output(output, fingerprint, unfinished=unfinished, overwrite=overwrite) as out:
@@ -315,20 +323,31 @@ def _keys(problem: Problem) -> tuple[str, str]:
     )  # type: ignore[return-value]
 
 
+def _near(settings: Settings, journal: Mapping[int, Fields] | Journal[int, Fields]) -> NearDuplicates | None:
+    if settings.near_duplicates is None:
+        return None
+    return NearDuplicates(settings.near_duplicates, lambda number: str(journal[number]["problem"]["statement"]))
+
+
 def _write(output: Path, journal: Journal[int, Fields], settings: Settings) -> Counter[str]:
     """Write the problems and what was cut, in the order of the rows; returns counts for the report."""
     counts: Counter[str] = Counter()
     seen: tuple[dict[str, str], dict[str, str]] = {}, {}
     ids: Counter[str] = Counter()
+    alike = _near(settings, journal)
     with ExitStack() as stack:
         kept, cut = (stack.enter_context(whole_file(path)) for path in (output, beside(output, "cut.jsonl")))
-        parquet = stack.enter_context(ParquetFile(beside(output, "parquet"))) if settings.parquet else None
+        parquet = (
+            stack.enter_context(ParquetFile(beside(output, "parquet"), problem_schema)) if settings.parquet else None
+        )
         for line in journal.values(sorted(journal)):
             reason, detail = line.get("cut"), line.get("detail", "")
             if reason is None:
                 for key, known, why in zip(line["keys"], seen, ("duplicate", "same_tests"), strict=True):
                     if reason is None and key in known:
                         reason, detail = why, f"as {known[key]}"
+            if reason is None and alike and (found := alike.closest(line["problem"]["statement"])):
+                reason, detail = "near_duplicate", f"{found[1]:.0%} as {journal[found[0]]['problem']['problem_id']}"
             if reason is not None:
                 counts[f"cut {reason}"] += 1
                 what = {"place": line["place"], "problem_id": line["problem_id"], "reason": reason, "detail": detail}
@@ -337,13 +356,15 @@ def _write(output: Path, journal: Journal[int, Fields], settings: Settings) -> C
             problem = Problem.from_json(line["problem"])
             for key, known in zip(line["keys"], seen, strict=True):
                 known[key] = problem.problem_id
+            if alike:
+                alike.add(line["row"], problem.statement)
             ids[problem.problem_id] += 1
             if ids[problem.problem_id] > 1:
                 problem = replace(problem, problem_id=f"{problem.problem_id}/{ids[problem.problem_id]}")
             _add(counts, line, problem)
             kept.write(json.dumps(problem.to_json()) + "\n")
             if parquet is not None:
-                parquet.add(problem)
+                parquet.add(parquet_row(problem, counts["kept"] - 1))
     return counts
 
 
@@ -369,7 +390,7 @@ def _report(
         "cut": cut,
         **{name: counts[name] for name in names},
         "benchmarks": dict(benchmarks),
-        "settings": asdict(settings),
+        "settings": settings.to_json(),
         "seconds": round(seconds, 1),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }

@@ -12,8 +12,7 @@ import ast
 import re
 import unicodedata
 import warnings
-
-from radon.visitors import ComplexityVisitor
+from collections.abc import Iterable
 
 MAX_PROGRAM_CHARS = 100_000
 
@@ -76,18 +75,53 @@ def _sets_limit(node: ast.stmt) -> bool:
 
 
 def cyclomatic_complexity(program: str, tree: ast.Module | None = None) -> int:
-    """McCabe's number for the whole program: one plus every decision in the module, its functions and methods (by
-    radon); 0 if it does not parse or is nested too deeply for radon. `tree` is the program's, where it is known.
+    """McCabe's number for the whole program, as radon counts it: one plus every decision in the module, its functions,
+    classes and methods, and one for each method. What functions define inside themselves does not count. 0 if it does
+    not parse. `tree` is the program's, where it is known.
 
     >>> cyclomatic_complexity("for i in range(3):\\n    if i:\\n        print(i)")
     3
     """
     try:
-        visitor = ComplexityVisitor()
-        visitor.visit(parse(program) if tree is None else tree)
-        return int(visitor.total_complexity)
-    except (SyntaxError, RecursionError):
+        decisions, defined = _decisions((parse(program) if tree is None else tree).body)
+    except SyntaxError:
         return 0
+    for node in defined:
+        inside, methods = _decisions(node.body)
+        decisions += inside
+        if isinstance(node, ast.ClassDef):
+            decisions += sum(1 + _decisions(one.body)[0] for one in methods if not isinstance(one, ast.ClassDef))
+    return 1 + decisions
+
+
+def _decisions(body: Iterable[ast.stmt]) -> tuple[int, list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]]:
+    """The decisions of statements, and the functions and classes that they define, which are not entered."""
+    count, defined, waiting = 0, [], list[ast.AST](body)
+    while waiting:
+        match node := waiting.pop():
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                defined.append(node)
+                continue
+            case ast.Assert():
+                count += 1
+                continue
+            case ast.If() | ast.IfExp():
+                count += 1
+            case ast.For() | ast.AsyncFor() | ast.While():
+                count += 1 + bool(node.orelse)
+            case ast.Try():
+                count += len(node.handlers) + bool(node.orelse)
+            case ast.BoolOp():
+                count += len(node.values) - 1
+            case ast.comprehension():
+                count += 1 + len(node.ifs)
+            case ast.Match():
+                catches_all = any(
+                    isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None for case in node.cases
+                )
+                count += len(node.cases) - catches_all
+        waiting.extend(ast.iter_child_nodes(node))
+    return count, defined
 
 
 def normalized(program: str, tree: ast.Module | None = None) -> str:

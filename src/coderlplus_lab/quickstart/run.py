@@ -55,9 +55,7 @@ def quickstart(root: Path, study: Study, *, kl_control: bool = False) -> dict[st
     """
     arms = [arm for arm in study.arms if arm != KL_ARM or kl_control]
     whole = load_study(HERE / "quickstart.yaml")
-    planned_s = (
-        PLANNED_S if study.initial_models == whole.initial_models else {}
-    )
+    planned_s = PLANNED_S if study.initial_models == whole.initial_models else {}
     run_study(study, root, runs=arms, jobs=len(arms), planned_s=planned_s)
     summary = summarise(study, StudyFolder(root))
     write_json(root / "summary.json", summary)

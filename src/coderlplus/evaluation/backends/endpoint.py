@@ -1,8 +1,11 @@
 """Any server with OpenAI's chat completions API: `POST {url}/chat/completions`. Standard library only; several
 requests are under way at a time.
 
-What may pass (no connection, 408, 409, 429, 5xx) is tried again, later each time and no sooner than the server asks;
-anything else ends it. The key, if the server wants one, is in the environment: `OPENAI_API_KEY`.
+What may pass (no connection, 408, 409, 429, 5xx) is tried again, later each time and no sooner than the server asks
+in `Retry-After`, up to `MAX_WAIT_S`; anything else ends it. The limit of tokens is `max_tokens`, and
+`max_completion_tokens` where a server refuses that. Reasoning that a server takes out of the answer
+(`reasoning_content`, `reasoning`) is put before it again, as `<think>…</think>`: completions read as those of the same
+model in this process. The key, if the server wants one, is in the environment: `OPENAI_API_KEY`.
 """
 
 from __future__ import annotations
@@ -11,19 +14,28 @@ import http.client
 import json
 import os
 import random
+import re
 import threading
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from email.message import Message
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.backends import Completion, Request, Sampling
 
+MAX_WAIT_S = 120.0
+"""The longest pause that a server's `Retry-After` can ask for."""
 _PASSING = {408, 409, 425, 429, 500, 502, 503, 504}
+_LIMITS = ("max_tokens", "max_completion_tokens")
+"""The names of the token limit. Every server knew the first; OpenAI's reasoning models refuse it."""
+_SECONDS = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
 
 
 class _Passing(Exception):
@@ -32,6 +44,14 @@ class _Passing(Exception):
     def __init__(self, reason: str, after_s: float = 0.0) -> None:
         super().__init__(reason)
         self.after_s = after_s
+
+
+class _Refused(Exception):
+    """A server does not take the request as it is; `names` says which names of the token limit it speaks of."""
+
+    def __init__(self, error: ConfigError, names: Sequence[str]) -> None:
+        super().__init__(str(error))
+        self.error, self.names = error, names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +77,7 @@ class Endpoint:
         """Raises `DataError` if the server keeps failing, `ConfigError` when it refuses; what it had said by then is
         yielded first."""
         stop = threading.Event()
+        limits = list(_LIMITS)  # the first is the one that the server takes, as far as is known
         waiting = iter(requests)
         running: dict[Future[Completion], Request] = {}
         failed: Exception | None = None
@@ -68,7 +89,7 @@ class Endpoint:
                         and len(running) < self.concurrency
                         and (request := next(waiting, None)) is not None
                     ):
-                        running[pool.submit(self._ask, request, sampling, stop)] = request
+                        running[pool.submit(self._ask, request, sampling, limits, stop)] = request
                     if not running:
                         break
                     done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -87,11 +108,11 @@ class Endpoint:
         if failed is not None:
             raise failed
 
-    def _ask(self, request: Request, sampling: Sampling, stop: threading.Event) -> Completion:
+    def _ask(self, request: Request, sampling: Sampling, limits: list[str], stop: threading.Event) -> Completion:
         pause, reason = self.pause_s, "no answer"
         for attempt in range(1, self.attempts + 1):
             try:
-                return self._once(request, sampling)
+                return self._accepted(request, sampling, limits)
             except _Passing as error:
                 reason = str(error)
                 if attempt < self.attempts and stop.wait(max(error.after_s, pause * random.uniform(0.75, 1.25))):
@@ -99,12 +120,28 @@ class Endpoint:
                 pause *= 2
         raise DataError(f"the endpoint {self.url} failed {attempt} times ({reason}); rerun the command when it is up")
 
-    def _once(self, request: Request, sampling: Sampling) -> Completion:
+    def _accepted(self, request: Request, sampling: Sampling, limits: list[str]) -> Completion:
+        """The completion, by the name of the token limit that the server takes; the other is tried once where it
+        refuses one by its name."""
+        known = tuple(limits)
+        try:
+            return self._once(request, sampling, known[0])
+        except _Refused as first:
+            if known[0] not in first.names:
+                raise first.error from first
+            try:
+                completion = self._once(request, sampling, known[1])
+            except _Refused as second:
+                raise (first if known[1] in second.names else second).error from second
+            limits[:] = known[::-1]
+            return completion
+
+    def _once(self, request: Request, sampling: Sampling, limit: str) -> Completion:
         body = {
             "model": self.model,
             "messages": list(request.messages),
             "temperature": sampling.temperature,
-            "max_tokens": sampling.max_tokens,
+            limit: sampling.max_tokens,
             "seed": request.seed(sampling.seed),
         }
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -115,30 +152,35 @@ class Endpoint:
             with urllib.request.urlopen(call, timeout=self.timeout_s) as answer:
                 return self._completion(answer.read())
         except urllib.error.HTTPError as error:
-            text = error.read(600).decode("utf-8", "replace")
-            reason = f"HTTP {error.code} {error.reason}: {_message(text)}"
-            if error.code in _PASSING:
-                raise _Passing(reason, _seconds(error.headers.get("Retry-After"))) from error
-            raise ConfigError(
-                f"the endpoint {self.url} refuses model {self.model!r} ({reason}){_way_out(error.code)}"
-            ) from error
+            raise self._failure(error) from error
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             raise _Passing(str(getattr(error, "reason", "") or error or type(error).__name__)) from error
 
-    def _completion(self, text: bytes) -> Completion:
+    def _failure(self, error: urllib.error.HTTPError) -> _Passing | _Refused:
         try:
-            data = json.loads(text)
+            text = error.read(4000).decode("utf-8", "replace")
+        except (http.client.HTTPException, OSError):  # the connection ended in the middle of it
+            text = ""
+        reason = f"HTTP {error.code} {error.reason}: {_message(text)}"
+        if error.code in _PASSING:
+            return _Passing(reason, _pause(error.headers))
+        refusal = ConfigError(f"the endpoint {self.url} refuses model {self.model!r} ({reason}){_way_out(error.code)}")
+        return _Refused(refusal, [name for name in _LIMITS if re.search(rf"\b{name}\b", text)])
+
+    def _completion(self, answer: bytes) -> Completion:
+        try:
+            data = json.loads(answer)
             choice = data["choices"][0]
-            content = choice["message"].get("content") or ""
+            text = _with_reasoning(choice["message"])
             tokens = (data.get("usage") or {}).get("completion_tokens")
             return Completion(
-                text=str(content),
+                text=text,
                 truncated=choice.get("finish_reason") == "length",
                 tokens=tokens if isinstance(tokens, int) else None,
             )
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigError(
-                f"the endpoint {self.url} does not speak OpenAI's chat completions API: it says {text[:120]!r}"
+                f"the endpoint {self.url} does not speak OpenAI's chat completions API: it says {answer[:120]!r}"
             ) from error
 
 
@@ -156,11 +198,47 @@ def _message(text: str) -> str:
     return " ".join(text.split())[:200]
 
 
-def _seconds(text: str | None) -> float:
-    try:
-        return min(120.0, max(0.0, float(text or 0)))
-    except ValueError:
+def _with_reasoning(message: Mapping[str, Any]) -> str:
+    """The text of a message, with the reasoning before it that a server has taken out of it. Reasoning without an
+    answer is left open, as it is where the tokens ended.
+
+    >>> _with_reasoning({"reasoning_content": "It sorts.", "content": "[1, 2]"})
+    '<think>\\nIt sorts.\\n</think>\\n\\n[1, 2]'
+    """
+    content = message.get("content") or ""
+    reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
+    if not isinstance(content, str):
+        raise TypeError("the content is no text")
+    if not isinstance(reasoning, str) or not reasoning.strip():
+        return content
+    return f"<think>\n{reasoning.strip()}" + (f"\n</think>\n\n{content}" if content.strip() else "")
+
+
+def _pause(headers: Mapping[str, str] | Message) -> float:
+    """The seconds in `Retry-After`, or until its date by the server's own clock; at most `MAX_WAIT_S`, 0 where there
+    are none.
+
+    >>> _pause({"Retry-After": "7"}), _pause({"Retry-After": "soon"}), _pause({})
+    (7.0, 0.0, 0.0)
+    >>> at = {"Date": "Sun, 06 Nov 1994 08:49:30 GMT", "Retry-After": "Sun, 06 Nov 1994 08:49:37 GMT"}
+    >>> _pause(at), _pause(at | {"Retry-After": "Mon, 07 Nov 1994 08:49:37 GMT"})
+    (7.0, 120.0)
+    """
+    asked = (headers.get("Retry-After") or "").strip()
+    if _SECONDS.fullmatch(asked):
+        return min(MAX_WAIT_S, float(asked))
+    date = _timestamp(asked)
+    if date is None:
         return 0.0
+    now = _timestamp(headers.get("Date") or "")
+    return min(MAX_WAIT_S, max(0.0, date - (time.time() if now is None else now)))
+
+
+def _timestamp(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
 
 
 def _way_out(code: int) -> str:

@@ -1,0 +1,70 @@
+"""What `coderlplus tasks` writes beside the tasks: Parquet, rationales, and the data set that it pushes to the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coderlplus.errors import ConfigError
+from coderlplus.exports.hub import check_name, push, write_folder, write_parquet
+from coderlplus.exports.rationales import rationale_rows, rationale_schema
+from coderlplus.exports.rows import task_row, task_schema
+from coderlplus.preparation.outputs import beside
+from coderlplus.records import AlignmentTask, Problem, read_jsonl
+from coderlplus.sandbox import Sandbox
+from coderlplus.terminal import note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """What to write. Raises `ConfigError` before the work begins."""
+
+    parquet: bool
+    rationales: bool
+    push_to_hub: str | None
+    dry_run: bool
+
+    def __post_init__(self) -> None:
+        if self.push_to_hub is not None:
+            check_name(self.push_to_hub)
+        elif self.dry_run:
+            raise ConfigError("--dry-run is for --push-to-hub; add --push-to-hub owner/name")
+
+    @property
+    def nothing(self) -> bool:
+        return not self.parquet and not self.rationales and self.push_to_hub is None
+
+
+def export_tasks(export: Export, output: Path, problems: Sequence[Problem], made: Mapping[str, Any]) -> None:
+    """Write the files beside `output`, the file of tasks, and say which on stderr; push them unless it is a dry run.
+
+    Raises `ConfigError` where a library is missing, `DataError` where a file cannot be written or the hub refuses.
+    """
+    if export.nothing:
+        return
+    if not output.is_file():
+        raise ConfigError(f"{output} is no file that Parquet can lie beside; name a file with -o")
+    tasks = list(read_jsonl(output, AlignmentTask))
+    if export.parquet:
+        write_parquet(beside(output, "parquet"), task_schema, map(task_row, tasks))
+        note(f"{beside(output, 'parquet')}: {len(tasks)} tasks")
+    worked = None
+    if export.rationales:
+        with Sandbox() as sandbox:
+            worked, rejects = rationale_rows(sandbox, tasks)
+        write_parquet(beside(output, "rationales.parquet"), rationale_schema, worked)
+        told = "".join(f", {count} {reason}" for reason, count in rejects.most_common())
+        note(f"{beside(output, 'rationales.parquet')}: {len(worked)} rationales{told}")
+    if export.push_to_hub is not None:
+        folder = beside(output, "hub")
+        files = write_folder(folder, export.push_to_hub, problems, tasks, worked, made)
+        if export.dry_run:
+            note(f"would push to the private data set {export.push_to_hub}; nothing was sent:")
+            for path in files:
+                note(f"  {path.relative_to(folder)}: {path.stat().st_size:,} bytes")
+            for line in files[0].read_text(encoding="utf-8").splitlines():
+                note(line)
+        else:
+            note(f"pushed {len(files)} files to {push(export.push_to_hub, folder, files)}")
