@@ -11,7 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from coderlplus import AlignmentConfig, alignment, moved
-from coderlplus.engines.run_folder import differences
+from coderlplus.engines.resuming import differences
 from coderlplus.engines.trl.config import load_config
 from coderlplus.engines.verl.config import make_verl_config, plugin_settings
 from coderlplus.errors import ConfigError

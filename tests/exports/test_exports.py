@@ -13,7 +13,6 @@ import yaml
 from typer.testing import CliRunner, Result
 
 import coderlplus as crl
-from coderlplus.alignment.settings import Kind
 from coderlplus.cli import app
 from coderlplus.errors import CodeRLPlusError, ConfigError, DataError
 from coderlplus.exports import hub, rationales, rows
@@ -36,7 +35,7 @@ PROGRAMS = {
 ROLLOUTS = [
     crl.Rollout(rollout_id=name, problem_id=problem, program=program) for name, (problem, program) in PROGRAMS.items()
 ]
-KINDS: tuple[Kind, ...] = ("final_values", "output", "official", "exception", "state_at", "branch")
+KINDS = ("final_values", "output", "official", "exception", "state_at", "branch")
 
 
 @pytest.fixture(scope="module")
