@@ -43,6 +43,7 @@ class VllmModel:
         import torch
         from transformers import AutoConfig, AutoTokenizer
 
+        said: list[str] = []
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(
                 model
@@ -51,15 +52,14 @@ class VllmModel:
                 raise ConfigError(no_chat_template(model))
             config = AutoConfig.from_pretrained(model).get_text_config()
             heads = getattr(config, "num_attention_heads", 1)
-            with _said() as said:
+            with _listening(said):
                 self._llm: Any = LLM(
                     model=model, tensor_parallel_size=math.gcd(heads, max(1, torch.cuda.device_count()))
                 )
         except ConfigError:
             raise
         except Exception as error:  # vLLM has errors of its own for some of these
-            cause = _cause(str(error), *said) if "said" in locals() else str(error)
-            raise ConfigError(_why_not_started(model, cause, error)) from error
+            raise ConfigError(_why_not_started(model, _cause(str(error), *said))) from error
         self._vocabulary = int(config.vocab_size)
         self._model, self._sampling_params = model, SamplingParams
 
@@ -96,16 +96,15 @@ class VllmModel:
 
 
 @contextlib.contextmanager
-def _said() -> Iterator[list[str]]:
-    """What all processes write to stderr meanwhile: vLLM starts others, and of an error there only they say what it
-    was. It is passed on where the user has asked for a log."""
-    said: list[str] = []
+def _listening(said: list[str]) -> Iterator[None]:
+    """Add to `said` the lines that all processes write to stderr meanwhile: vLLM starts others, and of an error there
+    only they say what it was. They are passed on where the user has asked for a log."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as file:
         os.dup2(file.fileno(), 2)
         try:
-            yield said
+            yield
         finally:
             sys.stderr.flush()
             os.dup2(kept, 2)
@@ -123,10 +122,10 @@ def _cause(*lines: str) -> str:
     return found[-1] if found else lines[0]
 
 
-def _why_not_started(model: str, cause: str, error: Exception) -> str:
+def _why_not_started(model: str, cause: str) -> str:
     if "KV cache" in cause or "memory" in cause.casefold():
         return (
             f"vLLM finds no memory for the model {model} ({cause[:300].rstrip('.')}); free memory, set "
             "VLLM_CPU_KVCACHE_SPACE (GiB) on a CPU, or use --backend transformers"
         )
-    return why_not_loaded(model, type(error)(cause) if cause != str(error) else error)
+    return why_not_loaded(model, RuntimeError(cause))
