@@ -19,6 +19,7 @@ from coderlplus.engines.trl.arguments import lora_config, trainer_class, trl_arg
 from coderlplus.engines.trl.config import RunConfig
 from coderlplus.engines.trl.evaluation import BenchmarkEvaluation
 from coderlplus.engines.trl.processes import connect, on_main_process, others_may_fail, workers_here
+from coderlplus.engines.trl.vllm import be_quiet, longest_prompt, vllm_may_fail
 from coderlplus.errors import CodeRLPlusError, ConfigError, DataError
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop
@@ -101,8 +102,9 @@ def _build(
         tokenizer
     )  # mining counts tokens while the trainer uses its own; one must not be used by two threads
 
+    limit = longest_prompt(config.max_prompt_tokens, config.trl)
+
     def fits(content: str) -> bool:
-        limit = config.max_prompt_tokens
         return limit is None or prompt_tokens(counting, conversation(content, config.system_prompt)) <= limit
 
     judge, stop = Judge(sandbox), StopOnSignal()
@@ -114,7 +116,7 @@ def _build(
         )
         evaluations.append((lambda model: benchmarks(model, record.trainer.state.global_step), config.eval.every))
     steps = Steps(
-        ProblemStream(_fitting(problems, fits, config), config.seed),
+        ProblemStream(_fitting(problems, fits, config, limit), config.seed),
         AlignmentLoop(config.alignment, sandbox, judge, config.seed, prompt_fits=fits) if config.alignment else None,
         timeout_s=config.sandbox.timeout_s,
         run=run,
@@ -149,7 +151,7 @@ def _resume(run: RunFolder, config: RunConfig, sandbox: Sandbox, *, resume: bool
 
 def _run(trainer: Any, stop: StopOnSignal, checkpoint: Path | None) -> None:
     """Train to the end. Raises `KeyboardInterrupt` where it was stopped before, once the checkpoint is saved."""
-    with stop.listening():
+    with stop.listening(), vllm_may_fail(trainer.args):
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
         if trainer.accelerator.is_main_process:
@@ -166,13 +168,14 @@ def _trainer(config: RunConfig, **arguments: Any) -> Any:
     from transformers import PrinterCallback
 
     try:
-        trainer = trainer_class(config)(
-            peft_config=lora_config(config),
-            skip_zero_advantage=config.skip_zero_advantage,
-            dynamic_sampling_rounds=config.dynamic_sampling_rounds,
-            in_process_checks=config.sandbox.in_process_checks,
-            **arguments,
-        )
+        with vllm_may_fail(arguments["args"]):
+            trainer = trainer_class(config)(
+                peft_config=lora_config(config),
+                skip_zero_advantage=config.skip_zero_advantage,
+                dynamic_sampling_rounds=config.dynamic_sampling_rounds,
+                in_process_checks=config.sandbox.in_process_checks,
+                **arguments,
+            )
     except CodeRLPlusError:
         raise
     except (ImportError, ValueError, OSError, NotImplementedError, SafetensorError) as error:
@@ -237,21 +240,22 @@ def _quiet() -> None:
     from transformers.utils import logging
 
     constants.HF_HUB_DISABLE_TELEMETRY = True
+    be_quiet()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(trl|transformers)\.")
 
 
-def _fitting(problems: list[Problem], fits: Callable[[str], bool], config: RunConfig) -> list[Problem]:
+def _fitting(
+    problems: list[Problem], fits: Callable[[str], bool], config: RunConfig, limit: int | None
+) -> list[Problem]:
+    setting = "max_prompt_tokens" if limit == config.max_prompt_tokens else "what trl.vllm_max_model_length leaves"
     kept = [problem for problem in problems if fits(user_message(problem, config.prompt_template))]
     if not kept:
-        raise ConfigError(
-            f"all {len(problems)} prompts are longer than max_prompt_tokens = {config.max_prompt_tokens}"
-        )
+        raise ConfigError(f"all {len(problems)} prompts are longer than {setting} = {limit}")
     if len(kept) < len(problems):
         print(
-            f"{len(problems) - len(kept)} of {len(problems)} problems left out: prompts over "
-            f"{config.max_prompt_tokens} tokens",
+            f"{len(problems) - len(kept)} of {len(problems)} problems left out: prompts over {limit} tokens",
             file=sys.stderr,
         )
     return kept
