@@ -6,12 +6,18 @@ Models are made on the spot, but for those tests that need one that can speak: `
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+import shutil
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +28,15 @@ HERE = Path(__file__).parent
 collect_ignore = ["plugin", "trainer.py", "stock.py"]
 if importlib.util.find_spec("vllm") is None:
     collect_ignore += [path.name for path in HERE.glob("test_*.py")]
-
-ENVIRONMENT = {
-    "PYTHONPATH": str(HERE / "plugin"),
-    "VLLM_CPU_KVCACHE_SPACE": "1",
-    "VLLM_LOGGING_LEVEL": "ERROR",
-    "VLLM_NO_USAGE_STATS": "1",
-    "HF_HUB_OFFLINE": "1",
-    "OMP_NUM_THREADS": "1",
-}
+else:
+    os.environ |= {
+        "PYTHONPATH": str(HERE / "plugin"),
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    sys.path.insert(0, str(HERE / "plugin"))
 
 
 def load(path: Path) -> Any:
@@ -48,8 +54,9 @@ WORDS = [1, *range(len(engines.SPECIAL) + len(engines.LETTERS), len(engines.VOCA
 """The end, whole programs and whole answers."""
 
 
-def make_model(words: Sequence[int], **changes: int) -> Any:
-    """A random Llama of 100,000 parameters, with heads of a size that vLLM has kernels for. It says only `words`."""
+def make_model(words: Sequence[int], *, spread: float = 1.0, **changes: int) -> Any:
+    """A random Llama of 100,000 parameters, with heads of a size that vLLM has kernels for. It says only `words`, the
+    less evenly the larger `spread`."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -61,18 +68,34 @@ def make_model(words: Sequence[int], **changes: int) -> Any:
     model = LlamaForCausalLM(config)
     with torch.no_grad():
         model.model.embed_tokens.weight[:, 0] = 4.0  # a feature that is always there, and what it says of each token
+        model.lm_head.weight *= spread
         model.lm_head.weight[:, 0] = -4.0
         model.lm_head.weight[list(words), 0] = 4.0
     return model
 
 
+def saved(folder: Path, **changes: Any) -> Path:
+    make_model(WORDS, **changes).save_pretrained(folder)
+    engines.make_tokenizer().save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random model and a tokenizer of letters and whole programs."""
-    folder = tmp_path_factory.mktemp("model")
-    make_model(WORDS).save_pretrained(folder)
-    engines.make_tokenizer().save_pretrained(folder)
-    return folder
+    return saved(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def sharp_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One whose most likely token is likely by far: rounding does not matter."""
+    return saved(tmp_path_factory.mktemp("model") / "sharp", spread=20.0)
+
+
+@pytest.fixture
+def copied_model(tiny_model: Path, tmp_path: Path) -> Path:
+    """One to damage."""
+    return Path(shutil.copytree(tiny_model, tmp_path / "copied"))
 
 
 @pytest.fixture(scope="session")
@@ -116,20 +139,55 @@ class Done:
         return lines[0]
 
 
-def run(command: Sequence[str | Path], timeout_s: float = 280, **environment: str) -> Done:
-    """A command of this environment's Python to its end."""
-    done = subprocess.run(
-        [sys.executable, *map(str, command)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timeout_s,
-        env=os.environ | ENVIRONMENT | environment,
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
+@pytest.fixture(scope="session")
+def run() -> Callable[..., Done]:
+    """A command of `coderlplus`, or a script, to its end."""
+
+    def run(command: Sequence[str | Path], **environment: str) -> Done:
+        done = subprocess.run(
+            [sys.executable, *map(str, command)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | environment,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return run
 
 
-def free_port() -> int:
+@pytest.fixture(scope="session")
+def serve() -> Callable[..., Any]:
+    """A command that serves at the port that is its last word, from when it answers to the end of the context."""
+
+    @contextlib.contextmanager
+    def serve(*command: Any) -> Iterator[subprocess.Popen[bytes]]:
+        with tempfile.TemporaryFile() as log:
+            words = [sys.executable, *map(str, command)]
+            process = subprocess.Popen(words, start_new_session=True, stdout=log, stderr=subprocess.STDOUT)
+            try:
+                for _ in range(2400):
+                    with contextlib.suppress(OSError):
+                        urllib.request.urlopen(f"http://127.0.0.1:{command[-1]}/health")
+                        break
+                    assert process.poll() is None, log.seek(0) or log.read()[-3000:]
+                    time.sleep(0.1)
+                yield process
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    return serve
+
+
+@pytest.fixture(scope="session")
+def command() -> str:
+    return str(Path(sys.executable).with_name("coderlplus"))
+
+
+@pytest.fixture(scope="session")
+def port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
