@@ -1,7 +1,7 @@
 """`coderlplus train` and a stock `GRPOTrainer` with vLLM inside the process (TRL's colocate mode).
 
-What resume can keep is exact for what we draw: problems, tasks, buffer, share of tasks. vLLM's sampling goes on from
-its own random state, which no checkpoint holds: completions after a resume are others, and so is what is mined of them.
+A resume is exact in what we draw: problems, share of tasks, buffer. vLLM's sampling begins again with its own random
+state, which no checkpoint holds: completions after a resume are others, and so is what is mined of them.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def test_vllm_samples_from_the_weights_of_the_trainer_in_every_step(
     metrics = lines(folder)
     assert len(metrics) == 3
     assert sum(line["grad_norm"] > 0 for line in metrics) >= 1
-    assert any((a != b).any() for a, b in zip(weights(tiny_model).values(), weights(folder / "final").values()))
+    before, after = weights(tiny_model), weights(folder / "final")
+    assert any((before[name] != after[name]).any() for name in after)
     for line in metrics:
         assert line["sampling/sampling_logp_difference/max"] < 1e-3
 
