@@ -37,11 +37,10 @@ def model(sharp_model: Path) -> VllmModel:
 
 
 def test_greedy_completions_are_those_of_transformers(model: VllmModel, sharp_model: Path) -> None:
-    """But for rounding: vLLM takes a model saved in float32 in half precision."""
     firsts = [request for request in REQUESTS if request.sample == 0]
-    one, other = texts(model, firsts, GREEDY), texts(LocalModel(str(sharp_model)), firsts, GREEDY)
-    assert sum(one[key] == other[key] for key in other) >= len(firsts) // 2
-    assert len({completion.text for completion in other.values()}) == len(firsts)
+    found = texts(model, firsts, GREEDY)
+    assert found == texts(LocalModel(str(sharp_model)), firsts, GREEDY)
+    assert len({completion.text for completion in found.values()}) > len(firsts) // 2
 
 
 def test_a_sample_depends_on_its_seed_and_not_on_its_company(model: VllmModel) -> None:

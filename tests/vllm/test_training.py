@@ -125,3 +125,15 @@ def test_a_context_too_short_for_the_prompts_is_said_before_anything_is_sampled(
     assert done.status == 2
     assert "prompts are longer than what trl.vllm_max_model_length leaves = 6" in done.error
     assert not (folder / "metrics.jsonl").exists()
+
+
+def test_a_tokenizer_of_another_model_is_said_before_anything_is_sampled(train: Train, copied_model: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(copied_model, dtype=torch.float32)
+    model.resize_token_embeddings(20)
+    model.save_pretrained(copied_model)
+    done, _ = train("mismatch", model=str(copied_model))
+    assert done.status == 2
+    assert "and the model has 20: they do not belong together" in done.error

@@ -3,7 +3,8 @@ PYTHONPATH, for tests on a CPU.
 
 - Colocate: TRL loads each weight into the model of vLLM. On a CPU vLLM packs the weights of linear layers and drops
   the originals, so that they cannot be loaded again; here it keeps them and multiplies with torch.
-- Nothing is compiled, which takes half a minute a process.
+- Nothing is compiled, which takes half a minute a process, and models are in single precision, as the trainer's:
+  vLLM's own choice for a model in float32 is bfloat16.
 - Server: TRL sends the weights over NCCL. Here they go through a pipe of `multiprocessing.connection`. `on_trainer`
   does the same in the process of the trainer.
 """
@@ -32,7 +33,7 @@ def register() -> None:
     create = EngineArgs.create_engine_config
 
     def create_eager(self: EngineArgs, *args: Any, **kwargs: Any) -> Any:
-        self.enforce_eager = True
+        self.enforce_eager, self.dtype = True, "float32"
         return create(self, *args, **kwargs)
 
     EngineArgs.create_engine_config = create_eager

@@ -7,6 +7,7 @@ from typing import Any
 
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.trl.config import RunConfig
+from coderlplus.engines.trl.versions import check_trainer
 from coderlplus.errors import ConfigError
 
 
@@ -47,7 +48,10 @@ def trl_arguments(config: RunConfig, run: RunFolder) -> Any:
 
 
 def trainer_class(config: RunConfig) -> Any:
-    """The trainer of the algorithm."""
+    """The trainer of the algorithm. Raises `ConfigError` where the installed TRL has not what it overrides."""
+    from trl import GRPOTrainer, RLOOTrainer
+
+    check_trainer(RLOOTrainer if config.algorithm == "rloo" else GRPOTrainer)
     from coderlplus.engines.trl.trainer import CodeRLPlusGRPO, CodeRLPlusReinforcePlusPlus, CodeRLPlusRLOO
 
     return {"grpo": CodeRLPlusGRPO, "rloo": CodeRLPlusRLOO, "reinforce_plus_plus": CodeRLPlusReinforcePlusPlus}[

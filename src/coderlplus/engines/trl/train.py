@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coderlplus.engines.batches import ProblemStream
-from coderlplus.engines.models import load_tokenizer, model_name, prompt_tokens
+from coderlplus.engines.models import check_tokenizer, load_tokenizer, model_name, prompt_tokens
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.steps import Steps
 from coderlplus.engines.trl.arguments import lora_config, trainer_class, trl_arguments, trl_settings
 from coderlplus.engines.trl.config import RunConfig
 from coderlplus.engines.trl.evaluation import BenchmarkEvaluation
 from coderlplus.engines.trl.processes import connect, on_main_process, others_may_fail, workers_here
+from coderlplus.engines.trl.versions import warn_of_versions
 from coderlplus.engines.trl.vllm import be_quiet, longest_prompt, vllm_may_fail
 from coderlplus.errors import CodeRLPlusError, ConfigError, DataError
 from coderlplus.judge import Judge
@@ -57,6 +58,7 @@ def train(
     if not problems:
         raise ConfigError(f"{', '.join(map(str, config.problems))} holds no problems")
     _quiet()
+    warn_of_versions()
     config = config.model_copy(update={"trl": trl_settings(config)})
     connect(config.trl)
     arguments = trl_arguments(config, run)
@@ -102,6 +104,7 @@ def _build(
         tokenizer
     )  # mining counts tokens while the trainer uses its own; one must not be used by two threads
 
+    check_tokenizer(model, tokenizer, (config.messages(problem) for problem in problems[:100]))
     limit = longest_prompt(config.max_prompt_tokens, config.trl)
 
     def fits(content: str) -> bool:
