@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help install quickstart quickstart-seeds test harness lint docs bench soak test-kills test-study test-pythons test-data test-ray verl-install verl-test verl-test-whole vllm-install vllm-test vllm-test-whole clean
+.PHONY: help install quickstart quickstart-seeds test harness lint docs bench soak test-kills test-study test-pythons test-data test-ray verl-install verl-test verl-test-whole vllm-install vllm-test vllm-test-whole trl-versions clean
 
 help:
 	@echo "make quickstart        watch the whole loop learn on two CPU cores"
@@ -18,8 +18,9 @@ help:
 	@echo "make verl-test         CodeRL+ on verl, on a CPU"
 	@echo "make verl-test-whole   the same with verl's main_ppo and more kills (long)"
 	@echo "make vllm-install      the environment of vLLM on a CPU (.venv-vllm)"
-	@echo "make vllm-test         evaluation and training with vLLM, on a CPU"
-	@echo "make vllm-test-whole   the same and a real model of 135 million parameters (long)"
+	@echo "make vllm-test         evaluation and training with vLLM on a CPU, and a real model of 135 million parameters"
+	@echo "make vllm-test-whole   the same with every way in which a model or a server can fail (long)"
+	@echo "make trl-versions      training under the oldest and the newest tested TRL, each in an environment of its own (long)"
 	@echo "make lint              ruff and mypy"
 	@echo "make docs              the documentation, in site/"
 	@echo "make test-pythons PYTHONS='...'  sandbox, judge and tracing under other interpreters that have coderlplus and pytest"
@@ -86,6 +87,19 @@ vllm-test: vllm-install
 vllm-test-whole: vllm-install
 	CODERLPLUS_WHOLE=1 $(VLLM)/python -m pytest tests/vllm -o timeout=1800
 
+TRL_VERSIONS ?= 1.14.2 1.16.0
+
+.venv-trl-%/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-trl-$*
+	grep -v '^trl==' constraints.txt > .venv-trl-$*/constraints.txt
+	.venv-trl-$*/bin/pip install --quiet --upgrade pip
+	.venv-trl-$*/bin/pip install --quiet --constraint .venv-trl-$*/constraints.txt torch==2.13.0
+	.venv-trl-$*/bin/pip install --quiet --constraint .venv-trl-$*/constraints.txt --editable '.[trl]' trl==$* pytest pytest-timeout hypothesis
+	@touch $@
+
+trl-versions: $(TRL_VERSIONS:%=.venv-trl-%/.installed)
+	@for version in $(TRL_VERSIONS); do echo "trl $$version"; .venv-trl-$$version/bin/python -m pytest tests/engines/test_trl*.py tests/engines/test_algorithms.py -o timeout=900 || exit 1; done
+
 test-data: install
 	CODERLPLUS_WHOLE=1 CODERLPLUS_SLOW=1 $(BIN)/python -m pytest tests/judge/test_datasets.py tests/evaluation/test_recorded.py tests/cli/test_prepare.py tests/cli/test_eval.py
 
@@ -120,4 +134,4 @@ soak: install
 	$(BIN)/python bench/judge_fuzz.py
 
 clean:
-	rm -rf .venv .venv-verl .venv-vllm site build dist
+	rm -rf .venv .venv-verl .venv-vllm .venv-trl-* site build dist

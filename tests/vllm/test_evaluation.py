@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from coderlplus.evaluation.backends.local import LocalModel
 from coderlplus.evaluation.backends.vllm_engine import VllmModel
 
 COMMAND = str(Path(sys.executable).with_name("coderlplus"))
+LONG = pytest.mark.skipif(not os.environ.get("CODERLPLUS_WHOLE"), reason="long: make vllm-test-whole")
 GREEDY = Sampling(temperature=0.0, max_tokens=4)
 SAMPLED = Sampling(temperature=20.0, max_tokens=12, seed=3)
 REQUESTS = [
@@ -152,8 +154,8 @@ def change(folder: Path, **settings: Any) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (cut, "cannot load the model in"),
-        (unknown, "NobodysForCausalLM"),
+        pytest.param(cut, "cannot load the model in", marks=LONG),
+        pytest.param(unknown, "NobodysForCausalLM", marks=LONG),
         (too_long, "vLLM finds no memory for the model"),
         (too_few_tokens, "and the model has 20: they do not belong together"),
     ],

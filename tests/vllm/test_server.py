@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+LONG = pytest.mark.skipif(not os.environ.get("CODERLPLUS_WHOLE"), reason="long: make vllm-test-whole")
 TRL = Path(sys.executable).with_name("trl")
 TRAINER = Path(__file__).with_name("trainer.py")
 
@@ -84,6 +85,7 @@ def test_a_server_that_dies_in_the_middle_is_one_sentence_and_the_run_goes_on_wi
         assert line["sampling/sampling_logp_difference/max"] < 1e-3
 
 
+@LONG
 def test_a_server_that_is_not_there_is_named(
     settings: dict[str, Any], run: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -93,6 +95,7 @@ def test_a_server_that_is_not_there_is_named(
     assert f"the vLLM server at http://127.0.0.1:{port} does not answer" in done.error
 
 
+@LONG
 def test_a_port_for_weights_that_is_taken_is_named(
     settings: dict[str, Any], server: Any, port: int, run: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ state, which no checkpoint holds: completions after a resume are others, and so 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+LONG = pytest.mark.skipif(not os.environ.get("CODERLPLUS_WHOLE"), reason="long: make vllm-test-whole")
 HERE = Path(__file__).parent
 Train = Callable[..., Any]
 
@@ -93,6 +95,7 @@ def test_a_resumed_run_asks_the_same_problems_and_keeps_its_buffer(train: Train,
     assert mined  # they come from the buffer that the checkpoint holds, or from step 2
 
 
+@LONG
 def test_a_stock_trainer_with_vllm_has_tasks_and_is_resumed(
     copied_model: Path, problems_file: Path, run: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -112,6 +115,7 @@ def test_a_stock_trainer_with_vllm_has_tasks_and_is_resumed(
         assert line["sampling/sampling_logp_difference/max"] < 1e-3
 
 
+@LONG
 def test_no_memory_for_keys_and_values_is_one_sentence(train: Train, copied_model: Path) -> None:
     file = copied_model / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"max_position_embeddings": 80_000_000}))
