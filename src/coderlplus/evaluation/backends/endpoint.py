@@ -120,7 +120,7 @@ class Endpoint:
             if error.code in _PASSING:
                 raise _Passing(reason, _seconds(error.headers.get("Retry-After"))) from error
             raise ConfigError(
-                f"the endpoint {self.url} refuses model {self.model!r} ({reason}){_way_out(error.code)}"
+                f"the endpoint {self.url} refuses model {self.model!r} ({reason}){_way_out(error.code, text)}"
             ) from error
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             raise _Passing(str(getattr(error, "reason", "") or error or type(error).__name__)) from error
@@ -163,7 +163,9 @@ def _seconds(text: str | None) -> float:
         return 0.0
 
 
-def _way_out(code: int) -> str:
+def _way_out(code: int, text: str) -> str:
     if code in (401, 403):
         return "; set OPENAI_API_KEY to a key that may use it"
+    if code == 400 and ("context length" in text or "max_tokens" in text):
+        return "; lower --max-tokens, or serve the model with a longer context"
     return "; check --model and the address, which ends before /chat/completions" if code == 404 else ""
