@@ -90,7 +90,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sharp_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One whose most likely token is likely by far: rounding does not matter."""
-    return saved(tmp_path_factory.mktemp("model") / "sharp", spread=15.0)
+    return saved(tmp_path_factory.mktemp("model") / "sharp", spread=10.0)
 
 
 @pytest.fixture

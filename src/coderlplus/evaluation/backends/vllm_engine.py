@@ -76,17 +76,23 @@ class VllmModel:
                 if len(ids) >= window
             )
             chunk = [(request, ids) for request, ids in chunk if len(ids) < window]
-            params = [
-                self._sampling_params(
-                    temperature=sampling.temperature, max_tokens=sampling.max_tokens, seed=request.seed(sampling.seed)
-                )
-                for request, _ in chunk
-            ]
-            outputs = (
-                self._llm.generate([{"prompt_token_ids": list(ids)} for _, ids in chunk], params, use_tqdm=False)
-                if chunk
-                else []
-            )
+            try:
+                params = [
+                    self._sampling_params(
+                        temperature=sampling.temperature,
+                        max_tokens=sampling.max_tokens,
+                        seed=request.seed(sampling.seed),
+                    )
+                    for request, _ in chunk
+                ]
+                prompts = [{"prompt_token_ids": list(ids)} for _, ids in chunk]
+                outputs = self._llm.generate(prompts, params, use_tqdm=False) if chunk else []
+            except ValueError as error:
+                raise ConfigError(
+                    f"vLLM refuses to sample at temperature {sampling.temperature} with {sampling.max_tokens} new "
+                    f"tokens ({' '.join(str(error).split())[:300].rstrip('.')}); change these settings, or use "
+                    "--backend transformers"
+                ) from error
             for (request, _), output in zip(chunk, outputs, strict=True):
                 one = output.outputs[0]
                 yield (
