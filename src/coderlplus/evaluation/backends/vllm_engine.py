@@ -10,9 +10,9 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import IO, Any
 
-from coderlplus.errors import ConfigError
+from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.backends import Completion, Request, Sampling
 from coderlplus.evaluation.backends.local import check_tokens, no_chat_template, why_not_loaded
 from coderlplus.evaluation.generate import token_ids
@@ -22,7 +22,7 @@ CHUNK = 256
 _QUIET = {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
 """Where the user has not set them: stdout is for results, vLLM writes its log there."""
 _CAUSE = re.compile(r"\b(?:\w+\.)*(\w*(?:Error|Exception)): (.+)")
-_ELSEWHERE = re.compile(r"initialization failed|root cause|initialization failure|died unexpectedly")
+_ELSEWHERE = re.compile(r"initialization failed|root cause|initialization failure|died unexpectedly|stack trace")
 """What processes of vLLM say when another one has failed."""
 
 
@@ -43,7 +43,7 @@ class VllmModel:
         import torch
         from transformers import AutoConfig, AutoTokenizer
 
-        said: list[str] = []
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115, it belongs to the processes that vLLM starts
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(
                 model
@@ -52,14 +52,14 @@ class VllmModel:
                 raise ConfigError(no_chat_template(model))
             config = AutoConfig.from_pretrained(model).get_text_config()
             heads = getattr(config, "num_attention_heads", 1)
-            with _listening(said):
+            with _stderr_in(self._said):
                 self._llm: Any = LLM(
                     model=model, tensor_parallel_size=math.gcd(heads, max(1, torch.cuda.device_count()))
                 )
         except ConfigError:
             raise
         except Exception as error:  # vLLM has errors of its own for some of these
-            raise ConfigError(_why_not_started(model, _cause(str(error), *said))) from error
+            raise ConfigError(_why_not_started(model, _cause(error, self._said))) from error
         self._vocabulary = int(config.vocab_size)
         self._model, self._sampling_params = model, SamplingParams
 
@@ -90,8 +90,11 @@ class VllmModel:
             except ValueError as error:
                 raise ConfigError(
                     f"vLLM refuses to sample at temperature {sampling.temperature} with {sampling.max_tokens} new "
-                    f"tokens ({' '.join(str(error).split())[:300].rstrip('.')}); change these settings, or use "
-                    "--backend transformers"
+                    f"tokens ({_cause(error)}); change these settings, or use --backend transformers"
+                ) from error
+            except Exception as error:
+                raise DataError(
+                    f"vLLM has stopped ({_cause(error, self._said)}); what it had completed is kept, rerun the command"
                 ) from error
             for (request, _), output in zip(chunk, outputs, strict=True):
                 one = output.outputs[0]
@@ -102,36 +105,38 @@ class VllmModel:
 
 
 @contextlib.contextmanager
-def _listening(said: list[str]) -> Iterator[None]:
-    """Add to `said` the lines that all processes write to stderr meanwhile: vLLM starts others, and of an error there
-    only they say what it was. They are passed on where the user has asked for a log."""
+def _stderr_in(file: IO[bytes]) -> Iterator[None]:
+    """Have the processes that are started meanwhile write their stderr into a file: of an error there, only they say
+    what it was. Where the user has asked for a log, it stays where it is."""
+    if os.environ["VLLM_LOGGING_LEVEL"] != _QUIET["VLLM_LOGGING_LEVEL"]:
+        yield
+        return
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as file:
-        os.dup2(file.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
-            file.seek(0)
-            text = file.read().decode("utf-8", "replace")
-            said += text.splitlines()
-            if os.environ["VLLM_LOGGING_LEVEL"] != _QUIET["VLLM_LOGGING_LEVEL"]:
-                sys.stderr.write(text)
+    os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
-def _cause(*lines: str) -> str:
-    """The message of the last exception that these lines name, but for those that point to another one."""
-    found = [match[2].strip() for match in map(_CAUSE.search, lines) if match and not _ELSEWHERE.search(match[0])]
-    return found[-1] if found else lines[0]
+def _cause(error: Exception, said: IO[bytes] | None = None) -> str:
+    """The message of the last exception in what vLLM's processes said, but for those that point to another one; that
+    of `error` where there is none."""
+    found: list[str] = []
+    if said is not None and not isinstance(error, ValueError):
+        text = os.pread(said.fileno(), 1 << 24, 0)  # the place where others write on is shared
+        lines = text.decode("utf-8", "replace").splitlines()
+        found = [match[2] for match in map(_CAUSE.search, lines) if match and not _ELSEWHERE.search(match[0])]
+    return " ".join((found[-1] if found else str(error)).split())[:300].rstrip(".") or type(error).__name__
 
 
 def _why_not_started(model: str, cause: str) -> str:
     if "KV cache" in cause or "memory" in cause.casefold():
         return (
-            f"vLLM finds no memory for the model {model} ({cause[:300].rstrip('.')}); free memory, set "
+            f"vLLM finds no memory for the model {model} ({cause}); free memory, set "
             "VLLM_CPU_KVCACHE_SPACE (GiB) on a CPU, or use --backend transformers"
         )
     return why_not_loaded(model, RuntimeError(cause))
