@@ -89,7 +89,7 @@ def test_a_resumed_run_asks_the_same_problems_and_keeps_its_buffer(train: Train,
     after, whole = lines(folder, "samples"), lines(ours[1], "samples")
     assert after[: len(before)] == before
     assert [line["step"] for line in lines(folder)] == [1, 2, 3]
-    problems = [[group["problem_id"] for group in samples if not group["task"]] for samples in (after, whole)]
+    problems = [[one["problem"]["problem_id"] for one in samples if one["problem"]] for samples in (after, whole)]
     assert problems[0] == problems[1]
     mined = {group["task"]["task_id"] for group in after if group["step"] == 3 and group["task"]}
     assert mined  # they come from the buffer that the checkpoint holds, or from step 2
