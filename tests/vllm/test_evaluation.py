@@ -42,9 +42,11 @@ def model(sharp_model: Path) -> VllmModel:
 
 def test_greedy_completions_are_those_of_transformers(model: VllmModel, sharp_model: Path) -> None:
     firsts = [request for request in REQUESTS if request.sample == 0]
-    found = texts(model, firsts, GREEDY)
-    assert found == texts(LocalModel(str(sharp_model)), firsts, GREEDY)
-    assert len({completion.text for completion in found.values()}) > 1
+    one, other = (texts(each, firsts, GREEDY) for each in (model, LocalModel(str(sharp_model))))
+    assert [(key, one[key].text, one[key].truncated) for key in other] == [
+        (key, completion.text, completion.truncated) for key, completion in other.items()
+    ]
+    assert len({completion.text for completion in other.values()}) > 1
 
 
 def test_a_sample_depends_on_its_seed_and_not_on_its_company(model: VllmModel) -> None:
@@ -74,7 +76,7 @@ def test_a_prompt_that_fills_the_context_is_a_truncated_completion(
     found = texts(model, [long, REQUESTS[0]], GREEDY)
     assert found["long", 0].truncated
     assert (found["long", 0].tokens or 0) <= tokens
-    assert found["a", 0].text
+    assert not found["a", 0].truncated
 
 
 def eval_command(model: str | Path, problems: Path, output: Path, *more: str) -> list[str]:
