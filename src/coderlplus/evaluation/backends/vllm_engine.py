@@ -87,21 +87,19 @@ class VllmModel:
                 ]
                 prompts = [{"prompt_token_ids": list(ids)} for _, ids in chunk]
                 outputs = self._llm.generate(prompts, params, use_tqdm=False) if chunk else []
-            except ValueError as error:
-                raise ConfigError(
-                    f"vLLM refuses to sample at temperature {sampling.temperature} with {sampling.max_tokens} new "
-                    f"tokens ({_cause(error)}); change these settings, or use --backend transformers"
-                ) from error
             except Exception as error:
+                if isinstance(error, ValueError) or "Validation" in type(error).__name__:
+                    raise ConfigError(
+                        f"vLLM refuses to sample at temperature {sampling.temperature} with {sampling.max_tokens} new "
+                        f"tokens ({_cause(error)}); change these settings, or use --backend transformers"
+                    ) from error
                 raise DataError(
                     f"vLLM has stopped ({_cause(error, self._said)}); what it had completed is kept, rerun the command"
                 ) from error
             for (request, _), output in zip(chunk, outputs, strict=True):
                 one = output.outputs[0]
-                yield (
-                    request,
-                    Completion(text=one.text, truncated=one.finish_reason == "length", tokens=len(one.token_ids)),
-                )
+                tokens = len(one.token_ids) - (one.finish_reason == "stop")  # without the end
+                yield request, Completion(text=one.text, truncated=one.finish_reason == "length", tokens=tokens)
 
 
 @contextlib.contextmanager
