@@ -136,7 +136,7 @@ def cut(folder: Path) -> None:
 
 
 def too_long(folder: Path) -> None:
-    change(folder, max_position_embeddings=80_000_000)
+    change(folder, max_position_embeddings=3_000_000)
 
 
 def too_few_tokens(folder: Path) -> None:

@@ -118,8 +118,8 @@ def test_a_stock_trainer_with_vllm_has_tasks_and_is_resumed(
 @LONG
 def test_no_memory_for_keys_and_values_is_one_sentence(train: Train, copied_model: Path) -> None:
     file = copied_model / "config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"max_position_embeddings": 80_000_000}))
-    done, _ = train("memory", trl={"vllm_max_model_length": 80_000_000}, model=str(copied_model))
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"max_position_embeddings": 3_000_000}))
+    done, _ = train("memory", trl={"vllm_max_model_length": 3_000_000}, model=str(copied_model))
     assert done.status == 2
     assert "VLLM_CPU_KVCACHE_SPACE" in done.error
 
