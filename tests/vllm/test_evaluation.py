@@ -112,16 +112,17 @@ def test_an_evaluation_killed_in_the_middle_goes_on_to_the_same_completions(
     tiny_model: Path, problems_file: Path, whole: tuple[Any, Path], run: Callable[..., Any], tmp_path: Path
 ) -> None:
     command = eval_command(tiny_model, problems_file, tmp_path, *SIXTY)
-    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     try:
         end = time.monotonic() + 240
         while time.monotonic() < end and process.poll() is None:
             if any(path.stat().st_size > 1000 for path in tmp_path.glob("problems/completions.jsonl")):
                 break
             time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # vLLM's own processes outlive the first one
         process.wait()
     before = said(tmp_path)
     assert 0 < len(before) < 720
