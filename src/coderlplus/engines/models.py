@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import ConfigError
+from coderlplus.evaluation.backends.local import check_tokens
+from coderlplus.evaluation.generate import token_ids
 
 NO_LIMIT = 10**9
 """Tokenizers without a limit say a huge number."""
@@ -46,6 +49,17 @@ def load_tokenizer(model: str) -> Any:
             "tokenizer.chat_template set"
         )
     return tokenizer
+
+
+def check_tokenizer(model: str, tokenizer: Any, messages: Iterable[list[dict[str, str]]]) -> None:
+    """Raises `ConfigError` where prompts have tokens that the model does not have."""
+    from transformers import AutoConfig
+
+    try:
+        vocabulary = AutoConfig.from_pretrained(model).get_text_config().vocab_size
+    except (OSError, ValueError):
+        return  # the trainer says what is wrong with the model
+    check_tokens(model, (token_ids(tokenizer, one) for one in messages), vocabulary)
 
 
 def prompt_tokens(tokenizer: Any, messages: list[dict[str, str]]) -> int:

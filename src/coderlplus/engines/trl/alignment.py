@@ -41,6 +41,7 @@ from coderlplus.alignment import AlignmentConfig
 from coderlplus.engines.batches import ProblemStream
 from coderlplus.engines.generation import rollout_id
 from coderlplus.engines.steps import Steps
+from coderlplus.engines.trl.versions import warn_of_versions
 from coderlplus.errors import ConfigError, DataError, counted
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop, Row
@@ -83,6 +84,7 @@ def trl_alignment(
     ...     sorted(trl_alignment(args, [problem] * 2, sandbox))  # GRPOTrainer(model, args=args, **…)
     ['callbacks', 'environment_factory', 'reward_funcs', 'train_dataset']
     """
+    warn_of_versions()
     settings = AlignmentConfig(alpha=alpha) if settings is None else settings
     groups = _groups(args)
     if len(problems) < groups:

@@ -14,6 +14,7 @@ from typing import Any
 from coderlplus.engines.resuming import flat
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.trl.config import RunConfig
+from coderlplus.engines.trl.versions import check_trainer
 from coderlplus.errors import ConfigError, counted
 
 REPORTS = {
@@ -76,7 +77,10 @@ def setting_defaults(config: RunConfig) -> dict[str, Any]:
 
 
 def trainer_class(config: RunConfig) -> Any:
-    """The trainer of the algorithm."""
+    """The trainer of the algorithm. Raises `ConfigError` where the installed TRL has not what it overrides."""
+    from trl import GRPOTrainer, RLOOTrainer
+
+    check_trainer(RLOOTrainer if config.algorithm == "rloo" else GRPOTrainer)
     from coderlplus.engines.trl.trainer import CodeRLPlusGRPO, CodeRLPlusReinforcePlusPlus, CodeRLPlusRLOO
 
     return {"grpo": CodeRLPlusGRPO, "rloo": CodeRLPlusRLOO, "reinforce_plus_plus": CodeRLPlusReinforcePlusPlus}[

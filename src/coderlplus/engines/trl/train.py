@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from coderlplus.engines.batches import ProblemStream
 from coderlplus.engines.checkpoints import checkpoint_step
-from coderlplus.engines.models import context_tokens, load_tokenizer, model_name, prompt_tokens
+from coderlplus.engines.models import check_tokenizer, context_tokens, load_tokenizer, model_name, prompt_tokens
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.steps import Steps
 from coderlplus.engines.trl.arguments import (
@@ -28,6 +28,8 @@ from coderlplus.engines.trl.arguments import (
 from coderlplus.engines.trl.config import RunConfig
 from coderlplus.engines.trl.evaluation import BenchmarkEvaluation
 from coderlplus.engines.trl.processes import connect, on_main_process, others_may_fail, workers_here
+from coderlplus.engines.trl.versions import warn_of_versions
+from coderlplus.engines.trl.vllm import be_quiet, longest_prompt, vllm_may_fail
 from coderlplus.errors import CodeRLPlusError, ConfigError, DataError, counted
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop
@@ -67,6 +69,7 @@ def train(
     if not problems:
         raise ConfigError(f"{', '.join(map(str, config.problems))} holds no problems")
     _quiet()
+    warn_of_versions()
     config = config.model_copy(update={"trl": trl_settings(config)})
     connect(config.trl)
     arguments = trl_arguments(config, run)
@@ -162,6 +165,7 @@ def _build(
         tokenizer
     )  # mining counts tokens while the trainer uses its own; one must not be used by two threads
 
+    check_tokenizer(model, tokenizer, (config.messages(problem) for problem in problems[:100]))
     limit = _longest_prompt(config, context_tokens(model, tokenizer), arguments.max_completion_length)
 
     def fits(content: str) -> bool:
@@ -204,7 +208,7 @@ def _build(
 
 def _run(trainer: Any, stop: StopOnSignal, checkpoint: Path | None) -> None:
     """Train to the end. Raises `KeyboardInterrupt` if it was stopped before, once the checkpoint is saved."""
-    with stop.listening():
+    with stop.listening(), vllm_may_fail(trainer.args):
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
         if trainer.accelerator.is_main_process:
@@ -221,14 +225,15 @@ def _trainer(config: RunConfig, **arguments: Any) -> Any:
     from transformers import PrinterCallback
 
     try:
-        trainer = trainer_class(config)(
-            peft_config=lora_config(config),
-            skip_zero_advantage=config.skip_zero_advantage,
-            dynamic_sampling_rounds=config.dynamic_sampling_rounds,
-            in_process_checks=config.sandbox.in_process_checks,
-            reward_funcs=own_rewards(config),
-            **arguments,
-        )
+        with vllm_may_fail(arguments["args"]):
+            trainer = trainer_class(config)(
+                peft_config=lora_config(config),
+                skip_zero_advantage=config.skip_zero_advantage,
+                dynamic_sampling_rounds=config.dynamic_sampling_rounds,
+                in_process_checks=config.sandbox.in_process_checks,
+                reward_funcs=own_rewards(config),
+                **arguments,
+            )
     except CodeRLPlusError:
         raise
     except (ImportError, ValueError, OSError, NotImplementedError, SafetensorError) as error:
@@ -298,23 +303,25 @@ def _quiet() -> None:
     from transformers.utils import logging
 
     constants.HF_HUB_DISABLE_TELEMETRY = True
+    be_quiet()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(trl|transformers)\.")
 
 
 def _longest_prompt(config: RunConfig, context: int | None, completion: int | None) -> int | None:
-    """The longest prompt in tokens: `max_prompt_tokens`, and what the model's context leaves beside a completion.
-    Raises `ConfigError` where it leaves nothing."""
+    """The longest prompt in tokens: `max_prompt_tokens`, and what vLLM and the model's context leave beside a
+    completion. Raises `ConfigError` where they leave nothing."""
+    limit = longest_prompt(config.max_prompt_tokens, config.trl)
     if context is None:
-        return config.max_prompt_tokens
+        return limit
     room = context - (completion or 0)
     if room < 1:
         raise ConfigError(
             f"trl.max_completion_length {completion} leaves no room for a prompt in the {context} tokens of model "
             f"{config.model!r}; make it smaller"
         )
-    return room if config.max_prompt_tokens is None else min(room, config.max_prompt_tokens)
+    return room if limit is None else min(room, limit)
 
 
 def _fitting(
@@ -324,7 +331,7 @@ def _fitting(
     what = (
         f"max_prompt_tokens = {limit}"
         if limit == config.max_prompt_tokens
-        else f"the {limit} tokens that the model's context leaves beside a completion"
+        else f"the {limit} tokens that the context leaves beside a completion"
     )
     if not kept:
         raise ConfigError(

@@ -1,7 +1,7 @@
 """CodeRL+ on stock TRL: one mixin over its trainers, with late binding of alignment tasks.
 
-Six private methods of TRL's trainers are overridden (trl is pinned; `tests/engines/test_trl_contract.py` names them
-and their signatures):
+Six private methods of TRL's trainers are overridden (`engines.trl.versions` has their signatures and the
+versions of TRL that are tested):
 
     _get_train_sampler               the number of generation batches in a pass over the problems, not what is in them
     _generate_and_score_completions  composes the batch when it is generated: tasks come from all earlier failures

@@ -164,7 +164,9 @@ class Endpoint:
         reason = f"HTTP {error.code} {error.reason}: {_message(text)}"
         if error.code in _PASSING:
             return _Passing(reason, _pause(error.headers))
-        refusal = ConfigError(f"the endpoint {self.url} refuses model {self.model!r} ({reason}){_way_out(error.code)}")
+        refusal = ConfigError(
+            f"the endpoint {self.url} refuses model {self.model!r} ({reason}){_way_out(error.code, text)}"
+        )
         return _Refused(refusal, [name for name in _LIMITS if re.search(rf"\b{name}\b", text)])
 
     def _completion(self, answer: bytes) -> Completion:
@@ -241,7 +243,9 @@ def _timestamp(text: str) -> float | None:
         return None
 
 
-def _way_out(code: int) -> str:
+def _way_out(code: int, text: str) -> str:
     if code in (401, 403):
         return "; set OPENAI_API_KEY to a key that may use it"
+    if code == 400 and ("context length" in text or "max_tokens" in text):
+        return "; lower --max-tokens, or serve the model with a longer context"
     return "; check --model and the address, which ends before /chat/completions" if code == 404 else ""

@@ -4,7 +4,7 @@ whenever memory runs out."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -58,6 +58,7 @@ class LocalModel:
         import torch
 
         prompts = [token_ids(self.tokenizer, request.messages) for request in requests]
+        check_tokens(self.model.name_or_path, prompts, self.model.config.get_text_config().vocab_size)
         window = self._window()
         waiting = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
         while waiting and len(prompts[waiting[0]]) >= window:
@@ -139,6 +140,16 @@ class LocalModel:
             else os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         )
         return max(1, min(LARGEST_BATCH[self.device], int(MEMORY_SHARE * free / max(1, each))))
+
+
+def check_tokens(model: str, prompts: Iterable[Sequence[int]], vocabulary: int) -> None:
+    """Raises `ConfigError` for prompts (token ids) with a token that a model of `vocabulary` tokens does not have."""
+    largest = max((token for prompt in prompts for token in prompt), default=0)
+    if largest >= vocabulary:
+        raise ConfigError(
+            f"the tokenizer of {model} gives token {largest}, and the model has {vocabulary}: they do not belong "
+            "together; use the tokenizer that the model was trained with"
+        )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,0 +1,58 @@
+"""Which versions of TRL the tests were run with (`make trl-versions`), and what is checked before a run.
+
+Six private methods of TRL's trainers are overridden (`engines.trl.trainer`). A version outside of the range that still
+has them with their parameters is used with a warning; one that has not is refused.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from importlib import metadata
+from typing import Any
+
+from coderlplus.errors import ConfigError
+
+TESTED = ("1.14.2", "1.16.0")
+"""The oldest and the newest."""
+HOOKS = {
+    "_get_train_sampler": "(self, dataset)",
+    "_generate_and_score_completions": "(self, inputs)",
+    "_generate": "(self, prompts)",
+    "_calculate_rewards": "(self, inputs, prompts, completions, completion_ids_list)",
+    "_save_checkpoint": "(self, model, trial)",
+    "_load_optimizer_and_scheduler": "(self, checkpoint)",
+}
+
+
+def warn_of_versions() -> None:
+    """Say on stderr where the installed TRL is outside of the tested range."""
+    installed = metadata.version("trl")
+    if not _is_tested(installed):
+        print(
+            f"warning: trl {installed} is installed, and coderlplus is tested with {TESTED[0]} to {TESTED[1]}",
+            file=sys.stderr,
+        )
+
+
+def check_trainer(trainer: type[Any]) -> None:
+    """Raises `ConfigError` where a trainer of TRL lacks a method that we override."""
+    for name, expected in HOOKS.items():
+        if parameters_of(trainer, name) != expected:
+            raise ConfigError(
+                f"trl {metadata.version('trl')} has no {trainer.__name__}.{name}{expected}, which coderlplus "
+                f"overrides: pip install trl=={TESTED[1]}"
+            )
+
+
+def parameters_of(trainer: type[Any], name: str) -> str | None:
+    """The names of a method's parameters, as in `HOOKS`; `None` where there is no such method."""
+    method = getattr(trainer, name, None)
+    return None if method is None else f"({', '.join(inspect.signature(method).parameters)})"
+
+
+def _is_tested(version: str) -> bool:
+    from packaging.version import Version
+
+    oldest, newest = map(Version, TESTED)
+    return oldest <= Version(version) <= newest
