@@ -18,6 +18,9 @@ NOT_RUN = {
     "GRPOTrainer(": "a model of the hub and a GPU; tests/engines/test_trl_alignment.py runs README's on a small one",
     "crl.train(": "a model of the hub and a GPU",
     "sandbox_fusion": "another package, and a server",
+    '"sandboxfusion"': "a server; tests/sandbox/backends run it",
+    "SFTTrainer(": "a model of the hub",
+    '"tasks.hub"': "files that coderlplus tasks wrote; tests/exports load them",
 }
 """What a snippet holds that is not run here, and what it needs."""
 SNIPPETS = [

@@ -24,7 +24,7 @@ from coderlplus.sandbox.backends import check_backend, open_sandbox
 from coderlplus.terminal import print_table
 from coderlplus_lab.probes.models import labels as names_of
 from coderlplus_lab.probes.probe_page import write_probe_page
-from coderlplus_lab.probes.run import ProbeSettings
+from coderlplus_lab.probes.run import ProbeSettings, check_probed
 from coderlplus_lab.probes.run import probe as run_probes
 
 DEFAULTS = ProbeSettings()
@@ -219,6 +219,7 @@ def probe(
     with Progress() as progress:
         models = dict(zip(names_of(model), model, strict=True))
         results = run_probes(output, models, programs, settings, progress.track, open_tracer)
+    check_probed(results)
     page = write_probe_page(output)
     if as_json:
         print(json.dumps(results))

@@ -160,7 +160,7 @@ def test_overwrite_makes_it_anew_also_of_other_input(command: str) -> None:
     assert made
     assert not re.search(r"is finished|were made|was started", result.stderr)
     again = run(command)
-    assert re.search(r"is finished; --overwrite|are there already", again.stderr)
+    assert re.search(r"is complete; use --overwrite|completions exist", again.stderr)
 
 
 def test_the_page_of_an_evaluation_is_written_before_another_may_write(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from coderlplus.alignment import AlignmentConfig, JudgedRollout, mine
 from coderlplus.cli import app
-from coderlplus.engines.batches import Group, Sample
+from coderlplus.engines.batches import Group, ScoredSample
 from coderlplus.engines.generation import Generation, Round, sample_lines
 from coderlplus.judge import Judge
 from coderlplus.records import AlignmentTask, CallTest, Problem, Reward, Rollout, StdioTest, write_jsonl
@@ -90,10 +90,10 @@ def _run_of_training(folder: Path, rollouts: list[Rollout]) -> None:
         reward = Reward(kind="generation", value=float(verdict.passed), program=rollout.program, verdict=verdict)
         text = f"```python\n{rollout.program}\n```"
         groups.append(
-            Group(row=problem, samples=(Sample(completion=text, reward=reward, tokens=9, clipped=False),) * 2)
+            Group(row=problem, samples=(ScoredSample(completion=text, reward=reward, tokens=9, clipped=False),) * 2)
         )
     answer = Reward(kind=mined.tasks[0].kind, value=0.0)
-    said = Sample(completion='{"output": 0}', reward=answer, tokens=9, clipped=False)
+    said = ScoredSample(completion='{"output": 0}', reward=answer, tokens=9, clipped=False)
     groups.append(Group(row=mined.tasks[0], samples=(said, said)))
     rows = [group.row for group in groups]
     generation = Generation(
@@ -254,7 +254,7 @@ def test_tasks_of_a_run_are_those_that_were_written(work: Path) -> None:
 
 
 def test_eval_takes_a_file_of_tasks_as_a_benchmark(work: Path, tmp_path: Path) -> None:
-    from coderlplus.alignment.answers import reference_answer
+    from coderlplus.alignment.scoring import reference_answer
 
     written = [AlignmentTask.from_json(one) for one in tasks(work)]
     right, wrong = reference_answer(written[0]), '{"output": 0}'

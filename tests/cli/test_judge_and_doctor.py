@@ -147,7 +147,7 @@ def test_programs_without_a_verdict_end_with_an_error_and_are_judged_again(run: 
     assert verdicts() == {"0": "wrong_answer", "1": "wrong_answer", "2": "wrong_answer", "3": "sandbox_fault"}
     with Path("verdicts.jsonl").open() as file:
         kept = [line for line in file if "sandbox_fault" not in line]
-    with pytest.raises(SandboxError, match="rerun the command to judge them again"):
+    with pytest.raises(SandboxError, match="rerun the command to judge again"):
         run()
     with Path("verdicts.jsonl").open() as file:
         assert [line for line in file if "sandbox_fault" not in line] == kept

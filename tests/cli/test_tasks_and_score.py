@@ -210,7 +210,10 @@ def test_the_same_seed_writes_the_same_file(run, tmp_path: Path) -> None:  # typ
         ),
         (("score", "empty.jsonl", "answers.jsonl", "-o", "no/s.jsonl"), "its folder does not exist"),
         (("score", "empty.jsonl", "empty.jsonl", "-o", "s.jsonl"), "empty.jsonl holds no rows"),
-        (("score", "answers.jsonl", "answers.jsonl", "-o", "s.jsonl"), "answers.jsonl:1: field .* is missing"),
+        (
+            ("score", "answers.jsonl", "answers.jsonl", "-o", "s.jsonl"),
+            "answers.jsonl:1: a task has the unknown key 'answer'",
+        ),
         (
             ("score", "empty.jsonl", "stray.jsonl", "-o", "s.jsonl"),
             "stray.jsonl:1: task 'x' is not in empty.jsonl",

@@ -53,7 +53,7 @@ def test_a_run_from_the_command_line(command: Any, tmp_path: Path) -> None:
     before = (tmp_path / "run" / "final" / "model.safetensors").stat().st_mtime_ns
     again, out, err = command()
     assert again == 0
-    assert f"{tmp_path / 'run'} is finished; --overwrite begins it anew" in err
+    assert f"{tmp_path / 'run'} is complete; use --overwrite to train again" in err
     assert "training step" not in err
     assert (tmp_path / "run" / "final" / "model.safetensors").stat().st_mtime_ns == before
     again, out, err = command("--overwrite")
@@ -169,7 +169,7 @@ def test_prompts_beyond_the_models_context_are_left_out_and_counted(
     write_jsonl(tmp_path / "long.jsonl", [replace(first, statement="x" * 1100), *others])
     status, _, err = command(f"problems={tmp_path / 'long.jsonl'}", "output=" + str(tmp_path / "other"))
     assert status == 0, err
-    assert "1 of 12 problems left out: prompts over the 1022 tokens that the model's context leaves" in err
+    assert "1 of 12 problems left out: prompts over the 1022 tokens that the context leaves" in err
 
 
 def test_the_folder_of_a_run_is_no_model_and_the_model_in_it_is_named(

@@ -170,7 +170,7 @@ def test_a_finished_run_without_checkpoints_is_never_begun_anew_unasked(
     done = train(short)
     weights = (done.final / "model.safetensors").read_bytes()
     train(short)
-    assert "is finished; --overwrite begins it anew" in capsys.readouterr().err
+    assert "is complete; use --overwrite to train again" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="holds a finished run and no checkpoint to continue from"):
         train(config_of(settings, tmp_path / "run", trl={"max_steps": 2, "save_strategy": "no"}))
     assert (done.final / "model.safetensors").read_bytes() == weights

@@ -77,7 +77,7 @@ def score(
                 out.finish(summarise(scores, by_id) | {"left_out": len(left_out)})
                 summary: Mapping[str, Any] = summarise(scores, by_id) | {"left_out": len(left_out)}
             else:
-                note(f"{output} is finished; --overwrite makes it anew")
+                note(f"{output} is complete; use --overwrite to replace it")
                 summary = out.summary
     except KeyboardInterrupt:
         note("stopped; nothing is written, the same command scores anew")

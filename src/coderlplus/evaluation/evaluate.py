@@ -215,8 +215,8 @@ def _remove(output: Path, names: Sequence[str]) -> None:
 def _say_what_is_kept(kept: Mapping[str, int], output: Path) -> None:
     for name, count in kept.items():
         if count:
-            are = "is" if count == 1 else "are"
-            note(f"continuing {output / name}: {counted(count, 'completion')} {are} there already")
+            exist = "exists" if count == 1 else "exist"
+            note(f"continuing {output / name}: {counted(count, 'completion')} {exist}")
 
 
 def _refuse_another_model(output: Path, model: str) -> None:

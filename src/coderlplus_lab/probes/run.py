@@ -112,13 +112,6 @@ def _run(
     open_tracer: Callable[[], AnySandbox],
 ) -> dict[str, Any]:
     parts = _parts(folder, sources, readers, settings, track, open_tracer)
-    if not any(part.selection.facts for part in parts):
-        count = len({passage.unit for part in parts for passage in part.passages})
-        why = next(
-            (reason for part in parts for reason in part.selection.left_out.values()), "no program has any mark"
-        )
-        few = f"{counted(count, 'program')} {'is' if count == 1 else 'are'} too few"
-        raise DataError(f"{few}: no fact of them can be probed ({why}); give more with --programs")
     untrained = _untrained(readers)
     activations = _activations(folder, parts, readers, untrained, settings, track)
     with Journal(folder / "scores.jsonl", Score.from_json, key_of) as journal:
@@ -134,6 +127,16 @@ def _run(
     results |= {"left_out": sources.left_out}
     write_results(folder, results)
     return results
+
+
+def check_probed(results: Mapping[str, Any]) -> None:
+    """Raises `DataError` if there were too few programs to probe any fact."""
+    parts = results["parts"].values()
+    if not any(part["facts"] for part in parts):
+        count = max((part["programs"] for part in parts), default=0)
+        why = next((reason for part in parts for reason in part["not_probed"].values()), "no program has any mark")
+        few = f"{counted(count, 'program')} {'is' if count == 1 else 'are'} too few"
+        raise DataError(f"{few}: no fact of them can be probed ({why}); give more with --programs")
 
 
 def claim(folder: Path, readers: Mapping[str, Reader], programs: Sequence[Path], settings: ProbeSettings) -> None:

@@ -193,7 +193,7 @@ def test_a_model_that_is_not_there_is_named() -> None:
 def test_labels_tell_models_apart() -> None:
     assert labels(["a/final", "b/final"]) == ["a", "b"]
     assert labels(["x/untrained", "y/m"]) == ["x/untrained", "y/m"]
-    with pytest.raises(ConfigError, match="named twice"):
+    with pytest.raises(ConfigError, match="given twice"):
         labels(["m", "m"])
 
 

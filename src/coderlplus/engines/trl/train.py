@@ -131,7 +131,7 @@ def _standing(run: RunFolder, config: RunConfig, arguments: Any) -> _Standing:
         elif run.last_step():
             print(f"{run.path} has no checkpoint yet: beginning at the first step again", file=sys.stderr, flush=True)
         return _Standing(fingerprint, checkpoint=checkpoint, changes=changes)
-    print(f"{run.path} is finished; --overwrite begins it anew", file=sys.stderr, flush=True)
+    print(f"{run.path} is complete; use --overwrite to train again", file=sys.stderr, flush=True)
     return _Standing(fingerprint, is_done=True)
 
 

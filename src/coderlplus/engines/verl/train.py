@@ -54,7 +54,7 @@ def train(config: VerlConfig, *, overwrite: bool = False) -> RunFolder:
         defaults = flat(VerlConfig(model="", problems=(), output=Path(), verl={}).model_dump(mode="json"))
         changes = run.changes(config.to_yaml(), fingerprint, defaults)
         if run.is_finished and not changes:
-            print(f"{run.path} is finished; --overwrite begins it anew", file=sys.stderr, flush=True)
+            print(f"{run.path} is complete; use --overwrite to train again", file=sys.stderr, flush=True)
             return run
         checkpoint = latest_checkpoint(run.checkpoints)
         composed = verl_config(config, checkpoint)
