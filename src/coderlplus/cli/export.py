@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coderlplus.errors import ConfigError
+from coderlplus.errors import ConfigError, counted
 from coderlplus.exports.hub import check_name, push, write_folder, write_parquet
 from coderlplus.exports.rationales import rationale_rows, rationale_schema
 from coderlplus.exports.rows import task_row, task_schema
@@ -49,7 +49,7 @@ def export_tasks(export: Export, output: Path, problems: Sequence[Problem], made
     tasks = list(read_jsonl(output, AlignmentTask))
     if export.parquet:
         write_parquet(beside(output, "parquet"), task_schema, map(task_row, tasks))
-        note(f"{beside(output, 'parquet')}: {len(tasks)} tasks")
+        note(f"{beside(output, 'parquet')}: {counted(len(tasks), 'task')}")
     worked = None
     if export.rationales:
         with Sandbox() as sandbox:
