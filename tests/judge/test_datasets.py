@@ -54,9 +54,9 @@ def test_references_pass(
     chosen = problems[:: every(step)]
     verdicts = reference_verdicts(judge, chosen)
     names = {problem.problem_id for problem in chosen}
-    assert {
-        verdict.problem_id: verdict.first_failure for verdict in verdicts if not verdict.passed
-    }.keys() == not_passed & names
+    failures = {verdict.problem_id: verdict.first_failure for verdict in verdicts if not verdict.passed}
+    assert {name: failure for name, failure in failures.items() if name not in not_passed} == {}
+    assert failures.keys() == not_passed & names
     assert {verdict.problem_id for verdict in verdicts if "in_process_check" in verdict.isolation} == weaker & names
 
 
