@@ -327,3 +327,14 @@ def test_an_id_that_is_none_is_the_rows_own_error(tmp_path: Path, field: str, va
     left_out: list[DataError] = []
     assert not list(given_in(path, {}, left_out))
     assert str(path) in str(left_out[0])
+
+
+@pytest.mark.parametrize("field", ["answer", "program", "expected"])
+def test_a_line_of_verdicts_with_another_type_is_refused(field: str) -> None:
+    verdict = Verdict(rollout_id="r", problem_id="p", verdict="passed", tests_passed=1, tests_total=1)
+    line = Judged(question_id="q", sample=0, answer="x", program="x", truncated=False, verdict=verdict).to_json()
+    with pytest.raises(DataError, match=f"field '{field}' must be str"):
+        Judged.from_json(line | {field: 3})
+    failure = {"index": -1, "verdict": "wrong_answer"}
+    with pytest.raises(DataError, match="must be 0 or more"):
+        Judged.from_json(line | {"verdict": verdict.to_json() | {"first_failure": failure}})
