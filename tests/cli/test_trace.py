@@ -13,6 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from coderlplus.cli import main
+from coderlplus.cli.failed import read_failed
 from coderlplus.cli.trace import parse_call, read_task, trace
 from coderlplus.errors import CodeRLPlusError, ConfigError, DataError
 from coderlplus.records import AlignmentTask, CallInput, StdioInput, Target, Trace, write_jsonl
@@ -202,3 +203,9 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(
     assert end.value.code == 2
     assert told.out == ""
     assert re.fullmatch(rf"error: .*{message}.*\n", told.err)
+
+
+@pytest.mark.parametrize("place", ["x" * 300, "x" * 5000 + ":1", "a\0b", ":", ""])
+def test_a_place_that_can_be_no_file_is_refused(place: str) -> None:
+    with pytest.raises(DataError, match="cannot read"):
+        read_failed(place, None)

@@ -355,6 +355,36 @@ def test_a_server_that_is_down_or_speaks_something_else_is_an_error() -> None:
         endpoint("localhost:8000")
 
 
+@pytest.mark.parametrize("place", ["http://[x", "http://" + "a" * 300 + "/", "gopher://x/", "http:///"])
+def test_a_redirect_to_nowhere_is_an_error(place: str) -> None:
+    with (
+        server(lambda body, before: (302, {}, {"Location": place})) as (url, _),
+        pytest.raises((ConfigError, DataError), match="endpoint"),
+    ):
+        list(endpoint(url, attempts=2).complete(REQUESTS[:1], GREEDY))
+
+
+@pytest.mark.parametrize("tokens", [True, -1, 2**63, 1.5, float("nan"), "3", None, [3]])
+def test_a_number_of_tokens_that_is_none_is_left_out(tokens: Any) -> None:
+    answer = {"choices": [{"message": {"content": "x"}}], "usage": {"completion_tokens": tokens}}
+    with server(lambda body, before: (200, answer)) as (url, _):
+        ((_, completion),) = endpoint(url).complete(REQUESTS[:1], GREEDY)
+    assert completion.tokens is None
+
+
+@pytest.mark.parametrize("size", [0, 3, 10])
+def test_an_answer_that_is_too_long_or_breaks_off_is_an_error(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coderlplus.evaluation.backends.endpoint._MAX_BYTES", size)
+    with server(echo) as (url, _), pytest.raises(ConfigError, match="does not speak OpenAI"):
+        list(endpoint(url).complete(REQUESTS[:1], GREEDY))
+    monkeypatch.undo()
+    with (
+        server(lambda body, before: (200, "x" * size, {"Content-Length": "1000"})) as (url, _),
+        pytest.raises(DataError, match="failed 2 times"),
+    ):
+        list(endpoint(url, attempts=2).complete(REQUESTS[:1], GREEDY))
+
+
 def test_a_gated_model_says_what_to_do() -> None:
     """The words of transformers."""
     said = OSError(

@@ -17,6 +17,7 @@ from coderlplus.evaluation.benchmarks import BENCHMARKS, BenchmarkQuestion
 from coderlplus.evaluation.benchmarks.base import program_in, user
 from coderlplus.evaluation.records import Judged
 from coderlplus.evaluation.sample_files import read_samples, write_samples
+from coderlplus.problems.sample_forms import given_in
 from coderlplus.records import CheckTest, Problem, StdioTest, Verdict
 
 ADD = Problem(
@@ -315,3 +316,25 @@ def test_a_file_of_another_benchmarks_samples_is_an_error(tmp_path: Path, other:
     )
     with pytest.raises(DataError, match=f"no sample of .* is of {other}, whose ids are like 'q/0'"):
         read_samples(path, {"humaneval": NUMBERED, other: [question("q/0")]}, left_out=[])
+
+
+@pytest.mark.parametrize("field", ["id", "test_id"])
+@pytest.mark.parametrize("value", ["7" * 5000, "[" * 900 + "]" * 900, "1e999", "{}", "true"])
+@pytest.mark.parametrize("form", ["%s\n", "[%s]", "[%s, 3]"])
+def test_an_id_that_is_none_is_the_rows_own_error(tmp_path: Path, field: str, value: str, form: str) -> None:
+    more = ', "question_id": "a"' if field == "test_id" else ""
+    path = given(tmp_path, form % f'{{"{field}": {value}, "solution": "x"{more}}}')
+    left_out: list[DataError] = []
+    assert not list(given_in(path, {}, left_out))
+    assert str(path) in str(left_out[0])
+
+
+@pytest.mark.parametrize("field", ["answer", "program", "expected"])
+def test_a_line_of_verdicts_with_another_type_is_refused(field: str) -> None:
+    verdict = Verdict(rollout_id="r", problem_id="p", verdict="passed", tests_passed=1, tests_total=1)
+    line = Judged(question_id="q", sample=0, answer="x", program="x", truncated=False, verdict=verdict).to_json()
+    with pytest.raises(DataError, match=f"field '{field}' must be str"):
+        Judged.from_json(line | {field: 3})
+    failure = {"index": -1, "verdict": "wrong_answer"}
+    with pytest.raises(DataError, match="must be 0 or more"):
+        Judged.from_json(line | {"verdict": verdict.to_json() | {"first_failure": failure}})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,18 @@ def test_a_hub_that_refuses_is_one_sentence_and_the_files_stay(
     with pytest.raises(DataError, match=r"cannot push me/failures .*401 Client Error Invalid token.*hf auth login"):
         run("--push-to-hub", "me/failures")
     assert (tmp_path / "tasks.hub" / "README.md").exists()
+
+
+@pytest.mark.parametrize("field", ["statement", "problem_id"])
+def test_text_that_is_no_unicode_costs_its_own_row(run: Any, tmp_path: Path, field: str, no_hub: list[Any]) -> None:
+    odd = replace(PROBLEMS[0], **{field: f"odd {chr(0xD800)}"})
+    crl.write_jsonl(tmp_path / "problems.jsonl", [odd, *PROBLEMS[1:]])
+    first = PROBLEMS[0].problem_id
+    rollouts = [replace(one, problem_id=odd.problem_id) if one.problem_id == first else one for one in ROLLOUTS]
+    crl.write_jsonl(tmp_path / "programs.jsonl", rollouts)
+    result = run("--parquet", "--rationales", "--push-to-hub", "me/failed", "--dry-run")
+    assert "a text in it is no Unicode" in result.output
+    assert list(tmp_path.rglob("problems.parquet"))
 
 
 @pytest.mark.parametrize("name", ["failures", "a/b/c", "../b", "a/", "a b/c", "-a/b", ""])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from coderlplus.records import StdioInput
 from coderlplus.sandbox import Sandbox
-from coderlplus.tracing import TraceRequest, trace, trace_many
+from coderlplus.tracing import TraceRequest, nondeterminism, trace, trace_many
 
 NOTHING = StdioInput("")
 NAMES = ("a", "b", "c", "d")
@@ -264,6 +264,49 @@ def test_a_value_that_one_run_took_is_taken_again(expression: str, sandbox: Sand
         setup + f"def f(i):\n    x = 0\n    if i == 9: x = {expression}\n    return 0\nfor i in range(10): f(i)\n"
     )
     result = trace(sandbox, program, NOTHING)
+    assert not result.deterministic or "x" not in result.variables["f"]
+
+
+BEYOND_THE_LISTS = [
+    ("def g(id): return id", "id(f) // 16 % 1000"),
+    ("class A: hash = 1", "hash(f) % 1000"),
+    ("from statistics import random", "random.random()"),
+    ("import statistics as s\ndef random(): pass", "s.random.random()"),
+    ("import statistics\nclass A: random = 1\ns = statistics", "s.random.random()"),
+    ("import sys\nclass A: getallocatedblocks = 1", "sys.getallocatedblocks()"),
+    ("import operator", "operator.methodcaller('__hash__')(f) % 1000"),
+    ("from operator import attrgetter as get", "get('__hash__')(f)() % 1000"),
+    ("import operator", "operator.mod('%s', f)[-9:]"),
+    ("import io", "io.open('/dev/urandom', 'rb').read(1)"),
+    ("from io import FileIO", "FileIO('/dev/urandom').read(1)"),
+    ("class A:\n def __hash__(self): return super().__hash__()\na = A()", "a.__hash__() % 1000"),
+    ("from string import Template\ndef substitute(): pass", "Template('$a').substitute(a=f)[-9:]"),
+    ("from collections import UserString", "UserString(f)[-9:-1] and int(UserString(f)[-9:-1], 16)"),
+    ("t = '%s'", "(t % f)[-9:]"),
+    ("t = '%s'\nt %= f", "t[-9:]"),
+    ("t = chr(37) + 's'", "(t % f)[-9:]"),
+    ("class A: format = 1", "'{}'.format(f)[-9:]"),
+    ("import io\ns = io.StringIO()", "print(f, file=s) or s.getvalue()[-9:]"),
+    ("import io, sys\ns = io.StringIO()\nout, sys.stdout = sys.stdout, s\nprint(len)", "s.getvalue()[-9:]"),
+]
+
+
+@pytest.mark.parametrize(("setup", "expression"), BEYOND_THE_LISTS)
+def test_what_may_differ_is_found_under_any_name(setup: str, expression: str) -> None:
+    assert nondeterminism.is_possible(f"def f(): pass\n{setup}\nx = {expression}")
+
+
+PATCHES = [
+    "ast.walk = lambda tree: []",
+    "tree = ast.parse('')\nast.parse = lambda *text: tree",
+    "ast.Call._fields = ()\nast.Name = ast.Attribute = int",
+]
+
+
+@pytest.mark.parametrize("patch", PATCHES)
+def test_a_program_that_patches_the_parser_rules_nothing_out(patch: str, sandbox: Sandbox) -> None:
+    last = "def f(i):\n    x = 0\n    if i == 9: x = id(f) // 16 % 1000\n    return 0\nfor i in range(10): f(i)\n"
+    result = trace(sandbox, f"import ast\n{patch}\n{last}", NOTHING)
     assert not result.deterministic or "x" not in result.variables["f"]
 
 

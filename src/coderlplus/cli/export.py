@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coderlplus.errors import ConfigError, counted
-from coderlplus.exports.hub import check_name, push, write_folder, write_parquet
+from coderlplus.errors import ConfigError, DataError, counted
+from coderlplus.exports.hub import check_name, is_writable, push, write_folder, write_parquet
 from coderlplus.exports.rationales import rationale_rows, rationale_schema
 from coderlplus.exports.rows import task_row, task_schema
-from coderlplus.preparation.outputs import beside
+from coderlplus.preparation.outputs import beside, parquet_row
 from coderlplus.records import AlignmentTask, Problem, read_jsonl
 from coderlplus.sandbox import Sandbox
-from coderlplus.terminal import note
+from coderlplus.terminal import name_left_out, note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,17 @@ def export_tasks(export: Export, output: Path, problems: Sequence[Problem], made
         return
     if not output.is_file():
         raise ConfigError(f"{output} is no file that Parquet can lie beside; name a file with -o")
-    tasks = list(read_jsonl(output, AlignmentTask))
+    left_out: list[DataError] = []
+    tasks = [
+        task
+        for task in read_jsonl(output, AlignmentTask)
+        if is_writable(task_row(task), f"{output}: task {task.task_id!r}", left_out)
+    ]
+    problems = [
+        problem
+        for place, problem in enumerate(problems)
+        if is_writable(parquet_row(problem, place), f"problem {problem.problem_id!r}", left_out)
+    ]
     if export.parquet:
         write_parquet(beside(output, "parquet"), task_schema, map(task_row, tasks))
         note(f"{beside(output, 'parquet')}: {counted(len(tasks), 'task')}")
@@ -54,9 +64,11 @@ def export_tasks(export: Export, output: Path, problems: Sequence[Problem], made
     if export.rationales:
         with Sandbox() as sandbox:
             worked, rejects = rationale_rows(sandbox, tasks)
+        worked = [row for row in worked if is_writable(row, f"the rationale of {row['task_id']!r}", left_out)]
         write_parquet(beside(output, "rationales.parquet"), rationale_schema, worked)
         told = "".join(f", {count} {reason}" for reason, count in rejects.most_common())
         note(f"{beside(output, 'rationales.parquet')}: {len(worked)} rationales{told}")
+    name_left_out(left_out)
     if export.push_to_hub is not None:
         folder = beside(output, "hub")
         files = write_folder(folder, export.push_to_hub, problems, tasks, worked, made)

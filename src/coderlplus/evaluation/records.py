@@ -68,10 +68,10 @@ class Sample:
         return cls(
             question_id=get(data, "question_id", str),
             sample=get(data, "sample", int),
-            completion=data.get("completion"),
-            answer=data.get("answer"),
+            completion=optional(data, "completion", str),
+            answer=optional(data, "answer", str),
             truncated=bool(data.get("truncated", False)),
-            tokens=data.get("tokens"),
+            tokens=optional(data, "tokens", int),
         )
 
 
@@ -114,8 +114,8 @@ class Judged:
         return cls(
             question_id=get(data, "question_id", str),
             sample=get(data, "sample", int),
-            answer=data.get("answer", data.get("program")),
-            program=data.get("program"),
+            answer=optional(data, "answer" if "answer" in data else "program", str),
+            program=optional(data, "program", str),
             truncated=bool(data.get("truncated", False)),
             verdict=Verdict.from_json(get(data, "verdict", dict)),
             expected=optional(data, "expected", str),

@@ -63,6 +63,16 @@ def check_name(name: str) -> None:
         raise ConfigError(f"--push-to-hub {name!r} must be owner/name, such as me/failed-programs")
 
 
+def is_writable(row: Mapping[str, Any], name: str, left_out: list[DataError]) -> bool:
+    """Whether Parquet holds a row: its text is Unicode. What is said of one that is not is added to `left_out`."""
+    try:
+        json.dumps(row, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError as error:
+        left_out.append(DataError(f"{name} is left out of the data set: a text in it is no Unicode ({error.reason})"))
+        return False
+    return True
+
+
 def write_parquet(path: Path, schema: Callable[[Any], Any], lines: Iterable[dict[str, Any]]) -> None:
     """Raises `ConfigError` without pyarrow, `DataError` where the file cannot be written."""
     try:

@@ -29,6 +29,7 @@ from typing import Any
 
 from coderlplus.errors import DataError
 from coderlplus.problems.files import leaving_out, stream_rows
+from coderlplus.records.jsonl import short
 
 _IDS = ("question_id", "task_id", "problem_id", "id")
 _ANSWERS = ("solution", "program", "answer")
@@ -69,7 +70,10 @@ def given_in(
     if isinstance(data, dict):
         generations = data.get("raw_generations", data)
         if not isinstance(generations, dict) or not all(isinstance(texts, list) for texts in generations.values()):
-            yield from _of_row(data, f"{path}:1")  # a file of one line
+            of_line: Sequence[Given] = ()
+            with leaving_out(left_out):
+                of_line = list(_of_row(data, f"{path}:1"))  # a file of one line
+            yield from of_line
             return
         parts = ((f"{path}: {name}", {"id": str(name), "answer": texts}) for name, texts in generations.items())
     elif isinstance(data, list) and data and all(isinstance(item, list | str) for item in data):
@@ -164,7 +168,7 @@ def _of_row(data: Any, place: str) -> Iterator[Given]:
     )
     if key is None:
         raise DataError(f"{place}: no id; a sample needs one of {', '.join(_IDS)}")
-    name = str(data[key]) + (f"/{data['test_id']}" if "test_id" in data else "")
+    name = _name(data, key, place) + (f"/{_name(data, 'test_id', place)}" if data.get("test_id") is not None else "")
     for field in _LISTS:
         if data.get(field) is not None:
             if not isinstance(data[field], list):
@@ -249,6 +253,15 @@ def names_of(ids: Sequence[str]) -> dict[str, str]:
         if first and numbers[last] == 1 and not first.isdigit()
     }
     return short | {plain_name(question_id): question_id for question_id in ids}
+
+
+def _name(data: Mapping[str, Any], field: str, place: str) -> str:
+    value = data[field]
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int) or value.bit_length() > 63:
+        raise DataError(f"{place}: {field!r} must be text or a number of at most 64 bits, not {short(value)!r}")
+    return str(value)
 
 
 def _text(text: Any, place: str) -> str:

@@ -107,8 +107,11 @@ class Failure:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         given, actual = optional(data, "input", dict), optional(data, "actual", dict)
+        index = get(data, "index", int)
+        if index < 0:
+            raise DataError(f"field 'index' must be 0 or more, not {index}")
         return cls(
-            index=get(data, "index", int),
+            index=index,
             verdict=choice(data, "verdict", VERDICTS),
             detail=optional(data, "detail", str, ""),
             input=None if given is None else input_from_json(given),

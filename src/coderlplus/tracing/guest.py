@@ -316,7 +316,8 @@ def _report_of_variables(
     notes = recorder.Recorder(program, encode, wanted, binding=payload["mode"] == "binding")
     monitor.equip(notes, recorder.Recorder)
     first, seen = payload["first"], payload["seen"]
-    suspect = first and (seen or payload["max_steps"]) and nondeterminism.is_possible(payload["program"])
+    early = seen or payload["max_steps"] or payload["setup_code"] or not nondeterminism.is_closed(payload["program"])
+    suspect = first and early and nondeterminism.is_possible(payload["program"])
     objects = {
         instrumented.LAST: notes.marks,
         instrumented.COUNT: notes.marks,
@@ -348,7 +349,7 @@ def _report_of_variables(
             "missing": {str(index): marks for index, marks in missing.items()},
             "fingerprint": notes.fingerprint(),
             "suspect": bool(suspect)
-            or (first and bool(missing) and not seen and nondeterminism.is_possible(payload["program"])),
+            or (first and bool(missing) and not early and nondeterminism.is_possible(payload["program"])),
         }
 
     return _Namespace(objects=objects, take=take)

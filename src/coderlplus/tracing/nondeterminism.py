@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import sys
 
 _BUILTINS = frozenset(
     {
@@ -182,6 +183,21 @@ _IN_ORDER = frozenset(
 )
 """Consumers of `d.keys()` and `d.items()` that make no set of them."""
 
+_HIDDEN = frozenset(vars(builtins)) - _BUILTINS
+"""Builtins that are not listed. A program that has a name of its own like one of them may still mean the builtin."""
+_REACH_FURTHER = frozenset(
+    {"open", "open_code", "FileIO", "attrgetter", "methodcaller", "mod", "imod", "get_type_hints", "make_dataclass"}
+    | {"Template", "Formatter", "UserString", "NormalDist", "kde_random", "bltns"}
+)
+"""What the listed modules have that reads files, or takes an attribute or makes a text of an object."""
+_TELL_ADDRESSES = frozenset({"format", "format_map", "buffer_info"})
+"""Methods that do so, whatever the program has of that name."""
+_CATCH_TEXT = frozenset({"stdin", "stdout", "stderr", "buffer", "write"})
+"""Attributes by which a program gets hold of the text that `print` makes of an object, if it sets them."""
+_OPENS = ("import", "__", "exec", "eval", "getattr", "globals", "locals", "vars")
+_LIBRARY = sys.stdlib_module_names
+_MAKE_TEXT = frozenset({"chr", "bytes", "bytearray", "decode", "translate"})
+
 
 # Unions are made here once, for each is asked for at every node
 _Turns = ast.For | ast.comprehension
@@ -196,11 +212,124 @@ def is_possible(program: str) -> bool:
 
     >>> [is_possible(text) for text in ("print(sum(range(3)))", "print({3, 1})", "import random", "repr(map)")]
     [False, True, True, True]
+    >>> is_possible("from statistics import random as own"), is_possible("def f(id): return id\\nf(id)")
+    (True, True)
     """
     nodes = [*ast.walk(ast.parse(program))]
-    own = _own_names(nodes)
-    consumed = {id(call) for node in nodes for call in _consumed(node)}
-    return any(_suspect(node, own, consumed) for node in nodes)
+    names = _Names()
+    names.modules = {
+        name.asname or name.name: name.name for node in nodes if isinstance(node, ast.Import) for name in node.names
+    }
+    names.own = _own_names(nodes) - names.modules.keys()
+    names.consumed = {id(call) for node in nodes for call in _consumed(node)}
+    names.asked = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    names.has_formats = any(_may_make_format(node) for node in nodes)
+    return any(_suspect(node, names) for node in nodes)
+
+
+def is_closed(program: str) -> bool:
+    """Whether a program reaches no module, so that `is_possible` may be asked when it has run: no other could
+    have patched `ast`.
+
+    >>> is_closed("print(sum(range(3)))"), is_closed("import ast\\nast.walk = list"), is_closed("ｅｖａｌ('1')")
+    (True, False, False)
+    """
+    return program.isascii() and not any(word in program for word in _OPENS)
+
+
+class _Names:
+    """What is known of a program. No class here has methods: they are gone when a program runs (`monitor.strip`)."""
+
+    __slots__ = ("asked", "consumed", "has_formats", "modules", "own")
+    modules: dict[str, str]
+    """Modules by the names that they are bound to."""
+    own: set[str]
+    """All other names that the program binds."""
+    consumed: set[int]
+    """Expressions of which no set is made, see `_consumed`."""
+    asked: set[int]
+    """Expressions of which an attribute is taken."""
+    has_formats: bool
+    """Whether it may have a text with a `%` in it."""
+
+
+def _suspect(node: ast.AST, names: _Names) -> bool:
+    if isinstance(node, ast.Name):
+        if node.id in names.modules:  # a module as a value has attributes that nothing here would know
+            return id(node) not in names.asked
+        return isinstance(node.ctx, ast.Load) and (
+            node.id in _HIDDEN or (node.id not in names.own and node.id not in _BUILTINS)
+        )
+    if isinstance(node, ast.Attribute):
+        return _suspect_attribute(node, names)
+    if isinstance(node, ast.Import):
+        return any(name.name not in _MODULES for name in node.names)
+    if isinstance(node, ast.ImportFrom):
+        return (
+            node.module not in _MODULES
+            or node.module == "sys"
+            or any(not _is_same_in_every_run(node.module, name.name) for name in node.names)
+        )
+    if isinstance(node, ast.FunctionDef):
+        return node.name == "__del__"
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+        return _may_format(node.left, node.right, names)
+    if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Mod):
+        return _may_format(node.target, node.value, names)
+    if isinstance(node, ast.Call):
+        if isinstance(node.func, ast.Attribute) and node.func.attr in ("keys", "items"):
+            return id(node) not in names.consumed
+        is_print = isinstance(node.func, ast.Name) and node.func.id == "print"
+        return is_print and any(keyword.arg is None for keyword in node.keywords)
+    if isinstance(node, ast.keyword):
+        return node.arg == "file" and not _is_stream(node.value, names)
+    return isinstance(node, _Chancy)
+
+
+def _suspect_attribute(node: ast.Attribute, names: _Names) -> bool:
+    name = node.attr
+    if not isinstance(node.ctx, ast.Load) and name in _CATCH_TEXT:
+        return True
+    module = names.modules.get(node.value.id) if isinstance(node.value, ast.Name) else None
+    if module is not None:
+        if module == "sys":
+            return name not in _ATTRIBUTES
+        return not isinstance(node.ctx, ast.Load) or not _is_same_in_every_run(module, name)
+    if name in _ATTRIBUTES or name in _FROM_MODULES:
+        return False
+    return name not in names.own or name in _TELL_ADDRESSES or (name.startswith("__") and name.endswith("__"))
+
+
+def _may_format(left: ast.expr, right: ast.expr, names: _Names) -> bool:
+    """Whether `left % right` may be a text that shows an object."""
+    if isinstance(left, ast.JoinedStr) or (isinstance(left, ast.Constant) and isinstance(left.value, str | bytes)):
+        return True
+    is_number = any(isinstance(side, ast.Constant) and not isinstance(side.value, str) for side in (left, right))
+    return names.has_formats and not is_number
+
+
+def _is_stream(node: ast.expr, names: _Names) -> bool:
+    return (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and names.modules.get(node.value.id) == "sys"
+    )
+
+
+def _is_same_in_every_run(module: str, name: str) -> bool:
+    """Whether a name of a listed module is listed too: `math.sqrt` is, the modules that it imports are not
+    (`statistics.random`)."""
+    is_module = name in _LIBRARY and name != module
+    return not (name.startswith("_") or name == "*" or is_module or name in _REACH_FURTHER)
+
+
+def _may_make_format(node: ast.AST) -> bool:
+    """Whether a format of `%` may come of it."""
+    if isinstance(node, ast.Constant):
+        return ("%" in node.value) if isinstance(node.value, str) else isinstance(node.value, bytes)
+    return (isinstance(node, ast.Name) and node.id in _MAKE_TEXT) or (
+        isinstance(node, ast.Attribute) and node.attr in _MAKE_TEXT
+    )
 
 
 def _own_names(nodes: list[ast.AST]) -> set[str]:
@@ -231,33 +360,3 @@ def _consumed(node: ast.AST) -> list[ast.expr]:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _IN_ORDER:
         return node.args
     return []
-
-
-def _suspect(node: ast.AST, own: set[str], consumed: set[int]) -> bool:
-    if isinstance(node, ast.Name):
-        return isinstance(node.ctx, ast.Load) and node.id not in own and node.id not in _BUILTINS
-    if isinstance(node, ast.Attribute):
-        return (
-            node.attr not in own
-            and node.attr not in _ATTRIBUTES
-            and node.attr not in _FROM_MODULES
-            and not _is_of_module(node)
-        )
-    if isinstance(node, ast.Import):
-        return any(name.name not in _MODULES for name in node.names)
-    if isinstance(node, ast.ImportFrom):
-        return node.module not in _MODULES or node.module == "sys" or any(name.name == "*" for name in node.names)
-    if isinstance(node, ast.FunctionDef):
-        return node.name == "__del__"
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
-        return isinstance(node.left, ast.JoinedStr) or (
-            isinstance(node.left, ast.Constant) and isinstance(node.left.value, str | bytes)
-        )
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("keys", "items"):
-        return id(node) not in consumed
-    return isinstance(node, _Chancy)
-
-
-def _is_of_module(node: ast.Attribute) -> bool:
-    """`math.sqrt`: a public name of a deterministic module."""
-    return isinstance(node.value, ast.Name) and node.value.id in _MODULES - {"sys"} and not node.attr.startswith("_")

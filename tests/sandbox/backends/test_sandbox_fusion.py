@@ -212,12 +212,46 @@ def test_a_checker_program_runs_there_too(there: Callable[..., Verdict]) -> None
     )
 
 
-def test_what_test_code_expects_is_not_in_the_process_of_the_program(there: Callable[..., Verdict]) -> None:
-    program = (
-        "import gc\ndef f(n):\n    return next(int(o.split('==')[1]) for o in gc.get_objects() if type(o) is "
-        "str and '==' in o[:99])"
-    )
-    assert there(program, CheckTest("assert f(3) == 1236"), entry_point="f").verdict == "runtime_error"
+SEEKERS = [
+    """import sys
+def texts():
+    frame = sys._getframe()
+    while frame is not None:
+        yield from map(str, frame.f_locals.values())
+        yield from map(str, frame.f_globals.values())
+        frame = frame.f_back
+""",
+    """import gc
+def texts():
+    for found in gc.get_objects():
+        values = found.values() if type(found) is dict else found if type(found) in (list, tuple) else ()
+        yield from (value for value in [*values] if type(value) is str)
+""",
+    """def texts():
+    for line in open('/proc/self/maps'):
+        first, last = (int(part, 16) for part in line.split()[0].split('-'))
+        if 'rw' in line:
+            with open('/proc/self/mem', 'rb', 0) as memory:
+                memory.seek(first)
+                yield memory.read(last - first).decode('latin-1')
+""",
+]
+
+
+@pytest.mark.parametrize("seeker", SEEKERS)
+def test_what_test_code_expects_is_not_in_the_process_of_the_program(
+    there: Callable[..., Verdict], seeker: str
+) -> None:
+    seek = """
+def f(n):
+    mark = 'wanted' + '_number = '
+    for text in texts():
+        for part in text.split(mark)[1:]:
+            if part[:4].isdigit(): return int(part[:4])
+    return n
+"""
+    test = CheckTest("wanted_number = 1236\nassert f(3) == wanted_number")
+    assert there(seeker + seek, test, entry_point="f").verdict == "wrong_answer"
 
 
 SERVICE_ERROR = {"status": "SandboxError", "message": "no space left", "run_result": None}
@@ -245,6 +279,37 @@ def test_a_driver_that_did_not_end_is_a_fault(there: Callable[..., Verdict], ser
             "run_result": {"status": "Finished", "return_code": 0, "stdout": stdout, "stderr": ""},
         }
     ]
+    assert there("def f(n): return 6", CallTest((3,), 6), entry_point="f").verdict == "sandbox_fault"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"return_code": "x"},
+        {"return_code": 1e999},
+        {"return_code": [3]},
+        {"execution_time": "soon"},
+        {"stdout": "\ud800"},
+        {"status": []},
+    ],
+)
+def test_an_answer_that_cannot_be_read_is_a_fault(
+    there: Callable[..., Verdict], service: Service, odd: dict[str, Any]
+) -> None:
+    result = {"status": "Finished", "return_code": 0, "stdout": "6", "stderr": "", "execution_time": 0.1} | odd
+    service.failures = [{"status": "Success", "message": "", "run_result": result}] * 4
+    assert there("print(6)", StdioTest("", "6")).verdict == "sandbox_fault"
+
+
+@pytest.mark.parametrize(
+    "said", ["[" * 100_000, "{}", "[1]", '[{"exit_code": 1e999}]', '[{"exit_code": 0, "killed": 3}]']
+)
+def test_what_a_program_writes_in_the_name_of_the_driver_is_at_most_a_fault(
+    there: Callable[..., Verdict], service: Service, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secrets.token_hex", lambda size: "0" * 2 * size)
+    result = {"status": "Finished", "return_code": 0, "stdout": f"\n{'0' * 32}{said}\n", "stderr": ""}
+    service.failures = [{"status": "Success", "message": "", "run_result": result}]
     assert there("def f(n): return 6", CallTest((3,), 6), entry_point="f").verdict == "sandbox_fault"
 
 

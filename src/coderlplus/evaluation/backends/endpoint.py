@@ -35,6 +35,8 @@ MAX_WAIT_S = 120.0
 _PASSING = {408, 409, 425, 429, 500, 502, 503, 504}
 _LIMITS = ("max_tokens", "max_completion_tokens")
 """The names of the token limit. Every server knew the first; OpenAI's reasoning models refuse it."""
+_MAX_BYTES = 2**28
+"""Longest answer that is read."""
 _SECONDS = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
 
 
@@ -150,11 +152,17 @@ class Endpoint:
         call = urllib.request.Request(f"{self.url.rstrip('/')}/chat/completions", json.dumps(body).encode(), headers)
         try:
             with urllib.request.urlopen(call, timeout=self.timeout_s) as answer:
-                return self._completion(answer.read())
+                text = _body(answer)
         except urllib.error.HTTPError as error:
             raise self._failure(error) from error
-        except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+        except (
+            urllib.error.URLError,
+            http.client.HTTPException,
+            OSError,
+            ValueError,
+        ) as error:  # a redirect to no URL
             raise _Passing(str(getattr(error, "reason", "") or error or type(error).__name__)) from error
+        return self._completion(text)
 
     def _failure(self, error: urllib.error.HTTPError) -> _Passing | _Refused:
         try:
@@ -178,12 +186,20 @@ class Endpoint:
             return Completion(
                 text=text,
                 truncated=choice.get("finish_reason") == "length",
-                tokens=tokens if isinstance(tokens, int) else None,
+                tokens=tokens if type(tokens) is int and 0 <= tokens < 2**63 else None,
             )
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigError(
                 f"the endpoint {self.url} does not speak OpenAI's chat completions API: it says {answer[:120]!r}"
             ) from error
+
+
+def _body(answer: http.client.HTTPResponse) -> bytes:
+    """The body, or its first `_MAX_BYTES`. Raises `IncompleteRead` where the connection ended before it."""
+    text = answer.read(_MAX_BYTES)
+    if answer.length and len(text) < _MAX_BYTES:
+        raise http.client.IncompleteRead(text, answer.length)
+    return text
 
 
 def _message(text: str) -> str:

@@ -1,10 +1,11 @@
 """Runs one `Job` in a sandbox that is not ours. This text, after a line that defines `MODULES`, is the program that is
 sent there; standard library only.
 
-On stdin comes JSON with `token`, `modules`' guests to call and their payloads; on stdout goes one line, the token and
-JSON, with how each process ended and what it replied. The process of the program and that of the test code are
-children, each with limits of its own; their stdout goes into a file. So a program shares no process with expected
-values. But nothing keeps it from attacking its parent, except what the foreign sandbox does.
+On stdin comes a line of JSON with the guests to call, then their payloads, that of the program first, then a token; on
+stdout goes one line, the token and JSON, with how each process ended and what it replied. The process of the program
+and that of the test code are children, each with limits of its own; their stdout goes into a file. The program's is
+forked before the payload of the other and the token are read. So a program shares no process with expected values. But
+nothing keeps it from attacking its parent, except what the foreign sandbox does.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from typing import Any
 MODULES: dict[str, str] = globals().get("MODULES", {})
 """Sources of the guest modules and of what they import, by name."""
 REPLIES = 3
+TOKEN_BYTES = 32
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -76,7 +78,7 @@ class Host:
 class Child:
     """One running job."""
 
-    def __init__(self, job: dict[str, Any], peer: int | None) -> None:
+    def __init__(self, job: dict[str, Any], payload: bytes, peer: int | None) -> None:
         self.job = job
         module, _, name = job["guest"].partition(":")
         function = getattr(sys.modules[module], name)
@@ -85,9 +87,9 @@ class Child:
         self.killed = ""
         self.pid = os.fork()
         if self.pid == 0:
-            self._run(function, peer)
+            self._run(function, payload, peer)
 
-    def _run(self, function: Any, peer: int | None) -> None:
+    def _run(self, function: Any, payload: bytes, peer: int | None) -> None:
         """In the child, to its end."""
         status = 1
         try:
@@ -117,7 +119,7 @@ class Child:
             MODULES.clear()
             host = Host(None if peer is None else 10 + REPLIES)
             host.open_streams()
-            function(self.job["payload"], host)
+            function(json.loads(payload), host)
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
             status = 0
@@ -147,12 +149,20 @@ class Child:
         }
 
 
-def run(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Run one job, or two that are joined by a socket; the second is killed when the first has ended."""
+def start(jobs: list[dict[str, Any]]) -> list[Child]:
+    """Start one job, or two that are joined by a socket, of which the second is the program's and comes first."""
     pair = socket.socketpair() if len(jobs) == 2 else ()
-    children = [Child(job, pair[index].fileno() if pair else None) for index, job in enumerate(jobs)]
+    children = [
+        Child(jobs[index], read(jobs[index]["payload_bytes"]), pair[index].fileno() if pair else None)
+        for index in reversed(range(len(jobs)))
+    ]
     for end in pair:
         end.close()
+    return children[::-1]
+
+
+def wait(children: list[Child]) -> list[dict[str, Any]]:
+    """How the jobs ended; the second is killed when the first has ended."""
     results: dict[int, dict[str, Any]] = {}
     descriptors = {os.pidfd_open(child.pid): index for index, child in enumerate(children)}
     while descriptors:
@@ -170,14 +180,32 @@ def run(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [results[index] for index in range(len(children))]
 
 
+def read(size: int) -> bytes:
+    """So many bytes of stdin, and none that follow. Raises `EOFError`."""
+    data = b""
+    while len(data) < size:
+        more = os.read(0, min(size - len(data), 1 << 20))
+        if not more:
+            raise EOFError("the request is not complete")
+        data += more
+    return data
+
+
+def read_line() -> bytes:
+    data = b""
+    while not data.endswith(b"\n"):
+        data += read(1)
+    return data
+
+
 def main() -> None:
-    request = json.loads(sys.stdin.buffer.read())
+    jobs = json.loads(read_line())
     sys.meta_path.insert(0, Finder())
-    for job in request["jobs"]:
+    for job in jobs:
         importlib.import_module(job["guest"].partition(":")[0])
-    sys.stdin.close()
-    result = run(request["jobs"])
-    os.write(1, f"\n{request['token']}{json.dumps(result)}\n".encode())
+    children = start(jobs)
+    token = read(TOKEN_BYTES)
+    os.write(1, b"\n" + token + json.dumps(wait(children)).encode() + b"\n")
 
 
 if __name__ == "__main__" and MODULES:

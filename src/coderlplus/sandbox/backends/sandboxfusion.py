@@ -55,6 +55,8 @@ _STARTED_MB = 256
 """What an interpreter has mapped before a program uses anything: the service takes its memory limit absolutely."""
 _SERVED_BYTES = 1 << 20
 """Output beyond this is cut by the service."""
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What reading an answer may raise, which a program that has attacked the driver may have written."""
 _FUTURE = re.compile(r"^from __future__ import .*\n", re.MULTILINE)
 
 
@@ -98,7 +100,10 @@ class SandboxFusion:
         try:
             return self._scripts(job) if job.guest == _STDIO else self._driver(job)
         except _Fault as fault:
-            return Outcome(ending="fault", detail=str(fault)[:500], isolation=self.isolation)
+            detail = str(fault)
+        except _UNREADABLE as error:
+            detail = f"the answer of {self.url} cannot be read: {error!r}"
+        return Outcome(ending="fault", detail=detail[:500], isolation=self.isolation)
 
     def close(self) -> None:
         """Give up what is waiting and break off the requests under way, whose verdicts are faults."""
@@ -153,13 +158,13 @@ class SandboxFusion:
 
     def _driver(self, job: Job) -> Outcome:
         jobs = [each for each in (job, job.peer) if each is not None]
-        token = secrets.token_hex(16)
+        token = secrets.token_hex(fusion_driver.TOKEN_BYTES // 2)
         wall_s = max(each.limits.wall_s for each in jobs)
-        sent = {"token": token, "jobs": [_for_driver(each) for each in jobs]}
+        payloads = [json.dumps(each.payload) for each in jobs]  # ASCII: as many bytes as characters
+        heads = [_for_driver(each, len(payload)) for each, payload in zip(jobs, payloads, strict=True)]
+        given = f"{json.dumps(heads)}\n{''.join(reversed(payloads))}{token}"
         code = _driver_code(tuple(sorted(each.guest for each in jobs)))
-        result = self._request(
-            {"code": code, "stdin": json.dumps(sent), "run_timeout": wall_s + _START_S}, wall_s + _START_S
-        )
+        result = self._request({"code": code, "stdin": given, "run_timeout": wall_s + _START_S}, wall_s + _START_S)
         lines = [line for line in str(result.get("stdout") or "").split("\n") if line.startswith(token)]
         if not lines:
             said = str(result.get("stderr") or "").strip().split("\n")[-1]
@@ -171,7 +176,7 @@ class SandboxFusion:
             ended = json.loads(lines[-1][len(token) :])
             peer = None if job.peer is None else _outcome(job.peer, ended[1], None, self.isolation)
             return _outcome(job, ended[0], peer, self.isolation)
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except _UNREADABLE as error:
             raise _Fault(f"the answer of the driver at {self.url} cannot be read: {error!r}") from error
 
     def _request(self, body: dict[str, Any], run_s: float) -> dict[str, Any]:
@@ -184,7 +189,7 @@ class SandboxFusion:
                 break
             try:
                 return _run_result(self._post(body | {"language": "python"}, run_s + _QUEUE_S))
-            except (OSError, HTTPException, ValueError, _Fault) as error:
+            except (OSError, HTTPException, *_UNREADABLE, _Fault) as error:
                 self._local.__dict__.pop("connection", None)
                 reason = str(error) or repr(error)
         raise _Fault(f"{self.url} failed {_ATTEMPTS} times, at last with: {reason}")
@@ -287,7 +292,7 @@ def _source(module: str) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _for_driver(job: Job) -> dict[str, Any]:
+def _for_driver(job: Job, payload_bytes: int) -> dict[str, Any]:
     size = max(job.limits.output_kb, job.reply_kb) << 10
     limits = {
         "cpu_s": job.limits.cpu_s,
@@ -295,7 +300,7 @@ def _for_driver(job: Job) -> dict[str, Any]:
         "memory_bytes": job.limits.memory_mb << 20,
         "file_bytes": size + 1,
     }
-    return {"guest": job.guest, "payload": job.payload} | limits
+    return {"guest": job.guest, "payload_bytes": payload_bytes} | limits
 
 
 def _outcome(job: Job, ended: dict[str, Any], peer: Outcome | None, isolation: tuple[str, ...]) -> Outcome:
