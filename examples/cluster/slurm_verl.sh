@@ -3,8 +3,8 @@
 #
 #   sbatch --nodes=2 examples/cluster/slurm_verl.sh recipes/paper_7b_verl.yaml problems=/shared/problems.jsonl
 #
-# The folders of model, problems and output are shared by the nodes. After a time limit, the same command with --resume
-# continues the run.
+# The folders of model, problems and output are shared by the nodes. After a time limit, the same command continues
+# the run.
 #SBATCH --job-name=coderlplus-verl
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
