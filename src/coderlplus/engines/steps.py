@@ -23,7 +23,6 @@ from coderlplus.engines.run_folder import RunFolder
 from coderlplus.errors import counted
 from coderlplus.loop import AlignmentLoop, Row, mining_metrics
 from coderlplus.records import Reward
-from coderlplus.terminal import note
 
 
 class Steps:
@@ -65,9 +64,11 @@ class Steps:
     def warn_without_room(self, groups: int) -> None:
         """Say on stderr where a batch is too small to hold an alignment task: the run would be plain RLVR."""
         if self.loop and not self.loop.alignment_groups(groups):
-            note(
+            print(
                 f"warning: at alpha {self.loop.settings.alpha:g} a batch of {counted(groups, 'prompt')} has no room "
-                "for alignment tasks: this is plain RLVR; raise gradient_accumulation_steps or lower num_generations"
+                "for alignment tasks: this is plain RLVR; raise gradient_accumulation_steps or lower num_generations",
+                file=sys.stderr,
+                flush=True,
             )
 
     def compose(self, step: int, groups: int) -> list[Row]:
