@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,8 @@ def test_a_run_from_the_command_line(command: Any, tmp_path: Path) -> None:
     ("argument", "message"),
     [
         ("trl.lerning_rate=1", "unknown setting 'trl.lerning_rate'; did you mean 'trl.learning_rate'?"),
+        ("trl.learning_rate=abc", "trl.learning_rate must be a number, not 'abc'"),
+        ("trl.use_cpu=ja", "trl.use_cpu must be true or false, not 'ja'"),
         ("trl.num_generations=5", "trl: generation_batch_size (16) must be divisible by num_generations (5)."),
         ("model=./no/such/folder", "model './no/such/folder' is not a folder; give the folder of a model"),
         (
@@ -175,9 +178,19 @@ def test_prompts_beyond_the_models_context_are_left_out_and_counted(
 def test_the_folder_of_a_run_is_no_model_and_the_model_in_it_is_named(
     command: Any, tiny_model: Path, tmp_path: Path
 ) -> None:
-    import shutil
-
     shutil.copytree(tiny_model, tmp_path / "first" / "final")
     status, _, err = command(f"model={tmp_path / 'first'}")
     assert status == 2
     assert f"{tmp_path / 'first'} is a run folder; its model is {tmp_path / 'first' / 'final'}" in err
+
+
+@pytest.mark.parametrize("named", ["first", "first/final"])
+def test_the_folder_of_a_run_that_has_not_ended_names_its_newest_checkpoint(
+    named: str, command: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    for step in (9, 10):
+        shutil.copytree(tiny_model, tmp_path / "first" / "checkpoints" / f"checkpoint-{step}")
+    status, _, err = command(f"model={tmp_path / named}")
+    assert status == 2
+    newest = tmp_path / "first" / "checkpoints" / "checkpoint-10"
+    assert f"{tmp_path / 'first'} is the folder of a run that has not ended; its newest checkpoint is {newest}" in err

@@ -167,6 +167,17 @@ def test_too_few_problems_for_a_batch_are_counted(
         trl_alignment(arguments(settings, tmp_path), read_problems(problems_file)[:3], sandbox, settings=ALIGNMENT)
 
 
+def test_a_batch_without_room_for_tasks_is_named(
+    problems_file: Path, sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """TRL's defaults on one device are one prompt a batch."""
+    problems, common = read_problems(problems_file), {"output_dir": str(tmp_path), "use_cpu": True, "bf16": False}
+    trl_alignment(GRPOConfig(**common), problems, sandbox, alpha=0.6)
+    assert "at alpha 0.6 a batch of 1 prompt has no room for alignment tasks" in capsys.readouterr().err
+    trl_alignment(GRPOConfig(**common, gradient_accumulation_steps=5), problems, sandbox, alpha=0.6)
+    assert "no room" not in capsys.readouterr().err
+
+
 def test_an_epoch_is_a_pass_over_the_problems(
     model: Path, settings: dict[str, Any], problems_file: Path, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -208,7 +219,7 @@ def test_the_readme_runs(
     (snippet,) = [part for part in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "GRPOTrainer" in part]
     for written, here in (
         ('"Qwen/Qwen2.5-Coder-1.5B-Instruct"', repr(str(model))),
-        ('GRPOConfig(output_dir="runs/mine", max_steps=200)', "tiny"),
+        ('GRPOConfig(output_dir="runs/mine", max_steps=200, gradient_accumulation_steps=5)', "tiny"),
     ):
         assert written in snippet
         snippet = snippet.replace(written, here)

@@ -71,7 +71,7 @@ def test_a_server_that_dies_in_the_middle_is_one_sentence_and_the_run_goes_on_wi
     assert trainer.returncode == 2, said.decode()[-3000:]
     assert len(errors) == 1
     assert f"the vLLM server at http://127.0.0.1:{port} does not answer" in errors[0]
-    assert "--resume" in errors[0]
+    assert "rerun the command" in errors[0]
     done = [line["step"] for line in metrics(tmp_path)]
     steps = done[-1] + 2
     for line in metrics(tmp_path):

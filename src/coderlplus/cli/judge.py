@@ -22,7 +22,7 @@ from coderlplus.records.journal import Journal
 from coderlplus.records.outputs import digest, open_output
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.backends import check_backend, open_sandbox
-from coderlplus.terminal import console, name_left_out, note, print_table
+from coderlplus.terminal import console, name_left_out, note, print_table, shown
 
 
 def judge(
@@ -79,6 +79,7 @@ def judge(
         print(json.dumps(_summary(verdicts) | {"left_out": len(left_out)}))
     else:
         _print_table(verdicts, len(left_out))
+        print(shown(f"written to {output}"))
     faults = [verdict for verdict in verdicts if verdict.verdict == "sandbox_fault"]
     if faults:
         detail = faults[0].first_failure.detail if faults[0].first_failure else ""

@@ -13,7 +13,7 @@ from rich import box
 from rich.table import Table
 
 from coderlplus.cli.options import BACKEND, Address, BackEndName, Resume
-from coderlplus.errors import ConfigError
+from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.benchmarks import BENCHMARKS, benchmarks_named, canonical
 from coderlplus.evaluation.data import RELEASES, Window, load
 from coderlplus.preparation.contamination import EvaluationTexts
@@ -80,7 +80,10 @@ def prepare(
     if not output.resolve().parent.is_dir():
         raise ConfigError(f"cannot write {output}: its folder does not exist; create it first")
     files = [file for source in sources for file in files_of(source)]
-    texts, counts = _evaluation_texts(benchmarks, data_dir)
+    try:
+        texts, counts = _evaluation_texts(benchmarks, data_dir)
+    except DataError as error:
+        raise DataError(f"{error} (for decontamination; --benchmarks none leaves it out)") from error
     settings = Settings(max_tests=max_tests, max_test_kb=max_test_kb, parquet=parquet, near_duplicates=near_duplicates)
     try:
         with open_sandbox(backend, workers=workers, address=address) as sandbox:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import ConfigError
-from coderlplus.evaluation.backends.local import check_tokens
+from coderlplus.evaluation.backends.local import check_tokens, where_the_model_is
 from coderlplus.evaluation.generate import token_ids
 
 NO_LIMIT = 10**9
@@ -18,9 +18,9 @@ def model_name(model: str) -> str:
     """A local folder, or a name to ask the hub for. Raises `ConfigError` for what looks like a path and is no
     folder, and for the folder of a run instead of its model."""
     path = Path(model).expanduser()
+    if run := where_the_model_is(model):
+        raise ConfigError(run)
     if path.is_dir():
-        if not (path / "config.json").exists() and (path / "final" / "config.json").exists():
-            raise ConfigError(f"{model} is a run folder; its model is {Path(model) / 'final'}")
         return str(path)
     if path.exists() or model.startswith((".", "/", "~")) or model.count("/") > 1:
         raise ConfigError(
@@ -38,11 +38,11 @@ def load_tokenizer(model: str) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError) as error:
         reason = (
-            "has no tokenizer that transformers can read"
+            "has no tokenizer that transformers can read; check that the folder is complete"
             if Path(model).is_dir()
-            else "is not a folder, and the Hugging Face hub returned none"
+            else "is not a folder, and the Hugging Face hub returned none; check the name and the connection"
         )
-        raise ConfigError(f"model {model!r} {reason}; check the name and the connection") from error
+        raise ConfigError(f"model {model!r} {reason}") from error
     if tokenizer.chat_template is None:
         raise ConfigError(
             f"the tokenizer of {model!r} has no chat template; use an instruct model, or save one with "

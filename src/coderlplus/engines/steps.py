@@ -20,6 +20,7 @@ from coderlplus.engines.background import Background
 from coderlplus.engines.batches import Group, ProblemStream, batch_metrics
 from coderlplus.engines.generation import Generation, sample_lines
 from coderlplus.engines.run_folder import RunFolder
+from coderlplus.errors import counted
 from coderlplus.loop import AlignmentLoop, Row, mining_metrics
 from coderlplus.records import Reward
 
@@ -59,6 +60,16 @@ class Steps:
         """Batches that take every problem once, when the buffer is full."""
         code = max(1, groups - len(self.loop.alignment_groups(groups))) if self.loop else groups
         return -(-len(self.stream.problems) // code)
+
+    def warn_without_room(self, groups: int) -> None:
+        """Say on stderr where a batch is too small to hold an alignment task: the run would be plain RLVR."""
+        if self.loop and not self.loop.alignment_groups(groups):
+            print(
+                f"warning: at alpha {self.loop.settings.alpha:g} a batch of {counted(groups, 'prompt')} has no room "
+                "for alignment tasks: this is plain RLVR; raise gradient_accumulation_steps or lower num_generations",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def compose(self, step: int, groups: int) -> list[Row]:
         """The rows of the batch of `step`, one a group. Raises `ConfigError` if the problems do not fill it."""

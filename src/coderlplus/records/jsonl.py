@@ -147,11 +147,18 @@ def get(data: Mapping[str, Any], name: str, kind: type) -> Any:
     return value
 
 
+_MARKS = {"statement": "a problem", "targets": "a task", "rollout_id": "a program"}
+"""Keys that tell which record a row is."""
+
+
 def refuse_unknown(data: Mapping[str, Any], names: Collection[str], what: str) -> None:
     """Raise `DataError` for a key of an object that is none of its `names`, with the nearest one. A key without a
     value does not count: tables have all columns in all rows."""
     if data.keys() <= set(names):
         return
+    for name, other in _MARKS.items():
+        if name in data and name not in names and what in _MARKS.values():
+            raise DataError(f"expected {what}, found {other} (key {name!r}); are the files in the right order?")
     for name, value in data.items():
         if name not in names and value is not None:
             near = nearest(str(name), names)

@@ -3,7 +3,7 @@
     import coderlplus as crl
     from trl import GRPOConfig, GRPOTrainer
 
-    args = GRPOConfig(output_dir="runs/mine", max_steps=200)
+    args = GRPOConfig(output_dir="runs/mine", max_steps=200, gradient_accumulation_steps=5)  # a batch has 5 prompts
     with crl.open_sandbox() as sandbox:
         problems = crl.load_problems("problems.jsonl")
         trainer = GRPOTrainer(model, args=args, **crl.trl_alignment(args, problems, sandbox, alpha=0.6))
@@ -98,6 +98,8 @@ def trl_alignment(
         timeout_s=timeout_s,
         gather=lambda mined: list(gather_object([mined])),
     )
+    if args.process_index == 0:
+        steps.warn_without_room(groups)
     slots = _Slots(steps, loop, args, prompt_template, timeout_s)
     system = [{"role": "system", "content": system_prompt}] if system_prompt else []
     rows = [

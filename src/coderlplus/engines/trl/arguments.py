@@ -7,9 +7,9 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from coderlplus.engines.resuming import flat
 from coderlplus.engines.run_folder import RunFolder
@@ -46,6 +46,7 @@ def trl_arguments(config: RunConfig, run: RunFolder) -> Any:
 
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(run.path / "tensorboard")
     made = RLOOConfig if config.algorithm == "rloo" else GRPOConfig
+    _check_numbers(made, config.trl)
     try:
         arguments = made(**config.trl, output_dir=str(run.checkpoints), seed=config.seed)
     except (ValueError, TypeError, ImportError) as error:
@@ -64,6 +65,17 @@ def trl_arguments(config: RunConfig, run: RunFolder) -> Any:
     if config.algorithm == "reinforce_plus_plus" and arguments.multi_objective_aggregation != "sum_then_normalize":
         raise ConfigError("reinforce_plus_plus has one reward: leave trl.multi_objective_aggregation out")
     return arguments
+
+
+def _check_numbers(made: type[Any], settings: Mapping[str, Any]) -> None:
+    """Raises `ConfigError` for a text where TRL and transformers take only a number, or true or false: they look
+    late."""
+    for field in dataclasses.fields(made):
+        value = settings.get(field.name)
+        kinds = {kind for kind in get_args(field.type) or (field.type,) if kind is not type(None)}
+        if isinstance(value, str) and kinds <= {int, float, bool}:
+            wanted = "true or false" if kinds == {bool} else "a number"
+            raise ConfigError(f"trl.{field.name} must be {wanted}, not {value[:60]!r}")
 
 
 def setting_defaults(config: RunConfig) -> dict[str, Any]:

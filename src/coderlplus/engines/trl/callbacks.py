@@ -133,6 +133,7 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.stopped:
+            print("stopping at once; the same command continues from the last checkpoint", file=sys.stderr, flush=True)
             raise KeyboardInterrupt
         self.stopped = True
         print(

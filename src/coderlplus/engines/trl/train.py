@@ -265,10 +265,13 @@ def _check_splitting(trainer: Any, arguments: Any, config: RunConfig) -> None:
 
 
 def _check_enough(steps: Steps, arguments: Any) -> None:
-    """Raises `ConfigError` where the problems do not fill a batch, before a step is announced."""
+    """Raises `ConfigError` where the problems do not fill a batch, before a step is announced. Warns of a batch that
+    has no room for tasks."""
     groups = arguments.generation_batch_size // arguments.num_generations
     if len(steps.stream.problems) < groups:
         steps.stream.take(groups)
+    if arguments.process_index == 0:
+        steps.warn_without_room(groups)
 
 
 def _save_final(trainer: Any, run: RunFolder) -> None:

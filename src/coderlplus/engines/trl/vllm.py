@@ -43,7 +43,7 @@ def vllm_may_fail(arguments: Any) -> Iterator[None]:
             raise CodeRLPlusError(_of_the_server(arguments, error, reason)) from error
         raise ConfigError(
             f"vLLM fails ({reason}); if memory is short, lower trl.vllm_max_model_length, or raise "
-            f"{_memory_setting(arguments)}, then continue with --resume"
+            f"{_memory_setting(arguments)}, then rerun the command, which continues"
         ) from error
 
 
@@ -55,8 +55,8 @@ def _of_the_server(arguments: Any, error: Exception, reason: str) -> str:
             "trl.vllm_group_port to a free one"
         )
     if isinstance(error, OSError):  # that of requests, too
-        return f"the vLLM server at {server} does not answer ({reason}); start it again and continue with --resume"
-    return f"the vLLM server at {server} fails ({reason}); its own log says why. Continue with --resume"
+        return f"the vLLM server at {server} does not answer ({reason}); start it again and rerun the command"
+    return f"the vLLM server at {server} fails ({reason}); its own log says why; rerun the command, which continues"
 
 
 def _memory_setting(arguments: Any) -> str:

@@ -154,7 +154,7 @@ class FetchedSteps(Steps):
             raise DataError(
                 "the state of CodeRL+ in data.pt of the checkpoint is damaged or of another version "
                 f"({type(error).__name__}: {error}); "
-                "resume from an earlier checkpoint (verl.trainer.resume_from_path)"
+                "remove that checkpoint, and the same command continues from the one before"
             ) from error
         self._rows, self._fetched, self._finished = [], 0, True
 

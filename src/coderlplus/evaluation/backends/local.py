@@ -167,6 +167,25 @@ def no_chat_template(model: str) -> str:
     return f"the tokenizer of {model} has no chat template; benchmarks need a chat model; use an instruction-tuned one"
 
 
+def where_the_model_is(model: str) -> str | None:
+    """One sentence where `model` is the folder of a run, or its `final` that is not there; `None` otherwise."""
+    path = Path(model)
+    if (path.expanduser() / "config.json").exists():
+        return None
+    if (path.expanduser() / "final" / "config.json").exists():
+        return f"{model} is a run folder; its model is {path / 'final'}"
+    run = path.parent if path.name == "final" else path
+    saved = {
+        int(step): config.parent
+        for place in (run, run / "checkpoints")
+        for config in place.expanduser().glob("checkpoint-*/config.json")
+        if (step := config.parent.name.rpartition("-")[2]).isdecimal()
+    }
+    if saved:
+        return f"{run} is the folder of a run that has not ended; its newest checkpoint is {saved[max(saved)]}"
+    return None
+
+
 def why_not_loaded(model: str, error: Exception) -> str:
     """One sentence for what the loader says in many."""
     path = Path(model)
@@ -175,8 +194,8 @@ def why_not_loaded(model: str, error: Exception) -> str:
             f"the model {model!r} is gated: accept its terms on the hub and log in with `hf auth login`, or give "
             "a folder"
         )
-    if not (path / "config.json").exists() and (path / "final" / "config.json").exists():
-        return f"{model} is a run folder; its model is {path / 'final'}"
+    if run := where_the_model_is(model):
+        return run
     if path.is_dir():
         return f"cannot load the model in {model} ({_first_sentence(error)}); check that it is complete"
     if path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:
