@@ -150,7 +150,7 @@ def test_completions_without_reward_are_counted_and_no_one_learns_from_them(sand
 
 @pytest.mark.parametrize("saved", [None, 3, b"no gzip", gzip.compress(b"{}", mtime=0), gzip.compress(b"[1", mtime=0)])
 def test_a_damaged_state_is_named(sandbox: Sandbox, saved: Any) -> None:
-    with pytest.raises(DataError, match=r"data\.pt .* earlier checkpoint"):
+    with pytest.raises(DataError, match=r"data\.pt .* the one before"):
         make_steps(sandbox).load_state_dict({} if saved is None else {"coderlplus": saved})
 
 
