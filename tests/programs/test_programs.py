@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import warnings
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from radon.visitors import ComplexityVisitor
 
+import coderlplus
 from coderlplus.programs import MAX_PROGRAM_CHARS, cyclomatic_complexity, extract_program, normalized, syntax_error
 
 PROGRAM = "def double(x):\n    return 2 * x\n\nprint(double(3))"
@@ -203,8 +207,17 @@ def test_cyclomatic_complexity_counts_the_whole_program() -> None:
     ],
 )
 def test_cyclomatic_complexity_is_radons(program: str, number: int) -> None:
-    """The numbers were taken from radon 6.0.1."""
-    assert cyclomatic_complexity(program) == number
+    visitor = ComplexityVisitor()
+    visitor.visit(ast.parse(program))
+    assert cyclomatic_complexity(program) == visitor.total_complexity == number
+
+
+def test_cyclomatic_complexity_is_radons_on_the_source_of_the_library() -> None:
+    for path in sorted(Path(coderlplus.__file__).parent.rglob("*.py")):
+        program = path.read_text(encoding="utf-8")
+        visitor = ComplexityVisitor()
+        visitor.visit(ast.parse(program))
+        assert cyclomatic_complexity(program) == visitor.total_complexity, path
 
 
 def test_cyclomatic_complexity_counts_however_deep() -> None:
