@@ -260,6 +260,7 @@ def test_a_step_waits_no_longer_than_it_may(settings: dict[str, Any], tmp_path: 
     )
     for line in metrics(done):
         assert line["sandbox_faults/generation"] > 0  # of 16; what is judged before the step looks has its verdict
+        assert line["mined"] <= 16 - line["sandbox_faults/generation"]
 
 
 def test_several_kinds_of_tasks_have_metrics_of_their_own(settings: dict[str, Any], tmp_path: Path) -> None:
