@@ -72,6 +72,6 @@ def _send(request: urllib.request.Request) -> str:
 
 
 def reply(trace: vf.Trace) -> str:
-    """The last answer of the model, as it is; empty where there is none."""
+    """The last answer of the model, unchanged; empty if the model gave no answer."""
     messages = trace.assistant_messages
     return (messages[-1].content or "") if messages else ""

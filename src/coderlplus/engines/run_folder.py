@@ -181,7 +181,7 @@ class RunFolder:
         self._append(self._metrics, [{"step": step} | numbers])
 
     def last_step(self) -> int:
-        """The step of the last whole line of metrics.jsonl; 0 if there is none."""
+        """The step of the last complete line of metrics.jsonl; 0 without one."""
         lines = self._metrics.read_text(encoding="utf-8").splitlines(keepends=True) if self._metrics.exists() else []
         return max((int(json.loads(line)["step"]) for line in lines if line.endswith("\n")), default=0)
 

@@ -88,7 +88,7 @@ def _with_samples(benchmark: Benchmark, groups: Sequence[Sequence[bool]]) -> dic
 
 
 def read_results(folder: Path) -> dict[str, Any]:
-    """`results.json` of a folder. Raises `DataError` if there is none."""
+    """Read `results.json` of a folder. Raises `DataError` if the file is missing."""
     return read_results_file(folder, command="eval", part="benchmarks")
 
 

@@ -22,7 +22,7 @@ class Kind:
     """A kind of task; `kinds.KINDS` lists them.
 
     `asks` says in a phrase what it asks for, as the documentation shows it. `ask` makes the question about a run, or
-    says the reason why there is none. `finished` and `crashed`: it asks about runs that ended by themselves, about
+    returns why there is no question. `finished` and `crashed`: it asks about runs that ended by themselves, about
     those that an exception ended. `semantics` and `max_steps`: how runs are traced for it (`TraceRequest`).
     `as_sampled`: it is about the program as it was sampled, with its comments, on the first test of the problem;
     other kinds are about the program without comments on the test that failed.

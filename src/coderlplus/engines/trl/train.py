@@ -55,7 +55,7 @@ def train(
     """Train as `config` says and return the run folder, with the model and tokenizer in `final` (with `lora`, the
     adapter).
 
-    A run that the folder holds continues exactly from its newest checkpoint that is whole; where there is none it
+    A run that the folder holds continues exactly from its newest complete checkpoint; without one it
     starts anew, and a finished one is left as it is. With `overwrite` it is begun anew in any case. `evaluate` gets
     the model in evaluation mode and returns numbers, written as `eval/<name>` at step 0, every `eval_every`
     optimisation steps (0: never) and the last one. Every process of a run on several calls this.

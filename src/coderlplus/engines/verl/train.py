@@ -94,7 +94,7 @@ def interrupted(run: RunFolder, save_freq: int) -> str:
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint of verl that can be resumed from, `None` if there is none. Says on stderr which ones
+    """The newest checkpoint of verl that can be resumed from, or `None`. Says on stderr which ones
     are damaged, and raises `DataError` when all are. verl writes data.pt last: a checkpoint without it was never
     finished."""
     finished = [

@@ -121,8 +121,8 @@ def _stderr_in(file: IO[bytes]) -> Iterator[None]:
 
 
 def _cause(error: Exception, said: IO[bytes] | None = None) -> str:
-    """The message of the last exception in what vLLM's processes said, but for those that point to another one; that
-    of `error` where there is none."""
+    """The message of the last exception that vLLM's processes printed, except those that point to another one; without
+    one, the message of `error`."""
     found: list[str] = []
     if said is not None and not isinstance(error, ValueError):
         text = os.pread(said.fileno(), 1 << 24, 0)  # the place where others write on is shared
