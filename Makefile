@@ -39,6 +39,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[trl,ray,serve,probe,near-duplicates,dev,docs]'
+	$(BIN)/pip install --quiet --no-deps tinker-cookbook==0.6.1 skyrl==0.3.0
 	@touch $@
 
 quickstart: install

@@ -1,10 +1,13 @@
 """Load on `coderlplus serve` over loopback, against the judge as a library on the same programs.
 
-    python bench/serve.py [--programs 20000] [--clients 64] [--workers 2]
+    python bench/serve.py [--programs 20000] [--clients 64] [--workers 2] [--peer http://localhost:8080]
 
 Programs read a number and print twice of it; one in ten is hostile (endless, exits, floods, forges, exhausts memory).
 Every program is another text. Counts what is lost and what is answered wrongly, and prints throughput and latency.
-Ends with exit code 1 if anything was lost or wrong.
+Ends with exit code 1 if `coderlplus serve` or the library lost a program or answered one wrongly.
+
+The original server runs from a checkout with `isolation: none` where no container engine is to be had: then it has no
+limit of memory that a program cannot pass, and leaves processes behind.
 """
 
 from __future__ import annotations
@@ -97,39 +100,51 @@ def as_library(wanted: list[Program], workers: int) -> tuple[int, float]:
     return sum(verdict.passed != program.is_right for verdict, program in zip(verdicts, wanted, strict=True)), took
 
 
+def row(name: str, counts: tuple[int, int], count: int, took_s: float, seconds: list[float] | None = None) -> str:
+    lost, wrong = counts
+    line = f"{name:14} {lost:6d} {wrong:6d} {count / took_s:11.0f}"
+    if seconds:
+        p50, p99 = (statistics.quantiles(seconds, n=100)[place] for place in (49, 98))
+        line += f" {p50:7.3f} {p99:7.3f}"
+    return line
+
+
+def load(name: str, url: str, wanted: list[Program], clients: int) -> int:
+    """Print the row of one server. Returns the programs that were lost or answered wrongly."""
+    began = time.perf_counter()
+    lost, wrong, seconds = asyncio.run(over_http(url, wanted, clients))
+    print(row(name, (lost, wrong), len(wanted), time.perf_counter() - began, seconds), flush=True)
+    return lost + wrong
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--programs", type=int, default=20_000)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--peer", metavar="URL", help="also a running SandboxFusion server, such as http://localhost:8080"
+    )
     options = parser.parse_args()
     wanted = programs(options.programs)
-    command = [
-        str(Path(sys.executable).with_name("coderlplus")),
-        "serve",
-        "--port",
-        "0",
-        "--workers",
-        str(options.workers),
-    ]
+    print(f"{options.programs:,} programs, one in ten hostile, {options.workers} workers, {options.clients} clients")
+    print(f"{'':14} {'lost':>6} {'wrong':>6} {'programs/s':>11} {'p50 s':>7} {'p99 s':>7}", flush=True)
+    coderlplus = str(Path(sys.executable).with_name("coderlplus"))
+    command = [coderlplus, "serve", "--port", "0", "--workers", str(options.workers)]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         assert server.stderr is not None
         found = re.search(r"http://\S+", server.stderr.readline())
         assert found is not None
-        began = time.perf_counter()
-        lost, wrong, seconds = asyncio.run(over_http(found.group(), wanted, options.clients))
-        took = time.perf_counter() - began
+        failures = load("coderlplus", found.group(), wanted, options.clients)
     finally:
         server.terminate()
         server.wait(60)
-    wrong_here, took_here = as_library(wanted, options.workers)
-    p50, p99 = (statistics.quantiles(seconds, n=100)[place] for place in (49, 98))
-    print(f"{options.programs:,} programs, one in ten hostile, {options.workers} workers, {options.clients} clients")
-    print(f"{'':10} {'lost':>6} {'wrong':>6} {'programs/s':>11} {'p50 s':>7} {'p99 s':>7}")
-    print(f"{'server':10} {lost:6d} {wrong:6d} {len(wanted) / took:11.0f} {p50:7.3f} {p99:7.3f}")
-    print(f"{'library':10} {0:6d} {wrong_here:6d} {len(wanted) / took_here:11.0f}")
-    sys.exit(1 if lost or wrong or wrong_here else 0)
+    wrong, took_s = as_library(wanted, options.workers)
+    print(row("as a library", (0, wrong), len(wanted), took_s), flush=True)
+    if options.peer:
+        load("SandboxFusion", options.peer.rstrip("/"), wanted, options.clients)
+    sys.exit(1 if failures or wrong else 0)
 
 
 if __name__ == "__main__":

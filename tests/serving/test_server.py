@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -103,8 +104,10 @@ def test_a_program_that_does_not_end_is_over_time(url: str) -> None:
     ("fields", "status", "words"),
     [
         ({"language": "cpp"}, 400, "'cpp' is not supported"),
-        ({"files": {"data.txt": "eA=="}}, 400, "files are not supported (data.txt)"),
-        ({"fetch_files": ["out.txt"]}, 400, "files are not supported (out.txt)"),
+        ({"files": {"data.txt": "no base64"}}, 400, "the file 'data.txt' is not base64"),
+        ({"files": {"../data.txt": "eA=="}}, 400, "'../data.txt' is not a relative path"),
+        ({"files": {"/etc/data.txt": "eA=="}}, 400, "'/etc/data.txt' is not a relative path"),
+        ({"fetch_files": ["out.txt"]}, 400, "fetch_files is not supported (out.txt)"),
         ({"run_timeout": -1}, 422, "run_timeout"),
         ({"code": 3}, 422, "code"),
         ({"code": "x" * (2 << 20)}, 413, "more than 1 MB"),
@@ -127,6 +130,32 @@ def test_nonsense_is_an_answer_of_400_or_422(url: str, route: str, body: bytes) 
 def submit(url: str, completion: str, **fields: Any) -> Any:
     body = {"dataset": "mine", "id": "double", "completion": completion, "config": {"language": "python"}} | fields
     return httpx.post(f"{url}/submit", json=body, timeout=60)
+
+
+def test_a_program_reads_and_imports_the_files_that_come_with_it(url: str) -> None:
+    files = {"data/a.txt": "é\r\n", "util.py": "N = 2", "kit/__init__.py": "", "kit/more.py": "M = 3"}
+    code = """
+import io, pathlib
+from util import N
+from kit.more import M
+print(N, M, repr(open("data/a.txt").read()), repr(pathlib.Path("data/a.txt").read_text()))
+print(open("data/a.txt", "rb").read(), io.open("data/a.txt", newline="", encoding="utf-8").read() == "é\\r\\n")
+for mode in ("w", "a", "r+", "x"):
+    try: open("data/a.txt", mode)
+    except OSError: continue
+    print("written", mode)
+try: open("data/b.txt")
+except FileNotFoundError: print("absent")
+"""
+    encoded = {name: base64.b64encode(text.encode()).decode() for name, text in files.items()}
+    answer = httpx.post(
+        f"{url}/run_code", json={"code": code, "language": "python", "files": encoded}, timeout=60
+    ).json()
+    assert answer["run_result"]["stdout"] == "2 3 'é\\n' 'é\\n'\nb'\\xc3\\xa9\\r\\n' True\nabsent\n", answer
+    again = {"code": "import util", "language": "python"}
+    assert (
+        "ModuleNotFoundError" in httpx.post(f"{url}/run_code", json=again, timeout=60).json()["run_result"]["stderr"]
+    )
 
 
 def test_a_completion_is_judged_on_a_data_set_of_the_server(url: str) -> None:

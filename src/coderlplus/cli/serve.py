@@ -18,6 +18,7 @@ from coderlplus.records import Limits, Problem
 from coderlplus.sandbox.backends import open_sandbox
 
 TOKEN = "CODERLPLUS_TOKEN"
+KEEP_ALIVE_S = 75  # longer than clients keep idle connections: a request on a connection just closed would be lost
 
 
 def serve(
@@ -65,7 +66,12 @@ def serve(
     with open_sandbox(backend, workers=workers, address=address) as sandbox:
         app = Server(sandbox, settings, data_sets).app()
         config = uvicorn.Config(
-            app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=int(wall_s) + 10
+            app,
+            host=host,
+            port=port,
+            log_level="warning",
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=int(wall_s) + 10,
         )
         server = uvicorn.Server(config)
         place = f"http://{host}:{listening.getsockname()[1]}"

@@ -149,7 +149,7 @@ class Server:
         limits = limits_of(body.run_timeout, body.memory_limit_MB, self.settings.limits)
         job = Job(
             guest="coderlplus.serving.guest:run_script",
-            payload={"program": body.code},
+            payload={"program": body.code, "files": {name: text or "" for name, text in body.files.items()}},
             stdin=(body.stdin or "").encode("utf-8", "surrogateescape"),
             limits=limits,
         )

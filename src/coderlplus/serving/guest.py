@@ -15,13 +15,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from coderlplus.judge.guest import new_module
+from coderlplus.serving.guest_files import provide
 
 FILENAME = "program.py"
 REHEARSALS: dict[str, tuple[Any, bytes]] = {"run_script": ({"program": "print(1)"}, b"")}
 
 
 def run_script(payload: Mapping[str, Any], host: Any) -> None:
-    """Run `program` as `__main__` and reply `{"exit_code"}`. A process that ends before that has its own exit code."""
+    """Run `program` as `__main__` and reply `{"exit_code"}`. A process that ends before that has its own exit code.
+
+    `files` (relative path → base64) are what the program finds in its folder."""
+    if payload.get("files"):
+        provide(payload["files"])
     host.reply({"exit_code": _run(payload["program"])})
 
 

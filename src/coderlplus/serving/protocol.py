@@ -1,11 +1,12 @@
 """SandboxFusion's requests and answers, as its public clients send and read them.
 
-Fields that a request may have and this server cannot honour (`files`, `fetch_files`, another language) are refused by
-name, never ignored.
+Fields that a request may have and this server cannot honour (`fetch_files`, another language) are refused by name,
+never ignored.
 """
 
 from __future__ import annotations
 
+import base64
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,6 +33,7 @@ class RunCodeRequest(_Request):
     memory_limit_MB: int = -1
     """Memory beyond that of the interpreter; -1 is the server's limit."""
     files: dict[str, str | None] = {}
+    """Relative path → base64: what the program can open for reading and import."""
     fetch_files: list[str] = []
 
 
@@ -75,9 +77,16 @@ def unsupported(request: RunCodeRequest) -> str | None:
     """Why a request cannot be run here, or `None`."""
     if request.language not in LANGUAGES:
         return f"language {request.language!r} is not supported; this server runs {', '.join(LANGUAGES)}"
-    if request.files or request.fetch_files:
-        named = ", ".join([*request.files, *request.fetch_files][:5])
-        return f"files are not supported ({named}): programs here cannot write or read files; send input as stdin"
+    if request.fetch_files:
+        named = ", ".join(request.fetch_files[:5])
+        return f"fetch_files is not supported ({named}): programs here cannot write files; print what you need"
+    for name, content in request.files.items():
+        if not name or name.startswith("/") or ".." in name.split("/"):
+            return f"the file {name!r} is not a relative path below the folder of the program"
+        try:
+            base64.b64decode(content or "", validate=True)
+        except ValueError:
+            return f"the content of the file {name!r} is not base64"
     return None
 
 
