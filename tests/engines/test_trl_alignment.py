@@ -193,6 +193,13 @@ def test_rloo_is_refused_by_name(problems_file: Path, sandbox: Sandbox, tmp_path
         trl_alignment(args, read_problems(problems_file), sandbox)
 
 
+def test_async_grpo_is_refused_by_name(problems_file: Path, sandbox: Sandbox, tmp_path: Path) -> None:
+    async_grpo = pytest.importorskip("trl.experimental.async_grpo", reason="this TRL has no AsyncGRPOTrainer")
+    args = async_grpo.AsyncGRPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False)
+    with pytest.raises(ConfigError, match="AsyncGRPOTrainer has no batches to mix"):
+        trl_alignment(args, read_problems(problems_file), sandbox)
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_the_example_runs_and_resumes(model: Path, problems_file: Path, tmp_path: Path, processes: int) -> None:
     example = Path(__file__).parents[2] / "examples" / "trl_script.py"

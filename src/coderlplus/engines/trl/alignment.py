@@ -118,6 +118,10 @@ def _groups(args: Any) -> int:
     """Prompts in a generation batch. Raises `ConfigError` for the arguments of another algorithm."""
     if type(args).__name__.startswith("RLOO"):
         raise ConfigError("RLOOTrainer has no environments; use coderlplus train with algorithm: rloo")
+    if type(args).__name__.startswith("AsyncGRPO"):
+        raise ConfigError(
+            "AsyncGRPOTrainer has no batches to mix and scores in another process; use GRPOTrainer, or rewards alone"
+        )
     if not hasattr(args, "generation_batch_size") or not hasattr(args, "num_generations"):
         raise ConfigError(f"args must be a GRPOConfig, not {type(args).__name__}")
     return int(args.generation_batch_size // args.num_generations)
