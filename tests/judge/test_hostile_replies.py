@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from coderlplus.judge.program import judge_program
 from coderlplus.records import CallTest, CheckTest, Limits, Problem, StdioTest, Test, Verdict
 from coderlplus.sandbox import Job, Outcome
-from coderlplus.sandbox.forkserver import _parse
+from coderlplus.sandbox.forkserver import parse_replies
 
 SECRET = 977_231
 CASES: dict[str, Test] = {
@@ -100,18 +100,18 @@ def test_any_outcome_gives_a_verdict_and_no_pass(kind: str, results: list[Outcom
     | st.lists(values.map(json.dumps), max_size=4).map(lambda lines: "\n".join(lines).encode("utf-8", "surrogatepass"))
 )
 def test_any_bytes_are_read(data: bytes) -> None:
-    json.dumps(list(_parse(data + b"\n")))
+    json.dumps(list(parse_replies(data + b"\n")))
 
 
 @pytest.mark.parametrize(
     "text", [b"[" * 100_000, b"[" * 900 + b"]" * 900, b'{"a":' * 900 + b"1" + b"}" * 900, b"[" * 401 + b"]" * 401]
 )
 def test_deep_nesting_is_not_read(text: bytes) -> None:
-    assert list(_parse(text + b"\n")) == []
+    assert list(parse_replies(text + b"\n")) == []
 
 
 def test_brackets_in_text_are_not_nesting() -> None:
-    assert list(_parse(json.dumps(["[" * 1000]).encode() + b"\n")) == [["[" * 1000]]
+    assert list(parse_replies(json.dumps(["[" * 1000]).encode() + b"\n")) == [["[" * 1000]]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in CASES if kind != "in process"])

@@ -19,6 +19,7 @@ import pytest
 from coderlplus.judge import Judge
 from coderlplus.records import CheckTest, Limits, Problem, Rollout
 from coderlplus.sandbox import LAYERS, Job, Outcome, Sandbox
+from coderlplus.sandbox.protocol import run_job
 from coderlplus.sandbox.supervision import HARD_CAP, MOST_THREADS
 
 HERE = Path(__file__).parent
@@ -130,7 +131,7 @@ def test_signals_that_wait_leave_room_for_those_of_others(sandbox: Sandbox) -> N
         print(1, flush=True)
         for thread in (threading.Thread(target=time.sleep, args=(1,)) for _ in range(20)): thread.start()
         """
-    future = sandbox.submit(job(fills, Limits(cpu_s=20, wall_s=60)))
+    future = sandbox.call(run_job, job(fills, Limits(cpu_s=20, wall_s=60)))
     for _ in until_done(future):
         assert libc.timer_create(0, None, ctypes.byref(timer)) == 0
         libc.timer_delete(timer)
@@ -327,7 +328,7 @@ def test_a_program_does_not_learn_the_name_of_the_host(sandbox: Sandbox) -> None
 def test_a_program_has_no_capabilities() -> None:
     """Of root's or of those of a user namespace. Seen from outside, while it runs."""
     with Sandbox(workers=1) as sandbox:
-        future = sandbox.submit(job("time.sleep(60)", Limits(wall_s=3)))
+        future = sandbox.call(run_job, job("time.sleep(60)", Limits(wall_s=3)))
         found = set()
         for _ in until_done(future):
             for pid in descendants(sandbox.processes()[0]):

@@ -15,6 +15,7 @@ from coderlplus.errors import SandboxError
 from coderlplus.records import Limits
 from coderlplus.sandbox import LAYERS, Job, Outcome, Sandbox
 from coderlplus.sandbox.forkserver import ForkServer
+from coderlplus.sandbox.protocol import run_job
 
 STDIO = "coderlplus.judge.guest:run_stdio"
 SHORT = Limits(cpu_s=1, wall_s=3, memory_mb=128, output_kb=64)
@@ -74,8 +75,8 @@ def test_outcomes_are_in_the_order_of_the_jobs(sandbox: Sandbox) -> None:
 
 def test_jobs_that_wait_hold_up_nobody_and_the_workers_in_their_place_go_again() -> None:
     with Sandbox(workers=1) as sandbox:
-        waiting = [sandbox.submit(script("import time; time.sleep(60)", Limits(wall_s=10))) for _ in range(2)]
-        assert sandbox.submit(script("print(1)")).result().stdout == b"1\n"
+        waiting = [sandbox.call(run_job, script("import time; time.sleep(60)", Limits(wall_s=10))) for _ in range(2)]
+        assert sandbox.call(run_job, script("print(1)")).result().stdout == b"1\n"
         assert not any(future.done() for future in waiting)
         assert {future.result().ending for future in waiting} == {"time_limit"}
         deadline = time.monotonic() + 20
@@ -115,7 +116,7 @@ def test_a_killed_fork_server_is_replaced_and_the_job_run_again() -> None:
 
 def test_a_fork_server_killed_during_a_job_is_replaced() -> None:
     with Sandbox(workers=1) as sandbox:
-        future = sandbox.submit(script("import sys\nfor _ in range(10**7): pass\nprint(1)", Limits()))
+        future = sandbox.call(run_job, script("import sys\nfor _ in range(10**7): pass\nprint(1)", Limits()))
         os.kill(sandbox.processes()[0], signal.SIGKILL)
         assert future.result().stdout == b"1\n"
 
@@ -145,11 +146,11 @@ def test_nothing_is_left_behind() -> None:
 
 def test_closing_ends_what_runs() -> None:
     sandbox = Sandbox(workers=1)
-    future = sandbox.submit(script("import time; time.sleep(60)", Limits(wall_s=100)))
+    future = sandbox.call(run_job, script("import time; time.sleep(60)", Limits(wall_s=100)))
     sandbox.close()
     assert future.cancelled() or future.result().ending == "fault"
     with pytest.raises(SandboxError, match="closed"):
-        sandbox.submit(script(""))
+        sandbox.call(run_job, script(""))
 
 
 def test_a_sandbox_does_not_survive_a_fork(sandbox: Sandbox) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from coderlplus.records import Limits
 from coderlplus.sandbox import Job, Sandbox
+from coderlplus.sandbox.protocol import run_job
 
 LEVELS = 0
 LONG = Limits(cpu_s=1000, wall_s=1000)
@@ -29,6 +30,7 @@ OWNER = """
 import sys
 from coderlplus.records import Limits
 from coderlplus.sandbox import Job, Sandbox
+from coderlplus.sandbox.protocol import run_job
 
 def job(program, peer=None):
     payload = {"setup_code": "", "program": program, "stdins": [""]}
@@ -38,7 +40,7 @@ def job(program, peer=None):
 
 busy, asleep = "while True: pass", "import time; time.sleep(1000)"
 with Sandbox(workers=2) as sandbox:
-    futures = [sandbox.submit(each) for each in (job(busy), job(asleep, peer=job(busy)))]
+    futures = [sandbox.call(run_job, each) for each in (job(busy), job(asleep, peer=job(busy)))]
     if sys.argv[2] == "exits": sys.stdin.read(1); sys.exit()
     if sys.argv[2] == "exits without closing":
         sys.stdin.read(1); sandbox.__class__.__exit__ = lambda *a: None; sys.exit()
@@ -166,8 +168,8 @@ def test_a_program_killed_from_outside_is_run_again(seed: int) -> None:
     """As the kernel does when memory runs out. It says nothing of the program."""
     payload = {"setup_code": "", "program": "for _ in range(10**7): pass\nprint(1)", "stdins": [""]}
     with Sandbox(workers=1) as sandbox:
-        future = sandbox.submit(
-            Job(guest="coderlplus.judge.guest:run_stdio", payload=payload, limits=LONG, hash_seed=seed)
+        future = sandbox.call(
+            run_job, Job(guest="coderlplus.judge.guest:run_stdio", payload=payload, limits=LONG, hash_seed=seed)
         )
         wait_until(lambda: len(leaves(seed)) == 1 or future.done())
         for pid in leaves(seed) if not future.done() else ():
@@ -178,8 +180,8 @@ def test_a_program_killed_from_outside_is_run_again(seed: int) -> None:
 def test_a_program_always_killed_from_outside_is_a_fault_and_no_failure_of_the_program(seed: int) -> None:
     payload = {"setup_code": "", "program": "while True: pass", "stdins": [""]}
     with Sandbox(workers=1) as sandbox:
-        future = sandbox.submit(
-            Job(guest="coderlplus.judge.guest:run_stdio", payload=payload, limits=LONG, hash_seed=seed)
+        future = sandbox.call(
+            run_job, Job(guest="coderlplus.judge.guest:run_stdio", payload=payload, limits=LONG, hash_seed=seed)
         )
         while not future.done():
             for pid in leaves(seed):

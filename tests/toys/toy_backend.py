@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from coderlplus.sandbox import Job, Outcome, Sandbox
+from coderlplus.sandbox import AnySandbox, Job, Outcome, Sandbox
 from coderlplus.sandbox.backends import BackEnd
-from coderlplus.sandbox.protocol import run_jobs
 
 
-class NotingSandbox:
+class NotingSandbox(AnySandbox):
     backend = "noting"
     can_trace = False
     workers = 1
@@ -24,17 +23,8 @@ class NotingSandbox:
     def call(self, function: Callable[..., Any], *arguments: Any, weight: float = 0.0) -> Future[Any]:
         return self._sandbox.call(self._noted, function, *arguments, weight=weight)
 
-    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
-        return run_jobs(self, jobs)
-
     def close(self) -> None:
         self._sandbox.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
     def _noted(self, execute: Callable[[Job], Outcome], function: Callable[..., Any], *arguments: Any) -> Any:
         def noting(job: Job) -> Outcome:

@@ -18,8 +18,9 @@ from typing import Any
 
 from coderlplus.judge.guest import TEST_FILENAME, bind_modules, describe
 from coderlplus.judge.wire import MESSAGE_CHARS, Answer, Connection, PeerGone, framed, read_answer, read_loaded
+from coderlplus.sandbox.decoding import NotPlain, decode, is_plain
+from coderlplus.sandbox.encoding import encode
 from coderlplus.sandbox.nodes import CLASSES, FIELDS, are_shared
-from coderlplus.sandbox.values import NotPlain, decode, encode, is_plain
 
 _TEST = {"code": "assert f(1) == 1", "main": False, "modules": []}
 REHEARSALS = {
@@ -132,24 +133,23 @@ class Candidate:
 
     def _opaque(self, tagged: Any, truth: bool) -> Any:
         """What stands for an object, with as many of its fields as can travel, or for a container of objects."""
-        fields: dict[str, Any] = {}
-        if type(tagged) is dict and "$object" in tagged and type(tagged.get("fields")) is dict:
-            for name, value in tagged["fields"].items():
-                with contextlib.suppress(NotPlain):
-                    fields[name] = self._decode(value)
-        else:
-            with contextlib.suppress(NotPlain):
+        if type(tagged) is not dict or "$object" not in tagged or type(tagged.get("fields")) is not dict:
+            try:
                 return self._decode(tagged)
+            except NotPlain:
+                return Opaque({}, truth)
+        fields: dict[str, Any] = {}
+        for name, value in tagged["fields"].items():
+            with contextlib.suppress(NotPlain):
+                fields[name] = self._decode(value)
         return Opaque(fields, truth)
 
     def _update(self, args: tuple[Any, ...], kwargs: dict[str, Any], answer: Answer) -> None:
         """Change arguments in place as the program did. What it changed into something that cannot travel stays as it
         was."""
         if answer.args is not None and answer.kwargs is not None:
-            for old, new in [
-                *zip(args, answer.args, strict=True),
-                *((kwargs[key], new) for key, new in answer.kwargs.items()),
-            ]:
+            named = [(kwargs[key], new) for key, new in answer.kwargs.items()]
+            for old, new in [*zip(args, answer.args, strict=True), *named]:
                 with contextlib.suppress(NotPlain):
                     _assign(old, decode(new, self.node_classes()))
 
@@ -183,17 +183,15 @@ def _assign(old: Any, new: Any) -> None:
     kind = type(old)
     if kind is not type(new):
         return
-    if kind is list:
-        if len(old) == len(new):
-            for index, (before, after) in enumerate(zip(old, new, strict=True)):
-                if type(before) is type(after) and (
-                    type(after) in (list, dict, set) or type(after).__name__ in FIELDS
-                ):
-                    _assign(before, after)
-                else:
-                    old[index] = after
-        else:
-            old[:] = new
+    if kind is list and len(old) == len(new):
+        for index, (before, after) in enumerate(zip(old, new, strict=True)):
+            inner = type(after)
+            if type(before) is inner and (inner in (list, dict, set) or inner.__name__ in FIELDS):
+                _assign(before, after)
+            else:
+                old[index] = after
+    elif kind is list:
+        old[:] = new
     elif kind in (dict, set):
         old.clear()
         old.update(new)
@@ -221,14 +219,14 @@ def _exception(answer: Answer) -> BaseException:
     kind = getattr(builtins, name, None)
     if name in ("StopIteration", "StopAsyncIteration"):  # would end a loop of the test code in silence
         return RuntimeError(f"{name}: {message}")
-    if isinstance(kind, type) and issubclass(kind, BaseException):
-        if not issubclass(kind, Exception):
-            return CandidateExit(name, message)
-        try:
-            return kind(message)
-        except TypeError:
-            return CandidateError(name, message)
-    return CandidateError(name, message)
+    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+        return CandidateError(name, message)
+    if not issubclass(kind, Exception):
+        return CandidateExit(name, message)
+    try:
+        return kind(message)
+    except TypeError:
+        return CandidateError(name, message)
 
 
 def examine(payload: Mapping[str, Any], host: Any) -> None:
@@ -280,12 +278,9 @@ def check_answer(payload: Mapping[str, Any], host: Any) -> None:
     names: dict[str, Any] = {"__name__": "checker", "__builtins__": builtins} | CLASSES
     try:
         exec(compile(payload["code"], TEST_FILENAME, "exec", dont_inherit=True), names)
+        given = payload["given"]
         if payload["kind"] == "call":
-            given: Any = dict(enumerate(decode(payload["given"]["args"], names))) | decode(
-                payload["given"]["kwargs"], names
-            )
-        else:
-            given = payload["given"]
+            given = {**dict(enumerate(decode(given["args"], names))), **decode(given["kwargs"], names)}
         result = names["check"](given, decode(payload["answer"], names), decode(payload["expected"], names))
     except BaseException as error:
         said = describe(error)
@@ -315,16 +310,12 @@ def _run(test: Mapping[str, Any], candidate: Candidate, names: dict[str, Any]) -
 
 
 def _call(test: Mapping[str, Any], candidate: Candidate, names: dict[str, Any]) -> dict[str, Any]:
-    raised: BaseException | None = None
     try:
-        value = candidate(
-            *decode(test["args"], names | candidate.node_classes()),
-            **decode(test["kwargs"], names | candidate.node_classes()),
-        )
+        classes = names | candidate.node_classes()
+        value = candidate(*decode(test["args"], classes), **decode(test["kwargs"], classes))
         return {"end": "value", "value": encode(value, by_value=True)}
     except BaseException as error:
-        raised = error
-    return _end(candidate.state, raised)
+        return _end(candidate.state, error)
 
 
 def _end(state: _State, raised: BaseException | None) -> dict[str, Any]:
@@ -332,37 +323,21 @@ def _end(state: _State, raised: BaseException | None) -> dict[str, Any]:
     if isinstance(state.stop, PeerGone):
         return {"end": "gone", **_told(state)}
     if not state.called:
-        what = (
-            str(state.stop)
-            if state.stop
-            else "it passes without a call of the program"
-            if raised is None
-            else f"it raised {_words(raised)}"
-        )
+        passes = "it passes without a call of the program"
+        what = str(state.stop) if state.stop else passes if raised is None else f"it raised {_words(raised)}"
         return {"end": "fault", "message": what}
     if state.stop is not None:
         return {"end": "not_data", "message": str(state.stop)[:MESSAGE_CHARS], **_told(state)}
     if raised is None or (isinstance(raised, SystemExit) and not raised.code):
         return {"end": "passed"}
     said = describe(raised)
-    if raised is state.error:
-        if isinstance(raised, CandidateError | CandidateExit):
-            said |= {"raised": raised.args[0], "message": raised.args[1]}
-        return {
-            "end": "raised",
-            "raised": said["raised"],
-            "message": said["message"],
-            "line": state.line,
-            **_told(state),
-        }
-    end = "assertion" if isinstance(raised, AssertionError) else "error"
-    return {
-        "end": end,
-        "raised": said["raised"],
-        "message": said["message"],
-        "test_line": said.get("test_line"),
-        **_told(state),
-    }
+    end: dict[str, Any] = {"raised": said["raised"], "message": said["message"], **_told(state)}
+    if raised is not state.error:
+        name = "assertion" if isinstance(raised, AssertionError) else "error"
+        return {"end": name, "test_line": said.get("test_line"), **end}
+    if isinstance(raised, CandidateError | CandidateExit):
+        end |= {"raised": raised.args[0], "message": raised.args[1]}
+    return {"end": "raised", "line": state.line, **end}
 
 
 def _words(error: BaseException) -> str:
@@ -372,11 +347,10 @@ def _words(error: BaseException) -> str:
 
 def _told(state: _State) -> dict[str, Any]:
     """The last call and its value, or nothing of what would fill the reply."""
-    told: dict[str, Any] = {}
-    if state.last_call is not None and len(json.dumps(state.last_call)) <= (
-        TAINTED_CHARS if state.was_tainted else TOLD_CHARS
-    ):
-        told["call"] = state.last_call
-        if state.value is not None and len(json.dumps(state.value)) <= TOLD_CHARS:
-            told["value"] = state.value[0]
+    most = TAINTED_CHARS if state.was_tainted else TOLD_CHARS
+    if state.last_call is None or len(json.dumps(state.last_call)) > most:
+        return {}
+    told: dict[str, Any] = {"call": state.last_call}
+    if state.value is not None and len(json.dumps(state.value)) <= TOLD_CHARS:
+        told["value"] = state.value[0]
     return told

@@ -19,31 +19,23 @@ from typing import Any
 
 from coderlplus.judge.wire import MESSAGE_CHARS, NAME_CHARS, Connection, PeerGone, framed
 from coderlplus.sandbox import nodes
+from coderlplus.sandbox.decoding import decode, is_plain
+from coderlplus.sandbox.encoding import BUDGET, encode
 from coderlplus.sandbox.endings import collect, leaves_finalizers
 from coderlplus.sandbox.text import as_bytes
-from coderlplus.sandbox.values import BUDGET, decode, encode, is_plain
 
 FILENAME, TEST_FILENAME = "<program>", "<test>"
 _MAX_ITEMS = 100_000
 VALUE_BUDGET = 8_000_000
 """Size of a value that goes to test code (see `sandbox.encoding.BUDGET`): HumanEval+ has a text of 7 MB and lists of a
 million items."""
-_ITERATORS = (
-    map,
-    filter,
-    zip,
-    enumerate,
-    reversed,
-    types.GeneratorType,
-    *(type(iter(kind())) for kind in (list, tuple, dict, set, str)),
-)
-_ITERATORS += (type(iter(range(0))), *(kind for kind in vars(itertools).values() if isinstance(kind, type)))
+_ITERATORS: list[type] = [map, filter, zip, enumerate, reversed, types.GeneratorType, type(iter(range(0)))]
+_ITERATORS += [type(iter(kind())) for kind in (list, tuple, dict, set, str)]
+_ITERATORS += [kind for kind in vars(itertools).values() if isinstance(kind, type)]
 """Returned iterators travel as their items."""
 _VIEWS: dict[type, str | None] = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
 """So do views of dicts, and become such a view again."""
-_ITERABLES: dict[type, str | None] = {**{kind: None for kind in _ITERATORS if isinstance(kind, type)}, **_VIEWS}
-
-
+_ITERABLES: dict[type, str | None] = {**dict.fromkeys(_ITERATORS), **_VIEWS}
 _name_of = type.__dict__["__name__"].__get__
 _CALL = {"args": [1], "kwargs": {}, "of": 0}
 _FUNCTION = {"setup_code": "", "program": "def f(n): return n", "entry_point": "f"}
@@ -110,31 +102,36 @@ def _run_script(code: list[types.CodeType], module: types.ModuleType, collects: 
         for part in code:
             exec(part, module.__dict__)
     except SystemExit as error:
-        ending["exit_code"] = _exit_code(error.code)
+        ending["exit_code"] = exit_code(error.code)
     except BaseException as error:
         ending = {"exit_code": 1} | describe(error)
-    if _thread._count():
-        for thread in threading.enumerate():
-            if thread is not threading.current_thread() and not thread.daemon:
-                thread.join()
+    wait_for_threads()
     if _died:
         ending["thread"] = _died[0]
     atexit._run_exitfuncs()
     try:
-        _flush(sys.stdout)
+        flush(sys.stdout)
         sys.modules.pop("__main__", None)
         if collects:  # finalizers run while the names of the module are there, and files are flushed
             del module
             collect()
         else:
             module.__dict__.clear()
-        _flush(sys.__stdout__)
+        flush(sys.__stdout__)
     except Exception as error:
         ending = {"exit_code": 1} | describe(error)
     return ending
 
 
-def _exit_code(code: Any) -> int:
+def wait_for_threads() -> None:
+    """As the interpreter does at its end."""
+    if _thread._count():
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join()
+
+
+def exit_code(code: Any) -> int:
     """What the interpreter ends with after `sys.exit(code)`."""
     if code is None:
         return 0
@@ -151,7 +148,7 @@ def _note_death(thread: threading.ExceptHookArgs) -> None:
     threading.__excepthook__(thread)
 
 
-def _flush(stream: Any) -> None:
+def flush(stream: Any) -> None:
     if stream is not None and not stream.closed:
         stream.flush()
 
@@ -224,10 +221,8 @@ def _told(
     """A returned value as an answer tells it: the items of an iterator or a view, and of what is not plain data also
     whether it is true."""
     if type(value) in iterables:
-        return {
-            "items": encode(list(itertools.islice(value, _MAX_ITEMS)), budget, by_value=True),
-            "view": iterables[type(value)],
-        }
+        items = encode(list(itertools.islice(value, _MAX_ITEMS)), budget, by_value=True)
+        return {"items": items, "view": iterables[type(value)]}
     told = encode(value, budget, by_value=True)
     return {"value": told} if is_data(told) else {"value": told, "truth": bool(value)}
 
@@ -267,12 +262,9 @@ def check_in_process(payload: Mapping[str, Any], host: Any) -> None:
 
 def compile_program(payload: Mapping[str, Any], host: Any) -> list[types.CodeType]:
     """Set-up code and program, compiled here because compilation can take any time and memory."""
-    code = []
+    texts = [text for text in (payload["setup_code"], payload["program"]) if text]
     try:
-        for text in (payload["setup_code"], payload["program"]):
-            if text:
-                code.append(compile(text, FILENAME, "exec", dont_inherit=True))
-        return code
+        return [compile(text, FILENAME, "exec", dont_inherit=True) for text in texts]
     except (SyntaxError, ValueError, RecursionError, OverflowError) as error:
         line = f" (line {error.lineno})" if isinstance(error, SyntaxError) and error.lineno else ""
         message = error.msg if isinstance(error, SyntaxError) else str(error)

@@ -8,15 +8,14 @@ runs, say how a test ended.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from coderlplus.judge.wire import MESSAGE_CHARS, NAME_CHARS
+from coderlplus.judge.wire import MESSAGE_CHARS, NAME_CHARS, VIEWS, Fields, has_shape
 from coderlplus.records import TaggedValue
 
-_LOCATION = {"line": (int, type(None)), "test_line": (int, type(None))}
-_RAISED: Mapping[str, tuple[type, ...]] = {"raised": (str,), "message": (str,), **_LOCATION}
+_SAID = {"raised", "message"}
+_RAISED: Fields = {"raised": (str,), "message": (str,), "line": (int, type(None)), "test_line": (int, type(None))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,88 +69,70 @@ class Examined:
 
 
 def read_not_loaded(reply: object) -> NotLoaded | None:
-    if _has(reply, {"syntax_error": (str,)}):
-        return NotLoaded(syntax_error=reply["syntax_error"][:MESSAGE_CHARS])  # type: ignore[index]
-    if _has(reply, {**_RAISED, "loading": (bool,)}, {"loading", "raised", "message"}):
+    if has_shape(reply, {"syntax_error": (str,)}):
+        return NotLoaded(syntax_error=reply["syntax_error"][:MESSAGE_CHARS])
+    if has_shape(reply, {**_RAISED, "loading": (bool,)}, {"loading", *_SAID}):
         return NotLoaded(raised=_raised(reply))
     return None
 
 
 def read_script_end(reply: object) -> ScriptEnd | None:
     fields = {"exit_code": (int,), "stdout": (int,), "thread": (dict,), **_RAISED}
-    if not isinstance(reply, dict) or not _has(reply, fields, {"exit_code", "stdout"}):
+    if not has_shape(reply, fields, {"exit_code", "stdout"}) or ("raised" in reply) != ("message" in reply):
         return None
-    thread = reply.get("thread")
-    if ("raised" in reply) != ("message" in reply) or not (
-        thread is None or _has(thread, _RAISED, {"raised", "message"})
-    ):
+    if "thread" in reply and not has_shape(reply["thread"], _RAISED, _SAID):
         return None
     if not 0 <= reply["exit_code"] <= 255 or reply["stdout"] < 0:
         return None
     raised = _raised(reply) if "raised" in reply else None
-    return ScriptEnd(reply["exit_code"], reply["stdout"], raised, None if thread is None else _raised(thread))
+    in_thread = _raised(reply["thread"]) if "thread" in reply else None
+    return ScriptEnd(reply["exit_code"], reply["stdout"], raised, in_thread)
 
 
 def read_returned(reply: object) -> Returned | Raised | None:
-    if not isinstance(reply, dict):
-        return None
-    if _has(reply, {"value": (object,), "truth": (bool,)}, {"value"}):
+    if has_shape(reply, {"value": (object,), "truth": (bool,)}, {"value"}):
         return Returned(reply["value"], reply.get("truth"))
-    if _has(reply, {"items": (list,), "view": (str,)}, {"items", "view"}) and reply["view"] in (
-        "keys",
-        "values",
-        "items",
-    ):
+    if has_shape(reply, {"items": (list,), "view": (str,)}) and reply["view"] in VIEWS:
         return Returned(reply["items"], view=reply["view"])
-    return _raised(reply) if _has(reply, _RAISED, {"raised", "message"}) else None
+    return _raised(reply) if has_shape(reply, _RAISED, _SAID) else None
 
 
 def read_in_process(reply: object) -> Examined | None:
     """How a test ended that ran in the process of the program: `passed`, `assertion` or `raised`."""
-    if _has(reply, {"end": (str,)}) and reply["end"] == "passed":  # type: ignore[index]
+    if reply == {"end": "passed"}:
         return Examined("passed")
-    if not isinstance(reply, dict) or not _has(reply, {"end": (str,), **_RAISED}, {"end", "raised", "message"}):
-        return None
-    return Examined(reply["end"], raised=_raised(reply)) if reply["end"] in ("assertion", "raised") else None
+    if has_shape(reply, {"end": (str,), **_RAISED}, {"end", *_SAID}) and reply["end"] in ("assertion", "raised"):
+        return Examined(reply["end"], raised=_raised(reply))
+    return None
 
 
 def read_examined(reply: object) -> Examined | None:
     """How the examiner says that a test ended."""
-    if not isinstance(reply, dict):
+    fields = {"end": (str,), "call": (dict,), "value": (object,), **_RAISED}
+    if not has_shape(reply, fields, {"end"}):
         return None
     call = reply.get("call")
-    if call is not None and not _has(call, {"args": (list,), "kwargs": (dict,)}):
+    if call is not None and not has_shape(call, {"args": (list,), "kwargs": (dict,)}):
         return None
-    if not isinstance(reply.get("end"), str) or not _has(
-        reply, {"end": (str,), "call": (dict,), "value": (object,), **_RAISED}, {"end"}
-    ):
-        return None
-    message = reply.get("message", "")[:MESSAGE_CHARS]
-    raised = _raised(reply) if "raised" in reply else None
-    told = None if call is None else (call["args"], call["kwargs"])
-    return Examined(reply["end"], message, raised, told, (reply["value"],) if "value" in reply else None)
+    return Examined(
+        end=reply["end"],
+        message=reply.get("message", "")[:MESSAGE_CHARS],
+        raised=_raised(reply) if "raised" in reply else None,
+        call=None if call is None else (call["args"], call["kwargs"]),
+        value=(reply["value"],) if "value" in reply else None,
+    )
 
 
 def read_checked(reply: object) -> tuple[bool | None, str] | None:
     """What a checker says: whether it accepts (`None`: it cannot say) and why."""
-    if isinstance(reply, dict) and _has(reply, {"accepted": (bool,), "reason": (str,)}):
+    if has_shape(reply, {"accepted": (bool,), "reason": (str,)}):
         return reply["accepted"], reply["reason"][:MESSAGE_CHARS]
-    if isinstance(reply, dict) and _has(reply, {"fault": (str,)}):
+    if has_shape(reply, {"fault": (str,)}):
         return None, reply["fault"][: 2 * MESSAGE_CHARS]
     return None
 
 
-def _has(reply: object, fields: Mapping[str, tuple[type, ...]], required: set[str] | None = None) -> bool:
-    """Whether a reply has the required fields (all, where none are named), no others than these, and each of its
-    type."""
-    if type(reply) is not dict or not (fields.keys() if required is None else required) <= reply.keys():
-        return False
-    return all(
-        name in fields and (fields[name] == (object,) or type(value) in fields[name]) for name, value in reply.items()
-    )
-
-
-def _raised(reply: Any) -> Raised:
+def _raised(reply: dict[str, Any]) -> Raised:
     line, test_line = (
         number if number is not None and 0 < number < 1 << 31 else None
         for number in (reply.get("line"), reply.get("test_line"))

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import os
 import struct
-from json import JSONDecodeError, dumps, loads
-from typing import Any, NamedTuple
+from collections.abc import Collection
+from json import dumps, loads
+from typing import Any, NamedTuple, TypeGuard
 
 MAX_MESSAGE = 64 << 20
 MESSAGE_CHARS = 300
@@ -50,18 +51,34 @@ class Answer(NamedTuple):
     kwargs: dict[str, Any] | None = None
 
 
-_SHAPES: dict[str, dict[str, tuple[type, ...]]] = {
+Fields = dict[str, tuple[type, ...]]
+"""Fields of a message and their types; `object` is any."""
+VIEWS = ("keys", "values", "items")
+_SHAPES: dict[str, Fields] = {
     "value": {"value": (object,), "truth": (bool,), "same": (int, str)},
     "items": {"items": (list,), "view": (str, type(None))},
     "raised": {"raised": (str,), "message": (str,), "line": (int, type(None))},
 }
-"""The fields of each kind of answer, the first of them required, and their types."""
-_CHANGED: dict[str, tuple[type, ...]] = {"args": (list,), "kwargs": (dict,)}
+"""The fields of each kind of answer, the first of them required."""
+_CHANGED: Fields = {"args": (list,), "kwargs": (dict,)}
+
+
+def has_shape(message: object, fields: Fields, required: Collection[str] | None = None) -> TypeGuard[dict[str, Any]]:
+    """Whether a message is an object with the required fields (all, where none are named), no others than these, and
+    each of its type."""
+    return (
+        type(message) is dict
+        and all(name in message for name in (fields if required is None else required))
+        and all(
+            name in fields and (fields[name] == (object,) or type(value) in fields[name])
+            for name, value in message.items()
+        )
+    )
 
 
 def read_loaded(message: object) -> bool:
     """Whether the program was loaded. Raises `PeerGone` for anything but that message."""
-    if type(message) is dict and message.keys() == {"loaded"} and type(message["loaded"]) is bool:
+    if has_shape(message, {"loaded": (bool,)}):
         return bool(message["loaded"])
     raise PeerGone("not a message of a program that was loaded")
 
@@ -69,26 +86,14 @@ def read_loaded(message: object) -> bool:
 def read_answer(message: object, places: int, names: frozenset[str]) -> Answer:
     """The answer to a call with so many positional arguments and keyword arguments of these names. Raises `PeerGone`
     for anything else."""
-    if type(message) is not dict:
+    kind = next((kind for kind in _SHAPES if type(message) is dict and kind in message), "")
+    fields, required = _SHAPES.get(kind, {}), {kind}
+    if type(message) is dict and ("args" in message or "kwargs" in message):
+        fields, required = fields | _CHANGED, {kind, *_CHANGED}
+    if not has_shape(message, fields, required) or message.get("view") not in (None, *VIEWS):
         raise PeerGone("not an answer")
-    kind = next((kind for kind in _SHAPES if kind in message), None)
-    if kind is None:
-        raise PeerGone("not an answer")
-    types = _SHAPES[kind]
-    changed = "args" in message or "kwargs" in message
-    for name, value in message.items():
-        allowed = types.get(name) or (_CHANGED.get(name) if changed else None)
-        if allowed is None or (allowed != (object,) and type(value) not in allowed):
-            raise PeerGone(f"not an answer: {str(name)[:NAME_CHARS]!r}")
-    if changed and not (
-        "args" in message
-        and "kwargs" in message
-        and len(message["args"]) == places
-        and names == message["kwargs"].keys()
-    ):
+    if "args" in message and (len(message["args"]) != places or message["kwargs"].keys() != names):
         raise PeerGone("not an answer: other arguments than were given")
-    if message.get("view") not in (None, "keys", "values", "items"):
-        raise PeerGone("not an answer: not a view")
     return Answer(
         kind=kind,
         value=message.get("items" if kind == "items" else "value"),
@@ -130,7 +135,7 @@ class Connection:
             raise PeerGone(f"a message of {size} bytes")
         try:
             return loads(self._receive(size).decode("utf-8", "surrogatepass"))
-        except (JSONDecodeError, ValueError, RecursionError, MemoryError) as error:
+        except (ValueError, RecursionError, MemoryError) as error:
             raise PeerGone(f"not JSON: {error}") from None
 
     def _receive(self, size: int) -> bytes:

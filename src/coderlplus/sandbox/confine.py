@@ -100,52 +100,33 @@ class Confinement:
             _lower(resource.RLIMIT_MEMLOCK, 0)
             _lower(resource.RLIMIT_MSGQUEUE, 0)
             _, most = resource.getrlimit(resource.RLIMIT_STACK)
-            resource.setrlimit(
-                resource.RLIMIT_STACK,
-                (STACK_BYTES if most == resource.RLIM_INFINITY else min(most, STACK_BYTES), most),
-            )
+            stack = STACK_BYTES if most == resource.RLIM_INFINITY else min(most, STACK_BYTES)
+            resource.setrlimit(resource.RLIMIT_STACK, (stack, most))
         if "seccomp" in self.layers:
-            install_filter, _words = _install(
-                syscalls.zygote_filter(os.uname().machine, writes="landlock" in self.layers)
-            )
+            program = syscalls.zygote_filter(os.uname().machine, writes="landlock" in self.layers)
+            install_filter, _words = _install(program)
             check(install_filter())
         self.apply = self._for_children()
 
     def _for_children(self) -> Callable[[float, int, int], None]:
         """What a child costs is the pages of memory that it touches: all that it needs is made here, and looked up in
         one place."""
-        die_with_zygote = (
-            prepared(machine_number(_SYS_PRCTL), _PR_SET_PDEATHSIG, 9, 0, 0, 0)
-            if "death_signal" in self.layers
-            else None
-        )
-        drop_the_last = None
+        die_with_zygote = drop_the_last = restrict_files = install_filter = None
+        if "death_signal" in self.layers:
+            die_with_zygote = prepared(machine_number(_SYS_PRCTL), _PR_SET_PDEATHSIG, 9, 0, 0, 0)
         if {"capabilities", "namespaces"} <= self.layers:
             drop_the_last = prepared(machine_number(_SYS_CAPSET), _CAPABILITIES_OF_ITS_OWN, bytes(24))
-        restrict_files = (
-            prepared(_LANDLOCK_RESTRICT, self.ruleset, self.landlock_flags) if "landlock" in self.layers else None
-        )
-        install_filter = None
+        if "landlock" in self.layers:
+            restrict_files = prepared(_LANDLOCK_RESTRICT, self.ruleset, self.landlock_flags)
         if "seccomp" in self.layers:
             template = syscalls.child_filter(os.uname().machine)
             install_filter, words = _install(template)
             places = [offset // 4 for offset in syscalls.pid_offsets(template)]
-        limits = "rlimits" in self.layers
-        setrlimit, cpu, address_space, file_size = (
-            resource.setrlimit,
-            resource.RLIMIT_CPU,
-            resource.RLIMIT_AS,
-            resource.RLIMIT_FSIZE,
-        )
-        other_bytes = THREAD_STACKS_BYTES + _mapped_bytes()
-        zygote, ruleset, getpid, getppid, close, leave = (
-            self.zygote,
-            self.ruleset,
-            os.getpid,
-            os.getppid,
-            os.close,
-            os._exit,
-        )
+        limits, other_bytes = "rlimits" in self.layers, THREAD_STACKS_BYTES + _mapped_bytes()
+        setrlimit, cpu = resource.setrlimit, resource.RLIMIT_CPU
+        address_space, file_size = resource.RLIMIT_AS, resource.RLIMIT_FSIZE
+        zygote, ruleset = self.zygote, self.ruleset
+        getpid, getppid, close, leave = os.getpid, os.getppid, os.close, os._exit
 
         def apply(cpu_s: float, memory_bytes: int, file_bytes: int) -> None:
             if die_with_zygote:
@@ -265,10 +246,12 @@ def _capabilities_left(_: str) -> str:
     return "" if int(effective, 16) == 0 else f"capabilities {effective.decode()} are left"
 
 
+def _limits_left(_: str) -> str:
+    return "" if resource.getrlimit(resource.RLIMIT_FSIZE)[0] == 1 << 20 else "limits are not in force"
+
+
 _EFFECTS: dict[str, Callable[[str], str]] = {
-    "rlimits": lambda outside: (
-        "" if resource.getrlimit(resource.RLIMIT_FSIZE)[0] == 1 << 20 else "limits are not in force"
-    ),
+    "rlimits": _limits_left,
     "no_new_privs": lambda outside: "" if prctl(39, 0, 0, 0, 0) == 1 else "not in force",
     "death_signal": lambda outside: "",
     "capabilities": _capabilities_left,

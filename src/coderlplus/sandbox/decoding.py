@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -73,16 +73,7 @@ def _decode(tagged: Tagged, depth: int, hashed: bool, classes: Mapping[str, Any]
         return DECODERS[tag](tagged[tag], depth + 1, hashed, classes)
     except NotPlain:
         raise
-    except (
-        ValueError,
-        TypeError,
-        AttributeError,
-        KeyError,
-        OverflowError,
-        ZeroDivisionError,
-        InvalidOperation,
-        RecursionError,
-    ) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, ArithmeticError, RecursionError) as error:
         raise NotPlain(f"{tag} with {_short(tagged[tag])}: {type(error).__name__}") from None
 
 

@@ -31,24 +31,19 @@ BUDGET = 1_000_000
 _INT_BITS = 14_000
 """Longest integer written as JSON does: CPython converts at most 4,300 digits."""
 # Taken here and in C, where a program that shares the process cannot patch them
-_Thread = threading.Thread
-_isfinite, _Member, _GetSet, _Method = (
-    math.isfinite,
-    types.MemberDescriptorType,
-    types.GetSetDescriptorType,
-    types.MethodDescriptorType,
-)
+_Thread, _Mapping, _isfinite = threading.Thread, types.MappingProxyType, math.isfinite
+_Member, _GetSet, _Method = types.MemberDescriptorType, types.GetSetDescriptorType, types.MethodDescriptorType
 _json_chunks = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
     None, None, json.encoder.encode_basestring_ascii, None, ": ", ", ", True, False, True
 )
 _name_of = type.__dict__["__name__"].__get__
 _mro_of = type.__dict__["__mro__"].__get__
-_module_of = type.__dict__["__module__"].__get__
 _dict_of = type.__dict__["__dict__"].__get__
 _flags_of = type.__dict__["__flags__"].__get__
 _args_of = BaseException.__dict__["args"].__get__
 _numerator_of, _denominator_of = (Fraction.__dict__[name].__get__ for name in ("_numerator", "_denominator"))
 _decimal_text = Decimal.__str__
+_TRIES = 1_000
 _HEAP_TYPE = 1 << 9
 """The flag of classes that are made by a `class` statement or `type(...)`; numpy's own scalars have it not."""
 
@@ -101,11 +96,8 @@ class _Encoder:
         ):
             return self._container(value, kind, depth)
         if kind is bytes or kind is bytearray:
-            return (
-                {f"${_name_of(kind)}": value.hex()}
-                if self._take(len(value))
-                else {"$cut": f"{_name_of(kind)} of {len(value)}"}
-            )
+            name = _name_of(kind)
+            return {f"${name}": value.hex()} if self._take(len(value)) else {"$cut": f"{name} of {len(value)}"}
         if kind is complex:
             return {"$complex": [self.encode(value.real, depth), self.encode(value.imag, depth)]}
         if kind is range:
@@ -114,9 +106,7 @@ class _Encoder:
             text = _decimal_text(value)
             return {"$decimal": text} if self._take(len(text)) else {"$cut": "Decimal"}
         if kind is Fraction:
-            return {
-                "$fraction": [self.encode(_numerator_of(value), depth), self.encode(_denominator_of(value), depth)]
-            }
+            return {"$fraction": [self.encode(part(value), depth) for part in (_numerator_of, _denominator_of)]}
         return self._object(value, kind, depth)
 
     def _take(self, size: int) -> bool:
@@ -231,17 +221,12 @@ def items_of(mapping: Any) -> list[tuple[Any, Any]]:
     return []
 
 
-_TRIES = 1_000
-_Mapping = types.MappingProxyType
-
-
 def _fields(value: Any, kind: type) -> dict[str, Any]:
     """The attributes that an instance holds itself, read past properties and `__getattribute__`; those of a named
     tuple and an exception too."""
     fields: dict[str, Any] = {}
-    hidden = (
-        "_" if any(base is _Thread for base in _mro_of(kind)) else "__"
-    )  # what a thread keeps for itself differs from run to run
+    # what a thread keeps for itself differs from run to run
+    hidden = "_" if any(base is _Thread for base in _mro_of(kind)) else "__"
     for base in reversed(_mro_of(kind)):
         if base is tuple:
             names = _named(kind, "_fields")
@@ -263,10 +248,9 @@ def _fields(value: Any, kind: type) -> dict[str, Any]:
                     own = member.__get__(value)
                 except (AttributeError, TypeError):
                     continue
-                if type(own) is dict:
-                    fields.update(
-                        {key: item for key, item in items_of(own) if type(key) is str and not key.startswith(hidden)}
-                    )
+                for name, item in items_of(own) if type(own) is dict else ():
+                    if type(name) is str and not name.startswith(hidden):
+                        fields[name] = item
     return fields
 
 

@@ -82,7 +82,7 @@ def equal_in_any_order(
     rule = _Equality(float_tolerance, tuples_as_lists, types)
     rule.budget = budget or rule.budget
     try:
-        return rule.matched([rule.form(item, 0) for item in items], [rule.form(item, 0) for item in others])
+        return rule.matched([rule.form(0, item) for item in items], [rule.form(0, item) for item in others])
     except _Unequal:
         return False
 
@@ -193,9 +193,7 @@ class _Equality:
                     return False
             return True
         if tag in ("set", "frozenset"):
-            return self.matched(
-                [self.form(item, depth + 1) for item in body], [self.form(item, depth + 1) for item in counterpart]
-            )
+            return self.matched(*([self.form(depth + 1, item) for item in items] for items in (body, counterpart)))
         if tag == "dict":
             return self.dicts(body, counterpart, depth + 1)
         return bool(body == counterpart)
@@ -211,8 +209,8 @@ class _Equality:
     def dicts(self, pairs: _Pairs, others: _Pairs, depth: int) -> bool:
         """Keys by their text first; pairs whose keys are floats within the tolerance, of which there are few, as a
         whole."""
-        given = {_text(self.form(key, depth)): (key, value) for key, value in pairs}
-        wanted = {_text(self.form(key, depth)): (key, value) for key, value in others}
+        given = {_text(self.form(depth, key)): (key, value) for key, value in pairs}
+        wanted = {_text(self.form(depth, key)): (key, value) for key, value in others}
         if len(given) != len(wanted):
             return False
         rest: _Pairs = []
@@ -222,28 +220,20 @@ class _Equality:
                 rest.append(pair)
             elif not self.same(pair[1], found[1], depth):
                 return False
-        if bool(rest) and not self.tolerance:
+        if rest and not self.tolerance:
             return False
-        return self.matched(
-            [self.pair(pair, depth) for pair in rest], [self.pair(pair, depth) for pair in wanted.values()]
-        )
+        return self.matched(*([self.form(depth, *pair) for pair in left] for left in (rest, wanted.values())))
 
     def matched(self, forms: list[Form], others: list[Form]) -> bool:
-        return match(
-            forms, others, text=_text, order=_order, same=self.numbers if self.tolerance else None, budget=self.budget
-        )
+        same = self.numbers if self.tolerance else None
+        return match(forms, others, text=_text, order=_order, same=same, budget=self.budget)
 
-    def form(self, tagged: Tagged, depth: int) -> Form:
+    def form(self, depth: int, *parts: Tagged) -> Form:
+        """Of a value, or of a key and its value."""
         words: list[str] = []
         numbers: list[Any] = []
-        self.flatten(tagged, depth, words, numbers)
-        return "".join(words), numbers
-
-    def pair(self, pair: tuple[Tagged, Tagged], depth: int) -> Form:
-        words: list[str] = []
-        numbers: list[Any] = []
-        self.flatten(pair[0], depth, words, numbers)
-        self.flatten(pair[1], depth, words, numbers)
+        for part in parts:
+            self.flatten(part, depth, words, numbers)
         return "".join(words), numbers
 
     def flatten(self, tagged: Tagged, depth: int, words: list[str], numbers: list[Any]) -> None:
@@ -256,7 +246,7 @@ class _Equality:
             for item in body:
                 self.flatten(item, depth + 1, words, numbers)
         elif tag in ("set", "frozenset", "dict"):
-            members = [(self.pair(item, depth + 1) if tag == "dict" else self.form(item, depth + 1)) for item in body]
+            members = [self.form(depth + 1, *(item if tag == "dict" else (item,))) for item in body]
             members.sort(key=lambda member: (member[0], _order(member[1])))
             words.append(f"{tag}{len(members)}:")
             for member in members:
@@ -287,14 +277,9 @@ class _Equality:
             raise _Unequal
         if not tag.startswith("$"):
             return "dict", list(tagged.items())
-        body = tagged[tag]
-        if (
-            tag == "$object"
-            and tagged.keys() == {"$object", "fields"}
-            and type(body) is str
-            and type(tagged["fields"]) is dict
-        ):
-            return "object", [body, tagged["fields"]]
+        body, fields = tagged[tag], tagged.get("fields")
+        if tag == "$object" and len(tagged) == 2 and type(body) is str and type(fields) is dict:
+            return "object", [body, fields]
         if len(tagged) != 1:
             raise _Unequal
         try:
@@ -335,11 +320,8 @@ class _Equality:
         raise _Unequal
 
     def number(self, name: str) -> str:
-        if self.types == "strict":
-            return name
-        if self.types == "python":
-            return "number"
-        return "number" if name in ("int", "float") else name
+        is_one_kind = self.types == "python" or (self.types == "kinds" and name in ("int", "float"))
+        return "number" if is_one_kind else name
 
     def decimal(self, value: Decimal) -> tuple[str, Any]:
         if not value.is_finite():
@@ -369,11 +351,10 @@ def _range(value: range) -> str:
 def _comparable(x: Any, y: Any) -> bool:
     """Whether `==` is cheap: a whole number or fraction beyond `_MOST_BITS` is no `Decimal`, and to convert it takes
     quadratic time."""
-    if type(x) is Decimal or type(y) is Decimal:
-        other = y if type(x) is Decimal else x
-        parts = (other.numerator, other.denominator) if type(other) in (int, Fraction) else ()
-        return all(part.bit_length() <= _MOST_BITS for part in parts)
-    return True
+    if Decimal not in (type(x), type(y)):
+        return True
+    parts = [part for each in (x, y) if type(each) in (int, Fraction) for part in (each.numerator, each.denominator)]
+    return all(part.bit_length() <= _MOST_BITS for part in parts)
 
 
 def _nearest_float(x: Any) -> float:

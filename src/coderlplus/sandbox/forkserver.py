@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import SandboxError
-from coderlplus.sandbox.jobs import EndingName, Job, Outcome
+from coderlplus.sandbox.jobs import Job, Outcome, ending_of
 from coderlplus.sandbox.supervision import ANSWER, BUSY, KILLED, REQUEST, WAITING
 from coderlplus.sandbox.zygote import END, OUT_OF_MEMORY
 
@@ -33,6 +33,8 @@ _MAX_NESTING = 400
 """Levels of JSON in a reply. Values have at most a hundred, each up to three of JSON; whoever works on replies may
 recurse."""
 _STRING, _NO_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"'), re.compile(rb"[^][{}]+")
+_LIBRARIES = "/lib /lib64 /usr/lib /usr/lib64 /usr/local/lib"
+_SYSTEM_FILES = "/usr/share/zoneinfo /etc/localtime /etc/ld.so.cache /dev/null /dev/zero /dev/urandom"
 
 
 class ForkServer:
@@ -55,17 +57,8 @@ class ForkServer:
             "MALLOC_ARENA_MAX": "1",
             "LD_BIND_NOW": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
         }  # fmt: skip
-        command = [
-            sys.executable,
-            "-s",
-            "-P",
-            "-B",
-            "-X",
-            "utf8",
-            str(_ZYGOTE),
-            str(far.fileno()),
-            json.dumps(settings),
-        ]
+        flags = ["-s", "-P", "-B", "-X", "utf8"]
+        command = [sys.executable, *flags, str(_ZYGOTE), str(far.fileno()), json.dumps(settings)]
         try:
             with far:
                 self.process = subprocess.Popen(
@@ -84,10 +77,8 @@ class ForkServer:
             self.connection.settimeout(_START_S)
             hello = json.loads(self._message())
         except (OSError, EOFError, ValueError) as error:
-            stderr = self.close().strip()
-            raise SandboxError(
-                f"the sandbox did not start: {stderr.splitlines()[-1] if stderr else error!r}"
-            ) from error
+            said = self.close().strip().splitlines()
+            raise SandboxError(f"the sandbox did not start: {said[-1] if said else repr(error)}") from error
         self.isolation = tuple(hello["in_force"])
         self.missing: dict[str, str] = hello["missing"]
         self._base_kb: int = hello["base_kb"]
@@ -103,7 +94,7 @@ class ForkServer:
             for each in jobs:
                 payload = json.dumps(each.payload).encode("utf-8", "surrogatepass")
                 request += _request(each, len(payload))
-                files += [_memory_file(data) for data in (each.stdin, b"", b"", payload, b"")]
+                files += map(_memory_file, (each.stdin, b"", b"", payload, b""))
             self.connection.settimeout(max(each.limits.wall_s for each in jobs) + _SLACK_S)
             socket.send_fds(self.connection, [request], files)
             message = self._message()
@@ -126,41 +117,31 @@ class ForkServer:
         stdout_size, stderr_size, replies_size = (os.fstat(fd).st_size for fd in (stdout_fd, stderr_fd, replies_fd))
         stdout = os.pread(stdout_fd, min(stdout_size, output_bytes), 0)
         replies = os.pread(replies_fd, min(replies_size, reply_bytes), 0)
-        over_output = stdout_size > output_bytes or stderr_size > output_bytes or replies_size > reply_bytes
-        code, killed_by, cpu_s, wall_s, peak_kb, in_force = answer
+        tail = os.pread(stderr_fd, min(stderr_size, _STDERR_BYTES), max(0, stderr_size - _STDERR_BYTES))
+        stderr = tail.decode("utf-8", "replace")
+        status, killed_by, cpu_s, wall_s, peak_kb, in_force = answer
         killed = KILLED[killed_by]
-        ending: EndingName
-        stderr = os.pread(stderr_fd, min(stderr_size, _STDERR_BYTES), max(0, stderr_size - _STDERR_BYTES)).decode(
-            "utf-8", "replace"
+        used_mb = (peak_kb - self._base_kb) >> 10
+        ending, code = ending_of(
+            job,
+            status,
+            cpu_s,
+            killed=killed,
+            over_output=stdout_size > output_bytes or stderr_size > output_bytes or replies_size > reply_bytes,
+            over_memory=killed == "memory" or replies.endswith(OUT_OF_MEMORY) or used_mb >= job.limits.memory_mb,
+            is_whole=status == 0 and replies.endswith(END),
         )
         detail = ""
         if not in_force:
-            why = (
-                _KILLED_FROM_OUTSIDE
-                if code == -signal.SIGKILL and not killed
-                else "the layers of isolation could not be applied"
-            )
+            is_killed = status == -signal.SIGKILL and not killed
+            why = _KILLED_FROM_OUTSIDE if is_killed else "the layers of isolation could not be applied"
             ending, detail = "fault", stderr.strip() or why
-        elif killed == "time" or code == -signal.SIGXCPU or cpu_s > job.limits.cpu_s:
-            ending = "time_limit"
-        elif over_output:
-            ending = "output_limit"
-        elif (
-            killed == "memory"
-            or replies.endswith(OUT_OF_MEMORY)
-            or (peak_kb - self._base_kb) >> 10 >= job.limits.memory_mb
-        ):
-            ending = "memory_limit"
-        elif code == -signal.SIGKILL and not killed and "seccomp" in self.isolation:
+        elif (ending, code) == ("signal", signal.SIGKILL) and "seccomp" in self.isolation:
             ending, detail = "fault", _KILLED_FROM_OUTSIDE
-        elif killed or (code == 0 and replies.endswith(END)):
-            ending, code = "returned", 0
-        else:
-            ending, code = ("signal", -code) if code < 0 else ("exited", code)
         return Outcome(
             ending=ending,
             exit_code=code,
-            replies=tuple(_parse(replies)),
+            replies=tuple(parse_replies(replies)),
             stdout=stdout,
             stderr=stderr,
             cpu_s=round(cpu_s, 6),
@@ -215,7 +196,7 @@ def _memory_file(data: bytes) -> int:
     return fd
 
 
-def _parse(replies: bytes) -> Iterator[Any]:
+def parse_replies(replies: bytes) -> Iterator[Any]:
     """The JSON values of the lines that are whole, well-formed and not nested too deeply, up to the first that is
     not."""
     for line in replies.split(b"\n")[:-1]:
@@ -238,27 +219,14 @@ def _nesting(line: bytes) -> int:
 def import_paths() -> list[str]:
     """`sys.path` in the sandbox: the standard library and the installed packages of this interpreter, nothing of the
     current folder."""
-    stdlib, platform_stdlib = sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")
-    paths = [
-        stdlib,
-        platform_stdlib,
-        str(Path(stdlib) / "lib-dynload"),
-        sysconfig.get_path("purelib"),
-        sysconfig.get_path("platlib"),
-    ]
+    stdlib, *others = map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib"))
+    paths = [stdlib, others[0], f"{stdlib}/lib-dynload", *others[1:]]
     return list(dict.fromkeys(path for path in paths if Path(path).is_dir()))
 
 
 def read_roots() -> list[str]:
     """What a program may read: where it imports from, shared libraries, time zones, and three devices; paths as they
     are looked up, through links."""
-    libraries = [
-        sysconfig.get_config_var("LIBDIR") or "",
-        "/lib",
-        "/lib64",
-        "/usr/lib",
-        "/usr/lib64",
-        "/usr/local/lib",
-    ]
-    system = ["/usr/share/zoneinfo", "/etc/localtime", "/etc/ld.so.cache", "/dev/null", "/dev/zero", "/dev/urandom"]
-    return list(dict.fromkeys(path for path in (*import_paths(), *libraries, *system) if path and Path(path).exists()))
+    libraries = [sysconfig.get_config_var("LIBDIR") or "", *_LIBRARIES.split()]
+    paths = [*import_paths(), *libraries, *_SYSTEM_FILES.split()]
+    return list(dict.fromkeys(path for path in paths if path and Path(path).exists()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -67,4 +68,20 @@ class Outcome:
     """The layers in force."""
     detail: str = ""
     """For a fault: what happened."""
-    peer: Outcome | None = field(default=None)
+    peer: Outcome | None = None
+
+
+def ending_of(
+    job: Job, code: int, cpu_s: float, *, killed: str, over_output: bool, over_memory: bool, is_whole: bool
+) -> tuple[EndingName, int]:
+    """How a process ended that left with `code` (negative: signal) or was `killed` from outside, for `"time"` or
+    because it was not needed any more, and `exit_code`; `is_whole`: its guest returned."""
+    if killed == "time" or code == -signal.SIGXCPU or cpu_s > job.limits.cpu_s:
+        return "time_limit", code
+    if over_output:
+        return "output_limit", code
+    if over_memory:
+        return "memory_limit", code
+    if killed or is_whole:
+        return "returned", 0
+    return ("signal", -code) if code < 0 else ("exited", code)

@@ -35,14 +35,10 @@ def last_error() -> OSError:
 
 def syscall(number: int, *arguments: int | bytes | None) -> int:
     """A system call that has no function in the C library; integers are passed in full width. Raises `OSError`."""
-    return check(
-        libc.syscall(
-            ctypes.c_long(number), *(ctypes.c_long(part) if isinstance(part, int) else part for part in arguments)
-        )
-    )
+    return check(prepared(number, *arguments)())
 
 
-def prepared(number: int, *arguments: int | bytes) -> Callable[[], int]:
+def prepared(number: int, *arguments: int | bytes | None) -> Callable[[], int]:
     """The same call, with all that it needs made beforehand; its result is negative if it failed (`last_error`)."""
     converted = (ctypes.c_long(part) if isinstance(part, int) else part for part in (number, *arguments))
     return functools.partial(libc.syscall, *converted)

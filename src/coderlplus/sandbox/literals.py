@@ -3,20 +3,20 @@ sandbox."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from coderlplus.sandbox.encoding import MAX_DEPTH, Tagged
 
 _MAX_BITS = 10_000
 """Longest integer in decimal; `str` takes more than linear time, and refuses 4,300 digits."""
 _ENCLOSED = {
+    "$tuple": ("(", ")", "()"),
     "$set": ("{", "}", "set()"),
     "$frozenset": ("frozenset({", "})", "frozenset()"),
-    "$deque": ("deque([", "])", ""),
-    "$complex": ("complex(", ")", ""),
-    "$fraction": ("Fraction(", ")", ""),
-    "$list_node": ("list_node([", "])", ""),
-    "$tree_node": ("tree_node([", "])", ""),
+    "$deque": ("deque([", "])", "deque([])"),
+    "$complex": ("complex(", ")", "complex()"),
+    "$fraction": ("Fraction(", ")", "Fraction()"),
+    "$range": ("range(", ")", "range()"),
+    "$list_node": ("list_node([", "])", "list_node([])"),
+    "$tree_node": ("tree_node([", "])", "tree_node([])"),
 }
 """What stands before and after the items of a tag, and what for none."""
 
@@ -32,70 +32,55 @@ def to_source(tagged: Tagged) -> str:
     >>> to_source({"$object": "Point", "fields": {"x": 1}})
     'Point(x=1)'
     """
-    out: list[str] = []
-    _write(tagged, out, 0)
-    return "".join(out)
+    return _source(tagged, 0)
 
 
-def _write(tagged: Tagged, out: list[str], depth: int) -> None:
+def _source(tagged: Tagged, depth: int) -> str:
     kind = type(tagged)
     if depth > MAX_DEPTH + 1:
-        out.append("...")
-    elif kind is list:
-        _enclosed("[", tagged, "]", out, depth)
-    elif kind is int:
-        out.append(str(tagged) if tagged.bit_length() < _MAX_BITS else hex(tagged))
-    elif kind is not dict:
-        out.append(repr(tagged) if tagged is None or kind in (bool, float, str) else "...")
-    elif type(tag := next(iter(tagged), "")) is str and tag.startswith("$"):
-        start = len(out)
-        try:
-            _write_tagged(tag, tagged, out, depth)
-        except (ValueError, TypeError, AttributeError, KeyError, IndexError):  # no tagged value
-            out[start:] = ["..."]
-    else:
-        _pairs("{", tagged.items(), ": ", "}", out, depth, [repr(key) for key in tagged])
+        return "..."
+    if kind is list:
+        return f"[{_items(tagged, depth)}]"
+    if kind is int:
+        return str(tagged) if tagged.bit_length() < _MAX_BITS else hex(tagged)
+    if kind is not dict:
+        return repr(tagged) if tagged is None or kind in (bool, float, str) else "..."
+    tag = next(iter(tagged), "")
+    if type(tag) is not str or not tag.startswith("$"):
+        pairs = [f"{key!r}: {_source(item, depth + 1)}" for key, item in tagged.items()]
+        return f"{{{', '.join(pairs)}}}"
+    try:
+        return _tagged_source(tag, tagged, depth)
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError):  # no tagged value
+        return "..."
 
 
-def _write_tagged(tag: str, tagged: Tagged, out: list[str], depth: int) -> None:
+def _tagged_source(tag: str, tagged: Tagged, depth: int) -> str:
     body = tagged[tag]
     if tag in _ENCLOSED:
-        before, after, empty = _ENCLOSED[tag]
-        if type(body) is not list:
-            raise TypeError(tag)
-        if empty and not body:
-            out.append(empty)
-        else:
-            _enclosed(before, body, after, out, depth)
-        return
+        before, after, nothing = _ENCLOSED[tag]
+        if tag == "$range" and body[2:] == [1]:
+            body = body[:2]
+        items = _items(body, depth)
+        return f"{before}{items}{',' if tag == '$tuple' and len(body) == 1 else ''}{after}" if body else nothing
     match tag:
-        case "$tuple":
-            _enclosed("(", body, ",)" if len(body) == 1 else ")", out, depth)
         case "$dict":
-            out.append("{")
-            for number, (key, item) in enumerate(body):
-                out.append(", " if number else "")
-                _write(key, out, depth + 1)
-                out.append(": ")
-                _write(item, out, depth + 1)
-            out.append("}")
+            pairs = [f"{_source(key, depth + 1)}: {_source(item, depth + 1)}" for key, item in body]
+            return f"{{{', '.join(pairs)}}}"
         case "$float":
-            out.append(f"float({str.__str__(body)!r})")
+            return f"float({str.__str__(body)!r})"
         case "$int":
-            _write(int(body, 16), out, depth)
+            return _source(int(body, 16), depth)
         case "$bytes":
-            out.append(repr(bytes.fromhex(body)))
+            return repr(bytes.fromhex(body))
         case "$bytearray":
-            out.append(f"bytearray({bytes.fromhex(body)!r})")
-        case "$range":
-            _enclosed("range(", body if body[2:] != [1] else body[:2], ")", out, depth)
+            return f"bytearray({bytes.fromhex(body)!r})"
         case "$decimal":
-            out.append(f"Decimal({str.__str__(body)!r})")
+            return f"Decimal({str.__str__(body)!r})"
         case "$object":
-            fields = tagged["fields"]
-            _pairs(f"{_name(body)}(", fields.items(), "=", ")", out, depth, [_name(key) for key in fields])
-        case _:
-            out.append("...")
+            fields = [f"{_name(key)}={_source(item, depth + 1)}" for key, item in tagged["fields"].items()]
+            return f"{_name(body)}({', '.join(fields)})"
+    return "..."
 
 
 def _name(text: str) -> str:
@@ -103,28 +88,7 @@ def _name(text: str) -> str:
     return text if str.isprintable(text) else repr(text)[1:-1]
 
 
-def _enclosed(before: str, items: Iterable[Tagged], after: str, out: list[str], depth: int) -> None:
+def _items(items: list[Tagged], depth: int) -> str:
     if type(items) is not list:
         raise TypeError("no list")
-    out.append(before)
-    for number, item in enumerate(items):
-        if number:
-            out.append(", ")
-        _write(item, out, depth + 1)
-    out.append(after)
-
-
-def _pairs(
-    before: str,
-    items: Iterable[tuple[str, Tagged]],
-    between: str,
-    after: str,
-    out: list[str],
-    depth: int,
-    names: list[str],
-) -> None:
-    out.append(before)
-    for number, (name, (_, item)) in enumerate(zip(names, items, strict=True)):
-        out.append(f"{', ' if number else ''}{name}{between}")
-        _write(item, out, depth + 1)
-    out.append(after)
+    return ", ".join([_source(item, depth + 1) for item in items])

@@ -11,12 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any, Self
+from typing import Any
 
 from coderlplus.errors import SandboxError
 from coderlplus.sandbox.confine import EXTRA_LAYERS, LAYERS
 from coderlplus.sandbox.forkserver import ForkServer
 from coderlplus.sandbox.jobs import Job, Outcome
+from coderlplus.sandbox.protocol import AnySandbox
 
 _MOST_WAITING = 3
 """For each worker so many jobs may wait (sleep, or read what never comes) while others run in their place."""
@@ -27,12 +28,10 @@ tries."""
 _GENERATION = 64
 """Calls for each worker that may overtake one another by their weight; so nothing waits for ever."""
 
-
-def _allowed_by_environment() -> list[str]:
-    return [name.strip() for name in os.environ.get(_ALLOW_MISSING, "").split(",") if name.strip()]
+_Task = tuple[Future[Any], Callable[["_Worker"], Any]]
 
 
-class Sandbox:
+class Sandbox(AnySandbox):
     """Runs jobs in sandboxed processes, on `workers` fork servers (default: one per core). Safe to share between
     threads; not across a `fork`.
 
@@ -61,17 +60,19 @@ class Sandbox:
         allow_missing: Sequence[str] | None = None,
     ) -> None:
         known = (*LAYERS, *EXTRA_LAYERS)
-        where = "" if allow_missing is not None else f" in {_ALLOW_MISSING}"
-        allow_missing = _allowed_by_environment() if allow_missing is None else allow_missing
-        for names, place in ((layers or (), ""), (allow_missing, where)):
+        place = ""
+        if allow_missing is None:
+            place = f" in {_ALLOW_MISSING}"
+            allow_missing = [name.strip() for name in os.environ.get(_ALLOW_MISSING, "").split(",") if name.strip()]
+        for names, where in ((layers or (), ""), (allow_missing, place)):
             for name in names:
                 if name not in known:
                     raise SandboxError(
-                        f"unknown layer of isolation {name!r}{place}; the layers are {', '.join(known)}"
+                        f"unknown layer of isolation {name!r}{where}; the layers are {', '.join(known)}"
                     )
         self.workers = workers or len(os.sched_getaffinity(0))
-        self.layers = tuple(layer for layer in known if layers is None or layer in layers)
-        self.allow_missing = frozenset(allow_missing) | (frozenset(EXTRA_LAYERS) if layers is None else frozenset())
+        self.layers = known if layers is None else tuple(layer for layer in known if layer in layers)
+        self.allow_missing = {*allow_missing, *(EXTRA_LAYERS if layers is None else ())}
         self.isolation: tuple[str, ...] = ()
         self.probed = False
         self.missing: dict[str, str] = {}
@@ -93,24 +94,9 @@ class Sandbox:
             self.close()
             raise
 
-    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """The outcomes of the jobs, in order."""
-        futures = [self.submit(job) for job in jobs]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            raise
-
-    def submit(self, job: Job) -> Future[Outcome]:
-        """Start one job; its outcome comes through a future. Raises `SandboxError` if the sandbox is closed or was
-        inherited by a fork."""
-        return self._put(lambda worker: worker.run(job))
-
     def call(self, function: Callable[..., Any], *arguments: Any, weight: float = 0.0) -> Future[Any]:
         """Run `function(execute, *arguments)` on a worker; it may call `execute(job)` as often as it needs, one job
-        after the other.
+        after the other. Raises `SandboxError` if the sandbox is closed or was inherited by a fork.
 
         Of the calls that wait, the heaviest goes first, so that no long one is left to the end; give the seconds that
         you expect.
@@ -134,30 +120,25 @@ class Sandbox:
             for worker in workers:
                 for server in list(worker.servers.values()):
                     server.interrupt()
-        for *_, task in tasks:
-            task.future.cancel()
+        for *_, (future, _) in tasks:
+            future.cancel()
         for _ in workers:
             self._signals.put(False)
         for worker in workers:
             worker.thread.join()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
     def _put(self, function: Callable[[_Worker], Any], weight: float = 0.0) -> Future[Any]:
         if os.getpid() != self._pid:
             raise SandboxError("a sandbox does not survive a fork; create one in each process")
-        task = _Task(function)
+        future: Future[Any] = Future()
         with self._lock:
             if self.closed:
                 raise SandboxError("the sandbox is closed; create a new one")
             serial = next(self._serials)
-            heapq.heappush(self._tasks, (serial // (_GENERATION * self.workers), -weight, serial, task))
+            generation = serial // (_GENERATION * self.workers)
+            heapq.heappush(self._tasks, (generation, -weight, serial, (future, function)))
         self._signals.put(True)
-        return task.future
+        return future
 
     def next_task(self) -> _Task | None:
         """What to do next, once there is something; `None` at the end. For workers."""
@@ -185,9 +166,8 @@ class Sandbox:
         """A job has started to wait, or a job that waited has ended. For workers."""
         with self._lock:
             self._waiting += 1 if starts else -1
-            short = not self.closed and len(self._workers) < self.workers + min(
-                self._waiting, _MOST_WAITING * self.workers
-            )
+            most = self.workers + min(self._waiting, _MOST_WAITING * self.workers)
+            short = not self.closed and len(self._workers) < most
         if starts and short:
             with contextlib.suppress(SandboxError):  # no more threads: the jobs that wait keep their place
                 self._add_worker()
@@ -208,26 +188,6 @@ class Sandbox:
                 server.interrupt()
 
 
-class _Task:
-    """Something for a worker to do."""
-
-    __slots__ = ("function", "future")
-
-    def __init__(self, function: Callable[[_Worker], Any]) -> None:
-        self.function = function
-        self.future: Future[Any] = Future()
-
-    def run(self, worker: _Worker) -> None:
-        if not self.future.set_running_or_notify_cancel():
-            return
-        try:
-            result = self.function(worker)
-        except BaseException as error:
-            self.future.set_exception(error)
-        else:
-            self.future.set_result(result)
-
-
 class _Worker:
     """A thread with fork servers of its own, one for each hash seed: they die with the thread that started them."""
 
@@ -239,7 +199,7 @@ class _Worker:
     def _work(self) -> None:
         try:
             while (task := self.sandbox.next_task()) is not None:
-                task.run(self)
+                self._do(*task)
                 task = None
                 if self.sandbox.leave(self, only_if_spare=True):
                     break
@@ -248,12 +208,19 @@ class _Worker:
                 server.close()
             self.sandbox.leave(self, only_if_spare=False)
 
+    def _do(self, future: Future[Any], function: Callable[[_Worker], Any]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(function(self))
+        except BaseException as error:
+            future.set_exception(error)
+
     def run(self, job: Job) -> Outcome:
         """The outcome of a job. A fork server that fails is replaced, and the job run once more; a second failure is a
         `fault`.
 
         While the limit on processes is reached, the start of a fork server is tried again for half a minute."""
-        reason = ""
         isolation = self.sandbox.isolation
         until = time.monotonic() + _PATIENCE_S
         failures = 0
@@ -278,9 +245,7 @@ class _Worker:
 
             try:
                 outcome = server.run(job, on_waiting)
-                faults = [
-                    each.detail for each in (outcome, outcome.peer) if each is not None and each.ending == "fault"
-                ]
+                faults = [each.detail for each in (outcome, outcome.peer) if each and each.ending == "fault"]
                 if not faults:
                     return outcome
                 reason = faults[0]
@@ -298,16 +263,14 @@ class _Worker:
         """The fork server of this worker for a seed, started when it is needed. Raises `SandboxError`."""
         if hash_seed not in self.servers:
             sandbox = self.sandbox
-            server = ForkServer(
-                sandbox.isolation if sandbox.probed else sandbox.layers, hash_seed, probe=not sandbox.probed
-            )
+            layers = sandbox.isolation if sandbox.probed else sandbox.layers
+            server = ForkServer(layers, hash_seed, probe=not sandbox.probed)
             sandbox.register(self, hash_seed, server)
             lacking = {layer: reason for layer, reason in server.missing.items() if layer not in sandbox.allow_missing}
             if lacking:
                 named = ", ".join(f"{layer} ({reason})" for layer, reason in lacking.items())
                 raise SandboxError(
                     f"this machine does not offer the requested isolation: {named}; to run without it, set "
-                    f"{_ALLOW_MISSING}={','.join(lacking)} "
-                    f"or pass allow_missing={list(lacking)}"
+                    f"{_ALLOW_MISSING}={','.join(lacking)} or pass allow_missing={list(lacking)}"
                 )
         return self.servers[hash_seed]

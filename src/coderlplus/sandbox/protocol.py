@@ -26,26 +26,24 @@ class AnySandbox(Protocol):
         """Run `function(execute, *arguments)` where `execute(job)` runs jobs, heavier calls first. `function` and
         `arguments` must be picklable."""
 
-    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """The outcomes of the jobs, in order."""
-
     def close(self) -> None:
         """End what runs; the sandbox cannot be used any more."""
 
-    def __enter__(self) -> Self: ...
+    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """The outcomes of the jobs, in order."""
+        futures: list[Future[Outcome]] = [self.call(run_job, job) for job in jobs]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
 
-    def __exit__(self, *exception: object) -> None: ...
+    def __enter__(self) -> Self:
+        return self
 
-
-def run_jobs(sandbox: AnySandbox, jobs: Sequence[Job]) -> list[Outcome]:
-    """`AnySandbox.run` by way of `call`."""
-    futures: list[Future[Outcome]] = [sandbox.call(run_job, job) for job in jobs]
-    try:
-        return [future.result() for future in futures]
-    except BaseException:
-        for future in futures:
-            future.cancel()
-        raise
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
 
 def run_job(execute: Callable[[Job], Outcome], job: Job) -> Outcome:

@@ -101,9 +101,8 @@ class Child:
         os.close(self.pidfd)
 
     def answer(self, in_force: bool) -> bytes:
-        return ANSWER.pack(
-            os.waitstatus_to_exitcode(self.status), self.killed, self.cpu_s, self.wall_s, self.peak_kb, in_force
-        )
+        exit_code = os.waitstatus_to_exitcode(self.status)
+        return ANSWER.pack(exit_code, self.killed, self.cpu_s, self.wall_s, self.peak_kb, in_force)
 
 
 def supervise(

@@ -73,27 +73,13 @@ _MACHINES = {"x86_64": (0xC000003E, X86_64, ZYGOTE_X86_64), "aarch64": (0xC00000
 
 _LOAD, _JEQ, _JGE, _JSET, _RET, _XOR, _SHIFT_RIGHT = 0x20, 0x15, 0x35, 0x45, 0x06, 0xA4, 0x74
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_O_WRONLY, _O_RDWR, _O_CREAT, _O_TRUNC, _O_APPEND, _O_TMPFILE = (
-    0o1,
-    0o2,
-    0o100,
-    0o1000,
-    0o2000,
-    0o20000000,
-)  # the same on both machines
+_O_WRONLY, _O_RDWR = 0o1, 0o2  # these and the next are the same on both machines
+_O_CREAT, _O_TRUNC, _O_APPEND, _O_TMPFILE = 0o100, 0o1000, 0o2000, 0o20000000
 _CLONE_REFUSED = 0x7E020000 | 0x1000
 """Namespaces; and a descriptor of the new thread, whose inode number says how many there were on the machine."""
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
-_FCNTLS = (
-    0,
-    1,
-    2,
-    3,
-    4,
-    1030,
-    1032,
-    1034,
-)  # F_DUPFD … F_SETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS; not F_SETOWN, which sends signals
+_FCNTLS = (0, 1, 2, 3, 4, 1030, 1032, 1034)
+"""F_DUPFD … F_SETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS; not F_SETOWN, which sends signals."""
 _PR_SET_PDEATHSIG = 1
 _PRCTLS = (15, 16, 0x53564D41)  # PR_SET_NAME, PR_GET_NAME, PR_SET_VMA
 _RLIMIT_STACK = 3
@@ -120,8 +106,7 @@ def _load_argument(index: int, high: bool = False) -> bytes:
     return _instruction(_LOAD, 0, 0, 16 + 8 * index + (4 if high else 0))
 
 
-_allow = _ret(_ALLOW)
-_deny = _ret(_ERRNO | errno.EPERM)
+_allow, _deny, _absent = _ret(_ALLOW), _ret(_ERRNO | errno.EPERM), _ret(_ERRNO | errno.ENOSYS)
 
 
 def _one_of(argument: int, values: Sequence[int]) -> Program:
@@ -152,13 +137,10 @@ def _signal(number: int) -> Program:
     """Signals to itself, but SIGKILL: so a process that died of it was killed by somebody else, or for want of
     memory."""
     return [
-        _load_argument(0),
-        _instruction(_JEQ, 0, 3, _PID),
-        _load_argument(number),
-        _instruction(_JEQ, 1, 0, _SIGKILL),
-        _allow,
-        _deny,
-    ]
+        _load_argument(0), _instruction(_JEQ, 0, 3, _PID),
+        _load_argument(number), _instruction(_JEQ, 1, 0, _SIGKILL),
+        _allow, _deny,
+    ]  # fmt: skip
 
 
 def _clock() -> Program:
@@ -186,32 +168,22 @@ def _checked(writes: bool) -> dict[str, Program]:
     return {
         "open": _opening(1, writes),
         "openat": _opening(2, writes),
-        "openat2": [_ret(_ERRNO | errno.ENOSYS)],
-        "clone3": [
-            _ret(_ERRNO | errno.ENOSYS)
-        ],  # its flags lie in memory, where a filter cannot look: libraries fall back to clone
+        "openat2": [_absent],
+        "clone3": [_absent],  # its flags lie in memory, where a filter cannot look: libraries fall back to clone
         "clone": [_load_argument(0), _instruction(_JSET, 1, 0, _CLONE_REFUSED), _allow, _deny],
         "fsync": [_ret(_ERRNO)],  # succeeds and does nothing: on a file of the host the disk would write its caches
-        "mmap": [
-            _load_argument(3),
-            _instruction(_JSET, 0, 1, _MAP_HUGETLB),
-            _deny,
-            _allow,
-        ],  # nobody counts huge pages
+        "mmap": [_load_argument(3), _instruction(_JSET, 0, 1, _MAP_HUGETLB), _deny, _allow],  # nobody counts these
         "getpgid": _one_of(0, (0,)),
         "ioctl": _one_of(1, _IOCTLS),
         "fcntl": _one_of(1, _FCNTLS),
         "prctl": _one_of(0, (*_PRCTLS, _PR_SET_PDEATHSIG)),
         "socketpair": _one_of(0, (_AF_UNIX,)),
         "sendto": [  # to the other end only: no address
-            _load_argument(4),
-            _instruction(_JEQ, 0, 3, 0),
-            _load_argument(4, high=True),
-            _instruction(_JEQ, 0, 1, 0),
-            _allow,
-            _deny,
+            _load_argument(4), _instruction(_JEQ, 0, 3, 0),
+            _load_argument(4, high=True), _instruction(_JEQ, 0, 1, 0),
+            _allow, _deny,
         ],
-    }
+    }  # fmt: skip
 
 
 def _checked_in_child() -> dict[str, Program]:
@@ -221,8 +193,7 @@ def _checked_in_child() -> dict[str, Program]:
             _load_argument(0),
             _instruction(_JSET, 0, 2, 0x00010000),  # CLONE_THREAD, which the kernel allows with CLONE_VM only
             _instruction(_JSET, 0, 1, 0x00000100),
-            _allow,
-            _deny,
+            _allow, _deny,
         ],
         "clock_gettime": _clock(),
         "clock_getres": _clock(),
@@ -232,20 +203,13 @@ def _checked_in_child() -> dict[str, Program]:
         "prctl": [_load_argument(0), _instruction(_JEQ, 0, 1, _PR_SET_PDEATHSIG), _deny, _allow],
         "setrlimit": _one_of(0, (_RLIMIT_STACK,)),
         "prlimit64": [  # own limits: all may be read, the stack changed
-            _load_argument(0),
-            _instruction(_JEQ, 2, 0, 0),
-            _instruction(_JEQ, 1, 0, _PID),
-            _deny,
-            _load_argument(1),
-            _instruction(_JEQ, 4, 0, _RLIMIT_STACK),
-            _load_argument(2),
-            _instruction(_JEQ, 0, 3, 0),
-            _load_argument(2, high=True),
-            _instruction(_JEQ, 0, 1, 0),
-            _allow,
-            _deny,
+            _load_argument(0), _instruction(_JEQ, 2, 0, 0), _instruction(_JEQ, 1, 0, _PID), _deny,
+            _load_argument(1), _instruction(_JEQ, 4, 0, _RLIMIT_STACK),
+            _load_argument(2), _instruction(_JEQ, 0, 3, 0),
+            _load_argument(2, high=True), _instruction(_JEQ, 0, 1, 0),
+            _allow, _deny,
         ],
-    }
+    }  # fmt: skip
 
 
 def zygote_filter(machine: str, *, writes: bool) -> bytes:
@@ -257,13 +221,8 @@ def zygote_filter(machine: str, *, writes: bool) -> bytes:
     architecture, for_all, for_zygote = _tables(machine)
     checked = _checked(writes)
     ranges = _ranges({number: checked.get(name, [_allow]) for name, number in (for_all | for_zygote).items()})
-    head = [
-        _instruction(_LOAD, 0, 0, 4),
-        _instruction(_JEQ, 1, 0, architecture),
-        _ret(_KILL),
-        _instruction(_LOAD, 0, 0, 0),
-    ]
-    return b"".join(head + _search(ranges))
+    head = [_instruction(_LOAD, 0, 0, 4), _instruction(_JEQ, 1, 0, architecture), _ret(_KILL)]
+    return b"".join([*head, _instruction(_LOAD, 0, 0, 0), *_search(ranges)])
 
 
 def child_filter(machine: str) -> bytes:

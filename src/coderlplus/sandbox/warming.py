@@ -73,6 +73,4 @@ def _fill_gaps(size: int) -> None:
 def _block(size: int) -> object:
     if size == 16:
         return object()
-    return (
-        size << 20 if size == 32 else bytes(size - 33)
-    )  # an int has 28 bytes, and bytes have 33 besides their contents
+    return size << 20 if size == 32 else bytes(size - 33)  # an int has 28 bytes, and bytes 33 besides their contents

@@ -38,6 +38,8 @@ PRELOADED = (
 """What programs import, one in a thousand at least, and we ourselves. What is loaded is mapped into every child: a
 module that few programs want, such as `dataclasses`, would cost all of them more than it saves those few."""
 END, OUT_OF_MEMORY = b"end\n", b"memory\n"
+Confine = Callable[[float, int, int], None]
+"""See `Confinement.apply`."""
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
@@ -125,12 +127,8 @@ class Host:
         self.peer: int | None = None
         self._encode = _json
         self._write = os.write
-        self._file, self._reader, self._writer, self._text = (
-            io.FileIO,
-            io.BufferedReader,
-            io.BufferedWriter,
-            io.TextIOWrapper,
-        )
+        self._file, self._text = io.FileIO, io.TextIOWrapper
+        self._reader, self._writer = io.BufferedReader, io.BufferedWriter
 
     def reply(self, value: object) -> None:
         data = self._encode(value).encode("utf-8", "surrogatepass") + b"\n"
@@ -141,11 +139,8 @@ class Host:
     def open_streams(self) -> None:
         """Put fresh text streams on the descriptors 0, 1 and 2 into `sys`, with the names and modes that they have in
         any program."""
-        raw_stdin, raw_stdout, raw_stderr = (
-            self._file(0, "r", closefd=False),
-            self._file(1, "w", closefd=False),
-            self._file(2, "w", closefd=False),
-        )
+        raw_stdin = self._file(0, "r", closefd=False)
+        raw_stdout, raw_stderr = self._file(1, "w", closefd=False), self._file(2, "w", closefd=False)
         raw_stdin.name, raw_stdout.name, raw_stderr.name = "<stdin>", "<stdout>", "<stderr>"
         stdin = self._text(self._reader(raw_stdin), "utf-8", "surrogateescape")
         stdout = self._text(self._writer(raw_stdout), "utf-8", "surrogateescape")
@@ -160,7 +155,7 @@ def run(
     files: Sequence[int],
     peer: int,
     spread: Callable[[], int],
-    confine: Callable[[float, int, int], None],
+    confine: Confine,
     cpu_s: float,
     memory_bytes: int,
     file_bytes: int,
@@ -202,7 +197,7 @@ def run(
 
 def serve(
     connection: socket.socket,
-    confine: Callable[[float, int, int], None],
+    confine: Confine,
     placement: Any,
     base_bytes: int,
     guests: _Guests,
@@ -227,9 +222,8 @@ def serve(
             os.pwrite(LAST_PID, FORK_SERVER, 0)
         children: list[Any] = []
         for start in range(0, len(request), job_bytes):
-            child = new_child(
-                request[start : start + job_bytes], FILES.unpack_from(ancillary[0][2], len(children) * FILES.size)
-            )
+            files = FILES.unpack_from(ancillary[0][2], len(children) * FILES.size)
+            child = new_child(request[start : start + job_bytes], files)
             if child.guest not in FUNCTIONS:
                 FUNCTIONS[child.guest] = _load(guests, child.guest)
             children.append(child)
@@ -258,13 +252,7 @@ def serve(
         placement.review(children[0].wall_s, sum(child.cpu_s for child in children))
 
 
-def _start(
-    child: Any,
-    fork_later: Callable[[], int],
-    spread: Callable[[], int],
-    confine: Callable[[float, int, int], None],
-    peer: int,
-) -> None:
+def _start(child: Any, fork_later: Callable[[], int], spread: Callable[[], int], confine: Confine, peer: int) -> None:
     limits = (child.cpu_limit_s, child.memory_bytes, child.file_bytes)
     arguments = (FUNCTIONS[child.guest], child.payload_bytes, child.files, peer, spread, confine, *limits)
     try:
@@ -292,22 +280,24 @@ def _load(guests: _Guests, guest: bytes) -> Callable[[Any, Host], object]:
 def _arrange_descriptors(connection_fd: int) -> socket.socket:
     """Keep the low descriptors for what children have there."""
     if connection_fd != FIRST_FREE:
-        os.dup2(connection_fd, FIRST_FREE, inheritable=False)
-        os.close(connection_fd)
+        _move(connection_fd, FIRST_FREE)
+        os.set_inheritable(FIRST_FREE, False)
     for fd in range(3, FIRST_FREE):
         os.dup2(0, fd)
-    ready = os.eventfd(0, os.EFD_NONBLOCK)
-    os.dup2(ready, READY)
-    os.close(ready)
+    _move(os.eventfd(0, os.EFD_NONBLOCK), READY)
     return socket.socket(fileno=FIRST_FREE)
+
+
+def _move(fd: int, target: int) -> None:
+    os.dup2(fd, target)
+    os.close(fd)
 
 
 def _can_reset_pids(last_pid: int | None) -> bool:
     """Keep the descriptor for the number of the last process, if there is one that can be written."""
     if last_pid is None:
         return False
-    os.dup2(last_pid, LAST_PID)
-    os.close(last_pid)
+    _move(last_pid, LAST_PID)
     try:
         os.pwrite(LAST_PID, FORK_SERVER, 0)
     except OSError:  # before Linux 5.9
@@ -318,22 +308,13 @@ def _can_reset_pids(last_pid: int | None) -> bool:
 def _open_streams() -> None:
     """Make the standard streams of the children, on files of the kind that they will have."""
     for fd in range(3):
-        file = os.memfd_create("stream")
-        os.dup2(file, fd)
-        os.close(file)
+        _move(os.memfd_create("stream"), fd)
     HOST.open_streams()
 
 
 _BUILTINS = dict(vars(builtins))
-_dup2, _closerange, _close, _read, _write, _exit, _enable_gc = (
-    os.dup2,
-    os.closerange,
-    os.close,
-    os.read,
-    os.write,
-    os._exit,
-    gc.enable,
-)
+_dup2, _closerange, _close, _read, _write = os.dup2, os.closerange, os.close, os.read, os.write
+_exit, _enable_gc = os._exit, gc.enable
 FUNCTIONS: dict[bytes, Callable[[Any, Host], object]] = {}
 HOST = Host()
 DECODE = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
@@ -358,20 +339,16 @@ def main() -> None:
     connection = _arrange_descriptors(int(sys.argv[1]))
     settings = json.loads(sys.argv[2])
     os.chdir("/")
-    sys.meta_path[:] = [
-        finder for finder in sys.meta_path if finder.__module__.startswith("_frozen_importlib")
-    ]  # no editable installs
+    # no editable installs
+    sys.meta_path[:] = [finder for finder in sys.meta_path if finder.__module__.startswith("_frozen_importlib")]
     sys.path[:] = settings["paths"]
     guests = _Guests(settings["package"])
     confine = guests.load("coderlplus.sandbox.confine")
     guests.load("coderlplus.sandbox.kernel").reset_signals()
     missing = {}
-    if settings["probe"]:
-        missing = {
-            layer: reason
-            for layer in settings["layers"]
-            if (reason := confine.probe(layer, settings["roots"], settings["outside"]))
-        }
+    for layer in settings["layers"] if settings["probe"] else ():
+        if reason := confine.probe(layer, settings["roots"], settings["outside"]):
+            missing[layer] = reason
     in_force = [layer for layer in settings["layers"] if layer not in missing]
     last_pid = None
     if "namespaces" in in_force:
@@ -394,9 +371,7 @@ def main() -> None:
     gc.disable()
     gc.collect()
     gc.freeze()
-    with open(
-        "/proc/self/statm", "rb"
-    ) as file:  # not ru_maxrss: that survives exec, and would be the memory of our owner
+    with open("/proc/self/statm", "rb") as file:  # ru_maxrss survives exec, and would be the memory of our owner
         base_bytes = int(file.read().split()[1]) * resource.getpagesize()
     connection.send(json.dumps({"in_force": in_force, "missing": missing, "base_kb": base_bytes >> 10}).encode())
     _open_streams()

@@ -5,16 +5,14 @@ Standard library only: it runs in the sandbox.
 
 from __future__ import annotations
 
-import _thread
 import atexit
 import os
 import sys
-import threading
 import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from coderlplus.judge.guest import new_module
+from coderlplus.judge.guest import exit_code, flush, new_module, wait_for_threads
 from coderlplus.serving.guest_files import provide
 
 FILENAME = "program.py"
@@ -33,37 +31,25 @@ def run_script(payload: Mapping[str, Any], host: Any) -> None:
 def _run(program: str) -> int:
     module = new_module("__main__")
     module.__dict__["__file__"] = FILENAME
-    exit_code = 0
+    code = 0
     try:
         exec(compile(program, FILENAME, "exec", dont_inherit=True), module.__dict__)
     except SystemExit as error:
-        exit_code = _exit_code(error.code)
+        code = exit_code(error.code)
+        if error.code is not None and not isinstance(error.code, int):
+            _write(f"{error.code}\n")
     except BaseException as error:
         _print_traceback(error)
-        exit_code = 1
-    if _thread._count():
-        for thread in threading.enumerate():
-            if thread is not threading.current_thread() and not thread.daemon:
-                thread.join()
+        code = 1
+    wait_for_threads()
     atexit._run_exitfuncs()
     try:
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None and not stream.closed:
-                stream.flush()
+        flush(sys.stdout)
+        flush(sys.stderr)
     except Exception as error:
         _print_traceback(error)
-        exit_code = 120  # as the interpreter
-    return exit_code
-
-
-def _exit_code(code: Any) -> int:
-    """What `sys.exit(code)` makes the interpreter end with."""
-    if code is None:
-        return 0
-    if isinstance(code, int):
-        return code & 255
-    os.write(2, f"{code}\n".encode("utf-8", "replace"))
-    return 1
+        code = 120  # as the interpreter
+    return code
 
 
 def _print_traceback(error: BaseException) -> None:
@@ -75,6 +61,10 @@ def _print_traceback(error: BaseException) -> None:
         text = "".join(traceback.format_exception(type(error), error, frames))
     except BaseException:
         text = f"{type.__dict__['__name__'].__get__(type(error))}\n"
+    _write(text)
+
+
+def _write(text: str) -> None:
     data = text.encode("utf-8", "backslashreplace")[-65536:]
     while data:
         data = data[os.write(2, data) :]

@@ -41,18 +41,14 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self, name: str, path: Sequence[str] | None = None, target: Any = None
     ) -> importlib.machinery.ModuleSpec | None:
         is_package = any(module.startswith(f"{name}.") for module in MODULES)
-        return (
-            importlib.util.spec_from_loader(name, self, is_package=is_package)
-            if is_package or name in MODULES
-            else None
-        )
+        if not is_package and name not in MODULES:
+            return None
+        return importlib.util.spec_from_loader(name, self, is_package=is_package)
 
     def exec_module(self, module: types.ModuleType) -> None:
         module.__dict__["__builtins__"] = dict(vars(builtins))
-        exec(
-            compile(MODULES.get(module.__name__, ""), f"<{module.__name__}>", "exec", dont_inherit=True),
-            module.__dict__,
-        )
+        text = MODULES.get(module.__name__, "")
+        exec(compile(text, f"<{module.__name__}>", "exec", dont_inherit=True), module.__dict__)
 
 
 class Host:
@@ -103,16 +99,11 @@ class Child:
             os.closerange(11 + REPLIES, 256)
             with open("/proc/self/statm", "rb") as sizes:  # noqa: PTH123
                 mapped = int(sizes.read().split()[0]) * resource.getpagesize()
-            cpu_s = int(self.job["cpu_s"]) + 1
-            size = self.job["file_bytes"]
-            limits = {
-                "CPU": (cpu_s, cpu_s + 1),
-                "AS": (mapped + self.job["memory_bytes"],) * 2,
-                "FSIZE": (size, size),
-                "CORE": (0, 0),
-            }
-            for limit, values in limits.items():
-                resource.setrlimit(getattr(resource, f"RLIMIT_{limit}"), values)
+            cpu_s, memory, size = int(self.job["cpu_s"]) + 1, mapped + self.job["memory_bytes"], self.job["file_bytes"]
+            resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
             for name in [name for name in sys.modules if name.partition(".")[0] == "coderlplus"]:
                 del sys.modules[name]
@@ -191,15 +182,8 @@ def read(size: int) -> bytes:
     return data
 
 
-def read_line() -> bytes:
-    data = b""
-    while not data.endswith(b"\n"):
-        data += read(1)
-    return data
-
-
 def main() -> None:
-    jobs = json.loads(read_line())
+    jobs = json.loads(b"".join(iter(lambda: read(1), b"\n")))
     sys.meta_path.insert(0, Finder())
     for job in jobs:
         importlib.import_module(job["guest"].partition(":")[0])

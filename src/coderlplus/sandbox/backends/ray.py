@@ -30,14 +30,13 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from coderlplus.errors import ConfigError, SandboxError
 from coderlplus.records import Problem
 from coderlplus.sandbox.backends.base import BackEnd
-from coderlplus.sandbox.jobs import Job, Outcome
 from coderlplus.sandbox.pool import Sandbox
-from coderlplus.sandbox.protocol import run_jobs
+from coderlplus.sandbox.protocol import AnySandbox
 
 _CONNECT_S = 10.0
 _AHEAD = 4
@@ -91,7 +90,7 @@ class _Call:
     losses: int = 0
 
 
-class RaySandbox:
+class RaySandbox(AnySandbox):
     """The sandboxes of all nodes of the cluster that Ray is connected to, as one (see `AnySandbox`).
 
     Raises `ConfigError` if Ray is not installed or not connected, and `SandboxError` if a node does not offer the
@@ -109,7 +108,11 @@ class RaySandbox:
         layers: Sequence[str] | None = None,
         allow_missing: Sequence[str] | None = None,
     ) -> None:
-        self._ray = _connected_ray()
+        self._ray = _ray()
+        if not self._ray.is_initialized():
+            raise ConfigError(
+                "not connected to a Ray cluster; give its address, such as auto, or call ray.init() first"
+            )
         self._settings = (workers_per_node, layers, allow_missing)
         self._events: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
         self._serials = itertools.count()
@@ -140,10 +143,6 @@ class RaySandbox:
         self._events.put(("call", call, None))
         return call.future
 
-    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """The outcomes of the jobs, in order."""
-        return run_jobs(self, jobs)
-
     def nodes(self) -> dict[str, int]:
         """The nodes in use: their Ray ids, and the calls that each has at the moment."""
         return {node_id: len(node.calls) for node_id, node in list(self._nodes.items()) if node.workers}
@@ -154,12 +153,6 @@ class RaySandbox:
             self.closed = True
             self._events.put(("close", None, None))
             self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
     def _work(self) -> None:
         looked = time.monotonic()
@@ -184,9 +177,9 @@ class RaySandbox:
         for node in self._nodes.values():
             with suppress(Exception):
                 self._ray.kill(node.actor)
-        for call in [call for *_, call in self._waiting] + [
-            call for node in self._nodes.values() for call in node.calls
-        ]:
+            for call in node.calls:
+                call.future.cancel()
+        for *_, call in self._waiting:
             call.future.cancel()
 
     def _look(self) -> None:
@@ -201,19 +194,15 @@ class RaySandbox:
             self._alone_since = time.monotonic()
         elif time.monotonic() - self._alone_since > _PATIENCE_S:
             while self._waiting:
-                _, _, call = heapq.heappop(self._waiting)
-                _fail(
-                    call,
-                    SandboxError("no node of the Ray cluster is left for programs; start one, then try again"),
-                )
+                error = SandboxError("no node of the Ray cluster is left for programs; start one, then try again")
+                _fail(heapq.heappop(self._waiting)[2], error)
 
     def _start(self, node_id: str) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         place = NodeAffinitySchedulingStrategy(node_id, soft=False)
-        actor = (
-            self._ray.remote(NodeSandbox).options(num_cpus=0, max_concurrency=1000, scheduling_strategy=place).remote()
-        )
+        options = {"num_cpus": 0, "max_concurrency": 1000, "scheduling_strategy": place}
+        actor = self._ray.remote(NodeSandbox).options(**options).remote()
         self._nodes[node_id] = _Node(actor)
         self._tell("ready", node_id, actor.start.remote(*self._settings))
 
@@ -224,20 +213,17 @@ class RaySandbox:
             return
         if error is None:
             node.workers, isolation = answer.result()
-            self.isolation = (
-                tuple(layer for layer in self.isolation if layer in isolation) if self.workers else isolation
-            )
+            common = self.isolation if self.workers else isolation
+            self.isolation = tuple(layer for layer in common if layer in isolation)
             self._count()
         elif _is_ours(error):
             cause = getattr(error, "cause", error)
             self._unfit.add(node_id)
             self._lose(node_id)
+            if not isinstance(cause, SandboxError):
+                cause = SandboxError(f"node {node_id[:8]} cannot run programs: {cause!r}")
             if not self._started.done():
-                self._started.set_exception(
-                    cause
-                    if isinstance(cause, SandboxError)
-                    else SandboxError(f"node {node_id[:8]} cannot run programs: {cause!r}")
-                )
+                self._started.set_exception(cause)
         else:
             self._lose(node_id)
         if not self._started.done() and all(each.workers for each in self._nodes.values()):
@@ -270,10 +256,8 @@ class RaySandbox:
         for call in node.calls:
             call.losses += 1
             if call.losses >= _ATTEMPTS:
-                _fail(
-                    call,
-                    SandboxError(f"{call.losses} nodes of the Ray cluster were lost while they ran the same program"),
-                )
+                lost = f"{call.losses} nodes of the Ray cluster were lost while they ran the same program"
+                _fail(call, SandboxError(lost))
             else:
                 heapq.heappush(self._waiting, (-call.weight, call.serial, call))
         self._count()
@@ -291,11 +275,8 @@ class RaySandbox:
                 continue
             node = self._nodes[node_id]
             node.calls.add(call)
-            self._tell(
-                "done",
-                (node_id, call),
-                node.actor.call.remote(call.function, call.weight, *map(self._stored, call.arguments)),
-            )
+            answer = node.actor.call.remote(call.function, call.weight, *map(self._stored, call.arguments))
+            self._tell("done", (node_id, call), answer)
 
     def _stored(self, argument: Any) -> Any:
         """A reference in the place of a problem: it is sent to each node once."""
@@ -345,13 +326,6 @@ def _ray() -> Any:
         import ray
     except ImportError as error:
         raise ConfigError("Ray is not installed; pip install 'coderlplus[ray]'") from error
-    return ray
-
-
-def _connected_ray() -> Any:
-    ray = _ray()
-    if not ray.is_initialized():
-        raise ConfigError("not connected to a Ray cluster; give its address, such as auto, or call ray.init() first")
     return ray
 
 

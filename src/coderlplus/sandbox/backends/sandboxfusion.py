@@ -27,17 +27,18 @@ import signal
 import socket
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from coderlplus.errors import ConfigError, SandboxError
 from coderlplus.sandbox.backends import fusion_driver
 from coderlplus.sandbox.backends.base import BackEnd
-from coderlplus.sandbox.jobs import EndingName, Job, Outcome
-from coderlplus.sandbox.protocol import run_jobs
+from coderlplus.sandbox.forkserver import parse_replies
+from coderlplus.sandbox.jobs import EndingName, Job, Outcome, ending_of
+from coderlplus.sandbox.protocol import AnySandbox
 from coderlplus.sandbox.text import as_bytes
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticErr
 _FUTURE = re.compile(r"^from __future__ import .*\n", re.MULTILINE)
 
 
-class SandboxFusion:
+class SandboxFusion(AnySandbox):
     """Runs jobs on a SandboxFusion service (see `AnySandbox`). `workers` requests are made at the same time.
 
     Raises `ConfigError` for a URL that is none.
@@ -91,10 +92,6 @@ class SandboxFusion:
             raise SandboxError("the sandbox is closed; create a new one")
         return self._threads.submit(function, self.execute, *arguments)
 
-    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """The outcomes of the jobs, in order."""
-        return run_jobs(self, jobs)
-
     def execute(self, job: Job) -> Outcome:
         """Run a job. What goes wrong on the way is an outcome `fault`, not an exception."""
         try:
@@ -115,18 +112,13 @@ class SandboxFusion:
                     connection.sock.shutdown(socket.SHUT_RDWR)
         self._threads.shutdown(wait=True)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
     def _scripts(self, job: Job) -> Outcome:
         """One request for each input, up to the first that does not end well."""
         program = job.payload["program"]
         if job.payload["setup_code"]:
             program = "".join(_FUTURE.findall(program)) + job.payload["setup_code"] + "\n" + _FUTURE.sub("\n", program)
-        stdout, replies, wall_s, ending, code = b"", [], 0.0, "returned", 0
+        ending: EndingName = "returned"
+        stdout, replies, wall_s, code = b"", [], 0.0, 0
         for stdin in job.payload["stdins"]:
             given = (job.stdin if stdin is None else as_bytes(stdin)).decode("utf-8", "surrogateescape")
             body = {
@@ -147,7 +139,7 @@ class SandboxFusion:
             if reply.get("exit_code") != 0:
                 break
         return Outcome(
-            ending=ending,  # type: ignore[arg-type]
+            ending=ending,
             exit_code=code,
             replies=tuple(replies),
             stdout=stdout,
@@ -266,12 +258,13 @@ def _driver_code(guests: tuple[str, ...]) -> str:
     wanted = {guest.partition(":")[0] for guest in guests}
     while wanted:
         name = wanted.pop()
-        sources[name] = _source(name)
-        imported = [node for node in ast.walk(ast.parse(sources[name])) if isinstance(node, ast.ImportFrom)]
-        names = {node.module for node in imported} | {
-            f"{node.module}.{alias.name}" for node in imported for alias in node.names
-        }
-        wanted |= {each for each in names if each and _path(each) is not None} - sources.keys()
+        path = _path(name)
+        if path is None:
+            continue
+        sources[name] = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(sources[name])):
+            if isinstance(node, ast.ImportFrom):
+                wanted |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)} - sources.keys()
     text = Path(fusion_driver.__file__).read_text(encoding="utf-8")
     return text.replace(
         'MODULES: dict[str, str] = globals().get("MODULES", {})\n', f"MODULES: dict[str, str] = {sources!r}\n"
@@ -285,42 +278,33 @@ def _path(module: str) -> Path | None:
     return path if package == "coderlplus" and parts and path.is_file() else None
 
 
-def _source(module: str) -> str:
-    path = _path(module)
-    if path is None:
-        raise ValueError(f"{module} is no module of this package")
-    return path.read_text(encoding="utf-8")
-
-
 def _for_driver(job: Job, payload_bytes: int) -> dict[str, Any]:
-    size = max(job.limits.output_kb, job.reply_kb) << 10
-    limits = {
+    return {
+        "guest": job.guest,
+        "payload_bytes": payload_bytes,
         "cpu_s": job.limits.cpu_s,
         "wall_s": job.limits.wall_s,
         "memory_bytes": job.limits.memory_mb << 20,
-        "file_bytes": size + 1,
+        "file_bytes": (max(job.limits.output_kb, job.reply_kb) << 10) + 1,
     }
-    return {"guest": job.guest, "payload_bytes": payload_bytes} | limits
 
 
 def _outcome(job: Job, ended: dict[str, Any], peer: Outcome | None, isolation: tuple[str, ...]) -> Outcome:
-    code = int(ended["exit_code"])
-    ending: EndingName
-    if ended["killed"] == "time" or code == -signal.SIGXCPU or ended["cpu_s"] > job.limits.cpu_s:
-        ending = "time_limit"
-    elif ended["stdout_bytes"] > job.limits.output_kb << 10 or code == -signal.SIGXFSZ:
-        ending = "output_limit"
-    elif code == 2:
-        ending = "memory_limit"
-    elif ended["killed"] or code == 0:
-        ending, code = "returned", 0
-    else:
-        ending, code = ("signal", -code) if code < 0 else ("exited", code)
+    status, output_bytes = int(ended["exit_code"]), job.limits.output_kb << 10
+    ending, code = ending_of(
+        job,
+        status,
+        ended["cpu_s"],
+        killed=ended["killed"],
+        over_output=ended["stdout_bytes"] > output_bytes or status == -signal.SIGXFSZ,
+        over_memory=status == 2,
+        is_whole=status == 0,
+    )
     return Outcome(
         ending=ending,
         exit_code=code,
-        replies=tuple(_replies(base64.b64decode(ended["replies"]))),
-        stdout=base64.b64decode(ended["stdout"])[: job.limits.output_kb << 10],
+        replies=tuple(parse_replies(base64.b64decode(ended["replies"]))),
+        stdout=base64.b64decode(ended["stdout"])[:output_bytes],
         stderr=base64.b64decode(ended["stderr"]).decode("utf-8", "backslashreplace")[-4000:],
         cpu_s=round(float(ended["cpu_s"]), 6),
         wall_s=round(float(ended["wall_s"]), 6),
@@ -330,20 +314,9 @@ def _outcome(job: Job, ended: dict[str, Any], peer: Outcome | None, isolation: t
     )
 
 
-def _replies(data: bytes) -> list[Any]:
-    """The JSON values of the lines that are whole and well-formed, up to the first that is not."""
-    replies: list[Any] = []
-    for line in data.split(b"\n")[:-1]:
-        try:
-            replies.append(json.loads(line.decode("utf-8", "surrogatepass")))
-        except (ValueError, RecursionError):
-            break
-    return replies
-
-
 def _open(workers: int | None, address: str | None) -> SandboxFusion:
     """Raises `ConfigError` where nothing listens at the address."""
-    sandbox = SandboxFusion(address or "") if workers is None else SandboxFusion(address or "", workers=workers)
+    sandbox = SandboxFusion(address or "", workers=workers or 16)
     parts = urlsplit(sandbox.url)
     try:
         port = parts.port or (443 if parts.scheme == "https" else 80)
