@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, Self
 
 from coderlplus.errors import DataError
 from coderlplus.records import Verdict
-from coderlplus.records.jsonl import get, optional
+from coderlplus.records.fields import get, optional
 
 Outcome = Literal["passed", "wrong", "no_answer", "truncated", "missing"]
 OUTCOMES: tuple[Outcome, ...] = ("passed", "wrong", "no_answer", "truncated", "missing")

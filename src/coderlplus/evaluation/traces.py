@@ -9,7 +9,7 @@ from typing import Any, Self
 from coderlplus.errors import SandboxError
 from coderlplus.evaluation.records import Judged
 from coderlplus.records import CallTest, Problem, ProgramInput, StdioTest, Test, Trace
-from coderlplus.records.jsonl import get
+from coderlplus.records.fields import get
 from coderlplus.records.problem import input_from_json
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.values import to_source
