@@ -129,6 +129,9 @@ def _list_reader(hint: Any) -> _Reader:
         return lambda data, name: tuple(tagged(get(data, name, list), name))
     if hint is str:
         return lambda data, name: tuple(_texts(data, name))
+    if get_origin(hint) is tuple:
+        read = _list_reader(get_args(hint)[0])
+        return lambda data, name: tuple(read({name: part}, name) for part in get(data, name, list))
     return lambda data, name: tuple(map(hint.from_json, items(data, name)))
 
 
