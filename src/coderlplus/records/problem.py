@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from coderlplus.errors import DataError, NoTestsError
-from coderlplus.records.fields import JsonRecord, Kinded, TaggedValue, fields_in, get, of_kind, optional, present, short
+from coderlplus.records.fields import (
+    JsonRecord,
+    Kinded,
+    TaggedValue,
+    fields_in,
+    get,
+    of_kind,
+    optional,
+    present,
+    short,
+)
 from coderlplus.records.tagged import tagged
 from coderlplus.records.test_code import needs_program
 
