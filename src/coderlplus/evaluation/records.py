@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, get_args
 
 from coderlplus.errors import DataError
 from coderlplus.records import Verdict
-from coderlplus.records.jsonl import get, optional
+from coderlplus.records.fields import JsonRecord, fields_in, without_none
 
 Outcome = Literal["passed", "wrong", "no_answer", "truncated", "missing"]
-OUTCOMES: tuple[Outcome, ...] = ("passed", "wrong", "no_answer", "truncated", "missing")
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """Every sample has one:
 
 `truncated` is a failed one that ended at the token limit, `no_answer` one from which none could be taken, `missing` a
@@ -38,7 +38,7 @@ def key_of(line: Keyed) -> Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(JsonRecord):
     """A sample of a model on a question: the `completion`, or, from files that hold no more, the `answer` in it (a
     program or an expression)."""
 
@@ -54,29 +54,11 @@ class Sample:
             raise DataError(f"sample {self.sample} of {self.question_id!r} needs either 'completion' or 'answer'")
 
     def to_json(self) -> dict[str, Any]:
-        data = {
-            "question_id": self.question_id,
-            "sample": self.sample,
-            "completion": self.completion,
-            "answer": self.answer,
-        }
-        data |= {"truncated": self.truncated or None, "tokens": self.tokens}
-        return {name: value for name, value in data.items() if value is not None}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        return cls(
-            question_id=get(data, "question_id", str),
-            sample=get(data, "sample", int),
-            completion=optional(data, "completion", str),
-            answer=optional(data, "answer", str),
-            truncated=bool(data.get("truncated", False)),
-            tokens=optional(data, "tokens", int),
-        )
+        return without_none(JsonRecord.to_json(self) | {"truncated": self.truncated or None})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class Judged(JsonRecord):
     """What became of a sample: the answer taken from it, the program judged for it, the verdict; of a failed one what
     the first failed test `expected`, as text, and the `setup_code` of its problem."""
 
@@ -84,7 +66,7 @@ class Judged:
     sample: int
     answer: str | None
     program: str | None
-    truncated: bool
+    truncated: bool = False
     verdict: Verdict
     expected: str | None = None
     setup_code: str = ""
@@ -98,26 +80,15 @@ class Judged:
         return "no_answer" if self.program is None else "wrong"
 
     def to_json(self) -> dict[str, Any]:
-        data = {
-            "question_id": self.question_id,
-            "sample": self.sample,
-            "outcome": self.outcome,
-            "truncated": self.truncated,
+        """Without an answer that is the program itself."""
+        data = {"outcome": self.outcome} | JsonRecord.to_json(self)
+        absent = {
+            "answer": self.answer == self.program,
+            "expected": self.expected is None,
+            "setup_code": not self.setup_code,
         }
-        answer = {} if self.answer == self.program else {"answer": self.answer}
-        more = {"expected": self.expected} if self.expected is not None else {}
-        more |= {"setup_code": self.setup_code} if self.setup_code else {}
-        return data | answer | {"program": self.program, "verdict": self.verdict.to_json()} | more
+        return {name: value for name, value in data.items() if not absent.get(name)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        return cls(
-            question_id=get(data, "question_id", str),
-            sample=get(data, "sample", int),
-            answer=optional(data, "answer" if "answer" in data else "program", str),
-            program=optional(data, "program", str),
-            truncated=bool(data.get("truncated", False)),
-            verdict=Verdict.from_json(get(data, "verdict", dict)),
-            expected=optional(data, "expected", str),
-            setup_code=optional(data, "setup_code", str, ""),
-        )
+        return cls(**fields_in(cls, data if "answer" in data else {**data, "answer": data.get("program")}))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 from coderlplus.errors import SandboxError
 from coderlplus.evaluation.records import Judged
 from coderlplus.records import CallTest, Problem, ProgramInput, StdioTest, Test, Trace
-from coderlplus.records.jsonl import get
-from coderlplus.records.problem import input_from_json
+from coderlplus.records.fields import JsonRecord
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.values import to_source
 from coderlplus.terminal import tell_defect
@@ -27,44 +26,20 @@ _CHUNK = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SampleTrace:
+class SampleTrace(JsonRecord):
     """The final values of a run: `variables` as (scope, name, Python source), `ending` in words; `program` where it is
     not the judged one."""
 
     question_id: str
     sample: int
-    variables: Sequence[Sequence[str]]
-    output: str
-    value: str | None
-    ending: str
-    line: int | None
+    variables: tuple[tuple[str, str, str], ...]
+    output: str = ""
+    value: str | None = None
+    ending: str = ""
+    line: int | None = None
     program: str | None = None
     input: ProgramInput | None = None
     """What that other program was given."""
-
-    def to_json(self) -> dict[str, Any]:
-        data = {
-            "question_id": self.question_id,
-            "sample": self.sample,
-            "variables": [list(row) for row in self.variables],
-            "output": self.output,
-        }
-        data |= {"value": self.value, "ending": self.ending, "line": self.line, "program": self.program}
-        return data if self.input is None else data | {"input": self.input.to_json()}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        return cls(
-            question_id=get(data, "question_id", str),
-            sample=get(data, "sample", int),
-            variables=get(data, "variables", list),
-            output=data.get("output", ""),
-            value=data.get("value"),
-            ending=data.get("ending", ""),
-            line=data.get("line"),
-            program=data.get("program"),
-            input=None if data.get("input") is None else input_from_json(get(data, "input", dict)),
-        )
 
 
 def expected_text(test: Test) -> str | None:
@@ -128,7 +103,7 @@ def _shown(line: Judged, trace: Trace, program: str) -> SampleTrace:
     return SampleTrace(
         question_id=line.question_id,
         sample=line.sample,
-        variables=rows[:VARIABLES],
+        variables=tuple(rows[:VARIABLES]),
         output=_cut(trace.output, OUTPUT_LIMIT),
         value=_cut(to_source(trace.value), TEXT_LIMIT) if finished and trace.input.kind == "call" else None,
         ending=_cut(words, TEXT_LIMIT) + ("" if trace.deterministic else "; two runs differ"),

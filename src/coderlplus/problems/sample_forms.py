@@ -29,7 +29,7 @@ from typing import Any
 
 from coderlplus.errors import DataError
 from coderlplus.problems.files import leaving_out, stream_rows
-from coderlplus.records.jsonl import short
+from coderlplus.records.fields import short
 
 _IDS = ("question_id", "task_id", "problem_id", "id")
 _ANSWERS = ("solution", "program", "answer")

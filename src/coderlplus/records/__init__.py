@@ -8,6 +8,7 @@ variables) are *tagged values*: plain JSON where JSON says the same, a tagged ob
 made and read by `coderlplus.sandbox.values`. Records hold them as they are.
 """
 
+from coderlplus.records.fields import TaggedValue
 from coderlplus.records.jsonl import Record, read_jsonl, write_jsonl
 from coderlplus.records.problem import (
     CallInput,
@@ -19,7 +20,6 @@ from coderlplus.records.problem import (
     ProgramInput,
     StdioInput,
     StdioTest,
-    TaggedValue,
     Test,
     input_from_json,
     test_from_json,

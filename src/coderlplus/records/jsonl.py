@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
-from coderlplus.errors import DataError, nearest
+from coderlplus.errors import DataError
 from coderlplus.records.files import whole_file
 
 
@@ -129,66 +128,3 @@ def write_jsonl(path: str | Path, records: Iterable[Record]) -> int:
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror}") from error
     return count
-
-
-def get(data: Mapping[str, Any], name: str, kind: type) -> Any:
-    """The field `name`, which must be there and of type `kind`; whole numbers are those of 64 bits, numbers (`float`)
-    may be whole."""
-    if name not in data:
-        raise DataError(f"field {name!r} is missing")
-    value = data[name]
-    is_kind = isinstance(value, (int, float) if kind is float else kind)
-    if not is_kind or (kind in (int, float) and isinstance(value, bool)):
-        raise DataError(f"field {name!r} must be {kind.__name__}, not {type(value).__name__} {short(value)!r}")
-    if isinstance(value, int) and value.bit_length() > 63:
-        raise DataError(f"field {name!r} is a number of more than 64 bits")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise DataError(f"field {name!r} must be a finite number, not {value}")
-    return value
-
-
-_MARKS = {"statement": "a problem", "targets": "a task", "rollout_id": "a program"}
-"""Keys that tell which record a row is."""
-
-
-def refuse_unknown(data: Mapping[str, Any], names: Collection[str], what: str) -> None:
-    """Raise `DataError` for a key of an object that is none of its `names`, with the nearest one. A key without a
-    value does not count: tables have all columns in all rows."""
-    if data.keys() <= set(names):
-        return
-    for name, other in _MARKS.items():
-        if name in data and name not in names and what in _MARKS.values():
-            raise DataError(f"expected {what}, found {other} (key {name!r}); are the files in the right order?")
-    for name, value in data.items():
-        if name not in names and value is not None:
-            near = nearest(str(name), names)
-            hint = f"did you mean {near!r}?" if near else f"its keys are {', '.join(names)}"
-            raise DataError(f"{what} has the unknown key {str(name)[:60]!r}; {hint}")
-
-
-def optional(data: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
-    """The field `name` of type `kind`; `default` where it is absent or null."""
-    return default if data.get(name) is None else get(data, name, kind)
-
-
-def choice(data: Mapping[str, Any], name: str, choices: Sequence[str]) -> Any:
-    """The field `name`, which must be one of `choices`."""
-    value = get(data, name, str)
-    if value not in choices:
-        raise DataError(f"field {name!r} must be one of {', '.join(choices)}, not {value[:60]!r}")
-    return value
-
-
-def items(data: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """The field `name`, which must be a list of objects."""
-    found = get(data, name, list)
-    for item in found:
-        if not isinstance(item, dict):
-            raise DataError(f"field {name!r} must hold objects, not {type(item).__name__} {short(item)!r}")
-    return list(found)
-
-
-def short(value: Any) -> str:
-    """The beginning of a value's text; of what may be long or deep, nothing."""
-    is_short = isinstance(value, str | float | None) or (isinstance(value, int) and value.bit_length() < 64)
-    return str(value)[:60] if is_short else "…"

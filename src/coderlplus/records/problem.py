@@ -9,16 +9,23 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from coderlplus.errors import DataError, NoTestsError
-from coderlplus.records.jsonl import get, optional, refuse_unknown, short
+from coderlplus.records.fields import (
+    JsonRecord,
+    Kinded,
+    TaggedValue,
+    fields_in,
+    get,
+    of_kind,
+    optional,
+    present,
+    short,
+)
 from coderlplus.records.tagged import tagged
 from coderlplus.records.test_code import needs_program
 
-TaggedValue = Any
-"""Plain JSON or a tagged object; see `coderlplus.sandbox.values`."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(JsonRecord):
     """Limits of one run of a program. Time limits are in CPU time; the wall limit is a generous multiple, for programs
     that sleep.
 
@@ -30,9 +37,6 @@ class Limits:
     wall_s: float = 20.0
     memory_mb: int = 512
     output_kb: int = 1024
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -52,7 +56,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class StdioInput:
+class StdioInput(Kinded):
     """A run with `stdin` as standard input; its result is the output.
 
     >>> StdioInput("3\\n").to_json()
@@ -61,13 +65,11 @@ class StdioInput:
 
     stdin: str
     kind: ClassVar[str] = "stdio"
-
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "stdin": self.stdin}
+    called: ClassVar[str] = "an input of the kind 'stdio'"
 
 
 @dataclass(frozen=True, slots=True)
-class CallInput:
+class CallInput(Kinded):
     """A run that calls the entry point (`"name"` or `"Solution().name"`) with tagged arguments; its result is the
     returned value.
 
@@ -79,14 +81,7 @@ class CallInput:
     args: tuple[TaggedValue, ...] = ()
     kwargs: Mapping[str, TaggedValue] = field(default_factory=dict)
     kind: ClassVar[str] = "call"
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "entry_point": self.entry_point,
-            "args": list(self.args),
-            "kwargs": dict(self.kwargs),
-        }
+    called: ClassVar[str] = "an input of the kind 'call'"
 
 
 ProgramInput = StdioInput | CallInput
@@ -94,24 +89,12 @@ ProgramInput = StdioInput | CallInput
 
 def input_from_json(data: Mapping[str, Any]) -> ProgramInput:
     """Read a `ProgramInput` from its JSON form."""
-    kind = get(data, "kind", str)
-    if kind == "stdio":
-        refuse_unknown(data, ("kind", "stdin"), "an input of the kind 'stdio'")
-        return StdioInput(get(data, "stdin", str))
-    if kind == "call":
-        refuse_unknown(data, ("kind", "entry_point", "args", "kwargs"), "an input of the kind 'call'")
-        return CallInput(get(data, "entry_point", str), *_arguments(data))
-    raise DataError(f"unknown input kind {kind[:60]!r}; use 'stdio' or 'call'")
-
-
-def _arguments(data: Mapping[str, Any]) -> tuple[tuple[TaggedValue, ...], dict[str, TaggedValue]]:
-    """The tagged `args` and `kwargs` of a call; none where they are absent."""
-    args, kwargs = optional(data, "args", list, []), optional(data, "kwargs", dict, {})
-    return tuple(tagged(args, "args")), {name: tagged(value, "kwargs") for name, value in kwargs.items()}
+    found: ProgramInput = of_kind(data, (StdioInput, CallInput))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
-class StdioTest:
+class StdioTest(Kinded):
     """Feed `stdin` and compare the output with `stdout`.
 
     >>> Problem(problem_id="p", statement="Double.", tests=(StdioTest("2\\n", "4\\n"),)).tests[0].stdout
@@ -121,13 +104,11 @@ class StdioTest:
     stdin: str
     stdout: str
     kind: ClassVar[str] = "stdio"
-
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "stdin": self.stdin, "stdout": self.stdout}
+    called: ClassVar[str] = "a test of the kind 'stdio'"
 
 
 @dataclass(frozen=True, slots=True)
-class CallTest:
+class CallTest(Kinded):
     """Call the entry point with tagged arguments and compare the returned value with `expected`.
 
     >>> tests = (CallTest(args=([3, 1],), expected=[1, 3]),)
@@ -139,6 +120,7 @@ class CallTest:
     expected: TaggedValue
     kwargs: Mapping[str, TaggedValue] = field(default_factory=dict)
     kind: ClassVar[str] = "call"
+    called: ClassVar[str] = "a test of the kind 'call'"
 
     def __post_init__(self) -> None:
         """Raises `DataError` for a value that is not tagged, which no answer would equal."""
@@ -148,12 +130,15 @@ class CallTest:
             kwargs = {name: tagged(value, "kwargs") for name, value in self.kwargs.items()}
             object.__setattr__(self, "kwargs", kwargs)
 
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "args": list(self.args), "kwargs": dict(self.kwargs), "expected": self.expected}
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Its values are checked once, as it is made."""
+        args, kwargs = tuple(optional(data, "args", list, [])), optional(data, "kwargs", dict, {})
+        return cls(**fields_in(cls, data, args=args, kwargs=kwargs, expected=present(data, "expected")))
 
 
 @dataclass(frozen=True, slots=True)
-class CheckTest:
+class CheckTest(Kinded):
     """Test code that defines `check(candidate)`, or asserts on the entry point by name.
 
     It runs in another process than the program. With `in_process` it runs in the same process, where the program could
@@ -168,43 +153,25 @@ class CheckTest:
     code: str
     in_process: bool = False
     kind: ClassVar[str] = "check"
-
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "code": self.code, "in_process": self.in_process}
+    called: ClassVar[str] = "a test of the kind 'check'"
 
 
 Test = StdioTest | CallTest | CheckTest
-_KEYS = {
-    "stdio": ("kind", "stdin", "stdout"),
-    "call": ("kind", "args", "kwargs", "expected"),
-    "check": ("kind", "code", "in_process"),
-}
 
 
 def test_from_json(data: Mapping[str, Any]) -> Test:
     """Read a `Test` from its JSON form; an unknown `kind` is a `DataError`."""
     if not isinstance(data, dict):
         raise DataError(f"a test must be an object, not {short(data)!r}")
-    kind = data.get("kind")
-    if isinstance(kind, str) and kind in _KEYS:
-        refuse_unknown(data, _KEYS[kind], f"a test of the kind {kind!r}")
-    if kind == "stdio":
-        return StdioTest(get(data, "stdin", str), get(data, "stdout", str))
-    if kind == "call":
-        if "expected" not in data:
-            raise DataError("a call test needs 'expected'")
-        args, kwargs = optional(data, "args", list, []), optional(data, "kwargs", dict, {})
-        return CallTest(tuple(args), data["expected"], kwargs)
-    if kind == "check":
-        return CheckTest(get(data, "code", str), optional(data, "in_process", bool, False))
-    raise DataError(f"unknown test kind {short(kind)!r}; use 'stdio', 'call' or 'check'")
+    found: Test = of_kind(data, (StdioTest, CallTest, CheckTest))
+    return found
 
 
 test_from_json.__test__ = False  # type: ignore[attr-defined]  # its name makes pytest take it for a test
 
 
 @dataclass(frozen=True, slots=True)
-class CheckerProgram:
+class CheckerProgram(JsonRecord):
     """A program that decides whether an answer is correct, for problems with several correct answers.
 
     It defines `check(given, answer, expected)`, which returns True, False or a text with the reason for refusing; see
@@ -216,6 +183,7 @@ class CheckerProgram:
 
     name: str
     code: str
+    called: ClassVar[str] = "a checker"
 
     def __post_init__(self) -> None:
         try:
@@ -227,22 +195,18 @@ class CheckerProgram:
         ):
             raise DataError(f"the checker {self.name!r} does not define check(given, answer, expected)")
 
-    def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "code": self.code}
-
 
 def checker_from_json(data: Any) -> str | CheckerProgram | None:
     """Read the `checker` of a problem: nothing, the name of a comparator, or `{"name", "code"}`."""
     if data is None or isinstance(data, str):
         return data
     if isinstance(data, dict):
-        refuse_unknown(data, ("name", "code"), "a checker")
-        return CheckerProgram(get(data, "name", str), get(data, "code", str))
+        return CheckerProgram.from_json(data)
     raise DataError(f"'checker' must be a name or an object with 'name' and 'code', not {type(data).__name__}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(JsonRecord):
     """A programming problem with tests.
 
     `entry_point` is `None` (a stdin program), `"name"` or `"Solution().name"`. `setup_code` is code that the statement
@@ -266,6 +230,7 @@ class Problem:
     setup_code: str = ""
     checker: str | CheckerProgram | None = None
     limits: Limits = Limits()
+    called: ClassVar[str] = "a problem"
 
     def __post_init__(self) -> None:
         for name in ("entry_point", "reference"):  # an empty one is none
@@ -282,15 +247,6 @@ class Problem:
             )
         if self.entry_point is None and any(test.kind != "stdio" for test in self.tests):
             raise DataError(f"problem {self.problem_id!r} has call or check tests but no entry_point")
-
-    def to_json(self) -> dict[str, Any]:
-        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        checker = self.checker.to_json() if isinstance(self.checker, CheckerProgram) else self.checker
-        return data | {
-            "tests": [test.to_json() for test in self.tests],
-            "checker": checker,
-            "limits": self.limits.to_json(),
-        }
 
     def marked(self, places: Collection[int] | None = None) -> Self:
         """The problem with `CheckTest.in_process` decided for its check tests (those at `places`), from their code and
@@ -311,17 +267,6 @@ class Problem:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """For check tests that do not say whether they run in the process of the program, it is decided here."""
-        refuse_unknown(data, [field.name for field in dataclasses.fields(cls)], "a problem")
-        problem = cls(
-            problem_id=get(data, "problem_id", str),
-            statement=get(data, "statement", str),
-            tests=tuple(test_from_json(test) for test in get(data, "tests", list)),
-            source=optional(data, "source", str, ""),
-            starter_code=optional(data, "starter_code", str, ""),
-            entry_point=optional(data, "entry_point", str) or None,
-            reference=optional(data, "reference", str) or None,
-            setup_code=optional(data, "setup_code", str, ""),
-            checker=checker_from_json(data.get("checker")),
-            limits=Limits.from_json(optional(data, "limits", dict, {})),
-        )
+        tests, checker = tuple(map(test_from_json, get(data, "tests", list))), checker_from_json(data.get("checker"))
+        problem = cls(**fields_in(cls, data, tests=tests, checker=checker))
         return problem.marked([index for index, test in enumerate(data["tests"]) if test.get("in_process") is None])

@@ -18,12 +18,13 @@ import importlib
 import re
 import symtable
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 _NODE_CLASSES = ("ListNode", "TreeNode")
 _DYNAMIC = frozenset({"exec", "eval", "compile", "globals", "locals", "vars", "__import__", "importlib"})
 """Code that uses one of these may define and do what its text does not show."""
+_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _ASKED = re.compile(r"\b(?:class|function|struct|type|object|dataclass|enum)[ \t]+[`'\"*]{0,3}([A-Za-z_]\w*)")
 """A name that a statement speaks of as something to be defined: "define a class Node"."""
@@ -105,7 +106,11 @@ def unknown_names(code: str, entry_point: str, setup_code: str) -> set[str]:
     where that cannot be told."""
     known = set(dir(builtins)) | {"candidate", entry_point.partition("().")[0]}
     known |= set(_NODE_CLASSES) if "()." in entry_point else set()
-    used = _used(symtable.symtable(code, "<test>", "exec"))
+    used = {
+        symbol.get_name()
+        for symbol, is_global in _symbols(symtable.symtable(code, "<test>", "exec"))
+        if symbol.is_referenced() and (is_global or symbol.is_global())
+    }
     if used & _DYNAMIC:
         return set()
     for text in (code, setup_code):
@@ -116,34 +121,30 @@ def unknown_names(code: str, entry_point: str, setup_code: str) -> set[str]:
     return {name for name in used - known if not name.startswith("__")}
 
 
-def _used(table: symtable.SymbolTable) -> set[str]:
-    is_module = table.get_type() == "module"
-    names = {
-        symbol.get_name()
-        for symbol in table.get_symbols()
-        if symbol.is_referenced() and (is_module or symbol.is_global())
-    }
-    return names.union(*map(_used, table.get_children()))
+def _symbols(table: symtable.SymbolTable) -> Iterator[tuple[symtable.Symbol, bool]]:
+    """The symbols of all scopes, with whether they are those of the module."""
+    for symbol in table.get_symbols():
+        yield symbol, table.get_type() == "module"
+    for child in table.get_children():
+        yield from _symbols(child)
 
 
 def _defined(code: str) -> set[str]:
     """Names that code binds at module level; `*` stands for those of a module that is not of the standard library."""
     tree = _parsed(code)
     try:
-        names = _bound(symtable.symtable(ast.unparse(tree), "<code>", "exec"))
+        table = symtable.symtable(ast.unparse(tree), "<code>", "exec")
     except _BROKEN:
         return set()
+    names = {
+        symbol.get_name()
+        for symbol, is_global in _symbols(table)
+        if (symbol.is_assigned() or symbol.is_imported()) and (is_global or symbol.is_declared_global())
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
             names |= _exported(node.module or "")
     return names
-
-
-def _bound(table: symtable.SymbolTable) -> set[str]:
-    is_module = table.get_type() == "module"
-    found = (symbol for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported())
-    names = {symbol.get_name() for symbol in found if is_module or symbol.is_declared_global()}
-    return names.union(*map(_bound, table.get_children()))
 
 
 @functools.cache
@@ -184,15 +185,10 @@ def _calls(tree: ast.Module, entry_point: str) -> tuple[list[str], str]:
         elif node.name == "check" and "check" not in called:
             if any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in _own_nodes(node)):
                 fault = "it tests nothing: its check is a generator, of which nothing runs"
-            calls.append(
-                _call(
-                    node,
-                    "check(candidate)" if node.args.args or node.args.posonlyargs or node.args.vararg else "check()",
-                )
-            )
+            calls.append(_call(node, "check(candidate)" if _parameters(node) else "check()"))
         elif node.name.startswith("test") and node.name not in used and not _required(node.args):
             calls.append(_call(node, f"{node.name}()"))
-    if "check" in _assigned(tree) and "check" not in called:
+    if "check" in dict(_assignments(tree.body)) and "check" not in called:
         calls.append("check(candidate)")
     return calls, fault
 
@@ -206,26 +202,30 @@ def _class_calls(node: ast.ClassDef) -> list[str]:
     methods = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
     tests = [name for name in methods if name.startswith("test")]
     if any(ast.unparse(base).endswith("TestCase") for base in node.bases):
-        before = [f"{node.name}.setUpClass()"] if "setUpClass" in methods else []
-        return before + [f"{node.name}({name!r}).debug()" for name in tests] if tests else []
+        first = [f"{node.name}.setUpClass()"] if "setUpClass" in methods and tests else []
+        return first + [f"{node.name}({name!r}).debug()" for name in tests]
     if not node.name.startswith("Test") or "__init__" in methods:
         return []
     set_up = methods.get("setup_method")
     arguments = "" if set_up is None or len(set_up.args.args) < 2 else "None"
-    calls = []
-    for name in tests:
-        if len(methods[name].args.args) == 1 or methods[name].decorator_list:
-            before_each = (
-                f"_test = {node.name}()\n_test.setup_method({arguments})\n" if set_up else f"_test = {node.name}()\n"
-            )
-            calls.append(f"{before_each}_test.{name}()")
-    return calls
+    before = f"_test = {node.name}()\n" + (f"_test.setup_method({arguments})\n" if set_up else "")
+    return [
+        f"{before}_test.{name}()"
+        for name in tests
+        if len(methods[name].args.args) == 1 or methods[name].decorator_list
+    ]
 
 
 def _required(arguments: ast.arguments) -> bool:
     """Whether a function cannot be called without arguments."""
     places = len(arguments.posonlyargs) + len(arguments.args)
     return places > len(arguments.defaults) or any(default is None for default in arguments.kw_defaults)
+
+
+def _parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """What a function may be handed by place."""
+    given = function.args
+    return [argument.arg for argument in (*given.posonlyargs, *given.args, given.vararg) if argument]
 
 
 def _without_runners(code: str, tree: ast.Module, entry_point: str) -> str:
@@ -237,18 +237,12 @@ def _without_runners(code: str, tree: ast.Module, entry_point: str) -> str:
         match node:
             case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="unittest" | "pytest"), attr="main"))):
                 cuts.append((node, "pass"))
-            case ast.ImportFrom(module=str(module), names=names, level=0) if any(
-                alias.name == name for alias in names
-            ):
-                if module.partition(".")[0] not in sys.stdlib_module_names:
-                    rest = [alias for alias in names if alias.name != name]
-                    bound = [
-                        f"{alias.asname} = {name}"
-                        for alias in names
-                        if alias.name == name and alias.asname not in (None, name)
-                    ]
+            case ast.ImportFrom(module=str(module), names=names, level=0):
+                rest = [alias for alias in names if alias.name != name]
+                if len(rest) < len(names) and module.partition(".")[0] not in sys.stdlib_module_names:
                     kept = [ast.unparse(ast.ImportFrom(module, rest, 0))] if rest else []
-                    cuts.append((node, "; ".join(kept + bound) or "pass"))
+                    others = {alias.asname for alias in names if alias.name == name} - {None, name}
+                    cuts.append((node, "; ".join([*kept, *(f"{other} = {name}" for other in others)]) or "pass"))
     lines = code.encode().splitlines(keepends=True)
     for cut, text in sorted(cuts, key=lambda pair: -pair[0].lineno):
         first, last = cut.lineno - 1, (cut.end_lineno or cut.lineno) - 1
@@ -261,21 +255,14 @@ def _without_runners(code: str, tree: ast.Module, entry_point: str) -> str:
 
 
 def _vacuous(tree: ast.Module, entry_point: str, setup_code: str, calls: Sequence[str]) -> str:
-    owner, dot, _ = entry_point.rpartition("().")
-    names = {"candidate", owner if dot else entry_point}
-    for node in ast.walk(tree):
-        if isinstance(node, _FUNCTIONS) and node.name == "check":
-            given = node.args
-            names |= {argument.arg for argument in (*given.posonlyargs, *given.args, *filter(None, [given.vararg]))}
-        elif isinstance(node, ast.ImportFrom):
-            names |= {alias.asname for alias in node.names if alias.asname and alias.name in names}
+    names = _names_of_candidate(tree, entry_point.partition("().")[0])
     running = _running(tree, _parsed(setup_code), [call.replace("(candidate)", "()") for call in calls])
     used = {name for node, _ in running for name in _names_in(node)}
     if used & _DYNAMIC:
         return ""
     if not any(can_fail for _, can_fail in running):
         return "it tests nothing: no statement of it that runs can fail"
-    if not names & used and "check" not in _assigned(tree):
+    if not names & used and "check" not in dict(_assignments(tree.body)):
         return f"it tests nothing: it never uses {entry_point}"
     return ""
 
@@ -287,10 +274,9 @@ def _running(tree: ast.Module, setup: ast.Module, calls: Sequence[str]) -> list[
     for node in [*ast.walk(tree), *ast.walk(setup)]:
         if isinstance(node, _FUNCTIONS):
             functions.setdefault(node.name, []).append(node)
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
-            for target in node.targets:
-                if isinstance(target, ast.Name):
-                    functions.setdefault(target.id, []).append(node.value)
+    for name, value in _assignments([*ast.walk(tree), *ast.walk(setup)]):
+        if isinstance(value, ast.Lambda):
+            functions.setdefault(name, []).append(value)
     found: list[tuple[ast.AST, bool]] = []
     waiting: list[ast.AST] = [tree, *map(ast.parse, calls)]
     while waiting:
@@ -299,17 +285,19 @@ def _running(tree: ast.Module, setup: ast.Module, calls: Sequence[str]) -> list[
         for name in {name for node, _ in nodes for name in _names_in(node)}:
             waiting += functions.pop(name, [])
         if any(isinstance(node, ast.ClassDef) for node, _ in nodes):
-            for name in [
-                name for name in functions if name.startswith("__") or name.lower().startswith(("setup", "teardown"))
-            ]:
-                waiting += functions.pop(name)
+            for name in [*functions]:
+                if name.startswith("__") or name.lower().startswith(("setup", "teardown")):
+                    waiting += functions.pop(name)
     return found
 
 
-def _reached(root: ast.AST) -> Iterator[tuple[ast.AST, bool]]:
+def _reached(
+    root: ast.AST, parts: Callable[[ast.AST], Iterator[ast.AST]] | None = None
+) -> Iterator[tuple[ast.AST, bool]]:
     """The nodes of a module or a function that may run, without those inside the functions that it defines; and
-    whether each can fail the test."""
-    stack = [(node, False) for node in _parts(root)]
+    whether each can fail the test. `parts` gives the children of a node."""
+    parts = parts or _parts
+    stack = [(node, False) for node in parts(root)]
     while stack:
         node, is_caught = stack.pop()
         yield node, not is_caught and _can_fail(node)
@@ -317,7 +305,12 @@ def _reached(root: ast.AST) -> Iterator[tuple[ast.AST, bool]]:
             stack += [(part, is_caught) for part in (*node.decorator_list, *node.args.defaults)]
             continue
         caught = {id(part) for part in node.body} if isinstance(node, ast.Try | ast.With) and _catches(node) else ()
-        stack += [(part, is_caught or id(part) in caught) for part in _parts(node)]
+        stack += [(part, is_caught or id(part) in caught) for part in parts(node)]
+
+
+def _own_nodes(root: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a module or a function, without those inside the functions that it defines."""
+    return (node for node, _ in _reached(root, ast.iter_child_nodes))
 
 
 def _parts(node: ast.AST) -> Iterator[ast.AST]:
@@ -369,33 +362,26 @@ def _catches(node: ast.Try | ast.With) -> bool:
     """Whether an assertion that fails in its body goes no further."""
     if isinstance(node, ast.With):
         calls = [item.context_expr for item in node.items if isinstance(item.context_expr, ast.Call)]
-        return any(
-            _last_name(call.func) == "suppress" and any(_last_name(given) in _ALL for given in call.args)
-            for call in calls
-        )
+        return any("suppress" in _names_in(call.func) and _is_all(*call.args) for call in calls)
     for handler in node.handlers:
-        kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-        if any(kind is None or _last_name(kind) in _ALL for kind in kinds):
+        if handler.type is None or _is_all(
+            *(handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type])
+        ):
             return not any(_can_fail(inner) for inner in ast.walk(handler))
     return False
 
 
-def _last_name(node: ast.expr) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+def _is_all(*classes: ast.expr) -> bool:
+    """Whether an `AssertionError` is one of these."""
+    return any(not _ALL.isdisjoint(_names_in(each)) for each in classes)
 
 
 def _names_in(node: ast.AST) -> tuple[str, ...]:
-    if isinstance(node, ast.Name):
-        return (node.id,)
-    if isinstance(node, ast.Attribute):
-        return (node.attr,)
-    if (
-        isinstance(node, ast.Call)
-        and node.args
-        and isinstance(node.args[0], ast.Constant)
-        and isinstance(node.args[0].value, str)
-    ):
-        return (node.args[0].value,)  # TestCase("test_name")
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return (name,)
+        case ast.Call(args=[ast.Constant(value=str(name)), *_]):  # TestCase("test_name")
+            return (name,)
     return ()
 
 
@@ -415,40 +401,38 @@ def _can_fail(node: ast.AST) -> bool:
     return False
 
 
-def _own_nodes(root: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a module or a function, without those inside the functions that it defines."""
-    stack = [*ast.iter_child_nodes(root)]
-    while stack:
-        node = stack.pop()
-        yield node
-        if isinstance(node, _FUNCTIONS):
-            stack += [*node.decorator_list, *node.args.defaults]
-        else:
-            stack += ast.iter_child_nodes(node)
-
-
-def _definitions(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+def _definitions(tree: ast.Module) -> list[_Definition]:
     """Functions and classes at module level, also under `if` and `try`, in their order; of several of one name the
     last."""
-    found: dict[str, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef] = {}
+    found: dict[str, _Definition] = {}
     stack: list[ast.AST] = [tree]
     while stack:
         for node in ast.iter_child_nodes(stack.pop()):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            if isinstance(node, _Definition):
                 found[node.name] = node
             elif isinstance(node, ast.If | ast.Try | ast.With | ast.ExceptHandler):
                 stack.append(node)
     return sorted(found.values(), key=lambda node: node.lineno)
 
 
-def _assigned(tree: ast.Module) -> set[str]:
-    return {
-        target.id
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
+def _assignments(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, ast.expr]]:
+    """The names that these statements bind by `=`, each with its value."""
+    for node in nodes:
+        if isinstance(node, ast.Assign):
+            yield from ((target.id, node.value) for target in node.targets if isinstance(target, ast.Name))
+
+
+def _names_of_candidate(tree: ast.Module, name: str) -> set[str]:
+    """What test code may call the entry point: its name, and what `check`, an import or an assignment calls it."""
+    names = {"candidate", name}
+    for node in ast.walk(tree):
+        if isinstance(node, _FUNCTIONS) and node.name == "check":
+            names.update(_parameters(node))
+        elif isinstance(node, ast.ImportFrom):
+            names |= {alias.asname for alias in node.names if alias.asname and alias.name in names}
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id in names:
+            names.update(other for other, _ in _assignments([node]))
+    return names
 
 
 # What it hands over
@@ -457,14 +441,13 @@ def _assigned(tree: ast.Module) -> set[str]:
 def _own_things(tree: ast.Module) -> set[str]:
     """Names of the functions and classes that code defines itself, and of variables that hold one of them or an object
     of such a class."""
-    names = {node.name for node in ast.walk(tree) if isinstance(node, *_THINGS)} - set(_NODE_CLASSES)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and _is_thing(node.value, names):
-            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    names = {node.name for node in ast.walk(tree) if isinstance(node, _Definition)} - set(_NODE_CLASSES)
+    for name, value in _assignments(ast.walk(tree)):
+        if _is_thing(value, names):
+            names.add(name)
     return names
 
 
-_THINGS = ((ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),)
 _CLASSES_OF_PYTHON = frozenset(name for name, value in vars(builtins).items() if callable(value))
 
 
@@ -477,24 +460,15 @@ def _is_thing(node: ast.expr, own: set[str]) -> bool:
             return name in own or name in _CLASSES_OF_PYTHON
         case ast.Call(func=ast.Name(id=name)):
             return name in own and name[:1].isupper()
-        case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items):
-            return any(_is_thing(item, own) for item in items)
-        case ast.Dict(values=items):
+        case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items) | ast.Dict(values=items):
             return any(_is_thing(item, own) for item in items)
     return False
 
 
 def _calls_of(tree: ast.Module, entry_point: str) -> Iterator[ast.Call]:
-    """The calls of the entry point, by its name, as the candidate, or by the name that `check` gives it."""
-    names = {"candidate", entry_point.rpartition("().")[2]}
+    """The calls of the entry point, by whatever name."""
+    names = _names_of_candidate(tree, entry_point.rpartition("().")[2])
     for node in ast.walk(tree):
-        if isinstance(node, _FUNCTIONS) and node.name == "check":
-            names |= {argument.arg for argument in node.args.args[:1]}
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id in names:
-            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and (
-            (isinstance(node.func, ast.Name) and node.func.id in names)
-            or (isinstance(node.func, ast.Attribute) and node.func.attr in names)
-        ):
-            yield node
+        match node:
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in names:
+                yield node

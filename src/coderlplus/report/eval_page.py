@@ -145,7 +145,7 @@ def sample_data(line: Judged, sample: Sample | None, trace: SampleTrace | None) 
         program = trace.program if trace.program is not None else line.program or ""
         shown["trace"] = {
             "program": None if trace.program is None else cut(trace.program),
-            "variables": [[*row, binding_line(program, row[0], row[1])] for row in _rows(trace.variables)],
+            "variables": [[*row, binding_line(program, row[0], row[1])] for row in trace.variables],
             "output": trace.output,
             "value": trace.value,
             "ending": trace.ending,
@@ -166,7 +166,3 @@ def _given_and_gave(failure: Failure) -> dict[str, str | None]:
         None if failure.input.entry_point == ENTRY_POINT else input_text(failure.input)
     )  # an answer is given nothing
     return {"input": given, "gave": None if gave is None or gave in failure.detail else gave}
-
-
-def _rows(variables: Sequence[Sequence[str]]) -> list[list[str]]:
-    return [list(row) for row in variables]

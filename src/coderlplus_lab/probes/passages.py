@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
 from coderlplus.records import Limits, ProgramInput
-from coderlplus.records.jsonl import get
+from coderlplus.records.fields import get
 
 Context = Literal["task", "given", "own"]
 """`task`: an alignment task (program, input, question) with its right answer. `given`: a problem with a program that

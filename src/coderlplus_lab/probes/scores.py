@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from coderlplus.evaluation.intervals import Z, clustered, paired_interval
 from coderlplus.evaluation.metrics import Estimate
-from coderlplus.records.jsonl import get
+from coderlplus.records.fields import get
 
 if TYPE_CHECKING:
     import numpy as np

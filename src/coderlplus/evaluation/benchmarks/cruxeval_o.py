@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion, user
-from coderlplus.evaluation.benchmarks.expressions import check_row, predicted_value, problem, right_side, true_run
-from coderlplus.records import ProgramInput
+from coderlplus.evaluation.benchmarks.expressions import asked_run, check_row, predicted_value, problem, right_side
 
 PROMPT = """\
 You are given a Python function and an assertion containing an input to the function. Complete the assertion with a \
@@ -62,14 +61,6 @@ def read(row: Mapping[str, Any]) -> BenchmarkQuestion:
     )
 
 
-def program(question: BenchmarkQuestion, answer: str) -> str | None:
-    return predicted_value(question, answer)
-
-
-def traced(question: BenchmarkQuestion, program: str, given: ProgramInput | None) -> tuple[str, ProgramInput] | None:
-    return true_run(question.keys["code"], question.keys["call"])
-
-
 BENCHMARK = Benchmark(
     name="cruxeval-o",
     metric="accuracy",
@@ -79,6 +70,6 @@ BENCHMARK = Benchmark(
     read=read,
     size=800,
     answer=right_side,
-    program=program,
-    traced=traced,
+    program=predicted_value,
+    traced=asked_run,
 )

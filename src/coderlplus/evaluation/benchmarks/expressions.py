@@ -127,8 +127,7 @@ def predicted_value(question: BenchmarkQuestion, answer: str) -> str | None:
     source = literal(right_side(question, answer) or "")
     if source is None:
         return None
-    needed = sorted(name for name in CONTAINERS if re.search(rf"\b{name}\b", source))
-    return returning(f"from collections import {', '.join(needed)}" if needed else "", source)
+    return returning(_imports(source), source)
 
 
 def predicted_call(question: BenchmarkQuestion, answer: str, code: str, name: str) -> str | None:
@@ -137,8 +136,13 @@ def predicted_call(question: BenchmarkQuestion, answer: str, code: str, name: st
     source = call_with_values(left_side(question, answer) or "", name, code)
     if source is None:
         return None
-    needed = sorted(one for one in CONTAINERS if re.search(rf"\b{one}\b", source))
-    return returning("\n".join([code, *([f"from collections import {', '.join(needed)}"] if needed else [])]), source)
+    return returning("\n".join(part for part in (code, _imports(source)) if part), source)
+
+
+def _imports(source: str) -> str:
+    """The import of the containers that an expression names."""
+    needed = sorted(name for name in CONTAINERS if re.search(rf"\b{name}\b", source))
+    return f"from collections import {', '.join(needed)}" if needed else ""
 
 
 def problem(question_id: str, statement: str, expected: str, *, source: str, setup_code: str = "") -> Problem:
@@ -159,3 +163,10 @@ def true_run(code: str, call: str) -> tuple[str, ProgramInput] | None:
     """The run that the question asked about."""
     program = returning(code, call)
     return None if program is None else (program, CallInput(ENTRY_POINT))
+
+
+def asked_run(
+    question: BenchmarkQuestion, program: str, given: ProgramInput | None
+) -> tuple[str, ProgramInput] | None:
+    """What to trace where the question shows a program, `code`, and a `call` of it."""
+    return true_run(question.keys["code"], question.keys["call"])

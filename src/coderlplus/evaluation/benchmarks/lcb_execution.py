@@ -13,8 +13,7 @@ from typing import Any
 
 from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion, user
 from coderlplus.evaluation.benchmarks.cruxeval_o import PROMPT
-from coderlplus.evaluation.benchmarks.expressions import IMPORTS, predicted_value, problem, right_side, true_run
-from coderlplus.records import ProgramInput
+from coderlplus.evaluation.benchmarks.expressions import IMPORTS, asked_run, predicted_value, problem, right_side
 
 SYSTEM = "You are an expert at Python programming, code execution, test case generation, and fuzzing."
 
@@ -32,14 +31,6 @@ def read(row: Mapping[str, Any]) -> BenchmarkQuestion:
     )
 
 
-def program(question: BenchmarkQuestion, answer: str) -> str | None:
-    return predicted_value(question, answer)
-
-
-def traced(question: BenchmarkQuestion, program: str, given: ProgramInput | None) -> tuple[str, ProgramInput] | None:
-    return true_run(question.keys["code"], question.keys["call"])
-
-
 BENCHMARK = Benchmark(
     name="lcb-execution",
     metric="accuracy",
@@ -48,8 +39,8 @@ BENCHMARK = Benchmark(
     files=("lcb_execution.jsonl", "lcb_execution.jsonl.gz"),
     read=read,
     answer=right_side,
-    program=program,
-    traced=traced,
+    program=predicted_value,
+    traced=asked_run,
     dated=True,
     format="livecodebench",
 )

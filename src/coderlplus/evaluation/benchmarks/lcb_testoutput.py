@@ -19,11 +19,10 @@ from coderlplus.programs import parse
 from coderlplus.records import ProgramInput
 
 SYSTEM = (
-    "You are a helpful programming assistant and an expert Python programmer. You are helping a user to write a "
-    "test case to help to check the "
-    "correctness of the function. The user has written a input for the testcase. You will calculate the output of "
-    "the testcase and write the whole "
-    "assertion statement in the markdown code block with the correct output."
+    "You are a helpful programming assistant and an expert Python programmer. You are helping a user to write a test "
+    "case to help to check the correctness of the function. The user has written a input for the testcase. You will "
+    "calculate the output of the testcase and write the whole assertion statement in the markdown code block with the "
+    "correct output."
 )
 
 
@@ -67,10 +66,6 @@ def function_name(starter_code: str) -> str:
     return names[0]
 
 
-def program(question: BenchmarkQuestion, answer: str) -> str | None:
-    return predicted_value(question, answer)
-
-
 def traced(question: BenchmarkQuestion, program: str, given: ProgramInput | None) -> None:
     """There is no program to trace: the question shows a statement only."""
 
@@ -83,7 +78,7 @@ BENCHMARK = Benchmark(
     files=("lcb_testoutput.jsonl", "lcb_testoutput.jsonl.gz"),
     read=read,
     answer=right_side,
-    program=program,
+    program=predicted_value,
     traced=traced,
     dated=True,
     format="livecodebench",

@@ -21,15 +21,9 @@ from coderlplus.records import Problem
 Input = list[Any]
 
 _SETS = (
-    "similar_elements",
-    "find_char_long",
-    "common_in_nested_lists",
-    "extract_singly",
-    "larg_nnum",
-    "intersection_array",
-    "find_dissimilar",
-    "Diff",
-)
+    "similar_elements", "find_char_long", "common_in_nested_lists", "extract_singly", "larg_nnum",
+    "intersection_array", "find_dissimilar", "Diff",
+)  # fmt: skip
 _PRESENCE = ("check_str", "text_match_three", "text_starta_endb")
 SPECIAL = {
     **dict.fromkeys(_SETS, "return set(actual) == set(expected)"),
@@ -66,31 +60,11 @@ def inner(value: list[Any]) -> list[Any]:
     return [tuples(item, 1) for item in value]
 
 
+_LISTS_OF_TUPLES = (
+    2, 116, 132, 143, 222, 261, 273, 394, 399, 421, 424, 429, 470, 560, 579, 596, 616, 630, 726, 740, 744, 809,
+)  # fmt: skip
 _TYPES: dict[tuple[int, ...], Callable[[Input], Any]] = {
-    (
-        2,
-        116,
-        132,
-        143,
-        222,
-        261,
-        273,
-        394,
-        399,
-        421,
-        424,
-        429,
-        470,
-        560,
-        579,
-        596,
-        616,
-        630,
-        726,
-        740,
-        744,
-        809,
-    ): inner,
+    _LISTS_OF_TUPLES: inner,
     (63, 64, 70, 94, 120, 237, 272, 299, 400, 409, 417, 438, 473, 614, 780): lambda given: [
         inner(argument) for argument in given
     ],

@@ -90,21 +90,9 @@ def checks(
             "without plus"
         )
     found = [[restore(given) for given in row[part]] for part in PARTS]
-    reference = row["prompt"] + row["canonical_solution"]
-    tests = tuple(
-        CheckTest(
-            _CODE.format(
-                inputs=repr(part),
-                reference=reference,
-                name=row["entry_point"],
-                special=special or "pass",
-                before=before,
-                atol=row["atol"],
-            )
-        )
-        for part in found
-        if part
-    )
+    about = {"reference": row["prompt"] + row["canonical_solution"], "name": row["entry_point"], "atol": row["atol"]}
+    about |= {"special": special or "pass", "before": before}
+    tests = tuple(CheckTest(_CODE.format(inputs=repr(part), **about)) for part in found if part)
     return tests, sum(map(len, found)), INPUTS if row["plus_input"] else BASE_ALONE
 
 
@@ -119,8 +107,7 @@ def _of_the_hub(row: Mapping[str, Any]) -> tuple[tuple[CheckTest, ...], int, str
     if not count:
         raise DataError(
             "the row has neither 'base_input' and 'plus_input' nor evalplus's test code with its list of inputs: it "
-            "is not of HumanEval+ or "
-            "MBPP+; download their release, or use the set without plus"
+            "is not of HumanEval+ or MBPP+; download their release, or use the set without plus"
         )
     if re.search(r"^\s*(import|from) numpy\b", code, re.MULTILINE) and importlib.util.find_spec("numpy") is None:
         raise DataError(

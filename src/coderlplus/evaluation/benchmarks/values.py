@@ -23,36 +23,19 @@ CONTAINERS = ("Counter", "OrderedDict", "defaultdict", "deque")
 _FACTORIES = {"int", "float", "str", "list", "dict", "set", "tuple", "bool"}
 _FLOATS = {"inf", "-inf", "+inf", "infinity", "-infinity", "nan"}
 _CONSTRUCTORS = {
-    "list",
-    "tuple",
-    "set",
-    "frozenset",
-    "dict",
-    "str",
-    "int",
-    "float",
-    "bool",
-    "complex",
-    "bytes",
-    "bytearray",
+    "list", "tuple", "set", "frozenset", "dict", "str", "int", "float", "bool", "complex", "bytes", "bytearray",
     "range",
-}
+}  # fmt: skip
 _IN_LAMBDA = _CONSTRUCTORS | {
-    "len",
-    "sum",
-    "min",
-    "max",
-    "sorted",
-    "abs",
-    "round",
-    "any",
-    "all",
-    "ord",
-    "chr",
-    "reversed",
-    "divmod",
-    "pow",
-}
+    "len", "sum", "min", "max", "sorted", "abs", "round", "any", "all", "ord", "chr", "reversed", "divmod", "pow",
+}  # fmt: skip
+_EMPTY = {
+    "set", "frozenset", "dict", "list", "tuple", "str", "bytes", "bytearray", "Counter", "OrderedDict", "deque",
+}  # fmt: skip
+"""What Python prints of an empty container, or what makes one without arguments."""
+_NOT_IN_LAMBDA = (
+    ast.Lambda, ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom, ast.JoinedStr, ast.Starred, ast.comprehension,
+)  # fmt: skip
 _MAX_DEPTH = 200
 """Of an answer; the parser itself gives up at 200 open brackets."""
 
@@ -162,40 +145,23 @@ def _is_printed(call: ast.Call, depth: int) -> bool:
     keywords = {keyword.arg: keyword.value for keyword in call.keywords}
     if name is None or None in keywords or not all(_is_literal(value, depth) for value in keywords.values()):
         return _is_float_call(call)
+    if not call.args and name in _EMPTY:
+        return not keywords or name == "dict"
+    if keywords.keys() - ({"maxlen"} if name == "deque" else set()):
+        return False
     match name, call.args:
-        case (
-            (
-                "set"
-                | "frozenset"
-                | "dict"
-                | "list"
-                | "tuple"
-                | "str"
-                | "bytes"
-                | "bytearray"
-                | "Counter"
-                | "OrderedDict"
-                | "deque"
-            ),
-            [],
-        ):
-            return not keywords or name == "dict"
         case "frozenset" | "set", [ast.Set() | ast.List() | ast.Tuple() as items]:
-            return not keywords and _is_literal(items, depth)
-        case "Counter" | "OrderedDict", [ast.Dict() as items]:
-            return not keywords and _is_literal(items, depth)
-        case "OrderedDict", [ast.List() as items]:
-            return not keywords and _is_literal(items, depth)
-        case "deque", [ast.List() as items]:
-            return keywords.keys() <= {"maxlen"} and _is_literal(items, depth)
+            return _is_literal(items, depth)
+        case ("Counter" | "OrderedDict", [ast.Dict() as items]) | ("OrderedDict" | "deque", [ast.List() as items]):
+            return _is_literal(items, depth)
         case "defaultdict", [ast.Name(id=factory), ast.Dict() as items]:
-            return not keywords and factory in _FACTORIES and _is_literal(items, depth)
+            return factory in _FACTORIES and _is_literal(items, depth)
         case "defaultdict", [ast.Constant(value=None), ast.Dict() as items]:
-            return not keywords and _is_literal(items, depth)
+            return _is_literal(items, depth)
         case "bytearray", [ast.Constant(value=bytes())]:
-            return not keywords
+            return True
         case "range", [_, *_] if len(call.args) <= 3:
-            return not keywords and all(_is_literal(item, depth) for item in call.args)
+            return all(_is_literal(item, depth) for item in call.args)
     return _is_float_call(call)
 
 
@@ -257,16 +223,7 @@ def _is_of_parameters(body: ast.expr, names: Collection[str]) -> bool:
                 return False
             case ast.Attribute(attr=name) if name.startswith("_") or name in ("format", "format_map"):
                 return False
-            case (
-                ast.Lambda()
-                | ast.NamedExpr()
-                | ast.Await()
-                | ast.Yield()
-                | ast.YieldFrom()
-                | ast.JoinedStr()
-                | ast.Starred()
-                | ast.comprehension()
-            ):
+            case _ if isinstance(node, _NOT_IN_LAMBDA):
                 return False
     return True
 
