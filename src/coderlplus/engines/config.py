@@ -20,7 +20,6 @@ from coderlplus.alignment.settings import AlignmentConfig
 from coderlplus.errors import ConfigError, nearest
 from coderlplus.loop import Row
 from coderlplus.problems.prompts import conversation, known_template, user_message
-from coderlplus.records import AlignmentTask
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.backends import DEFAULT, check_backend, open_sandbox
 
@@ -102,8 +101,7 @@ class StepConfig(BaseModel):
 
     def messages(self, row: Row) -> list[dict[str, str]]:
         """The chat messages of a row."""
-        content = row.prompt if isinstance(row, AlignmentTask) else user_message(row, self.prompt_template)
-        return conversation(content, self.system_prompt)
+        return conversation(user_message(row, self.prompt_template), self.system_prompt)
 
 
 class CommonConfig(StepConfig):
@@ -181,13 +179,17 @@ def checked_config(
     except ConfigError:
         raise
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
-        if first["type"] == "missing":
-            raise ConfigError(f"{where('')}: the setting {key!r} is missing") from error
-        cause = (first.get("ctx") or {}).get("error")
-        reason = str(cause) if isinstance(cause, ConfigError) else f"{plain(first['msg'])}, not {first['input']!r}"
-        raise ConfigError(f"{where(key)}: {key}: {reason}") from error
+        raise told(error.errors()[0], where) from error
+
+
+def told(error: Any, where: Where) -> ConfigError:
+    """An error in pydantic's list as ours."""
+    key = ".".join(str(part) for part in error["loc"] if not isinstance(part, int))
+    if error["type"] == "missing":
+        return ConfigError(f"{where(key)}: the setting {key!r} is missing")
+    cause = (error.get("ctx") or {}).get("error")
+    reason = str(cause) if isinstance(cause, ConfigError) else f"{_plain(error['msg'])}, not {error['input']!r}"
+    return ConfigError(f"{where(key)}: {key + ': ' if key else ''}{reason}")
 
 
 def hint_at(name: str, section: str, names: Collection[str], library: str = "") -> str:
@@ -202,7 +204,7 @@ def hint_at(name: str, section: str, names: Collection[str], library: str = "") 
     )
 
 
-def plain(message: str) -> str:
+def _plain(message: str) -> str:
     """A pydantic message as the middle of a sentence."""
     message = message.removeprefix("Value error, ").removeprefix("Input ")
     return message[:1].lower() + message[1:]

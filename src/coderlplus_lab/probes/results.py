@@ -204,22 +204,27 @@ def markdown(results: Mapping[str, Any]) -> str:
                     f"{100 * one[column]['mean']:.1f}"
                     for column in ("mean_score", "tokens", "untrained_mean", "shuffled")
                 ]
-                cells.append(_words(one["mean_selectivity"]))
+                cells.append(points(one["mean_selectivity"]))
                 lines.append(f"| {key} | {len(fact['classes'])} | {fact['rows']} | {model} | {' | '.join(cells)} |")
         for mark, over in part["summary"].items():
             for model, one in over["models"].items():
                 lines.append(
                     f"| {mark}, all facts | | | {model} | {100 * one['score']['mean']:.1f} | | | | "
-                    f"{_words(one['selectivity'])} |"
+                    f"{points(one['selectivity'])} |"
                 )
         lines.append("")
         for mark, over in part["summary"].items():
-            lines += [f"* {mark}, all facts, {one['b']} − {one['a']}: {_words(one)}" for one in over["differences"]]
+            lines += [f"* {mark}, all facts, {one['b']} − {one['a']}: {points(one)}" for one in over["differences"]]
         lines.append("")
     for one in results["own_differences"]:
-        lines.append(f"* own programs, {one['mark']}, all facts, selectivity, {one['b']} − {one['a']}: {_words(one)}")
+        lines.append(f"* own programs, {one['mark']}, all facts, selectivity, {one['b']} − {one['a']}: {points(one)}")
     return "\n".join(lines) + "\n"
 
 
-def _words(one: Mapping[str, float]) -> str:
+def points(one: Mapping[str, float]) -> str:
+    """A difference in points with its interval.
+
+    >>> points({"mean": 0.051, "low": 0.04, "high": 0.062})
+    '+5.1 (+4.0 to +6.2)'
+    """
     return f"{100 * one['mean']:+.1f} ({100 * one['low']:+.1f} to {100 * one['high']:+.1f})"

@@ -81,9 +81,8 @@ def summarise(study: Study, layout: StudyFolder) -> dict[str, dict[str, Any]]:
         }
         seconds = raw["training_seconds"]
         if arm == WARM_START:
-            seconds = read_json(
-                layout.initial_model(study.initial_model_of(arm), study.warm_start_seed(seed)) / "training.json"
-            ).get("seconds", 0.0)
+            folder = layout.initial_model(study.initial_model_of(arm), study.warm_start_seed(seed))
+            seconds = read_json(folder / "training.json").get("seconds", 0.0)
         summary[arm] = {
             **{name: estimate.mean for name, estimate in estimates.items()},
             "problems": len(raw["greedy"]),

@@ -10,12 +10,13 @@ from typing import Any
 
 from coderlplus import __version__
 from coderlplus.errors import DataError
+from coderlplus.evaluation.metrics import mean
 from coderlplus.report.folders import read_object
 from coderlplus_lab.files import read_json, write_json
 from coderlplus_lab.study.curves import Point, at_equal_seconds, mean_curve, read_curve
 from coderlplus_lab.study.differences import BySeed, difference, mean_over_seeds
-from coderlplus_lab.study.measures import LABELS, values
-from coderlplus_lab.study.plan import MEASURED, WALL, StudyFolder, check_version, needs_samples, plan
+from coderlplus_lab.study.measures import LABELS, means, values
+from coderlplus_lab.study.plan import MEASURED, WALL, StudyFolder, check_version, plan, spent_before
 from coderlplus_lab.study.probing import probe_numbers
 from coderlplus_lab.study.settings import Measured, Study
 
@@ -116,8 +117,8 @@ def _arm(study: Study, arm: str, runs: Mapping[int, Raw]) -> dict[str, Any]:
         "initial_model": study.initial_model_of(arm),
         "seeds": list(runs),
         "measures": measures,
-        "training_samples": _mean([raw["training_samples"] for raw in runs.values()]),
-        "training_seconds": _mean([raw["training_seconds"] for raw in runs.values()]),
+        "training_samples": mean([raw["training_samples"] for raw in runs.values()]),
+        "training_seconds": mean([raw["training_seconds"] for raw in runs.values()]),
         "chosen": next(iter(runs.values())).get("chosen", {}),
     }
 
@@ -157,8 +158,7 @@ def _differences(
 def compared_with(study: Study, arm: str) -> list[str]:
     """The arms that an arm is compared with; one that is not trained only with those that it names."""
     one = study.arms[arm]
-    trained = one.train is not None or one.supervised is not None
-    others = one.against or ((study.baseline,) if study.baseline and trained else ())
+    others = one.against or ((study.baseline,) if study.baseline and one.is_trained else ())
     return [other for other in others if other != arm]
 
 
@@ -170,12 +170,7 @@ def _curve(study: Study, layout: StudyFolder, arm: str, seed: int) -> list[Point
     folder = layout.run(arm, seed)
     if not (folder / "metrics.jsonl").exists():
         return []
-    before = (
-        read_json(layout.samples(study.initial_model_of(arm), study.warm_start_seed(seed)) / "complete.json")
-        if needs_samples(study, arm)
-        else {}
-    )
-    return read_curve(folder, samples_before=before.get("samples", 0.0), seconds_before=before.get("seconds", 0.0))
+    return read_curve(folder, *spent_before(study, layout, arm, seed))
 
 
 def _shown_curve(study: Study, arm: str, curve: Sequence[Point]) -> dict[str, Any]:
@@ -198,8 +193,8 @@ def _search(study: Study, layout: StudyFolder) -> list[dict[str, Any]]:
     for arm in study.arms:
         for path in sorted((layout.root / "search" / arm).glob(f"*/{MEASURED}")):
             raw = read_raw(path)
-            known = [number for number in values(raw)[study.search.measure] if number == number]
-            found.append({"arm": arm, "chosen": raw["chosen"], "measure": study.search.measure, "value": _mean(known)})
+            value = means(raw)[study.search.measure] or 0.0
+            found.append({"arm": arm, "chosen": raw["chosen"], "measure": study.search.measure, "value": value})
     return found
 
 
@@ -213,7 +208,3 @@ def _counts(runs: Mapping[str, Mapping[int, Raw]]) -> dict[str, int]:
         "test_outputs": len(raw["test_output"]),
         "samples": raw["samples"],
     }
-
-
-def _mean(numbers: Sequence[float]) -> float:
-    return sum(numbers) / len(numbers) if numbers else 0.0

@@ -7,7 +7,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -60,19 +60,21 @@ class MetricsCallback(TrainerCallback):  # type: ignore[misc]
             self._run.write_metrics(state.global_step, logs)
 
     def _evaluated(self, step: int, evaluations: Sequence[Evaluate]) -> dict[str, float]:
-        """Evaluate on the main process with random numbers of its own, so that a run is the same however often it is
-        evaluated."""
+        """Evaluate on the main process."""
         if not self.trainer.accelerator.is_main_process:
             return {}
-        model = self.trainer.accelerator.unwrap_model(self.trainer.model)
-        began = time.perf_counter()
-        with own_random_numbers(self._seed + step), torch.no_grad():
-            model.eval()
-            values = {name: value for evaluate in evaluations for name, value in evaluate(model).items()}
-            model.train()
-        return {f"eval/{name}": value for name, value in values.items()} | {
-            "seconds/evaluation": time.perf_counter() - began
-        }
+        return evaluated(self.trainer.accelerator.unwrap_model(self.trainer.model), evaluations, self._seed + step)
+
+
+def evaluated(model: Any, evaluations: Iterable[Evaluate], seed: int) -> dict[str, float]:
+    """What evaluations say of a model in training, with random numbers of their own, so that a run is the same however
+    often it is evaluated."""
+    began = time.perf_counter()
+    with own_random_numbers(seed), torch.no_grad():
+        model.eval()
+        values = {f"eval/{name}": value for evaluate in evaluations for name, value in evaluate(model).items()}
+        model.train()
+    return values | {"seconds/evaluation": time.perf_counter() - began}
 
 
 @contextlib.contextmanager

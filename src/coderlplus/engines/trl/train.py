@@ -227,7 +227,7 @@ def _trainer(config: RunConfig, **arguments: Any) -> Any:
     try:
         with vllm_may_fail(arguments["args"]):
             trainer = trainer_class(config)(
-                peft_config=lora_config(config),
+                peft_config=lora_config(config.lora),
                 skip_zero_advantage=config.skip_zero_advantage,
                 dynamic_sampling_rounds=config.dynamic_sampling_rounds,
                 in_process_checks=config.sandbox.in_process_checks,
