@@ -78,13 +78,9 @@ def stands_in(value: TaggedValue, text: str) -> bool:
     source = squeezed(value if isinstance(value, str) else to_source(value))
     if len(source) < _LEAST_SHOWN:
         return False
-    return (
-        re.search(
-            rf"(?<![\w.-]){re.escape(source)}(?!\w)" if source[0].isalnum() or source[0] == "-" else re.escape(source),
-            text,
-        )
-        is not None
-    )
+    is_word = source[0].isalnum() or source[0] == "-"
+    form = rf"(?<![\w.-]){re.escape(source)}(?!\w)" if is_word else re.escape(source)
+    return re.search(form, text) is not None
 
 
 def _sequence_facts(items: list[Any]) -> dict[str, str]:

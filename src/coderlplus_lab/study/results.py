@@ -106,17 +106,13 @@ def hardware(runs: Mapping[str, Mapping[int, Raw]]) -> str:
 
 
 def _arm(study: Study, arm: str, runs: Mapping[int, Raw]) -> dict[str, Any]:
-    measures = {
-        name: spread.to_json()
-        for name, by_seed in by_measure(runs).items()
-        if (spread := mean_over_seeds(by_seed)) is not None
-    }
+    spreads = {name: mean_over_seeds(by_seed) for name, by_seed in by_measure(runs).items()}
     return {
         "name": arm,
         "label": label(study, arm),
         "initial_model": study.initial_model_of(arm),
         "seeds": list(runs),
-        "measures": measures,
+        "measures": {name: spread.to_json() for name, spread in spreads.items() if spread is not None},
         "training_samples": mean([raw["training_samples"] for raw in runs.values()]),
         "training_seconds": mean([raw["training_seconds"] for raw in runs.values()]),
         "chosen": next(iter(runs.values())).get("chosen", {}),
@@ -133,14 +129,13 @@ def _differences(
             if other not in runs or not set(runs[arm]) & set(runs[other]):
                 continue
             ours, theirs = by_measure(runs[arm]), by_measure(runs[other])
-            measures = {
-                name: spread.to_json()
-                for name in LABELS
-                if (spread := difference(ours[name], theirs[name])) is not None
-            }
-            for name, numbers in measures.items():
-                base = mean_over_seeds({seed: column for seed, column in theirs[name].items() if seed in ours[name]})
-                numbers["relative"] = numbers["mean"] / base.mean if base is not None and base.mean else None
+            measures = {}
+            for name in LABELS:
+                spread = difference(ours[name], theirs[name])
+                if spread is not None:
+                    base = mean_over_seeds({seed: theirs[name][seed] for seed in theirs[name] if seed in ours[name]})
+                    relative = spread.mean / base.mean if base is not None and base.mean else None
+                    measures[name] = spread.to_json() | {"relative": relative}
             seconds = {name: spread.to_json() for name, spread in at_equal_seconds(curves[arm], curves[other]).items()}
             found.append(
                 {
