@@ -88,7 +88,10 @@ class StepConfig(BaseModel):
     @field_validator("alignment", mode="before")
     @classmethod
     def _off(cls, value: Any) -> Any:
-        return alignment_settings(value)
+        if not isinstance(value, Mapping):
+            return None if value is False else value
+        is_off = value.get("alpha") == 1 and value["alpha"] is not True
+        return None if is_off else AlignmentConfig(**value)
 
     @field_validator("prompt_template")
     @classmethod
@@ -127,18 +130,6 @@ class CommonConfig(StepConfig):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
 
 
-def alignment_settings(value: Any) -> Any:
-    """`AlignmentConfig` of a mapping, `None` for `off` and for `alpha: 1`; anything else as it is. Raises
-    `ConfigError`."""
-    if (
-        value is False
-        or value is None
-        or (isinstance(value, Mapping) and value.get("alpha") == 1 and value["alpha"] is not True)
-    ):
-        return None
-    return AlignmentConfig(**value) if isinstance(value, Mapping) else value
-
-
 def checked_config(
     kind: type[Config],
     data: Mapping[str, Any],
@@ -163,16 +154,8 @@ def checked_config(
             if name not in names:
                 key = f"{section}.{name}" if section else str(name)
                 moved.refuse(key, where(key))
-                other = next(
-                    (f"{one}.{name}" if one else name for one in shared if one != section and name in shared[one]),
-                    None,
-                )
-                close = nearest(str(name), names)
-                hint = (
-                    f"did you mean '{other}'?"
-                    if other
-                    else (not close and elsewhere(str(name))) or hint_at(str(name), section, names)
-                )
+                others = [f"{one}.{name}" if one else name for one in shared if one != section and name in shared[one]]
+                hint = f"did you mean '{others[0]}'?" if others else hint_at(str(name), section, names, elsewhere)
                 raise ConfigError(f"{where(key)}: unknown setting {key!r}; {hint}")
     try:
         return kind(**data)
@@ -192,16 +175,22 @@ def told(error: Any, where: Where) -> ConfigError:
     return ConfigError(f"{where(key)}: {key + ': ' if key else ''}{reason}")
 
 
-def hint_at(name: str, section: str, names: Collection[str], library: str = "") -> str:
-    """A hint: the nearest right name in a section, or all names; for many, the documentation of the `library`."""
+def hint_at(
+    name: str,
+    section: str,
+    names: Collection[str],
+    elsewhere: Callable[[str], str | None] = lambda name: None,
+    *,
+    library: str = "",
+) -> str:
+    """A hint: the nearest right name in a section, what `elsewhere` says, or all names; for many, the documentation of
+    the `library`."""
     close = nearest(name, names)
     if close:
-        return f"did you mean '{f'{section}.' if section else ''}{close}'?"
-    return (
-        f"the settings there are {', '.join(sorted(names))}"
-        if len(names) < 30 or not library
-        else f"see the documentation of {library}"
-    )
+        return f"did you mean '{section}.{close}'?" if section else f"did you mean '{close}'?"
+    if len(names) >= 30 and library:
+        return f"see the documentation of {library}"
+    return elsewhere(name) or f"the settings there are {', '.join(sorted(names))}"
 
 
 def _plain(message: str) -> str:

@@ -22,10 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import ConfigError, DataError, counted
-from coderlplus.evaluation.records import Key, key_of
 from coderlplus.progress import Track
 from coderlplus.records.files import atomic_write, held
-from coderlplus.records.journal import Journal
+from coderlplus.records.journal import Fields, Journal
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.backends import open_sandbox
 from coderlplus_lab.probes import linear
@@ -34,7 +33,7 @@ from coderlplus_lab.probes.models import UNTRAINED, Reader
 from coderlplus_lab.probes.passages import Passage
 from coderlplus_lab.probes.results import Readers, fact_numbers, own_differences, summary, write_results
 from coderlplus_lab.probes.rows import FactRows, Selection, select
-from coderlplus_lab.probes.scores import NO_LAYER, TOKENS, Score, by_unit, score_key
+from coderlplus_lab.probes.scores import NO_LAYER, TOKENS, by_unit, score_key
 from coderlplus_lab.probes.sources import ProbedPrograms, read_sources
 from coderlplus_lab.probes.tokens import bags
 from coderlplus_lab.probes.writing import own_cases, passages_of, write_programs
@@ -128,7 +127,7 @@ def probe(
         run = _Probing(folder=folder, readers=readers, untrained=_untrained(readers), settings=settings, track=track)
         parts = _parts(run, sources, open_tracer)
         activations = _activations(run, parts)
-        with Journal(folder / "scores.jsonl", Score.from_json, key_of) as journal:
+        with Journal(folder / "scores.jsonl", Fields, lambda line: (line["question_id"], line["sample"])) as journal:
             todo = [
                 (part, rows, reader, layer)
                 for part in parts
@@ -256,7 +255,7 @@ def _asked(run: _Probing, part: _Part) -> list[tuple[str, int]]:
 
 def _score(
     run: _Probing,
-    journal: Journal[Key, Score],
+    journal: Journal[tuple[str, int], Fields],
     activations: Mapping[tuple[str, str], Activations],
     part: _Part,
     rows: FactRows,
@@ -282,16 +281,17 @@ def _score(
     for shuffled, key in missing:
         classes = linear.shuffled(rows.labels, folds, run.settings.seed) if shuffled else rows.labels
         hits = linear.right(features, classes, folds)
-        journal.append(Score(question_id=key, sample=layer, right=by_unit(hits, rows.units)))
+        journal.append(Fields(question_id=key, sample=layer, right=by_unit(hits, rows.units)))
 
 
-def _results(run: _Probing, parts: Sequence[_Part], scores: Mapping[Key, Score]) -> dict[str, Any]:
+def _results(run: _Probing, parts: Sequence[_Part], scores: Mapping[tuple[str, int], Fields]) -> dict[str, Any]:
     done: dict[str, Any] = {}
     own = {}
     for part in parts:
 
         def right(reader: str, fact: str, layer: int, shuffled: bool, part: str = part.name) -> Sequence[int]:
-            return scores[score_key(part, reader, fact, shuffled=shuffled), layer].right
+            right_by_program: list[int] = scores[score_key(part, reader, fact, shuffled=shuffled), layer]["right"]
+            return right_by_program
 
         who = Readers(
             untrained={name: run.untrained[name] for name in part.models},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import random
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
@@ -18,6 +17,7 @@ from transformers import TrainerCallback
 
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.progress import Count, Progress
+from coderlplus.terminal import note
 
 Evaluate = Callable[[Any], dict[str, float]]
 """Takes the model in evaluation mode, returns numbers by name."""
@@ -135,14 +135,10 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.stopped:
-            print("stopping at once; the same command continues from the last checkpoint", file=sys.stderr, flush=True)
+            note("stopping at once; the same command continues from the last checkpoint")
             raise KeyboardInterrupt
         self.stopped = True
-        print(
-            "stopping after this step, which will be saved; interrupt again to stop at once",
-            file=sys.stderr,
-            flush=True,
-        )
+        note("stopping after this step, which will be saved; interrupt again to stop at once")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if args.world_size > 1:

@@ -188,4 +188,4 @@ def _unknown(name: str, section: str, fields: Collection[str], algorithm: str) -
         return "TRL has it for GRPO and not for RLOO"
     if section == "trl" and algorithm != "rloo" and name in trl_fields("rloo"):
         return "TRL has it only for RLOO (algorithm: rloo)"
-    return hint_at(name, section, fields, LIBRARY[section])
+    return hint_at(name, section, fields, library=LIBRARY[section])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import sys
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -38,6 +37,7 @@ from coderlplus.progress import Progress
 from coderlplus.records import Problem
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.backends import tracing_sandbox
+from coderlplus.terminal import note
 
 if TYPE_CHECKING:
     from coderlplus.engines.trl.callbacks import Evaluate, StopOnSignal
@@ -193,10 +193,8 @@ def _run(trainer: Any, stop: StopOnSignal, checkpoint: Path | None) -> None:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
         if trainer.accelerator.is_main_process:
-            print(
-                f"saved at step {trainer.state.global_step} of {trainer.state.max_steps}; the same command continues",
-                file=sys.stderr,
-            )
+            step, last = trainer.state.global_step, trainer.state.max_steps
+            note(f"saved at step {step} of {last}; the same command continues")
         raise KeyboardInterrupt
 
 
@@ -306,18 +304,13 @@ def _fitting(
     problems: list[Problem], fits: Callable[[str], bool], config: RunConfig, limit: int | None
 ) -> list[Problem]:
     kept = [problem for problem in problems if fits(user_message(problem, config.prompt_template))]
-    what = (
-        f"max_prompt_tokens = {limit}"
-        if limit == config.max_prompt_tokens
-        else f"the {limit} tokens that the context leaves beside a completion"
-    )
+    what = f"the {limit} tokens that the context leaves beside a completion"
+    if limit == config.max_prompt_tokens:
+        what = f"max_prompt_tokens = {limit}"
     if not kept:
-        raise ConfigError(
-            f"{'the prompt is' if len(problems) == 1 else f'all {len(problems)} prompts are'} longer than {what}"
-        )
+        prompts = "the prompt is" if len(problems) == 1 else f"all {len(problems)} prompts are"
+        raise ConfigError(f"{prompts} longer than {what}")
     if len(kept) < len(problems):
-        print(
-            f"{len(problems) - len(kept)} of {counted(len(problems), 'problem')} left out: prompts over {what}",
-            file=sys.stderr,
-        )
+        left_out = len(problems) - len(kept)
+        note(f"{left_out} of {counted(len(problems), 'problem')} left out: prompts over {what}")
     return kept

@@ -30,7 +30,6 @@ from __future__ import annotations
 import functools
 import json
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, cast
@@ -53,6 +52,7 @@ from coderlplus.judge import Judge
 from coderlplus.loop import Row
 from coderlplus.records import Reward
 from coderlplus.rewards import reward_rows
+from coderlplus.terminal import note
 
 GRACE_S = 60.0
 """How much longer than `timeout_s` a step waits for judging, which ends by itself then, before the sandbox is taken
@@ -246,10 +246,7 @@ class AlignmentMixin(CheckpointMixin):
         generation.judging_s += generation.judging.seconds
         if generation.judging.seconds > self._timeout_s:
             late = sum(reward.value is None for reward in rewards)
-            print(
-                f"judging took more than {self._timeout_s:g} s: {late} completions of this step have no reward",
-                file=sys.stderr,
-            )
+            note(f"judging took more than {self._timeout_s:g} s: {late} completions of this step have no reward")
         generation.rounds[-1].rewards = rewards
         return rewards
 
