@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 from coderlplus.errors import DataError
 from coderlplus.records import Limits, ProgramInput
 
-Context = Literal["task", "given", "own"]
-"""`task`: an alignment task (program, input, question) with its right answer. `given`: a problem with a program that
-is given as the answer. `own`: a problem with the program that the model wrote itself."""
-CONTEXTS: tuple[Context, ...] = get_args(Context)
 MarkKind = Literal["statement", "mention", "comment", "end", "asked", "answer"]
 """The last character of a statement (of a loop or branch: of its header), of a name that is read, of the program (of a
 task: of its prompt), of a label in the question of a task; the `#` of a comment behind a statement, and the colon
 after a label in the answer to a task, where a value may be said next."""
-MARKS: tuple[MarkKind, ...] = get_args(MarkKind)
 LAST = -1
 """The place of a mark on the last token of the prompt, whatever the chat template ends it with."""
 

@@ -10,7 +10,8 @@ import yaml
 from transformers.utils import logging
 
 from coderlplus.engines.run_folder import RunFolder
-from coderlplus_lab.files import read_json, write_json
+from coderlplus.report.folders import read_object
+from coderlplus_lab.files import write_json
 from coderlplus_lab.study.examples import PIECES, pairs_of
 from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.settings import Study
@@ -44,7 +45,7 @@ def make_initial_model(study: Study, layout: StudyFolder, name: str, seed: int) 
     if not checkpoint.exists():
         about = {"seed": seed, "parameters": model.num_parameters()} | initial.model_dump(mode="json")
         run.begin(yaml.safe_dump(about, sort_keys=False), ())
-    before = read_json(progress) if checkpoint.exists() else {}
+    before = read_object(progress) if checkpoint.exists() else {}
     began = time.monotonic() - before.get("seconds", 0.0)
 
     def told(step: int, loss: float) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from coderlplus import moved
 from coderlplus.engines.config import Where, told
+from coderlplus.engines.resuming import flat
 from coderlplus.engines.settings_files import read_settings
 from coderlplus.engines.trl.config import RunConfig, make_config
 from coderlplus.errors import ConfigError
@@ -133,8 +134,11 @@ def _check_search(study: Study, where: Where) -> None:
 def _check_train(study: Study, name: str, where: Where) -> RunConfig:
     """The run of an arm, with stand-ins for what the study makes."""
 
+    own = flat(study.arms[name].train or {})
+
     def place(key: str) -> str:
-        return where(f"arms.{name}.train.{key}" if _holds(study.arms[name].train or {}, key) else f"train.{key}")
+        is_own = any(f"{one}.".startswith(f"{key}.") or key.startswith(f"{one}.") for one in own)
+        return where(f"arms.{name}.train.{key}" if is_own else f"train.{key}")
 
     tried = {key: values[0] for key, values in study.search.train.items()} if study.search else {}
     settings = study.train_settings(name, tried)
@@ -142,13 +146,6 @@ def _check_train(study: Study, name: str, where: Where) -> RunConfig:
         if key in settings:
             raise ConfigError(f"{place(key)}: {key!r} follows from the study; leave it out")
     return make_config(settings | {"model": "model", "problems": "problems.jsonl", "output": "output"}, place)
-
-
-def _holds(data: Mapping[str, Any], key: str) -> bool:
-    """Whether a dotted key is set in nested settings."""
-    first, _, rest = key.partition(".")
-    inner = data.get(first)
-    return first in data and (not rest or not isinstance(inner, Mapping) or _holds(inner, rest))
 
 
 def _check_supervised(study: Study, name: str, where: Where) -> None:

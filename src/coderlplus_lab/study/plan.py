@@ -26,7 +26,7 @@ import yaml
 from coderlplus import moved
 from coderlplus.engines.resuming import differences
 from coderlplus.errors import ConfigError
-from coderlplus_lab.files import read_json
+from coderlplus.report.folders import read_object
 from coderlplus_lab.study.settings import OFF_POLICY_TASKS, Study
 
 JobKind = Literal["problems", "initial_model", "samples", "search", "run", "probe"]
@@ -215,7 +215,7 @@ def needs_samples(study: Study, arm: str) -> bool:
 def spent_before(study: Study, layout: StudyFolder, arm: str, seed: int) -> tuple[float, float]:
     """Completions and seconds that were spent on an arm before its training: on what its initial model wrote."""
     folder = layout.samples(study.initial_model_of(arm), study.warm_start_seed(seed))
-    spent = read_json(folder / "complete.json") if needs_samples(study, arm) else {}
+    spent = read_object(folder / "complete.json") if needs_samples(study, arm) else {}
     return spent.get("samples", 0.0), spent.get("seconds", 0.0)
 
 

@@ -12,7 +12,7 @@ from coderlplus import __version__
 from coderlplus.errors import DataError
 from coderlplus.evaluation.metrics import mean
 from coderlplus.report.folders import read_object
-from coderlplus_lab.files import read_json, write_json
+from coderlplus_lab.files import write_json
 from coderlplus_lab.study.curves import Point, at_equal_seconds, mean_curve, read_curve
 from coderlplus_lab.study.differences import BySeed, difference, mean_over_seeds
 from coderlplus_lab.study.measures import LABELS, means, values
@@ -61,7 +61,7 @@ def study_results(study: Study, layout: StudyFolder, file: str) -> dict[str, Any
             job.key.removeprefix("run/") for job in jobs.values() if job.kind in ("run", "probe") and not job.done
         ],
         "search": _search(study, layout),
-        "hours": round(sum(read_json(job.folder / WALL).get("seconds", 0.0) for job in jobs.values()) / 3600, 2),
+        "hours": round(sum(read_object(job.folder / WALL).get("seconds", 0.0) for job in jobs.values()) / 3600, 2),
         "hardware": hardware(done),
     }
 

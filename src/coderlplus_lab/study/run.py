@@ -22,7 +22,8 @@ from typing import Any
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.progress import clock
 from coderlplus.records.files import held
-from coderlplus_lab.files import read_json, write_json
+from coderlplus.report.folders import read_object
+from coderlplus_lab.files import write_json
 from coderlplus_lab.probes.linear import check_installed
 from coderlplus_lab.study.pace import Pace, note_of, share_of
 from coderlplus_lab.study.plan import (
@@ -194,7 +195,7 @@ def _collect(state: _State) -> None:
 
 def _note_time(job: StudyJob, seconds: float) -> None:
     """Add to the time that a job took in all."""
-    write_json(job.folder / WALL, {"seconds": round(seconds + read_json(job.folder / WALL).get("seconds", 0.0), 1)})
+    write_json(job.folder / WALL, {"seconds": round(seconds + read_object(job.folder / WALL).get("seconds", 0.0), 1)})
 
 
 def _show(state: _State) -> None:

@@ -12,8 +12,8 @@ from coderlplus.engines.trl.train import train
 from coderlplus.errors import DataError
 from coderlplus.judge import Judge
 from coderlplus.records import Problem, read_jsonl
-from coderlplus.report.folders import json_lines
-from coderlplus_lab.files import read_json, write_json
+from coderlplus.report.folders import json_lines, read_object
+from coderlplus_lab.files import write_json
 from coderlplus_lab.study import supervised
 from coderlplus_lab.study.initial_models import device, device_name, initial_model_path, load_model
 from coderlplus_lab.study.measures import curve_point, means, raw_numbers
@@ -52,7 +52,7 @@ def best_settings(study: Study, layout: StudyFolder, arm: str) -> dict[str, Any]
         return {}
     measure = study.search.measure
     values = [
-        (means(read_json(layout.search(arm, number) / MEASURED))[measure] or 0.0, chosen)
+        (means(read_object(layout.search(arm, number) / MEASURED))[measure] or 0.0, chosen)
         for number, chosen in enumerate(searched(study, arm))
     ]
     return max(values, key=lambda one: one[0])[1] if values else {}

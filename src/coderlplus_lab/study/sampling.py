@@ -18,9 +18,10 @@ from coderlplus.engines.settings_files import over
 from coderlplus.evaluation.generate import generate
 from coderlplus.judge import Judge
 from coderlplus.records import AlignmentTask, Problem, Rollout, read_jsonl, write_jsonl
+from coderlplus.report.folders import read_object
 from coderlplus.rewards import reward_rows
 from coderlplus.sandbox.backends import tracing_sandbox
-from coderlplus_lab.files import read_json, write_json
+from coderlplus_lab.files import write_json
 from coderlplus_lab.study.initial_models import device, initial_model_path, load_model
 from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.settings import OFF_POLICY_TASKS, Study
@@ -60,7 +61,7 @@ def sample_initial_model(study: Study, layout: StudyFolder, name: str, seed: int
         "samples": len(problems) * study.sampling.samples_per_problem,
         "passed": lines.count("\n"),
         "tasks": len(found),
-        "seconds": round(sum(read_json(folder / f"chunk-{number}.json")["seconds"] for number in numbers), 1),
+        "seconds": round(sum(read_object(folder / f"chunk-{number}.json")["seconds"] for number in numbers), 1),
     }
     write_json(folder / "complete.json", counts)
 
