@@ -62,8 +62,8 @@ class ProbeSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
     """One context: passages, which models read them, what is asked about them. `name` is `task` (alignment tasks with
-    their right answers), `given` (problems with a program that is given as the answer) or `own/MODEL` (with the program
-    that the model wrote itself)."""
+    their right answers), `given` (problems with a program that is given as the answer) or `own/MODEL` (with the
+    program that the model wrote itself)."""
 
     name: str
     models: tuple[str, ...]
