@@ -13,12 +13,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
+from coderlplus.engines.trl.processes import signals_to
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.progress import clock
 from coderlplus.records.files import held
@@ -59,8 +58,6 @@ ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(2**28),
     "MALLOC_TRIM_THRESHOLD_": str(2**28),
 }
-OFFLINE = {"HF_HUB_OFFLINE": "1"}
-"""Where every model is made here: the hub is asked for nothing."""
 
 
 def run_study(
@@ -86,10 +83,13 @@ def run_study(
         layout.settings.write_text(study.model_dump_json(indent=2) + "\n", encoding="utf-8")
         (root / "logs").mkdir(exist_ok=True)
         environment = ENVIRONMENT | os.environ
-        if all(initial.model is None for initial in study.initial_models.values()):
-            environment = OFFLINE | environment
+        if all(initial.model is None for initial in study.initial_models.values()):  # nothing to ask the hub for
+            environment = {"HF_HUB_OFFLINE": "1"} | environment
         kinds = [kind for kind in STAGES if any(job.kind == kind for job in todo.values())]
-        with Progress([STAGES[kind] for kind in kinds]) as progress, _ended_in_order():
+        with (
+            Progress([STAGES[kind] for kind in kinds]) as progress,
+            signals_to(signal.default_int_handler, signal.SIGTERM),
+        ):
             state = _State(study, layout, todo, environment, progress, Pace(study, jobs, planned_s or {}))
             _loop(state, jobs)
     if state.failed:
@@ -98,23 +98,6 @@ def run_study(
         raise DataError(
             f"{first[0]} failed: {first[1]}; full log: {layout.log(todo[first[0]])}{more}; rerun the command to retry"
         )
-
-
-@contextlib.contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """SIGTERM is taken as Ctrl-C is; outside the main thread it stays as it is."""
-
-    def stop_now(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before: Any = None
-    with contextlib.suppress(ValueError):
-        before = signal.signal(signal.SIGTERM, stop_now)
-    try:
-        yield
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
 
 
 @dataclass(slots=True)

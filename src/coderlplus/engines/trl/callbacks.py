@@ -16,6 +16,7 @@ from accelerate.utils import gather_object
 from transformers import TrainerCallback
 
 from coderlplus.engines.run_folder import RunFolder
+from coderlplus.engines.trl.processes import signals_to
 from coderlplus.progress import Count, Progress
 from coderlplus.terminal import note
 
@@ -121,17 +122,9 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
     def __init__(self) -> None:
         self.stopped = False
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take the signals over inside; outside the main thread they stay as they are."""
-        before: dict[int, Any] = {}
-        with contextlib.suppress(ValueError):
-            before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def listening(self) -> contextlib.AbstractContextManager[None]:
+        """Take the signals over inside."""
+        return signals_to(self._stop, signal.SIGINT, signal.SIGTERM)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.stopped:

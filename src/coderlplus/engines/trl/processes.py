@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from types import FrameType
 from typing import Any, TypeVar
 
 from coderlplus.errors import CodeRLPlusError
@@ -67,6 +69,19 @@ def others_may_fail(arguments: Any) -> Iterator[None]:
             f"another process of this run is gone, or did not answer for {arguments.ddp_timeout} s (trl.ddp_timeout); "
             "its own message says why. The same command continues"
         ) from error
+
+
+@contextlib.contextmanager
+def signals_to(handler: Callable[[int, FrameType | None], Any], *numbers: int) -> Iterator[None]:
+    """Hand signals to a function inside; outside the main thread they stay as they are."""
+    before: dict[int, Any] = {}
+    with contextlib.suppress(ValueError):
+        before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, one in before.items():
+            signal.signal(number, one)
 
 
 def is_of_the_group(error: Exception) -> bool:
