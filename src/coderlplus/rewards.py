@@ -39,19 +39,23 @@ def reward_rows(
     if not len(rows) == len(completions) == len(ids):
         raise ValueError(f"{len(rows)} rows, {len(completions)} completions and {len(ids)} rollout ids do not match")
     rewards: dict[int, Reward] = {}
-    programs: dict[int, str | None] = {}
-    pairs: list[tuple[Problem, Rollout]] = []
+    pairs: dict[int, tuple[Problem, Rollout]] = {}
     for index, (row, completion) in enumerate(zip(rows, completions, strict=True)):
         if isinstance(row, AlignmentTask):
             rewards[index] = answer_reward(row, completion, format_weight=format_weight)
         else:
-            program = extract_program(completion, row.entry_point, starter_code=row.starter_code)
-            programs[index] = program
-            given = {"completion": completion} if program is None else {"program": program}
-            pairs.append((row, Rollout(rollout_id=ids[index], problem_id=row.problem_id, **given)))
-    for (index, program), verdict in zip(programs.items(), _verdicts(judge, pairs, limit_s), strict=True):
-        rewards[index] = verdict_reward(program, verdict, in_process_checks=in_process_checks)
+            pairs[index] = row, rollout_of(row, completion, ids[index])
+    verdicts = _verdicts(judge, list(pairs.values()), limit_s)
+    for (index, (_, rollout)), verdict in zip(pairs.items(), verdicts, strict=True):
+        rewards[index] = verdict_reward(rollout.program, verdict, in_process_checks=in_process_checks)
     return [rewards[index] for index in range(len(rows))]
+
+
+def rollout_of(problem: Problem, completion: str, rollout_id: str) -> Rollout:
+    """The rollout of a completion: its program, or the whole completion where it has none."""
+    program = extract_program(completion, problem.entry_point, starter_code=problem.starter_code)
+    given = {"completion": completion} if program is None else {"program": program}
+    return Rollout(rollout_id=rollout_id, problem_id=problem.problem_id, **given)
 
 
 def answer_reward(task: AlignmentTask, completion: str, *, format_weight: float = 0.1) -> Reward:

@@ -22,8 +22,10 @@ from coderlplus.errors import CodeRLPlusError, ConfigError
 from coderlplus.progress import Progress
 from coderlplus.sandbox.backends import check_backend, open_sandbox
 from coderlplus.terminal import print_table
+from coderlplus_lab.files import write_json
 from coderlplus_lab.probes.models import labels as names_of
 from coderlplus_lab.probes.probe_page import write_probe_page
+from coderlplus_lab.probes.results import points
 from coderlplus_lab.probes.run import ProbeSettings, check_probed
 from coderlplus_lab.probes.run import probe as run_probes
 
@@ -88,17 +90,16 @@ def quickstart(
     for number in range(seed, seed + seeds):
         folder = output if seeds == 1 else output / f"seed-{number}"
         one = run.quickstart_study(number, tiny=tiny)
-        if only_page:
-            print(run.write_quickstart_page(folder, one))
-            continue
-        if seeds > 1:
-            print(f"seed {number} in {folder}", file=sys.stderr)
-        summaries.append(run.quickstart(folder, one, kl_control=kl_control))
+        if not only_page:
+            if seeds > 1:
+                print(f"seed {number} in {folder}", file=sys.stderr)
+            summaries.append(run.quickstart(folder, one, kl_control=kl_control))
         pages.append(run.write_quickstart_page(folder, one))
     if only_page:
+        print(*pages, sep="\n")
         return
     if seeds > 1:
-        (output / "seeds.json").write_text(json.dumps(summaries, indent=2) + "\n", encoding="utf-8")
+        write_json(output / "seeds.json", summaries)
     if json_output:
         print(json.dumps(summaries[0] if seeds == 1 else summaries, indent=2))
     else:
@@ -142,7 +143,7 @@ def study(
     is complete. The results name what is missing.
     """
     from coderlplus_lab.study.loading import load_study
-    from coderlplus_lab.study.plan import StudyFolder
+    from coderlplus_lab.study.plan import MEASURED, StudyFolder
     from coderlplus_lab.study.results import write_results
     from coderlplus_lab.study.run import run_study
     from coderlplus_lab.study.study_page import write_study_page
@@ -152,19 +153,19 @@ def study(
         ((old, new),) = moved.OPTIONS.items()
         raise ConfigError(f"{old} is now {new}; write {new} {old_runs[0]}")
     settings = load_study(file)
-    root = output or settings.output
+    layout = StudyFolder(output or settings.output)
     failure: CodeRLPlusError | None = None
     if not only_results:
         try:
-            run_study(settings, root, runs=runs or [], jobs=jobs)
+            run_study(settings, layout.root, runs=runs or [], jobs=jobs)
         except CodeRLPlusError as error:
+            if not any(layout.root.glob(f"runs/*/*/{MEASURED}")):
+                raise
             failure = error
-    if failure is not None and not any(StudyFolder(root).root.glob("runs/*/*/measured.json")):
-        raise failure
-    results = write_results(settings, StudyFolder(root), str(file))
-    page = write_study_page(results, StudyFolder(root).page(settings.name))
+    results = write_results(settings, layout, str(file))
+    page = write_study_page(results, layout.page(settings.name))
     if docs is not None:
-        publish(results, StudyFolder(root), docs)
+        publish(results, layout, docs)
     print(json.dumps(results) if json_output else tables(results))
     if failure is not None:
         raise failure
@@ -245,16 +246,7 @@ def _print(results: dict[str, Any], page: Path) -> None:
     for name, part in results["parts"].items():
         for mark, over in part["summary"].items():
             for model, one in over["models"].items():
-                cells = [str(over["facts"]), f"{100 * one['score']['mean']:.1f}", interval(one["selectivity"])]
+                cells = [str(over["facts"]), f"{100 * one['score']['mean']:.1f}", points(one["selectivity"])]
                 table.add_row(name.partition("/")[0], mark, model, *cells)
     print_table(table, console)
     print(f"written to {page.parent / 'results.json'}; look at every fact, layer by layer, in {page}")
-
-
-def interval(one: dict[str, float]) -> str:
-    """A difference in points with its interval.
-
-    >>> interval({"mean": 0.051, "low": 0.04, "high": 0.062})
-    '+5.1 (+4.0 to +6.2)'
-    """
-    return f"{100 * one['mean']:+.1f} ({100 * one['low']:+.1f} to {100 * one['high']:+.1f})"

@@ -1,4 +1,4 @@
-"""Small JSON files of the laboratory."""
+"""Small JSON files of the laboratory; `report.folders.read_object` reads them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.records.files import atomic_write
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a file; empty if there is none."""
-    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return data
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -96,9 +96,7 @@ def _run_of_training(folder: Path, rollouts: list[Rollout]) -> None:
     said = ScoredSample(completion='{"output": 0}', reward=answer, tokens=9, clipped=False)
     groups.append(Group(row=mined.tasks[0], samples=(said, said)))
     rows = [group.row for group in groups]
-    generation = Generation(
-        step=1, began=0.0, rounds=[Round(rows, 0, groups)], shares=[], places=[(0, n) for n in range(4)]
-    )
+    generation = Generation(step=1, rounds=[Round(rows, 0, groups)], places=[(0, n) for n in range(4)])
     (folder / "run").mkdir()
     (folder / "run" / "samples.jsonl").write_text(lines(list(sample_lines(generation, [0.0] * 8, lambda row: "p"))))
     (folder / "run" / "metrics.jsonl").write_text('{"step": 1, "loss": 0.5}\n')

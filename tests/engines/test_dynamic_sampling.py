@@ -44,9 +44,7 @@ def group(row: Row, *rewards: float | None) -> Group:
 
 def generation(*groups: Group) -> Generation:
     first = Round([one.row for one in groups], 0, list(groups))
-    return Generation(
-        step=5, began=0.0, rounds=[first], shares=[], places=[(0, index) for index in range(len(groups))]
-    )
+    return Generation(step=5, rounds=[first], places=[(0, index) for index in range(len(groups))])
 
 
 def offer(batch: Generation, *groups: Group) -> list[int]:

@@ -53,15 +53,12 @@ class TaskBuffer:
             self._tasks[task.task_id] = task
             self._questions[question(task)] += 1
             if len(self._tasks) > self.size:
-                oldest = next(iter(self._tasks))
-                self._remove(oldest)
-                self._spread.pop(oldest, None)
+                self._drop(next(iter(self._tasks)))
 
     def drop_before(self, step: int) -> None:
         """Take out the tasks whose rollouts are older than `step`."""
         for task in [task for task in self if task.step < step]:
-            self._remove(task.task_id)
-            self._spread.pop(task.task_id, None)
+            self._drop(task.task_id)
 
     def note(self, outcomes: Mapping[str, Sequence[float]]) -> None:
         """Keep how much the rewards of a group varied, by task id, for the sampling `solvable`; tasks that the buffer
@@ -118,6 +115,10 @@ class TaskBuffer:
         self.add(AlignmentTask.from_json(task) for task in state["tasks"])
         self._spread = dict(state.get("spread", {}))
 
+    def _drop(self, task_id: str) -> None:
+        self._remove(task_id)
+        self._spread.pop(task_id, None)
+
     def _remove(self, task_id: str) -> None:
         key = question(self._tasks.pop(task_id))
         self._questions[key] -= 1
@@ -163,10 +164,6 @@ def parts(shares: Mapping[str, float], count: int) -> dict[str, int]:
 def question(task: AlignmentTask) -> str:
     """What makes two tasks too alike for one batch: the input together with the output (paper, section 3; one task per
     distinct pair); of tasks that do not ask for the output, the input together with the answer."""
-    output = next((target.value for target in task.targets if target.is_output), None)
-    asked = (
-        output
-        if any(target.is_output for target in task.targets)
-        else [[target.label, target.value] for target in task.targets]
-    )
+    output = [target.value for target in task.targets if target.is_output]
+    asked = output[0] if output else [[target.label, target.value] for target in task.targets]
     return json.dumps([task.input.to_json(), asked], sort_keys=True)

@@ -87,15 +87,9 @@ def _collect(
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             inner = _qualified(scopes[-1], block, node.name)
             if not isinstance(node, ast.ClassDef):
-                arguments = node.args
-                every = [
-                    *arguments.posonlyargs,
-                    *arguments.args,
-                    *arguments.kwonlyargs,
-                    arguments.vararg,
-                    arguments.kwarg,
-                ]
-                for argument in every:
+                given = node.args
+                named = (*given.posonlyargs, *given.args, *given.kwonlyargs)
+                for argument in (*named, given.vararg, given.kwarg):
                     if argument is not None:
                         found.setdefault((inner, argument.arg), Bindings()).parameter = True
             _collect(node, (*scopes, inner), found, reading)
@@ -153,17 +147,19 @@ def _assignments(node: ast.AST, reading: Set[int]) -> Iterator[tuple[ast.expr, a
 
 def _reading(tree: ast.AST) -> set[int]:
     """The ids of the nodes in which the standard input is read."""
-    parents = _in_order(tree)
     reading: set[int] = set()
-    for node, parent in reversed(
-        parents
-    ):  # children come after their parents, so each node is complete when its turn comes
-        is_reader = (isinstance(node, ast.Name) and node.id in READERS) or (
-            isinstance(node, ast.Attribute) and node.attr in READERS
-        )
-        if is_reader or id(node) in reading:
+    for node, parent in reversed(_in_order(tree)):  # each node is complete when its turn comes
+        if id(node) in reading or _name(node) in READERS:
             reading |= {id(node), id(parent)}
     return reading
+
+
+def _name(node: ast.AST) -> str | None:
+    """The name that a name or an attribute ends with."""
+    match node:
+        case ast.Name(name) | ast.Attribute(attr=name):
+            return name
+    return None
 
 
 def _in_order(tree: ast.AST) -> list[tuple[ast.AST, ast.AST | None]]:
@@ -200,12 +196,10 @@ def literal_calls(code: str, names: Set[str]) -> Iterator[tuple[tuple[TaggedValu
             case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if name in names:
                 try:
                     positional = tuple(encode(ast.literal_eval(arg)) for arg in args)
-                    yield (
-                        positional,
-                        {keyword.arg or "": encode(ast.literal_eval(keyword.value)) for keyword in keywords},
-                    )
+                    named = {keyword.arg or "": encode(ast.literal_eval(keyword.value)) for keyword in keywords}
                 except (ValueError, TypeError, RecursionError, MemoryError):
                     continue
+                yield positional, named
 
 
 def computes(tree: ast.Module) -> bool:
@@ -218,16 +212,9 @@ def computes(tree: ast.Module) -> bool:
     nodes = list(ast.walk(tree))
     own = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
     return any(
-        isinstance(node, COMPUTING) or (isinstance(node, ast.Call) and _called(node) not in own | HANDING_ON)
+        isinstance(node, COMPUTING) or (isinstance(node, ast.Call) and _name(node.func) not in own | HANDING_ON)
         for node in nodes
     )
-
-
-def _called(call: ast.Call) -> str | None:
-    match call.func:
-        case ast.Name(name) | ast.Attribute(attr=name):
-            return name
-    return None
 
 
 def input_values(given: ProgramInput) -> set[str]:
@@ -266,12 +253,8 @@ def _number(token: str) -> int | float | None:
 
 def _parts(value: TaggedValue) -> Iterator[TaggedValue]:
     yield value
-    if isinstance(value, list):
-        for item in value:
-            yield from _parts(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _parts(item)
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _parts(item)
 
 
 def _literal(node: ast.expr) -> Iterable[TaggedValue]:

@@ -16,18 +16,9 @@ MAX_STEPS = 2_000
 """Steps of a run that are recorded; a reader with pen and paper would not go further."""
 
 SIMPLE = (
-    ast.Assign,
-    ast.AugAssign,
-    ast.AnnAssign,
-    ast.Expr,
-    ast.Return,
-    ast.Raise,
-    ast.Assert,
-    ast.Delete,
-    ast.Pass,
-    ast.Break,
-    ast.Continue,
-)
+    ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Return, ast.Raise, ast.Assert, ast.Delete, ast.Pass,
+    ast.Break, ast.Continue,
+)  # fmt: skip
 
 
 def sole_statements(tree: ast.Module) -> dict[int, ast.stmt]:

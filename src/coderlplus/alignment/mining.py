@@ -14,12 +14,11 @@ left out is counted by reason, and the same rollouts, step and seed always give 
 from __future__ import annotations
 
 import ast
-import functools
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from coderlplus.alignment.facts import canonical, literal_calls
 from coderlplus.alignment.kinds import KINDS
@@ -124,15 +123,11 @@ def mine(
     rejects: Counter[str] = Counter()
     candidates: dict[str, _Candidate] = {}
     for item in judged:
-        candidate = _or_error(item, lambda item=item: _candidate(item, settings, seed))  # type: ignore[misc]
+        candidate = _or_error(item, _candidate, item, settings, seed)
         if isinstance(candidate, str):
             rejects[candidate] += 1
-            continue
-        key = candidate.question
-        if key in candidates:
+        elif candidates.setdefault(candidate.question, candidate) is not candidate:
             rejects["duplicate"] += 1
-        else:
-            candidates[key] = candidate
     chosen = list(candidates.values())
     if len(chosen) > settings.mine_per_step:
         rejects["over_budget"] = len(chosen) - settings.mine_per_step
@@ -142,7 +137,7 @@ def mine(
         if trace is None or isinstance(trace, str):
             rejects[trace or "trace_fault"] += 1
             continue
-        task = _or_error(candidate.judged, functools.partial(_task, trace, candidate, settings, seed, step))
+        task = _or_error(candidate.judged, _task, trace, candidate, settings, seed, step)
         if isinstance(task, str):
             rejects[task] += 1
         elif prompt_fits is not None and not prompt_fits(task.prompt):
@@ -161,15 +156,11 @@ def _task(trace: Trace, candidate: _Candidate, settings: AlignmentConfig, seed: 
     )
 
 
-def _traced(sandbox: AnySandbox, candidate: _Candidate) -> Trace:
-    return trace_many(sandbox, [_request(candidate)])[0]
-
-
-def _or_error(item: JudgedRollout, work: Callable[[], T | str]) -> T | str:
+def _or_error(item: JudgedRollout, work: Callable[..., T | str], *arguments: Any) -> T | str:
     """What `work` makes of a rollout; the reason `error`, reported once, if coderlplus itself fails on it, so that it
     costs the other rollouts nothing."""
     try:
-        return work()
+        return work(*arguments)
     except SandboxError:
         raise
     except Exception as error:
@@ -215,15 +206,9 @@ def _candidate(judged: JudgedRollout, settings: AlignmentConfig, seed: int) -> _
     crashed = failure is not None and failure.verdict == "runtime_error"
     if failure is not None and failure.verdict not in ("wrong_answer", "runtime_error"):
         return failure.verdict
-    kinds = {
-        kind: share
-        for kind, share in settings.shares.items()
-        if (KINDS[kind].crashed if crashed else KINDS[kind].finished)
-    }
-    if (
-        not kinds and crashed and judged.program is not None and "hread" in judged.program
-    ):  # it may be a thread that crashed, not the run
-        kinds = dict(settings.shares)
+    kinds = {kind: share for kind, share in settings.shares.items() if KINDS[kind].asks_about(crashed=crashed)}
+    if not kinds and crashed and "hread" in (judged.program or ""):  # it may be a thread that crashed, not the run
+        kinds = settings.shares
     if not kinds:
         return "exception" if crashed else "no_exception"
     given = first_input(problem) if failure is None or (crashed and failure.input is None) else failure.input
@@ -249,13 +234,13 @@ def _candidate(judged: JudgedRollout, settings: AlignmentConfig, seed: int) -> _
 def _kind_for(trace: Trace, candidate: _Candidate, settings: AlignmentConfig, seed: int) -> str:
     """The kind to ask: the candidate's, or if the run ended in the other way (an exception ended a thread, not the
     run) one that asks about such runs and needs the same trace."""
-    finished, needs = trace.ending.kind in ("finished", "exit"), KINDS[candidate.kind]
-    if needs.finished if finished else needs.crashed:
+    crashed, needs = trace.ending.kind not in ("finished", "exit"), KINDS[candidate.kind]
+    if needs.asks_about(crashed=crashed):
         return candidate.kind
     fitting = {
         kind: share
         for kind, share in settings.shares.items()
-        if (KINDS[kind].finished if finished else KINDS[kind].crashed)
+        if KINDS[kind].asks_about(crashed=crashed)
         and (KINDS[kind].semantics, KINDS[kind].max_steps) == (needs.semantics, needs.max_steps)
     }
     return _draw(fitting, f"{seed}/kind/{candidate.question}") if fitting else candidate.kind
@@ -277,8 +262,7 @@ def _traces(sandbox: AnySandbox, chosen: Sequence[_Candidate]) -> list[Trace | s
         traces: list[Trace | str | None] = []
         for candidate in chosen:
             try:
-                work = functools.partial(_traced, sandbox, candidate)
-                traces.append(_or_error(candidate.judged, work))
+                traces.append(_or_error(candidate.judged, _traced, sandbox, candidate))
             except SandboxError:
                 traces.append(None)
         if not any(traces):
@@ -290,6 +274,10 @@ def same_question(program: str, given: ProgramInput, tree: ast.Module | None = N
     """A text that is the same for the same program (comments and format aside) on the same input. `tree` is the
     program's, where it is known."""
     return canonical([normalized(program, tree), given.to_json()])
+
+
+def _traced(sandbox: AnySandbox, candidate: _Candidate) -> Trace:
+    return trace_many(sandbox, [_request(candidate)])[0]
 
 
 def _request(candidate: _Candidate) -> TraceRequest:

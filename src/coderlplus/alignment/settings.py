@@ -76,12 +76,9 @@ class AlignmentConfig:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.type in ("int", "float") or (field.type == "int | None" and value is not None):
-                numbers = (int, float) if field.type == "float" else int
-                if isinstance(value, bool) or not isinstance(value, numbers):
-                    raise ConfigError(
-                        f"{field.name} must be {'a number' if field.type == 'float' else 'a whole number'}, not "
-                        f"{value!r}"
-                    )
+                wanted = "a number" if field.type == "float" else "a whole number"
+                if isinstance(value, bool) or not isinstance(value, (int, float) if field.type == "float" else int):
+                    raise ConfigError(f"{field.name} must be {wanted}, not {value!r}")
         if not 0 <= self.alpha < 1:
             raise ConfigError(
                 f"alpha must be in [0, 1), not {self.alpha}: it is the share of code problems; for plain RLVR leave "
@@ -89,12 +86,10 @@ class AlignmentConfig:
             )
         if not 0 <= self.format_weight < 1:
             raise ConfigError(f"format_weight must be in [0, 1), not {self.format_weight}")
-        for name, lowest in {"max_variables": 1, "start_step": 0, "buffer_size": 1, "mine_per_step": 1}.items():
-            if getattr(self, name) < lowest:
-                raise ConfigError(f"{name} must be at least {lowest}, not {getattr(self, name)}")
-        for name in ("max_program_chars", "max_prompt_chars", "max_value_chars", "max_complexity"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for field in dataclasses.fields(self):
+            lowest = 0 if field.name == "start_step" else 1
+            if field.type == "int" and getattr(self, field.name) < lowest:
+                raise ConfigError(f"{field.name} must be at least {lowest}, not {getattr(self, field.name)}")
         if self.max_task_age is not None and self.max_task_age < 1:
             raise ConfigError(
                 f"max_task_age must be at least 1, not {self.max_task_age}: tasks come from failures up to the step "
@@ -115,14 +110,13 @@ class AlignmentConfig:
         return {self.kinds: 1.0} if isinstance(self.kinds, str) else dict(self.kinds)
 
     def _check_kinds(self) -> None:
-        names = ", ".join(KINDS)
-        if not isinstance(self.kinds, str | Mapping) or not self.kinds:
-            raise ConfigError(
-                f"kinds must be one of {names}, or several of them with their shares, not {self.kinds!r}"
-            )
+        is_known = isinstance(self.kinds, str | Mapping) and self.kinds
+        for name in self.shares if is_known else (self.kinds,):
+            if not is_known or name not in KINDS:
+                raise ConfigError(
+                    f"kinds must be one of {', '.join(KINDS)}, or several of them with their shares, not {name!r}"
+                )
         for name, share in self.shares.items():
-            if name not in KINDS:
-                raise ConfigError(f"kinds must be one of {names}, or several of them with their shares, not {name!r}")
             if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
                 raise ConfigError(f"the share of {name} in kinds must be in (0, 1], not {share!r}")
         total = math.fsum(self.shares.values())

@@ -26,23 +26,10 @@ SHORT = 20
 """Longest text, white space not counted, that may stand in a prompt by accident."""
 _NEXT_TO = 20
 """Characters, white space not counted, between a call and its result where the program shows both."""
-_WRITABLE = frozenset(
-    {
-        "$tuple",
-        "$set",
-        "$frozenset",
-        "$deque",
-        "$dict",
-        "$float",
-        "$int",
-        "$complex",
-        "$bytes",
-        "$bytearray",
-        "$range",
-        "$decimal",
-        "$fraction",
-    }
-)
+_WRITABLE = frozenset((
+    "$tuple", "$set", "$frozenset", "$deque", "$dict", "$float", "$int", "$complex", "$bytes", "$bytearray", "$range",
+    "$decimal", "$fraction",
+))  # fmt: skip
 _MAX_LEVELS = 18
 """Two brackets a level, as in `deque([…])`, are within what an answer may be nested (`answers.MAX_DEPTH`)."""
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")

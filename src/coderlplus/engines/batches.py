@@ -15,6 +15,8 @@ from coderlplus.errors import ConfigError, counted
 from coderlplus.loop import Row, mix_metrics
 from coderlplus.records import AlignmentTask, Problem, Reward
 
+GENERATION = "generation"
+
 
 class ProblemStream:
     """The problems in a seeded order, pass after pass; `position` is all of its state.
@@ -27,6 +29,7 @@ class ProblemStream:
         self.problems = problems
         self.seed = seed
         self.position = 0
+        self._pass: tuple[int, list[int]] = (-1, [])  # the number of a pass, and its order
 
     def take(self, count: int) -> list[Problem]:
         """The next `count` problems, all distinct. Raises `ConfigError` if there are fewer than that."""
@@ -39,29 +42,29 @@ class ProblemStream:
         number, place = divmod(self.position, size)
         if place + count > size:
             number, place = number + 1, 0
-        order = random.Random(f"{self.seed}/problems/{number}").sample(range(size), size)
         self.position = number * size + place + count
-        return [self.problems[index] for index in order[place : place + count]]
+        return [self.problems[index] for index in self._order(number)[place : place + count]]
 
     def take_others(self, count: int, taken: Collection[str]) -> list[Problem]:
         """The next problems, at most `count`, that are not among those already `taken` (by id); each is looked at once
         at most."""
-        size = len(self.problems)
-        found: list[Problem] = []
-        number, place = divmod(self.position, size)
-        order = random.Random(f"{self.seed}/problems/{number}").sample(range(size), size)
-        for _ in range(size):
+        found: dict[str, Problem] = {}
+        for _ in self.problems:
             if len(found) == count:
                 break
-            if place == size:
-                number, place = number + 1, 0
-                order = random.Random(f"{self.seed}/problems/{number}").sample(range(size), size)
-            problem = self.problems[order[place]]
-            place += 1
-            if problem.problem_id not in taken and all(problem.problem_id != other.problem_id for other in found):
-                found.append(problem)
-        self.position = number * size + place
-        return found
+            number, place = divmod(self.position, len(self.problems))
+            problem = self.problems[self._order(number)[place]]
+            self.position += 1
+            if problem.problem_id not in taken:
+                found.setdefault(problem.problem_id, problem)
+        return list(found.values())
+
+    def _order(self, number: int) -> list[int]:
+        """The places of the problems in a pass."""
+        if number != self._pass[0]:
+            size = len(self.problems)
+            self._pass = number, random.Random(f"{self.seed}/problems/{number}").sample(range(size), size)
+        return self._pass[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +87,17 @@ class Group:
 
     @property
     def objective(self) -> str:
-        """The suffix of the metrics that this group counts in."""
-        return "alignment" if isinstance(self.row, AlignmentTask) else "generation"
+        return objective_of(self.row)
+
+
+def objective_of(row: Row) -> str:
+    """`alignment` or `generation`: the suffix of the metrics that a group of this row counts in."""
+    return "alignment" if isinstance(row, AlignmentTask) else GENERATION
+
+
+def kind_of(row: Row) -> str:
+    """The kind of a task; `generation` for a problem."""
+    return row.kind if isinstance(row, AlignmentTask) else GENERATION
 
 
 def groups_of(rows: Iterable[Row], samples: Iterable[ScoredSample], group_size: int) -> list[Group]:
@@ -109,18 +121,14 @@ def batch_metrics(groups: Sequence[Group], step: int, kinds: Collection[str] = (
     metrics = mix_metrics(step, [group.row for group in groups])
     objectives = {
         objective: [group for group in groups if group.objective == objective]
-        for objective in ("alignment", "generation")
+        for objective in ("alignment", GENERATION)
     }
     if len(kinds) > 1:
         for kind in kinds:
-            objectives[kind] = of_kind = [
-                group for group in groups if isinstance(group.row, AlignmentTask) and group.row.kind == kind
-            ]
+            objectives[kind] = of_kind = [group for group in groups if kind_of(group.row) == kind]
             metrics[f"mix/{kind}"] = len(of_kind) / len(groups)
             if of_kind:
-                metrics[f"task_age/{kind}"] = _mean(
-                    step - group.row.step for group in of_kind if isinstance(group.row, AlignmentTask)
-                )
+                metrics[f"task_age/{kind}"] = mix_metrics(step, [group.row for group in of_kind])["task_age"]
     for objective, chosen in objectives.items():
         if chosen:
             metrics |= _objective_metrics(objective, chosen)
@@ -133,7 +141,7 @@ def _objective_metrics(objective: str, groups: Sequence[Group]) -> dict[str, flo
     valid = [sample.reward for sample in samples if sample.reward.value is not None]
     if valid:
         metrics[f"reward/{objective}"] = _mean(reward.value for reward in valid if reward.value is not None)
-    if objective == "generation" and valid:
+    if objective == GENERATION and valid:
         metrics["pass_rate"] = _mean(reward.verdict is not None and reward.verdict.passed for reward in valid)
     metrics[f"zero_variance/{objective}"] = _mean(has_zero_variance(group) for group in groups)
     metrics[f"length/{objective}"] = _mean(sample.tokens for sample in samples)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 import sys
 import zipfile
@@ -26,42 +27,44 @@ CHECKSUMS_FILE = "checksums.json"
 """CRC-32 of every file of a checkpoint, by name; written when all of them are there."""
 TRAINER_FILE = "trainer_state.json"
 OF_THE_TRAINER = (
-    *(
-        STATE_FILE,
-        CHECKSUMS_FILE,
-        TRAINER_FILE,
-        "optimizer*",
-        "scheduler*",
-        "scaler*",
-        "rng_state*",
-        "generation_*.pt",
-        "global_step*",
-    ),
-    *("pytorch_model_fsdp*", "latest", "zero_to_*.py"),
+    *(STATE_FILE, CHECKSUMS_FILE, TRAINER_FILE, "optimizer*", "scheduler*", "scaler*", "rng_state*"),
+    *("generation_*.pt", "global_step*", "pytorch_model_fsdp*", "latest", "zero_to_*.py"),
 )
 """Files of a checkpoint that are not of the model."""
 
 
+UNREADABLE = (OSError, EOFError, ValueError, TypeError, zlib.error)
+"""What `unpacked` raises for something else than `packed` gave."""
+
+
+def packed(state: Mapping[str, Any]) -> bytes:
+    """Our state, compressed: a buffer of 20,000 tasks is mostly text that repeats."""
+    return gzip.compress(json.dumps(state, separators=(",", ":")).encode(), compresslevel=4, mtime=0)
+
+
+def unpacked(data: bytes) -> dict[str, Any]:
+    """The state that `packed` was given. Raises what `UNREADABLE` names."""
+    state = json.loads(gzip.decompress(data))
+    if not isinstance(state, dict):
+        raise ValueError("not a JSON object")
+    return state
+
+
 def write_state(folder: Path, state: Mapping[str, Any]) -> None:
-    """Write our state, compressed: a buffer of 20,000 tasks is mostly text that repeats."""
-    text = json.dumps(state, separators=(",", ":")).encode("utf-8")
-    (folder / STATE_FILE).write_bytes(gzip.compress(text, compresslevel=4, mtime=0))
+    """Write our state into a checkpoint."""
+    (folder / STATE_FILE).write_bytes(packed(state))
 
 
 def read_state(folder: Path) -> dict[str, Any]:
     """What `write_state` wrote. Raises `DataError`."""
     path = folder / STATE_FILE
     try:
-        state = json.loads(gzip.decompress(path.read_bytes()))
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+        return unpacked(path.read_bytes())
+    except UNREADABLE as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DataError(
-            f"{path} is damaged ({_plain(error)}); delete its folder to resume from the previous checkpoint"
+            f"{path} is damaged ({reason}); delete its folder to resume from the previous checkpoint"
         ) from error
-    if not isinstance(state, dict):
-        raise DataError(
-            f"{path} is damaged (not a JSON object); delete its folder to resume from the previous checkpoint"
-        )
-    return state
 
 
 def write_checksums(folder: Path) -> None:
@@ -111,11 +114,8 @@ def damage(folder: Path) -> str | None:
     """Why a finished checkpoint cannot be resumed from, or `None` where it can."""
     try:
         json.loads((folder / TRAINER_FILE).read_text(encoding="utf-8"))
-        sums: dict[str, int] = (
-            json.loads((folder / CHECKSUMS_FILE).read_text(encoding="utf-8"))
-            if (folder / CHECKSUMS_FILE).exists()
-            else {}
-        )
+        written = folder / CHECKSUMS_FILE
+        sums: dict[str, int] = json.loads(written.read_text(encoding="utf-8")) if written.exists() else {}
         expected = _of_processes(read_state(folder))
     except DataError:
         return f"{STATE_FILE} cannot be read"
@@ -143,11 +143,11 @@ def delete_older(folder: Path, keep: int) -> None:
 def checkpoint_step(path: Path) -> int:
     """The optimisation step in the name of a checkpoint folder.
 
-    >>> checkpoint_step(Path("runs/a/checkpoints/checkpoint-40"))
-    40
+    >>> checkpoint_step(Path("runs/a/checkpoints/checkpoint-40")), checkpoint_step(Path("global_step_8"))
+    (40, 8)
     """
-    number = path.name.rpartition("-")[2]
-    return int(number) if number.isdigit() else 0
+    number = re.search(r"[-_](\d+)$", path.name)
+    return int(number[1]) if number else 0
 
 
 def crc32(path: Path) -> int:
@@ -180,7 +180,3 @@ def _is_cut(path: Path) -> bool:
                 return True
         return path.stat().st_size != 8 + size + end
     return path.suffix in (".pt", ".pth") and not zipfile.is_zipfile(path)
-
-
-def _plain(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__

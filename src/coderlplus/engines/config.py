@@ -20,7 +20,6 @@ from coderlplus.alignment.settings import AlignmentConfig
 from coderlplus.errors import ConfigError, nearest
 from coderlplus.loop import Row
 from coderlplus.problems.prompts import conversation, known_template, user_message
-from coderlplus.records import AlignmentTask
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.backends import DEFAULT, check_backend, open_sandbox
 
@@ -89,7 +88,10 @@ class StepConfig(BaseModel):
     @field_validator("alignment", mode="before")
     @classmethod
     def _off(cls, value: Any) -> Any:
-        return alignment_settings(value)
+        if not isinstance(value, Mapping):
+            return None if value is False else value
+        is_off = value.get("alpha") == 1 and value["alpha"] is not True
+        return None if is_off else AlignmentConfig(**value)
 
     @field_validator("prompt_template")
     @classmethod
@@ -102,8 +104,7 @@ class StepConfig(BaseModel):
 
     def messages(self, row: Row) -> list[dict[str, str]]:
         """The chat messages of a row."""
-        content = row.prompt if isinstance(row, AlignmentTask) else user_message(row, self.prompt_template)
-        return conversation(content, self.system_prompt)
+        return conversation(user_message(row, self.prompt_template), self.system_prompt)
 
 
 class CommonConfig(StepConfig):
@@ -127,18 +128,6 @@ class CommonConfig(StepConfig):
     def to_yaml(self) -> str:
         """The YAML text from which an equal configuration is made."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
-
-
-def alignment_settings(value: Any) -> Any:
-    """`AlignmentConfig` of a mapping, `None` for `off` and for `alpha: 1`; anything else as it is. Raises
-    `ConfigError`."""
-    if (
-        value is False
-        or value is None
-        or (isinstance(value, Mapping) and value.get("alpha") == 1 and value["alpha"] is not True)
-    ):
-        return None
-    return AlignmentConfig(**value) if isinstance(value, Mapping) else value
 
 
 def checked_config(
@@ -165,44 +154,46 @@ def checked_config(
             if name not in names:
                 key = f"{section}.{name}" if section else str(name)
                 moved.refuse(key, where(key))
-                other = next(
-                    (f"{one}.{name}" if one else name for one in shared if one != section and name in shared[one]),
-                    None,
-                )
-                close = nearest(str(name), names)
-                hint = (
-                    f"did you mean '{other}'?"
-                    if other
-                    else (not close and elsewhere(str(name))) or hint_at(str(name), section, names)
-                )
+                others = [f"{one}.{name}" if one else name for one in shared if one != section and name in shared[one]]
+                hint = f"did you mean '{others[0]}'?" if others else hint_at(str(name), section, names, elsewhere)
                 raise ConfigError(f"{where(key)}: unknown setting {key!r}; {hint}")
     try:
         return kind(**data)
     except ConfigError:
         raise
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
-        if first["type"] == "missing":
-            raise ConfigError(f"{where('')}: the setting {key!r} is missing") from error
-        cause = (first.get("ctx") or {}).get("error")
-        reason = str(cause) if isinstance(cause, ConfigError) else f"{plain(first['msg'])}, not {first['input']!r}"
-        raise ConfigError(f"{where(key)}: {key}: {reason}") from error
+        raise told(error.errors()[0], where) from error
 
 
-def hint_at(name: str, section: str, names: Collection[str], library: str = "") -> str:
-    """A hint: the nearest right name in a section, or all names; for many, the documentation of the `library`."""
+def told(error: Any, where: Where) -> ConfigError:
+    """An error in pydantic's list as ours."""
+    key = ".".join(str(part) for part in error["loc"] if not isinstance(part, int))
+    if error["type"] == "missing":
+        return ConfigError(f"{where(key)}: the setting {key!r} is missing")
+    cause = (error.get("ctx") or {}).get("error")
+    reason = str(cause) if isinstance(cause, ConfigError) else f"{_plain(error['msg'])}, not {error['input']!r}"
+    return ConfigError(f"{where(key)}: {key + ': ' if key else ''}{reason}")
+
+
+def hint_at(
+    name: str,
+    section: str,
+    names: Collection[str],
+    elsewhere: Callable[[str], str | None] = lambda name: None,
+    *,
+    library: str = "",
+) -> str:
+    """A hint: the nearest right name in a section, what `elsewhere` says, or all names; for many, the documentation of
+    the `library`."""
     close = nearest(name, names)
     if close:
-        return f"did you mean '{f'{section}.' if section else ''}{close}'?"
-    return (
-        f"the settings there are {', '.join(sorted(names))}"
-        if len(names) < 30 or not library
-        else f"see the documentation of {library}"
-    )
+        return f"did you mean '{section}.{close}'?" if section else f"did you mean '{close}'?"
+    if len(names) >= 30 and library:
+        return f"see the documentation of {library}"
+    return elsewhere(name) or f"the settings there are {', '.join(sorted(names))}"
 
 
-def plain(message: str) -> str:
+def _plain(message: str) -> str:
     """A pydantic message as the middle of a sentence."""
     message = message.removeprefix("Value error, ").removeprefix("Input ")
     return message[:1].lower() + message[1:]

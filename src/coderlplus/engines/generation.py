@@ -3,12 +3,13 @@ place of others. No tensors."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from coderlplus.engines.background import Background
-from coderlplus.engines.batches import Group, ScoredSample, has_zero_variance
+from coderlplus.engines.batches import Group, ScoredSample, has_zero_variance, kind_of
 from coderlplus.loop import AlignmentLoop, Row
 from coderlplus.records import AlignmentTask, Problem, Reward
 
@@ -24,14 +25,9 @@ class Round:
     """The number of its first group in the names of rollouts."""
     groups: list[Group] = field(default_factory=list)
     """With the samples of all processes, once they are gathered."""
-
-
-@dataclass(slots=True)
-class Share:
-    """What this process sampled in a round, one entry a completion."""
-
-    rows: list[Row]
-    ids: list[str]
+    sampled: list[Row] = field(default_factory=list)
+    """What this process sampled, one entry a completion: its row, the name of the rollout, the text and the reward."""
+    ids: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     rewards: list[Reward] = field(default_factory=list)
 
@@ -41,13 +37,10 @@ class Generation:
     """The generation batch of `step`."""
 
     step: int
-    began: float
-    """`time.perf_counter()` at its start."""
-    rounds: list[Round]
-    shares: list[Share]
-    """Of this process, one a round."""
+    rounds: list[Round] = field(default_factory=list)
     places: list[tuple[int, int]] = field(default_factory=list)
     """For each place in the batch the round and the index in it of the group that is there now."""
+    began: float = field(default_factory=time.perf_counter)
     judging: Background[list[Reward]] | None = None
     judging_s: float = 0.0
     """How long judging took, and how much of that was waited for before the log-probabilities."""
@@ -85,11 +78,8 @@ class Generation:
         zero_variance = self.zero_variance_places()
         for index, group in enumerate(self.rounds[number].groups):
             place = next((place for place in zero_variance if self.groups[place].objective == group.objective), None)
-            if (
-                place is not None
-                and not has_zero_variance(group)
-                and group.row not in [other.row for other in self.groups]
-            ):
+            is_new = group.row not in [other.row for other in self.groups]
+            if place is not None and is_new and not has_zero_variance(group):
                 self.places[place] = (number, index)
                 zero_variance.remove(place)
                 changed.append(place)
@@ -110,11 +100,8 @@ def replacements(
     seen = [row for one in generation.rounds for row in one.rows]
     zero_variance = [generation.groups[place].row for place in generation.zero_variance_places()]
     kinds = [row.kind for row in zero_variance if isinstance(row, AlignmentTask)]
-    tasks = (
-        loop.compose_more(generation.step, kinds, [row for row in seen if isinstance(row, AlignmentTask)])
-        if loop
-        else []
-    )
+    old = [row for row in seen if isinstance(row, AlignmentTask)]
+    tasks = loop.compose_more(generation.step, kinds, old) if loop else []
     code = len(zero_variance) - len(kinds)
     surplus = -(code + len(tasks)) % multiple_of
     problems = take_problems(code + surplus, {row.problem_id for row in seen if isinstance(row, Problem)})
@@ -137,15 +124,14 @@ def sample_lines(
 def _line(
     step: int, number: int, group: Group, advantages: Sequence[float | None], prompt: Callable[[Row], str]
 ) -> dict[str, Any]:
-    task = group.row if isinstance(group.row, AlignmentTask) else None
-    problem = group.row if isinstance(group.row, Problem) else None
+    row = group.row
     return {
         "step": step,
         "group": number,
-        "kind": task.kind if task else "generation",
-        "problem": problem.to_json() if problem else None,
-        "task": task.to_json() if task else None,
-        "prompt": prompt(group.row),
+        "kind": kind_of(row),
+        "problem": row.to_json() if isinstance(row, Problem) else None,
+        "task": row.to_json() if isinstance(row, AlignmentTask) else None,
+        "prompt": prompt(row),
         "samples": [
             {
                 "rollout_id": rollout_id(step, number, place),

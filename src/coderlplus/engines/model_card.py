@@ -45,14 +45,13 @@ model and of the training data.
 """
 
 
-def model_card(run: Path) -> str:
-    """The card of the model in a run folder. What a file lacks is left out.
+def model_card(run: Path, metrics: Mapping[str, Any]) -> str:
+    """The card of the model in a run folder, whose last step has these metrics. What a file lacks is left out.
 
     Raises `OSError` or `ValueError` where the configuration cannot be read.
     """
     config: dict[str, Any] = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     environment: dict[str, Any] = json.loads((run / "environment.json").read_text(encoding="utf-8"))
-    metrics = _last_line(run / "metrics.jsonl")
     base, algorithm = str(config["model"]), str(config.get("algorithm", "grpo"))
     libraries = {"python": environment["python"], **environment["libraries"]}
     metadata = {
@@ -69,7 +68,9 @@ def model_card(run: Path) -> str:
         method=_method(config, algorithm),
         version=environment["coderlplus"],
         settings=_rows(_settings(config)),
-        metrics=_rows({name: f"{metrics[name]:.4g}" for name in _told(metrics)}),
+        metrics=_rows(
+            {key: f"{value:.4g}" for key, value in metrics.items() if key in _METRICS or key.startswith("eval/")}
+        ),
         versions=", ".join(f"{name} {version}" for name, version in libraries.items()),
     )
 
@@ -92,18 +93,7 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return told | {f"trl.{name}": trl[name] for name in _TRL if trl.get(name) is not None}
 
 
-def _told(metrics: Mapping[str, Any]) -> list[str]:
-    """The metrics of the last step that are told: ours, and the benchmarks'."""
-    return [name for name in metrics if name in _METRICS or name.startswith("eval/")]
-
-
 def _rows(values: Mapping[str, Any]) -> str:
     return "\n".join(
         f"| {name} | {' '.join(str(value).replace('|', ' ').split())} |" for name, value in values.items()
     )
-
-
-def _last_line(path: Path) -> dict[str, Any]:
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    whole = [line for line in lines if line.endswith("\n")]
-    return dict(json.loads(whole[-1])) if whole else {}

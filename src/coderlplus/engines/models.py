@@ -53,13 +53,9 @@ def load_tokenizer(model: str) -> Any:
 
 def check_tokenizer(model: str, tokenizer: Any, messages: Iterable[list[dict[str, str]]]) -> None:
     """Raises `ConfigError` where prompts have tokens that the model does not have."""
-    from transformers import AutoConfig
-
-    try:
-        vocabulary = AutoConfig.from_pretrained(model).get_text_config().vocab_size
-    except (OSError, ValueError):
-        return  # the trainer says what is wrong with the model
-    check_tokens(model, (token_ids(tokenizer, one) for one in messages), vocabulary)
+    config = _config(model)
+    if config is not None:
+        check_tokens(model, (token_ids(tokenizer, one) for one in messages), config.vocab_size)
 
 
 def prompt_tokens(tokenizer: Any, messages: list[dict[str, str]]) -> int:
@@ -70,12 +66,16 @@ def prompt_tokens(tokenizer: Any, messages: list[dict[str, str]]) -> int:
 def context_tokens(model: str, tokenizer: Any) -> int | None:
     """The longest sequence that a model takes, in tokens, as its configuration and tokenizer say; `None` where they do
     not."""
+    sizes = (getattr(_config(model), "max_position_embeddings", None), tokenizer.model_max_length)
+    known = [int(size) for size in sizes if isinstance(size, int | float) and 0 < size < NO_LIMIT]
+    return min(known) if known else None
+
+
+def _config(model: str) -> Any:
+    """The configuration of a model; `None` for an adapter alone, and where the trainer says what cannot be loaded."""
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(model).get_text_config()
-    except (OSError, ValueError, KeyError):  # an adapter alone; the trainer says what cannot be loaded
-        config = None
-    sizes = (getattr(config, "max_position_embeddings", None), tokenizer.model_max_length)
-    known = [int(size) for size in sizes if isinstance(size, int | float) and 0 < size < NO_LIMIT]
-    return min(known) if known else None
+        return AutoConfig.from_pretrained(model).get_text_config()
+    except (OSError, ValueError, KeyError):
+        return None

@@ -14,60 +14,33 @@ import yaml
 from coderlplus import moved
 from coderlplus.errors import ConfigError
 
-MAY_CHANGE: Mapping[str, str] = {
-    "output": "the folder was moved",
-    "samples_every": "from the next batch on",
-    "threads": "at once; the last digits differ",
-    "sandbox.backend": "at once",
-    "sandbox.address": "at once",
-    "sandbox.workers": "at once",
-    "sandbox.timeout_s": "at once",
-    "eval": "from the next evaluation on",
-    "validation": "from the next evaluation on",
-    "trl.max_steps": "the run gets longer; a schedule that ends with the run is stretched from here on",
-    "trl.num_train_epochs": "the same",
-    "trl.save_steps": "from the next step on",
-    "trl.save_strategy": "from the next step on",
-    "trl.save_total_limit": "at the next checkpoint",
-    "trl.logging_steps": "from the next step on",
-    "trl.logging_strategy": "from the next step on",
-    "trl.log_completions": "from the next step on",
-    "trl.num_completions_to_print": "from the next step on",
-    "trl.report_to": "from the next step on",
-    "trl.run_name": "from the next step on",
-    "trl.project": "from the next step on",
-    "trl.disable_tqdm": "at once",
-    "trl.log_level": "at once",
-    "trl.use_cpu": "at once; the last digits differ",
-    "trl.dataloader_pin_memory": "at once",
-    "trl.dataloader_num_workers": "at once",
-    "trl.gradient_checkpointing": "at once",
-    "trl.gradient_checkpointing_kwargs": "at once",
-    "trl.torch_empty_cache_steps": "at once",
-    "trl.ddp_backend": "at once",
-    "trl.ddp_timeout": "at once",
-    "trl.vllm_mode": "at once",
-    "trl.vllm_server_base_url": "at once",
-    "trl.vllm_server_host": "at once",
-    "trl.vllm_server_port": "at once",
-    "trl.vllm_server_timeout": "at once",
-    "trl.vllm_group_port": "at once",
-    "trl.vllm_gpu_memory_utilization": "at once",
-    "trl.vllm_tensor_parallel_size": "at once",
-    "trl.vllm_enable_sleep_mode": "at once",
-    "verl.trainer.total_epochs": "the run gets longer",
-    "verl.trainer.total_training_steps": "the run gets longer",
-    "verl.trainer.save_freq": "from the next step on",
-    "verl.trainer.test_freq": "from the next step on",
-    "verl.trainer.max_actor_ckpt_to_keep": "at the next checkpoint",
-    "verl.trainer.max_critic_ckpt_to_keep": "at the next checkpoint",
-    "verl.trainer.logger": "from the next step on",
-    "verl.trainer.project_name": "from the next step on",
-    "verl.trainer.experiment_name": "from the next step on",
-    "verl.trainer.val_before_train": "at once",
-    "verl.actor_rollout_ref.rollout.gpu_memory_utilization": "at once",
-    "verl.ray_kwargs": "at once",
+_WHEN = {
+    "the folder was moved": "output",
+    "from the next batch on": "samples_every",
+    "at once; the last digits differ": "threads trl.use_cpu",
+    "at once": """
+        sandbox.backend sandbox.address sandbox.workers sandbox.timeout_s trl.disable_tqdm trl.log_level
+        trl.dataloader_pin_memory trl.dataloader_num_workers trl.gradient_checkpointing
+        trl.gradient_checkpointing_kwargs trl.torch_empty_cache_steps trl.ddp_backend trl.ddp_timeout
+        trl.vllm_mode trl.vllm_server_base_url trl.vllm_server_host trl.vllm_server_port trl.vllm_server_timeout
+        trl.vllm_group_port trl.vllm_gpu_memory_utilization trl.vllm_tensor_parallel_size
+        trl.vllm_enable_sleep_mode verl.trainer.val_before_train
+        verl.actor_rollout_ref.rollout.gpu_memory_utilization verl.ray_kwargs
+    """,
+    "from the next evaluation on": "eval validation",
+    "the run gets longer; a schedule that ends with the run is stretched from here on": "trl.max_steps",
+    "the same": "trl.num_train_epochs",
+    "from the next step on": """
+        trl.save_steps trl.save_strategy trl.logging_steps trl.logging_strategy trl.log_completions
+        trl.num_completions_to_print trl.report_to trl.run_name trl.project verl.trainer.save_freq
+        verl.trainer.test_freq verl.trainer.logger verl.trainer.project_name verl.trainer.experiment_name
+    """,
+    "at the next checkpoint": """
+        trl.save_total_limit verl.trainer.max_actor_ckpt_to_keep verl.trainer.max_critic_ckpt_to_keep
+    """,
+    "the run gets longer": "verl.trainer.total_epochs verl.trainer.total_training_steps",
 }
+MAY_CHANGE: Mapping[str, str] = {key: when for when, keys in _WHEN.items() for key in keys.split()}
 """Settings, or sections, that may differ from those the run was begun with, and when the new value counts."""
 
 
@@ -90,19 +63,14 @@ def changed(before: str, now: str, defaults: Mapping[str, Any], folder: str) -> 
     >>> changed("seed: 0\\ntrl: {max_steps: 5}", "seed: 0\\ntrl: {max_steps: 9, beta: 0}", {"trl.beta": 0}, "runs/a")
     ['trl.max_steps: 5 → 9']
     """
-    one, other = _now(before), _now(now)
-    changes = []
-    for key in sorted(one.keys() | other.keys()):
-        old, new = (side[key] if key in side else defaults.get(key) for side in (one, other))
-        if old == new:
-            continue
+    found = _differences(before, now, defaults)
+    for key, old, new in found:
         if not may_change(key):
             raise ConfigError(
                 f"{folder} was begun with {key} {old!r}, not {new!r}, which cannot change within a run; give the same "
                 "(its config.yaml has all), choose another output, or add --overwrite to begin it anew"
             )
-        changes.append(f"{key}: {old} → {new}")
-    return changes
+    return [f"{key}: {old} → {new}" for key, old, new in found]
 
 
 def differences(before: str, now: str) -> list[str]:
@@ -111,17 +79,21 @@ def differences(before: str, now: str) -> list[str]:
     >>> differences("seed: 0\\ntrl: {max_steps: 5}", "seed: 0\\ntrl: {max_steps: 9, beta: 0.1}")
     ['trl.beta: None → 0.1', 'trl.max_steps: 5 → 9']
     """
-    one, other = _now(before), _now(now)
-    return [
-        f"{key}: {one.get(key)} → {other.get(key)}"
-        for key in sorted(one.keys() | other.keys())
-        if one.get(key) != other.get(key)
-    ]
+    return [f"{key}: {old} → {new}" for key, old, new in _differences(before, now, {})]
 
 
-def _now(config: str) -> dict[str, Any]:
-    """The settings of a configuration by dotted keys; those of earlier versions have the names of today."""
-    return {moved.new_key(key) or key: value for key, value in flat(yaml.safe_load(config)).items()}
+def _differences(before: str, now: str, defaults: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """The settings that differ, as (dotted key, before, now); those of earlier versions have the names of today."""
+    one, other = (
+        {moved.new_key(key) or key: value for key, value in flat(yaml.safe_load(config)).items()}
+        for config in (before, now)
+    )
+    found = []
+    for key in sorted(one.keys() | other.keys()):
+        old, new = (side.get(key, defaults.get(key)) for side in (one, other))
+        if old != new:
+            found.append((key, old, new))
+    return found
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:

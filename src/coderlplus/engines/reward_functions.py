@@ -48,8 +48,8 @@ def to_dataset_row(
     >>> to_dataset_row(problem, prompt_template="{statement}")["prompt"]
     [{'role': 'user', 'content': 'Print 1.'}]
     """
-    content = record.prompt if isinstance(record, AlignmentTask) else user_message(record, prompt_template)
-    return {"prompt": conversation(content, system_prompt), "record": json.dumps(record.to_json())}
+    prompt = conversation(user_message(record, prompt_template), system_prompt)
+    return {"prompt": prompt, "record": json.dumps(record.to_json())}
 
 
 def code_reward(judge: Judge, *, limit_s: float | None = 600.0, in_process_checks: bool = False) -> RewardFunction:

@@ -20,10 +20,13 @@ from typing import Any
 
 from coderlplus import __version__
 from coderlplus.engines.checkpoints import OF_THE_TRAINER, checkpoint_step, damage, is_finished, newest_whole
+from coderlplus.engines.config import CommonConfig
 from coderlplus.engines.model_card import model_card
 from coderlplus.engines.resuming import changed
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.records.files import atomic_write, held
+from coderlplus.records.outputs import digest
+from coderlplus.terminal import note
 
 OF_A_RUN = (
     *("config.yaml", "environment.json", "run.json", "metrics.jsonl", "samples.jsonl", "checkpoints", "final"),
@@ -53,9 +56,7 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(
-                f"cannot write the run folder {self.path}: {error.strerror}; choose another output"
-            ) from error
+            raise unwritable(self.path, error) from error
         try:
             with held(self.path, "output=…"):
                 yield
@@ -114,9 +115,19 @@ class RunFolder:
             atomic_write(self.path / "environment.json", json.dumps(environment(isolation), indent=2) + "\n")
             atomic_write(self._standing_file, json.dumps({"fingerprint": fingerprint or {}, "finished": False}) + "\n")
         except OSError as error:
-            raise ConfigError(
-                f"cannot write the run folder {self.path}: {error.strerror}; choose another output"
-            ) from error
+            raise unwritable(self.path, error) from error
+
+    def say_complete(self) -> None:
+        note(f"{self.path} is complete; use --overwrite to train again")
+
+    def say_continued(self, checkpoint: Path | None, changes: Iterable[str]) -> None:
+        """Say on stderr where a run that is here continues, and which settings changed."""
+        if checkpoint is not None:
+            note(f"continuing {self.path} from step {checkpoint_step(checkpoint)}")
+        elif self.last_step():
+            note(f"{self.path} has no checkpoint yet: beginning at the first step again")
+        for change in changes:
+            note(f"continuing with another setting: {change}")
 
     @property
     def is_finished(self) -> bool:
@@ -166,7 +177,7 @@ class RunFolder:
             shutil.rmtree(self.final)
         self.unfinished.replace(self.final)
         try:
-            card = model_card(self.path)
+            card = model_card(self.path, self._last_metrics())
             for folder in (self.final, self.path):
                 atomic_write(folder / "README.md", card)
         except (OSError, ValueError, KeyError, TypeError) as error:  # somebody changed the files of the run
@@ -182,8 +193,13 @@ class RunFolder:
 
     def last_step(self) -> int:
         """The step of the last complete line of metrics.jsonl; 0 without one."""
+        return int(self._last_metrics().get("step", 0))
+
+    def _last_metrics(self) -> dict[str, Any]:
+        """The last complete line of metrics.jsonl; empty without one."""
         lines = self._metrics.read_text(encoding="utf-8").splitlines(keepends=True) if self._metrics.exists() else []
-        return max((int(json.loads(line)["step"]) for line in lines if line.endswith("\n")), default=0)
+        whole = [line for line in lines if line.endswith("\n")]
+        return dict(json.loads(whole[-1])) if whole else {}
 
     def write_samples(self, groups: Iterable[Mapping[str, Any]]) -> None:
         """Append inspected groups, each with its `step`."""
@@ -209,6 +225,22 @@ class RunFolder:
                     if step > 0 and line.endswith("\n") and json.loads(line)["step"] <= step:
                         kept.append(line)
             atomic_write(path, "".join(kept))
+
+
+def unwritable(folder: Path, error: OSError) -> ConfigError:
+    """The error of a run folder that cannot be written."""
+    return ConfigError(f"cannot write the run folder {folder}: {error.strerror}; choose another output")
+
+
+def fingerprint(config: CommonConfig) -> dict[str, str | None]:
+    """What a run is made of: the digests of its problems, its fixed tasks, and its model where that is a folder."""
+    paths = {str(path): path for path in config.problems}
+    if config.alignment is not None and config.alignment.task_file is not None:
+        paths[config.alignment.task_file] = Path(config.alignment.task_file)
+    model = Path(config.model).expanduser()
+    if model.is_dir():
+        paths[config.model] = model
+    return {name: digest(path) for name, path in paths.items()}
 
 
 def environment(isolation: Sequence[str]) -> dict[str, Any]:

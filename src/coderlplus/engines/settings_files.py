@@ -65,23 +65,19 @@ def _read(path: Path, files: list[tuple[Path, str]]) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"cannot read the configuration {path}: {getattr(error, 'strerror', None) or error}"
-        ) from error
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot read the configuration {path}: {reason}") from error
     files.append((path, text))
     data = _parse(text, str(path))
     if not isinstance(data, dict):
-        raise ConfigError(
-            f"{path}: expected settings as `key: value` lines, found "
-            f"{'nothing' if data is None else type(data).__name__}"
-        )
-    settings: dict[str, Any] = data
-    base = settings.pop("base", None)
+        found = "nothing" if data is None else type(data).__name__
+        raise ConfigError(f"{path}: expected settings as `key: value` lines, found {found}")
+    base = data.pop("base", None)
     if base is None:
-        return settings
+        return data
     if not isinstance(base, str):
         raise ConfigError(f"{path}{_line(text, 'base')}: base must be the path of a configuration, not {base!r}")
-    return over(_read(path.parent / base, files), settings)
+    return over(_read(path.parent / base, files), data)
 
 
 def over(base: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
@@ -109,9 +105,8 @@ def _parse(text: str, name: str) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         at = f":{mark.line + 1}" if mark else ""
-        raise ConfigError(
-            f"{name}{at}: not valid YAML ({getattr(error, 'problem', None) or 'syntax error'})"
-        ) from error
+        reason = getattr(error, "problem", None) or "syntax error"
+        raise ConfigError(f"{name}{at}: not valid YAML ({reason})") from error
 
 
 def _set(data: dict[str, Any], keys: list[str], value: Any, override: str) -> None:
@@ -131,9 +126,8 @@ def _line(text: str, key: str) -> str:
     line = ""
     for part in key.split("."):
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
-        found = next(((name, value) for name, value in pairs if name.value == part), None)
-        if found is None:
+        name, node = next((pair for pair in pairs if pair[0].value == part), (None, None))
+        if name is None:
             break
-        line = f":{found[0].start_mark.line + 1}"
-        node = found[1]
+        line = f":{name.start_mark.line + 1}"
     return line

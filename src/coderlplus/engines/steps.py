@@ -10,7 +10,6 @@ A step has a batch, metrics, inspected samples and failures to mine, and a check
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -23,6 +22,7 @@ from coderlplus.engines.run_folder import RunFolder
 from coderlplus.errors import counted
 from coderlplus.loop import AlignmentLoop, Row, mining_metrics
 from coderlplus.records import Reward
+from coderlplus.terminal import note
 
 
 class Steps:
@@ -64,11 +64,9 @@ class Steps:
     def warn_without_room(self, groups: int) -> None:
         """Say on stderr where a batch is too small to hold an alignment task: the run would be plain RLVR."""
         if self.loop and not self.loop.alignment_groups(groups):
-            print(
+            note(
                 f"warning: at alpha {self.loop.settings.alpha:g} a batch of {counted(groups, 'prompt')} has no room "
-                "for alignment tasks: this is plain RLVR; raise gradient_accumulation_steps or lower num_generations",
-                file=sys.stderr,
-                flush=True,
+                "for alignment tasks: this is plain RLVR; raise gradient_accumulation_steps or lower num_generations"
             )
 
     def compose(self, step: int, groups: int) -> list[Row]:
@@ -83,9 +81,8 @@ class Steps:
         Groups that dynamic sampling chose do not count: they would flatter the policy.
         """
         self._completions += count
-        return {"samples": float(self._completions)} | batch_metrics(
-            composed, step, self.loop.settings.shares if self.loop else ()
-        )
+        kinds = self.loop.settings.shares if self.loop else ()
+        return {"samples": float(self._completions)} | batch_metrics(composed, step, kinds)
 
     def write_samples(self, generation: Generation, advantages: Sequence[float | None]) -> None:
         """The samples of an inspected batch."""
@@ -118,10 +115,7 @@ class Steps:
         try:
             mined = work.result(self.timeout_s)
         except TimeoutError:
-            print(
-                f"tracing took more than {self.timeout_s:g} s: no tasks from the failures of step {step}",
-                file=sys.stderr,
-            )
+            note(f"tracing took more than {self.timeout_s:g} s: no tasks from the failures of step {step}")
             mined = Mined(rejects={"trace_time_limit": count})
         everyone = self._gather(mined)
         together = merged(everyone)

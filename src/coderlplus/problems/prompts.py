@@ -6,7 +6,7 @@ import string
 
 from coderlplus.errors import ConfigError
 from coderlplus.programs import only_prepares
-from coderlplus.records import Problem
+from coderlplus.records import AlignmentTask, Problem
 
 PROMPT_FIELDS = ("statement", "starter_code", "entry_point", "setup_code")
 """What a `prompt_template` may name in braces: fields of a `Problem`."""
@@ -22,13 +22,16 @@ def conversation(content: str, system_prompt: str | None = None) -> list[dict[st
     return [*system, {"role": "user", "content": content}]
 
 
-def user_message(problem: Problem, template: str | None = None) -> str:
-    """What the user says to ask for a program: `template` with the fields of the problem put in, or our own wording.
+def user_message(problem: Problem | AlignmentTask, template: str | None = None) -> str:
+    """What the user says to ask for a program: `template` with the fields of the problem put in, or our own wording. A
+    task has its prompt.
 
     >>> from coderlplus.records import StdioTest
     >>> user_message(Problem(problem_id="p", statement="Print 1.", tests=(StdioTest("", "1"),)), "Q: {statement}")
     'Q: Print 1.'
     """
+    if isinstance(problem, AlignmentTask):
+        return problem.prompt
     if template is not None:
         return template.format(
             statement=problem.statement,

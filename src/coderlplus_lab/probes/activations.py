@@ -70,18 +70,14 @@ class Activations:
         import numpy as np
 
         at: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        first = sum(self._sizes[:shard])
-        for number in range(self._sizes[shard]):
-            index, mark = self.plan.marks[first + number]
+        first, size = sum(self._sizes[:shard]), self._sizes[shard]
+        for number, (index, mark) in enumerate(self.plan.marks[first : first + size]):
             at[index].append((number, self.plan.tokens[index].places[mark]))
         states_LMD: Any = None
-        for index, states_LTD in _read(
-            model, {index: self.plan.tokens[index].ids for index in self.shards[shard]}, self.plan.layers
-        ):
+        texts = {index: self.plan.tokens[index].ids for index in self.shards[shard]}
+        for index, states_LTD in _read(model, texts, self.plan.layers):
             if states_LMD is None:
-                states_LMD = np.empty(
-                    (len(self.plan.layers), self._sizes[shard], states_LTD.shape[2]), dtype=np.float32
-                )
+                states_LMD = np.empty((len(self.plan.layers), size, states_LTD.shape[2]), dtype=np.float32)
             for number, token in at[index]:
                 states_LMD[:, number] = states_LTD[:, token]
         if not np.isfinite(states_LMD).all():

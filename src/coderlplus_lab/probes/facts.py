@@ -19,7 +19,6 @@ from coderlplus.sandbox.values import to_source
 
 SURFACE = frozenset({"kind", "name"})
 """Facts of the text at the mark and not of the run: which kind of statement, which variable."""
-_SEQUENCES = ("$tuple", "$deque", "$set", "$frozenset")
 _LEAST_SHOWN = 3
 """Characters of a value that can be said to stand in a text; a shorter one stands in most."""
 
@@ -45,9 +44,9 @@ def value_facts(value: TaggedValue) -> dict[str, str]:
             return _sequence_facts(value)
         case dict():
             tag = next(iter(value), "")
-            if tag in _SEQUENCES:
-                return _sequence_facts(value[tag]) if tag in ("$tuple", "$deque") else {"length": str(len(value[tag]))}
-            if tag == "$dict":
+            if tag in ("$tuple", "$deque"):
+                return _sequence_facts(value[tag])
+            if tag in ("$set", "$frozenset", "$dict"):
                 return {"length": str(len(value[tag]))}
             return {"length": str(len(value))} if not tag.startswith("$") else {}
     return {}
@@ -55,8 +54,9 @@ def value_facts(value: TaggedValue) -> dict[str, str]:
 
 def output_facts(trace: Trace) -> dict[str, str]:
     """The facts of what a program returned or printed; of one that ended with an exception only that it did."""
-    ends = {"raises": "exception" if trace.ending.kind == "exception" else "no exception"}
-    return ends | ({} if trace.ending.kind == "exception" else value_facts(output_value(trace)))
+    if trace.ending.kind == "exception":
+        return {"raises": "exception"}
+    return {"raises": "no exception"} | value_facts(output_value(trace))
 
 
 def output_value(trace: Trace) -> Any:
@@ -78,13 +78,9 @@ def stands_in(value: TaggedValue, text: str) -> bool:
     source = squeezed(value if isinstance(value, str) else to_source(value))
     if len(source) < _LEAST_SHOWN:
         return False
-    return (
-        re.search(
-            rf"(?<![\w.-]){re.escape(source)}(?!\w)" if source[0].isalnum() or source[0] == "-" else re.escape(source),
-            text,
-        )
-        is not None
-    )
+    is_word = source[0].isalnum() or source[0] == "-"
+    form = rf"(?<![\w.-]){re.escape(source)}(?!\w)" if is_word else re.escape(source)
+    return re.search(form, text) is not None
 
 
 def _sequence_facts(items: list[Any]) -> dict[str, str]:

@@ -71,13 +71,10 @@ def right(features: Any, labels: Sequence[int], folds: Sequence[Fold]) -> np.nda
 
     y = np.asarray(labels)
     hits = np.zeros(len(y), dtype=bool)
-    with threadpool_limits(
-        1, user_api="blas"
-    ):  # products of matrices this small cost more in several threads, several times so on a busy machine
+    with threadpool_limits(1, user_api="blas"):  # products of matrices this small cost more in several threads
         for fold in folds:
-            strength = max(STRENGTHS, key=lambda c: (_share_right(features, y, fold, c), -c))
-            learnt = np.concatenate([fold.fit, fold.check])
-            hits[fold.asked] = _predict(features, y, learnt, fold.asked, strength) == y[fold.asked]
+            strength = max(STRENGTHS, key=lambda c: (_hits(features, y, fold.fit, fold.check, c).mean(), -c))
+            hits[fold.asked] = _hits(features, y, np.concatenate([fold.fit, fold.check]), fold.asked, strength)
     return hits
 
 
@@ -92,11 +89,8 @@ def shuffled(labels: Sequence[int], folds: Sequence[Fold], seed: int) -> list[in
     return [int(label) for label in y]
 
 
-def _share_right(features: Any, y: np.ndarray, fold: Fold, strength: float) -> float:
-    return float((_predict(features, y, fold.fit, fold.check, strength) == y[fold.check]).mean())
-
-
-def _predict(features: Any, y: np.ndarray, learnt: np.ndarray, asked: np.ndarray, strength: float) -> np.ndarray:
+def _hits(features: Any, y: np.ndarray, learnt: np.ndarray, asked: np.ndarray, strength: float) -> np.ndarray:
+    """Which of the rows asked about a probe has right that learns from others."""
     import numpy as np
     from scipy.sparse import issparse
     from sklearn.exceptions import ConvergenceWarning
@@ -109,5 +103,5 @@ def _predict(features: Any, y: np.ndarray, learnt: np.ndarray, asked: np.ndarray
         classifier = LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=1e-3).fit(
             scaler.transform(features[learnt]), y[learnt]
         )
-    predicted: np.ndarray = np.asarray(classifier.predict(scaler.transform(features[asked])))
-    return predicted
+    found: np.ndarray = np.asarray(classifier.predict(scaler.transform(features[asked]))) == y[asked]
+    return found

@@ -13,7 +13,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from coderlplus.alignment.intermediate_states import executions, first_line, sole_statements
 from coderlplus.alignment.visible import squeezed
@@ -188,33 +188,23 @@ def _names_read(statement: ast.stmt) -> list[ast.Name]:
     elif hasattr(statement, "body"):
         return []
     nodes = [node for part in parts for node in ast.walk(part)]
-    bound = {
-        node.id
-        for node in nodes
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and _in_comprehension(node, nodes)
-    }
-    bound |= {
-        argument.arg
-        for node in nodes
-        if isinstance(node, ast.Lambda)
-        for argument in ast.walk(node.args)
-        if isinstance(argument, ast.arg)
-    }
-    return [
-        node
-        for node in nodes
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id not in bound
-    ]
+    bound: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.comprehension):
+            bound |= {one.id for one in ast.walk(node.target) if _is_name(one, ast.Store)}
+        elif isinstance(node, ast.Lambda):
+            bound |= {one.arg for one in ast.walk(node.args) if isinstance(one, ast.arg)}
+    return [node for node in nodes if _is_name(node, ast.Load) and node.id not in bound]
+
+
+def _is_name(node: ast.AST, context: type[ast.expr_context]) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name) and isinstance(node.ctx, context)
 
 
 def _last_name(tree: ast.Module) -> dict[str, str]:
     """Which name stands last in a program, as a fact; none where it has no name."""
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     return {"name": max(names, key=lambda node: (node.lineno, node.col_offset)).id} if names else {}
-
-
-def _in_comprehension(name: ast.Name, nodes: list[ast.AST]) -> bool:
-    return any(isinstance(node, ast.comprehension) and name in ast.walk(node.target) for node in nodes)
 
 
 class _Text:
@@ -231,12 +221,8 @@ class _Text:
     def last(self, node: ast.stmt | ast.expr) -> int:
         """The place of the last character of a node."""
         assert node.end_lineno is not None
-        assert node.end_col_offset is not None
-        return (
-            self.starts[node.end_lineno - 1]
-            + len(self.lines[node.end_lineno - 1].encode()[: node.end_col_offset].decode())
-            - 1
-        )
+        line = self.lines[node.end_lineno - 1].encode()[: node.end_col_offset]
+        return self.starts[node.end_lineno - 1] + len(line.decode()) - 1
 
     def header_end(self, expression: ast.expr) -> int:
         """The place of the colon after the expression at the end of a header."""

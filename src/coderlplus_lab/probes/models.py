@@ -20,14 +20,8 @@ UNTRAINED = "untrained"
 SAYS_NOTHING = re.compile(r"final|seed-\d+|")
 """Parts of a path that every run folder has."""
 _NOT_SHAPE = {
-    "_name_or_path",
-    "name_or_path",
-    "transformers_version",
-    "dtype",
-    "torch_dtype",
-    "use_cache",
-    "_commit_hash",
-}
+    "_name_or_path", "name_or_path", "transformers_version", "dtype", "torch_dtype", "use_cache", "_commit_hash",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +86,8 @@ class Reader:
         folder = Path(self.model)
         if not folder.is_dir():
             return str(getattr(self.config, "_commit_hash", None))
-        files = [
-            (path.name, path.stat().st_size, path.stat().st_mtime_ns)
-            for path in sorted(folder.iterdir())
-            if path.is_file()
-        ]
-        return _digest(files)
+        files = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
+        return _digest([(name, found.st_size, found.st_mtime_ns) for name, found in files])
 
     def weights(self, *, untrained: bool = False, seed: int = 0) -> Any:
         """The model without its head, ready to read; `untrained`: one of the same shape whose weights are drawn as if
@@ -122,16 +112,12 @@ class Reader:
 
         Raises `ConfigError` if the template changes the text of the prompt, whose marks then cannot be found.
         """
-        messages = conversation(passage.prompt)
-        if self.tokenizer.chat_template is None:
-            text, special = f"{passage.prompt}\n\n", True
-        else:
-            text, special = (
-                self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True),
-                False,
-            )
-        prompt_ids, prompt_spans = self._encoded(text, special)
-        ids, spans = self._encoded(passage.completion, False) if passage.completion else ([], [])
+        text, has_template = f"{passage.prompt}\n\n", self.tokenizer.chat_template is not None
+        if has_template:
+            messages = conversation(passage.prompt)
+            text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        prompt_ids, prompt_spans = self._encoded(text, special=not has_template)
+        ids, spans = self._encoded(passage.completion) if passage.completion else ([], [])
         start = text.rfind(passage.prompt)
         places = []
         for mark in passage.marks:
@@ -150,9 +136,9 @@ class Reader:
 
     def count(self, text: str) -> int:
         """How many tokens a text is."""
-        return len(self._encoded(text, False)[0])
+        return len(self._encoded(text)[0])
 
-    def _encoded(self, text: str, special: bool) -> tuple[list[int], list[tuple[int, int]]]:
+    def _encoded(self, text: str, *, special: bool = False) -> tuple[list[int], list[tuple[int, int]]]:
         """Token ids, and where each token begins and ends in the text."""
         encoded = self.tokenizer(text, add_special_tokens=special, return_offsets_mapping=True)
         return list(encoded["input_ids"]), list(encoded["offset_mapping"])
@@ -165,12 +151,9 @@ def _token_at(spans: Sequence[tuple[int, int]], place: int) -> int:
     >>> _token_at([(0, 2), (2, 3), (2, 3), (4, 6)], 2), _token_at([(0, 2), (3, 4)], 2)
     (2, 0)
     """
-    holding = [number for number, (start, end) in enumerate(spans) if start <= place < end]
-    return (
-        holding[-1]
-        if holding
-        else max((number for number, (start, _) in enumerate(spans) if start <= place), default=0)
-    )
+    begun = [number for number, (start, _) in enumerate(spans) if start <= place]
+    holding = [number for number in begun if place < spans[number][1]]
+    return max(holding or begun, default=0)
 
 
 def labels(models: Sequence[str]) -> list[str]:
@@ -182,14 +165,11 @@ def labels(models: Sequence[str]) -> list[str]:
     """
     if len(set(models)) < len(models):
         raise ConfigError(f"a model is given twice: {', '.join(models)}; give each once")
-    parts = [
-        [part for part in model.rstrip("/").split("/") if not SAYS_NOTHING.fullmatch(part)] or [model]
-        for model in models
-    ]
-    short = [one[-1] for one in parts]
-    if len({*short, UNTRAINED}) <= len(short):
-        short = [model.strip("/") for model in models]
-    return short
+    short = []
+    for model in models:
+        parts = [part for part in model.rstrip("/").split("/") if not SAYS_NOTHING.fullmatch(part)]
+        short.append(parts[-1] if parts else model)
+    return short if len({*short, UNTRAINED}) > len(short) else [model.strip("/") for model in models]
 
 
 def _digest(value: Any) -> str:

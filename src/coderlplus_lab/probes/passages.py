@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Self, get_args
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
 
+from coderlplus.errors import DataError
 from coderlplus.records import Limits, ProgramInput
-from coderlplus.records.fields import get
 
-Context = Literal["task", "given", "own"]
-"""`task`: an alignment task (program, input, question) with its right answer. `given`: a problem with a program that
-is given as the answer. `own`: a problem with the program that the model wrote itself."""
-CONTEXTS: tuple[Context, ...] = get_args(Context)
 MarkKind = Literal["statement", "mention", "comment", "end", "asked", "answer"]
 """The last character of a statement (of a loop or branch: of its header), of a name that is read, of the program (of a
 task: of its prompt), of a label in the question of a task; the `#` of a comment behind a statement, and the colon
 after a label in the answer to a task, where a value may be said next."""
-MARKS: tuple[MarkKind, ...] = get_args(MarkKind)
 LAST = -1
 """The place of a mark on the last token of the prompt, whatever the chat template ends it with."""
 
@@ -53,20 +48,6 @@ class Mark:
     facts: Mapping[str, str] = field(default_factory=dict)
     shown: bool = False
 
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "place": self.place, "facts": dict(self.facts)} | (
-            {"shown": True} if self.shown else {}
-        )
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        return cls(
-            kind=get(data, "kind", str),
-            place=get(data, "place", int),
-            facts=get(data, "facts", dict),
-            shown=data.get("shown", False),
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
@@ -80,16 +61,12 @@ class Passage:
     left_out: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        data = {"passage_id": self.passage_id, "unit": self.unit, "prompt": self.prompt, "completion": self.completion}
-        return data | {"marks": [mark.to_json() for mark in self.marks], "left_out": self.left_out}
+        return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        return cls(
-            passage_id=get(data, "passage_id", str),
-            unit=get(data, "unit", str),
-            prompt=get(data, "prompt", str),
-            completion=get(data, "completion", str),
-            marks=tuple(Mark.from_json(mark) for mark in get(data, "marks", list)),
-            left_out=data.get("left_out"),
-        )
+        """Raises `DataError` for what is no passage."""
+        try:
+            return cls(**{**data, "marks": tuple(Mark(**mark) for mark in data["marks"])})
+        except (KeyError, TypeError) as error:
+            raise DataError(f"not a passage ({error})") from error

@@ -24,12 +24,8 @@ PART_NAMES = {
 def write_probe_page(folder: Path) -> Path:
     """Write `index.html` of a folder of probes and return its path. Raises `DataError` if the folder is none or
     cannot be written."""
-    out = folder / "index.html"
-    html.write(
-        out,
-        html.assemble(HERE / "probe_page.html", styles=STYLES, scripts=SCRIPTS, data=page_data(read_results(folder))),
-        "-o",
-    )
+    out, data = folder / "index.html", page_data(read_results(folder))
+    html.write(out, html.assemble(HERE / "probe_page.html", styles=STYLES, scripts=SCRIPTS, data=data), "-o")
     return out
 
 
@@ -38,53 +34,30 @@ def page_data(results: Mapping[str, Any]) -> dict[str, Any]:
     parts: dict[str, dict[str, Any]] = {}
     for name, part in results["parts"].items():
         context, _, model = name.partition("/")
-        joined = parts.setdefault(
-            context,
-            {
-                "context": context,
-                "title": PART_NAMES[context],
-                "paired": not model,
-                "programs": [],
-                "marks": {},
-                "facts": {},
-            },
-        )
+        about = {"context": context, "title": PART_NAMES[context], "paired": not model}
+        joined = parts.setdefault(context, about | {"programs": [], "marks": {}, "facts": {}})
         joined["programs"].append(
-            {
-                "model": model,
-                "programs": part["programs"],
-                "left_out": part["left_out"],
-                "not_probed": part["not_probed"],
-            }
+            {"model": model} | {key: part[key] for key in ("programs", "left_out", "not_probed")}
         )
         for mark, over in part["summary"].items():
-            of_mark = joined["marks"].setdefault(
-                mark, {"mark": mark, "models": [], "differences": list(over["differences"])}
-            )
-            of_mark["models"] += [
+            new = {"mark": mark, "models": [], "differences": list(over["differences"])}
+            joined["marks"].setdefault(mark, new)["models"] += [
                 {"model": reader, "facts": over["facts"], **one} for reader, one in over["models"].items()
             ]
         for key, fact in part["facts"].items():
-            _join(
-                joined["facts"].setdefault(
-                    key, {name: fact[name] for name in ("mark", "fact", "shown", "control")} | {"models": {}}
-                ),
-                fact,
-            )
+            new = {name: fact[name] for name in ("mark", "fact", "shown", "control")} | {
+                "models": {},
+                "differences": [],
+            }
+            _join(joined["facts"].setdefault(key, new), fact)
     for one in results["own_differences"]:
         parts["own"]["marks"][one["mark"]]["differences"].append(one)
     for joined in parts.values():
         joined["facts"], joined["marks"] = list(joined["facts"].values()), list(joined["marks"].values())
-    return {
-        "models": results["models"],
-        "settings": results["settings"],
-        "left_out": results["left_out"],
-        "parts": list(parts.values()),
-    }
+    return {key: results[key] for key in ("models", "settings", "left_out")} | {"parts": list(parts.values())}
 
 
 def _join(joined: dict[str, Any], fact: Mapping[str, Any]) -> None:
     about = {name: fact[name] for name in ("classes", "chance", "rows", "programs")}
     joined["models"] |= {model: one | about for model, one in fact["models"].items()}
-    joined.setdefault("differences", [])
     joined["differences"] += fact["differences"]

@@ -57,13 +57,13 @@ def fact_numbers(rows: FactRows, readers: Readers, right: Right) -> tuple[dict[s
         tokens = of(readers.tokens[model], NO_LAYER)
         scores = {layer: of(model, layer) for layer in layers}
         blank = {layer: of(control, layer) for layer in layers}
-        read[model] = _Read(
+        blank_mean = _mean([blank[layer] for layer in deep])
+        read[model] = one = _Read(
             by_layer=scores,
             mean=_mean([scores[layer] for layer in deep]),
             control_by_layer={layer: _better(blank[layer], tokens) for layer in layers},
-            control_mean=_better(_mean([blank[layer] for layer in deep]), tokens),
+            control_mean=_better(blank_mean, tokens),
         )
-        one = read[model]
         models[model] = {
             "layers": layers,
             "score": [asdict(estimate(scores[layer])) for layer in layers],
@@ -72,7 +72,7 @@ def fact_numbers(rows: FactRows, readers: Readers, right: Right) -> tuple[dict[s
             "mean_selectivity": asdict(difference(one.mean - one.control_mean)),
             "shuffled": asdict(estimate(_mean([of(model, layer, shuffled=True) for layer in deep]))),
             "untrained": [asdict(estimate(blank[layer])) for layer in layers],
-            "untrained_mean": asdict(estimate(_mean([blank[layer] for layer in deep]))),
+            "untrained_mean": asdict(estimate(blank_mean)),
             "tokens": asdict(estimate(tokens)),
         }
     numbers = {
@@ -190,36 +190,33 @@ def read_results(folder: Path) -> dict[str, Any]:
 
 def markdown(results: Mapping[str, Any]) -> str:
     """The results as Markdown tables, in percent."""
+    head = "| fact | classes | rows | model | score | tokens | untrained | shuffled | selectivity (95 % interval) |"
     lines: list[str] = []
     for name, part in results["parts"].items():
-        lines += [
-            f"**{name}**",
-            "",
-            "| fact | classes | rows | model | score | tokens | untrained | shuffled | selectivity (95 % interval) |",
-        ]
-        lines.append("|---|---:|---:|---|---:|---:|---:|---:|---:|")
+        lines += [f"**{name}**", "", head, "|---|---:|---:|---|---:|---:|---:|---:|---:|"]
         for key, fact in part["facts"].items():
             for model, one in fact["models"].items():
-                cells = [
-                    f"{100 * one[column]['mean']:.1f}"
-                    for column in ("mean_score", "tokens", "untrained_mean", "shuffled")
-                ]
-                cells.append(_words(one["mean_selectivity"]))
+                columns = ("mean_score", "tokens", "untrained_mean", "shuffled")
+                cells = [f"{100 * one[column]['mean']:.1f}" for column in columns]
+                cells.append(points(one["mean_selectivity"]))
                 lines.append(f"| {key} | {len(fact['classes'])} | {fact['rows']} | {model} | {' | '.join(cells)} |")
         for mark, over in part["summary"].items():
             for model, one in over["models"].items():
-                lines.append(
-                    f"| {mark}, all facts | | | {model} | {100 * one['score']['mean']:.1f} | | | | "
-                    f"{_words(one['selectivity'])} |"
-                )
+                score, selectivity = f"{100 * one['score']['mean']:.1f}", points(one["selectivity"])
+                lines.append(f"| {mark}, all facts | | | {model} | {score} | | | | {selectivity} |")
         lines.append("")
         for mark, over in part["summary"].items():
-            lines += [f"* {mark}, all facts, {one['b']} − {one['a']}: {_words(one)}" for one in over["differences"]]
+            lines += [f"* {mark}, all facts, {one['b']} − {one['a']}: {points(one)}" for one in over["differences"]]
         lines.append("")
     for one in results["own_differences"]:
-        lines.append(f"* own programs, {one['mark']}, all facts, selectivity, {one['b']} − {one['a']}: {_words(one)}")
+        lines.append(f"* own programs, {one['mark']}, all facts, selectivity, {one['b']} − {one['a']}: {points(one)}")
     return "\n".join(lines) + "\n"
 
 
-def _words(one: Mapping[str, float]) -> str:
+def points(one: Mapping[str, float]) -> str:
+    """A difference in points with its interval.
+
+    >>> points({"mean": 0.051, "low": 0.04, "high": 0.062})
+    '+5.1 (+4.0 to +6.2)'
+    """
     return f"{100 * one['mean']:+.1f} ({100 * one['low']:+.1f} to {100 * one['high']:+.1f})"

@@ -82,9 +82,8 @@ def select(passages: Sequence[Passage], *, rows: int, seed: int) -> Selection:
         count, each = _shape([len(at) for _, at in labels], rows)
         if count < 2:
             largest = Counter({label: len(at) for label, at in found[fact].items()}).most_common(3)
-            left_out[fact.key] = "fewer than two classes with enough rows: " + ", ".join(
-                f"{label} ({size})" for label, size in largest
-            )
+            sizes = ", ".join(f"{label} ({size})" for label, size in largest)
+            left_out[fact.key] = f"fewer than two classes with enough rows: {sizes}"
             continue
         labels.sort(key=lambda item: (-len(item[1]), item[0]))
         rng = random.Random(f"{seed}/{fact.key}")

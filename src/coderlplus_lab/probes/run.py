@@ -22,10 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import ConfigError, DataError, counted
-from coderlplus.evaluation.records import Key, key_of
 from coderlplus.progress import Track
 from coderlplus.records.files import atomic_write, held
-from coderlplus.records.journal import Journal
+from coderlplus.records.journal import Fields, Journal
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.backends import open_sandbox
 from coderlplus_lab.probes import linear
@@ -34,7 +33,7 @@ from coderlplus_lab.probes.models import UNTRAINED, Reader
 from coderlplus_lab.probes.passages import Passage
 from coderlplus_lab.probes.results import Readers, fact_numbers, own_differences, summary, write_results
 from coderlplus_lab.probes.rows import FactRows, Selection, select
-from coderlplus_lab.probes.scores import NO_LAYER, TOKENS, Score, by_unit, score_key
+from coderlplus_lab.probes.scores import NO_LAYER, TOKENS, by_unit, score_key
 from coderlplus_lab.probes.sources import ProbedPrograms, read_sources
 from coderlplus_lab.probes.tokens import bags
 from coderlplus_lab.probes.writing import own_cases, passages_of, write_programs
@@ -62,13 +61,40 @@ class ProbeSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """One context: passages, which models read them, what is asked about them."""
+    """One context: passages, which models read them, what is asked about them. `name` is `task` (alignment tasks with
+    their right answers), `given` (problems with a program that is given as the answer) or `own/MODEL` (with the
+    program that the model wrote itself)."""
 
     name: str
     models: tuple[str, ...]
     passages: Sequence[Passage]
     selection: Selection
     left_out: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Probing:
+    """What all steps need; `untrained` is model → the name of the untrained model of its shape."""
+
+    folder: Path
+    readers: Mapping[str, Reader]
+    untrained: Mapping[str, str]
+    settings: ProbeSettings
+    track: Track
+
+    def layers(self, model: str) -> list[int]:
+        return spaced(self.readers[model].layers, self.settings.layers)
+
+    def tokens_name(self, model: str) -> str:
+        """The reader of the tokens alone."""
+        return f"{TOKENS} {self.readers[model].tokenizer_digest}"
+
+    def who_reads(self, part: _Part) -> dict[str, tuple[str, bool]]:
+        """The readers of a part: name → the model whose tokenizer and shape it has, and whether it is untrained."""
+        found = {name: (name, False) for name in part.models}
+        for name in part.models:
+            found.setdefault(self.untrained[name], (name, True))
+        return found
 
 
 def probe(
@@ -88,10 +114,10 @@ def probe(
     linear.check_installed()
     sources = read_sources(programs, settings.prompt)
     readers = {name: Reader(model) for name, model in models.items()}
-    for reader in readers.values() if settings.own and sources.asked else ():
-        if reader.tokenizer.chat_template is None:
+    for asked in readers.values() if settings.own and sources.asked else ():
+        if asked.tokenizer.chat_template is None:
             raise ConfigError(
-                f"the tokenizer of {reader.model} has no chat template, so it cannot be asked for programs; add "
+                f"the tokenizer of {asked.model} has no chat template, so it cannot be asked for programs; add "
                 "--no-own"
             )
     try:
@@ -100,32 +126,20 @@ def probe(
         raise ConfigError(f"cannot write {folder}: {error.strerror}; name another folder with -o") from error
     with held(folder):
         claim(folder, readers, programs, settings)
-        return _run(folder, readers, sources, settings, track, open_tracer)
-
-
-def _run(
-    folder: Path,
-    readers: Mapping[str, Reader],
-    sources: ProbedPrograms,
-    settings: ProbeSettings,
-    track: Track,
-    open_tracer: Callable[[], AnySandbox],
-) -> dict[str, Any]:
-    parts = _parts(folder, sources, readers, settings, track, open_tracer)
-    untrained = _untrained(readers)
-    activations = _activations(folder, parts, readers, untrained, settings, track)
-    with Journal(folder / "scores.jsonl", Score.from_json, key_of) as journal:
-        todo = [
-            (part, rows, reader, layer)
-            for part in parts
-            for rows in part.selection.facts
-            for reader, layer in _asked(part, readers, untrained, settings)
-        ]
-        for part, rows, reader, layer in track(todo, "probe", len(todo)):
-            _score(journal, part, rows, reader, layer, readers, activations, settings)
-        results = _results(parts, readers, untrained, settings, journal)
-    results |= {"left_out": sources.left_out}
-    write_results(folder, results)
+        run = _Probing(folder=folder, readers=readers, untrained=_untrained(readers), settings=settings, track=track)
+        parts = _parts(run, sources, open_tracer)
+        activations = _activations(run, parts)
+        with Journal(folder / "scores.jsonl", Fields, lambda line: (line["question_id"], line["sample"])) as journal:
+            todo = [
+                (part, rows, reader, layer)
+                for part in parts
+                for rows in part.selection.facts
+                for reader, layer in _asked(run, part)
+            ]
+            for part, rows, reader, layer in track(todo, "probe", len(todo)):
+                _score(run, journal, activations, part, rows, reader, layer)
+            results = _results(run, parts, journal.to_dict()) | {"left_out": sources.left_out}
+        write_results(folder, results)
     return results
 
 
@@ -141,10 +155,9 @@ def check_probed(results: Mapping[str, Any]) -> None:
 
 def claim(folder: Path, readers: Mapping[str, Reader], programs: Sequence[Path], settings: ProbeSettings) -> None:
     """Make the folder that of these probes. Raises `ConfigError` if it cannot be written or belongs to others."""
-    files = {str(path): hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in programs}
     fingerprint = {
         "models": {name: [reader.model, reader.version] for name, reader in readers.items()},
-        "programs": files,
+        "programs": {str(path): hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in programs},
     } | asdict(settings)
     path = folder / "settings.json"
     try:
@@ -157,206 +170,152 @@ def claim(folder: Path, readers: Mapping[str, Reader], programs: Sequence[Path],
             f"{folder} holds probes with other {' and '.join(changed)}; use another folder with -o, or remove it"
         )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         if before is None and any(one.suffix != ".partial" and one.name != ".lock" for one in folder.iterdir()):
             raise ConfigError(f"{folder} is not empty and has no probes; use another folder with -o")
         if before is None:
             atomic_write(path, json.dumps(fingerprint, indent=1) + "\n")
-        (folder / "passages").mkdir(exist_ok=True)
-        (folder / "programs").mkdir(exist_ok=True)
+        for name in ("passages", "programs"):
+            (folder / name).mkdir(exist_ok=True)
     except OSError as error:
         raise ConfigError(f"cannot write {folder}: {error.strerror}; use another folder with -o") from error
 
 
-def _parts(
-    folder: Path,
-    sources: ProbedPrograms,
-    readers: Mapping[str, Reader],
-    settings: ProbeSettings,
-    track: Track,
-    open_tracer: Callable[[], AnySandbox],
-) -> list[_Part]:
+def _parts(run: _Probing, sources: ProbedPrograms, open_tracer: Callable[[], AnySandbox]) -> list[_Part]:
     parts = []
     with ExitStack() as stack:
-        opened: list[AnySandbox] = []
-
-        def sandbox() -> AnySandbox:
-            if not opened:
-                opened.append(stack.enter_context(open_tracer()))
-            return opened[0]
-
+        sandbox = cache(lambda: stack.enter_context(open_tracer()))
         for name, cases in (("task", sources.tasks), ("given", sources.given)):
             if cases:
-                passages, reasons = passages_of(folder / "passages" / f"{name}.jsonl", cases, sandbox, track)
-                parts.append(_part(name, passages, reasons, readers, settings))
-        for name, reader in readers.items() if settings.own and sources.asked else ():
-            stem = name.replace("/", "--")
-            written = write_programs(
-                folder / "programs" / f"{stem}.jsonl", reader.model, sources.asked, settings.max_tokens, track
-            )
+                path = run.folder / "passages" / f"{name}.jsonl"
+                passages, reasons = passages_of(path, cases, sandbox, run.track)
+                parts.append(_part(run, name, tuple(run.readers), passages, reasons))
+        for name, reader in run.readers.items() if run.settings.own and sources.asked else ():
+            file = f"{name.replace('/', '--')}.jsonl"
+            path = run.folder / "programs" / file
+            written = write_programs(path, reader.model, sources.asked, run.settings.max_tokens, run.track)
             own, unread = own_cases(sources.asked, written)
-            passages, reasons = passages_of(folder / "passages" / f"{OWN}-{stem}.jsonl", own, sandbox, track)
+            passages, reasons = passages_of(run.folder / "passages" / f"{OWN}-{file}", own, sandbox, run.track)
             kept = [one for one in passages if reader.count(one.completion) == written[one.passage_id].tokens]
             other = {"tokens of the text are not those written": len(passages) - len(kept)}
-            parts.append(_part(f"{OWN}/{name}", passages, reasons | unread | other, {name: reader}, settings))
+            parts.append(_part(run, f"{OWN}/{name}", (name,), passages, reasons | unread | other))
     return parts
 
 
 def _part(
-    name: str,
-    passages: Sequence[Passage],
-    left_out: dict[str, int],
-    readers: Mapping[str, Reader],
-    settings: ProbeSettings,
+    run: _Probing, name: str, models: tuple[str, ...], passages: Sequence[Passage], left_out: Mapping[str, int]
 ) -> _Part:
-    short = [
-        one for one in passages if all(len(reader.tokens(one).ids) <= reader.window for reader in readers.values())
-    ]
-    reasons = {
-        reason: count
-        for reason, count in (left_out | {"longer than a model's window": len(passages) - len(short)}).items()
-        if count
-    }
-    selection = select(short, rows=settings.rows, seed=settings.seed)
-    return _Part(name=name, models=tuple(readers), passages=short, selection=selection, left_out=reasons)
+    readers = [run.readers[model] for model in models]
+    short = [one for one in passages if all(len(reader.tokens(one).ids) <= reader.window for reader in readers)]
+    reasons = {**left_out, "longer than a model's window": len(passages) - len(short)}
+    return _Part(
+        name=name,
+        models=models,
+        passages=short,
+        selection=select(short, rows=run.settings.rows, seed=run.settings.seed),
+        left_out={reason: count for reason, count in reasons.items() if count},
+    )
 
 
 def _untrained(readers: Mapping[str, Reader]) -> dict[str, str]:
     """Model → the name of the untrained model of its shape."""
+    shapes = {name: reader.shape for name, reader in readers.items()}
     first: dict[str, str] = {}
-    for name, reader in readers.items():
-        first.setdefault(reader.shape, name)
-    return {
-        name: UNTRAINED if len(first) == 1 else f"{UNTRAINED} {first[reader.shape]}"
-        for name, reader in readers.items()
-    }
+    for name, shape in shapes.items():
+        first.setdefault(shape, name)
+    return {name: UNTRAINED if len(first) == 1 else f"{UNTRAINED} {first[shape]}" for name, shape in shapes.items()}
 
 
-def _readers_of(part: _Part, untrained: Mapping[str, str]) -> dict[str, tuple[str, bool]]:
-    """Who reads a part: name → the model whose tokenizer and shape it has, and whether it is untrained."""
-    found = {name: (name, False) for name in part.models}
-    for name in part.models:
-        found.setdefault(untrained[name], (name, True))
-    return found
-
-
-def _activations(
-    folder: Path,
-    parts: Sequence[_Part],
-    readers: Mapping[str, Reader],
-    untrained: Mapping[str, str],
-    settings: ProbeSettings,
-    track: Track,
-) -> dict[tuple[str, str], Activations]:
+def _activations(run: _Probing, parts: Sequence[_Part]) -> dict[tuple[str, str], Activations]:
     """(Part, reader) → its activations, made where they are missing; each model is loaded once."""
     found: dict[tuple[str, str], Activations] = {}
+    weights_of: dict[str, tuple[str, bool]] = {}
     for part in parts:
-        for name, (model, _) in _readers_of(part, untrained).items():
-            reader = readers[model]
-            tokens = [reader.tokens(passage) for passage in part.passages]
-            plan = Plan(tokens=tokens, marks=part.selection.marks, layers=spaced(reader.layers, settings.layers))
-            found[part.name, name] = Activations(
-                folder / "activations" / name.replace("/", "--") / part.name.replace("/", "--"), plan
-            )
-    for name in dict.fromkeys(name for _, name in found):
-        todo = [
-            (activations, shard)
-            for (_, reader), activations in found.items()
-            if reader == name
-            for shard in activations.missing()
-        ]
+        for name, (model, is_untrained) in run.who_reads(part).items():
+            tokens = [run.readers[model].tokens(passage) for passage in part.passages]
+            plan = Plan(tokens=tokens, marks=part.selection.marks, layers=run.layers(model))
+            folder = run.folder / "activations" / name.replace("/", "--") / part.name.replace("/", "--")
+            found[part.name, name] = Activations(folder, plan)
+            weights_of.setdefault(name, (model, is_untrained))
+    for name, (model, is_untrained) in weights_of.items():
+        of_reader = [activations for (_, reader), activations in found.items() if reader == name]
+        todo = [(activations, shard) for activations in of_reader for shard in activations.missing()]
         if todo:
-            model, blank = next(
-                who for part in parts for reader, who in _readers_of(part, untrained).items() if reader == name
-            )
-            weights = readers[model].weights(untrained=blank, seed=settings.seed)
-            for activations, shard in track(todo, f"read {name}", len(todo)):
+            weights = run.readers[model].weights(untrained=is_untrained, seed=run.settings.seed)
+            for activations, shard in run.track(todo, f"read {name}", len(todo)):
                 activations.compute(weights, shard)
             del weights
     return found
 
 
-def _asked(
-    part: _Part, readers: Mapping[str, Reader], untrained: Mapping[str, str], settings: ProbeSettings
-) -> list[tuple[str, int]]:
+def _asked(run: _Probing, part: _Part) -> list[tuple[str, int]]:
     """The readers of a part, each with its layers; the tokens once for each tokenizer."""
-    found = [(_tokens_name(readers[name]), NO_LAYER) for name in part.models]
-    for name, (model, _) in _readers_of(part, untrained).items():
-        found += [(name, layer) for layer in spaced(readers[model].layers, settings.layers)]
+    found = [(run.tokens_name(name), NO_LAYER) for name in part.models]
+    for name, (model, _) in run.who_reads(part).items():
+        found += [(name, layer) for layer in run.layers(model)]
     return list(dict.fromkeys(found))
 
 
-def _tokens_name(reader: Reader) -> str:
-    return f"{TOKENS} {reader.tokenizer_digest}"
-
-
 def _score(
-    journal: Journal[Key, Score],
+    run: _Probing,
+    journal: Journal[tuple[str, int], Fields],
+    activations: Mapping[tuple[str, str], Activations],
     part: _Part,
     rows: FactRows,
     reader: str,
     layer: int,
-    readers: Mapping[str, Reader],
-    activations: Mapping[tuple[str, str], Activations],
-    settings: ProbeSettings,
 ) -> None:
     """Make the scores of a reader at a layer on a fact that are not in the journal yet."""
-    is_trained = reader in readers
     wanted = [
         (shuffled, score_key(part.name, reader, rows.fact.key, shuffled=shuffled))
-        for shuffled in ((False, True) if is_trained else (False,))
+        for shuffled in ((False, True) if reader in run.readers else (False,))
     ]
     missing = [(shuffled, key) for shuffled, key in wanted if (key, layer) not in journal]
     if not missing:
         return
     if layer == NO_LAYER:
-        name = next(name for name in part.models if _tokens_name(readers[name]) == reader)
-        tokens, tokenizer = activations[part.name, name].plan.tokens, readers[name].tokenizer
+        name = next(name for name in part.models if run.tokens_name(name) == reader)
+        tokens, tokenizer = activations[part.name, name].plan.tokens, run.readers[name].tokenizer
         marks = [part.selection.marks[place] for place in rows.places]
         features = bags(tokens, marks, cache(lambda token: "\n" in tokenizer.decode([token])))
     else:
         features = activations[part.name, reader].rows(layer, rows.places)
-    folds = linear.folds_of(rows.labels, rows.units, settings.seed)
+    folds = linear.folds_of(rows.labels, rows.units, run.settings.seed)
     for shuffled, key in missing:
-        classes = linear.shuffled(rows.labels, folds, settings.seed) if shuffled else rows.labels
+        classes = linear.shuffled(rows.labels, folds, run.settings.seed) if shuffled else rows.labels
         hits = linear.right(features, classes, folds)
-        journal.append(Score(question_id=key, sample=layer, right=by_unit(hits, rows.units)))
+        journal.append(Fields(question_id=key, sample=layer, right=by_unit(hits, rows.units)))
 
 
-def _results(
-    parts: Sequence[_Part],
-    readers: Mapping[str, Reader],
-    untrained: Mapping[str, str],
-    settings: ProbeSettings,
-    journal: Journal[Key, Score],
-) -> dict[str, Any]:
+def _results(run: _Probing, parts: Sequence[_Part], scores: Mapping[tuple[str, int], Fields]) -> dict[str, Any]:
     done: dict[str, Any] = {}
     own = {}
-    scores = journal.to_dict()
     for part in parts:
 
         def right(reader: str, fact: str, layer: int, shuffled: bool, part: str = part.name) -> Sequence[int]:
-            return scores[score_key(part, reader, fact, shuffled=shuffled), layer].right
+            right_by_program: list[int] = scores[score_key(part, reader, fact, shuffled=shuffled), layer]["right"]
+            return right_by_program
 
         who = Readers(
-            untrained={name: untrained[name] for name in part.models},
-            tokens={name: _tokens_name(readers[name]) for name in part.models},
-            layers={name: spaced(readers[name].layers, settings.layers) for name in part.models},
+            untrained={name: run.untrained[name] for name in part.models},
+            tokens={name: run.tokens_name(name) for name in part.models},
+            layers={name: run.layers(name) for name in part.models},
         )
-        made = [fact_numbers(rows, who, right) for rows in part.selection.facts]
-        facts, reads = part.selection.facts, [read for _, read in made]
+        facts = part.selection.facts
+        made = [fact_numbers(rows, who, right) for rows in facts]
+        read = (facts, [one for _, one in made])
         done[part.name] = {
             "passages": len(part.passages),
             "programs": len({passage.unit for passage in part.passages}),
             "left_out": part.left_out,
             "not_probed": part.selection.left_out,
-            "summary": summary((facts, reads)),
+            "summary": summary(read),
             "facts": {rows.fact.key: numbers for rows, (numbers, _) in zip(facts, made, strict=True)},
         }
         if part.name.startswith(f"{OWN}/"):
-            own[part.models[0]] = (facts, reads)
+            own[part.models[0]] = read
     models = {
-        name: {"model": reader.model, "layers": reader.layers, "untrained": untrained[name]}
-        for name, reader in readers.items()
+        name: {"model": reader.model, "layers": reader.layers, "untrained": run.untrained[name]}
+        for name, reader in run.readers.items()
     }
-    return {"models": models, "settings": asdict(settings), "parts": done, "own_differences": own_differences(own)}
+    settings = asdict(run.settings)
+    return {"models": models, "settings": settings, "parts": done, "own_differences": own_differences(own)}

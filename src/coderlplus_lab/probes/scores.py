@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from coderlplus.evaluation.intervals import Z, clustered, paired_interval
 from coderlplus.evaluation.metrics import Estimate
-from coderlplus.records.fields import get
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,28 +17,9 @@ TOKENS = "tokens"
 NO_LAYER = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """A line of `scores.jsonl`: rows right by program, in the order of the programs of the fact's rows. `question_id`
-    names part, reader, fact and labels (`true` or `shuffled`), `sample` is the layer."""
-
-    question_id: str
-    sample: int
-    right: tuple[int, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return {"question_id": self.question_id, "sample": self.sample, "right": list(self.right)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        return cls(
-            question_id=get(data, "question_id", str),
-            sample=get(data, "sample", int),
-            right=tuple(get(data, "right", list)),
-        )
-
-
 def score_key(part: str, reader: str, fact: str, *, shuffled: bool) -> str:
+    """The `question_id` of a line of `scores.jsonl`; its `sample` is the layer, and `right` the rows right by program,
+    in the order of the programs of the fact's rows."""
     return f"{part}|{reader}|{fact}|{'shuffled' if shuffled else 'true'}"
 
 

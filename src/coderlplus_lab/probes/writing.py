@@ -19,7 +19,6 @@ from coderlplus_lab.probes.marks import MAX_STEPS, passage, unfit
 from coderlplus_lab.probes.passages import Case, Passage
 from coderlplus_lab.probes.sources import AskedProblem, own_case
 
-"""Hands items on and shows how far it is: items, label, how many there are."""
 CHUNK = 64
 """Programs traced at a time."""
 

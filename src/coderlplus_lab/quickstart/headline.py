@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from coderlplus.report.folders import is_number
-
 COLUMNS = (
     ("pass_at_1_sampled", "pass@1", "sampled"),
     ("pass_at_1_greedy", "pass@1", "greedy"),
@@ -30,23 +28,17 @@ def table(summary: Summary, labels: Mapping[str, str]) -> list[dict[str, Any]]:
             "name": name,
             "label": labels[name],
             "cells": [cell(numbers, key) for key, _, _ in COLUMNS],
-            "samples": number(numbers, "samples"),
-            "minutes": None if number(numbers, "seconds") is None else number(numbers, "seconds") / 60,  # type: ignore[operator]
+            "samples": numbers["samples"],
+            "minutes": numbers["seconds"] / 60,
         }
         for name, numbers in summary.items()
     ]
 
 
 def cell(numbers: Mapping[str, Any], key: str) -> dict[str, float | None]:
-    """A measured share and its interval, if there is one under `intervals`."""
-    intervals = numbers.get("intervals")
-    interval = intervals.get(key) if isinstance(intervals, dict) else None
-    low, high = (
-        interval
-        if isinstance(interval, list) and len(interval) == 2 and all(map(is_number, interval))
-        else (None, None)
-    )
-    return {"value": number(numbers, key), "low": low, "high": high}
+    """A measured share and its interval."""
+    low, high = numbers["intervals"].get(key, (None, None))
+    return {"value": numbers.get(key), "low": low, "high": high}
 
 
 def sentences(summary: Summary, alignment_share: float | None = None) -> list[dict[str, str]]:
@@ -71,19 +63,10 @@ def sentences(summary: Summary, alignment_share: float | None = None) -> list[di
         ("pass_at_1_sampled", "Writing programs", "passes with", "of its samples"),
         ("output_accuracy", "Predicting execution", "names the right output for", "of programs"),
     ):
-        value = number(ours, key)
-        differences = [
-            difference(value, number(numbers, key), name)
-            for name, numbers in others
-            if value is not None and is_number(numbers.get(key))
-        ]
-        if value is not None and differences:
-            result.append(
-                {
-                    "topic": topic,
-                    "text": f"CodeRL+ {opening} {100 * value:.1f} % {ending}, {' and '.join(differences)}.",
-                }
-            )
+        differences = [difference(ours[key], numbers[key], name) for name, numbers in others]
+        if differences:
+            text = f"CodeRL+ {opening} {100 * ours[key]:.1f} % {ending}, {' and '.join(differences)}."
+            result.append({"topic": topic, "text": text})
     if alignment_share:
         text = (
             f"At equal samples, CodeRL+ spends {100 * alignment_share:.0f} % of them on alignment tasks and so "
@@ -93,13 +76,8 @@ def sentences(summary: Summary, alignment_share: float | None = None) -> list[di
     return result
 
 
-def difference(value: float, other: float | None, name: str) -> str:
-    points = round(100 * (value - (other or 0.0)), 1)
+def difference(value: float, other: float, name: str) -> str:
+    points = round(100 * (value - other), 1)
     if points == 0:
         return f"level with {name}"
     return f"{abs(points):.1f} points {'above' if points > 0 else 'below'} {name}"
-
-
-def number(numbers: Mapping[str, Any], key: str) -> float | None:
-    value = numbers.get(key)
-    return value if is_number(value) else None

@@ -8,9 +8,9 @@ from typing import Any
 
 from coderlplus.errors import DataError
 from coderlplus.evaluation.metrics import bootstrap
-from coderlplus.report.folders import Folder, read_run
+from coderlplus.report.folders import Folder, read_object, read_run
 from coderlplus.report.run_page import Headline, write_page
-from coderlplus_lab.files import read_json, write_json
+from coderlplus_lab.files import write_json
 from coderlplus_lab.quickstart.headline import COLUMNS, sentences, table
 from coderlplus_lab.study.loading import load_study, make_study
 from coderlplus_lab.study.measures import values
@@ -81,9 +81,8 @@ def summarise(study: Study, layout: StudyFolder) -> dict[str, dict[str, Any]]:
         }
         seconds = raw["training_seconds"]
         if arm == WARM_START:
-            seconds = read_json(
-                layout.initial_model(study.initial_model_of(arm), study.warm_start_seed(seed)) / "training.json"
-            ).get("seconds", 0.0)
+            folder = layout.initial_model(study.initial_model_of(arm), study.warm_start_seed(seed))
+            seconds = read_object(folder / "training.json").get("seconds", 0.0)
         summary[arm] = {
             **{name: estimate.mean for name, estimate in estimates.items()},
             "problems": len(raw["greedy"]),

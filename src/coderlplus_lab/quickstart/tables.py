@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coderlplus.evaluation.metrics import mean
-from coderlplus_lab.study.tables import markdown
+from coderlplus_lab.study.tables import markdown, percent
 
 COLUMNS = {
     "pass_at_1_sampled": "pass@1 sampled",
@@ -25,7 +25,7 @@ def summary_table(summary: Summary, labels: Mapping[str, str]) -> str:
     rows = [
         [
             labels[name],
-            *(_with_interval(values, key) for key in COLUMNS),
+            *(percent(values[key], *values["intervals"][key]) for key in COLUMNS),
             f"{values['samples']:,}",
             f"{values['seconds']:.0f}",
         ]
@@ -48,11 +48,6 @@ def seeds_table(summaries: Sequence[Summary], labels: Mapping[str, str]) -> str:
         ]
         rows.append([f"{labels[OURS]} − {labels[other]}", *differences])
     return markdown(["", *COLUMNS.values()], rows)
-
-
-def _with_interval(values: Mapping[str, Any], key: str) -> str:
-    low, high = values["intervals"][key]
-    return f"{100 * values[key]:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _spread(values: Sequence[float], *, signed: bool = False) -> str:

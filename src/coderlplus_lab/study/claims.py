@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coderlplus.programs import parse
-from coderlplus.records import CallInput, CallTest, Problem, TaggedValue
+from coderlplus.records import CallInput, CallTest, Problem, TaggedValue, Trace
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.values import encode, equal
 from coderlplus.tracing import TraceRequest, trace_many
@@ -66,33 +66,25 @@ def count_true(
     if the sandbox fails.
     """
     counts = [(0, 0)] * len(programs)
-    chosen = []
+    chosen, requests = [], []
     for place, (problem, program) in enumerate(zip(problems, programs, strict=True)):
         test = problem.tests[0]
         claims = claims_of(program) if program is not None else []
         if program is not None and claims and isinstance(test, CallTest) and problem.entry_point is not None:
             given = CallInput(problem.entry_point, test.args, test.kwargs)
-            chosen.append(
-                (
-                    place,
-                    claims,
-                    TraceRequest(program=program, input=given, setup_code=problem.setup_code, limits=problem.limits),
-                )
+            chosen.append((place, claims))
+            requests.append(
+                TraceRequest(program=program, input=given, setup_code=problem.setup_code, limits=problem.limits)
             )
-    for (place, claims, _), trace in zip(
-        chosen, trace_many(sandbox, [request for _, _, request in chosen]), strict=True
-    ):
+    for (place, claims), trace in zip(chosen, trace_many(sandbox, requests), strict=True):
         if trace.ending.kind in ("finished", "exception") and trace.deterministic and trace.withheld is None:
-            values = {
-                (scope, name): value for scope, names in trace.variables.items() for name, value in names.items()
-            }
-            true = [
-                claim
-                for claim in claims
-                if (claim.scope, claim.name) in values and equal(values[claim.scope, claim.name], claim.value)
-            ]
-            counts[place] = (len(claims), len(true))
+            counts[place] = (len(claims), sum(_is_true(claim, trace) for claim in claims))
     return counts
+
+
+def _is_true(claim: Claim, trace: Trace) -> bool:
+    values = trace.variables.get(claim.scope, {})
+    return claim.name in values and equal(values[claim.name], claim.value)
 
 
 def _changed(node: ast.AST) -> str | None:

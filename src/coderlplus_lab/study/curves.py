@@ -9,7 +9,7 @@ from pathlib import Path
 
 from coderlplus.evaluation.metrics import mean
 from coderlplus.report.folders import json_lines
-from coderlplus_lab.study.differences import Spread, over_seeds
+from coderlplus_lab.study.differences import Spread, spread_of
 
 MEASURES = ("pass_at_1_sampled", "output_accuracy", "all_variables_accuracy")
 """What is measured during training."""
@@ -26,7 +26,7 @@ class Point:
     values: Mapping[str, float]
 
 
-def read_curve(folder: Path, *, samples_before: float = 0.0, seconds_before: float = 0.0) -> list[Point]:
+def read_curve(folder: Path, samples_before: float = 0.0, seconds_before: float = 0.0) -> list[Point]:
     """The points of a run folder; what was spent before the run is added."""
     points, seconds, samples = [], seconds_before, samples_before
     for line in json_lines(folder / "metrics.jsonl"):
@@ -81,8 +81,5 @@ def at_equal_seconds(ours: Mapping[int, Sequence[Point]], theirs: Mapping[int, S
             if a is not None and b is not None:
                 numbers.append(a - b)
         if numbers:
-            low, high = over_seeds(numbers) or (None, None)
-            found[measure] = Spread(
-                mean=mean(numbers), low=low, high=high, problems_low=None, problems_high=None, by_seed=tuple(numbers)
-            )
+            found[measure] = spread_of(numbers)
     return found

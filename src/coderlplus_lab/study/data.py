@@ -12,12 +12,12 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from coderlplus.alignment import AlignmentConfig
-from coderlplus.alignment.kinds import KINDS
+from coderlplus.alignment.kinds import DEFAULT, KINDS
 from coderlplus.alignment.kinds.output import about_output
 from coderlplus.alignment.prompts import call_expression, shown_program, write_prompt
+from coderlplus.alignment.questions import output_words
 from coderlplus.alignment.scoring import reference_answer
 from coderlplus.alignment.settings import PromptStyle
 from coderlplus.alignment.tasks import Lineage, make_task
@@ -44,7 +44,6 @@ from coderlplus_lab.files import write_json
 from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.settings import TEST_OUTPUT, Study
 from coderlplus_lab.world import world
-from coderlplus_lab.world.examples import LINEAGE
 
 HELD_OUT = ("validation", "test")
 CHUNK = 500
@@ -57,12 +56,11 @@ Do not write the program. Work out what a right program gives on one input.
 {run}
 
 You may reason first. End with the answer on one line: a JSON object with the key `output`, \
-for example {{"output": 7}}. {what}"""
+for example {{"output": 7}}. It is {what}."""
 
 
 def make_problems(study: Study, layout: StudyFolder) -> None:
     """Write problems and questions of all splits. Raises `DataError` if a file of problems cannot be used."""
-    style, template = study.prompt_style, study.train.get("prompt_template")
     skipped: dict[str, dict[str, int]] = {}
     with study.sandbox.open_for_tracing(1) as sandbox:
         for split in ("train", *HELD_OUT):
@@ -72,12 +70,8 @@ def make_problems(study: Study, layout: StudyFolder) -> None:
                 write_jsonl(layout.tasks(split), drawn_tasks(sandbox, study, split, count))
                 write_jsonl(layout.test_outputs(split), [])
             elif split in HELD_OUT:
-                tasks, rejects = held_out_tasks(sandbox, problems, style)
-                questions = [
-                    question
-                    for problem in problems
-                    if (question := output_question(problem, style, template)) is not None
-                ]
+                tasks, rejects = held_out_tasks(sandbox, problems, study.prompt_style)
+                questions = [one for problem in problems if (one := _output_question(study, problem)) is not None]
                 if not tasks or not questions:
                     raise DataError(
                         f"no question about an execution can be made from the {split} problems ({dict(rejects)}); "
@@ -105,8 +99,7 @@ def held_out_tasks(
     """One alignment task a problem, on its reference and last input; and why the others have none."""
     settings = AlignmentConfig(prompt_style=style)
     rejects: Counter[str] = Counter()
-    tasks = []
-    chosen = []
+    tasks, chosen = [], []
     for problem in problems:
         last = last_test(problem)
         if problem.reference is None or last is None:
@@ -135,21 +128,31 @@ def drawn_tasks(sandbox: AnySandbox, study: Study, split: str, count: int) -> li
     assert study.world is not None
     seed, operations = study.world.seed, study.world.operations
     settings = AlignmentConfig(prompt_style=study.prompt_style)
+    lineage = Lineage(problem_id=f"{split}-task", rollout_id="world")
     rng = random.Random(f"tasks:{split}:{seed}")
     tasks: list[AlignmentTask] = []
     while len(tasks) < count:
         samples = [world.draw_problem(rng, split, counts=operations) for _ in range(count - len(tasks))]  # type: ignore[arg-type]
-        requests = [
-            TraceRequest(
-                program=shown_program(world.program_text(sample.steps)),
-                input=world.call(sample.inputs[-1]),
-                limits=world.LIMITS,
-            )
-            for sample in samples
-        ]
-        made = [make_task(trace, LINEAGE, settings=settings, seed=seed) for trace in trace_many(sandbox, requests)]
-        tasks += [replace(task, problem_id=f"{split}-task") for task in made if isinstance(task, AlignmentTask)]
+        requests = [_world_request(world.program_text(one.steps), one.inputs[-1], DEFAULT) for one in samples]
+        made = [make_task(trace, lineage, settings=settings, seed=seed) for trace in trace_many(sandbox, requests)]
+        tasks += [task for task in made if isinstance(task, AlignmentTask)]
     return tasks
+
+
+def _world_request(program: str, x: world.Digits, kind: str) -> TraceRequest:
+    """How a program of the small world is traced for a kind of question."""
+    needs = KINDS[kind]
+    return TraceRequest(
+        program=program,
+        input=world.call(x),
+        limits=world.LIMITS,
+        semantics=needs.semantics,
+        max_steps=needs.max_steps,
+    )
+
+
+def _output_question(study: Study, problem: Problem) -> AlignmentTask | None:
+    return output_question(problem, study.prompt_style, study.train.get("prompt_template"))
 
 
 def output_question(problem: Problem, style: PromptStyle, template: str | None = None) -> AlignmentTask | None:
@@ -163,16 +166,10 @@ def output_question(problem: Problem, style: PromptStyle, template: str | None =
         prompt = write_prompt(user_message(problem, template), given, about_output(target, given), style=style)
     else:
         if isinstance(given, CallInput):
-            run, what = (
-                f"The call:\n\n```python\n{call_expression(given)}\n```",
-                "It is the value that the call returns.",
-            )
+            run = f"The call:\n\n```python\n{call_expression(given)}\n```"
         else:
-            run, what = (
-                f"The standard input:\n\n```text\n{given.stdin.rstrip()}\n```",
-                "It is all that the program prints, as one string.",
-            )
-        prompt = _FULL.format(statement=problem.statement.strip(), run=run, what=what)
+            run = f"The standard input:\n\n```text\n{given.stdin.rstrip()}\n```"
+        prompt = _FULL.format(statement=problem.statement.strip(), run=run, what=output_words(given))
     return AlignmentTask(
         task_id=f"{problem.problem_id}-{TEST_OUTPUT}",
         kind=TEST_OUTPUT,
@@ -202,7 +199,7 @@ def _write_taught(study: Study, layout: StudyFolder, sandbox: AnySandbox) -> Non
     if study.world is None:
         return
     lines, count = [], study.world.taught_questions
-    for kind in sorted({kind for initial in study.initial_models.values() for kind in initial.questions}):
+    for kind in study.questions:
         rng = random.Random(f"taught:{kind}:{study.world.seed}")
         made = _statements(rng, study, count) if kind == TEST_OUTPUT else _traced(sandbox, rng, study, kind, count)
         lines += [
@@ -215,7 +212,7 @@ def _statements(rng: random.Random, study: Study, count: int) -> Iterator[Alignm
     assert study.world is not None
     for number in range(count):
         problem = world.problem(world.draw_problem(rng, "train", counts=study.world.operations), f"taught-{number}")
-        question = output_question(problem, study.prompt_style, study.train.get("prompt_template"))
+        question = _output_question(study, problem)
         assert question is not None
         yield question
 
@@ -230,16 +227,7 @@ def _traced(sandbox: AnySandbox, rng: random.Random, study: Study, kind: str, co
             world.program_text(world.draw_steps(rng, rng.choice(study.world.operations), "train"))
             for _ in range(min(CHUNK, count))
         ]
-        requests = [
-            TraceRequest(
-                program=program,
-                input=world.call(world.draw_input(rng)),
-                limits=world.LIMITS,
-                semantics=KINDS[kind].semantics,
-                max_steps=KINDS[kind].max_steps,
-            )
-            for program in programs
-        ]
+        requests = [_world_request(program, world.draw_input(rng), kind) for program in programs]
         lineage = Lineage(problem_id="taught", rollout_id="taught")
         tasks = [
             make_task(trace, lineage, settings=settings, kind=kind, seed=rng.getrandbits(32))

@@ -76,13 +76,13 @@ def mean_over_seeds(measured: BySeed) -> Spread | None:
     >>> spread.mean, spread.low, spread.high
     (0.125, 0.0, 1.0)
     """
-    by_seed = [_mean(values) for values in measured.values()]
+    by_seed = [known_mean(values) for values in measured.values()]
     if any(number is None for number in by_seed) or not by_seed:
         return None
     numbers = [number for number in by_seed if number is not None]
     known = [value for value in _by_problem(measured) if not math.isnan(value)]
     problems = clustered(known) if known else None
-    spread = _spread(numbers, (problems.low, problems.high) if problems else None)
+    spread = spread_of(numbers, (problems.low, problems.high) if problems else (None, None))
     if spread.low is None or spread.high is None:
         return spread
     return replace(spread, low=max(0.0, spread.low), high=min(1.0, spread.high))
@@ -91,7 +91,7 @@ def mean_over_seeds(measured: BySeed) -> Spread | None:
 def difference(ours: BySeed, theirs: BySeed) -> Spread | None:
     """Ours minus theirs over the seeds of both, seed by seed; `None` if there is none."""
     seeds = [seed for seed in ours if seed in theirs]
-    pairs = [(_mean(ours[seed]), _mean(theirs[seed])) for seed in seeds]
+    pairs = [(known_mean(ours[seed]), known_mean(theirs[seed])) for seed in seeds]
     numbers = [a - b for a, b in pairs if a is not None and b is not None]
     if not numbers or len(numbers) < len(pairs):
         return None
@@ -100,22 +100,24 @@ def difference(ours: BySeed, theirs: BySeed) -> Spread | None:
     whole = bool(moved) and not any(
         math.isnan(value) for value in moved
     )  # else the mean is not over pairs of problems
-    return _spread(numbers, paired_interval(moved) if whole else None)
+    return spread_of(numbers, paired_interval(moved) if whole else (None, None))
 
 
-def _spread(numbers: Sequence[float], problems: tuple[float, float] | None) -> Spread:
-    seeds = over_seeds(numbers)
+def spread_of(numbers: Sequence[float], problems: tuple[float | None, float | None] = (None, None)) -> Spread:
+    """The spread of one number per seed; `problems` is its interval over problems."""
+    low, high = over_seeds(numbers) or (None, None)
     return Spread(
         mean=mean(numbers),
-        low=None if seeds is None else seeds[0],
-        high=None if seeds is None else seeds[1],
-        problems_low=None if problems is None else problems[0],
-        problems_high=None if problems is None else problems[1],
+        low=low,
+        high=high,
+        problems_low=problems[0],
+        problems_high=problems[1],
         by_seed=tuple(numbers),
     )
 
 
-def _mean(values: Sequence[float]) -> float | None:
+def known_mean(values: Sequence[float]) -> float | None:
+    """The mean of the values that are no NaN; `None` where all are."""
     known = [value for value in values if not math.isnan(value)]
     return mean(known) if known else None
 
@@ -126,5 +128,5 @@ def _by_problem(measured: BySeed) -> list[float]:
     columns = list(measured.values())
     if len({len(column) for column in columns}) != 1:
         return []
-    means = [_mean(row) for row in zip(*columns, strict=True)]
+    means = [known_mean(row) for row in zip(*columns, strict=True)]
     return [math.nan if value is None else value for value in means]

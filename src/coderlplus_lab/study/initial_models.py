@@ -10,7 +10,8 @@ import yaml
 from transformers.utils import logging
 
 from coderlplus.engines.run_folder import RunFolder
-from coderlplus_lab.files import read_json, write_json
+from coderlplus.report.folders import read_object
+from coderlplus_lab.files import write_json
 from coderlplus_lab.study.examples import PIECES, pairs_of
 from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.settings import Study
@@ -36,30 +37,19 @@ def make_initial_model(study: Study, layout: StudyFolder, name: str, seed: int) 
     torch.set_num_threads(1)
     logging.disable_progress_bar()
     tokenizer = make_tokenizer(PIECES if initial.questions else ())
-    shape = {
-        "width": initial.width,
-        "layers": initial.layers,
-        "heads": initial.heads,
-        "kv_heads": initial.kv_heads,
-        "mlp": initial.mlp,
-    }
-    model = make_model(tokenizer, seed=seed, family=initial.family, **shape).to(device(study))
+    shape = initial.model_dump(include={"family", "width", "layers", "heads", "kv_heads", "mlp"})
+    model = make_model(tokenizer, seed=seed, **shape).to(device(study))
     run = RunFolder(layout.initial_model(name, seed))
     checkpoint = run.path / "checkpoint.pt"
     progress = run.path / "progress.json"
     if not checkpoint.exists():
-        run.begin(
-            yaml.safe_dump(
-                {"seed": seed, "parameters": model.num_parameters()} | initial.model_dump(mode="json"), sort_keys=False
-            ),
-            (),
-        )
-    before = read_json(progress).get("seconds", 0.0) if checkpoint.exists() else 0.0
-    known = read_json(progress).get("step", 0) if checkpoint.exists() else 0
-    began = time.monotonic() - before
+        about = {"seed": seed, "parameters": model.num_parameters()} | initial.model_dump(mode="json")
+        run.begin(yaml.safe_dump(about, sort_keys=False), ())
+    before = read_object(progress) if checkpoint.exists() else {}
+    began = time.monotonic() - before.get("seconds", 0.0)
 
     def told(step: int, loss: float) -> None:
-        if step % METRICS_EVERY == 0 and step > known:
+        if step % METRICS_EVERY == 0 and step > before.get("step", 0):
             run.write_metrics(step, {"loss": round(loss, 4), "max_steps": settings.steps})
             write_json(progress, {"step": step, "seconds": round(time.monotonic() - began, 1)})
 
@@ -79,8 +69,7 @@ def make_initial_model(study: Study, layout: StudyFolder, name: str, seed: int) 
 
 def device(study: Study) -> str:
     """Where models are: on a GPU where there is one and the study does not say `use_cpu`."""
-    settings = study.train.get("trl")
-    use_cpu = isinstance(settings, dict) and settings.get("use_cpu")
+    use_cpu = (study.train.get("trl") or {}).get("use_cpu")
     return "cuda" if torch.cuda.is_available() and not use_cpu else "cpu"
 
 

@@ -5,14 +5,16 @@ A file may begin with `base: other.yaml`. Errors name file, line and the nearest
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from coderlplus import moved
+from coderlplus.engines.config import Where, told
+from coderlplus.engines.resuming import flat
 from coderlplus.engines.settings_files import read_settings
 from coderlplus.engines.trl.config import RunConfig, make_config
 from coderlplus.errors import ConfigError
@@ -29,9 +31,6 @@ from coderlplus_lab.study.settings import (
     World,
     near,
 )
-
-Where = Callable[[str], str]
-"""Says for a dotted key where it is written."""
 
 
 def load_study(path: str | Path) -> Study:
@@ -82,24 +81,14 @@ def _check(study: Study, where: Where) -> None:
                 f"{where(f'initial_models.{name}')}: an existing model is not taught; leave out warm_start and "
                 "questions"
             )
-    for key, seeds in (
-        ("seeds", study.seeds),
-        *((f"arms.{name}.seeds", arm.seeds) for name, arm in study.arms.items()),
-    ):
+    for key, seeds in {"seeds": study.seeds, **_of_arms(study, "seeds")}.items():
         if len(set(seeds)) < len(seeds) or any(seed < 0 for seed in seeds):
             raise ConfigError(f"{where(key)}: seeds are distinct and not negative, not {list(seeds)}")
-    names = [*study.arms]
-    for key, given in [
-        ("baseline", (study.baseline,) if study.baseline else ()),
-        ("probe.arms", study.probe.arms if study.probe else ()),
-    ] + [
-        item
-        for name, arm in study.arms.items()
-        for item in ((f"arms.{name}.against", arm.against), (f"arms.{name}.settings_of", _one_of(arm)))
-    ]:
-        for name in given:
-            if name not in names:
-                raise ConfigError(f"{where(key)}: unknown arm {name!r}; {near(name, names)}")
+    named = {"baseline": study.baseline, "probe.arms": study.probe.arms if study.probe else ()}
+    for key, given in (named | _of_arms(study, "against") | _of_arms(study, "settings_of")).items():
+        for name in (given,) if isinstance(given, str) else given:
+            if name and name not in study.arms:
+                raise ConfigError(f"{where(key)}: unknown arm {name!r}; {near(name, study.arms)}")
     for name, arm in study.arms.items():
         if not name.replace("_", "").isalnum():
             raise ConfigError(
@@ -122,15 +111,16 @@ def _check_settings_of(study: Study, name: str, where: Where) -> None:
         raise ConfigError(f"{place}: {arm.settings_of!r} is not trained as {name!r} is, or has no settings of its own")
 
 
-def _one_of(arm: Arm) -> tuple[str, ...]:
-    return (arm.settings_of,) if arm.settings_of else ()
+def _of_arms(study: Study, setting: str) -> dict[str, Any]:
+    """A setting of every arm, by dotted key."""
+    return {f"arms.{name}.{setting}": getattr(arm, setting) for name, arm in study.arms.items()}
 
 
 def _check_search(study: Study, where: Where) -> None:
     search = study.search
     if search is None:
         return
-    tries = {"train": _tries(search.train), "supervised": _tries(search.supervised)}
+    tries = {kind: math.prod(map(len, getattr(search, kind).values())) for kind in ("train", "supervised")}
     for kind, count in tries.items():
         if not count:
             raise ConfigError(f"{where(f'search.{kind}')}: a searched setting needs values")
@@ -141,18 +131,14 @@ def _check_search(study: Study, where: Where) -> None:
         )
 
 
-def _tries(values: Mapping[str, list[Any]]) -> int:
-    count = 1
-    for choices in values.values():
-        count *= len(choices)
-    return count
-
-
 def _check_train(study: Study, name: str, where: Where) -> RunConfig:
     """The run of an arm, with stand-ins for what the study makes."""
 
+    own = flat(study.arms[name].train or {})
+
     def place(key: str) -> str:
-        return where(f"arms.{name}.train.{key}" if _holds(study.arms[name].train or {}, key) else f"train.{key}")
+        is_own = any(f"{one}.".startswith(f"{key}.") or key.startswith(f"{one}.") for one in own)
+        return where(f"arms.{name}.train.{key}" if is_own else f"train.{key}")
 
     tried = {key: values[0] for key, values in study.search.train.items()} if study.search else {}
     settings = study.train_settings(name, tried)
@@ -160,13 +146,6 @@ def _check_train(study: Study, name: str, where: Where) -> RunConfig:
         if key in settings:
             raise ConfigError(f"{place(key)}: {key!r} follows from the study; leave it out")
     return make_config(settings | {"model": "model", "problems": "problems.jsonl", "output": "output"}, place)
-
-
-def _holds(data: Mapping[str, Any], key: str) -> bool:
-    """Whether a dotted key is set in nested settings."""
-    first, _, rest = key.partition(".")
-    inner = data.get(first)
-    return first in data and (not rest or not isinstance(inner, Mapping) or _holds(inner, rest))
 
 
 def _check_supervised(study: Study, name: str, where: Where) -> None:
@@ -190,21 +169,13 @@ def _told(error: ValidationError, where: Where) -> ConfigError:
     first = min(
         error.errors(), key=lambda one: one["type"] == "missing"
     )  # a misspelt setting tells more than the one that it leaves out
+    if first["type"] != "extra_forbidden":
+        return told(first, where)
     path = [str(part) for part in first["loc"]]
     key = ".".join(path)
-    if first["type"] == "extra_forbidden":
-        moved.refuse(key, where(key))
-        return ConfigError(
-            f"{where(key)}: unknown setting {key!r}; {near(path[-1], _fields(path[:-1]), '.'.join(path[:-1]))}"
-        )
-    if first["type"] == "missing":
-        return ConfigError(f"{where(key)}: the setting {key!r} is missing")
-    cause = (first.get("ctx") or {}).get("error")
-    if isinstance(cause, ConfigError):
-        return ConfigError(f"{where(key)}: {key + ': ' if key else ''}{cause}")
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    moved.refuse(key, where(key))
     return ConfigError(
-        f"{where(key)}: {key}: {message[:1].lower()}{message[1:]}, not {json.dumps(first['input'], default=str)[:80]}"
+        f"{where(key)}: unknown setting {key!r}; {near(path[-1], _fields(path[:-1]), '.'.join(path[:-1]))}"
     )
 
 
@@ -216,6 +187,8 @@ def _fields(path: list[str]) -> list[str]:
         "world": World,
         "problems": ProblemFiles,
         "sampling": Sampling,
+        "measure": Measure,
+        "search": Search,
+        "probe": Probe,
     }
-    sections |= {"measure": Measure, "search": Search, "probe": Probe}
     return list((sections.get(path[0], Study) if path else Study).model_fields)

@@ -1,4 +1,4 @@
-"""What a model can do, problem by problem: the raw numbers of a run.
+"""What a model can do, problem by problem: write programs that pass, and predict what programs compute.
 
 A measured file holds, for the test split:
 
@@ -13,17 +13,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from coderlplus.engines.models import load_tokenizer
+from coderlplus.errors import SandboxError
+from coderlplus.evaluation.generate import generate
 from coderlplus.evaluation.metrics import mean, pass_at_k
 from coderlplus.judge import Judge
-from coderlplus.problems.prompts import conversation, user_message
+from coderlplus.loop import Row
 from coderlplus.programs import extract_program
-from coderlplus.records import AlignmentTask, Problem, read_jsonl
+from coderlplus.records import OUTPUT, AlignmentTask, Problem, Reward, read_jsonl
+from coderlplus.rewards import reward_rows
 from coderlplus.sandbox.backends import tracing_sandbox
 from coderlplus_lab.study.claims import count_true
-from coderlplus_lab.study.outcomes import Outcomes, outcomes
+from coderlplus_lab.study.differences import known_mean
 from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.settings import Measured, Study
 
@@ -40,20 +44,77 @@ CURVE_SAMPLES = 4
 """Samples of a problem for a point of the curve."""
 
 
-def measure_test(study: Study, layout: StudyFolder, model: Any, model_name: str, judge: Judge) -> dict[str, Any]:
-    """The raw numbers of a model on the test split. Raises `SandboxError` if the sandbox fails."""
-    return raw_numbers(study, layout, "test", model, model_name, judge, samples=study.measure.samples)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """What a model did, one entry a problem (its greedy text, and what passed) or a task (the score of its answer)."""
+
+    greedy: list[str]
+    greedy_passed: list[bool]
+    sampled_passed: list[list[bool]]
+    scores: list[Reward]
+
+    @property
+    def output_right(self) -> list[bool]:
+        return [score.correct.get(OUTPUT, False) for score in self.scores]
+
+    @property
+    def all_right(self) -> list[bool]:
+        return [bool(score.correct) and all(score.correct.values()) for score in self.scores]
+
+
+def outcomes(
+    study: Study,
+    model: Any,
+    tokenizer: Any,
+    judge: Judge,
+    problems: Sequence[Problem],
+    tasks: Sequence[AlignmentTask],
+    samples: int,
+) -> Outcomes:
+    """Let a model write programs, greedily and `samples` times, and answer tasks greedily. Raises `SandboxError` if
+    the sandbox fails."""
+
+    def complete(rows: Sequence[Row], count: int, *, greedy: bool) -> list[list[str]]:
+        return generate(
+            model,
+            tokenizer,
+            [study.messages(row) for row in rows],
+            samples=count,
+            greedy=greedy,
+            max_new_tokens=study.measure.max_new_tokens,
+            batch_size=study.measure.batch_size,
+            seed=study.world.seed if study.world else 0,
+        )
+
+    greedy = [texts[0] for texts in complete(problems, 1, greedy=True)]
+    sampled = complete(problems, samples, greedy=False)
+    answers = [texts[0] for texts in complete(tasks, 1, greedy=True)]
+    rows = [problem for problem in problems for _ in range(samples + 1)]
+    texts = [text for first, others in zip(greedy, sampled, strict=True) for text in (first, *others)]
+    rewards = reward_rows(judge, rows, texts, in_process_checks=True)
+    if any(reward.value is None for reward in rewards):
+        raise SandboxError(
+            "the sandbox failed on a program of the evaluation; run coderlplus doctor, then evaluate again"
+        )
+    passed = [reward.value == 1.0 for reward in rewards]
+    groups = [passed[start : start + samples + 1] for start in range(0, len(passed), samples + 1)]
+    return Outcomes(
+        greedy=greedy,
+        greedy_passed=[group[0] for group in groups],
+        sampled_passed=[group[1:] for group in groups],
+        scores=reward_rows(judge, tasks, answers),
+    )
 
 
 def raw_numbers(
-    study: Study, layout: StudyFolder, split: str, model: Any, model_name: str, judge: Judge, *, samples: int
+    study: Study, layout: StudyFolder, split: str, model: Any, model_name: str, judge: Judge
 ) -> dict[str, Any]:
-    """The raw numbers of a model on a split."""
-    began = time.monotonic()
+    """The raw numbers of a model on a split. Raises `SandboxError` if the sandbox fails."""
+    began, samples = time.monotonic(), study.measure.samples
     problems = list(read_jsonl(layout.problems(split), Problem))
     tasks = list(read_jsonl(layout.tasks(split), AlignmentTask))
     questions = list(read_jsonl(layout.test_outputs(split), AlignmentTask))
-    seen = _outcomes(study, model, load_tokenizer(model_name), judge, problems, [*tasks, *questions], samples)
+    seen = outcomes(study, model, load_tokenizer(model_name), judge, problems, [*tasks, *questions], samples)
     answered = zip(problems, seen.greedy, strict=True)
     programs = [extract_program(text, one.entry_point, starter_code=one.starter_code) for one, text in answered]
     with tracing_sandbox(judge.sandbox, 1) as sandbox:
@@ -78,11 +139,11 @@ def curve_point(study: Study, layout: StudyFolder, model_name: str, judge: Judge
     tokenizer = load_tokenizer(model_name)
 
     def point(model: Any) -> dict[str, float]:
-        seen = _outcomes(study, model, tokenizer, judge, problems, tasks, CURVE_SAMPLES)
+        seen = outcomes(study, model, tokenizer, judge, problems, tasks, CURVE_SAMPLES)
         return {
             "pass_at_1_sampled": mean([sum(group) / len(group) for group in seen.sampled_passed]),
-            "output_accuracy": mean([float(right) for right in seen.output_right]),
-            "all_variables_accuracy": mean([float(right) for right in seen.all_right]),
+            "output_accuracy": mean(seen.output_right),
+            "all_variables_accuracy": mean(seen.all_right),
         }
 
     return point
@@ -100,56 +161,19 @@ def values(raw: Mapping[str, Any]) -> dict[Measured, list[float]]:
     samples = raw["samples"]
     return {
         "pass_at_1_sampled": [count / samples for count in raw["sampled"]],
-        "pass_at_1_greedy": _numbers(raw["greedy"]),
+        "pass_at_1_greedy": [float(digit) for digit in raw["greedy"]],
         "pass_at_k": [pass_at_k(samples, count, samples) for count in raw["sampled"]],
-        "output_accuracy": _numbers(raw["output"]),
-        "all_variables_accuracy": _numbers(raw["all"]),
-        "test_output_accuracy": _numbers(raw["test_output"]),
+        "output_accuracy": [float(digit) for digit in raw["output"]],
+        "all_variables_accuracy": [float(digit) for digit in raw["all"]],
+        "test_output_accuracy": [float(digit) for digit in raw["test_output"]],
         "claims_true": [true / made if made else float("nan") for made, true in raw["claims"]],
     }
 
 
 def means(raw: Mapping[str, Any]) -> dict[Measured, float | None]:
     """The mean of each measure; of `claims_true` over the programs that claim something, `None` where none does."""
-    result: dict[Measured, float | None] = {}
-    for name, numbers in values(raw).items():
-        known = [number for number in numbers if number == number]
-        result[name] = mean(known) if known else None
-    return result
-
-
-def _outcomes(
-    study: Study,
-    model: Any,
-    tokenizer: Any,
-    judge: Judge,
-    problems: Sequence[Problem],
-    tasks: Sequence[AlignmentTask],
-    samples: int,
-) -> Outcomes:
-    template, system = study.train.get("prompt_template"), study.train.get("system_prompt")
-
-    def messages(row: Problem | AlignmentTask) -> list[dict[str, str]]:
-        return conversation(row.prompt if isinstance(row, AlignmentTask) else user_message(row, template), system)
-
-    how = study.measure
-    return outcomes(
-        model,
-        tokenizer,
-        judge,
-        problems,
-        tasks,
-        messages=messages,
-        samples=samples,
-        max_new_tokens=how.max_new_tokens,
-        batch_size=how.batch_size,
-        seed=study.world.seed if study.world else 0,
-    )
+    return {name: known_mean(numbers) for name, numbers in values(raw).items()}
 
 
 def _digits(marks: Sequence[bool]) -> str:
     return "".join("1" if mark else "0" for mark in marks)
-
-
-def _numbers(digits: str) -> list[float]:
-    return [float(digit) for digit in digits]

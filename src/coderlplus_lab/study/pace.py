@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from coderlplus.evaluation.metrics import mean
 from coderlplus_lab.study.plan import JobKind, StudyJob
 from coderlplus_lab.study.settings import Study
 
@@ -70,7 +71,7 @@ class Pace:
             if share - before > SURE:
                 return (time.monotonic() - began) * (1 - share) / (share - before)
         if job.kind in self._ended:
-            one = sum(self._ended[job.kind]) / len(self._ended[job.kind])
+            one = mean(self._ended[job.kind])
         elif job.kind in self._planned:
             one = self._planned[job.kind] * self._speed()
         else:
@@ -79,10 +80,10 @@ class Pace:
 
     def _speed(self) -> float:
         """How many times longer than planned jobs took."""
-        took = {kind: sum(seconds) / len(seconds) for kind, seconds in self._ended.items() if kind in self._planned}
-        return (
-            min(SLOWEST, max(FASTEST, sum(took.values()) / sum(self._planned[kind] for kind in took))) if took else 1.0
-        )
+        took = {kind: mean(seconds) for kind, seconds in self._ended.items() if kind in self._planned}
+        if not took:
+            return 1.0
+        return min(SLOWEST, max(FASTEST, sum(took.values()) / sum(self._planned[kind] for kind in took)))
 
 
 def planned_steps(study: Study, job: StudyJob) -> int | None:

@@ -26,6 +26,7 @@ import yaml
 from coderlplus import moved
 from coderlplus.engines.resuming import differences
 from coderlplus.errors import ConfigError
+from coderlplus.report.folders import read_object
 from coderlplus_lab.study.settings import OFF_POLICY_TASKS, Study
 
 JobKind = Literal["problems", "initial_model", "samples", "search", "run", "probe"]
@@ -33,6 +34,15 @@ FINGERPRINT = "fingerprint.yaml"
 MEASURED = "measured.json"
 WALL = "wall.json"
 """How long a job took in all, interrupted tries included."""
+DONE: Mapping[JobKind, str] = {
+    "problems": "complete.json",
+    "initial_model": "final/config.json",
+    "samples": "complete.json",
+    "search": MEASURED,
+    "run": MEASURED,
+    "probe": "probe/results.json",
+}
+"""The last file of a job, in its folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,22 +54,18 @@ class StudyJob:
     name: str = ""
     number: int = 0
     folder: Path
-    done_file: Path
     needs: tuple[str, ...] = ()
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
         """What it is called: `run/grpo/0`, `probe/0`, `problems`."""
-        return (
-            self.kind
-            if self.kind == "problems"
-            else "/".join(part for part in (self.kind, self.name, str(self.number)) if part)
-        )
+        number = "" if self.kind == "problems" else str(self.number)
+        return "/".join(part for part in (self.kind, self.name, number) if part)
 
     @property
     def done(self) -> bool:
-        return self.done_file.exists()
+        return (self.folder / DONE[self.kind]).exists()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +130,7 @@ def plan(study: Study, layout: StudyFolder) -> dict[str, StudyJob]:
                 _run(study, layout, arm, seed),
             ):
                 jobs.setdefault(job.key, job)
-    for seed in study.probe_seeds():
-        job = _probe(study, layout, seed, jobs)
+    for job in [_probe(study, layout, seed, jobs) for seed in study.probe_seeds()]:
         jobs[job.key] = job
     return jobs
 
@@ -207,17 +212,22 @@ def needs_samples(study: Study, arm: str) -> bool:
     return isinstance(alignment, Mapping) and alignment.get("task_file") == OFF_POLICY_TASKS
 
 
+def spent_before(study: Study, layout: StudyFolder, arm: str, seed: int) -> tuple[float, float]:
+    """Completions and seconds that were spent on an arm before its training: on what its initial model wrote."""
+    folder = layout.samples(study.initial_model_of(arm), study.warm_start_seed(seed))
+    spent = read_object(folder / "complete.json") if needs_samples(study, arm) else {}
+    return spent.get("samples", 0.0), spent.get("seconds", 0.0)
+
+
 def _problems(study: Study, layout: StudyFolder) -> StudyJob:
-    folder = layout.root / "problems"
-    questions = sorted({kind for initial in study.initial_models.values() for kind in initial.questions})
     fingerprint = {
         "world": study.world.model_dump(mode="json", exclude_none=True) if study.world else None,
         "problems": study.problems.model_dump(mode="json") if study.problems else None,
         "prompt_style": study.prompt_style,
-        "questions": questions,
+        "questions": study.questions,
         "prompt_template": study.train.get("prompt_template"),
     }
-    return StudyJob(kind="problems", folder=folder, done_file=folder / "complete.json", fingerprint=fingerprint)
+    return StudyJob(kind="problems", folder=layout.root / "problems", fingerprint=fingerprint)
 
 
 def _initial_model_jobs(study: Study, layout: StudyFolder, arm: str, seed: int) -> list[StudyJob]:
@@ -225,84 +235,73 @@ def _initial_model_jobs(study: Study, layout: StudyFolder, arm: str, seed: int) 
     name, number = study.initial_model_of(arm), study.warm_start_seed(seed)
     initial, problems = study.initial_models[name], _problems(study, layout)
     jobs = []
-    initial_key: tuple[str, ...] = ()
     fingerprint: dict[str, Any] = {"initial_model": initial.model_dump(mode="json"), "seed": number}
     if initial.model is None:
-        folder = layout.initial_model(name, number)
-        fingerprint |= {"operations": list(study.world.operations) if study.world else []}
-        job = StudyJob(
-            kind="initial_model",
-            name=name,
-            number=number,
-            folder=folder,
-            done_file=folder / "final" / "config.json",
-            needs=("problems",),
-            fingerprint=fingerprint | {"problems": dict(problems.fingerprint) if initial.questions else None},
+        fingerprint |= {
+            "operations": list(study.world.operations) if study.world else [],
+            "problems": dict(problems.fingerprint) if initial.questions else None,
+        }
+        jobs.append(
+            StudyJob(
+                kind="initial_model",
+                name=name,
+                number=number,
+                folder=layout.initial_model(name, number),
+                needs=("problems",),
+                fingerprint=fingerprint,
+            )
         )
-        jobs.append(job)
-        initial_key = (job.key,)
-        fingerprint = dict(job.fingerprint)
     if needs_samples(study, arm):
-        folder = layout.samples(name, number)
-        alignment = study.train.get("alignment")
         sampled = {
+            "initial_model": fingerprint,
             "problems": dict(problems.fingerprint),
             "sampling": study.sampling.model_dump(),
             "measure": study.measure.max_new_tokens,
+            "alignment": study.train.get("alignment"),
         }
         jobs.append(
             StudyJob(
                 kind="samples",
                 name=name,
                 number=number,
-                folder=folder,
-                done_file=folder / "complete.json",
-                needs=("problems", *initial_key),
-                fingerprint={"initial_model": fingerprint, **sampled, "alignment": alignment},
+                folder=layout.samples(name, number),
+                needs=("problems", *(job.key for job in jobs)),
+                fingerprint=sampled,
             )
         )
     return jobs
 
 
 def _search_jobs(study: Study, layout: StudyFolder, name: str) -> list[StudyJob]:
-    arm = study.search_arm(name)
-    found = searched(study, arm)
-    assert study.search is not None or not found
-    jobs = []
-    for number, chosen in enumerate(found):
-        before = _initial_model_jobs(study, layout, arm, study.search.seed)  # type: ignore[union-attr]
-        jobs += before
-        folder = layout.search(arm, number)
-        fingerprint = _of_run(study, arm, study.search.seed, chosen, before)  # type: ignore[union-attr]
-        needs = ("problems", *(job.key for job in before))
-        jobs.append(
-            StudyJob(
-                kind="search",
-                name=arm,
-                number=number,
-                folder=folder,
-                done_file=folder / MEASURED,
-                needs=needs,
-                fingerprint=fingerprint,
-            )
+    """The search for the settings of an arm, and what it needs."""
+    arm, search = study.search_arm(name), study.search
+    if search is None:
+        return []
+    before = _initial_model_jobs(study, layout, arm, search.seed)
+    tries = [
+        StudyJob(
+            kind="search",
+            name=arm,
+            number=number,
+            folder=layout.search(arm, number),
+            needs=("problems", *(job.key for job in before)),
+            fingerprint=_of_run(study, arm, search.seed, chosen, before),
         )
-    return jobs
+        for number, chosen in enumerate(searched(study, arm))
+    ]
+    return [*before, *tries] if tries else []
 
 
 def _run(study: Study, layout: StudyFolder, arm: str, seed: int) -> StudyJob:
     before = _initial_model_jobs(study, layout, arm, seed)
     search = [job for job in _search_jobs(study, layout, arm) if job.kind == "search"]
-    fingerprint = _of_run(study, arm, seed, {}, before) | {"search": [dict(job.fingerprint) for job in search]}
-    folder = layout.run(arm, seed)
-    needs = ("problems", *(job.key for job in (*before, *search)))
     return StudyJob(
         kind="run",
         name=arm,
         number=seed,
-        folder=folder,
-        done_file=folder / MEASURED,
-        needs=needs,
-        fingerprint=fingerprint,
+        folder=layout.run(arm, seed),
+        needs=("problems", *(job.key for job in (*before, *search))),
+        fingerprint=_of_run(study, arm, seed, {}, before) | {"search": [dict(job.fingerprint) for job in search]},
     )
 
 
@@ -310,16 +309,12 @@ def _probe(study: Study, layout: StudyFolder, seed: int, jobs: Mapping[str, Stud
     """The probes of a seed's models."""
     assert study.probe is not None
     runs = {arm: jobs[f"run/{arm}/{seed}"] for arm in study.probe.arms}
-    fingerprint = study.probe.model_dump() | {"models": {arm: dict(job.fingerprint) for arm, job in runs.items()}}
-    folder = layout.probe(seed)
-    needs = ("problems", *(job.key for job in runs.values()))
     return StudyJob(
         kind="probe",
         number=seed,
-        folder=folder.parent,
-        done_file=folder / "results.json",
-        needs=needs,
-        fingerprint=fingerprint,
+        folder=layout.probe(seed).parent,
+        needs=("problems", *(job.key for job in runs.values())),
+        fingerprint=study.probe.model_dump() | {"models": {arm: dict(job.fingerprint) for arm, job in runs.items()}},
     )
 
 
@@ -334,13 +329,11 @@ def _of_run(study: Study, arm: str, seed: int, chosen: Mapping[str, Any], before
             "supervised": study.supervised_settings(arm, chosen).model_dump(),
             "answer_template": study.answer_template,
         }
-    problems = _problems(study, StudyFolder(Path())).fingerprint
-    fingerprints_before = {job.kind: dict(job.fingerprint) for job in before}
     return how | {
         "seed": seed,
         "measure": study.measure.model_dump(),
-        "problems": dict(problems),
-        "before": fingerprints_before,
+        "problems": dict(_problems(study, StudyFolder(Path())).fingerprint),
+        "before": {job.kind: dict(job.fingerprint) for job in before},
     }
 
 

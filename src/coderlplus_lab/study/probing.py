@@ -3,14 +3,15 @@ seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from coderlplus.progress import silent
 from coderlplus_lab.probes.probe_page import write_probe_page
 from coderlplus_lab.probes.results import read_results
 from coderlplus_lab.probes.run import OWN, ProbeSettings, probe
-from coderlplus_lab.study.differences import Spread, over_seeds
+from coderlplus_lab.study.differences import spread_of
 from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.runs import model_of
 from coderlplus_lab.study.settings import Study
@@ -31,7 +32,7 @@ def probe_seed(study: Study, layout: StudyFolder, seed: int) -> None:
     models = {arm: model_of(study, layout, arm, seed) for arm in study.probe.arms}
     folder = layout.probe(seed)
     open_tracer = partial(study.sandbox.open_for_tracing, None)
-    probe(folder, models, [layout.problems("test"), layout.tasks("test")], settings, _silent, open_tracer)
+    probe(folder, models, [layout.problems("test"), layout.tasks("test")], settings, silent, open_tracer)
     write_probe_page(folder)
 
 
@@ -100,19 +101,5 @@ def _spread(estimates: Iterable[Mapping[str, float] | None]) -> dict[str, Any] |
     known = [one for one in estimates if one is not None]
     if not known:
         return None
-    numbers = [one["mean"] for one in known]
-    low, high = over_seeds(numbers) or (None, None)
     alone = known[0] if len(known) == 1 else {}
-    return Spread(
-        mean=sum(numbers) / len(numbers),
-        low=low,
-        high=high,
-        problems_low=alone.get("low"),
-        problems_high=alone.get("high"),
-        by_seed=tuple(numbers),
-    ).to_json()
-
-
-def _silent(items: Iterable[Any], label: str, total: int) -> Iterator[Any]:
-    """No progress bar: the study says which jobs run."""
-    return iter(items)
+    return spread_of([one["mean"] for one in known], (alone.get("low"), alone.get("high"))).to_json()

@@ -8,12 +8,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
+
+from coderlplus.progress import clock
 
 LINE_EVERY_S = (10.0, 60.0)
 """Seconds between two lines, at least and at most; in between it is a fiftieth of the time that has passed."""
@@ -28,9 +29,8 @@ class Progress:
         console = Console(stderr=True, highlight=False)
         self._bars: Bars | None = None
         if console.is_terminal:
-            text = TextColumn("{task.description:<12}")
             self._bars = Bars(
-                text,
+                TextColumn("{task.description:<12}"),
                 BarColumn(),
                 TextColumn("{task.percentage:>3.0f} %"),
                 TextColumn("{task.fields[note]}"),
@@ -43,9 +43,7 @@ class Progress:
             self._bars.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bars is not None:
             self._bars.stop()
 
@@ -84,13 +82,3 @@ class Progress:
     def _line_every_s(self) -> float:
         first, last = LINE_EVERY_S
         return min(last, max(first, 0.02 * (time.monotonic() - self._began)))
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds.
-
-    >>> clock(83.4)
-    '1:23'
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02}"

@@ -10,12 +10,13 @@ from typing import Any
 
 from coderlplus import __version__
 from coderlplus.errors import DataError
+from coderlplus.evaluation.metrics import mean
 from coderlplus.report.folders import read_object
-from coderlplus_lab.files import read_json, write_json
+from coderlplus_lab.files import write_json
 from coderlplus_lab.study.curves import Point, at_equal_seconds, mean_curve, read_curve
 from coderlplus_lab.study.differences import BySeed, difference, mean_over_seeds
-from coderlplus_lab.study.measures import LABELS, values
-from coderlplus_lab.study.plan import MEASURED, WALL, StudyFolder, check_version, needs_samples, plan
+from coderlplus_lab.study.measures import LABELS, means, values
+from coderlplus_lab.study.plan import MEASURED, WALL, StudyFolder, check_version, plan, spent_before
 from coderlplus_lab.study.probing import probe_numbers
 from coderlplus_lab.study.settings import Measured, Study
 
@@ -60,7 +61,7 @@ def study_results(study: Study, layout: StudyFolder, file: str) -> dict[str, Any
             job.key.removeprefix("run/") for job in jobs.values() if job.kind in ("run", "probe") and not job.done
         ],
         "search": _search(study, layout),
-        "hours": round(sum(read_json(job.folder / WALL).get("seconds", 0.0) for job in jobs.values()) / 3600, 2),
+        "hours": round(sum(read_object(job.folder / WALL).get("seconds", 0.0) for job in jobs.values()) / 3600, 2),
         "hardware": hardware(done),
     }
 
@@ -105,19 +106,15 @@ def hardware(runs: Mapping[str, Mapping[int, Raw]]) -> str:
 
 
 def _arm(study: Study, arm: str, runs: Mapping[int, Raw]) -> dict[str, Any]:
-    measures = {
-        name: spread.to_json()
-        for name, by_seed in by_measure(runs).items()
-        if (spread := mean_over_seeds(by_seed)) is not None
-    }
+    spreads = {name: mean_over_seeds(by_seed) for name, by_seed in by_measure(runs).items()}
     return {
         "name": arm,
         "label": label(study, arm),
         "initial_model": study.initial_model_of(arm),
         "seeds": list(runs),
-        "measures": measures,
-        "training_samples": _mean([raw["training_samples"] for raw in runs.values()]),
-        "training_seconds": _mean([raw["training_seconds"] for raw in runs.values()]),
+        "measures": {name: spread.to_json() for name, spread in spreads.items() if spread is not None},
+        "training_samples": mean([raw["training_samples"] for raw in runs.values()]),
+        "training_seconds": mean([raw["training_seconds"] for raw in runs.values()]),
         "chosen": next(iter(runs.values())).get("chosen", {}),
     }
 
@@ -132,14 +129,13 @@ def _differences(
             if other not in runs or not set(runs[arm]) & set(runs[other]):
                 continue
             ours, theirs = by_measure(runs[arm]), by_measure(runs[other])
-            measures = {
-                name: spread.to_json()
-                for name in LABELS
-                if (spread := difference(ours[name], theirs[name])) is not None
-            }
-            for name, numbers in measures.items():
-                base = mean_over_seeds({seed: column for seed, column in theirs[name].items() if seed in ours[name]})
-                numbers["relative"] = numbers["mean"] / base.mean if base is not None and base.mean else None
+            measures = {}
+            for name in LABELS:
+                spread = difference(ours[name], theirs[name])
+                if spread is not None:
+                    base = mean_over_seeds({seed: theirs[name][seed] for seed in theirs[name] if seed in ours[name]})
+                    relative = spread.mean / base.mean if base is not None and base.mean else None
+                    measures[name] = spread.to_json() | {"relative": relative}
             seconds = {name: spread.to_json() for name, spread in at_equal_seconds(curves[arm], curves[other]).items()}
             found.append(
                 {
@@ -157,8 +153,7 @@ def _differences(
 def compared_with(study: Study, arm: str) -> list[str]:
     """The arms that an arm is compared with; one that is not trained only with those that it names."""
     one = study.arms[arm]
-    trained = one.train is not None or one.supervised is not None
-    others = one.against or ((study.baseline,) if study.baseline and trained else ())
+    others = one.against or ((study.baseline,) if study.baseline and one.is_trained else ())
     return [other for other in others if other != arm]
 
 
@@ -170,12 +165,7 @@ def _curve(study: Study, layout: StudyFolder, arm: str, seed: int) -> list[Point
     folder = layout.run(arm, seed)
     if not (folder / "metrics.jsonl").exists():
         return []
-    before = (
-        read_json(layout.samples(study.initial_model_of(arm), study.warm_start_seed(seed)) / "complete.json")
-        if needs_samples(study, arm)
-        else {}
-    )
-    return read_curve(folder, samples_before=before.get("samples", 0.0), seconds_before=before.get("seconds", 0.0))
+    return read_curve(folder, *spent_before(study, layout, arm, seed))
 
 
 def _shown_curve(study: Study, arm: str, curve: Sequence[Point]) -> dict[str, Any]:
@@ -198,8 +188,8 @@ def _search(study: Study, layout: StudyFolder) -> list[dict[str, Any]]:
     for arm in study.arms:
         for path in sorted((layout.root / "search" / arm).glob(f"*/{MEASURED}")):
             raw = read_raw(path)
-            known = [number for number in values(raw)[study.search.measure] if number == number]
-            found.append({"arm": arm, "chosen": raw["chosen"], "measure": study.search.measure, "value": _mean(known)})
+            value = means(raw)[study.search.measure] or 0.0
+            found.append({"arm": arm, "chosen": raw["chosen"], "measure": study.search.measure, "value": value})
     return found
 
 
@@ -213,7 +203,3 @@ def _counts(runs: Mapping[str, Mapping[int, Raw]]) -> dict[str, int]:
         "test_outputs": len(raw["test_output"]),
         "samples": raw["samples"],
     }
-
-
-def _mean(numbers: Sequence[float]) -> float:
-    return sum(numbers) / len(numbers) if numbers else 0.0

@@ -13,15 +13,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
+from coderlplus.engines.trl.processes import signals_to
 from coderlplus.errors import ConfigError, DataError
+from coderlplus.progress import clock
 from coderlplus.records.files import held
-from coderlplus_lab.files import read_json, write_json
+from coderlplus.report.folders import read_object
+from coderlplus_lab.files import write_json
 from coderlplus_lab.probes.linear import check_installed
 from coderlplus_lab.study.pace import Pace, note_of, share_of
 from coderlplus_lab.study.plan import (
@@ -36,7 +37,7 @@ from coderlplus_lab.study.plan import (
     plan,
     wanted,
 )
-from coderlplus_lab.study.progress import Progress, clock
+from coderlplus_lab.study.progress import Progress
 from coderlplus_lab.study.settings import Study
 
 POLL_S = 0.5
@@ -52,7 +53,6 @@ STAGES: dict[JobKind, str] = {
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
-    "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
     # glibc: keep freed tensors instead of giving them back to the kernel at every step; a fifth of an update is saved
     "MALLOC_MMAP_THRESHOLD_": str(2**28),
@@ -75,18 +75,22 @@ def run_study(
     check_kept(todo)
     if any(job.kind == "probe" for job in todo.values()):
         check_installed()  # before hours of training, not after
-    with _alone(root):
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write {root}: {error.strerror}; choose another output") from error
+    with held(root):
         layout.settings.write_text(study.model_dump_json(indent=2) + "\n", encoding="utf-8")
         (root / "logs").mkdir(exist_ok=True)
-        here = all(
-            initial.model is None for initial in study.initial_models.values()
-        )  # every model is made here: the hub is asked for nothing
-        offline = (
-            ENVIRONMENT if here else {name: value for name, value in ENVIRONMENT.items() if name != "HF_HUB_OFFLINE"}
-        )
+        environment = ENVIRONMENT | os.environ
+        if all(initial.model is None for initial in study.initial_models.values()):  # nothing to ask the hub for
+            environment = {"HF_HUB_OFFLINE": "1"} | environment
         kinds = [kind for kind in STAGES if any(job.kind == kind for job in todo.values())]
-        with Progress([STAGES[kind] for kind in kinds]) as progress, _ended_in_order():
-            state = _State(study, layout, todo, offline | os.environ, progress, Pace(study, jobs, planned_s or {}))
+        with (
+            Progress([STAGES[kind] for kind in kinds]) as progress,
+            signals_to(signal.default_int_handler, signal.SIGTERM),
+        ):
+            state = _State(study, layout, todo, environment, progress, Pace(study, jobs, planned_s or {}))
             _loop(state, jobs)
     if state.failed:
         first, *others = state.failed.items()
@@ -94,34 +98,6 @@ def run_study(
         raise DataError(
             f"{first[0]} failed: {first[1]}; full log: {layout.log(todo[first[0]])}{more}; rerun the command to retry"
         )
-
-
-@contextlib.contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Make the folder and keep other studies out of it meanwhile."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot write {root}: {error.strerror}; choose another output") from error
-    with held(root):
-        yield
-
-
-@contextlib.contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """SIGTERM is taken as Ctrl-C is; outside the main thread it stays as it is."""
-
-    def stop_now(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before: Any = None
-    with contextlib.suppress(ValueError):
-        before = signal.signal(signal.SIGTERM, stop_now)
-    try:
-        yield
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
 
 
 @dataclass(slots=True)
@@ -202,7 +178,7 @@ def _collect(state: _State) -> None:
 
 def _note_time(job: StudyJob, seconds: float) -> None:
     """Add to the time that a job took in all."""
-    write_json(job.folder / WALL, {"seconds": round(seconds + read_json(job.folder / WALL).get("seconds", 0.0), 1)})
+    write_json(job.folder / WALL, {"seconds": round(seconds + read_object(job.folder / WALL).get("seconds", 0.0), 1)})
 
 
 def _show(state: _State) -> None:

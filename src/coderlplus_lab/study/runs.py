@@ -3,7 +3,6 @@ measured."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,83 +11,76 @@ from coderlplus.engines.trl.config import make_config
 from coderlplus.engines.trl.train import train
 from coderlplus.errors import DataError
 from coderlplus.judge import Judge
-from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.records import Problem, read_jsonl
-from coderlplus.report.folders import json_lines
-from coderlplus_lab.files import read_json, write_json
+from coderlplus.report.folders import json_lines, read_object
+from coderlplus_lab.files import write_json
 from coderlplus_lab.study import supervised
 from coderlplus_lab.study.initial_models import device, device_name, initial_model_path, load_model
-from coderlplus_lab.study.measures import curve_point, means, measure_test, raw_numbers
-from coderlplus_lab.study.plan import MEASURED, StudyFolder, needs_samples, searched
+from coderlplus_lab.study.measures import curve_point, means, raw_numbers
+from coderlplus_lab.study.plan import MEASURED, StudyFolder, searched, spent_before
 from coderlplus_lab.study.sampling import PASSED, with_task_file
 from coderlplus_lab.study.settings import Study
 
 
 def make_run(study: Study, layout: StudyFolder, arm: str, seed: int) -> None:
     """Train and measure an arm with a seed, with the best of the settings that were searched."""
-    folder = layout.run(arm, seed)
     chosen = best_settings(study, layout, study.search_arm(arm))
-    model = _trained(study, layout, arm, seed, folder, chosen)
-    with study.sandbox.open(1) as sandbox:
-        raw = measure_test(study, layout, load_model(model, device(study)), model, Judge(sandbox))
-    about = {"arm": arm, "seed": seed, "chosen": chosen, "device": device_name(study)}
-    write_json(folder / MEASURED, about | _cost(study, layout, arm, seed, folder) | raw)
+    _make(study, layout, arm, seed, layout.run(arm, seed), chosen, "test")
 
 
 def run_search(study: Study, layout: StudyFolder, arm: str, number: int) -> None:
     """Train an arm with one of the settings that are searched, and measure it on the validation split."""
     assert study.search is not None
-    folder = layout.search(arm, number)
     chosen = searched(study, arm)[number]
-    model = _trained(study, layout, arm, study.search.seed, folder, chosen)
+    _make(study, layout, arm, study.search.seed, layout.search(arm, number), chosen, "validation")
+
+
+def _make(
+    study: Study, layout: StudyFolder, arm: str, seed: int, folder: Path, chosen: Mapping[str, Any], split: str
+) -> None:
+    model = _trained(study, layout, arm, seed, folder, chosen)
     with study.sandbox.open(1) as sandbox:
-        loaded = load_model(model, device(study))
-        raw = raw_numbers(study, layout, "validation", loaded, model, Judge(sandbox), samples=study.measure.samples)
-    cost = _cost(study, layout, arm, study.search.seed, folder)
-    write_json(folder / MEASURED, {"arm": arm, "seed": study.search.seed, "chosen": chosen} | cost | raw)
+        raw = raw_numbers(study, layout, split, load_model(model, device(study)), model, Judge(sandbox))
+    about = {"arm": arm, "seed": seed, "chosen": chosen, "device": device_name(study)}
+    write_json(folder / MEASURED, about | _cost(study, layout, arm, seed, folder) | raw)
 
 
 def best_settings(study: Study, layout: StudyFolder, arm: str) -> dict[str, Any]:
     """Of the settings that were searched for an arm those that were best on the validation split; of equal ones the
     first. Empty without a search."""
-    best: tuple[float, dict[str, Any]] | None = None
-    for number, chosen in enumerate(searched(study, arm)):
-        assert study.search is not None
-        value = means(read_json(layout.search(arm, number) / MEASURED)).get(study.search.measure)
-        if best is None or (value or 0.0) > best[0]:
-            best = value or 0.0, chosen
-    return {} if best is None else best[1]
+    if study.search is None:
+        return {}
+    measure = study.search.measure
+    values = [
+        (means(read_object(layout.search(arm, number) / MEASURED))[measure] or 0.0, chosen)
+        for number, chosen in enumerate(searched(study, arm))
+    ]
+    return max(values, key=lambda one: one[0])[1] if values else {}
 
 
 def model_of(study: Study, layout: StudyFolder, arm: str, seed: int) -> str:
     """The folder (or hub name) of the model of a run that is done."""
-    one = study.arms[arm]
-    if one.train is None and one.supervised is None:
-        return initial_model_path(study, layout, study.initial_model_of(arm), study.warm_start_seed(seed))
-    return str(layout.run(arm, seed) / "final")
+    return str(layout.run(arm, seed) / "final") if study.arms[arm].is_trained else _initial(study, layout, arm, seed)
+
+
+def _initial(study: Study, layout: StudyFolder, arm: str, seed: int) -> str:
+    return initial_model_path(study, layout, study.initial_model_of(arm), study.warm_start_seed(seed))
 
 
 def _trained(study: Study, layout: StudyFolder, arm: str, seed: int, folder: Path, chosen: Mapping[str, Any]) -> str:
     """The folder (or hub name) of the model of an arm, trained as far as it is not."""
-    one = study.arms[arm]
-    initial_name, warm_start_seed = study.initial_model_of(arm), study.warm_start_seed(seed)
-    initial = initial_model_path(study, layout, initial_name, warm_start_seed)
-    if one.train is None and one.supervised is None:
+    one, initial, final = study.arms[arm], _initial(study, layout, arm, seed), folder / "final"
+    if not one.is_trained:
         return initial
-    final = folder / "final"
     if final.exists():
         return str(final)
-    samples = layout.samples(initial_name, warm_start_seed)
+    samples = layout.samples(study.initial_model_of(arm), study.warm_start_seed(seed))
     with study.sandbox.open(1) as sandbox:
         point = curve_point(study, layout, initial, Judge(sandbox))
         if one.train is not None:
-            settings = with_task_file(study.train_settings(arm, chosen), samples)
-            settings |= {
-                "model": initial,
-                "problems": str(layout.problems("train")),
-                "output": str(folder),
-                "seed": seed,
-            }
+            problems = str(layout.problems("train"))
+            made = {"model": initial, "problems": problems, "output": str(folder), "seed": seed}
+            settings = with_task_file(study.train_settings(arm, chosen), samples) | made
             train(make_config(settings), evaluate=point, eval_every=study.measure.every)
         else:
             how = study.supervised_settings(arm, chosen)
@@ -106,7 +98,6 @@ def _trained(study: Study, layout: StudyFolder, arm: str, seed: int, folder: Pat
 
 def _pairs(study: Study, layout: StudyFolder, passed: Path | None) -> list[supervised.Pair]:
     """Statements with the programs to learn: those that passed, or the references."""
-    template, system = study.train.get("prompt_template"), study.train.get("system_prompt")
     problems = {problem.problem_id: problem for problem in read_jsonl(layout.problems("train"), Problem)}
     if passed is not None:
         answers = [(line["problem_id"], line["completion"]) for line in json_lines(passed)]
@@ -120,27 +111,17 @@ def _pairs(study: Study, layout: StudyFolder, passed: Path | None) -> list[super
             raise DataError(
                 f"no problem in {layout.problems('train')} has a reference; remove the arm that learns from references"
             )
-    return [
-        (conversation(user_message(problems[problem_id], template), system), answer) for problem_id, answer in answers
-    ]
+    return [(study.messages(problems[problem_id]), answer) for problem_id, answer in answers]
 
 
 def _cost(study: Study, layout: StudyFolder, arm: str, seed: int, folder: Path) -> dict[str, Any]:
     """What training took: completions sampled (or examples learnt) and seconds, without evaluation; those sampled
     beforehand are counted in."""
-    one = study.arms[arm]
-    if one.train is None and one.supervised is None:
+    if not study.arms[arm].is_trained:
         return {"training_samples": 0, "training_seconds": 0.0}
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    before = (
-        read_json(layout.samples(study.initial_model_of(arm), study.warm_start_seed(seed)) / "complete.json")
-        if needs_samples(study, arm)
-        else {}
-    )
+    lines = list(json_lines(folder / "metrics.jsonl"))
+    samples, seconds = spent_before(study, layout, arm, seed)
     return {
-        "training_samples": int(max((line.get("samples", 0) for line in lines), default=0))
-        + int(before.get("samples", 0)),
-        "training_seconds": round(
-            sum(line.get("seconds/step", 0.0) for line in lines) + before.get("seconds", 0.0), 1
-        ),
+        "training_samples": int(max((line.get("samples", 0) for line in lines), default=0) + samples),
+        "training_seconds": round(sum(line.get("seconds/step", 0.0) for line in lines) + seconds, 1),
     }

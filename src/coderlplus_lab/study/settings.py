@@ -14,6 +14,8 @@ from coderlplus.alignment.kinds import DEFAULT, KINDS
 from coderlplus.engines.config import SandboxConfig
 from coderlplus.engines.settings_files import over
 from coderlplus.errors import ConfigError, nearest
+from coderlplus.loop import Row
+from coderlplus.problems.prompts import conversation, user_message
 from coderlplus_lab.world.settings import WarmStartSettings
 
 Split = Literal["train", "validation", "test"]
@@ -202,6 +204,10 @@ class Arm(Section):
             raise ConfigError("an arm has train or supervised, not both")
         return self
 
+    @property
+    def is_trained(self) -> bool:
+        return self.train is not None or self.supervised is not None
+
 
 class Study(Section):
     """A study. `name` is that of its file."""
@@ -258,10 +264,24 @@ class Study(Section):
         return seed % self.warm_start_seeds
 
     @property
+    def alignment(self) -> Mapping[str, Any]:
+        """The alignment settings that all trained arms have."""
+        alignment = self.train.get("alignment")
+        return alignment if isinstance(alignment, Mapping) else {}
+
+    @property
+    def questions(self) -> list[str]:
+        """The kinds of questions that initial models are taught."""
+        return sorted({kind for initial in self.initial_models.values() for kind in initial.questions})
+
+    @property
     def prompt_style(self) -> Literal["full", "compact"]:
         """How alignment tasks are worded, in training and on held-out programs."""
-        alignment = self.train.get("alignment")
-        return "compact" if isinstance(alignment, Mapping) and alignment.get("prompt_style") == "compact" else "full"
+        return "compact" if self.alignment.get("prompt_style") == "compact" else "full"
+
+    def messages(self, row: Row) -> list[dict[str, str]]:
+        """The chat messages of a problem or task, as in training."""
+        return conversation(user_message(row, self.train.get("prompt_template")), self.train.get("system_prompt"))
 
     def train_settings(self, name: str, chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """What an arm hands to `coderlplus train`, but for `FOLLOWS`; `chosen` are the dotted settings that the search

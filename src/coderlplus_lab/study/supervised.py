@@ -3,9 +3,8 @@ metrics and the final model."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,12 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from coderlplus.engines.checkpoints import checkpoint_step, write_checksums, write_state
+from coderlplus.engines.checkpoints import write_checksums, write_state
 from coderlplus.engines.models import load_tokenizer
 from coderlplus.engines.run_folder import RunFolder
-from coderlplus.engines.trl.callbacks import StopOnSignal, own_random_numbers
+from coderlplus.engines.trl.arguments import lora_config
+from coderlplus.engines.trl.callbacks import Evaluate, StopOnSignal, evaluated
+from coderlplus.engines.trl.train import is_done
 from coderlplus.errors import ConfigError
 from coderlplus.evaluation.generate import token_ids
 from coderlplus_lab.study.settings import Supervised
@@ -34,7 +35,7 @@ def supervise(
     output: Path,
     seed: int,
     pairs: Sequence[Pair],
-    evaluate: Callable[[Any], dict[str, float]],
+    evaluate: Evaluate,
     eval_every: int,
 ) -> RunFolder:
     """Train `model` on `pairs`, or resume from the newest checkpoint.
@@ -63,18 +64,17 @@ def supervise(
         raise ConfigError(f"supervised.arguments: {' '.join(str(error).split())}") from error
     checkpoint = run.latest_checkpoint()
     run.begin(yaml.safe_dump({"model": model, "seed": seed, **settings.model_dump()}, sort_keys=False), (), checkpoint)
-    rows = [_row(tokenizer, *pair) for pair in pairs]
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     stop = StopOnSignal()
     trainer = _Trainer(
         model=_model(model, settings),
         args=arguments,
-        train_dataset=_Examples(rows),
+        train_dataset=[_row(tokenizer, *pair) for pair in pairs],
         data_collator=lambda chosen: padded(chosen, pad),
         callbacks=[Note(run, evaluate, eval_every, seed), stop],
     )
     trainer.remove_callback(PrinterCallback)
-    if checkpoint is None or checkpoint_step(checkpoint) < _steps(arguments, len(rows)):
+    if checkpoint is None or not is_done(checkpoint, arguments):
         with stop.listening():
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
@@ -91,23 +91,15 @@ def supervise(
 def _model(name: str, settings: Supervised) -> Any:
     """The model to train; with LoRA an adapter on it."""
     model = AutoModelForCausalLM.from_pretrained(name)
-    if settings.lora is None:
+    lora = lora_config(settings.lora, "supervised.lora")
+    if lora is None:
         return model
-    from peft import LoraConfig, get_peft_model
+    from peft import get_peft_model
 
     try:
-        return get_peft_model(model, LoraConfig(**{"task_type": "CAUSAL_LM"} | settings.lora))
+        return get_peft_model(model, lora)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"supervised.lora: {' '.join(str(error).split())}") from error
-
-
-def _steps(arguments: TrainingArguments, rows: int) -> int:
-    """The optimisation steps of a run."""
-    if arguments.max_steps > 0:
-        return int(arguments.max_steps)
-    batches = math.ceil(rows / arguments.per_device_train_batch_size)
-    steps: int = math.ceil(max(1, batches // arguments.gradient_accumulation_steps) * arguments.num_train_epochs)
-    return steps
 
 
 class _Trainer(Trainer):  # type: ignore[misc]
@@ -121,13 +113,13 @@ class _Trainer(Trainer):  # type: ignore[misc]
 class Note(TrainerCallback):  # type: ignore[misc]
     """Evaluates between steps, appends every step to metrics.jsonl, and makes checkpoints known as whole."""
 
-    def __init__(self, run: RunFolder, evaluate: Callable[[Any], dict[str, float]], every: int, seed: int) -> None:
+    def __init__(self, run: RunFolder, evaluate: Evaluate, every: int, seed: int) -> None:
         self._run, self._evaluate, self._every, self._seed = run, evaluate, every, seed
         self._began = self._seconds = 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         if state.global_step == 0:
-            self._run.write_metrics(0, self._evaluated(model, 0))
+            self._run.write_metrics(0, evaluated(model, [self._evaluate], self._seed))
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._began = time.perf_counter()
@@ -141,32 +133,11 @@ class Note(TrainerCallback):  # type: ignore[misc]
         size = args.per_device_train_batch_size * args.gradient_accumulation_steps
         values = dict(logs) | {"samples": float(state.global_step * size), "seconds/step": self._seconds}
         if state.global_step % self._every == 0 or state.global_step == state.max_steps:
-            values |= self._evaluated(model, state.global_step)
+            values |= evaluated(model, [self._evaluate], self._seed + state.global_step)
         self._run.write_metrics(state.global_step, values)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         write_checksums(self._run.checkpoints / f"checkpoint-{state.global_step}")
-
-    def _evaluated(self, model: Any, step: int) -> dict[str, float]:
-        began = time.perf_counter()
-        with own_random_numbers(self._seed + step), torch.no_grad():
-            model.eval()
-            values = self._evaluate(model)
-            model.train()
-        return {f"eval/{name}": value for name, value in values.items()} | {
-            "seconds/evaluation": time.perf_counter() - began
-        }
-
-
-class _Examples(torch.utils.data.Dataset[dict[str, list[int]]]):
-    def __init__(self, rows: Sequence[dict[str, list[int]]]) -> None:
-        self._rows = rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, index: int) -> dict[str, list[int]]:
-        return self._rows[index]
 
 
 def _row(tokenizer: Any, messages: Sequence[dict[str, str]], answer: str) -> dict[str, list[int]]:

@@ -164,28 +164,22 @@ def page_text(results: Results, folder: str) -> str:
     )
 
 
-def _share(spread: Mapping[str, Any] | None) -> str:
-    if spread is None:
-        return "–"
-    low, high = _interval(spread)
-    return f"{100 * spread['mean']:.1f}" + (
-        "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
-    )
-
-
 def _points(spread: Mapping[str, Any] | None) -> str:
+    return _share(spread, sign="+")
+
+
+def _share(spread: Mapping[str, Any] | None, sign: str = "") -> str:
+    """A mean with its interval over seeds; with one seed over problems."""
     if spread is None:
         return "–"
-    low, high = _interval(spread)
-    return f"{100 * spread['mean']:+.1f}" + (
-        "" if low is None or high is None else f" [{100 * low:+.1f}, {100 * high:+.1f}]"
-    )
+    prefix = "problems_" if spread["low"] is None else ""
+    return percent(spread["mean"], spread[f"{prefix}low"], spread[f"{prefix}high"], sign=sign)
 
 
-def _interval(spread: Mapping[str, Any]) -> Sequence[float | None]:
-    """Over seeds; with one seed over problems."""
-    return (
-        (spread["low"], spread["high"])
-        if spread["low"] is not None
-        else (spread["problems_low"], spread["problems_high"])
-    )
+def percent(value: float, low: float | None, high: float | None, *, sign: str = "") -> str:
+    """
+    >>> percent(0.45, 0.4, 0.5), percent(0.05, None, None, sign="+")
+    ('45.0 [40.0, 50.0]', '+5.0')
+    """
+    interval = "" if low is None or high is None else f" [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"
+    return f"{100 * value:{sign}.1f}{interval}"

@@ -102,9 +102,14 @@ class WorldLlamaModel(DigitEmbeddings, LlamaModel):  # type: ignore[misc]
 
 
 class ListIndex:
-    """Put before a causal language model over a backbone with `DigitEmbeddings`."""
+    """Put before a causal language model, for one over a `backbone` with `DigitEmbeddings`."""
 
-    model: Any
+    backbone: ClassVar[Any]
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)  # type: ignore[call-arg]
+        self.model = self.backbone(config)
+        self.post_init()  # type: ignore[attr-defined]
 
     def prepare_inputs_for_generation(self, input_ids: torch.Tensor, **kwargs: Any) -> dict[str, Any]:
         """The index of a new token follows from the tokens before it, so it is taken here, where all of them are at
@@ -117,23 +122,13 @@ class ListIndex:
 class WorldForCausalLM(ListIndex, Qwen2ForCausalLM):  # type: ignore[misc]
     """Qwen2 for causal language modelling over a `WorldModel`."""
 
-    config_class = WorldConfig
-
-    def __init__(self, config: WorldConfig) -> None:
-        super().__init__(config)
-        self.model = WorldModel(config)
-        self.post_init()
+    config_class, backbone = WorldConfig, WorldModel
 
 
 class WorldLlamaForCausalLM(ListIndex, LlamaForCausalLM):  # type: ignore[misc]
     """Llama for causal language modelling over a `WorldLlamaModel`."""
 
-    config_class = WorldLlamaConfig
-
-    def __init__(self, config: WorldLlamaConfig) -> None:
-        super().__init__(config)
-        self.model = WorldLlamaModel(config)
-        self.post_init()
+    config_class, backbone = WorldLlamaConfig, WorldLlamaModel
 
 
 FAMILIES: dict[Family, tuple[Any, Any]] = {
@@ -180,10 +175,8 @@ def make_model(
         model = model_class(config)
         for name, parameter in model.named_parameters():
             if ".layers." in name and parameter.dim() == 2:
-                writes_residual = name.endswith(("o_proj.weight", "down_proj.weight"))
-                torch.nn.init.normal_(
-                    parameter, std=(parameter.shape[1] * (2 * layers if writes_residual else 1)) ** -0.5
-                )
+                writers = 2 * layers if name.endswith(("o_proj.weight", "down_proj.weight")) else 1
+                torch.nn.init.normal_(parameter, std=(parameter.shape[1] * writers) ** -0.5)
     return model
 
 

@@ -36,11 +36,8 @@ def vocabulary(extra: Sequence[str] = ()) -> list[str]:
     characters = [character for character in string.printable if character not in string.digits]
     used = {ord(character) for character in string.printable}
     fallback = [f"<0x{byte:02X}>" for byte in range(256) if byte not in used]
-    return list(
-        dict.fromkeys(
-            [*SPECIAL, *digits, *text_pieces(), *answers, *questions, *endings, *characters, *fallback, *extra]
-        )
-    )
+    pieces = [*SPECIAL, *digits, *text_pieces(), *answers, *questions, *endings, *characters, *fallback, *extra]
+    return list(dict.fromkeys(pieces))
 
 
 def make_tokenizer(extra: Sequence[str] = ()) -> PreTrainedTokenizerFast:
@@ -50,11 +47,8 @@ def make_tokenizer(extra: Sequence[str] = ()) -> PreTrainedTokenizerFast:
     from transformers import PreTrainedTokenizerFast
 
     tokens = vocabulary(extra)
-    pieces = sorted(
-        (token for token in tokens if token not in SPECIAL and not token.startswith("<0x") and len(token) > 1),
-        key=len,
-        reverse=True,
-    )
+    pieces = [token for token in tokens if token not in SPECIAL and not token.startswith("<0x") and len(token) > 1]
+    pieces.sort(key=len, reverse=True)
     pattern = "|".join(re.escape(piece) for piece in pieces) + r"|[\s\S]"
     model = models.BPE(
         vocab={token: number for number, token in enumerate(tokens)}, merges=[], byte_fallback=True, ignore_merges=True

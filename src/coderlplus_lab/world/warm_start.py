@@ -64,9 +64,8 @@ def examples(
     place = step / settings.steps
     early = place < settings.early_until
     counts: Sequence[int] = (1, 1, 2) if place < settings.single_operations_until else (1, *sizes) if early else sizes
-    predictions = round(
-        settings.batch_size * (settings.early_prediction_share if early else settings.late_prediction_share)
-    )
+    share = settings.early_prediction_share if early else settings.late_prediction_share
+    predictions = round(settings.batch_size * share)
     return [prediction_example(rng, counts=counts, mutated=settings.mutated) for _ in range(predictions)] + [
         write(rng, counts=sizes, faulty=settings.faulty) for _ in range(settings.batch_size - predictions)
     ]
@@ -120,12 +119,10 @@ def warm_start(
 ) -> None:
     """Train `model` in place on the `pairs` of each step; resumes from `checkpoint` if there is one and removes it at
     the end. `on_step` gets each finished step and its loss."""
-    matrices = [
-        parameter for name, parameter in model.named_parameters() if parameter.dim() == 2 and ".layers." in name
-    ]
-    others = [
-        parameter for name, parameter in model.named_parameters() if parameter.dim() != 2 or ".layers." not in name
-    ]
+    matrices: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        (matrices if parameter.dim() == 2 and ".layers." in name else others).append(parameter)
     optimizers: list[torch.optim.Optimizer] = [
         Muon(matrices, settings.lr_muon),
         torch.optim.AdamW(others, settings.lr_adam, betas=(0.9, 0.95), weight_decay=0.0),

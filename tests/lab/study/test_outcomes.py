@@ -10,8 +10,9 @@ import pytest
 from coderlplus.judge import Judge
 from coderlplus.records import AlignmentTask, CallInput, CallTest, Problem, Target
 from coderlplus.sandbox import Sandbox
-from coderlplus_lab.study import outcomes as module
-from coderlplus_lab.study.outcomes import outcomes
+from coderlplus_lab.study import measures as module
+from coderlplus_lab.study.measures import outcomes
+from coderlplus_lab.study.settings import Study
 
 PROBLEMS = [
     Problem(problem_id=str(n), statement=f"add {n}", tests=(CallTest((1,), 1 + n),), entry_point="f") for n in range(2)
@@ -50,20 +51,10 @@ def scripted(
     ]
 
 
-def test_numbers_of_a_scripted_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_of_a_scripted_model(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "generate", scripted)
     with Sandbox(workers=1) as sandbox:
-        result = outcomes(
-            None,  # type: ignore[arg-type]
-            None,  # type: ignore[arg-type]
-            Judge(sandbox),
-            PROBLEMS,
-            TASKS,
-            messages=lambda row: [
-                {"role": "user", "content": row.statement if isinstance(row, Problem) else row.prompt}
-            ],
-            samples=4,
-        )
+        result = outcomes(study, None, None, Judge(sandbox), PROBLEMS, TASKS, samples=4)
     assert result.greedy_passed == [True, False]
     assert [sum(group) for group in result.sampled_passed] == [3, 1]
     assert result.output_right == [True, True, False, False]

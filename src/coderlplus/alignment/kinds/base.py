@@ -43,6 +43,10 @@ class Kind:
     read: Callable[[AlignmentTask, str], Answer | None] = read_answer
     score: Callable[[AlignmentTask, str, float], tuple[float, dict[str, bool]]] = score_values
 
+    def asks_about(self, *, crashed: bool) -> bool:
+        """Whether it asks about runs that an exception ended, or about those that ended by themselves."""
+        return self.crashed if crashed else self.finished
+
     @property
     def about(self) -> str:
         """Which runs it asks about."""

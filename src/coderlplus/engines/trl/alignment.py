@@ -28,8 +28,8 @@ from __future__ import annotations
 
 import functools
 import json
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +38,14 @@ from datasets import Dataset
 from transformers import TrainerCallback
 
 from coderlplus.alignment import AlignmentConfig
-from coderlplus.engines.batches import ProblemStream
+from coderlplus.engines.batches import ProblemStream, objective_of
 from coderlplus.engines.generation import rollout_id
 from coderlplus.engines.steps import Steps
 from coderlplus.engines.trl.versions import warn_of_versions
 from coderlplus.errors import ConfigError, DataError, counted
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop, Row
-from coderlplus.problems.prompts import user_message
+from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.records import AlignmentTask, Problem, Reward
 from coderlplus.records.files import atomic_write
 from coderlplus.sandbox import AnySandbox
@@ -100,17 +100,14 @@ def trl_alignment(
     )
     if args.process_index == 0:
         steps.warn_without_room(groups)
-    slots = _Slots(steps, loop, args, prompt_template, timeout_s)
-    system = [{"role": "system", "content": system_prompt}] if system_prompt else []
-    rows = [
-        {"slot": slot, "prompt": [*system, {"role": "user", "content": ""}]}
-        for slot in range(steps.batches_a_pass(groups) * groups)
-    ]
+    slots = Slots(steps, loop, args, prompt_template)
+    prompt = conversation("", system_prompt)
+    rows = [{"slot": slot, "prompt": prompt} for slot in range(steps.batches_a_pass(groups) * groups)]
     return {
         "train_dataset": Dataset.from_list(rows),
         "environment_factory": functools.partial(SlotEnvironment, slots),
         "reward_funcs": [slots.reward],
-        "callbacks": [SlotCallback(slots)],
+        "callbacks": [slots],
     }
 
 
@@ -130,85 +127,58 @@ def _groups(args: Any) -> int:
 class SlotEnvironment:
     """What TRL asks for the prompt of a slot; it has no tools. TRL resets the environments of a batch in its order."""
 
-    def __init__(self, slots: _Slots) -> None:
+    def __init__(self, slots: Slots) -> None:
         self._slots = slots
-        self._sampled: _Sampled | None = None
+        self.sampled: tuple[Row, str] | None = None
+        """The sample in work: its row and the id of its rollout."""
 
     def reset(self, slot: int | None = None, **_: Any) -> str | None:
         """The prompt of the slot in this step; `None` leaves a row of an evaluation data set as it is."""
-        self._sampled = None if slot is None else self._slots.next()
-        return None if self._sampled is None else self._slots.prompt(self._sampled.row)
+        self.sampled = None if slot is None else self._slots.next()
+        return None if self.sampled is None else user_message(self.sampled[0], self._slots.template)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sampled:
-    """A sample in work: its row and the id of its rollout."""
+class Slots(TrainerCallback):  # type: ignore[misc]
+    """The generation batch in work, as one process sees it: a contiguous slice of the batch that all compose alike.
 
-    row: Row
-    rollout_id: str
+    As a callback it learns the step, waits for mining at the end of it, and keeps the state with checkpoints.
+    """
 
-
-class SlotCallback(TrainerCallback):  # type: ignore[misc]
-    """Tells the slots the step, waits for mining at the end of it, and keeps their state with checkpoints."""
-
-    def __init__(self, slots: _Slots) -> None:
-        self._slots = slots
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._slots.state = state
-        if state.global_step:
-            self._slots.load(Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._slots.finish_mining()
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.is_world_process_zero:
-            self._slots.save(Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE)
-
-
-class _Slots:
-    """The generation batch in work, as one process sees it: a contiguous slice of the batch that all compose alike."""
-
-    def __init__(self, steps: Steps, loop: AlignmentLoop, args: Any, template: str | None, timeout_s: float) -> None:
-        self.state: Any = None
-        """TRL's, from the beginning of training."""
-        self._steps, self._loop, self._template, self._timeout_s = steps, loop, template, timeout_s
+    def __init__(self, steps: Steps, loop: AlignmentLoop, args: Any, template: str | None) -> None:
+        self.template = template
+        self._steps, self._loop = steps, loop
         self._groups, self._samples = _groups(args), int(args.num_generations)
         self._first = int(args.process_index * (args.generation_batch_size // args.world_size))
+        self._state: Any = None  # TRL's, from the beginning of training
         self._rows: list[Row] = []
         """What the groups of the batch hold; empty between batches."""
         self._next = 0
         self._metrics: dict[str, float] = {}
 
-    def next(self) -> _Sampled:
+    @property
+    def _step(self) -> int:
+        return int(self._state.global_step) + 1
+
+    def next(self) -> tuple[Row, str]:
         """The next sample of this process. The first call after a batch was scored composes the next batch."""
         if not self._rows:
-            self.finish_mining()
+            self._finish_mining()
             self._rows = self._steps.compose(self._step, self._groups)
             self._next = self._first
         group, sample = divmod(self._next, self._samples)
         self._next += 1
-        return _Sampled(self._rows[group], rollout_id(self._step, group, sample))
-
-    def prompt(self, row: Row) -> str:
-        return row.prompt if isinstance(row, AlignmentTask) else user_message(row, self._template)
-
-    @property
-    def _step(self) -> int:
-        return int(self.state.global_step) + 1
+        return self._rows[group], rollout_id(self._step, group, sample)
 
     def reward(
         self, completions: Sequence[Any], environments: Sequence[SlotEnvironment], log_metric: Any = None, **_: Any
     ) -> list[float | None]:
         """R_gen or R_sem of each completion; `None` where the sandbox failed, and for rows that are not slots."""
-        sampled = [environment._sampled for environment in environments]
-        if not all(sampled):
+        sampled = [one.sampled for one in environments if one.sampled is not None]
+        if len(sampled) < len(environments):
             return [None] * len(completions)
-        rows = [one.row for one in sampled if one is not None]
-        ids = [one.rollout_id for one in sampled if one is not None]
+        rows, ids = [row for row, _ in sampled], [name for _, name in sampled]
         texts = [one if isinstance(one, str) else one[-1]["content"] for one in completions]
-        rewards = self._loop.reward(rows, texts, rollout_ids=ids, limit_s=self._timeout_s)
+        rewards = self._loop.reward(rows, texts, rollout_ids=ids, limit_s=self._steps.timeout_s)
         self._steps.start_mining(self._step, rows, texts, rewards)
         if log_metric is not None:
             for name, value in (_batch_metrics(rows, rewards) | self._metrics).items():
@@ -216,30 +186,40 @@ class _Slots:
         self._rows, self._metrics = [], {}
         return [reward.value for reward in rewards]
 
-    def finish_mining(self) -> None:
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Raises `DataError` if a checkpoint has no state of CodeRL+, or that of another run."""
+        self._state = state
+        if state.global_step:
+            path = _state_file(args, state)
+            try:
+                self._steps.load_state(json.loads(path.read_text(encoding="utf-8")))
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise DataError(
+                    f"cannot resume from {path}: {error}; the checkpoint must lie in output_dir"
+                ) from error
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._finish_mining()
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            path = _state_file(args, state)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(path, json.dumps(self._steps.state()))
+
+    def _finish_mining(self) -> None:
         """Wait for the tasks of the last batch; every process adds those of all processes in the same order."""
         self._metrics |= self._steps.finish_mining()
 
-    def save(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, json.dumps(self._steps.state()))
 
-    def load(self, path: Path) -> None:
-        """Raises `DataError` if a checkpoint has no state of CodeRL+, or that of another run."""
-        try:
-            self._steps.load_state(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"cannot resume from {path}: {error}; the checkpoint must lie in output_dir") from error
+def _state_file(args: Any, state: Any) -> Path:
+    return Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE
 
 
 def _batch_metrics(rows: Sequence[Row], rewards: Sequence[Reward]) -> dict[str, float]:
-    metrics = {"mix/alignment_share": sum(isinstance(row, AlignmentTask) for row in rows) / len(rows)}
-    for name, kind in (("generation", Problem), ("alignment", AlignmentTask)):
-        values = [
-            reward.value
-            for row, reward in zip(rows, rewards, strict=True)
-            if isinstance(row, kind) and reward.value is not None
-        ]
-        if values:
-            metrics[f"reward/{name}"] = sum(values) / len(values)
-    return metrics
+    known: dict[str, list[float]] = defaultdict(list)
+    for row, reward in zip(rows, rewards, strict=True):
+        if reward.value is not None:
+            known[f"reward/{objective_of(row)}"].append(reward.value)
+    share = sum(isinstance(row, AlignmentTask) for row in rows) / len(rows)
+    return {"mix/alignment_share": share} | {name: sum(values) / len(values) for name, values in known.items()}

@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from coderlplus.engines.resuming import flat
 from coderlplus.engines.run_folder import RunFolder
-from coderlplus.engines.trl.config import RunConfig
+from coderlplus.engines.trl.config import RunConfig, lora_class, trl_class
 from coderlplus.engines.trl.versions import check_trainer
 from coderlplus.errors import ConfigError, counted
 
@@ -42,10 +42,8 @@ def trl_settings(config: RunConfig) -> dict[str, Any]:
 
 def trl_arguments(config: RunConfig, run: RunFolder) -> Any:
     """TRL's `GRPOConfig` or `RLOOConfig`. Raises `ConfigError` for what TRL refuses."""
-    from trl import GRPOConfig, RLOOConfig
-
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(run.path / "tensorboard")
-    made = RLOOConfig if config.algorithm == "rloo" else GRPOConfig
+    made = trl_class(config.algorithm)
     _check_numbers(made, config.trl)
     try:
         arguments = made(**config.trl, output_dir=str(run.checkpoints), seed=config.seed)
@@ -80,10 +78,7 @@ def _check_numbers(made: type[Any], settings: Mapping[str, Any]) -> None:
 
 def setting_defaults(config: RunConfig) -> dict[str, Any]:
     """What every setting is that a configuration leaves out, by dotted key."""
-    from trl import GRPOConfig, RLOOConfig
-
-    made = RLOOConfig if config.algorithm == "rloo" else GRPOConfig
-    trls = {f"trl.{field.name}": field.default for field in dataclasses.fields(made)}
+    trls = {f"trl.{field.name}": field.default for field in dataclasses.fields(trl_class(config.algorithm))}
     ours = type(config)(model="", problems=(), output=Path()).model_dump(mode="json")
     return flat(ours) | trls
 
@@ -131,18 +126,15 @@ def _imported(name: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def lora_config(config: RunConfig) -> Any:
-    """peft's `LoraConfig`, or `None` without. Raises `ConfigError` for what peft refuses."""
-    if config.lora is None:
+def lora_config(settings: Mapping[str, Any] | None, key: str = "lora") -> Any:
+    """peft's `LoraConfig` of the section `key`, or `None` without. Raises `ConfigError` for what peft refuses."""
+    if settings is None:
         return None
+    made = lora_class()
     try:
-        from peft import LoraConfig
-
-        return LoraConfig(**{"task_type": "CAUSAL_LM"} | config.lora)
-    except ImportError as error:
-        raise ConfigError("lora needs peft, which cannot be imported; install coderlplus[trl]") from error
+        return made(**{"task_type": "CAUSAL_LM", **settings})
     except (ValueError, TypeError) as error:
-        raise ConfigError(f"lora: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{key}: {' '.join(str(error).split())}") from error
 
 
 def _zero_advantage_has_no_effect(arguments: Any) -> bool:

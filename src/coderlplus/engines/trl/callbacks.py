@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import random
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -17,7 +16,9 @@ from accelerate.utils import gather_object
 from transformers import TrainerCallback
 
 from coderlplus.engines.run_folder import RunFolder
+from coderlplus.engines.trl.processes import signals_to
 from coderlplus.progress import Count, Progress
+from coderlplus.terminal import note
 
 Evaluate = Callable[[Any], dict[str, float]]
 """Takes the model in evaluation mode, returns numbers by name."""
@@ -60,19 +61,21 @@ class MetricsCallback(TrainerCallback):  # type: ignore[misc]
             self._run.write_metrics(state.global_step, logs)
 
     def _evaluated(self, step: int, evaluations: Sequence[Evaluate]) -> dict[str, float]:
-        """Evaluate on the main process with random numbers of its own, so that a run is the same however often it is
-        evaluated."""
+        """Evaluate on the main process."""
         if not self.trainer.accelerator.is_main_process:
             return {}
-        model = self.trainer.accelerator.unwrap_model(self.trainer.model)
-        began = time.perf_counter()
-        with own_random_numbers(self._seed + step), torch.no_grad():
-            model.eval()
-            values = {name: value for evaluate in evaluations for name, value in evaluate(model).items()}
-            model.train()
-        return {f"eval/{name}": value for name, value in values.items()} | {
-            "seconds/evaluation": time.perf_counter() - began
-        }
+        return evaluated(self.trainer.accelerator.unwrap_model(self.trainer.model), evaluations, self._seed + step)
+
+
+def evaluated(model: Any, evaluations: Iterable[Evaluate], seed: int) -> dict[str, float]:
+    """What evaluations say of a model in training, with random numbers of their own, so that a run is the same however
+    often it is evaluated."""
+    began = time.perf_counter()
+    with own_random_numbers(seed), torch.no_grad():
+        model.eval()
+        values = {f"eval/{name}": value for evaluate in evaluations for name, value in evaluate(model).items()}
+        model.train()
+    return values | {"seconds/evaluation": time.perf_counter() - began}
 
 
 @contextlib.contextmanager
@@ -119,28 +122,16 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
     def __init__(self) -> None:
         self.stopped = False
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take the signals over inside; outside the main thread they stay as they are."""
-        before: dict[int, Any] = {}
-        with contextlib.suppress(ValueError):
-            before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def listening(self) -> contextlib.AbstractContextManager[None]:
+        """Take the signals over inside."""
+        return signals_to(self._stop, signal.SIGINT, signal.SIGTERM)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.stopped:
-            print("stopping at once; the same command continues from the last checkpoint", file=sys.stderr, flush=True)
+            note("stopping at once; the same command continues from the last checkpoint")
             raise KeyboardInterrupt
         self.stopped = True
-        print(
-            "stopping after this step, which will be saved; interrupt again to stop at once",
-            file=sys.stderr,
-            flush=True,
-        )
+        note("stopping after this step, which will be saved; interrupt again to stop at once")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if args.world_size > 1:

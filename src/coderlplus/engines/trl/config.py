@@ -132,22 +132,31 @@ def make_config(data: Mapping[str, Any], where: Where = lambda key: "configurati
     return config
 
 
-@functools.cache
-def trl_fields(algorithm: str = "grpo") -> frozenset[str]:
-    """The names of TRL's settings for an algorithm (imports trl)."""
+def trl_class(algorithm: str) -> type[Any]:
+    """TRL's configuration for an algorithm (imports trl)."""
     from trl import GRPOConfig, RLOOConfig
 
-    config = RLOOConfig if algorithm == "rloo" else GRPOConfig
-    return frozenset(field.name for field in dataclasses.fields(config) if field.init)
+    return RLOOConfig if algorithm == "rloo" else GRPOConfig  # type: ignore[no-any-return]
 
 
-def lora_fields() -> frozenset[str]:
-    """The names of peft's settings of LoRA. Raises `ConfigError` without peft."""
+def lora_class() -> type[Any]:
+    """peft's `LoraConfig`. Raises `ConfigError` without peft."""
     try:
         from peft import LoraConfig
     except ImportError as error:
         raise ConfigError("lora needs peft, which cannot be imported; install coderlplus[trl]") from error
-    return frozenset(field.name for field in dataclasses.fields(LoraConfig) if field.init)
+    return LoraConfig  # type: ignore[no-any-return]
+
+
+@functools.cache
+def trl_fields(algorithm: str = "grpo") -> frozenset[str]:
+    """The names of TRL's settings for an algorithm."""
+    return frozenset(field.name for field in dataclasses.fields(trl_class(algorithm)) if field.init)
+
+
+def lora_fields() -> frozenset[str]:
+    """The names of peft's settings of LoRA."""
+    return frozenset(field.name for field in dataclasses.fields(lora_class()) if field.init)
 
 
 def _is_trls(name: str) -> str | None:
@@ -179,4 +188,4 @@ def _unknown(name: str, section: str, fields: Collection[str], algorithm: str) -
         return "TRL has it for GRPO and not for RLOO"
     if section == "trl" and algorithm != "rloo" and name in trl_fields("rloo"):
         return "TRL has it only for RLOO (algorithm: rloo)"
-    return hint_at(name, section, fields, LIBRARY[section])
+    return hint_at(name, section, fields, library=LIBRARY[section])

@@ -9,6 +9,7 @@ has them all, too.
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,8 @@ class BenchmarkEvaluation:
         self, config: EvalConfig, folder: Path, tokenizer: Any, judge: Judge, *, prompt_template: str | None, seed: int
     ) -> None:
         window = Window(release=config.release, start=config.start_date, end=config.end_date)
-        self._asked = asked_for(
-            config.benchmarks,
-            window,
-            config.data_dir,
-            lambda problem: user_message(problem, prompt_template),
-            limit=config.limit,
-        )
+        wording = partial(user_message, template=prompt_template)
+        self._asked = asked_for(config.benchmarks, window, config.data_dir, wording, limit=config.limit)
         self._sampling = Sampling(temperature=config.temperature, max_tokens=config.max_tokens, seed=seed)
         self._n_samples, self._folder, self._tokenizer, self._judge = config.n_samples, folder, tokenizer, judge
 
@@ -47,9 +43,7 @@ class BenchmarkEvaluation:
         step."""
         folder = self._folder / f"step-{step:06}"
         try:
-            shutil.rmtree(
-                folder, ignore_errors=True
-            )  # of a run that was killed after this step and is resumed from an earlier one
+            shutil.rmtree(folder, ignore_errors=True)  # of a run that is resumed from an earlier step
             folder.mkdir(parents=True)
         except OSError as error:
             raise DataError(

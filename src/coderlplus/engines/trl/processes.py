@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from types import FrameType
 from typing import Any, TypeVar
 
 from coderlplus.errors import CodeRLPlusError
@@ -42,17 +44,16 @@ def on_main_process(function: Callable[[], Result]) -> Result:
     from accelerate import PartialState
     from accelerate.utils import broadcast_object_list
 
-    outcome: list[Any] = [None, None]
+    outcome: list[Any] = [None]
     if PartialState().is_main_process:
         try:
             outcome[0] = function()
         except CodeRLPlusError as error:
-            outcome[1] = error
-    outcome = broadcast_object_list(outcome)
-    if outcome[1] is not None:
-        raise outcome[1]
-    result: Result = outcome[0]
-    return result
+            outcome[0] = error
+    (result,) = broadcast_object_list(outcome)
+    if isinstance(result, CodeRLPlusError):
+        raise result
+    return result  # type: ignore[no-any-return]
 
 
 @contextlib.contextmanager
@@ -65,10 +66,22 @@ def others_may_fail(arguments: Any) -> Iterator[None]:
         if isinstance(error, CodeRLPlusError) or arguments.world_size == 1 or not is_of_the_group(error):
             raise
         raise CodeRLPlusError(
-            f"another process of this run is gone, or did not answer for {arguments.ddp_timeout} s "
-            "(trl.ddp_timeout); its own message says why. "
-            "The same command continues"
+            f"another process of this run is gone, or did not answer for {arguments.ddp_timeout} s (trl.ddp_timeout); "
+            "its own message says why. The same command continues"
         ) from error
+
+
+@contextlib.contextmanager
+def signals_to(handler: Callable[[int, FrameType | None], Any], *numbers: int) -> Iterator[None]:
+    """Hand signals to a function inside; outside the main thread they stay as they are."""
+    before: dict[int, Any] = {}
+    with contextlib.suppress(ValueError):
+        before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, one in before.items():
+            signal.signal(number, one)
 
 
 def is_of_the_group(error: Exception) -> bool:

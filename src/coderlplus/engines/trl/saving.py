@@ -34,10 +34,8 @@ class CheckpointMixin(_Trainer):  # type: ignore[misc]
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         self.finish_mining()
         folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
-        keep, self.args.save_total_limit = (
-            self.args.save_total_limit,
-            None,
-        )  # older ones go when the files of all ranks are there
+        keep = self.args.save_total_limit
+        self.args.save_total_limit = None  # older ones go when the files of all ranks are there
         try:
             if self.args.should_save:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import copy
 import json
-import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coderlplus.engines.batches import ProblemStream
-from coderlplus.engines.checkpoints import checkpoint_step
 from coderlplus.engines.models import check_tokenizer, context_tokens, load_tokenizer, model_name, prompt_tokens
-from coderlplus.engines.run_folder import RunFolder
+from coderlplus.engines.run_folder import RunFolder, fingerprint, unwritable
 from coderlplus.engines.steps import Steps
 from coderlplus.engines.trl.arguments import (
     lora_config,
@@ -29,7 +27,7 @@ from coderlplus.engines.trl.config import RunConfig
 from coderlplus.engines.trl.evaluation import BenchmarkEvaluation
 from coderlplus.engines.trl.processes import connect, on_main_process, others_may_fail, workers_here
 from coderlplus.engines.trl.versions import warn_of_versions
-from coderlplus.engines.trl.vllm import be_quiet, longest_prompt, vllm_may_fail
+from coderlplus.engines.trl.vllm import be_quiet, room_for_prompt, vllm_may_fail
 from coderlplus.errors import CodeRLPlusError, ConfigError, DataError, counted
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop
@@ -37,9 +35,9 @@ from coderlplus.problems import read_problems
 from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.progress import Progress
 from coderlplus.records import Problem
-from coderlplus.records.outputs import digest
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.backends import tracing_sandbox
+from coderlplus.terminal import note
 
 if TYPE_CHECKING:
     from coderlplus.engines.trl.callbacks import Evaluate, StopOnSignal
@@ -90,7 +88,9 @@ def train(
             return run
         evaluations = [] if evaluate is None else [(evaluate, eval_every)]
         trainer, stop = _build(config, arguments, problems, run, Judge(sandbox), tracer, evaluations, progress)
-        on_main_process(lambda: _begin(run, config, sandbox, standing))
+        on_main_process(
+            lambda: run.begin(config.to_yaml(), sandbox.isolation, standing.checkpoint, standing.fingerprint)
+        )
         _run(trainer, stop, standing.checkpoint)
         _save_final(trainer, run)
     return run
@@ -98,47 +98,31 @@ def train(
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """How far a run is: whether it `is_done`, else the checkpoint to continue from and the settings that changed."""
+    """How far a run is: whether it `is_done`, else the checkpoint to continue from."""
 
     fingerprint: Mapping[str, Any]
     is_done: bool = False
     checkpoint: Path | None = None
-    changes: Sequence[str] = ()
 
 
 def _standing(run: RunFolder, config: RunConfig, arguments: Any) -> _Standing:
     """How far the run in the folder is, which is said on stderr. Raises `ConfigError` where it cannot be continued as
     `config` says."""
-    paths = {str(path): path for path in config.problems}
-    if config.alignment is not None and config.alignment.task_file is not None:
-        paths[config.alignment.task_file] = Path(config.alignment.task_file)
-    model = Path(config.model).expanduser()
-    if model.is_dir():
-        paths[config.model] = model
-    fingerprint = {name: digest(path) for name, path in paths.items()}
-    changes = run.changes(config.to_yaml(), fingerprint, setting_defaults(config))
+    made_of = fingerprint(config)
+    changes = run.changes(config.to_yaml(), made_of, setting_defaults(config))
     checkpoint = run.latest_checkpoint()
     if checkpoint is not None and is_done(checkpoint, arguments):  # the trainer would take a step more
         run.finish_from(checkpoint)
     elif not (run.is_finished and run.final.exists() and not changes):
-        if checkpoint is not None:
-            print(f"continuing {run.path} from step {checkpoint_step(checkpoint)}", file=sys.stderr, flush=True)
-        elif run.final.exists():
+        if checkpoint is None and run.final.exists():
             raise ConfigError(
                 f"{run.path} holds a finished run and no checkpoint to continue from; choose another output, or add "
                 "--overwrite to begin it anew"
             )
-        elif run.last_step():
-            print(f"{run.path} has no checkpoint yet: beginning at the first step again", file=sys.stderr, flush=True)
-        return _Standing(fingerprint, checkpoint=checkpoint, changes=changes)
-    print(f"{run.path} is complete; use --overwrite to train again", file=sys.stderr, flush=True)
-    return _Standing(fingerprint, is_done=True)
-
-
-def _begin(run: RunFolder, config: RunConfig, sandbox: AnySandbox, standing: _Standing) -> None:
-    for change in standing.changes:
-        print(f"continuing with another setting: {change}", file=sys.stderr, flush=True)
-    run.begin(config.to_yaml(), sandbox.isolation, standing.checkpoint, standing.fingerprint)
+        run.say_continued(checkpoint, changes)
+        return _Standing(made_of, checkpoint=checkpoint)
+    run.say_complete()
+    return _Standing(made_of, is_done=True)
 
 
 def _build(
@@ -161,10 +145,7 @@ def _build(
         torch.set_num_threads(config.threads)
     model = model_name(config.model)
     tokenizer = load_tokenizer(model)
-    counting = copy.deepcopy(
-        tokenizer
-    )  # mining counts tokens while the trainer uses its own; one must not be used by two threads
-
+    counting = copy.deepcopy(tokenizer)  # for mining: one must not be used by two threads
     check_tokenizer(model, tokenizer, (config.messages(problem) for problem in problems[:100]))
     limit = _longest_prompt(config, context_tokens(model, tokenizer), arguments.max_completion_length)
 
@@ -212,10 +193,8 @@ def _run(trainer: Any, stop: StopOnSignal, checkpoint: Path | None) -> None:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if stop.stopped and trainer.state.global_step < trainer.state.max_steps:
         if trainer.accelerator.is_main_process:
-            print(
-                f"saved at step {trainer.state.global_step} of {trainer.state.max_steps}; the same command continues",
-                file=sys.stderr,
-            )
+            step, last = trainer.state.global_step, trainer.state.max_steps
+            note(f"saved at step {step} of {last}; the same command continues")
         raise KeyboardInterrupt
 
 
@@ -227,7 +206,7 @@ def _trainer(config: RunConfig, **arguments: Any) -> Any:
     try:
         with vllm_may_fail(arguments["args"]):
             trainer = trainer_class(config)(
-                peft_config=lora_config(config),
+                peft_config=lora_config(config.lora),
                 skip_zero_advantage=config.skip_zero_advantage,
                 dynamic_sampling_rounds=config.dynamic_sampling_rounds,
                 in_process_checks=config.sandbox.in_process_checks,
@@ -237,14 +216,9 @@ def _trainer(config: RunConfig, **arguments: Any) -> Any:
     except CodeRLPlusError:
         raise
     except (ImportError, ValueError, OSError, NotImplementedError, SafetensorError) as error:
-        if (
-            isinstance(error, OSError)
-            and error.filename
-            and config.output.absolute().is_relative_to(Path(error.filename).absolute())
-        ):
-            raise ConfigError(
-                f"cannot write the run folder {config.output}: {error.strerror}; choose another output"
-            ) from error
+        place = error.filename if isinstance(error, OSError) else None
+        if place and config.output.absolute().is_relative_to(Path(place).absolute()):
+            raise unwritable(config.output, error) from error  # type: ignore[arg-type]
         raise ConfigError(
             f"the trainer refuses model {config.model!r} with these settings: {' '.join(str(error).split())}"
         ) from error
@@ -315,34 +289,28 @@ def _quiet() -> None:
 def _longest_prompt(config: RunConfig, context: int | None, completion: int | None) -> int | None:
     """The longest prompt in tokens: `max_prompt_tokens`, and what vLLM and the model's context leave beside a
     completion. Raises `ConfigError` where they leave nothing."""
-    limit = longest_prompt(config.max_prompt_tokens, config.trl)
-    if context is None:
-        return limit
-    room = context - (completion or 0)
-    if room < 1:
-        raise ConfigError(
-            f"trl.max_completion_length {completion} leaves no room for a prompt in the {context} tokens of model "
-            f"{config.model!r}; make it smaller"
-        )
-    return room if limit is None else min(room, limit)
+    limits = [config.max_prompt_tokens, room_for_prompt(config.trl)]
+    if context is not None:
+        limits.append(context - (completion or 0))
+        if context <= (completion or 0):
+            raise ConfigError(
+                f"trl.max_completion_length {completion} leaves no room for a prompt in the {context} tokens of model "
+                f"{config.model!r}; make it smaller"
+            )
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _fitting(
     problems: list[Problem], fits: Callable[[str], bool], config: RunConfig, limit: int | None
 ) -> list[Problem]:
     kept = [problem for problem in problems if fits(user_message(problem, config.prompt_template))]
-    what = (
-        f"max_prompt_tokens = {limit}"
-        if limit == config.max_prompt_tokens
-        else f"the {limit} tokens that the context leaves beside a completion"
-    )
+    what = f"the {limit} tokens that the context leaves beside a completion"
+    if limit == config.max_prompt_tokens:
+        what = f"max_prompt_tokens = {limit}"
     if not kept:
-        raise ConfigError(
-            f"{'the prompt is' if len(problems) == 1 else f'all {len(problems)} prompts are'} longer than {what}"
-        )
+        prompts = "the prompt is" if len(problems) == 1 else f"all {len(problems)} prompts are"
+        raise ConfigError(f"{prompts} longer than {what}")
     if len(kept) < len(problems):
-        print(
-            f"{len(problems) - len(kept)} of {counted(len(problems), 'problem')} left out: prompts over {what}",
-            file=sys.stderr,
-        )
+        left_out = len(problems) - len(kept)
+        note(f"{left_out} of {counted(len(problems), 'problem')} left out: prompts over {what}")
     return kept

@@ -30,7 +30,6 @@ from __future__ import annotations
 import functools
 import json
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, cast
@@ -43,7 +42,7 @@ from trl import GRPOTrainer, RLOOTrainer
 
 from coderlplus.engines.background import Background
 from coderlplus.engines.batches import Group, groups_of
-from coderlplus.engines.generation import Generation, Round, Share, replacements, rollout_id, samples_of
+from coderlplus.engines.generation import Generation, Round, replacements, rollout_id, samples_of
 from coderlplus.engines.steps import Steps
 from coderlplus.engines.trl.advantages import reinforce_plus_plus
 from coderlplus.engines.trl.saving import CheckpointMixin
@@ -53,6 +52,7 @@ from coderlplus.judge import Judge
 from coderlplus.loop import Row
 from coderlplus.records import Reward
 from coderlplus.rewards import reward_rows
+from coderlplus.terminal import note
 
 GRACE_S = 60.0
 """How much longer than `timeout_s` a step waits for judging, which ends by itself then, before the sandbox is taken
@@ -107,14 +107,13 @@ class AlignmentMixin(CheckpointMixin):
         if not self.model.training:
             return cast(Batch, super()._generate_and_score_completions(inputs))
         self.finish_mining()
-        began = time.perf_counter()
-        step = self.state.global_step + 1
-        rows = self.steps.compose(step, self._groups)
         self._generation = Generation(
-            step=step, began=began, rounds=[], shares=[], places=[(0, index) for index in range(self._groups)]
+            step=self.state.global_step + 1, places=[(0, index) for index in range(self._groups)]
         )
-        share = self._begin_round(rows)
-        output: Batch = super()._generate_and_score_completions([{"prompt": self._prompt(row)} for row in share.rows])
+        first = self._begin_round(self.steps.compose(self._generation.step, self._groups))
+        output: Batch = super()._generate_and_score_completions(
+            [{"prompt": self._prompt(row)} for row in first.sampled]
+        )
         advantages = self.final_advantages(self._generation.groups)
         if advantages is not None:
             output["advantages"] = torch.tensor(self._own_slice(advantages)).to(output["advantages"])
@@ -157,9 +156,9 @@ class AlignmentMixin(CheckpointMixin):
                 "seconds/judging_work": generation.judging_s,
             }
         )
-        rows = [row for share in generation.shares for row in share.rows]
-        texts = [text for share in generation.shares for text in share.texts]
-        scored = [reward for share in generation.shares for reward in share.rewards]
+        rows = [row for one in generation.rounds for row in one.sampled]
+        texts = [text for one in generation.rounds for text in one.texts]
+        scored = [reward for one in generation.rounds for reward in one.rewards]
         self.steps.start_mining(generation.step, rows, texts, scored)
         return rewards
 
@@ -207,15 +206,14 @@ class AlignmentMixin(CheckpointMixin):
     def _groups(self) -> int:
         return int(self.args.generation_batch_size // self.num_generations)
 
-    def _begin_round(self, rows: list[Row]) -> Share:
+    def _begin_round(self, rows: list[Row]) -> Round:
         """A further round of the batch in work, in which every process samples its slice of the completions."""
         generation, size = self._generation, self.num_generations
         first = sum(len(one.rows) for one in generation.rounds)
         places = self._own_slice([(group, sample) for group in range(len(rows)) for sample in range(size)])
         ids = [rollout_id(generation.step, first + group, sample) for group, sample in places]
-        generation.rounds.append(Round(rows, first))
-        generation.shares.append(Share([rows[group] for group, _ in places], ids))
-        return generation.shares[-1]
+        generation.rounds.append(Round(rows, first, sampled=[rows[group] for group, _ in places], ids=ids))
+        return generation.rounds[-1]
 
     def _own_slice(self, everything: list[Any]) -> list[Any]:
         """This process's part of something that has one entry a completion."""
@@ -224,15 +222,15 @@ class AlignmentMixin(CheckpointMixin):
 
     def _start_judging(self, generated: Any) -> None:
         """Begin to score what the last round gave."""
-        share = self._generation.shares[-1]
-        share.texts = [completion[0]["content"] for completion in generated[self.COMPLETIONS]]
-        score = self.loop.reward if self.loop else functools.partial(reward_rows, self._judge)
-        how: dict[str, Any] = {
-            "rollout_ids": share.ids,
-            "limit_s": self._timeout_s,
-            "in_process_checks": self._in_process_checks,
-        }
-        self._generation.judging = Background(functools.partial(score, share.rows, share.texts, **how))
+        one = self._generation.rounds[-1]
+        one.texts = [completion[0]["content"] for completion in generated[self.COMPLETIONS]]
+        score = functools.partial(
+            self.loop.reward if self.loop else functools.partial(reward_rows, self._judge),
+            rollout_ids=one.ids,
+            limit_s=self._timeout_s,
+            in_process_checks=self._in_process_checks,
+        )
+        self._generation.judging = Background(score, one.sampled, one.texts)
 
     def _judged(self) -> list[Reward]:
         """The rewards of the last round, which are waited for."""
@@ -248,19 +246,14 @@ class AlignmentMixin(CheckpointMixin):
         generation.judging_s += generation.judging.seconds
         if generation.judging.seconds > self._timeout_s:
             late = sum(reward.value is None for reward in rewards)
-            print(
-                f"judging took more than {self._timeout_s:g} s: {late} completions of this step have no reward",
-                file=sys.stderr,
-            )
-        generation.shares[-1].rewards = rewards
+            note(f"judging took more than {self._timeout_s:g} s: {late} completions of this step have no reward")
+        generation.rounds[-1].rewards = rewards
         return rewards
 
     def _gather_groups(self, number: int, token_ids: Sequence[Sequence[int]]) -> None:
         """Put the samples of all processes under the rows of round `number`."""
-        share, one = self._generation.shares[number], self._generation.rounds[number]
-        samples = samples_of(
-            share.texts, share.rewards, token_ids, {*self.eos_token_ids, self._tokenizer.pad_token_id}
-        )
+        one = self._generation.rounds[number]
+        samples = samples_of(one.texts, one.rewards, token_ids, {*self.eos_token_ids, self._tokenizer.pad_token_id})
         one.groups = groups_of(one.rows, gather_object(samples), self.num_generations)
 
     def _replace_zero_variance_groups(self, prompts: list[Any], generated: Any) -> None:
@@ -278,11 +271,11 @@ class AlignmentMixin(CheckpointMixin):
             )
             if not rows:
                 break
-            share = self._begin_round(rows)
-            further = super()._generate([self._prompt(row) for row in share.rows])
+            sampled = self._begin_round(rows).sampled
+            further = super()._generate([self._prompt(row) for row in sampled])
             self._start_judging(further)
             self._wait_and_gather(further[1])
-            cells = gather_object([[further[column][index] for column in columns] for index in range(len(share.rows))])
+            cells = gather_object([[further[column][index] for column in columns] for index in range(len(sampled))])
             for place in generation.put_in(number):
                 group = generation.places[place][1]
                 for sample in range(size):
@@ -305,16 +298,13 @@ class AlignmentMixin(CheckpointMixin):
         """Metrics of the whole generation batch, and its samples when it is inspected; every rank calls this."""
         generation = self._generation
         first = generation.rounds[0].groups
-        self._log(
-            self.steps.metrics(
-                generation.step, first, sum(len(one.rows) for one in generation.rounds) * self.num_generations
-            )
-        )
+        count = sum(len(one.rows) for one in generation.rounds)
+        self._log(self.steps.metrics(generation.step, first, count * self.num_generations))
         if self._dynamic_rounds:
             self._log(
                 {
                     "dynamic_sampling/rounds": float(len(generation.rounds) - 1),
-                    "dynamic_sampling/generated": float(sum(len(one.rows) for one in generation.rounds[1:])),
+                    "dynamic_sampling/generated": float(count - len(first)),
                     "dynamic_sampling/replaced": float(sum(number > 0 for number, _ in generation.places)),
                     "dynamic_sampling/zero_variance": len(generation.zero_variance_places()) / len(first),
                 }

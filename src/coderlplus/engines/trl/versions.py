@@ -7,11 +7,11 @@ has them with their parameters is used with a warning; one that has not is refus
 from __future__ import annotations
 
 import inspect
-import sys
 from importlib import metadata
 from typing import Any
 
 from coderlplus.errors import ConfigError
+from coderlplus.terminal import note
 
 TESTED = ("1.14.2", "1.16.0")
 """The oldest and the newest."""
@@ -27,12 +27,12 @@ HOOKS = {
 
 def warn_of_versions() -> None:
     """Say on stderr where the installed TRL is outside of the tested range."""
+    from packaging.version import Version
+
     installed = metadata.version("trl")
-    if not _is_tested(installed):
-        print(
-            f"warning: trl {installed} is installed, and coderlplus is tested with {TESTED[0]} to {TESTED[1]}",
-            file=sys.stderr,
-        )
+    oldest, newest = map(Version, TESTED)
+    if not oldest <= Version(installed) <= newest:
+        note(f"warning: trl {installed} is installed, and coderlplus is tested with {TESTED[0]} to {TESTED[1]}")
 
 
 def check_trainer(trainer: type[Any]) -> None:
@@ -49,10 +49,3 @@ def parameters_of(trainer: type[Any], name: str) -> str | None:
     """The names of a method's parameters, as in `HOOKS`; `None` where there is no such method."""
     method = getattr(trainer, name, None)
     return None if method is None else f"({', '.join(inspect.signature(method).parameters)})"
-
-
-def _is_tested(version: str) -> bool:
-    from packaging.version import Version
-
-    oldest, newest = map(Version, TESTED)
-    return oldest <= Version(version) <= newest

@@ -13,18 +13,18 @@ from coderlplus.errors import CodeRLPlusError, ConfigError
 _MODULES = ("vllm.", "trl.generation.vllm_")
 
 
-def longest_prompt(limit: int | None, trl: Mapping[str, Any]) -> int | None:
-    """Tokens that a prompt may have: `limit`, and what `vllm_max_model_length` leaves beside a completion, which vLLM
-    refuses to exceed in the middle of a run. `None` is no limit."""
+def room_for_prompt(trl: Mapping[str, Any]) -> int | None:
+    """Tokens that `vllm_max_model_length` leaves beside a completion, which vLLM refuses to exceed in the middle of a
+    run. `None` is no limit."""
     if not trl.get("use_vllm") or trl.get("vllm_mode") == "server" or trl.get("vllm_max_model_length") is None:
-        return limit
+        return None
     room = int(trl["vllm_max_model_length"]) - int(trl.get("max_completion_length") or 0)
     if room < 1:
         raise ConfigError(
             f"trl.vllm_max_model_length = {trl['vllm_max_model_length']} leaves no room for a prompt beside "
             f"{trl['max_completion_length']} tokens of a completion; raise it, or lower trl.max_completion_length"
         )
-    return room if limit is None else min(limit, room)
+    return room
 
 
 @contextlib.contextmanager

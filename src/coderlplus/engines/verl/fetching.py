@@ -9,15 +9,13 @@ and updates the policy, and waited for before the next batch is composed or a ch
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from coderlplus.engines.batches import Group, ProblemStream, ScoredSample
-from coderlplus.engines.generation import Generation, Round, rollout_id
+from coderlplus.engines.batches import GENERATION, Group, ProblemStream, ScoredSample, kind_of, objective_of
+from coderlplus.engines.checkpoints import UNREADABLE, packed, unpacked
+from coderlplus.engines.generation import Generation, Round
 from coderlplus.engines.steps import Steps
 from coderlplus.engines.verl.rows import Place, Scored
 from coderlplus.errors import ConfigError, DataError
@@ -28,7 +26,6 @@ NO_REPLAY_BUFFER = (
     "the batch of step {step} never reached CodeRLPlusReplayBuffer: set "
     "trainer.v1.sampler.custom_sampler (see docs/verl.md)"
 )
-GENERATION = "generation"
 
 
 class FetchedSteps(Steps):
@@ -68,7 +65,7 @@ class FetchedSteps(Steps):
 
     def objective(self, number: int) -> str:
         """`generation`, or `alignment` for a group of a task."""
-        return "alignment" if isinstance(self._rows[number], AlignmentTask) else GENERATION
+        return objective_of(self._rows[number])
 
     def planned(self, objective: str) -> int:
         """Groups of an objective in the batch as composed."""
@@ -87,8 +84,7 @@ class FetchedSteps(Steps):
     def filtered_out(self, numbers: Iterable[int]) -> None:
         """Groups that verl takes out of the batch; it asks for two others for each."""
         for number in sorted(numbers):
-            row = self._rows[number]
-            self._wanted += [row.kind if isinstance(row, AlignmentTask) else GENERATION] * 2
+            self._wanted += [kind_of(self._rows[number])] * 2
 
     def add(self, scored: Iterable[Scored]) -> None:
         """Completions of the step in work, in any order. Raises `ConfigError` for those of another step."""
@@ -107,14 +103,14 @@ class FetchedSteps(Steps):
         size = max((len(group.samples) for group in groups.values()), default=0)
         inside = [groups[number] for number in chosen if number in groups]
         composed = [groups[number] for number in range(self.batch_size) if number in groups]
-        metrics = self.metrics(self.step, composed, sum(len(group.samples) for group in groups.values())) | self._mined
-        missing = sum(size - len(group.samples) for group in groups.values())
+        everything = [(group.row, sample) for group in groups.values() for sample in group.samples]
+        metrics = self.metrics(self.step, composed, len(everything)) | self._mined
+        missing = size * len(groups) - len(everything)
         if missing:
             metrics["without_reward"] = float(missing)
         if self.may_refill:
-            metrics["mix/alignment_share_trained"] = sum(group.objective == "alignment" for group in inside) / max(
-                1, len(inside)
-            )
+            tasks = sum(group.objective == "alignment" for group in inside)
+            metrics["mix/alignment_share_trained"] = tasks / max(1, len(inside))
             metrics["dynamic_sampling/generated"] = float(self.replaced)
             metrics["dynamic_sampling/replaced"] = float(sum(number >= self.batch_size for number in chosen))
         if self.run:
@@ -122,11 +118,8 @@ class FetchedSteps(Steps):
             if self.is_inspected(self.step - 1):
                 self._write_samples(chosen)
         self._mined = {}
-        everything = [(group.row, sample) for group in groups.values() for sample in group.samples]
-        rewards = [sample.reward for _, sample in everything]
-        self.start_mining(
-            self.step, [row for row, _ in everything], [sample.completion for _, sample in everything], rewards
-        )
+        rows, samples = [row for row, _ in everything], [sample for _, sample in everything]
+        self.start_mining(self.step, rows, [one.completion for one in samples], [one.reward for one in samples])
         self._finished = True
         return metrics
 
@@ -139,18 +132,15 @@ class FetchedSteps(Steps):
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint at the end of a step."""
         self.finish_mining()
-        state = {"step": self.step, "mined": self._mined} | self.state()
-        return {
-            "coderlplus": gzip.compress(json.dumps(state, separators=(",", ":")).encode(), compresslevel=4, mtime=0)
-        }
+        return {"coderlplus": packed({"step": self.step, "mined": self._mined} | self.state())}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on from there. Raises `DataError` for something else than `state_dict` gave."""
         try:
-            state = json.loads(gzip.decompress(saved["coderlplus"]))
+            state = unpacked(saved["coderlplus"])
             self.step, self._mined = state["step"], state["mined"]
             self.load_state(state)
-        except (KeyError, TypeError, ValueError, OSError, EOFError, zlib.error) as error:
+        except (KeyError, *UNREADABLE) as error:
             raise DataError(
                 "the state of CodeRL+ in data.pt of the checkpoint is damaged or of another version "
                 f"({type(error).__name__}: {error}); "
@@ -171,9 +161,8 @@ class FetchedSteps(Steps):
         task."""
         kind = self._wanted.pop(0) if self._wanted else GENERATION
         if kind != GENERATION and self.loop:
-            tasks = self.loop.compose_more(
-                self.step, [kind], [row for row in self._rows if isinstance(row, AlignmentTask)]
-            )
+            batch = [row for row in self._rows if isinstance(row, AlignmentTask)]
+            tasks = self.loop.compose_more(self.step, [kind], batch)
             if tasks:
                 return tasks[0]
         taken = {row.problem_id for row in self._rows if isinstance(row, Problem)}
@@ -192,12 +181,5 @@ class FetchedSteps(Steps):
         """The inspected groups; verl's advantages are not known yet."""
         groups = [self._group(number) for number in range(len(self._rows))]
         places = [(0, number) for number in chosen]
-        generation = Generation(
-            step=self.step, began=0.0, rounds=[Round(self._rows, 0, groups)], shares=[], places=places
-        )
+        generation = Generation(step=self.step, rounds=[Round(self._rows, 0, groups)], places=places)
         self.write_samples(generation, [None] * sum(map(len, self._scored.values())))
-
-
-def sample_name(place: Place, sample: int) -> str:
-    """The name of a completion, as in every engine."""
-    return rollout_id(place.step, place.number, sample)

@@ -31,18 +31,18 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
 from coderlplus.engines.batches import ProblemStream
+from coderlplus.engines.generation import rollout_id
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.verl.config import PluginSettings, plugin_settings, workers_for
-from coderlplus.engines.verl.fetching import FetchedSteps, sample_name
+from coderlplus.engines.verl.fetching import FetchedSteps
 from coderlplus.engines.verl.rows import SCORED, Place, Scored, row_fields, row_of
 from coderlplus.errors import ConfigError, DataError, SandboxError
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop, Row
 from coderlplus.problems import read_problems
 from coderlplus.problems.prompts import conversation, user_message
-from coderlplus.programs import extract_program
-from coderlplus.records import AlignmentTask, Problem, Reward, Rollout
-from coderlplus.rewards import answer_reward, verdict_reward
+from coderlplus.records import AlignmentTask, Problem, Reward
+from coderlplus.rewards import answer_reward, rollout_of, verdict_reward
 from verl import DataProto
 
 current: dict[str, FetchedSteps] = {}
@@ -70,9 +70,7 @@ class CodeRLPlusDataset(RLHFDataset):  # type: ignore[misc]
 
     def _read_files_and_tokenize(self) -> None:
         problems = [*_problems(self.data_files).values()]
-        self._counting = copy.deepcopy(
-            self.tokenizer
-        )  # mining counts tokens in a thread; a tokenizer must not be used by two
+        self._counting = copy.deepcopy(self.tokenizer)  # for mining: one must not be used by two threads
         fitting = [problem for problem in problems if self._fits(user_message(problem, self.settings.prompt_template))]
         if not fitting:
             raise ConfigError(
@@ -86,8 +84,7 @@ class CodeRLPlusDataset(RLHFDataset):  # type: ignore[misc]
         self.dataframe = fitting[: self.max_samples] if self.max_samples > 0 else fitting
 
     def _make_steps(self) -> FetchedSteps:
-        if self.config.dataloader_num_workers != 0:
-            workers = self.config.dataloader_num_workers
+        if (workers := self.config.dataloader_num_workers) != 0:
             raise ConfigError(
                 f"data.dataloader_num_workers must be 0, not {workers}: a batch is composed at the moment it is "
                 "fetched"
@@ -111,11 +108,9 @@ class CodeRLPlusDataset(RLHFDataset):  # type: ignore[misc]
         return current["steps"]
 
     def __len__(self) -> int:
-        return (
-            self.steps.batches_a_pass(self.steps.batch_size) * self.steps.batch_size
-            if self.steps
-            else len(self.dataframe)
-        )
+        if self.steps is None:
+            return len(self.dataframe)
+        return self.steps.batches_a_pass(self.steps.batch_size) * self.steps.batch_size
 
     def __getitem__(self, item: int) -> dict[str, Any]:
         return self.__getitems__([item])[0]
@@ -173,11 +168,10 @@ class CodeRLPlusReward(RewardManagerBase):  # type: ignore[misc]
         completion = self.tokenizer.decode(tokens, skip_special_tokens=True)
         row, place = row_of(fields, self._problems)
         sample = int(fields.get("session_id", 0))
-        reward = await self._reward(row, completion, sample_name(place, sample))
+        name = rollout_id(place.step, place.number, sample)
+        reward = await self._reward(row, completion, name)
         if reward.value is None:
-            raise SandboxError(
-                f"completion {sample_name(place, sample)} has no reward: sandbox failure; excluded from its group"
-            )
+            raise SandboxError(f"completion {name} has no reward: sandbox failure; excluded from its group")
         found: dict[str, Any] = {"acc": reward.value}
         if place.is_training:
             clipped = len(tokens) == 0 or int(tokens[-1]) not in self._ends
@@ -191,17 +185,12 @@ class CodeRLPlusReward(RewardManagerBase):  # type: ignore[misc]
         if isinstance(row, AlignmentTask):
             weight = self.settings.alignment.format_weight if self.settings.alignment else 0.0
             return answer_reward(row, completion, format_weight=weight)
-        program = extract_program(completion, row.entry_point, starter_code=row.starter_code)
-        rollout = Rollout(
-            rollout_id=name,
-            problem_id=row.problem_id,
-            **({"completion": completion} if program is None else {"program": program}),
-        )
+        rollout = rollout_of(row, completion, name)
         try:
             verdict = await asyncio.wait_for(self._judge.judge_async(row, rollout), self.settings.sandbox.timeout_s)
         except TimeoutError:
-            return Reward(kind="generation", value=None, program=program)
-        return verdict_reward(program, verdict, in_process_checks=self.settings.sandbox.in_process_checks)
+            return Reward(kind="generation", value=None, program=rollout.program)
+        return verdict_reward(rollout.program, verdict, in_process_checks=self.settings.sandbox.in_process_checks)
 
 
 class CodeRLPlusReplayBuffer(ReplayBuffer):  # type: ignore[misc]

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from coderlplus.engines.batches import kind_of
 from coderlplus.errors import ConfigError
 from coderlplus.loop import Row
 from coderlplus.records import AlignmentTask, Problem, Reward
@@ -41,25 +42,14 @@ class Scored:
     clipped: bool
 
     def to_json(self) -> str:
-        data = {
-            "step": self.place.step,
-            "number": self.place.number,
-            "sample": self.sample,
-            "completion": self.completion,
-        }
+        data = asdict(self.place) | {"sample": self.sample, "completion": self.completion}
         return json.dumps(data | {"reward": self.reward.to_json(), "tokens": self.tokens, "clipped": self.clipped})
 
     @classmethod
     def from_json(cls, text: str) -> Scored:
         data = json.loads(text)
-        return cls(
-            place=Place(step=data["step"], number=data["number"]),
-            sample=data["sample"],
-            completion=data["completion"],
-            reward=Reward.from_json(data["reward"]),
-            tokens=data["tokens"],
-            clipped=data["clipped"],
-        )
+        place = Place(step=data.pop("step"), number=data.pop("number"))
+        return cls(**data | {"place": place, "reward": Reward.from_json(data["reward"])})
 
 
 def row_fields(row: Row, place: Place, messages: list[dict[str, str]]) -> dict[str, Any]:
@@ -68,13 +58,13 @@ def row_fields(row: Row, place: Place, messages: list[dict[str, str]]) -> dict[s
     A problem goes by its id, because verl stores these fields with every completion, and tests may be large; the
     reward workers have the problems.
     """
-    task = isinstance(row, AlignmentTask)
+    is_task = isinstance(row, AlignmentTask)
     return {
-        "data_source": f"coderlplus/{row.kind if isinstance(row, AlignmentTask) else 'generation'}",
+        "data_source": f"coderlplus/{kind_of(row)}",
         "raw_prompt": messages,
         "ability": "code",
-        "reward_model": {"style": "rule", "ground_truth": json.dumps(row.to_json()) if task else row.problem_id},
-        "extra_info": {"index": place.number, "step": place.step, "task": task},
+        "reward_model": {"style": "rule", "ground_truth": json.dumps(row.to_json()) if is_task else row.problem_id},
+        "extra_info": {"index": place.number, "step": place.step, "task": is_task},
         "index": place.number,
         "tools_kwargs": {},
         "interaction_kwargs": {},

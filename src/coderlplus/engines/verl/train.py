@@ -8,14 +8,13 @@ import sys
 import zipfile
 from pathlib import Path
 
-from coderlplus.engines.checkpoints import newest_whole
+from coderlplus.engines.checkpoints import checkpoint_step, newest_whole
 from coderlplus.engines.models import load_tokenizer, model_name
 from coderlplus.engines.resuming import flat
-from coderlplus.engines.run_folder import RunFolder
+from coderlplus.engines.run_folder import RunFolder, fingerprint
 from coderlplus.engines.verl.config import VERSION, VerlConfig, installed_version, verl_config
 from coderlplus.errors import CodeRLPlusError, ConfigError, DataError
 from coderlplus.problems import read_problems
-from coderlplus.records.outputs import digest
 
 _CANNOT_WRITE = ("No space left on device", "inline_container", "PytorchStreamWriter")
 """What the system says of a full disk, and what torch makes of that. A `StreamReader` speaks from the same file of
@@ -49,23 +48,16 @@ def train(config: VerlConfig, *, overwrite: bool = False) -> RunFolder:
     with run.alone():
         if overwrite:
             run.clear()
-        model = Path(config.model)
-        fingerprint = {str(path): digest(path) for path in (*config.problems, *([model] if model.is_dir() else ()))}
+        made_of = fingerprint(config)
         defaults = flat(VerlConfig(model="", problems=(), output=Path(), verl={}).model_dump(mode="json"))
-        changes = run.changes(config.to_yaml(), fingerprint, defaults)
+        changes = run.changes(config.to_yaml(), made_of, defaults)
         if run.is_finished and not changes:
-            print(f"{run.path} is complete; use --overwrite to train again", file=sys.stderr, flush=True)
+            run.say_complete()
             return run
         checkpoint = latest_checkpoint(run.checkpoints)
         composed = verl_config(config, checkpoint)
-        if checkpoint is not None:
-            print(f"continuing {run.path} from step {step_of(checkpoint)}", file=sys.stderr, flush=True)
-        elif run.last_step():
-            print(f"{run.path} has no checkpoint yet: beginning at the first step again", file=sys.stderr, flush=True)
-        for change in changes:
-            print(f"continuing with another setting: {change}", file=sys.stderr)
-        since = None if checkpoint is None else Path(f"checkpoint-{step_of(checkpoint)}")
-        run.begin(config.to_yaml(), isolation, since, fingerprint)
+        run.say_continued(checkpoint, changes)
+        run.begin(config.to_yaml(), isolation, checkpoint, made_of)
         try:
             _run(composed, run.checkpoints)
         except KeyboardInterrupt:
@@ -77,15 +69,12 @@ def train(config: VerlConfig, *, overwrite: bool = False) -> RunFolder:
 
 def interrupted(run: RunFolder, save_freq: int) -> str:
     """What Ctrl-C costs: verl saves every `save_freq` steps, and not when it is stopped."""
-    saved = step_of(latest_checkpoint(run.checkpoints) or Path("none_0"))
+    checkpoint = latest_checkpoint(run.checkpoints)
+    saved = checkpoint_step(checkpoint) if checkpoint else 0
     lost = run.last_step() - saved
-    went = (
-        f"the {lost} steps since then are lost"
-        if lost > 1
-        else "the step since then is lost"
-        if lost == 1
-        else "no finished step is lost"
-    )
+    went = "the step since then is lost" if lost == 1 else f"the {lost} steps since then are lost"
+    if lost < 1:
+        went = "no finished step is lost"
     until = f"saved until step {saved}" if saved else "nothing is saved yet"
     return (
         f"interrupted: {until}, {went} (verl saves every {save_freq} steps: verl.trainer.save_freq); the same "
@@ -97,10 +86,8 @@ def latest_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint of verl that can be resumed from, or `None`. Says on stderr which ones
     are damaged, and raises `DataError` when all are. verl writes data.pt last: a checkpoint without it was never
     finished."""
-    finished = [
-        path for path in sorted(folder.glob("global_step_*"), key=step_of, reverse=True) if (path / "data.pt").exists()
-    ]
-    return newest_whole(finished, damage, folder)
+    newest_first = sorted(folder.glob("global_step_*"), key=checkpoint_step, reverse=True)
+    return newest_whole([path for path in newest_first if (path / "data.pt").exists()], damage, folder)
 
 
 def damage(checkpoint: Path) -> str | None:
@@ -112,16 +99,6 @@ def damage(checkpoint: Path) -> str | None:
             return f"{path.relative_to(checkpoint)} is truncated"
     with zipfile.ZipFile(checkpoint / "data.pt") as data:
         return None if data.testzip() is None else "data.pt has changed since it was written"
-
-
-def step_of(checkpoint: Path) -> int:
-    """The step in the name of a checkpoint of verl.
-
-    >>> step_of(Path("checkpoints/global_step_40"))
-    40
-    """
-    number = checkpoint.name.rpartition("_")[2]
-    return int(number) if number.isdigit() else 0
 
 
 def _run(composed: object, folder: Path) -> None:
