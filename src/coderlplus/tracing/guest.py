@@ -40,8 +40,6 @@ from coderlplus.tracing import instrument, instrumented, monitor, nondeterminism
 JSON = dict[str, Any]
 
 MESSAGE_CHARS = 200
-VALUE_BUDGET = 1_000
-"""Size of one variable's value, see `values.encode`: what does not fit is cut, and nobody would ask for it."""
 CUT_SHORT_AT = 0.9
 """Share of the limits of CPU time and memory at which a running program is truncated, so that there is room left to
 take its values."""
@@ -294,7 +292,7 @@ def _encoder() -> Callable[..., Any]:
     methods = monitor.methods_of(_Encoder)
     start = methods.pop("__init__")
 
-    def encode(value: object, budget: int = VALUE_BUDGET, by_value: bool = False) -> Any:
+    def encode(value: object, budget: int = recorder.VALUE_BUDGET, by_value: bool = False) -> Any:
         state = _Namespace()
         own = state.__dict__
         own.update((name, _Method(method, state)) for name, method in methods.items())
@@ -374,7 +372,7 @@ def _report_of_steps(
     """As `_report_of_variables`. When a budget is used up, the run is over."""
 
     def cut(reason: str) -> None:
-        send({"steps": notes.report(), "cut": reason})
+        send({"steps": notes.steps, "cut": reason})
         _leave(0)
 
     def text(value: object) -> str:
@@ -400,7 +398,7 @@ def _report_of_steps(
 
     def take(ending: JSON, error: BaseException | None) -> JSON:
         notes.finish()
-        return {"steps": notes.report(), "cut": "time" if ending["kind"] in ("time_limit", "memory_limit") else None}
+        return {"steps": notes.steps, "cut": "time" if ending["kind"] in ("time_limit", "memory_limit") else None}
 
     return _Namespace(objects=objects, take=take)
 
@@ -542,7 +540,7 @@ _WHO_CALLS: list[Callable[..., Any]] = [
     _Recorder.number,
     _Recorder.owner,
 ]
-_WHO_CALLS += [_Steps.enter, _Steps.leave, _Steps.step, _Steps.loop, _Steps.turn, substitutes._sketched_frame]
+_WHO_CALLS += [_Steps._caller, substitutes._sketched_frame]
 _EXEMPT = monitor.exempt(
     {
         "sys._getframe": _WHO_CALLS,

@@ -25,6 +25,8 @@ from coderlplus.tracing.instrumented import Instrumented, Scope, mangled, owner_
 from coderlplus.tracing.substitutes import frame_of
 
 EARLY = 4
+VALUE_BUDGET = 1_000
+"""Size of one variable's value, see `values.encode`: what does not fit is cut, and nobody would ask for it."""
 
 ABSENT: Any = object()
 _ROOM = 600
