@@ -227,9 +227,16 @@ def _initial_model_jobs(study: Study, layout: StudyFolder, arm: str, seed: int) 
     jobs = []
     initial_key: tuple[str, ...] = ()
     fingerprint: dict[str, Any] = {"initial_model": initial.model_dump(mode="json"), "seed": number}
-    if initial.model is None:
+    if initial.is_made:
         folder = layout.initial_model(name, number)
         fingerprint |= {"operations": list(study.world.operations) if study.world else []}
+        if initial.supervised is not None:
+            fingerprint |= {
+                "supervised": study.start_settings(name).model_dump(),
+                "answer_template": study.answer_template,
+                "system_prompt": study.train.get("system_prompt"),
+            }
+        on_problems = initial.questions or initial.supervised is not None
         job = StudyJob(
             kind="initial_model",
             name=name,
@@ -237,7 +244,7 @@ def _initial_model_jobs(study: Study, layout: StudyFolder, arm: str, seed: int) 
             folder=folder,
             done_file=folder / "final" / "config.json",
             needs=("problems",),
-            fingerprint=fingerprint | {"problems": dict(problems.fingerprint) if initial.questions else None},
+            fingerprint=fingerprint | {"problems": dict(problems.fingerprint) if on_problems else None},
         )
         jobs.append(job)
         initial_key = (job.key,)
