@@ -23,9 +23,9 @@ SPLITS = {"train_rows": range(601, 975), "validation": range(511, 601), "test": 
 def split(source: Path, folder: Path) -> dict[str, int]:
     """Write the splits and return how many problems each has. Raises `OSError` for a file that cannot be read or
     written, `ValueError` for one that is not MBPP whole."""
-    opened = gzip.open(source, "rt", encoding="utf-8") if source.suffix == ".gz" else source.open(encoding="utf-8")
-    with opened as file:
-        lines = {json.loads(line)["task_id"]: line.rstrip("\n") + "\n" for line in file if line.strip()}
+    data = source.read_bytes()
+    text = (gzip.decompress(data) if source.suffix == ".gz" else data).decode()
+    lines = {json.loads(line)["task_id"]: line.rstrip() + "\n" for line in text.split("\n") if line.strip()}
     missing = [number for numbers in SPLITS.values() for number in numbers if number not in lines]
     if missing:
         raise ValueError(f"{len(missing)} of MBPP's 974 problems are missing, such as {missing[0]}")
