@@ -93,7 +93,7 @@ MAY_IMPORT: dict[str, set[str]] = {
             "alignment",
             "rewards",
         ),
-        *("engines", "evaluation", "report", "cli"),
+        *("engines", "evaluation", "exports", "report", "cli"),
     },
 }
 """Importer → the packages and modules of coderlplus that it may import. The laboratory stands on top: nothing imports

@@ -16,7 +16,7 @@ from coderlplus.alignment import reference_answer
 from coderlplus.engines.reward_functions import to_dataset_row
 from coderlplus.exports.rows import messages
 from coderlplus.records import AlignmentTask, CallInput, Change, Trace
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.values import to_source
 from coderlplus.tracing.trace import TraceRequest, trace_many
 
@@ -36,7 +36,7 @@ COLUMNS = {
 """The columns of a rationale and what they hold."""
 
 
-def rationale_rows(sandbox: Sandbox, tasks: Sequence[AlignmentTask]) -> tuple[list[dict[str, Any]], Counter[str]]:
+def rationale_rows(sandbox: AnySandbox, tasks: Sequence[AlignmentTask]) -> tuple[list[dict[str, Any]], Counter[str]]:
     """A row for each task whose run is short enough, and how many have none for which reason.
 
     Reasons are `long` (more than `MAX_STEPS` steps or `MAX_CHARS` characters), `withheld` and `nondeterministic` (see

@@ -22,6 +22,7 @@ from coderlplus.alignment.scoring import reference_answer
 from coderlplus.alignment.settings import PromptStyle
 from coderlplus.alignment.tasks import Lineage, make_task
 from coderlplus.errors import DataError
+from coderlplus.judge.asserts import literal_asserts
 from coderlplus.problems import read_problems
 from coderlplus.problems.prompts import user_message
 from coderlplus.records import (
@@ -29,6 +30,7 @@ from coderlplus.records import (
     AlignmentTask,
     CallInput,
     CallTest,
+    CheckTest,
     Problem,
     ProgramInput,
     StdioInput,
@@ -39,6 +41,7 @@ from coderlplus.records import (
 )
 from coderlplus.records.files import atomic_write
 from coderlplus.sandbox import AnySandbox
+from coderlplus.sandbox.values import encode
 from coderlplus.tracing import TraceRequest, trace_many
 from coderlplus_lab.files import write_json
 from coderlplus_lab.study.plan import StudyFolder
@@ -189,6 +192,11 @@ def last_test(problem: Problem) -> tuple[ProgramInput, TaggedValue] | None:
         match test:
             case CallTest(args=args, kwargs=kwargs, expected=expected) if problem.entry_point is not None:
                 return CallInput(problem.entry_point, args, kwargs), expected
+            case CheckTest(code=code) if problem.entry_point is not None:
+                asserts = literal_asserts(code, problem.entry_point) or ()
+                for one in reversed(asserts):
+                    if one.operator == "==":
+                        return CallInput(problem.entry_point, one.args, one.kwargs), encode(one.expected)
             case StdioTest(stdin=stdin, stdout=stdout):
                 return StdioInput(stdin), stdout.rstrip()
     return None

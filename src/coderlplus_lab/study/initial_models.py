@@ -10,11 +10,15 @@ import yaml
 from transformers.utils import logging
 
 from coderlplus.engines.run_folder import RunFolder
+from coderlplus.judge import Judge
 from coderlplus.report.folders import read_object
 from coderlplus_lab.files import write_json
 from coderlplus_lab.study.examples import PIECES, pairs_of
+from coderlplus_lab.study.measures import curve_point
+from coderlplus_lab.study.pairs import pairs_to_learn
 from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.settings import Study
+from coderlplus_lab.study.supervised import supervise
 from coderlplus_lab.world.model import make_model
 from coderlplus_lab.world.tokenizer import make_tokenizer
 from coderlplus_lab.world.warm_start import warm_start
@@ -25,14 +29,18 @@ METRICS_EVERY = 10
 
 def initial_model_path(study: Study, layout: StudyFolder, name: str, seed: int) -> str:
     """The folder or hub name of an initial model."""
-    return study.initial_models[name].model or str(layout.initial_model(name, seed) / "final")
+    initial = study.initial_models[name]
+    return str(layout.initial_model(name, seed) / "final") if initial.is_made else str(initial.model)
 
 
 def make_initial_model(study: Study, layout: StudyFolder, name: str, seed: int) -> None:
-    """Make and teach a model of the small world, or resume teaching it; see the run folder. The model appears when
-    it is complete."""
-    assert study.world is not None
+    """Train an existing model on programs and traces, or make and teach a model of the small world; or resume it. See
+    the run folder. The model appears when it is complete."""
     initial = study.initial_models[name]
+    if initial.supervised is not None:
+        _start_from(study, layout, name, seed)
+        return
+    assert study.world is not None
     settings = initial.taught(seed)
     torch.set_num_threads(1)
     logging.disable_progress_bar()
@@ -65,6 +73,21 @@ def make_initial_model(study: Study, layout: StudyFolder, name: str, seed: int) 
     tokenizer.save_pretrained(run.unfinished)
     write_json(run.path / "training.json", {"seconds": round(time.monotonic() - began, 1), "samples": 0})
     run.finish()
+
+
+def _start_from(study: Study, layout: StudyFolder, name: str, seed: int) -> None:
+    """The supervised start on an existing model, with its curve on the validation split."""
+    model, how = str(study.initial_models[name].model), study.start_settings(name)
+    with study.sandbox.open(1) as sandbox:
+        supervise(
+            how,
+            model=model,
+            output=layout.initial_model(name, seed),
+            seed=seed,
+            pairs=pairs_to_learn(study, layout, how),
+            evaluate=curve_point(study, layout, model, Judge(sandbox)),
+            eval_every=study.measure.every,
+        )
 
 
 def device(study: Study) -> str:

@@ -6,7 +6,7 @@ A file may begin with `base: other.yaml`. Errors name file, line and the nearest
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from coderlplus_lab.study.settings import (
     Sampling,
     Search,
     Study,
+    Supervised,
     World,
     near,
 )
@@ -57,11 +58,18 @@ def make_study(data: Mapping[str, Any], where: Where = lambda key: "study") -> S
     except ValidationError as error:
         raise _told(error, where) from error
     _check(study, where)
+    for name, initial in study.initial_models.items():
+        if initial.supervised is not None:
+            _check_supervised(lambda name=name: study.start_settings(name), where(f"initial_models.{name}.supervised"))  # type: ignore[misc]
+    tried = {key: values[0] for key, values in study.search.supervised.items()} if study.search else {}
     for name, arm in study.arms.items():
         if arm.train is not None:
             _check_train(study, name, where)
         if arm.supervised is not None:
-            _check_supervised(study, name, where)
+            _check_supervised(
+                lambda name=name: study.supervised_settings(name, tried),  # type: ignore[misc]
+                where(f"arms.{name}.supervised"),
+            )
     return study
 
 
@@ -81,6 +89,8 @@ def _check(study: Study, where: Where) -> None:
                 f"{where(f'initial_models.{name}')}: an existing model is not taught; leave out warm_start and "
                 "questions"
             )
+        if initial.supervised is not None:
+            _check_start(study, name, where)
     for key, seeds in {"seeds": study.seeds, **_of_arms(study, "seeds")}.items():
         if len(set(seeds)) < len(seeds) or any(seed < 0 for seed in seeds):
             raise ConfigError(f"{where(key)}: seeds are distinct and not negative, not {list(seeds)}")
@@ -101,6 +111,17 @@ def _check(study: Study, where: Where) -> None:
             )
         _check_settings_of(study, name, where)
     _check_search(study, where)
+
+
+def _check_start(study: Study, name: str, where: Where) -> None:
+    """Raises `ConfigError` for an initial model that cannot be trained as its `supervised` says."""
+    initial, place = study.initial_models[name], where(f"initial_models.{name}.supervised")
+    if initial.model is None:
+        raise ConfigError(f"{place}: supervised is for an existing model; name it under model")
+    if (initial.supervised or {}).get("examples", study.supervised.get("examples")) == "passed":
+        raise ConfigError(
+            f"{place}: an initial model learns from references or traces, not from passed; make it an arm instead"
+        )
 
 
 def _check_settings_of(study: Study, name: str, where: Where) -> None:
@@ -148,13 +169,11 @@ def _check_train(study: Study, name: str, where: Where) -> RunConfig:
     return make_config(settings | {"model": "model", "problems": "problems.jsonl", "output": "output"}, place)
 
 
-def _check_supervised(study: Study, name: str, where: Where) -> None:
+def _check_supervised(settings_now: Callable[[], Supervised], place: str) -> None:
     from transformers import TrainingArguments
 
-    tried = {key: values[0] for key, values in study.search.supervised.items()} if study.search else {}
-    place = where(f"arms.{name}.supervised")
     try:
-        settings = study.supervised_settings(name, tried)
+        settings = settings_now()
     except ValidationError as error:
         raise _told(error, lambda key: place) from error
     for key in settings.arguments:

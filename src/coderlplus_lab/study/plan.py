@@ -236,11 +236,16 @@ def _initial_model_jobs(study: Study, layout: StudyFolder, arm: str, seed: int) 
     initial, problems = study.initial_models[name], _problems(study, layout)
     jobs = []
     fingerprint: dict[str, Any] = {"initial_model": initial.model_dump(mode="json"), "seed": number}
-    if initial.model is None:
-        fingerprint |= {
-            "operations": list(study.world.operations) if study.world else [],
-            "problems": dict(problems.fingerprint) if initial.questions else None,
-        }
+    if initial.is_made:
+        fingerprint |= {"operations": list(study.world.operations) if study.world else []}
+        if initial.supervised is not None:
+            fingerprint |= {
+                "supervised": study.start_settings(name).model_dump(),
+                "answer_template": study.answer_template,
+                "system_prompt": study.train.get("system_prompt"),
+            }
+        on_problems = initial.questions or initial.supervised is not None
+        fingerprint |= {"problems": dict(problems.fingerprint) if on_problems else None}
         jobs.append(
             StudyJob(
                 kind="initial_model",

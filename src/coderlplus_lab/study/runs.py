@@ -9,14 +9,13 @@ from typing import Any
 
 from coderlplus.engines.trl.config import make_config
 from coderlplus.engines.trl.train import train
-from coderlplus.errors import DataError
 from coderlplus.judge import Judge
-from coderlplus.records import Problem, read_jsonl
 from coderlplus.report.folders import json_lines, read_object
 from coderlplus_lab.files import write_json
 from coderlplus_lab.study import supervised
 from coderlplus_lab.study.initial_models import device, device_name, initial_model_path, load_model
 from coderlplus_lab.study.measures import curve_point, means, raw_numbers
+from coderlplus_lab.study.pairs import pairs_to_learn
 from coderlplus_lab.study.plan import MEASURED, StudyFolder, searched, spent_before
 from coderlplus_lab.study.sampling import PASSED, with_task_file
 from coderlplus_lab.study.settings import Study
@@ -89,29 +88,11 @@ def _trained(study: Study, layout: StudyFolder, arm: str, seed: int, folder: Pat
                 model=initial,
                 output=folder,
                 seed=seed,
-                pairs=_pairs(study, layout, samples / PASSED if how.examples == "passed" else None),
+                pairs=pairs_to_learn(study, layout, how, samples / PASSED),
                 evaluate=point,
                 eval_every=study.measure.every,
             )
     return str(final)
-
-
-def _pairs(study: Study, layout: StudyFolder, passed: Path | None) -> list[supervised.Pair]:
-    """Statements with the programs to learn: those that passed, or the references."""
-    problems = {problem.problem_id: problem for problem in read_jsonl(layout.problems("train"), Problem)}
-    if passed is not None:
-        answers = [(line["problem_id"], line["completion"]) for line in json_lines(passed)]
-    else:
-        answers = [
-            (problem.problem_id, study.answer_template.format(program=problem.reference))
-            for problem in problems.values()
-            if problem.reference is not None
-        ]
-        if not answers:
-            raise DataError(
-                f"no problem in {layout.problems('train')} has a reference; remove the arm that learns from references"
-            )
-    return [(study.messages(problems[problem_id]), answer) for problem_id, answer in answers]
 
 
 def _cost(study: Study, layout: StudyFolder, arm: str, seed: int, folder: Path) -> dict[str, Any]:

@@ -79,6 +79,9 @@ class InitialModel(Section):
 
     model: str | None = None
     """A folder or a name on the hub."""
+    supervised: dict[str, Any] | None = None
+    """Supervised training of `model` before any arm, for each warm-start seed; differences from the study's
+    `supervised`. `None` leaves it as it is."""
     family: Literal["qwen2", "llama"] = "qwen2"
     width: int = Field(default=96, ge=1)
     layers: int = Field(default=3, ge=1)
@@ -124,6 +127,11 @@ class InitialModel(Section):
             )
         return value
 
+    @property
+    def is_made(self) -> bool:
+        """Whether the study makes it, and it is not there already."""
+        return self.model is None or self.supervised is not None
+
     def taught(self, seed: int) -> WarmStartSettings:
         """The settings of its warm start."""
         return WarmStartSettings(**self.warm_start, seed=seed)
@@ -149,10 +157,13 @@ class Measure(Section):
 
 
 class Supervised(Section):
-    """Supervised training on programs."""
+    """Supervised training on programs and their runs."""
 
-    examples: Literal["references", "passed"] = "references"
-    """The problems' reference solutions, or the initial model's own passing programs (rejection sampling)."""
+    examples: Literal["references", "passed", "traces", "references_and_traces"] = "references"
+    """The problems' reference solutions; the initial model's own passing programs (rejection sampling); questions
+    about runs of the references, answered step by step (`coderlplus.exports.rationales`)."""
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Examples of more tokens, prompt and answer together, are left out, and counted; `None` keeps all."""
     arguments: dict[str, Any] = Field(default_factory=dict)
     """Fields of transformers' `TrainingArguments`."""
     lora: dict[str, Any] | None = None
@@ -290,6 +301,10 @@ class Study(Section):
         if isinstance(settings.get("trl"), Mapping):
             settings["trl"] = {key: value for key, value in settings["trl"].items() if value is not None}
         return settings
+
+    def start_settings(self, name: str) -> Supervised:
+        """How an initial model that is there is trained before any arm."""
+        return Supervised(**over(self.supervised, self.initial_models[name].supervised or {}))
 
     def supervised_settings(self, name: str, chosen: Mapping[str, Any] | None = None) -> Supervised:
         return Supervised(**with_dotted(over(self.supervised, self.arms[name].supervised or {}), chosen or {}))

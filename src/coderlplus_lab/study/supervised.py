@@ -3,6 +3,7 @@ metrics and the final model."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,10 +21,9 @@ from coderlplus.engines.trl.callbacks import Evaluate, StopOnSignal, evaluated
 from coderlplus.engines.trl.train import is_done
 from coderlplus.errors import ConfigError
 from coderlplus.evaluation.generate import token_ids
+from coderlplus_lab.study.pairs import Pair
 from coderlplus_lab.study.settings import Supervised
 
-Pair = tuple[list[dict[str, str]], str]
-"""A conversation that ends with the user, and the answer that is learnt."""
 IGNORED = -100
 """The label of a token that is not learnt."""
 
@@ -64,12 +64,13 @@ def supervise(
         raise ConfigError(f"supervised.arguments: {' '.join(str(error).split())}") from error
     checkpoint = run.latest_checkpoint()
     run.begin(yaml.safe_dump({"model": model, "seed": seed, **settings.model_dump()}, sort_keys=False), (), checkpoint)
+    rows = _short_enough([_row(tokenizer, *pair) for pair in pairs], settings.max_tokens)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     stop = StopOnSignal()
     trainer = _Trainer(
         model=_model(model, settings),
         args=arguments,
-        train_dataset=[_row(tokenizer, *pair) for pair in pairs],
+        train_dataset=rows,
         data_collator=lambda chosen: padded(chosen, pad),
         callbacks=[Note(run, evaluate, eval_every, seed), stop],
     )
@@ -138,6 +139,17 @@ class Note(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         write_checksums(self._run.checkpoints / f"checkpoint-{state.global_step}")
+
+
+def _short_enough(rows: list[dict[str, list[int]]], most: int | None) -> list[dict[str, list[int]]]:
+    """The rows of at most so many tokens; how many are longer is said on stderr. Raises `ConfigError` where all
+    are."""
+    kept = [row for row in rows if most is None or len(row["input_ids"]) <= most]
+    if not kept:
+        raise ConfigError(f"supervised.max_tokens {most} leaves none of {len(rows)} examples; make it larger")
+    if len(kept) < len(rows):
+        print(f"{len(rows) - len(kept)} of {len(rows)} examples left out: more than {most} tokens", file=sys.stderr)
+    return kept
 
 
 def _row(tokenizer: Any, messages: Sequence[dict[str, str]], answer: str) -> dict[str, list[int]]:

@@ -41,8 +41,18 @@ def test_it_is_asked_in_words_of_models_that_read() -> None:
     assert score_answer(question, 'The sum is 3.\n{"output": "3"}')[0] == 1.0
 
 
-def test_tests_that_are_code_make_no_question() -> None:
-    problem = Problem(problem_id="p", statement="", tests=(CheckTest("assert f(1) == 2"),), entry_point="f")
+def test_an_assert_that_compares_a_call_with_a_literal_makes_a_question() -> None:
+    tests = (CheckTest("assert f(1) == 2"), CheckTest("assert f((3,), by='x') == (4, {5})"))
+    problem = Problem(problem_id="p", statement="", tests=tests, entry_point="f")
+    assert last_test(problem) == (
+        CallInput("f", ({"$tuple": [3]},), {"by": "x"}),
+        {"$tuple": [4, {"$set": [5]}]},
+    )
+
+
+def test_other_tests_that_are_code_make_no_question() -> None:
+    tests = (CheckTest("assert sorted(f(1)) == [2]"), CheckTest("assert not f(1)"))
+    problem = Problem(problem_id="p", statement="", tests=tests, entry_point="f")
     assert last_test(problem) is None
     assert output_question(problem, "full") is None
 
