@@ -10,7 +10,7 @@ from typing import Any, Self
 from coderlplus.errors import DataError
 from coderlplus.records.jsonl import choice, get, items, optional, refuse_unknown
 from coderlplus.records.problem import ProgramInput, TaggedValue, input_from_json
-from coderlplus.records.run import VERDICTS, Verdict, VerdictName
+from coderlplus.records.run import VERDICTS, Actual, Verdict, VerdictName
 from coderlplus.records.tagged import tagged
 
 OUTPUT = "output"
@@ -70,18 +70,22 @@ class AlignmentTask:
     targets: tuple[Target, ...]
     setup_code: str = ""
     """Runs before the program, as in its problem."""
+    gives: Actual | None = None
+    """What the program gives on `input`, in tasks that ask for an input with which it does."""
     problem_id: str
     rollout_id: str
     step: int = 0
     verdict: VerdictName = "wrong_answer"
 
     def to_json(self) -> dict[str, Any]:
-        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return data | {"input": self.input.to_json(), "targets": [target.to_json() for target in self.targets]}
+        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "gives"}
+        data |= {"input": self.input.to_json(), "targets": [target.to_json() for target in self.targets]}
+        return data if self.gives is None else data | {"gives": self.gives.to_json()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         refuse_unknown(data, [field.name for field in dataclasses.fields(cls)], "a task")
+        gives = optional(data, "gives", dict)
         return cls(
             task_id=get(data, "task_id", str),
             kind=get(data, "kind", str),
@@ -90,6 +94,7 @@ class AlignmentTask:
             input=input_from_json(get(data, "input", dict)),
             targets=_targets(data),
             setup_code=optional(data, "setup_code", str, ""),
+            gives=None if gives is None else Actual.from_json(gives),
             problem_id=get(data, "problem_id", str),
             rollout_id=get(data, "rollout_id", str),
             step=optional(data, "step", int, 0),

@@ -42,7 +42,7 @@ from coderlplus.problems import read_problems
 from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.programs import extract_program
 from coderlplus.records import AlignmentTask, Problem, Reward, Rollout
-from coderlplus.rewards import answer_reward, verdict_reward
+from coderlplus.rewards import answer_reward, answer_trial, trial_reward, verdict_reward
 from verl import DataProto
 
 current: dict[str, FetchedSteps] = {}
@@ -190,7 +190,14 @@ class CodeRLPlusReward(RewardManagerBase):  # type: ignore[misc]
     async def _reward(self, row: Row, completion: str, name: str) -> Reward:
         if isinstance(row, AlignmentTask):
             weight = self.settings.alignment.format_weight if self.settings.alignment else 0.0
-            return answer_reward(row, completion, format_weight=weight)
+            run = answer_trial(row, completion)
+            if run is None:
+                return answer_reward(row, completion, format_weight=weight)
+            try:
+                verdict = await asyncio.wait_for(self._judge.judge_async(*run), self.settings.sandbox.timeout_s)
+            except TimeoutError:
+                return Reward(kind=row.kind, value=None)
+            return trial_reward(row, verdict, format_weight=weight)
         program = extract_program(completion, row.entry_point, starter_code=row.starter_code)
         rollout = Rollout(
             rollout_id=name,
