@@ -35,21 +35,21 @@ def ask(run: TracedRun) -> Question | str:
     """The line after one of the lines that may be followed by several: the test of an `if` or `while`, or a line that
     was followed by several in this run."""
     sole = sole_statements(run.visible.tree)
-    seen: defaultdict[int, list[int]] = defaultdict(list)
+    seen: defaultdict[int, list[int | None]] = defaultdict(list)
     for line, following in successors(run.trace):
         if isinstance(sole.get(line), (*SIMPLE, ast.If, ast.While)):
             seen[line].append(following)
-    forks = {
-        line: following[:_MAX_TIME]
+    moments = [
+        [(line, time, after) for time, after in enumerate(following[:_MAX_TIME], 1) if after is not None]
         for line, following in sorted(seen.items())
-        if isinstance(sole[line], ast.If | ast.While) or len(set(following)) > 1
-    }
+        if isinstance(sole[line], ast.If | ast.While) or len(set(following) - {None}) > 1
+    ]
+    forks = [of_line for of_line in moments if of_line]
     if not forks:
         return "no_branch"
     rng = run.rng("next_statement")
-    line = rng.choice(list(forks))
-    time = rng.randrange(len(forks[line]))
-    return about_next(forks[line][time], line=line, time=time + 1)
+    line, time, after = rng.choice(rng.choice(forks))
+    return about_next(after, line=line, time=time)
 
 
 def about_next(following: int, *, line: int, time: int) -> Question:
@@ -66,9 +66,9 @@ def about_next(following: int, *, line: int, time: int) -> Question:
     )
 
 
-def successors(trace: Trace) -> Iterator[tuple[int, int]]:
+def successors(trace: Trace) -> Iterator[tuple[int, int | None]]:
     """(line, the line that runs next in the same activation, 0 if none does) of every time that a line begins to run,
-    in this order, up to the first whose next is not known because the record of the run ends before."""
+    in this order; `None` where the record of the run ends before."""
     begun = list(executions(trace.steps or ()))
     following: dict[int, int] = {}
     """Activation → the line that it runs after this place."""
@@ -77,10 +77,7 @@ def successors(trace: Trace) -> Iterator[tuple[int, int]]:
         activation = (trace.steps or ())[index].activation
         found.append((line, following.get(activation, None if trace.steps_cut else 0)))
         following[activation] = line
-    for line, after in reversed(found):
-        if after is None:
-            return
-        yield line, after
+    yield from reversed(found)
 
 
 KIND = Kind(
