@@ -49,7 +49,7 @@ def about_states(asked: Sequence[tuple[Moment, Target]]) -> Question:
     return Question(
         targets=tuple(targets),
         words=tuple(words),
-        compact="Values just before a line (after @) runs for the nth time (after the point)",
+        compact="Values just before line L runs for the nth time (@L.n)",
         definition=_STATES,
         numbered=True,
         example_labels=("n@4.2", "words@7.1"),
