@@ -11,7 +11,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from coderlplus.alignment.scoring import score_answer
+from coderlplus.alignment.scoring import score_answer, trial, trial_score
+from coderlplus.errors import ConfigError
 from coderlplus.judge import IN_PROCESS, Judge
 from coderlplus.programs import extract_program
 from coderlplus.records import AlignmentTask, Problem, Reward, Rollout, Verdict
@@ -28,7 +29,8 @@ def reward_rows(
     limit_s: float | None = None,
     in_process_checks: bool = False,
 ) -> list[Reward]:
-    """One reward per (row, completion), in order: a row that is a `Problem` is judged, an `AlignmentTask` is scored.
+    """One reward per (row, completion), in order: a row that is a `Problem` is judged, an `AlignmentTask` is scored;
+    the judge also runs the answers that must be run for that (kind `input`).
 
     All programs go to the judge in one call. `rollout_ids` name the samples in verdicts and in the lineage of what is
     mined from them; without them a sample is named by its place. What is not judged within `limit_s` seconds has no
@@ -42,12 +44,21 @@ def reward_rows(
     pairs: dict[int, tuple[Problem, Rollout]] = {}
     for index, (row, completion) in enumerate(zip(rows, completions, strict=True)):
         if isinstance(row, AlignmentTask):
-            rewards[index] = answer_reward(row, completion, format_weight=format_weight)
+            run = answer_trial(row, completion)
+            if run is None:
+                rewards[index] = answer_reward(row, completion, format_weight=format_weight)
+            else:
+                pairs[index] = run
         else:
             pairs[index] = row, rollout_of(row, completion, ids[index])
     verdicts = _verdicts(judge, list(pairs.values()), limit_s)
     for (index, (_, rollout)), verdict in zip(pairs.items(), verdicts, strict=True):
-        rewards[index] = verdict_reward(rollout.program, verdict, in_process_checks=in_process_checks)
+        row = rows[index]
+        rewards[index] = (
+            trial_reward(row, verdict, format_weight=format_weight)
+            if isinstance(row, AlignmentTask)
+            else verdict_reward(rollout.program, verdict, in_process_checks=in_process_checks)
+        )
     return [rewards[index] for index in range(len(rows))]
 
 
@@ -58,10 +69,29 @@ def rollout_of(problem: Problem, completion: str, rollout_id: str) -> Rollout:
     return Rollout(rollout_id=rollout_id, problem_id=problem.problem_id, **given)
 
 
+def answer_trial(task: AlignmentTask, completion: str) -> tuple[Problem, Rollout] | None:
+    """What the judge must run before an answer has a reward (`trial_reward`); `None`: nothing, see `answer_reward`."""
+    try:
+        return trial(task, completion)
+    except Exception:
+        return None  # `answer_reward` fails in the same way, and tells it
+
+
+def trial_reward(task: AlignmentTask, verdict: Verdict, *, format_weight: float = 0.1) -> Reward:
+    """R_sem of an answer by the verdict on its trial; no reward for a fault of the sandbox."""
+    if verdict.verdict == "sandbox_fault":
+        return Reward(kind=task.kind, value=None)
+    value, correct = trial_score(task, verdict, format_weight)
+    return Reward(kind=task.kind, value=value, correct=correct)
+
+
 def answer_reward(task: AlignmentTask, completion: str, *, format_weight: float = 0.1) -> Reward:
-    """R_sem of an answer; no reward, reported once, if coderlplus itself fails on it."""
+    """R_sem of an answer that needs no run; no reward, reported once, if coderlplus itself fails on it. Raises
+    `ConfigError` for one that needs a run (see `score_answer`)."""
     try:
         value, correct = score_answer(task, completion, format_weight=format_weight)
+    except ConfigError:
+        raise
     except Exception as error:
         tell_defect(f"an answer to task {task.task_id!r}", error)
         return Reward(kind=task.kind, value=None)

@@ -276,7 +276,8 @@ def executed(program: str, given: ProgramInput) -> list[tuple[int, Mapping[str, 
         ):
             return None
         if event == "line":
-            plain = {name: value for name, value in frame.f_locals.items() if type(value) in (int, str, list, tuple)}
+            kinds = (int, float, bool, str, list, tuple, set, dict, type(None))
+            plain = {name: value for name, value in frame.f_locals.items() if type(value) in kinds}
             seen.append((frame.f_lineno, copy.deepcopy(plain)))
         return watch
 

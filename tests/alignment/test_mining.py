@@ -245,7 +245,10 @@ def assert_sound(task: AlignmentTask) -> None:
     assert not re.search(r"0x[0-9a-f]{8,16}>", task.prompt + json.dumps(task.to_json()))
 
 
-@pytest.mark.parametrize("kind", ["final_values", "exception", "state_at", "branch"])
+@pytest.mark.parametrize(
+    "kind",
+    ["final_values", "exception", "state_at", "branch", "input", "next_statement", "types", "states"],
+)
 def test_tasks_of_every_kind_on_recorded_programs_are_sound(sandbox: Sandbox, shared: Path, kind: str) -> None:
     rows = [json.loads(line) for line in (shared / "data" / "cruxeval" / "cruxeval.jsonl").read_text().splitlines()][
         ::40

@@ -23,7 +23,7 @@ from coderlplus.errors import ConfigError
         ({"prompt_style": "long"}, "prompt_style must be one of full, compact"),
         (
             {"kinds": "all"},
-            "kinds must be one of final_values, output, official, exception, state_at, branch, or several of them "
+            "kinds must be one of final_values, output, official, exception, state_at, branch, .*, or several of them "
             ".*, not 'all'",
         ),
         ({"kinds": {}}, "kinds must be one of .*, not {}"),

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from coderlplus.alignment.questions import Question
 from coderlplus.alignment.settings import PromptStyle
 from coderlplus.programs import normalized, only_prepares, parse
-from coderlplus.records import CallInput, ProgramInput
+from coderlplus.records import Actual, CallInput, ProgramInput
 from coderlplus.sandbox.values import to_source
 
 _FULL = """\
@@ -68,12 +68,15 @@ def write_prompt(
         program = f"{shown_program(setup_code).strip()}\n\n{program}"
     labels = ", ".join(target.label for target in question.targets)
     if style == "compact":
-        run = call_expression(given) if isinstance(given, CallInput) else f"stdin = {given.stdin!r}"
+        if question.gives is not None:
+            run = _compact_result(given, question.gives)
+        else:
+            run = call_expression(given) if isinstance(given, CallInput) else f"stdin = {given.stdin!r}"
         return _COMPACT.format(program=program, run=run, question=question.compact, labels=labels)
     quoted = [f"`{label}`" for label in question.example_labels]
     return _FULL.format(
         program=_fenced(program, "python"),
-        run=_run(given),
+        run=_run(given) if question.gives is None else _result(given, question.gives),
         targets="\n".join(
             f"- `{target.label}`: {words}" for target, words in zip(question.targets, question.words, strict=True)
         ),
@@ -96,6 +99,20 @@ def _run(given: ProgramInput) -> str:
     if not given.stdin:
         return "It is run with an empty standard input."
     return f"It is run with this standard input:\n\n{_fenced(given.stdin.rstrip(chr(10)), 'text')}"
+
+
+def _compact_result(given: ProgramInput, gives: Actual) -> str:
+    if isinstance(given, CallInput):
+        return f"{given.entry_point}(??) == {to_source(gives.value)}"
+    return f"stdin = ??, output == {gives.value!r}"
+
+
+def _result(given: ProgramInput, gives: Actual) -> str:
+    """How the program is run, with its result in the place of its input."""
+    if isinstance(given, CallInput):
+        value = _fenced(to_source(gives.value), "python")
+        return f"Then `{given.entry_point}` is called with arguments that are not shown. It returns:\n\n{value}"
+    return f"It is run with a standard input that is not shown. It prints:\n\n{_fenced(gives.value, 'text')}"
 
 
 def _fenced(text: str, language: str) -> str:

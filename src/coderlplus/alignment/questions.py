@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from coderlplus.records import CallInput, ProgramInput, Target
+from coderlplus.records import Actual, CallInput, ProgramInput, Target
 
 MODULE = "<module>"
 
@@ -25,7 +25,8 @@ NUMBERED = "The numbers before the lines are not part of the program."
 class Question:
     """Targets and their wording. `words` says for each target what it is; `definition` and `numbered` (are the lines?)
     complete the full prompt; `compact` is the question in one phrase; `example` an answer of valid form for other
-    labels. `prompt` is the whole prompt of a kind that has a wording of its own, in the place of all of these."""
+    labels. `gives` is what the program gives, shown in the place of its input where that is asked for. `prompt` is the
+    whole prompt of a kind that has a wording of its own, in the place of all of these."""
 
     targets: tuple[Target, ...]
     words: tuple[str, ...] = ()
@@ -34,6 +35,7 @@ class Question:
     numbered: bool = False
     example_labels: tuple[str, ...] = ("n", "words")
     example: str = '{"n": -7, "words": ["ab", "c"]}'
+    gives: Actual | None = None
     prompt: str | None = None
 
 

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from coderlplus.alignment.answers import Answer
 from coderlplus.alignment.kinds import DEFAULT, KINDS, Kind
-from coderlplus.records import AlignmentTask
+from coderlplus.errors import ConfigError, SandboxError
+from coderlplus.records import AlignmentTask, Problem, Rollout, Verdict
+
+Scored = tuple[float, dict[str, bool]]
+"""`R_sem` of a completion and which targets it has right."""
+
+
+class Judging(Protocol):
+    """A `coderlplus.Judge`."""
+
+    def judge(self, problem: Problem, rollout: Rollout) -> Verdict: ...
 
 
 def reference_answer(task: AlignmentTask) -> str:
@@ -21,11 +33,17 @@ def reference_answer(task: AlignmentTask) -> str:
     return _kind(task).answer(task.targets)
 
 
-def score_answer(task: AlignmentTask, completion: str, *, format_weight: float = 0.1) -> tuple[float, dict[str, bool]]:
+def score_answer(
+    task: AlignmentTask, completion: str, *, format_weight: float = 0.1, judge: Judging | None = None
+) -> tuple[float, dict[str, bool]]:
     """`R_sem` of a completion and which targets it has right (empty if the answer has no usable form, which scores 0).
 
     `R_sem = w + (1 − w) · (right targets / targets)`, w = `format_weight`; with w = 0 the paper's `(1/|V|) Σ 1[v̂ =
     v]`. Tasks of the kind `official` have the published scoring, whose weight is 0.1.
+
+    An answer to a task of the kind `input` is right if the program gives the same output on it. Only the input of the
+    task itself is known to be; for any other the `judge` runs the program. Raises `ConfigError` where it is needed and
+    not given, and `SandboxError` if the sandbox fails; nothing else is ever run.
 
     >>> from coderlplus import AlignmentTask, CallInput, Target
     >>> task = AlignmentTask(
@@ -35,7 +53,30 @@ def score_answer(task: AlignmentTask, completion: str, *, format_weight: float =
     >>> score_answer(task, 'It adds 1. {"output": 2}'), score_answer(task, "no idea")
     ((1.0, {'output': True}), (0.0, {}))
     """
-    return _kind(task).score(task, completion, format_weight)
+    run = trial(task, completion)
+    if run is None:
+        return _kind(task).score(task, completion, format_weight)
+    if judge is None:
+        raise ConfigError(
+            f"an answer to a task of the kind {task.kind!r} is judged by running the program on it: "
+            "score_answer(…, judge=judge)"
+        )
+    verdict = judge.judge(*run)
+    if verdict.verdict == "sandbox_fault":
+        raise SandboxError(f"the sandbox failed on an answer to task {task.task_id!r}; score it again")
+    return trial_score(task, verdict, format_weight)
+
+
+def trial(task: AlignmentTask, completion: str) -> tuple[Problem, Rollout] | None:
+    """What the judge must run to score a completion; `None` where nothing has to be run."""
+    return _kind(task).trial(task, completion)
+
+
+def trial_score(task: AlignmentTask, verdict: Verdict, format_weight: float) -> tuple[float, dict[str, bool]]:
+    """The score of a completion by the verdict on its trial; all targets are right or none is."""
+    return (1.0 if verdict.passed else format_weight), dict.fromkeys(
+        (target.label for target in task.targets), verdict.passed
+    )
 
 
 def read_answer(task: AlignmentTask, completion: str) -> Answer | None:

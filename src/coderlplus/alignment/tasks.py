@@ -71,6 +71,7 @@ def make_task(
             max_variables=settings.max_variables,
             max_value_chars=settings.max_value_chars,
             seed=seed,
+            setup_code=setup_code,
         )
     )
     if isinstance(question, str):
@@ -90,6 +91,7 @@ def make_task(
         input=trace.input,
         targets=question.targets,
         setup_code=setup_code,
+        gives=question.gives,
         problem_id=lineage.problem_id,
         rollout_id=lineage.rollout_id,
         step=lineage.step,

@@ -41,6 +41,7 @@ class TracedRun:
     max_variables: int
     max_value_chars: int
     seed: int
+    setup_code: str = ""
 
     def rng(self, use: str) -> random.Random:
         """Random numbers for one use, the same for the same program, input and seed."""

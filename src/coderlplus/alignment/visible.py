@@ -73,6 +73,18 @@ class Visible:
             form in self._program[place : place + _NEXT_TO + len(form)] for place in places for form in _forms(value)
         )
 
+    def shows_input(self, result: TaggedValue) -> bool:
+        """Whether the input can be read off where it is not shown, but its result is: the program shows the task's
+        own call, a part of the input stands in the program or the result, or the result is the whole input."""
+        given = self.input
+        parts = [given.stdin] if isinstance(given, StdioInput) else [*given.args, *given.kwargs.values()]
+        if self._call and self._call in self._program:
+            return True
+        if [canonical(part) for part in parts] == [canonical(result)]:
+            return True
+        text = self._program + " " + " ".join(_forms(result))
+        return any(len(form) > SHORT and form in text for part in parts for form in _forms(part))
+
     def _is_given(self, text: str, value: TaggedValue, binding: Bindings) -> bool:
         if binding.computed:
             return False

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -13,11 +15,14 @@ from rich.table import Table
 
 from coderlplus.alignment import AlignmentConfig
 from coderlplus.errors import DataError
+from coderlplus.judge import Judge
 from coderlplus.problems import read_answers, read_tasks
 from coderlplus.progress import Progress
-from coderlplus.records import AlignmentTask, write_jsonl
+from coderlplus.records import AlignmentTask, Reward, write_jsonl
 from coderlplus.records.outputs import digest, open_output
-from coderlplus.rewards import answer_reward
+from coderlplus.rewards import answer_reward, answer_trial, trial_reward
+from coderlplus.sandbox import AnySandbox
+from coderlplus.sandbox.backends import open_sandbox
 from coderlplus.terminal import console, name_left_out, note, print_table, shown
 
 
@@ -99,18 +104,27 @@ def _scored(
 ) -> list[Score]:
     """The scores of the answers that can be used. Raises `DataError` where none can."""
     scores: list[Score] = []
-    with Progress() as progress:
+    with Progress() as progress, contextlib.ExitStack() as stack:
+        sandbox = functools.cache(lambda: stack.enter_context(open_sandbox(workers=1)))
         for task_id, answer in progress.track(given, "scoring", len(given)):
-            reward = answer_reward(by_id[task_id], answer, format_weight=format_weight)
+            reward = _reward(by_id[task_id], answer, format_weight, sandbox)
             if reward.value is None:
                 left_out.append(
-                    DataError(f"an answer to task {task_id!r} has no score: scoring failed with an internal error")
+                    DataError(f"an answer to task {task_id!r} has no score: the sandbox or coderlplus itself failed")
                 )
                 continue
             scores.append(Score(task_id, reward.kind, reward.value, reward.correct))
     if left_out and not scores:
         raise left_out[0]
     return scores
+
+
+def _reward(task: AlignmentTask, answer: str, format_weight: float, sandbox: Callable[[], AnySandbox]) -> Reward:
+    """The reward of an answer; the sandbox is opened for the first one that must be run."""
+    run = answer_trial(task, answer)
+    if run is None:
+        return answer_reward(task, answer, format_weight=format_weight)
+    return trial_reward(task, Judge(sandbox()).judge(*run), format_weight=format_weight)
 
 
 def summarise(scores: Sequence[Score], tasks: Mapping[str, AlignmentTask]) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from coderlplus.alignment import score_answer
 from coderlplus.cli.failed import read_failed
 from coderlplus.cli.options import BACKEND, Address, BackEndName
 from coderlplus.errors import ConfigError, DataError
+from coderlplus.judge import Judge
 from coderlplus.problems import read_tasks
 from coderlplus.records import AlignmentTask, CallInput, Limits, ProgramInput, StdioInput
 from coderlplus.report import write_trace
@@ -115,12 +117,13 @@ def trace(
     )
     with Console(stderr=True).status("tracing"), open_sandbox(backend, workers=1, address=address) as sandbox:
         (result,) = trace_many(sandbox, [request])
+        scored = None if asked is None or said is None else score_answer(asked, said, judge=Judge(sandbox))
     if result.ending.kind == "syntax_error":
         place = f", line {result.ending.line}" if result.ending.line else ""
         raise DataError(f"{title}{place}: {result.ending.message or 'syntax error'}; only valid Python can be traced")
     outcome = None if failed is None or failed.verdict is None else outcome_of(result, failed.verdict, failed.expected)
     if html is not None:
-        write_trace(result, html, title=title, task=asked, answer=said, outcome=outcome)
+        write_trace(result, html, title=title, task=asked, answer=said, outcome=outcome, scored=scored)
         print(shown(str(html)), file=sys.stderr if as_json or steps else sys.stdout)
     if as_json:
         print(json.dumps(result.to_json()))
@@ -129,7 +132,7 @@ def trace(
         return
     out = console(soft_wrap=False)
     if asked is not None:
-        print_answer(asked, said, out)
+        print_answer(asked, said, out, scored)
     (print_steps if steps else print_variables)(result, out)
     if outcome is not None:
         print_outcome(outcome, out)

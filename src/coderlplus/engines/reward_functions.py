@@ -76,10 +76,11 @@ def code_reward(judge: Judge, *, limit_s: float | None = 600.0, in_process_check
     return coderlplus_generation
 
 
-def alignment_reward(*, format_weight: float = 0.1) -> RewardFunction:
+def alignment_reward(judge: Judge | None = None, *, format_weight: float = 0.1) -> RewardFunction:
     """A TRL reward function for answers to alignment tasks: R_sem in [0, 1], `None` for problems.
 
-    `format_weight` is the reward of a well-formed answer without a correct value (see `score_answer`).
+    `format_weight` is the reward of a well-formed answer without a correct value (see `score_answer`). Tasks of the
+    kind `input` need a `judge`, which runs the program on the answer.
 
     >>> from coderlplus import AlignmentTask, CallInput, Target
     >>> task = AlignmentTask(
@@ -94,6 +95,8 @@ def alignment_reward(*, format_weight: float = 0.1) -> RewardFunction:
         completions: Sequence[Any], record: Sequence[str] | None = None, **_: Any
     ) -> list[float | None]:
         def score(rows: Sequence[Any], texts: Sequence[str]) -> list[Reward]:
+            if judge is not None:
+                return reward_rows(judge, rows, texts, format_weight=format_weight)
             return [
                 answer_reward(task, text, format_weight=format_weight) for task, text in zip(rows, texts, strict=True)
             ]

@@ -289,14 +289,14 @@ def _judged(
         here / "verdicts.jsonl", Judged.from_json, key_of, keep=lambda line: line.verdict.verdict != "sandbox_fault"
     ) as journal:
         left = [sample for key, sample in samples.items() if key not in journal]
-        answered: dict[int, tuple[str | None, str | None]] = {}
+        answered: dict[int, tuple[str | None, str | None, Problem]] = {}
         defects: dict[int, str] = {}
 
         def pairs() -> Iterator[tuple[Problem, Rollout]]:
             for number, sample in enumerate(left):
                 question = by_id[sample.question_id]
                 rollout_id = f"{sample.question_id}#{sample.sample}"
-                answer = program = None
+                answer, program, problem = None, None, question.problem
                 try:
                     answer = (
                         sample.answer
@@ -304,20 +304,21 @@ def _judged(
                         else asked.benchmark.answer(question, sample.completion)
                     )
                     program = None if answer is None else asked.benchmark.program(question, answer)
+                    problem = asked.benchmark.problem(question, answer)
                 except Exception as error:
                     tell_defect(f"sample {rollout_id!r} of {asked.benchmark.name}", error)
                     defects[number] = f"{type(error).__name__} while its answer was read: {error}"[:300]
-                answered[number] = answer, program
+                answered[number] = answer, program, problem
                 given = {"program": program} if program is not None else {"completion": ""}
-                yield question.problem, Rollout(rollout_id=rollout_id, problem_id=question.problem.problem_id, **given)
+                yield problem, Rollout(rollout_id=rollout_id, problem_id=problem.problem_id, **given)
 
         for number, verdict in track(judge.judge_as_completed(pairs()), f"{asked.benchmark.name}: judging", len(left)):
             sample = left[number]
-            answer, program = answered.pop(number)
+            answer, program, problem = answered.pop(number)
             if number in defects:
                 failure = Failure(index=0, verdict="sandbox_fault", detail=defects[number])
                 verdict = replace(verdict, verdict="sandbox_fault", first_failure=failure)
-            problem, first = by_id[sample.question_id].problem, verdict.first_failure
+            first = verdict.first_failure
             journal.append(
                 Judged(
                     question_id=sample.question_id,

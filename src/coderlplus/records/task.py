@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from coderlplus.errors import DataError
 from coderlplus.records.fields import JsonRecord, TaggedValue, fields_in
 from coderlplus.records.problem import ProgramInput
-from coderlplus.records.run import Verdict, VerdictName
+from coderlplus.records.run import Actual, Verdict, VerdictName
 
 OUTPUT = "output"
 """The label of what the program prints or returns; a variable of that name is labelled with its scope."""
@@ -57,11 +57,17 @@ class AlignmentTask(JsonRecord):
     targets: tuple[Target, ...]
     setup_code: str = ""
     """Runs before the program, as in its problem."""
+    gives: Actual | None = None
+    """What the program gives on `input`, in tasks that ask for an input with which it does."""
     problem_id: str
     rollout_id: str
     step: int = 0
     verdict: VerdictName = "wrong_answer"
     called: ClassVar[str] = "a task"
+
+    def to_json(self) -> dict[str, Any]:
+        data = JsonRecord.to_json(self)
+        return data if self.gives is not None else {name: value for name, value in data.items() if name != "gives"}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

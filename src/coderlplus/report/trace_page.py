@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.alignment.prompts import call_expression
-from coderlplus.alignment.scoring import read_answer, score_answer
+from coderlplus.alignment.scoring import Scored, read_answer, score_answer
 from coderlplus.records import AlignmentTask, CallInput, StdioInput, TaggedValue, Trace, Verdict
 from coderlplus.report import html
 from coderlplus.report.samples import cut
@@ -32,13 +32,14 @@ def write_trace(
     task: AlignmentTask | None = None,
     answer: str | None = None,
     outcome: Mapping[str, str | None] | None = None,
+    scored: Scored | None = None,
 ) -> Path:
     """Write the viewer of a trace (made with `max_steps`, else it has nothing to step through) to `out` and return
     that path.
 
     With a `task` the page shows its true values, with an `answer` (a model's completion) also what it predicted and
-    which of it is correct. With the `outcome` of a failed program (`outcome_of`) it shows what was expected beside
-    what came. Raises `DataError` if the page cannot be written.
+    which of it is correct (`scored`, where that is known). With the `outcome` of a failed program (`outcome_of`) it
+    shows what was expected beside what came. Raises `DataError` if the page cannot be written.
     """
     out = Path(out)
     html.write(
@@ -47,7 +48,7 @@ def write_trace(
             "trace_page.html",
             styles=STYLES,
             scripts=SCRIPTS,
-            data=page_data(trace, title, task, answer) | {"outcome": outcome},
+            data=page_data(trace, title, task, answer, scored) | {"outcome": outcome},
         ),
         "--html",
     )
@@ -55,7 +56,11 @@ def write_trace(
 
 
 def page_data(
-    trace: Trace, title: str, task: AlignmentTask | None = None, answer: str | None = None
+    trace: Trace,
+    title: str,
+    task: AlignmentTask | None = None,
+    answer: str | None = None,
+    scored: Scored | None = None,
 ) -> dict[str, Any]:
     """All that the page shows, as JSON; values as Python source."""
     given = trace.input
@@ -76,7 +81,7 @@ def page_data(
             [scope, [[name, value_text(value)] for name, value in names.items()]]
             for scope, names in trace.variables.items()
         ],
-        "answer": None if task is None else answer_data(trace, task, answer),
+        "answer": None if task is None else answer_data(trace, task, answer, scored),
     } | steps_data(trace)
 
 
@@ -142,10 +147,10 @@ def steps_data(trace: Trace) -> dict[str, Any]:
     }
 
 
-def answer_data(trace: Trace, task: AlignmentTask, answer: str | None) -> dict[str, Any]:
+def answer_data(trace: Trace, task: AlignmentTask, answer: str | None, scored: Scored | None = None) -> dict[str, Any]:
     """The task's targets with their true values, what an answer says of them, and the step that bound each last."""
     parsed = None if answer is None else read_answer(task, answer)
-    reward, correct = (None, {}) if answer is None else score_answer(task, answer)
+    reward, correct = (None, {}) if answer is None else scored or score_answer(task, answer)
     last: dict[tuple[str, str], int] = {}
     for number, step in enumerate(trace.steps or ()):
         last.update(((change.scope, change.name), number) for change in step.changes)

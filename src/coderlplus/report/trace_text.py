@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from coderlplus.alignment.scoring import read_answer, score_answer
+from coderlplus.alignment.scoring import Scored, read_answer, score_answer
 from coderlplus.records import AlignmentTask, CallInput, Ending, Step, TaggedValue, Trace
 from coderlplus.report.trace_page import value_text
 from coderlplus.terminal import shown
@@ -77,10 +77,11 @@ def print_steps(trace: Trace, console: Console) -> None:
     print_ending(trace, console)
 
 
-def print_answer(task: AlignmentTask, answer: str | None, console: Console) -> None:
-    """The values that a task asks for and, given an answer, what it says of them and which are right."""
+def print_answer(task: AlignmentTask, answer: str | None, console: Console, scored: Scored | None = None) -> None:
+    """The values that a task asks for and, given an answer, what it says of them and which are right. `scored` is its
+    score, where that is known."""
     answered = None if answer is None else read_answer(task, answer)
-    reward, correct = (0.0, {}) if answer is None else score_answer(task, answer)
+    reward, correct = (0.0, {}) if answer is None else scored or score_answer(task, answer)
     table = _table("asked", "true", *(("predicted", "") if answer is not None else ()))
     room = _room(console, max(len(target.label) for target in task.targets) + 4) // (1 if answer is None else 2)
     for target in task.targets:

@@ -1,17 +1,25 @@
-"""The kinds of alignment task: one file each, listed here."""
+"""The kinds of alignment task: one file each, listed here by name."""
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from coderlplus.alignment.kinds.base import Kind
-from coderlplus.alignment.kinds.branch import KIND as BRANCH
-from coderlplus.alignment.kinds.exception import KIND as EXCEPTION
-from coderlplus.alignment.kinds.final_values import KIND as FINAL_VALUES
-from coderlplus.alignment.kinds.official import KIND as OFFICIAL
-from coderlplus.alignment.kinds.output import KIND as OUTPUT
-from coderlplus.alignment.kinds.state_at import KIND as STATE_AT
 
 __all__ = ["DEFAULT", "KINDS", "Kind"]
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (FINAL_VALUES, OUTPUT, OFFICIAL, EXCEPTION, STATE_AT, BRANCH)}
-DEFAULT = FINAL_VALUES.name
+_FILES = (
+    "final_values",
+    "output",
+    "official",
+    "exception",
+    "state_at",
+    "branch",
+    "input",
+    "next_statement",
+    "types",
+    "states",
+)
+KINDS: dict[str, Kind] = {name: import_module(f"{__name__}.{name}").KIND for name in _FILES}
+DEFAULT = "final_values"
 """The kind of a run that names none."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from coderlplus.alignment.answers import Answer, parse_answer, score_values, write_answer
 from coderlplus.alignment.questions import Question
 from coderlplus.alignment.variables import TracedRun
-from coderlplus.records import AlignmentTask, Target
+from coderlplus.records import AlignmentTask, Problem, Rollout, Target
 from coderlplus.tracing import Semantics
 
 
@@ -28,7 +28,8 @@ class Kind:
     other kinds are about the program without comments on the test that failed.
 
     `answer` writes the right answer, `read` reads one from a completion (`None`: none of usable form), and
-    `score(task, completion, format_weight)` gives the reward and which targets are right.
+    `score(task, completion, format_weight)` gives the reward and which targets are right. `trial` is for kinds whose
+    answers are judged by running them: the run that decides, or `None` where `score` can tell without one.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Kind:
     answer: Callable[[Sequence[Target]], str] = write_answer
     read: Callable[[AlignmentTask, str], Answer | None] = read_answer
     score: Callable[[AlignmentTask, str, float], tuple[float, dict[str, bool]]] = score_values
+    trial: Callable[[AlignmentTask, str], tuple[Problem, Rollout] | None] = lambda task, completion: None
 
     def asks_about(self, *, crashed: bool) -> bool:
         """Whether it asks about runs that an exception ended, or about those that ended by themselves."""

@@ -42,7 +42,7 @@ from coderlplus.loop import AlignmentLoop, Row
 from coderlplus.problems import read_problems
 from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.records import AlignmentTask, Problem, Reward
-from coderlplus.rewards import answer_reward, rollout_of, verdict_reward
+from coderlplus.rewards import answer_reward, answer_trial, rollout_of, trial_reward, verdict_reward
 from verl import DataProto
 
 current: dict[str, FetchedSteps] = {}
@@ -184,7 +184,14 @@ class CodeRLPlusReward(RewardManagerBase):  # type: ignore[misc]
     async def _reward(self, row: Row, completion: str, name: str) -> Reward:
         if isinstance(row, AlignmentTask):
             weight = self.settings.alignment.format_weight if self.settings.alignment else 0.0
-            return answer_reward(row, completion, format_weight=weight)
+            run = answer_trial(row, completion)
+            if run is None:
+                return answer_reward(row, completion, format_weight=weight)
+            try:
+                verdict = await asyncio.wait_for(self._judge.judge_async(*run), self.settings.sandbox.timeout_s)
+            except TimeoutError:
+                return Reward(kind=row.kind, value=None)
+            return trial_reward(row, verdict, format_weight=weight)
         rollout = rollout_of(row, completion, name)
         try:
             verdict = await asyncio.wait_for(self._judge.judge_async(row, rollout), self.settings.sandbox.timeout_s)

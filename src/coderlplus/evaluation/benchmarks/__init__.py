@@ -1,36 +1,28 @@
-"""The benchmarks by name: one file each."""
+"""The benchmarks: one file each, listed here by name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 
 from coderlplus.errors import ConfigError, nearest
 from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
-from coderlplus.evaluation.benchmarks.cruxeval_i import BENCHMARK as CRUXEVAL_I
-from coderlplus.evaluation.benchmarks.cruxeval_o import BENCHMARK as CRUXEVAL_O
-from coderlplus.evaluation.benchmarks.humaneval import BENCHMARK as HUMANEVAL
-from coderlplus.evaluation.benchmarks.humanevalplus import BENCHMARK as HUMANEVALPLUS
-from coderlplus.evaluation.benchmarks.lcb_execution import BENCHMARK as LCB_EXECUTION
-from coderlplus.evaluation.benchmarks.lcb_testoutput import BENCHMARK as LCB_TESTOUTPUT
-from coderlplus.evaluation.benchmarks.leetcode import BENCHMARK as LEETCODE
-from coderlplus.evaluation.benchmarks.livecodebench import BENCHMARK as LIVECODEBENCH
-from coderlplus.evaluation.benchmarks.mbpp import BENCHMARK as MBPP
-from coderlplus.evaluation.benchmarks.mbppplus import BENCHMARK as MBPPPLUS
 
 __all__ = ["BENCHMARKS", "Benchmark", "BenchmarkQuestion", "benchmarks_named", "canonical"]
 
-_ALL = (
-    HUMANEVAL,
-    HUMANEVALPLUS,
-    MBPP,
-    MBPPPLUS,
-    LEETCODE,
-    LIVECODEBENCH,
-    CRUXEVAL_O,
-    CRUXEVAL_I,
-    LCB_EXECUTION,
-    LCB_TESTOUTPUT,
+_FILES = (
+    "humaneval",
+    "humanevalplus",
+    "mbpp",
+    "mbppplus",
+    "leetcode",
+    "livecodebench",
+    "cruxeval_o",
+    "cruxeval_i",
+    "lcb_execution",
+    "lcb_testoutput",
 )
+_ALL: list[Benchmark] = [import_module(f"{__name__}.{name}").BENCHMARK for name in _FILES]
 BENCHMARKS: dict[str, Benchmark] = {benchmark.name: benchmark for benchmark in _ALL}
 
 

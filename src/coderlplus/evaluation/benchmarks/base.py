@@ -49,6 +49,11 @@ def as_it_is(question: BenchmarkQuestion, answer: str) -> str | None:
     return answer or None
 
 
+def own_problem(question: BenchmarkQuestion, answer: str | None) -> Problem:
+    """The problem of the question, whatever the answer."""
+    return question.problem
+
+
 def on_failing_input(
     question: BenchmarkQuestion, program: str, given: ProgramInput | None
 ) -> tuple[str, ProgramInput] | None:
@@ -63,6 +68,7 @@ class Benchmark:
     `hub` and `hub_files` (patterns) name it on the hub, `files` the names of its own releases, best first. `read`
     makes the question of a row (`None`: the row is of another split). `answer` takes the answer from a completion
     (`None`: there is none), `program` makes the program that is judged of an answer (`None`: it cannot be read),
+    `problem` the problem that judges it,
     `traced` says what the page traces of a failed one. `dated`: questions have contest dates. `format`: the other
     tool's file of answers. `size`: how many questions there are, where that is fixed.
     """
@@ -75,6 +81,7 @@ class Benchmark:
     files: tuple[str, ...] = ()
     answer: Callable[[BenchmarkQuestion, str], str | None] = program_in
     program: Callable[[BenchmarkQuestion, str], str | None] = as_it_is
+    problem: Callable[[BenchmarkQuestion, str | None], Problem] = own_problem
     traced: Callable[[BenchmarkQuestion, str, ProgramInput | None], tuple[str, ProgramInput] | None] = on_failing_input
     dated: bool = False
     format: Literal["evalplus", "livecodebench"] | None = None

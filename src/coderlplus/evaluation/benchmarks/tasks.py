@@ -1,15 +1,15 @@
 """A file of alignment tasks as a benchmark: the share of answers in which every value is right.
 
-Scoring is that of the reward (`alignment.scoring`), without running anything of the answer. The program that stands
-for an answer returns, for each value that is asked for, `right`, or what was said and what is true.
+Scoring is that of the reward (`alignment.scoring`). The program that stands for an answer returns, for each value that
+is asked for, `right`, or what was said and what is true; nothing of the answer is run, except where the kind of the
+task says so (`input`): there it is the program of the task, judged on the input of the answer.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from coderlplus.alignment.answers import parse_answer
-from coderlplus.alignment.scoring import score_answer
+from coderlplus.alignment.scoring import read_answer, score_answer, trial
 from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion, user
 from coderlplus.evaluation.benchmarks.expressions import ENTRY_POINT
 from coderlplus.records import AlignmentTask, CallTest, Problem, ProgramInput
@@ -42,14 +42,16 @@ def question_of(task: AlignmentTask) -> BenchmarkQuestion:
 def answer(question: BenchmarkQuestion, completion: str) -> str | None:
     """The completion, where it holds an answer of a usable form."""
     task: AlignmentTask = question.keys["task"]
-    return None if parse_answer(completion, [target.label for target in task.targets]) is None else completion
+    return None if read_answer(task, completion) is None else completion
 
 
 def program(question: BenchmarkQuestion, answer: str) -> str | None:
-    """What returns, for each label, whether it is right."""
+    """What returns, for each label, whether it is right; of an answer that is run, the program of the task."""
     task: AlignmentTask = question.keys["task"]
-    labels = [target.label for target in task.targets]
-    parsed, (_, correct) = parse_answer(answer, labels), score_answer(task, answer)
+    run = trial(task, answer)
+    if run is not None:
+        return task.program
+    parsed, (_, correct) = read_answer(task, answer), score_answer(task, answer)
     if parsed is None:
         return None
     said = {
@@ -60,6 +62,12 @@ def program(question: BenchmarkQuestion, answer: str) -> str | None:
         for target in task.targets
     }
     return f"def {ENTRY_POINT}():\n    return {said!r}"
+
+
+def problem(question: BenchmarkQuestion, answer: str | None) -> Problem:
+    """What judges an answer."""
+    run = None if answer is None else trial(question.keys["task"], answer)
+    return question.problem if run is None else run[0]
 
 
 def _text(value: object) -> str:
@@ -82,5 +90,6 @@ def benchmark_of(path: Path) -> Benchmark:
         files=(str(path),),
         answer=answer,
         program=program,
+        problem=problem,
         traced=traced,
     )
