@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from coderlplus.alignment.scoring import score_answer
 from coderlplus.judge import IN_PROCESS, Judge
 from coderlplus.programs import extract_program
-from coderlplus.records import AlignmentTask, Problem, Reward, Rollout, Verdict
+from coderlplus.records import OWN, AlignmentTask, OwnRow, Problem, Reward, Rollout, Verdict
 from coderlplus.terminal import tell_defect
 
 
 def reward_rows(
     judge: Judge,
-    rows: Sequence[Problem | AlignmentTask],
+    rows: Sequence[Problem | AlignmentTask | OwnRow],
     completions: Sequence[str],
     *,
     format_weight: float = 0.1,
@@ -28,7 +28,8 @@ def reward_rows(
     limit_s: float | None = None,
     in_process_checks: bool = False,
 ) -> list[Reward]:
-    """One reward per (row, completion), in order: a row that is a `Problem` is judged, an `AlignmentTask` is scored.
+    """One reward per (row, completion), in order: a row that is a `Problem` is judged, an `AlignmentTask` is scored,
+    and a row of the user's own has no reward here.
 
     All programs go to the judge in one call. `rollout_ids` name the samples in verdicts and in the lineage of what is
     mined from them; without them a sample is named by its place. What is not judged within `limit_s` seconds has no
@@ -44,6 +45,8 @@ def reward_rows(
     for index, (row, completion) in enumerate(zip(rows, completions, strict=True)):
         if isinstance(row, AlignmentTask):
             rewards[index] = answer_reward(row, completion, format_weight=format_weight)
+        elif isinstance(row, OwnRow):
+            rewards[index] = Reward(kind=OWN, value=None)
         else:
             program = extract_program(completion, row.entry_point, starter_code=row.starter_code)
             programs[index] = program

@@ -13,23 +13,23 @@ from itertools import islice
 
 from coderlplus.errors import ConfigError, counted
 from coderlplus.loop import Row, mix_metrics
-from coderlplus.records import AlignmentTask, Problem, Reward
+from coderlplus.records import OWN, AlignmentTask, OwnRow, Problem, Reward
 
 
 class ProblemStream:
-    """The problems in a seeded order, pass after pass; `position` is all of its state.
+    """The problems, and rows of the user's own, in a seeded order, pass after pass; `position` is all of its state.
 
     Every process that holds the same position takes the same problems. A pass ends when its rest cannot fill what is
     asked for, so that no problem is twice in a batch.
     """
 
-    def __init__(self, problems: Sequence[Problem], seed: int) -> None:
+    def __init__(self, problems: Sequence[Problem | OwnRow], seed: int) -> None:
         self.problems = problems
         self.seed = seed
         self.position = 0
 
-    def take(self, count: int) -> list[Problem]:
-        """The next `count` problems, all distinct. Raises `ConfigError` if there are fewer than that."""
+    def take(self, count: int) -> list[Problem | OwnRow]:
+        """The next `count` rows, all distinct. Raises `ConfigError` if there are fewer than that."""
         size = len(self.problems)
         if count > size:
             raise ConfigError(
@@ -58,7 +58,7 @@ class ProblemStream:
                 order = random.Random(f"{self.seed}/problems/{number}").sample(range(size), size)
             problem = self.problems[order[place]]
             place += 1
-            if problem.problem_id not in taken and all(problem.problem_id != other.problem_id for other in found):
+            if isinstance(problem, Problem) and problem.problem_id not in {*taken, *(one.problem_id for one in found)}:
                 found.append(problem)
         self.position = number * size + place
         return found
@@ -85,7 +85,7 @@ class Group:
     @property
     def objective(self) -> str:
         """The suffix of the metrics that this group counts in."""
-        return "alignment" if isinstance(self.row, AlignmentTask) else "generation"
+        return {AlignmentTask: "alignment", OwnRow: OWN}.get(type(self.row), "generation")
 
 
 def groups_of(rows: Iterable[Row], samples: Iterable[ScoredSample], group_size: int) -> list[Group]:
@@ -95,8 +95,10 @@ def groups_of(rows: Iterable[Row], samples: Iterable[ScoredSample], group_size: 
 
 
 def has_zero_variance(group: Group) -> bool:
-    """Whether all rewards of a group are equal: its advantages are 0, so it gives no gradient."""
-    return len({sample.reward.value for sample in group.samples if sample.reward.value is not None}) < 2
+    """Whether all rewards of a group are equal: its advantages are 0, so it gives no gradient. Of a row of the user's
+    own that is not known here: no."""
+    values = {sample.reward.value for sample in group.samples if sample.reward.value is not None}
+    return group.objective != OWN and len(values) < 2
 
 
 def batch_metrics(groups: Sequence[Group], step: int, kinds: Collection[str] = ()) -> dict[str, float]:
@@ -109,7 +111,7 @@ def batch_metrics(groups: Sequence[Group], step: int, kinds: Collection[str] = (
     metrics = mix_metrics(step, [group.row for group in groups])
     objectives = {
         objective: [group for group in groups if group.objective == objective]
-        for objective in ("alignment", "generation")
+        for objective in ("alignment", "generation", OWN)
     }
     if len(kinds) > 1:
         for kind in kinds:
@@ -130,14 +132,16 @@ def batch_metrics(groups: Sequence[Group], step: int, kinds: Collection[str] = (
 def _objective_metrics(objective: str, groups: Sequence[Group]) -> dict[str, float]:
     metrics: dict[str, float] = {}
     samples = [sample for group in groups for sample in group.samples]
+    metrics[f"length/{objective}"] = _mean(sample.tokens for sample in samples)
+    metrics[f"clipped/{objective}"] = _mean(sample.clipped for sample in samples)
+    if objective == OWN:  # its rewards are the user's: TRL logs them
+        return metrics
     valid = [sample.reward for sample in samples if sample.reward.value is not None]
     if valid:
         metrics[f"reward/{objective}"] = _mean(reward.value for reward in valid if reward.value is not None)
     if objective == "generation" and valid:
         metrics["pass_rate"] = _mean(reward.verdict is not None and reward.verdict.passed for reward in valid)
     metrics[f"zero_variance/{objective}"] = _mean(has_zero_variance(group) for group in groups)
-    metrics[f"length/{objective}"] = _mean(sample.tokens for sample in samples)
-    metrics[f"clipped/{objective}"] = _mean(sample.clipped for sample in samples)
     faults = len(samples) - len(valid)
     if faults:
         metrics[f"sandbox_faults/{objective}"] = float(faults)

@@ -20,7 +20,7 @@ from coderlplus.alignment.settings import AlignmentConfig
 from coderlplus.errors import ConfigError, nearest
 from coderlplus.loop import Row
 from coderlplus.problems.prompts import conversation, known_template, user_message
-from coderlplus.records import AlignmentTask
+from coderlplus.records import AlignmentTask, OwnRow
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.backends import DEFAULT, check_backend, open_sandbox
 
@@ -101,7 +101,10 @@ class StepConfig(BaseModel):
         return False if value is None else dataclasses.asdict(value)
 
     def messages(self, row: Row) -> list[dict[str, str]]:
-        """The chat messages of a row."""
+        """The chat messages of a row; those of the user's own stay as they are."""
+        if isinstance(row, OwnRow):
+            given = row.prompt
+            return conversation(given, self.system_prompt) if isinstance(given, str) else [dict(one) for one in given]
         content = row.prompt if isinstance(row, AlignmentTask) else user_message(row, self.prompt_template)
         return conversation(content, self.system_prompt)
 

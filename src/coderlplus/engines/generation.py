@@ -10,7 +10,7 @@ from typing import Any
 from coderlplus.engines.background import Background
 from coderlplus.engines.batches import Group, ScoredSample, has_zero_variance
 from coderlplus.loop import AlignmentLoop, Row
-from coderlplus.records import AlignmentTask, Problem, Reward
+from coderlplus.records import OWN, AlignmentTask, OwnRow, Problem, Reward
 
 
 @dataclass(slots=True)
@@ -139,10 +139,11 @@ def _line(
 ) -> dict[str, Any]:
     task = group.row if isinstance(group.row, AlignmentTask) else None
     problem = group.row if isinstance(group.row, Problem) else None
-    return {
+    own = {"row": group.row.to_json()} if isinstance(group.row, OwnRow) else {}
+    return own | {
         "step": step,
         "group": number,
-        "kind": task.kind if task else "generation",
+        "kind": task.kind if task else OWN if own else "generation",
         "problem": problem.to_json() if problem else None,
         "task": task.to_json() if task else None,
         "prompt": prompt(group.row),

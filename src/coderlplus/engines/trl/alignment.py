@@ -46,7 +46,7 @@ from coderlplus.errors import ConfigError, DataError, counted
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop, Row
 from coderlplus.problems.prompts import user_message
-from coderlplus.records import AlignmentTask, Problem, Reward
+from coderlplus.records import AlignmentTask, OwnRow, Problem, Reward
 from coderlplus.records.files import atomic_write
 from coderlplus.sandbox import AnySandbox
 
@@ -188,6 +188,7 @@ class _Slots:
         return _Sampled(self._rows[group], rollout_id(self._step, group, sample))
 
     def prompt(self, row: Row) -> str:
+        assert not isinstance(row, OwnRow), "trl_alignment has no rows of the user's own"
         return row.prompt if isinstance(row, AlignmentTask) else user_message(row, self._template)
 
     @property
@@ -199,8 +200,13 @@ class _Slots:
     ) -> list[float | None]:
         """R_gen or R_sem of each completion; `None` where the sandbox failed, and for rows that are not slots."""
         sampled = [environment._sampled for environment in environments]
-        if not all(sampled):
+        if not any(sampled):
             return [None] * len(completions)
+        if not all(sampled):
+            raise ConfigError(
+                "the data set of trl_alignment was mixed with other rows; rows of your own beside problems need "
+                "coderlplus train, with train_dataset"
+            )
         rows = [one.row for one in sampled if one is not None]
         ids = [one.rollout_id for one in sampled if one is not None]
         texts = [one if isinstance(one, str) else one[-1]["content"] for one in completions]

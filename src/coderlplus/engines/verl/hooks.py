@@ -37,7 +37,7 @@ from coderlplus.engines.verl.fetching import FetchedSteps, sample_name
 from coderlplus.engines.verl.rows import SCORED, Place, Scored, row_fields, row_of
 from coderlplus.errors import ConfigError, DataError, SandboxError
 from coderlplus.judge import Judge
-from coderlplus.loop import AlignmentLoop, Row
+from coderlplus.loop import AlignmentLoop
 from coderlplus.problems import read_problems
 from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.programs import extract_program
@@ -187,7 +187,7 @@ class CodeRLPlusReward(RewardManagerBase):  # type: ignore[misc]
             found[SCORED] = scored.to_json()
         return {"reward_score": reward.value, "reward_extra_info": found}
 
-    async def _reward(self, row: Row, completion: str, name: str) -> Reward:
+    async def _reward(self, row: Problem | AlignmentTask, completion: str, name: str) -> Reward:
         if isinstance(row, AlignmentTask):
             weight = self.settings.alignment.format_weight if self.settings.alignment else 0.0
             return answer_reward(row, completion, format_weight=weight)
