@@ -23,7 +23,7 @@ from coderlplus.engines.checkpoints import OF_THE_TRAINER, checkpoint_step, dama
 from coderlplus.engines.model_card import model_card
 from coderlplus.engines.resuming import changed
 from coderlplus.errors import ConfigError, DataError
-from coderlplus.records.files import atomic_write, held
+from coderlplus.records.files import atomic_write, held, remove
 
 OF_A_RUN = (
     *("config.yaml", "environment.json", "run.json", "metrics.jsonl", "samples.jsonl", "checkpoints", "final"),
@@ -66,15 +66,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove everything that a run leaves, and nothing else. Raises `ConfigError` where that cannot be done."""
-        try:
-            for name in OF_A_RUN:
-                path = self.path / name
-                if path.is_dir():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink(missing_ok=True)
-        except OSError as error:
-            raise ConfigError(f"cannot remove {error.filename}: {error.strerror}; choose another output") from error
+        remove(self.path, OF_A_RUN)
 
     def changes(self, config: str, fingerprint: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
         """The settings that differ from those that the run here was begun with, as `key: before → now`; none where
