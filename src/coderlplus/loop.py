@@ -24,11 +24,11 @@ from coderlplus.alignment.mining import JudgedRollout, Mined, mine
 from coderlplus.alignment.settings import AlignmentConfig
 from coderlplus.errors import DataError
 from coderlplus.judge import Judge
-from coderlplus.records import AlignmentTask, Problem, Reward, Rollout, read_jsonl
+from coderlplus.records import AlignmentTask, OwnRow, Problem, Reward, Rollout, read_jsonl
 from coderlplus.rewards import reward_rows
 from coderlplus.sandbox import AnySandbox
 
-Row = Problem | AlignmentTask
+Row = Problem | AlignmentTask | OwnRow
 
 
 class AlignmentLoop:

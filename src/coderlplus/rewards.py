@@ -15,13 +15,13 @@ from coderlplus.alignment.scoring import score_answer, trial, trial_score
 from coderlplus.errors import ConfigError
 from coderlplus.judge import IN_PROCESS, Judge
 from coderlplus.programs import extract_program
-from coderlplus.records import AlignmentTask, Problem, Reward, Rollout, Verdict
+from coderlplus.records import OWN, AlignmentTask, OwnRow, Problem, Reward, Rollout, Verdict
 from coderlplus.terminal import tell_defect
 
 
 def reward_rows(
     judge: Judge,
-    rows: Sequence[Problem | AlignmentTask],
+    rows: Sequence[Problem | AlignmentTask | OwnRow],
     completions: Sequence[str],
     *,
     format_weight: float = 0.1,
@@ -29,8 +29,8 @@ def reward_rows(
     limit_s: float | None = None,
     in_process_checks: bool = False,
 ) -> list[Reward]:
-    """One reward per (row, completion), in order: a row that is a `Problem` is judged, an `AlignmentTask` is scored;
-    the judge also runs the answers that must be run for that (kind `input`).
+    """One reward per (row, completion), in order: a row that is a `Problem` is judged, an `AlignmentTask` is scored,
+    and a row of the user's own has no reward here. The judge also runs the answers that must be run (kind `input`).
 
     All programs go to the judge in one call. `rollout_ids` name the samples in verdicts and in the lineage of what is
     mined from them; without them a sample is named by its place. What is not judged within `limit_s` seconds has no
@@ -49,6 +49,8 @@ def reward_rows(
                 rewards[index] = answer_reward(row, completion, format_weight=format_weight)
             else:
                 pairs[index] = run
+        elif isinstance(row, OwnRow):
+            rewards[index] = Reward(kind=OWN, value=None)
         else:
             pairs[index] = row, rollout_of(row, completion, ids[index])
     verdicts = _verdicts(judge, list(pairs.values()), limit_s)

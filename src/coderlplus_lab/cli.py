@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +19,7 @@ from coderlplus import moved
 from coderlplus.cli import run
 from coderlplus.cli.eval import app as eval_app
 from coderlplus.cli.options import BACKEND, Address, BackEndName
-from coderlplus.errors import CodeRLPlusError, ConfigError
+from coderlplus.errors import ConfigError
 from coderlplus.progress import Progress
 from coderlplus.sandbox.backends import check_backend, open_sandbox
 from coderlplus.terminal import print_table
@@ -76,6 +77,9 @@ def quickstart(
     only_page: Annotated[
         bool, typer.Option("--only-page", help="Do not train; write the page of existing results.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin anew: what OUTPUT has of a quick start is removed.")
+    ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
     """Train a small model to write programs and to predict what they do, with GRPO and with CodeRL+, on two CPU cores.
@@ -86,15 +90,19 @@ def quickstart(
     from coderlplus_lab.quickstart import run
     from coderlplus_lab.quickstart.tables import seeds_table, summary_table
 
+    if only_page and overwrite:
+        raise ConfigError("--only-page trains nothing; leave --overwrite out")
     summaries, pages = [], []
     for number in range(seed, seed + seeds):
         folder = output if seeds == 1 else output / f"seed-{number}"
         one = run.quickstart_study(number, tiny=tiny)
-        if not only_page:
-            if seeds > 1:
-                print(f"seed {number} in {folder}", file=sys.stderr)
-            summaries.append(run.quickstart(folder, one, kl_control=kl_control))
-        pages.append(run.write_quickstart_page(folder, one))
+        if only_page:
+            pages.append(run.write_quickstart_page(folder, one))
+            continue
+        if seeds > 1:
+            print(f"seed {number} in {folder}", file=sys.stderr)
+        summaries.append(run.quickstart(folder, one, kl_control=kl_control, overwrite=overwrite))
+        pages.append(folder / "index.html")
     if only_page:
         print(*pages, sep="\n")
         return
@@ -135,6 +143,9 @@ def study(
             help="Folder in which to write the study's page, NAME.md, and its raw numbers, NAME/.",
         ),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin anew: what OUTPUT has of a study is removed.")
+    ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
     """Run or resume a study: every arm with every seed is trained and measured once.
@@ -152,25 +163,24 @@ def study(
     if old_runs:
         ((old, new),) = moved.OPTIONS.items()
         raise ConfigError(f"{old} is now {new}; write {new} {old_runs[0]}")
+    if only_results and overwrite:
+        raise ConfigError("--only-results trains nothing; leave --overwrite out")
     settings = load_study(file)
     layout = StudyFolder(output or settings.output)
-    failure: CodeRLPlusError | None = None
-    if not only_results:
-        try:
-            run_study(settings, layout.root, runs=runs or [], jobs=jobs)
-        except CodeRLPlusError as error:
-            if not any(layout.root.glob(f"runs/*/*/{MEASURED}")):
-                raise
-            failure = error
-    results = write_results(settings, layout, str(file))
-    page = write_study_page(results, layout.page(settings.name))
-    if docs is not None:
-        publish(results, layout, docs)
-    print(json.dumps(results) if json_output else tables(results))
-    if failure is not None:
-        raise failure
-    if not json_output:
-        print(f"open in a browser: {page.resolve()}")
+
+    def write() -> None:
+        if not only_results and not any(layout.root.glob(f"runs/*/*/{MEASURED}")):
+            return
+        results = write_results(settings, layout, str(file))
+        page = write_study_page(results, layout.page(settings.name))
+        if docs is not None:
+            publish(results, layout, docs)
+        print(json.dumps(results) if json_output else f"{tables(results)}\nopen in a browser: {page.resolve()}")
+
+    if only_results:
+        write()
+    else:
+        run_study(settings, layout.root, runs=runs or [], jobs=jobs, overwrite=overwrite, then=write)
 
 
 @app.command()
@@ -207,6 +217,9 @@ def probe(
     backend: BackEndName = BACKEND,
     address: Address = None,
     seed: Annotated[int, typer.Option(help="Seed of rows, folds, shuffled labels and the untrained model.")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Probe anew: what OUTPUT has of probes is removed.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Probe what models know of what programs do: values of variables, branches, loops and outputs, layer by layer.
@@ -217,15 +230,20 @@ def probe(
     check_backend(backend, address)
     open_tracer = partial(open_sandbox, backend, address=address)
     settings = ProbeSettings(rows=rows, layers=layers, seed=seed, own=own, max_tokens=max_tokens, prompt=prompt)
+
+    def finish(results: Mapping[str, Any]) -> None:
+        check_probed(results)
+        write_probe_page(output)
+
     with Progress() as progress:
         models = dict(zip(names_of(model), model, strict=True))
-        results = run_probes(output, models, programs, settings, progress.track, open_tracer)
-    check_probed(results)
-    page = write_probe_page(output)
+        results = run_probes(
+            output, models, programs, settings, progress.track, open_tracer, overwrite=overwrite, then=finish
+        )
     if as_json:
         print(json.dumps(results))
     else:
-        _print(results, page)
+        _print(results, output / "index.html")
 
 
 app.add_typer(eval_app, name="eval")

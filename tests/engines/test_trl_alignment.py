@@ -139,6 +139,19 @@ def test_a_checkpoint_without_our_state_is_named(
         own_trainer(model, again, problems_file, sandbox)[0].train(resume_from_checkpoint=str(state.parent))
 
 
+def test_rows_mixed_under_its_data_set_are_refused(
+    model: Path, problems_file: Path, settings: dict[str, Any], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    from datasets import Dataset
+
+    args = arguments(settings, tmp_path / "run", max_steps=4)
+    given = trl_alignment(args, read_problems(problems_file), sandbox, settings=ALIGNMENT)
+    mine = [{"slot": None, "prompt": [{"role": "user", "content": "mine"}]}] * 40
+    mixed = given | {"train_dataset": Dataset.from_list([*given["train_dataset"], *mine])}
+    with pytest.raises(ConfigError, match="need coderlplus train, with train_dataset"):
+        GRPOTrainer(str(model), args=args, **mixed).train()
+
+
 def test_an_evaluation_data_set_of_ones_own_is_left_alone(
     model: Path, problems_file: Path, settings: dict[str, Any], sandbox: Sandbox, tmp_path: Path
 ) -> None:

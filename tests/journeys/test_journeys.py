@@ -28,7 +28,7 @@ HAS: dict[str, tuple[Callable[[Path], None], ...]] = {
     "why-did-it-fail": (),
 }
 """What the reader of each page has."""
-TRAINS = {"add-to-trl-script", "train-my-model"}
+TRAINS = {"add-to-trl-script", "my-own", "train-my-model"}
 """What takes longer than a few seconds."""
 
 

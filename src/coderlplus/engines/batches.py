@@ -13,26 +13,26 @@ from itertools import islice
 
 from coderlplus.errors import ConfigError, counted
 from coderlplus.loop import Row, mix_metrics
-from coderlplus.records import AlignmentTask, Problem, Reward
+from coderlplus.records import OWN, AlignmentTask, OwnRow, Problem, Reward
 
 GENERATION = "generation"
 
 
 class ProblemStream:
-    """The problems in a seeded order, pass after pass; `position` is all of its state.
+    """The problems, and rows of the user's own, in a seeded order, pass after pass; `position` is all of its state.
 
     Every process that holds the same position takes the same problems. A pass ends when its rest cannot fill what is
     asked for, so that no problem is twice in a batch.
     """
 
-    def __init__(self, problems: Sequence[Problem], seed: int) -> None:
+    def __init__(self, problems: Sequence[Problem | OwnRow], seed: int) -> None:
         self.problems = problems
         self.seed = seed
         self.position = 0
         self._pass: tuple[int, list[int]] = (-1, [])  # the number of a pass, and its order
 
-    def take(self, count: int) -> list[Problem]:
-        """The next `count` problems, all distinct. Raises `ConfigError` if there are fewer than that."""
+    def take(self, count: int) -> list[Problem | OwnRow]:
+        """The next `count` rows, all distinct. Raises `ConfigError` if there are fewer than that."""
         size = len(self.problems)
         if count > size:
             raise ConfigError(
@@ -55,7 +55,7 @@ class ProblemStream:
             number, place = divmod(self.position, len(self.problems))
             problem = self.problems[self._order(number)[place]]
             self.position += 1
-            if problem.problem_id not in taken:
+            if isinstance(problem, Problem) and problem.problem_id not in taken:
                 found.setdefault(problem.problem_id, problem)
         return list(found.values())
 
@@ -91,13 +91,13 @@ class Group:
 
 
 def objective_of(row: Row) -> str:
-    """`alignment` or `generation`: the suffix of the metrics that a group of this row counts in."""
-    return "alignment" if isinstance(row, AlignmentTask) else GENERATION
+    """`alignment`, `generation` or `own`: the suffix of the metrics that a group of this row counts in."""
+    return {AlignmentTask: "alignment", OwnRow: OWN}.get(type(row), GENERATION)
 
 
 def kind_of(row: Row) -> str:
-    """The kind of a task; `generation` for a problem."""
-    return row.kind if isinstance(row, AlignmentTask) else GENERATION
+    """The kind of a task; `generation` for a problem, `own` for a row of the user's own."""
+    return row.kind if isinstance(row, AlignmentTask) else objective_of(row)
 
 
 def groups_of(rows: Iterable[Row], samples: Iterable[ScoredSample], group_size: int) -> list[Group]:
@@ -107,8 +107,10 @@ def groups_of(rows: Iterable[Row], samples: Iterable[ScoredSample], group_size: 
 
 
 def has_zero_variance(group: Group) -> bool:
-    """Whether all rewards of a group are equal: its advantages are 0, so it gives no gradient."""
-    return len({sample.reward.value for sample in group.samples if sample.reward.value is not None}) < 2
+    """Whether all rewards of a group are equal: its advantages are 0, so it gives no gradient. Of a row of the user's
+    own that is not known here: no."""
+    values = {sample.reward.value for sample in group.samples if sample.reward.value is not None}
+    return group.objective != OWN and len(values) < 2
 
 
 def batch_metrics(groups: Sequence[Group], step: int, kinds: Collection[str] = ()) -> dict[str, float]:
@@ -121,7 +123,7 @@ def batch_metrics(groups: Sequence[Group], step: int, kinds: Collection[str] = (
     metrics = mix_metrics(step, [group.row for group in groups])
     objectives = {
         objective: [group for group in groups if group.objective == objective]
-        for objective in ("alignment", GENERATION)
+        for objective in ("alignment", GENERATION, OWN)
     }
     if len(kinds) > 1:
         for kind in kinds:
@@ -138,14 +140,16 @@ def batch_metrics(groups: Sequence[Group], step: int, kinds: Collection[str] = (
 def _objective_metrics(objective: str, groups: Sequence[Group]) -> dict[str, float]:
     metrics: dict[str, float] = {}
     samples = [sample for group in groups for sample in group.samples]
+    metrics[f"length/{objective}"] = _mean(sample.tokens for sample in samples)
+    metrics[f"clipped/{objective}"] = _mean(sample.clipped for sample in samples)
+    if objective == OWN:  # its rewards are the user's: TRL logs them
+        return metrics
     valid = [sample.reward for sample in samples if sample.reward.value is not None]
     if valid:
         metrics[f"reward/{objective}"] = _mean(reward.value for reward in valid if reward.value is not None)
     if objective == GENERATION and valid:
         metrics["pass_rate"] = _mean(reward.verdict is not None and reward.verdict.passed for reward in valid)
     metrics[f"zero_variance/{objective}"] = _mean(has_zero_variance(group) for group in groups)
-    metrics[f"length/{objective}"] = _mean(sample.tokens for sample in samples)
-    metrics[f"clipped/{objective}"] = _mean(sample.clipped for sample in samples)
     faults = len(samples) - len(valid)
     if faults:
         metrics[f"sandbox_faults/{objective}"] = float(faults)

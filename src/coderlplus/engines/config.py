@@ -20,6 +20,7 @@ from coderlplus.alignment.settings import AlignmentConfig
 from coderlplus.errors import ConfigError, nearest
 from coderlplus.loop import Row
 from coderlplus.problems.prompts import conversation, known_template, user_message
+from coderlplus.records import OwnRow
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.backends import DEFAULT, check_backend, open_sandbox
 
@@ -103,7 +104,10 @@ class StepConfig(BaseModel):
         return False if value is None else dataclasses.asdict(value)
 
     def messages(self, row: Row) -> list[dict[str, str]]:
-        """The chat messages of a row."""
+        """The chat messages of a row; those of the user's own stay as they are."""
+        if isinstance(row, OwnRow):
+            given = row.prompt
+            return conversation(given, self.system_prompt) if isinstance(given, str) else [dict(one) for one in given]
         return conversation(user_message(row, self.prompt_template), self.system_prompt)
 
 

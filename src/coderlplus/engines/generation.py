@@ -11,7 +11,7 @@ from typing import Any
 from coderlplus.engines.background import Background
 from coderlplus.engines.batches import Group, ScoredSample, has_zero_variance, kind_of
 from coderlplus.loop import AlignmentLoop, Row
-from coderlplus.records import AlignmentTask, Problem, Reward
+from coderlplus.records import AlignmentTask, OwnRow, Problem, Reward
 
 
 @dataclass(slots=True)
@@ -125,7 +125,8 @@ def _line(
     step: int, number: int, group: Group, advantages: Sequence[float | None], prompt: Callable[[Row], str]
 ) -> dict[str, Any]:
     row = group.row
-    return {
+    own = {"row": row.to_json()} if isinstance(row, OwnRow) else {}
+    return own | {
         "step": step,
         "group": number,
         "kind": kind_of(row),

@@ -24,7 +24,7 @@ from coderlplus.engines.config import CommonConfig
 from coderlplus.engines.model_card import model_card
 from coderlplus.engines.resuming import changed
 from coderlplus.errors import ConfigError, DataError
-from coderlplus.records.files import atomic_write, held
+from coderlplus.records.files import atomic_write, held, remove
 from coderlplus.records.outputs import digest
 from coderlplus.terminal import note
 
@@ -67,15 +67,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove everything that a run leaves, and nothing else. Raises `ConfigError` where that cannot be done."""
-        try:
-            for name in OF_A_RUN:
-                path = self.path / name
-                if path.is_dir():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink(missing_ok=True)
-        except OSError as error:
-            raise ConfigError(f"cannot remove {error.filename}: {error.strerror}; choose another output") from error
+        remove(self.path, OF_A_RUN)
 
     def changes(self, config: str, fingerprint: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
         """The settings that differ from those that the run here was begun with, as `key: before → now`; none where
@@ -232,9 +224,10 @@ def unwritable(folder: Path, error: OSError) -> ConfigError:
     return ConfigError(f"cannot write the run folder {folder}: {error.strerror}; choose another output")
 
 
-def fingerprint(config: CommonConfig) -> dict[str, str | None]:
-    """What a run is made of: the digests of its problems, its fixed tasks, and its model where that is a folder."""
-    paths = {str(path): path for path in config.problems}
+def fingerprint(config: CommonConfig, *files: Path) -> dict[str, str | None]:
+    """What a run is made of: the digests of its problems, its fixed tasks, its model where that is a folder, and other
+    `files`."""
+    paths = {str(path): path for path in (*config.problems, *files)}
     if config.alignment is not None and config.alignment.task_file is not None:
         paths[config.alignment.task_file] = Path(config.alignment.task_file)
     model = Path(config.model).expanduser()

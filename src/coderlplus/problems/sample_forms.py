@@ -29,6 +29,7 @@ from typing import Any
 
 from coderlplus.errors import DataError
 from coderlplus.problems.files import leaving_out, stream_rows
+from coderlplus.records import OWN
 from coderlplus.records.fields import short
 
 _IDS = ("question_id", "task_id", "problem_id", "id")
@@ -198,7 +199,9 @@ def is_group(row: Mapping[str, Any]) -> bool:
 
 
 def _of_group(row: Mapping[str, Any], place: str) -> Iterator[Given]:
-    """The samples of a group, named by the problem or the task."""
+    """The samples of a group, named by the problem or the task; none of a row of the user's own."""
+    if row.get("kind") == OWN:
+        return
     owner = row.get("task") or row.get("problem")
     name = owner.get("task_id", owner.get("problem_id")) if isinstance(owner, Mapping) else None
     if not isinstance(owner, Mapping) or not isinstance(name, str):

@@ -10,6 +10,7 @@ made and read by `coderlplus.sandbox.values`. Records hold them as they are.
 
 from coderlplus.records.fields import TaggedValue
 from coderlplus.records.jsonl import Record, read_jsonl, write_jsonl
+from coderlplus.records.own_row import OWN, OwnRow, own_row, own_rows
 from coderlplus.records.problem import (
     CallInput,
     CallTest,
@@ -40,6 +41,7 @@ from coderlplus.records.task import OUTPUT, AlignmentTask, Reward, Target
 
 __all__ = [
     "OUTPUT",
+    "OWN",
     "VERDICTS",
     "Actual",
     "AlignmentTask",
@@ -51,6 +53,7 @@ __all__ = [
     "Ending",
     "Failure",
     "Limits",
+    "OwnRow",
     "Problem",
     "ProgramInput",
     "Record",
@@ -66,6 +69,8 @@ __all__ = [
     "Verdict",
     "VerdictName",
     "input_from_json",
+    "own_row",
+    "own_rows",
     "read_jsonl",
     "test_from_json",
     "write_jsonl",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from coderlplus.errors import DataError
+from coderlplus.errors import ConfigError, DataError
 
 
 @contextlib.contextmanager
@@ -46,6 +47,19 @@ def atomic_write(path: Path, data: str | bytes) -> None:
     """Write a file whole or not at all: after any end `path` holds `data` or what it held before. Raises `OSError`."""
     with whole_file(path, "wb") as file:
         file.write(data.encode() if isinstance(data, str) else data)
+
+
+def remove(folder: Path, names: Iterable[str]) -> None:
+    """Remove these files and folders in a folder, as far as they are there. Raises `ConfigError`."""
+    try:
+        for name in names:
+            path = folder / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot remove {error.filename}: {error.strerror}; choose another output") from error
 
 
 @contextlib.contextmanager

@@ -82,8 +82,9 @@ class Reward(JsonRecord):
     """The reward of one completion: R_gen or R_sem (paper, section 3).
 
     `value` is `None` if the sandbox failed: the completion is excluded from its group and never counts as 0.
-    `kind` is `"generation"` or the kind of the alignment task. `program` and `verdict` (generation) or `correct`
-    (alignment: target label → correct or not; empty if the answer had no usable form) explain the reward.
+    `kind` is `"generation"`, the kind of the alignment task, or `"own"` for a row of the user's own, which has no
+    reward here. `program` and `verdict` (generation) or `correct` (alignment: target label → correct or not; empty if
+    the answer had no usable form) explain the reward.
 
     >>> Reward(kind="final_values", value=0.55, correct={"output": True, "y": False}).value
     0.55

@@ -4,10 +4,11 @@ const VERDICTS = {
   passed: "passed", wrong_answer: "wrong answer", runtime_error: "runtime error", time_limit: "time limit", memory_limit: "memory limit",
   output_limit: "output limit", syntax_error: "syntax error", no_program: "no program", sandbox_fault: "sandbox fault",
 };
-const ANSWERS = { all: "all right", some: "some right", none: "none right", unreadable: "unreadable" };
+const ANSWERS = { all: "all right", some: "some right", none: "none right", unreadable: "unreadable", own: "by your functions" };
 
 // What became of a sample: a verdict, or how much of an answer is right.
 function outcome(group, sample) {
+  if (group.kind === "own") return "own";
   if (!group.task) return sample.verdict || "sandbox_fault";
   const marks = Object.values(sample.correct);
   if (!marks.length) return "unreadable";
@@ -15,7 +16,7 @@ function outcome(group, sample) {
 }
 
 const good = (name) => name === "passed" || name === "all";
-const tone = (name) => (good(name) ? "good" : name === "some" ? "half" : "bad");
+const tone = (name) => (good(name) ? "good" : name === "some" || name === "own" ? "half" : "bad");
 const sign = (name) => ({ good: "✓", half: "◐", bad: "✗" })[tone(name)];
 const named = (name) => VERDICTS[name] || ANSWERS[name] || name;
 const badge = (name) => h("span", { class: `badge ${tone(name)}` }, `${sign(name)} ${named(name)}`);
@@ -26,7 +27,7 @@ const code = (text) => h("code", {}, text);
 const facts = (...pairs) =>
   h("dl", { class: "facts" }, pairs.filter(Boolean).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 const earned = (sample) => [
-  ["reward", isNumber(sample.reward) ? sample.reward.toFixed(2) : "left out"],
+  ["reward", isNumber(sample.reward) ? sample.reward.toFixed(2) : sample.own ? "by your functions" : "left out"],
   isNumber(sample.advantage) && ["advantage", signed(sample.advantage, 2)],
 ];
 

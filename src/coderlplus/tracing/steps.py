@@ -38,7 +38,15 @@ def _activation(number: int, scope: Scope, line: int, owners: list[Any], suspend
     of one that `suspends` changes with who resumes it.
     """
     return _Namespace(
-        number=number, scope=scope, line=line, depth=0, owners=owners, suspends=suspends, values={}, texts={}, in_loop=0
+        number=number,
+        scope=scope,
+        line=line,
+        depth=0,
+        owners=owners,
+        suspends=suspends,
+        values={},
+        texts={},
+        in_loop=0,
     )
 
 
@@ -238,9 +246,7 @@ class StepRecorder:
             return []
         return changes
 
-    def _compare(
-        self, activation: Any, names: dict[str, Any], free: set[str] | None, changes: list[Change]
-    ) -> None:
+    def _compare(self, activation: Any, names: dict[str, Any], free: set[str] | None, changes: list[Change]) -> None:
         """Add what differs in an activation's variables: all of them, or those that another one has as free
         variables."""
         values, texts = activation.values, activation.texts

@@ -59,7 +59,15 @@ def forget(memory: Any) -> None:
 
 def is_atomic(kind: type) -> bool:
     """By identity: to look for a class in a set calls `__hash__` of its metaclass."""
-    return kind is int or kind is str or kind is float or kind is bool or kind is _None or kind is bytes or kind is complex
+    return (
+        kind is int
+        or kind is str
+        or kind is float
+        or kind is bool
+        or kind is _None
+        or kind is bytes
+        or kind is complex
+    )
 
 
 def text_of_atom(memory: Any, value: Any, kind: type) -> str:
@@ -217,7 +225,7 @@ def _cost_of_all(items: Any, left: int) -> int | None:
     if not all(map(_is, map(type, items), _repeat(kind))):
         return None
     if kind is int:
-        return 0 if -_INT_64 < min(items) and max(items) < _INT_64 else None
+        return 0 if min(items) > -_INT_64 and max(items) < _INT_64 else None
     if kind is str:
         cost = sum(map(len, items))
         return cost if cost <= left else None
@@ -243,7 +251,9 @@ def _parts(
     is_whole = True
     old_parts, old_texts, old_costs = (old[3], old[9], old[10]) if type(old) is list and old[9] else ((), (), ())
     shift = len(old_parts) // 2 - keys if keys else 0
-    order: Any = [place for pair in zip(range(keys), range(keys, 2 * keys)) for place in pair] if keys else range(len(items))  # noqa: B905
+    order: Any = (
+        [place for pair in zip(range(keys), range(keys, 2 * keys)) for place in pair] if keys else range(len(items))
+    )  # noqa: B905
     for place in order:
         item = items[place]
         kind = type(item)

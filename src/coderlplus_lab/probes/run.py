@@ -23,10 +23,11 @@ from typing import Any
 
 from coderlplus.errors import ConfigError, DataError, counted
 from coderlplus.progress import Track
-from coderlplus.records.files import atomic_write, held
+from coderlplus.records.files import atomic_write, held, remove
 from coderlplus.records.journal import Fields, Journal
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.backends import open_sandbox
+from coderlplus.terminal import note
 from coderlplus_lab.probes import linear
 from coderlplus_lab.probes.activations import Activations, Plan, spaced
 from coderlplus_lab.probes.models import UNTRAINED, Reader
@@ -39,6 +40,11 @@ from coderlplus_lab.probes.tokens import bags
 from coderlplus_lab.probes.writing import own_cases, passages_of, write_programs
 
 OWN = "own"
+OF_PROBES = (
+    *("settings.json", "passages", "programs", "activations", "scores.jsonl"),
+    *("results.json", "results.md", "index.html"),
+)
+"""What probes leave in their folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +110,13 @@ def probe(
     settings: ProbeSettings,
     track: Track,
     open_tracer: Callable[[], AnySandbox] = open_sandbox,
+    *,
+    overwrite: bool = False,
+    then: Callable[[Mapping[str, Any]], None] = lambda results: None,
 ) -> dict[str, Any]:
     """Probe models (a short name for each → its folder, or its name on the hub) on files of problems and tasks;
-    returns, and writes, the results. `open_tracer` opens the sandbox in which programs are traced.
+    returns, and writes, the results. `open_tracer` opens the sandbox in which programs are traced. With `overwrite`
+    what the folder has of probes is removed first. `then` gets the results while nobody else may write the folder.
 
     Raises `ConfigError` if a model cannot be used or the folder holds something else, `DataError` for files that
     cannot be used.
@@ -125,6 +135,8 @@ def probe(
     except OSError as error:
         raise ConfigError(f"cannot write {folder}: {error.strerror}; name another folder with -o") from error
     with held(folder):
+        if overwrite:
+            remove(folder, OF_PROBES)
         claim(folder, readers, programs, settings)
         run = _Probing(folder=folder, readers=readers, untrained=_untrained(readers), settings=settings, track=track)
         parts = _parts(run, sources, open_tracer)
@@ -136,10 +148,15 @@ def probe(
                 for rows in part.selection.facts
                 for reader, layer in _asked(run, part)
             ]
+            if (folder / "results.json").exists():
+                note(f"{folder} is complete; use --overwrite to probe again")
+            elif len(journal):
+                note(f"continuing {folder}: {counted(len(journal), 'probe')} done already")
             for part, rows, reader, layer in track(todo, "probe", len(todo)):
                 _score(run, journal, activations, part, rows, reader, layer)
             results = _results(run, parts, journal.to_dict()) | {"left_out": sources.left_out}
         write_results(folder, results)
+        then(results)
     return results
 
 
@@ -167,7 +184,8 @@ def claim(folder: Path, readers: Mapping[str, Reader], programs: Sequence[Path],
     changed = [name for name in fingerprint if before is not None and before.get(name) != fingerprint[name]]
     if changed:
         raise ConfigError(
-            f"{folder} holds probes with other {' and '.join(changed)}; use another folder with -o, or remove it"
+            f"{folder} holds probes with other {' and '.join(changed)}; use another folder with -o, or --overwrite to "
+            "replace them"
         )
     try:
         if before is None and any(one.suffix != ".partial" and one.name != ".lock" for one in folder.iterdir()):

@@ -48,18 +48,30 @@ def quickstart_study(seed: int, *, tiny: bool = False) -> Study:
     return make_study(settings | follow, lambda key: "--seed")
 
 
-def quickstart(root: Path, study: Study, *, kl_control: bool = False) -> dict[str, dict[str, Any]]:
-    """Run or continue a quick start in `root`; returns and writes `summary.json`.
+def quickstart(
+    root: Path, study: Study, *, kl_control: bool = False, overwrite: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Run or continue a quick start in `root`; returns and writes `summary.json`, and writes the page. With
+    `overwrite` it is begun anew.
 
-    Raises `ConfigError` if the folder belongs to other settings or another process works there.
+    Raises `ConfigError` if the folder belongs to other settings, `DataError` if another process works there or a job
+    failed.
     """
     arms = [arm for arm in study.arms if arm != KL_ARM or kl_control]
     whole = load_study(HERE / "quickstart.yaml")
     planned_s = PLANNED_S if study.initial_models == whole.initial_models else {}
-    run_study(study, root, runs=arms, jobs=len(arms), planned_s=planned_s)
-    summary = summarise(study, StudyFolder(root))
-    write_json(root / "summary.json", summary)
-    return summary
+    summaries = []
+
+    def finish() -> None:
+        found = summarise(study, StudyFolder(root))
+        if not {*arms} <= found.keys():  # some failed
+            return
+        write_json(root / "summary.json", found)
+        write_quickstart_page(root, study)
+        summaries.append(found)
+
+    run_study(study, root, runs=arms, jobs=len(arms), planned_s=planned_s, overwrite=overwrite, then=finish)
+    return summaries[0]
 
 
 def summarise(study: Study, layout: StudyFolder) -> dict[str, dict[str, Any]]:

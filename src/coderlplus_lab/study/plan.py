@@ -15,6 +15,7 @@ of other settings is kept.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ import yaml
 from coderlplus import moved
 from coderlplus.engines.resuming import differences
 from coderlplus.errors import ConfigError
+from coderlplus.records.outputs import digest
 from coderlplus.report.folders import read_object
 from coderlplus_lab.study.settings import OFF_POLICY_TASKS, Study
 
@@ -77,6 +79,11 @@ class StudyFolder:
     @property
     def settings(self) -> Path:
         return self.root / "study.json"
+
+    def names(self, name: str) -> list[str]:
+        """What a study with this name leaves in its folder, also one of an earlier version."""
+        parts = ("study.json", "logs", "problems", "initial_models", "samples", "search", "runs", "probes")
+        return [*parts, *moved.FOLDERS, f"{name}.json", f"{name}.html", "summary.json", "index.html"]
 
     def results(self, name: str) -> Path:
         return self.root / f"{name}.json"
@@ -163,7 +170,8 @@ def check_version(layout: StudyFolder) -> None:
     for name in moved.FOLDERS:
         if (layout.root / name).is_dir():
             raise ConfigError(
-                f"{layout.root} was made by an earlier version of coderlplus (it has {name}/); choose another output"
+                f"{layout.root} was made by an earlier version of coderlplus (it has {name}/); choose another output, "
+                "or add --overwrite to begin anew"
             )
 
 
@@ -176,8 +184,8 @@ def check_kept(jobs: Mapping[str, StudyJob]) -> None:
         changed = differences(path.read_text(encoding="utf-8"), fingerprint_text(job))
         if changed:
             raise ConfigError(
-                f"{job.folder} was made with other settings ({changed[0]}); choose another output or remove that "
-                "folder"
+                f"{job.folder} was made with other settings ({changed[0]}); choose another output, or "
+                "add --overwrite to begin anew"
             )
 
 
@@ -220,14 +228,37 @@ def spent_before(study: Study, layout: StudyFolder, arm: str, seed: int) -> tupl
 
 
 def _problems(study: Study, layout: StudyFolder) -> StudyJob:
-    fingerprint = {
+    fingerprint: dict[str, Any] = {
         "world": study.world.model_dump(mode="json", exclude_none=True) if study.world else None,
         "problems": study.problems.model_dump(mode="json") if study.problems else None,
         "prompt_style": study.prompt_style,
         "questions": study.questions,
         "prompt_template": study.train.get("prompt_template"),
     }
+    if study.problems is not None:
+        fingerprint["contents"] = [contents(path) for path in fingerprint["problems"].values()]
     return StudyJob(kind="problems", folder=layout.root / "problems", fingerprint=fingerprint)
+
+
+def contents(path: str) -> str | None:
+    """What a file, or the folder of a model, holds; `None` for what is not here, such as a name on the hub."""
+    try:
+        state = Path(path).stat()
+    except OSError:
+        return None
+    return _contents(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.cache
+def _contents(path: str, mtime_ns: int, size: int) -> str | None:
+    return digest(Path(path))
+
+
+def _initial(study: Study, name: str) -> dict[str, Any]:
+    """What an initial model is, and where it is a folder what is in that."""
+    settings: dict[str, Any] = study.initial_models[name].model_dump(mode="json")
+    held = None if settings["model"] is None else contents(settings["model"])
+    return settings if held is None else settings | {"contents": held}
 
 
 def _initial_model_jobs(study: Study, layout: StudyFolder, arm: str, seed: int) -> list[StudyJob]:
@@ -235,7 +266,7 @@ def _initial_model_jobs(study: Study, layout: StudyFolder, arm: str, seed: int) 
     name, number = study.initial_model_of(arm), study.warm_start_seed(seed)
     initial, problems = study.initial_models[name], _problems(study, layout)
     jobs = []
-    fingerprint: dict[str, Any] = {"initial_model": initial.model_dump(mode="json"), "seed": number}
+    fingerprint: dict[str, Any] = {"initial_model": _initial(study, name), "seed": number}
     if initial.is_made:
         fingerprint |= {"operations": list(study.world.operations) if study.world else []}
         if initial.supervised is not None:
@@ -326,11 +357,13 @@ def _probe(study: Study, layout: StudyFolder, seed: int, jobs: Mapping[str, Stud
 def _of_run(study: Study, arm: str, seed: int, chosen: Mapping[str, Any], before: list[StudyJob]) -> dict[str, Any]:
     """All that the numbers of a run depend on."""
     one = study.arms[arm]
-    how: dict[str, Any] = {"initial_model": study.initial_models[study.initial_model_of(arm)].model_dump(mode="json")}
+    is_trained = one.train is not None or one.supervised is not None
+    initial = _initial(study, study.initial_model_of(arm))
+    how: dict[str, Any] = {} if is_trained and initial["model"] is None else {"initial_model": initial}
     if one.train is not None:
-        how = {"train": study.train_settings(arm, chosen)}
+        how |= {"train": study.train_settings(arm, chosen)}
     elif one.supervised is not None:
-        how = {
+        how |= {
             "supervised": study.supervised_settings(arm, chosen).model_dump(),
             "answer_template": study.answer_template,
         }

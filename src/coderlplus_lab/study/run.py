@@ -13,14 +13,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from coderlplus.engines.trl.processes import signals_to
-from coderlplus.errors import ConfigError, DataError
+from coderlplus.errors import ConfigError, DataError, counted
 from coderlplus.progress import clock
-from coderlplus.records.files import held
+from coderlplus.records.files import held, remove
 from coderlplus.report.folders import read_object
 from coderlplus_lab.files import write_json
 from coderlplus_lab.probes.linear import check_installed
@@ -61,25 +61,32 @@ ENVIRONMENT = {
 
 
 def run_study(
-    study: Study, root: Path, *, runs: list[str], jobs: int, planned_s: Mapping[JobKind, float] | None = None
+    study: Study,
+    root: Path,
+    *,
+    runs: list[str],
+    jobs: int,
+    planned_s: Mapping[JobKind, float] | None = None,
+    overwrite: bool = False,
+    then: Callable[[], None] = lambda: None,
 ) -> None:
     """Start or resume the runs (`[]`: all) in `root`, `jobs` at a time. `planned_s`: seconds of a job of each kind,
-    where they are known beforehand.
+    where they are known beforehand. With `overwrite` what the folder has of a study is removed first. `then` is called
+    after the last job, whether or not some failed, while no other process may write the folder.
 
     Raises `ConfigError` if the folder belongs to other settings or another process works there, and `DataError`
     after the last job if some failed.
     """
     layout = StudyFolder(root)
-    check_version(layout)
     todo = wanted(plan(study, layout), runs)
-    check_kept(todo)
+    if not overwrite:
+        check_version(layout)
+        check_kept(todo)
     if any(job.kind == "probe" for job in todo.values()):
         check_installed()  # before hours of training, not after
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot write {root}: {error.strerror}; choose another output") from error
-    with held(root):
+    with _alone(root):
+        if overwrite:
+            remove(root, layout.names(study.name))
         layout.settings.write_text(study.model_dump_json(indent=2) + "\n", encoding="utf-8")
         (root / "logs").mkdir(exist_ok=True)
         environment = ENVIRONMENT | os.environ
@@ -92,12 +99,24 @@ def run_study(
         ):
             state = _State(study, layout, todo, environment, progress, Pace(study, jobs, planned_s or {}))
             _loop(state, jobs)
+        then()
     if state.failed:
         first, *others = state.failed.items()
         more = f", and {len(others)} more" if others else ""
         raise DataError(
             f"{first[0]} failed: {first[1]}; full log: {layout.log(todo[first[0]])}{more}; rerun the command to retry"
         )
+
+
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Make the folder and keep other studies out of it meanwhile."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write {root}: {error.strerror}; choose another output") from error
+    with held(root):
+        yield
 
 
 @dataclass(slots=True)
@@ -125,7 +144,9 @@ class _State:
 
 def _loop(state: _State, most: int) -> None:
     kept = sum(job.done for job in state.jobs.values())
-    state.progress.say(f"{len(state.jobs)} jobs, {kept} already done")
+    is_complete = kept == len(state.jobs)
+    what = f"; {state.layout.root} is complete; use --overwrite to run it again" if is_complete else ""
+    state.progress.say(f"{counted(len(state.jobs), 'job')}, {kept} already done{what}")
     try:
         while True:
             _collect(state)

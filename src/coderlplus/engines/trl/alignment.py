@@ -174,8 +174,13 @@ class Slots(TrainerCallback):  # type: ignore[misc]
     ) -> list[float | None]:
         """R_gen or R_sem of each completion; `None` where the sandbox failed, and for rows that are not slots."""
         sampled = [one.sampled for one in environments if one.sampled is not None]
-        if len(sampled) < len(environments):
+        if not sampled:
             return [None] * len(completions)
+        if len(sampled) < len(environments):
+            raise ConfigError(
+                "the data set of trl_alignment was mixed with other rows; rows of your own beside problems need "
+                "coderlplus train, with train_dataset"
+            )
         rows, ids = [row for row, _ in sampled], [name for _, name in sampled]
         texts = [one if isinstance(one, str) else one[-1]["content"] for one in completions]
         rewards = self._loop.reward(rows, texts, rollout_ids=ids, limit_s=self._steps.timeout_s)

@@ -104,6 +104,8 @@ def own_rewards(config: RunConfig) -> list[Callable[..., Any]]:
             f"trl.reward_weights has {counted(len(weights), 'weight')} for "
             f"{counted(len(config.rewards) + 1, 'reward')}: ours, then each of rewards"
         )
+    if config.train_dataset is not None and not config.rewards:
+        raise ConfigError("the rows of train_dataset would have no reward: name a function of yours under rewards")
     if config.rewards and config.algorithm == "reinforce_plus_plus":
         raise ConfigError("reinforce_plus_plus has one reward: leave rewards out, or take another algorithm")
     return [_imported(name) for name in config.rewards]

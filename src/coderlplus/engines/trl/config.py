@@ -80,6 +80,9 @@ class RunConfig(CommonConfig):
     rewards: tuple[str, ...] = ()
     """Reward functions of your own beside ours, as `package.module.function`, of TRL's form; `trl.reward_weights` has
     a weight for ours and then one for each. Modules are looked for in the working directory too."""
+    train_dataset: Path | None = None
+    """Rows of your own beside the problems (JSON Lines, JSON or Parquet), in TRL's form: `prompt`, a text or chat
+    messages, and columns for your functions in `rewards`, which alone reward them."""
     lora: dict[str, Any] | None = None
     """Arguments of peft's `LoraConfig`: only low-rank adapters are trained. `None` trains all weights."""
     threads: int | None = Field(default=None, ge=1)

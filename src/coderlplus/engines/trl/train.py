@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import warnings
 from collections.abc import Callable, Mapping
@@ -32,9 +33,10 @@ from coderlplus.errors import CodeRLPlusError, ConfigError, DataError, counted
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop
 from coderlplus.problems import read_problems
-from coderlplus.problems.prompts import conversation, user_message
+from coderlplus.problems.files import read_rows
+from coderlplus.problems.prompts import conversation
 from coderlplus.progress import Progress
-from coderlplus.records import Problem
+from coderlplus.records import OwnRow, Problem, own_row
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.backends import tracing_sandbox
 from coderlplus.terminal import note
@@ -66,6 +68,9 @@ def train(
     problems = [problem for path in config.problems for problem in read_problems(path)]
     if not problems:
         raise ConfigError(f"{', '.join(map(str, config.problems))} holds no problems")
+    own: list[OwnRow] = []
+    if config.train_dataset is not None:
+        own = [row.read(functools.partial(own_row, row_id=row.place)) for row in read_rows(config.train_dataset)]
     _quiet()
     warn_of_versions()
     config = config.model_copy(update={"trl": trl_settings(config)})
@@ -87,7 +92,8 @@ def train(
         if standing.is_done:
             return run
         evaluations = [] if evaluate is None else [(evaluate, eval_every)]
-        trainer, stop = _build(config, arguments, problems, run, Judge(sandbox), tracer, evaluations, progress)
+        rows: list[Problem | OwnRow] = [*problems, *own]
+        trainer, stop = _build(config, arguments, rows, run, Judge(sandbox), tracer, evaluations, progress)
         on_main_process(
             lambda: run.begin(config.to_yaml(), sandbox.isolation, standing.checkpoint, standing.fingerprint)
         )
@@ -108,7 +114,7 @@ class _Standing:
 def _standing(run: RunFolder, config: RunConfig, arguments: Any) -> _Standing:
     """How far the run in the folder is, which is said on stderr. Raises `ConfigError` where it cannot be continued as
     `config` says."""
-    made_of = fingerprint(config)
+    made_of = fingerprint(config, *([] if config.train_dataset is None else [config.train_dataset]))
     changes = run.changes(config.to_yaml(), made_of, setting_defaults(config))
     checkpoint = run.latest_checkpoint()
     if checkpoint is not None and is_done(checkpoint, arguments):  # the trainer would take a step more
@@ -128,7 +134,7 @@ def _standing(run: RunFolder, config: RunConfig, arguments: Any) -> _Standing:
 def _build(
     config: RunConfig,
     arguments: Any,
-    problems: list[Problem],
+    problems: list[Problem | OwnRow],
     run: RunFolder,
     judge: Judge,
     tracer: AnySandbox,
@@ -149,8 +155,8 @@ def _build(
     check_tokenizer(model, tokenizer, (config.messages(problem) for problem in problems[:100]))
     limit = _longest_prompt(config, context_tokens(model, tokenizer), arguments.max_completion_length)
 
-    def fits(content: str) -> bool:
-        return limit is None or prompt_tokens(counting, conversation(content, config.system_prompt)) <= limit
+    def fits(messages: list[dict[str, str]]) -> bool:
+        return limit is None or prompt_tokens(counting, messages) <= limit
 
     stop = StopOnSignal()
     record = MetricsCallback(run, evaluations, config.seed)
@@ -162,7 +168,15 @@ def _build(
         evaluations.append((lambda model: benchmarks(model, record.trainer.state.global_step), config.eval.every))
     steps = Steps(
         ProblemStream(_fitting(problems, fits, config, limit), config.seed),
-        AlignmentLoop(config.alignment, tracer, judge, config.seed, prompt_fits=fits) if config.alignment else None,
+        AlignmentLoop(
+            config.alignment,
+            tracer,
+            judge,
+            config.seed,
+            prompt_fits=lambda content: fits(conversation(content, config.system_prompt)),
+        )
+        if config.alignment
+        else None,
         timeout_s=config.sandbox.timeout_s,
         run=run,
         samples_every=config.samples_every,
@@ -301,9 +315,12 @@ def _longest_prompt(config: RunConfig, context: int | None, completion: int | No
 
 
 def _fitting(
-    problems: list[Problem], fits: Callable[[str], bool], config: RunConfig, limit: int | None
-) -> list[Problem]:
-    kept = [problem for problem in problems if fits(user_message(problem, config.prompt_template))]
+    problems: list[Problem | OwnRow],
+    fits: Callable[[list[dict[str, str]]], bool],
+    config: RunConfig,
+    limit: int | None,
+) -> list[Problem | OwnRow]:
+    kept = [problem for problem in problems if fits(config.messages(problem))]
     what = f"the {limit} tokens that the context leaves beside a completion"
     if limit == config.max_prompt_tokens:
         what = f"max_prompt_tokens = {limit}"

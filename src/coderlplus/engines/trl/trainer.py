@@ -31,7 +31,7 @@ import functools
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 import torch
@@ -42,18 +42,21 @@ from trl import GRPOTrainer, RLOOTrainer
 
 from coderlplus.engines.background import Background
 from coderlplus.engines.batches import Group, groups_of
+from coderlplus.engines.config import StepConfig
 from coderlplus.engines.generation import Generation, Round, replacements, rollout_id, samples_of
 from coderlplus.engines.steps import Steps
 from coderlplus.engines.trl.advantages import reinforce_plus_plus
 from coderlplus.engines.trl.saving import CheckpointMixin
 from coderlplus.engines.trl.tensors import Batch, without_zero_advantage
-from coderlplus.errors import SandboxError
+from coderlplus.errors import ConfigError, SandboxError, counted
 from coderlplus.judge import Judge
 from coderlplus.loop import Row
-from coderlplus.records import Reward
+from coderlplus.records import OWN, OwnRow, Reward, own_rows
 from coderlplus.rewards import reward_rows
 from coderlplus.terminal import note
 
+PLAIN = StepConfig()
+"""Our own wording of prompts, without a system message."""
 GRACE_S = 60.0
 """How much longer than `timeout_s` a step waits for judging, which ends by itself then, before the sandbox is taken
 to be broken."""
@@ -64,8 +67,10 @@ class AlignmentMixin(CheckpointMixin):
 
     `dynamic_sampling_rounds` bounds the rounds of generation in which groups without two different rewards are
     replaced, and `steps.timeout_s` how long programs are judged and how long an update waits for tracing.
-    `reward_funcs` are further reward functions of TRL's form, beside ours, which is the first of `reward_weights`;
-    the column `record` has the problem or task of a completion as JSON.
+    `reward_funcs` are further reward functions of TRL's form, beside ours, which is the first of `reward_weights`.
+    `train_dataset` has rows of the user's own beside the problems, in TRL's form; ours has no reward for them. Reward
+    functions get the columns of these rows, `None` for a problem or a task, and the column `record`, which has the
+    problem or task as JSON, `None` for a row of the user's own.
     """
 
     COMPLETIONS: ClassVar[int]
@@ -76,11 +81,12 @@ class AlignmentMixin(CheckpointMixin):
         *args: Any,
         steps: Steps,
         judge: Judge,
-        prompt: Callable[[Row], list[dict[str, str]]],
+        prompt: Callable[[Row], list[dict[str, str]]] = PLAIN.messages,
         skip_zero_advantage: bool = False,
         dynamic_sampling_rounds: int = 0,
         in_process_checks: bool = False,
         reward_funcs: Sequence[Any] = (),
+        train_dataset: Iterable[Mapping[str, Any]] = (),
         **kwargs: Any,
     ) -> None:
         self.steps, self.loop = steps, steps.loop
@@ -89,6 +95,11 @@ class AlignmentMixin(CheckpointMixin):
         self._in_process_checks = in_process_checks
         self._batches = 0  # generated so far
         self._generation: Generation  # the batch in work
+        steps.stream.problems = [*steps.stream.problems, *own_rows(train_dataset)]
+        own = [row for row in steps.stream.problems if isinstance(row, OwnRow)]
+        if own and not reward_funcs:
+            raise ConfigError(f"{counted(len(own), 'row')} of train_dataset would have no reward; add reward_funcs")
+        self._columns = sorted({name for row in own for name in row.columns})
         dataset = Dataset.from_list([{"prompt": prompt(problem)} for problem in steps.stream.problems])
         beside = [self._beside(one) if callable(one) else one for one in reward_funcs]
         super().__init__(*args, reward_funcs=[self.reward, *beside], train_dataset=dataset, **kwargs)
@@ -140,9 +151,7 @@ class AlignmentMixin(CheckpointMixin):
     ) -> torch.Tensor:
         ready = time.perf_counter()
         if self.model.training:
-            inputs = [
-                {"prompt": prompt, "record": record} for prompt, record in zip(prompts, self._records(), strict=True)
-            ]
+            inputs = self._inputs(prompts)
         rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         if not self.model.training:
             return rewards
@@ -180,18 +189,24 @@ class AlignmentMixin(CheckpointMixin):
         def beside(*args: Any, **kwargs: Any) -> list[float | None]:
             ours = self._generation.rewards
             return [
-                None if reward.value is None else value
+                None if reward.value is None and reward.kind != OWN else value
                 for reward, value in zip(ours, function(*args, **kwargs), strict=True)
             ]
 
         return beside
 
-    def _records(self) -> list[str]:
-        """The problems or tasks of this process's completions in the batch as it is now, as JSON."""
-        generation = self._generation
+    def _inputs(self, prompts: Sequence[Any]) -> list[dict[str, Any]]:
+        """What the reward functions get of this process's completions in the batch as it is now."""
+        generation, nothing = self._generation, dict.fromkeys(self._columns)
         rows = [generation.rounds[number].rows[index] for number, index in generation.places]
-        records = [json.dumps(row.to_json()) for row in rows]
-        return self._own_slice([record for record in records for _ in range(self.num_generations)])
+        inputs = [
+            nothing | {"record": None} | dict(row.columns)
+            if isinstance(row, OwnRow)
+            else nothing | {"record": json.dumps(row.to_json())}
+            for row in rows
+        ]
+        own = self._own_slice([one for one in inputs for _ in range(self.num_generations)])
+        return [{"prompt": prompt, **one} for prompt, one in zip(prompts, own, strict=True)]
 
     def finish_mining(self) -> None:
         """Wait for the tasks of the last generation batch, where they are not there yet; every rank adds the tasks of

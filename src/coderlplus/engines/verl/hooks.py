@@ -38,7 +38,7 @@ from coderlplus.engines.verl.fetching import FetchedSteps
 from coderlplus.engines.verl.rows import SCORED, Place, Scored, row_fields, row_of
 from coderlplus.errors import ConfigError, DataError, SandboxError
 from coderlplus.judge import Judge
-from coderlplus.loop import AlignmentLoop, Row
+from coderlplus.loop import AlignmentLoop
 from coderlplus.problems import read_problems
 from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.records import AlignmentTask, Problem, Reward
@@ -181,7 +181,7 @@ class CodeRLPlusReward(RewardManagerBase):  # type: ignore[misc]
             found[SCORED] = scored.to_json()
         return {"reward_score": reward.value, "reward_extra_info": found}
 
-    async def _reward(self, row: Row, completion: str, name: str) -> Reward:
+    async def _reward(self, row: Problem | AlignmentTask, completion: str, name: str) -> Reward:
         if isinstance(row, AlignmentTask):
             weight = self.settings.alignment.format_weight if self.settings.alignment else 0.0
             run = answer_trial(row, completion)

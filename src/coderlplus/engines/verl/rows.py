@@ -11,7 +11,7 @@ from typing import Any
 from coderlplus.engines.batches import kind_of
 from coderlplus.errors import ConfigError
 from coderlplus.loop import Row
-from coderlplus.records import AlignmentTask, Problem, Reward
+from coderlplus.records import AlignmentTask, OwnRow, Problem, Reward
 
 SCORED = "coderlplus"
 """The key of a completion's extra information under which its `Scored` travels."""
@@ -58,6 +58,7 @@ def row_fields(row: Row, place: Place, messages: list[dict[str, str]]) -> dict[s
     A problem goes by its id, because verl stores these fields with every completion, and tests may be large; the
     reward workers have the problems.
     """
+    assert not isinstance(row, OwnRow), "runs on verl have no rows of the user's own"
     is_task = isinstance(row, AlignmentTask)
     return {
         "data_source": f"coderlplus/{kind_of(row)}",
@@ -71,7 +72,7 @@ def row_fields(row: Row, place: Place, messages: list[dict[str, str]]) -> dict[s
     }
 
 
-def row_of(fields: Mapping[str, Any], problems: Mapping[str, Problem]) -> tuple[Row, Place]:
+def row_of(fields: Mapping[str, Any], problems: Mapping[str, Problem]) -> tuple[Problem | AlignmentTask, Place]:
     """The row that `row_fields` was given. Raises `ConfigError` for fields of another data set."""
     about, truth = fields.get("extra_info"), str((fields.get("reward_model") or {}).get("ground_truth"))
     if not isinstance(about, Mapping) or "step" not in about or "task" not in about:
