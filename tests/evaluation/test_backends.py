@@ -26,7 +26,7 @@ from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.backends import Request, Sampling
 from coderlplus.evaluation.backends.endpoint import MAX_WAIT_S, Endpoint, _pause
 from coderlplus.evaluation.backends.local import LocalModel, why_not_loaded
-from coderlplus.evaluation.generate import generate, token_ids
+from coderlplus.evaluation.generate import Continued, generate, token_ids
 from coderlplus.programs import extract_program
 
 TEXTS = ("sort the list", "a", "drop the first digit, then sort the list", "x", "f([1, 2])")
@@ -67,6 +67,27 @@ def test_samples_are_seeded_and_differ_from_each_other(local: LocalModel) -> Non
     )
     assert once == again != other
     assert len(set(once)) > 1
+
+
+def test_a_base_model_goes_on_with_a_text_up_to_a_stop(local: LocalModel) -> None:
+    text = "sort the list"
+    plain = Request(question_id="q", sample=0, messages=Continued(text))
+    ((_, whole),) = local.complete([plain], Sampling(max_tokens=12))
+    ids = local.tokenizer(text)["input_ids"]
+    assert token_ids(local.tokenizer, plain.messages) == ids
+    stop = whole.text[len(whole.text) // 2 :][:2]
+    other = Request(question_id="r", sample=0, messages=Continued(TEXTS[3], (stop,)))
+    stopped = {
+        request.question_id: completion
+        for request, completion in local.complete(
+            [Request(question_id="q", sample=0, messages=Continued(text, (stop,))), other], Sampling(max_tokens=12)
+        )
+    }["q"]
+    assert stopped.text == whole.text.partition(stop)[0]
+    assert not stopped.truncated
+    assert stopped.tokens is not None
+    assert whole.tokens is not None
+    assert stopped.tokens <= whole.tokens
 
 
 def test_a_batch_is_halved_until_it_fits(local: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +197,19 @@ def test_an_endpoint_is_asked_as_openai_documents(monkeypatch: pytest.MonkeyPatc
         ("/v1/chat/completions", "m", 0.5, 4096, "Bearer k")
     }
     assert len({one["seed"] for one in seen}) == len(REQUESTS)
+
+
+def test_a_base_model_goes_on_at_the_completions_api_up_to_a_stop() -> None:
+    asked = Request(question_id="q", sample=0, messages=Continued("def f(x):\n", ("\ndef ", "a", "b", "c", "\nD")))
+
+    def answer(body: dict[str, Any], before: int) -> tuple[int, Any]:
+        return 200, {"choices": [{"text": "    return 1\nD", "finish_reason": "length"}]}
+
+    with server(answer) as (url, seen):
+        ((_, completion),) = endpoint(url).complete([asked], GREEDY)
+    assert (completion.text, completion.truncated) == ("    return 1", False)
+    assert (seen[0]["path"], seen[0]["prompt"], len(seen[0]["stop"])) == ("/v1/completions", "def f(x):\n", 4)
+    assert "messages" not in seen[0]
 
 
 def test_the_token_limit_is_told_apart() -> None:

@@ -15,7 +15,7 @@ from typing import IO, Any
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.backends import Completion, Request, Sampling
 from coderlplus.evaluation.backends.local import check_tokens, no_chat_template, why_not_loaded
-from coderlplus.evaluation.generate import token_ids
+from coderlplus.evaluation.generate import Continued, token_ids
 
 CHUNK = 256
 """Completions asked for at a time: what an interruption can cost."""
@@ -29,9 +29,9 @@ _ELSEWHERE = re.compile(r"initialization failed|root cause|initialization failur
 class VllmModel:
     """A model by hub name or folder, on as many of the devices as divide its attention heads."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, style: str = "chat") -> None:
         """Load it. Raises `ConfigError` if vLLM is not installed, the model cannot be loaded, its keys and values find
-        no memory, or the tokenizer has no chat template."""
+        no memory, or the tokenizer has no chat template for `style` chat."""
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
         try:
@@ -48,7 +48,7 @@ class VllmModel:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(
                 model
             )  # vLLM's own may be another class, without a chat template
-            if self._tokenizer.chat_template is None:
+            if style == "chat" and self._tokenizer.chat_template is None:
                 raise ConfigError(no_chat_template(model))
             config = AutoConfig.from_pretrained(model).get_text_config()
             heads = getattr(config, "num_attention_heads", 1)
@@ -82,6 +82,7 @@ class VllmModel:
                         temperature=sampling.temperature,
                         max_tokens=sampling.max_tokens,
                         seed=request.seed(sampling.seed),
+                        stop=list(request.messages.stop) if isinstance(request.messages, Continued) else None,
                     )
                     for request, _ in chunk
                 ]

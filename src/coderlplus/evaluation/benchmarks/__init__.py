@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from coderlplus.errors import ConfigError, nearest
 from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
 from coderlplus.evaluation.benchmarks.cruxeval_i import BENCHMARK as CRUXEVAL_I
+from coderlplus.evaluation.benchmarks.cruxeval_i import DIRECTLY as CRUXEVAL_I_DIRECT
 from coderlplus.evaluation.benchmarks.cruxeval_o import BENCHMARK as CRUXEVAL_O
+from coderlplus.evaluation.benchmarks.cruxeval_o import DIRECTLY as CRUXEVAL_O_DIRECT
 from coderlplus.evaluation.benchmarks.humaneval import BENCHMARK as HUMANEVAL
 from coderlplus.evaluation.benchmarks.humanevalplus import BENCHMARK as HUMANEVALPLUS
 from coderlplus.evaluation.benchmarks.lcb_execution import BENCHMARK as LCB_EXECUTION
+from coderlplus.evaluation.benchmarks.lcb_execution import DIRECTLY as LCB_EXECUTION_DIRECT
 from coderlplus.evaluation.benchmarks.lcb_testoutput import BENCHMARK as LCB_TESTOUTPUT
 from coderlplus.evaluation.benchmarks.leetcode import BENCHMARK as LEETCODE
 from coderlplus.evaluation.benchmarks.livecodebench import BENCHMARK as LIVECODEBENCH
@@ -27,8 +30,11 @@ _ALL = (
     LEETCODE,
     LIVECODEBENCH,
     CRUXEVAL_O,
+    CRUXEVAL_O_DIRECT,
     CRUXEVAL_I,
+    CRUXEVAL_I_DIRECT,
     LCB_EXECUTION,
+    LCB_EXECUTION_DIRECT,
     LCB_TESTOUTPUT,
 )
 BENCHMARKS: dict[str, Benchmark] = {benchmark.name: benchmark for benchmark in _ALL}
