@@ -432,36 +432,45 @@ def test_a_gated_model_says_what_to_do() -> None:
 
 
 class StandIn:
-    """vLLM's `LLM` as far as its documented interface is used here."""
+    """vLLM's `LLM` and its engine as far as their documented interface is used here."""
 
     def __init__(self, model: str, tensor_parallel_size: int) -> None:
         from transformers import AutoTokenizer
 
         self.tokenizer = AutoTokenizer.from_pretrained(model)
-        self.llm_engine = types.SimpleNamespace(
-            model_config=types.SimpleNamespace(max_model_len=len(token_ids(self.tokenizer, REQUESTS[2].messages)))
-        )
-        self.parallel = tensor_parallel_size
+        self.model_config = types.SimpleNamespace(max_model_len=len(token_ids(self.tokenizer, REQUESTS[2].messages)))
+        self.llm_engine, self.parallel = self, tensor_parallel_size
+        self.running: dict[str, list[int]] = {}
 
-    def generate(self, prompts: list[dict[str, list[int]]], params: list[Any], use_tqdm: bool) -> list[Any]:
-        assert len(prompts) == len(params)
-        assert not use_tqdm
-        one = [
-            types.SimpleNamespace(
-                text=self.tokenizer.decode(prompt["prompt_token_ids"]), finish_reason="stop", token_ids=(1, 2)
-            )
-            for prompt in prompts
-        ]
-        return [types.SimpleNamespace(outputs=[output]) for output in one]
+    def add_request(self, request_id: str, prompt: dict[str, list[int]], params: Any) -> None:
+        assert request_id not in self.running
+        self.running[request_id] = prompt["prompt_token_ids"]
+
+    def step(self) -> list[Any]:
+        name, ids = self.running.popitem()  # the last one first
+        one = types.SimpleNamespace(text=self.tokenizer.decode(ids), finish_reason="stop", token_ids=(1, 2))
+        return [types.SimpleNamespace(request_id=name, outputs=[one], finished=True)]
+
+    def abort_request(self, names: list[str]) -> None:
+        for name in names:
+            del self.running[name]
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Put it in vLLM's place; returns where the settings of each sample will be."""
+    given: list[dict[str, Any]] = []
+    module, params = types.ModuleType("vllm"), types.ModuleType("vllm.sampling_params")
+    module.LLM, module.SamplingParams = StandIn, lambda **settings: given.append(settings)  # type: ignore[attr-defined]
+    params.RequestOutputKind = types.SimpleNamespace(FINAL_ONLY=2)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "vllm", module)
+    monkeypatch.setitem(sys.modules, "vllm.sampling_params", params)
+    return given
 
 
 def test_vllm_gets_token_ids_by_the_chat_template_and_a_seed_a_sample(
     model_folder: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[dict[str, Any]] = []
-    module = types.ModuleType("vllm")
-    module.LLM, module.SamplingParams = StandIn, lambda **settings: given.append(settings)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "vllm", module)
+    given = stand_in(monkeypatch)
     from coderlplus.evaluation.backends.vllm_engine import VllmModel
 
     found = {
@@ -476,14 +485,35 @@ def test_vllm_gets_token_ids_by_the_chat_template_and_a_seed_a_sample(
     assert len({one["seed"] for one in given}) == len(given) < len(REQUESTS)
 
 
+@pytest.mark.parametrize("ahead", [1, 2, 100])
+def test_vllm_gives_each_completion_when_it_ends_and_forgets_what_is_not_wanted(
+    ahead: int, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch)
+    from coderlplus.evaluation.backends import vllm_engine
+
+    monkeypatch.setattr(vllm_engine, "AHEAD", ahead)
+    model = vllm_engine.VllmModel(str(model_folder))
+    whole = [request.question_id for request, _ in model.complete(REQUESTS, GREEDY)]
+    assert sorted(whole) == ["0", "1", "2", "3", "4"]
+    some = model.complete(REQUESTS, GREEDY)
+    next(some)
+    some.close()
+    assert model._llm.running == {}
+    assert len(list(model.complete(REQUESTS, GREEDY))) == len(REQUESTS)
+
+
 def test_vllm_has_all_that_is_used_of_it() -> None:
     """Skipped without vLLM; read in the sources of the versions that TRL supports."""
     vllm = pytest.importorskip("vllm", reason="vLLM is not installed")
     outputs = importlib.import_module("vllm.outputs")
     assert {"model", "tensor_parallel_size"} <= inspect.signature(vllm.LLM).parameters.keys()
-    assert {"prompts", "sampling_params", "use_tqdm"} <= inspect.signature(vllm.LLM.generate).parameters.keys()
+    engine = importlib.import_module("vllm.v1.engine.llm_engine").LLMEngine
+    assert [*inspect.signature(engine.add_request).parameters][:4] == ["self", "request_id", "prompt", "params"]
+    assert hasattr(engine, "step")
+    assert "request_ids" in inspect.signature(engine.abort_request).parameters
     assert {"text", "finish_reason", "token_ids"} <= inspect.signature(outputs.CompletionOutput).parameters.keys()
-    assert "outputs" in inspect.signature(outputs.RequestOutput).parameters
+    assert {"request_id", "outputs", "finished"} <= inspect.signature(outputs.RequestOutput).parameters.keys()
     assert "max_model_len" in importlib.import_module("vllm.config").ModelConfig.__dataclass_fields__
     params = vllm.SamplingParams(temperature=0.8, max_tokens=7, seed=3)
     assert (params.temperature, params.max_tokens, params.seed, params.top_p, params.n) == (0.8, 7, 3, 1.0, 1)
