@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coderlplus.errors import ConfigError
 from coderlplus.evaluation.asking import asked_for, spread
 from coderlplus.evaluation.data import Window
+from coderlplus.evaluation.generate import Continued
 from coderlplus.records import CallTest, Problem, write_jsonl
 
 
@@ -37,3 +39,25 @@ def test_a_limit_is_of_each_benchmark_and_of_files_too(tmp_path: Path, limit: in
     assert ids == (
         [["sample_0", "sample_2"], ["0", "2"]] if limit == 2 else [[f"sample_{n}" for n in range(5)], list("0123")]
     )
+
+
+def test_a_base_model_goes_on_with_a_text_and_the_evaluation_says_so(tmp_path: Path) -> None:
+    row = {"id": "sample_0", "code": "def f(x):\n    return x", "input": "1", "output": "1"}
+    (tmp_path / "cruxeval.jsonl").write_text(json.dumps(row))
+    chat, base = (
+        asked_for(["cruxeval-o-direct"], Window(), tmp_path, lambda problem: problem.statement, style=style)[0]
+        for style in ("chat", "base")
+    )
+    (question,) = base.questions
+    assert question.messages == Continued(chat.questions[0].messages[0]["content"], ("[/ANSWER]",))
+    assert chat.digest != base.digest
+
+
+def test_what_cannot_be_asked_of_a_base_model_is_said(tmp_path: Path) -> None:
+    row = {"question_id": 1, "test_id": 0, "question_content": "Add.\n", "starter_code": "def add(a, b):"}
+    test = {"test": json.dumps([{"input": "1\n2", "output": "3"}]), "contest_date": "2023-05-13"}
+    (tmp_path / "lcb_testoutput.jsonl").write_text(json.dumps(row | test))
+    with pytest.raises(ConfigError, match="lcb-testoutput has no prompt for base models"):
+        asked_for(["lcb-testoutput"], Window(), tmp_path, lambda problem: problem.statement, style="base")
+    with pytest.raises(ConfigError, match="unknown style 'text'; use chat or base"):
+        asked_for(["lcb-testoutput"], Window(), tmp_path, lambda problem: problem.statement, style="text")

@@ -26,7 +26,7 @@ from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.backends import Request, Sampling
 from coderlplus.evaluation.backends.endpoint import MAX_WAIT_S, Endpoint, _pause
 from coderlplus.evaluation.backends.local import LocalModel, why_not_loaded
-from coderlplus.evaluation.generate import generate, token_ids
+from coderlplus.evaluation.generate import Continued, generate, token_ids
 from coderlplus.programs import extract_program
 
 TEXTS = ("sort the list", "a", "drop the first digit, then sort the list", "x", "f([1, 2])")
@@ -67,6 +67,27 @@ def test_samples_are_seeded_and_differ_from_each_other(local: LocalModel) -> Non
     )
     assert once == again != other
     assert len(set(once)) > 1
+
+
+def test_a_base_model_goes_on_with_a_text_up_to_a_stop(local: LocalModel) -> None:
+    text = "sort the list"
+    plain = Request(question_id="q", sample=0, messages=Continued(text))
+    ((_, whole),) = local.complete([plain], Sampling(max_tokens=12))
+    ids = local.tokenizer(text)["input_ids"]
+    assert token_ids(local.tokenizer, plain.messages) == ids
+    stop = whole.text[len(whole.text) // 2 :][:2]
+    other = Request(question_id="r", sample=0, messages=Continued(TEXTS[3], (stop,)))
+    stopped = {
+        request.question_id: completion
+        for request, completion in local.complete(
+            [Request(question_id="q", sample=0, messages=Continued(text, (stop,))), other], Sampling(max_tokens=12)
+        )
+    }["q"]
+    assert stopped.text == whole.text.partition(stop)[0]
+    assert not stopped.truncated
+    assert stopped.tokens is not None
+    assert whole.tokens is not None
+    assert stopped.tokens <= whole.tokens
 
 
 def test_a_batch_is_halved_until_it_fits(local: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +197,19 @@ def test_an_endpoint_is_asked_as_openai_documents(monkeypatch: pytest.MonkeyPatc
         ("/v1/chat/completions", "m", 0.5, 4096, "Bearer k")
     }
     assert len({one["seed"] for one in seen}) == len(REQUESTS)
+
+
+def test_a_base_model_goes_on_at_the_completions_api_up_to_a_stop() -> None:
+    asked = Request(question_id="q", sample=0, messages=Continued("def f(x):\n", ("\ndef ", "a", "b", "c", "\nD")))
+
+    def answer(body: dict[str, Any], before: int) -> tuple[int, Any]:
+        return 200, {"choices": [{"text": "    return 1\nD", "finish_reason": "length"}]}
+
+    with server(answer) as (url, seen):
+        ((_, completion),) = endpoint(url).complete([asked], GREEDY)
+    assert (completion.text, completion.truncated) == ("    return 1", False)
+    assert (seen[0]["path"], seen[0]["prompt"], len(seen[0]["stop"])) == ("/v1/completions", "def f(x):\n", 4)
+    assert "messages" not in seen[0]
 
 
 def test_the_token_limit_is_told_apart() -> None:
@@ -398,36 +432,45 @@ def test_a_gated_model_says_what_to_do() -> None:
 
 
 class StandIn:
-    """vLLM's `LLM` as far as its documented interface is used here."""
+    """vLLM's `LLM` and its engine as far as their documented interface is used here."""
 
     def __init__(self, model: str, tensor_parallel_size: int) -> None:
         from transformers import AutoTokenizer
 
         self.tokenizer = AutoTokenizer.from_pretrained(model)
-        self.llm_engine = types.SimpleNamespace(
-            model_config=types.SimpleNamespace(max_model_len=len(token_ids(self.tokenizer, REQUESTS[2].messages)))
-        )
-        self.parallel = tensor_parallel_size
+        self.model_config = types.SimpleNamespace(max_model_len=len(token_ids(self.tokenizer, REQUESTS[2].messages)))
+        self.llm_engine, self.parallel = self, tensor_parallel_size
+        self.running: dict[str, list[int]] = {}
 
-    def generate(self, prompts: list[dict[str, list[int]]], params: list[Any], use_tqdm: bool) -> list[Any]:
-        assert len(prompts) == len(params)
-        assert not use_tqdm
-        one = [
-            types.SimpleNamespace(
-                text=self.tokenizer.decode(prompt["prompt_token_ids"]), finish_reason="stop", token_ids=(1, 2)
-            )
-            for prompt in prompts
-        ]
-        return [types.SimpleNamespace(outputs=[output]) for output in one]
+    def add_request(self, request_id: str, prompt: dict[str, list[int]], params: Any) -> None:
+        assert request_id not in self.running
+        self.running[request_id] = prompt["prompt_token_ids"]
+
+    def step(self) -> list[Any]:
+        name, ids = self.running.popitem()  # the last one first
+        one = types.SimpleNamespace(text=self.tokenizer.decode(ids), finish_reason="stop", token_ids=(1, 2))
+        return [types.SimpleNamespace(request_id=name, outputs=[one], finished=True)]
+
+    def abort_request(self, names: list[str]) -> None:
+        for name in names:
+            del self.running[name]
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Put it in vLLM's place; returns where the settings of each sample will be."""
+    given: list[dict[str, Any]] = []
+    module, params = types.ModuleType("vllm"), types.ModuleType("vllm.sampling_params")
+    module.LLM, module.SamplingParams = StandIn, lambda **settings: given.append(settings)  # type: ignore[attr-defined]
+    params.RequestOutputKind = types.SimpleNamespace(FINAL_ONLY=2)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "vllm", module)
+    monkeypatch.setitem(sys.modules, "vllm.sampling_params", params)
+    return given
 
 
 def test_vllm_gets_token_ids_by_the_chat_template_and_a_seed_a_sample(
     model_folder: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[dict[str, Any]] = []
-    module = types.ModuleType("vllm")
-    module.LLM, module.SamplingParams = StandIn, lambda **settings: given.append(settings)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "vllm", module)
+    given = stand_in(monkeypatch)
     from coderlplus.evaluation.backends.vllm_engine import VllmModel
 
     found = {
@@ -442,14 +485,35 @@ def test_vllm_gets_token_ids_by_the_chat_template_and_a_seed_a_sample(
     assert len({one["seed"] for one in given}) == len(given) < len(REQUESTS)
 
 
+@pytest.mark.parametrize("ahead", [1, 2, 100])
+def test_vllm_gives_each_completion_when_it_ends_and_forgets_what_is_not_wanted(
+    ahead: int, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch)
+    from coderlplus.evaluation.backends import vllm_engine
+
+    monkeypatch.setattr(vllm_engine, "AHEAD", ahead)
+    model = vllm_engine.VllmModel(str(model_folder))
+    whole = [request.question_id for request, _ in model.complete(REQUESTS, GREEDY)]
+    assert sorted(whole) == ["0", "1", "2", "3", "4"]
+    some = model.complete(REQUESTS, GREEDY)
+    next(some)
+    some.close()
+    assert model._llm.running == {}
+    assert len(list(model.complete(REQUESTS, GREEDY))) == len(REQUESTS)
+
+
 def test_vllm_has_all_that_is_used_of_it() -> None:
     """Skipped without vLLM; read in the sources of the versions that TRL supports."""
     vllm = pytest.importorskip("vllm", reason="vLLM is not installed")
     outputs = importlib.import_module("vllm.outputs")
     assert {"model", "tensor_parallel_size"} <= inspect.signature(vllm.LLM).parameters.keys()
-    assert {"prompts", "sampling_params", "use_tqdm"} <= inspect.signature(vllm.LLM.generate).parameters.keys()
+    engine = importlib.import_module("vllm.v1.engine.llm_engine").LLMEngine
+    assert [*inspect.signature(engine.add_request).parameters][:4] == ["self", "request_id", "prompt", "params"]
+    assert hasattr(engine, "step")
+    assert "request_ids" in inspect.signature(engine.abort_request).parameters
     assert {"text", "finish_reason", "token_ids"} <= inspect.signature(outputs.CompletionOutput).parameters.keys()
-    assert "outputs" in inspect.signature(outputs.RequestOutput).parameters
+    assert {"request_id", "outputs", "finished"} <= inspect.signature(outputs.RequestOutput).parameters.keys()
     assert "max_model_len" in importlib.import_module("vllm.config").ModelConfig.__dataclass_fields__
     params = vllm.SamplingParams(temperature=0.8, max_tokens=7, seed=3)
     assert (params.temperature, params.max_tokens, params.seed, params.top_p, params.n) == (0.8, 7, 3, 1.0, 1)

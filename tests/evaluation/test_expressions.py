@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -280,3 +281,21 @@ def test_every_reference_of_cruxeval_is_an_answer(shared: Path) -> None:
 
 def test_a_test_output_prompt_names_the_call() -> None:
     assert 'assert countBits("ab", 3) == # TODO' in asked("lcb-testoutput", TEST_ROW).messages[-1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [("cruxeval-o", ROW), ("cruxeval-i", ROW), ("lcb-execution", LCB_ROW)],
+)
+def test_a_question_has_a_chain_of_thought_form_and_a_direct_one_with_the_same_end(
+    name: str, row: dict[str, Any]
+) -> None:
+    thinking, direct = (asked(form, row).messages[-1]["content"] for form in (name, f"{name}-direct"))
+    end = thinking[thinking.rindex("[PYTHON]") :].removesuffix("[THOUGHT]\n")
+    assert row["code"] in end
+    assert direct.endswith(end + "[ANSWER]\n")
+    assert "[THOUGHT]" not in direct
+    examples = re.findall(r"\[PYTHON\]\n(.*?)assert .*?\[ANSWER\]\n(.*?)\n\[/ANSWER\]", direct, re.DOTALL)
+    assert len(examples) == 2
+    for program, answer in examples:
+        exec(program + answer, {})  # the answers are true

@@ -144,6 +144,8 @@ class DataForm:
 
 
 METHOD = str(LEETCODE["completion"])
+CRUXEVAL = ["cruxeval-o", "cruxeval-o-direct", "cruxeval-i", "cruxeval-i-direct"]
+RUNS = ["lcb-execution", "lcb-execution-direct"]
 LAYOUTS = [
     DataForm("HumanEval", "humaneval", "HumanEval.jsonl", HUMANEVAL, 2, ADD, "HumanEval/0"),
     DataForm(
@@ -212,12 +214,13 @@ LAYOUTS = [
         PRINT,
         "abc1",
     ),
-    DataForm("CRUXEval-O", "cruxeval-o", "cruxeval.jsonl", CRUX, 1, "2", "sample_0", ["cruxeval-i"]),
-    DataForm(
-        "CRUXEval-O, hub", "cruxeval-o", "cruxeval-org/cruxeval/test.jsonl", CRUX, 1, "2", "sample_0", ["cruxeval-i"]
-    ),
-    DataForm("CRUXEval-I", "cruxeval-i", "cruxeval.jsonl", CRUX, 1, "f(1)", "sample_0", ["cruxeval-o"]),
-    DataForm("execution", "lcb-execution", "lcb_execution.jsonl", EXECUTION, 1, "3", "sample_0"),
+    DataForm("CRUXEval-O", "cruxeval-o", "cruxeval.jsonl", CRUX, 1, "2", "sample_0", CRUXEVAL),
+    DataForm("CRUXEval-O, hub", "cruxeval-o", "cruxeval-org/cruxeval/test.jsonl", CRUX, 1, "2", "sample_0", CRUXEVAL),
+    DataForm("CRUXEval-O, direct", "cruxeval-o-direct", "cruxeval.jsonl", CRUX, 1, "2", "sample_0", CRUXEVAL),
+    DataForm("CRUXEval-I", "cruxeval-i", "cruxeval.jsonl", CRUX, 1, "f(1)", "sample_0", CRUXEVAL),
+    DataForm("CRUXEval-I, direct", "cruxeval-i-direct", "cruxeval.jsonl", CRUX, 1, "f(1)", "sample_0", CRUXEVAL),
+    DataForm("execution", "lcb-execution", "lcb_execution.jsonl", EXECUTION, 1, "3", "sample_0", RUNS),
+    DataForm("execution, direct", "lcb-execution-direct", "lcb_execution.jsonl", EXECUTION, 1, "3", "sample_0", RUNS),
     DataForm(
         "execution, hub",
         "lcb-execution",

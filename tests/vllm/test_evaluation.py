@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from coderlplus.errors import ConfigError
@@ -108,7 +108,7 @@ def test_stdout_is_the_results_alone_and_stderr_our_progress(whole: tuple[Any, P
     assert "generating: 720 of 720" in done.err
 
 
-def test_an_evaluation_killed_in_the_middle_goes_on_to_the_same_completions(
+def test_an_evaluation_killed_in_the_middle_leaves_nothing_running_and_goes_on_to_the_same_completions(
     tiny_model: Path, problems_file: Path, whole: tuple[Any, Path], run: Callable[..., Any], tmp_path: Path
 ) -> None:
     command = eval_command(tiny_model, problems_file, tmp_path, *SIXTY)
@@ -121,9 +121,14 @@ def test_an_evaluation_killed_in_the_middle_goes_on_to_the_same_completions(
             if any(path.stat().st_size > 1000 for path in tmp_path.glob("problems/completions.jsonl")):
                 break
             time.sleep(0.02)
+        started = psutil.Process(process.pid).children(recursive=True)
+        names = [one.name() for one in started]
     finally:
-        os.killpg(process.pid, signal.SIGKILL)  # vLLM's own processes outlive the first one
+        process.kill()  # it alone
         process.wait()
+    assert any(name.startswith("VLLM") for name in names)
+    _, left = psutil.wait_procs(started, timeout=60)
+    assert not left
     before = said(tmp_path)
     assert 0 < len(before) < 720
     done = run(command)

@@ -25,7 +25,7 @@ EASY = {
 
 @pytest.fixture(scope="module")
 def real() -> Path:
-    path = Path(__file__).parents[2] / "benchmarks" / "real_model.py"
+    path = Path(__file__).parents[2] / "bench" / "real_model.py"
     spec = importlib.util.spec_from_file_location("real_model", path)
     assert spec is not None
     assert spec.loader is not None

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,6 +97,35 @@ def test_a_resumed_run_asks_the_same_problems_and_keeps_its_buffer(train: Train,
     assert problems[0] == problems[1]
     mined = {group["task"]["task_id"] for group in after if group["step"] == 3 and group["task"]}
     assert mined  # they come from the buffer that the checkpoint holds, or from step 2
+
+
+def test_a_run_killed_at_a_random_point_resumes_with_the_problems_and_tasks_it_would_have_had(
+    ours: tuple[Any, Path], command: str, tmp_path: Path, run: Callable[..., Any]
+) -> None:
+    """The checkpoint holds buffer and random states: the step after it asks what the run that was not killed asks."""
+    file, folder = tmp_path / "run.yaml", tmp_path / "run"
+    given = yaml.safe_load(ours[1].with_suffix(".yaml").read_text())
+    file.write_text(yaml.safe_dump(given | {"output": str(folder)}))
+    process = subprocess.Popen([sys.executable, command, "train", file], stderr=subprocess.DEVNULL)
+    try:
+        while process.poll() is None and not list(folder.glob("checkpoints/*/checksums.json")):
+            time.sleep(0.02)
+        time.sleep(random.Random(7).random())
+    finally:
+        process.kill()
+    assert process.wait() == -9
+    saved = max(int(one.parent.name.rpartition("-")[2]) for one in folder.glob("checkpoints/*/checksums.json"))
+    done = run([command, "train", file, "--resume"])
+    assert done.status == 0, done.err[-3000:]
+    assert [line["step"] for line in lines(folder)] == [1, 2, 3]
+    found, whole = lines(folder, "samples"), lines(ours[1], "samples")
+    assert asked(found, 3, "problem") == asked(whole, 3, "problem")
+    assert asked(found, saved + 1, "task") == asked(whole, saved + 1, "task")
+
+
+def asked(groups: list[dict[str, Any]], last: int, kind: str) -> list[tuple[int, str]]:
+    """The step and the id of each problem or task that was asked up to a step."""
+    return [(one["step"], one[kind][f"{kind}_id"]) for one in groups if one[kind] and one["step"] <= last]
 
 
 @LONG

@@ -86,6 +86,13 @@ def eval_(
         str | None,
         typer.Option(help="Prompt template for problem files, as prompt_template in training, e.g. '{statement}'."),
     ] = None,
+    style: Annotated[
+        str,
+        typer.Option(
+            help="How questions are put: chat (by the model's chat template) or base (as a text to continue, for base "
+            "models)."
+        ),
+    ] = "chat",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Evaluate anew: what OUTPUT has of these benchmarks is removed.")
     ] = False,
@@ -122,6 +129,7 @@ def eval_(
                 end_date=end_date,
                 limit=limit,
                 prompt=prompt,
+                style=style,
                 concurrency=concurrency,
                 workers=workers,
                 sandbox_backend=sandbox_backend,

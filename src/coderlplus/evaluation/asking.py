@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from coderlplus.errors import ConfigError, DataError
-from coderlplus.evaluation.benchmarks import BENCHMARKS, Benchmark, benchmarks_named, canonical
+from coderlplus.evaluation.benchmarks import BENCHMARKS, Benchmark, BenchmarkQuestion, benchmarks_named, canonical
 from coderlplus.evaluation.benchmarks.plus import BASE_ALONE
 from coderlplus.evaluation.data import RELEASE_FILES, Found, Window, find, own_benchmark
 from coderlplus.evaluation.run import AskedBenchmark
 from coderlplus.records import Problem
 
 T = TypeVar("T")
+STYLES = ("chat", "base")
+"""By the model's chat template, or as a text that it continues."""
 FILE_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 """What tells a file of problems from the name of a benchmark."""
 
@@ -26,13 +28,16 @@ def asked_for(
     own_prompt: Callable[[Problem], str],
     *,
     limit: int | None = None,
+    style: str = "chat",
 ) -> list[AskedBenchmark]:
     """The benchmarks of these names with their questions, of each at most `limit`; of a file of problems `own_prompt`
-    makes the user's message.
+    makes the user's message. `style` is how they are put, one of `STYLES`.
 
-    Raises `ConfigError` for names that are unknown, doubled or none, or a window that chooses among contests where no
-    benchmark has any, `DataError` for data that cannot be had.
+    Raises `ConfigError` for names that are unknown, doubled or none, a style that a benchmark does not have, or a
+    window that chooses among contests where no benchmark has any, `DataError` for data that cannot be had.
     """
+    if style not in STYLES:
+        raise ConfigError(f"unknown style {style!r}; use {' or '.join(STYLES)}")
     names = [canonical(name) for name in names]
     files = [name for name in names if name.endswith(FILE_ENDINGS)]
     known = {
@@ -62,11 +67,20 @@ def asked_for(
                     f"the results of {name} would go to {benchmark.name}, which is a benchmark; rename the file"
                 )
         chosen = {"release": found.release, **days} if found.release else days
-        one = AskedBenchmark.of(benchmark, spread(found.questions, limit), found.files, chosen)
+        questions = spread(found.questions, limit)
+        if style == "base":
+            questions = [_as_text(benchmark, question) for question in questions]
+        one = AskedBenchmark.of(benchmark, questions, found.files, chosen)
         asked.append(
             replace(one, whole=found.whole, left_out=tuple(map(str, found.left_out)), inside=len(found.questions))
         )
     return asked
+
+
+def _as_text(benchmark: Benchmark, question: BenchmarkQuestion) -> BenchmarkQuestion:
+    if question.base is None:
+        raise ConfigError(f"{benchmark.name} has no prompt for base models; ask it without --style base")
+    return replace(question, messages=question.base)
 
 
 def askable(benchmark: Benchmark, found: Found) -> Found:

@@ -245,6 +245,7 @@ def own_benchmark(path: Path, ask: Any) -> tuple[Benchmark, Found]:
     """
     from coderlplus.evaluation.benchmarks import tasks
     from coderlplus.evaluation.benchmarks.base import user
+    from coderlplus.evaluation.generate import Continued
 
     left_out: list[DataError] = []
     first = next(stream_rows(path, []), None)
@@ -257,7 +258,11 @@ def own_benchmark(path: Path, ask: Any) -> tuple[Benchmark, Found]:
 
     def read(problem: Any) -> BenchmarkQuestion:
         return BenchmarkQuestion(
-            question_id=problem.problem_id, messages=user(ask(problem)), problem=problem, layout=known.name
+            question_id=problem.problem_id,
+            messages=user(ask(problem)),
+            base=Continued(ask(problem)),
+            problem=problem,
+            layout=known.name,
         )
 
     benchmark = Benchmark(name=path.name.partition(".")[0], metric="pass@1", read=read, files=(str(path),))

@@ -48,6 +48,7 @@ def evaluate(
     end_date: str | None = None,
     limit: int | None = None,
     prompt: str | None = None,
+    style: str = "chat",
     concurrency: int = 16,
     workers: int | None = None,
     sandbox_backend: str = DEFAULT,
@@ -60,10 +61,10 @@ def evaluate(
 
     `model` is a folder, a name on the hub, or the name that the `endpoint` uses; with a file of `samples` it is only a
     label and may be `None`. `benchmarks` are names such as `humaneval` or `cruxeval-o`, or files of problems, whose
-    user message `prompt` may set. Without `data_dir`, the data of the benchmarks comes from the hub. `backend` is
-    `vllm` or `transformers`. `release`, `start_date` and `end_date` (ISO days, inclusive) select problems of
-    LiveCodeBench. `workers` is the number of programs judged in parallel, by default one per core.
-    `sandbox_backend` and `sandbox_address` say where: see `open_sandbox`.
+    user message `prompt` may set. `style` is `chat`, or `base` for models without chat template. Without `data_dir`,
+    the data of the benchmarks comes from the hub. `backend` is `vllm` or `transformers`. `release`, `start_date` and
+    `end_date` (ISO days, inclusive) select problems of LiveCodeBench. `workers` is the number of programs judged in
+    parallel, by default one per core. `sandbox_backend` and `sandbox_address` say where: see `open_sandbox`.
 
     The result has `model`, `source`, `benchmarks` (name → numbers, shares in [0, 1]) and `left_out`, the number of
     rows that cannot be used. Every sample and verdict is written to `output` at once; repeat the call to resume an
@@ -101,9 +102,10 @@ def evaluate(
         None if data_dir is None else Path(data_dir),
         prompt,
         limit,
+        style,
     )
     name = None if model is None else str(model)
-    open_backend = cache(lambda: _open(name or "", backend, endpoint, concurrency))
+    open_backend = cache(lambda: _open(name or "", backend, endpoint, concurrency, style))
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)
     source = _source(name, asked, sampling, n_samples, kind, None if samples is None else Path(samples))
     _make(folder)
@@ -121,13 +123,13 @@ def evaluate(
 
 
 def _asked(
-    names: list[str], window: Window, data_dir: Path | None, prompt: str | None, limit: int | None
+    names: list[str], window: Window, data_dir: Path | None, prompt: str | None, limit: int | None, style: str
 ) -> list[AskedBenchmark]:
     """The named benchmarks with their questions."""
     if prompt is not None and not any(name.endswith(FILE_ENDINGS) for name in names):
         raise ConfigError("a prompt is for files of problems; the benchmarks have prompts of their own")
     known_template(prompt)
-    return asked_for(names, window, data_dir, lambda problem: user_message(problem, prompt), limit=limit)
+    return asked_for(names, window, data_dir, lambda problem: user_message(problem, prompt), limit=limit, style=style)
 
 
 def _kind(backend: str | None, endpoint: str | None) -> str:
@@ -145,7 +147,7 @@ def _kind(backend: str | None, endpoint: str | None) -> str:
     return backend
 
 
-def _open(model: str, backend: str | None, endpoint: str | None, concurrency: int) -> Backend:
+def _open(model: str, backend: str | None, endpoint: str | None, concurrency: int, style: str) -> Backend:
     kind = _kind(backend, endpoint)
     if endpoint is not None:
         from coderlplus.evaluation.backends.endpoint import Endpoint
@@ -154,10 +156,10 @@ def _open(model: str, backend: str | None, endpoint: str | None, concurrency: in
     if kind == "vllm":
         from coderlplus.evaluation.backends.vllm_engine import VllmModel
 
-        return VllmModel(model)
+        return VllmModel(model, style)
     from coderlplus.evaluation.backends.local import LocalModel
 
-    return LocalModel(model)
+    return LocalModel(model, style)
 
 
 def _source(

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Message = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """A text that a model goes on with, without chat template, and the strings at which its answer ends."""
+
+    text: str
+    stop: tuple[str, ...] = ()
+
+
+Prompt = Sequence[Message] | Continued
+"""What a model is asked: a conversation, or for base models a text."""
 
 
 def generate(
@@ -65,21 +78,40 @@ def generate(
     return [texts[index] for index in range(len(prompts))]
 
 
-def complete_batch(model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad: int, config: Any) -> Any:
+def complete_batch(
+    model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad: int, config: Any, tokenizer: Any = None
+) -> Any:
     """The new token ids of prompts (token ids) in one batch, (S, T): S is the number of prompts times
-    `config.num_return_sequences`."""
+    `config.num_return_sequences`. The `tokenizer` is needed where the config has stop strings."""
     ids_BT, mask_BT = _left_padded(prompts, pad)
     output_ST = model.generate(
-        input_ids=ids_BT.to(model.device), attention_mask=mask_BT.to(model.device), generation_config=config
+        input_ids=ids_BT.to(model.device),
+        attention_mask=mask_BT.to(model.device),
+        generation_config=config,
+        tokenizer=tokenizer,
     )
     return output_ST[:, ids_BT.shape[1] :]
 
 
-def token_ids(tokenizer: PreTrainedTokenizerBase, conversation: Sequence[Message]) -> list[int]:
-    """The prompt of a conversation by the model's chat template, ready for the answer."""
-    text = tokenizer.apply_chat_template(list(conversation), tokenize=False, add_generation_prompt=True)
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+def token_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> list[int]:
+    """A conversation by the model's chat template, ready for the answer; a text as the tokenizer begins texts."""
+    if isinstance(prompt, Continued):
+        ids: list[int] = tokenizer(prompt.text)["input_ids"]
+        return ids
+    text = tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True)
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
+
+
+def until_stop(text: str, prompt: Prompt) -> tuple[str, bool]:
+    """A completion up to the first of the prompt's stop strings, and whether there is one.
+
+    >>> until_stop("    return 1\\ndef g():", Continued("def f():\\n", stop=("\\ndef ",)))
+    ('    return 1', True)
+    """
+    stops = prompt.stop if isinstance(prompt, Continued) else ()
+    end = min((place for stop in stops if (place := text.find(stop)) >= 0), default=None)
+    return text[:end], end is not None
 
 
 def _left_padded(prompts: Sequence[Sequence[int]], pad: int) -> tuple[Any, Any]:

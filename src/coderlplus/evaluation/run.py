@@ -22,6 +22,7 @@ from typing import Any, Self
 from coderlplus.errors import ConfigError, DataError, SandboxError
 from coderlplus.evaluation.backends import Backend, Request, Sampling
 from coderlplus.evaluation.benchmarks import Benchmark, BenchmarkQuestion
+from coderlplus.evaluation.generate import Continued
 from coderlplus.evaluation.notes import about, cases, of_data, of_faults, of_prompts, of_samples
 from coderlplus.evaluation.records import Judged, Key, Sample, key_of
 from coderlplus.evaluation.results import score
@@ -65,7 +66,7 @@ class AskedBenchmark:
         for path in files:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
-        digest.update(json.dumps([[question.question_id, question.messages] for question in questions]).encode())
+        digest.update(json.dumps([[one.question_id, one.messages] for one in questions], default=asdict).encode())
         return cls(
             benchmark=benchmark, questions=questions, files=files, window=window, digest=digest.hexdigest()[:16]
         )
@@ -148,16 +149,21 @@ def settings(source: SampleSource, asked: AskedBenchmark) -> dict[str, Any]:
         **generated,
         **window,
         **limit,
+        **({"style": "base"} if _is_base(asked.questions) else {}),
         "questions_sha256": asked.digest,
     }
 
 
+def _is_base(questions: Sequence[BenchmarkQuestion]) -> bool:
+    return any(isinstance(question.messages, Continued) for question in questions)
+
+
 def _shown(question: BenchmarkQuestion) -> dict[str, Any]:
-    problem = question.problem
+    problem, asked = question.problem, question.messages
     shown = {
         "question_id": question.question_id,
         "date": question.date,
-        "messages": list(question.messages),
+        "messages": [{"role": "text", "content": asked.text}] if isinstance(asked, Continued) else list(asked),
         "tests": len(problem.tests),
     }
     return shown | {"cases": cases(question), "reference": problem.reference}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from coderlplus.errors import ConfigError
-from coderlplus.evaluation.generate import Message
+from coderlplus.evaluation.generate import Prompt
 
 __all__ = ["Backend", "Completion", "Request", "Sampling", "has_gpu"]
 
@@ -43,7 +43,7 @@ class Request:
 
     question_id: str
     sample: int
-    messages: Sequence[Message]
+    messages: Prompt
 
     def seed(self, seed: int) -> int:
         """The seed of this completion, in 31 bits: another one for each question and sample."""

@@ -1,5 +1,5 @@
-"""Any server with OpenAI's chat completions API: `POST {url}/chat/completions`. Standard library only; several
-requests are under way at a time.
+"""Any server with OpenAI's chat completions API: `POST {url}/chat/completions`; for base models its completions API,
+`POST {url}/completions`. Standard library only; several requests are under way at a time.
 
 What may pass (no connection, 408, 409, 429, 5xx) is tried again, later each time and no sooner than the server asks
 in `Retry-After`, up to `MAX_WAIT_S`; anything else ends it. The limit of tokens is `max_tokens`, and
@@ -29,12 +29,15 @@ from urllib.parse import urlsplit
 
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.backends import Completion, Request, Sampling
+from coderlplus.evaluation.generate import Continued, Prompt, until_stop
 
 MAX_WAIT_S = 120.0
 """The longest pause that a server's `Retry-After` can ask for."""
 _PASSING = {408, 409, 425, 429, 500, 502, 503, 504}
 _LIMITS = ("max_tokens", "max_completion_tokens")
 """The names of the token limit. Every server knew the first; OpenAI's reasoning models refuse it."""
+MAX_STOPS = 4
+"""How many stop strings OpenAI's API takes; a completion is cut at the others here."""
 _MAX_BYTES = 2**28
 """Longest answer that is read."""
 _SECONDS = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
@@ -139,9 +142,16 @@ class Endpoint:
             return completion
 
     def _once(self, request: Request, sampling: Sampling, limit: str) -> Completion:
+        asked = request.messages
+        what = (
+            {"prompt": asked.text, "stop": asked.stop[:MAX_STOPS] or None}
+            if isinstance(asked, Continued)
+            else {"messages": list(asked)}
+        )
+        path = "completions" if isinstance(asked, Continued) else "chat/completions"
         body = {
             "model": self.model,
-            "messages": list(request.messages),
+            **what,
             "temperature": sampling.temperature,
             limit: sampling.max_tokens,
             "seed": request.seed(sampling.seed),
@@ -149,7 +159,7 @@ class Endpoint:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if os.environ.get("OPENAI_API_KEY"):
             headers["Authorization"] = f"Bearer {os.environ['OPENAI_API_KEY']}"
-        call = urllib.request.Request(f"{self.url.rstrip('/')}/chat/completions", json.dumps(body).encode(), headers)
+        call = urllib.request.Request(f"{self.url.rstrip('/')}/{path}", json.dumps(body).encode(), headers)
         try:
             with urllib.request.urlopen(call, timeout=self.timeout_s) as answer:
                 text = _body(answer)
@@ -162,7 +172,7 @@ class Endpoint:
             ValueError,
         ) as error:  # a redirect to no URL
             raise _Passing(str(getattr(error, "reason", "") or error or type(error).__name__)) from error
-        return self._completion(text)
+        return self._completion(text, asked)
 
     def _failure(self, error: urllib.error.HTTPError) -> _Passing | _Refused:
         try:
@@ -177,20 +187,22 @@ class Endpoint:
         )
         return _Refused(refusal, [name for name in _LIMITS if re.search(rf"\b{name}\b", text)])
 
-    def _completion(self, answer: bytes) -> Completion:
+    def _completion(self, answer: bytes, asked: Prompt) -> Completion:
         try:
             data = json.loads(answer)
             choice = data["choices"][0]
-            text = _with_reasoning(choice["message"])
+            whole = choice["text"] if isinstance(asked, Continued) else _with_reasoning(choice["message"])
+            text, stopped = until_stop(whole, asked)
             tokens = (data.get("usage") or {}).get("completion_tokens")
             return Completion(
                 text=text,
-                truncated=choice.get("finish_reason") == "length",
+                truncated=choice.get("finish_reason") == "length" and not stopped,
                 tokens=tokens if type(tokens) is int and 0 <= tokens < 2**63 else None,
             )
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+            api = "completions" if isinstance(asked, Continued) else "chat completions"
             raise ConfigError(
-                f"the endpoint {self.url} does not speak OpenAI's chat completions API: it says {answer[:120]!r}"
+                f"the endpoint {self.url} does not speak OpenAI's {api} API: it says {answer[:120]!r}"
             ) from error
 
 

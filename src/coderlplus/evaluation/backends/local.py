@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from coderlplus.errors import ConfigError
 from coderlplus.evaluation.backends import Completion, Request, Sampling
-from coderlplus.evaluation.generate import complete_batch, token_ids
+from coderlplus.evaluation.generate import Continued, complete_batch, token_ids, until_stop
 
 LARGEST_BATCH = {"cuda": 256, "cpu": 32}
 MEMORY_SHARE = 0.7
@@ -20,8 +20,9 @@ MEMORY_SHARE = 0.7
 class LocalModel:
     """A model and its tokenizer, by hub name or folder."""
 
-    def __init__(self, model: str) -> None:
-        """Load them. Raises `ConfigError` if that cannot be done or the tokenizer has no chat template."""
+    def __init__(self, model: str, style: str = "chat") -> None:
+        """Load them. Raises `ConfigError` if that cannot be done or the tokenizer has no chat template for
+        `style` chat."""
         try:
             import torch
             from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -34,7 +35,7 @@ class LocalModel:
             loaded = AutoModelForCausalLM.from_pretrained(model, dtype="auto")
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise ConfigError(why_not_loaded(model, error)) from error
-        if tokenizer.chat_template is None:
+        if style == "chat" and tokenizer.chat_template is None:
             raise ConfigError(no_chat_template(model))
         self._take(loaded.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer)
 
@@ -99,17 +100,23 @@ class LocalModel:
         if sampling.temperature > 0:
             how = {"do_sample": True, "temperature": sampling.temperature, "top_k": 0, "top_p": 1.0}
         how |= {"repetition_penalty": 1.0}  # models bring defaults of their own
+        asked = requests[0].messages
+        if isinstance(asked, Continued) and asked.stop:
+            how |= {"stop_strings": list(asked.stop)}
         config = GenerationConfig(
             max_new_tokens=room, pad_token_id=self.tokenizer.pad_token_id, eos_token_id=ends, **how
         )
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(requests[0].seed(sampling.seed))
-            output = complete_batch(self.model, prompts, self.tokenizer.pad_token_id, config)
+            output = complete_batch(self.model, prompts, self.tokenizer.pad_token_id, config, self.tokenizer)
         completions = []
-        for row in output.tolist():
+        for request, row in zip(requests, output.tolist(), strict=True):
             length = next((place for place, token in enumerate(row) if token in ends), len(row))
-            text = self.tokenizer.decode(row[:length], skip_special_tokens=True)
-            completions.append(Completion(text=text, truncated=length == len(row), tokens=length))
+            whole = self.tokenizer.decode(row[:length], skip_special_tokens=True)
+            text, stopped = until_stop(whole, request.messages)
+            if stopped and self.tokenizer.pad_token_id in row:
+                length = row.index(self.tokenizer.pad_token_id)
+            completions.append(Completion(text=text, truncated=length == len(row) and not stopped, tokens=length))
         return completions
 
     def _end_tokens(self) -> list[int]:
@@ -164,7 +171,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def no_chat_template(model: str) -> str:
-    return f"the tokenizer of {model} has no chat template; benchmarks need a chat model; use an instruction-tuned one"
+    return (
+        f"the tokenizer of {model} has no chat template; use an instruction-tuned one, or ask it as a base model: "
+        "--style base"
+    )
 
 
 def where_the_model_is(model: str) -> str | None:

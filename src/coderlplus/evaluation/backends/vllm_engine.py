@@ -1,9 +1,14 @@
-"""A model in this process, by vLLM: prompts go to it in large chunks, and it batches them itself to what the memory of
-the device holds."""
+"""A model in this process, by vLLM, which batches prompts itself to what the memory of the device holds. Completions
+come one by one, as they end.
+
+vLLM's engine runs in this process too: where it is another one, as vLLM would have it, it outlives a SIGKILL of this
+one and keeps the memory of the device. Workers on several devices are processes of their own, which end with it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import re
@@ -15,12 +20,14 @@ from typing import IO, Any
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.backends import Completion, Request, Sampling
 from coderlplus.evaluation.backends.local import check_tokens, no_chat_template, why_not_loaded
-from coderlplus.evaluation.generate import token_ids
+from coderlplus.evaluation.generate import Continued, token_ids
 
-CHUNK = 256
-"""Completions asked for at a time: what an interruption can cost."""
+AHEAD = 1024
+"""Prompts that vLLM has at a time, more than it runs at once."""
 _QUIET = {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
-"""Where the user has not set them: stdout is for results, vLLM writes its log there."""
+"""Stdout is for results, and vLLM writes its log there."""
+_DEFAULTS = _QUIET | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+"""Where the user has not set them."""
 _CAUSE = re.compile(r"\b(?:\w+\.)*(\w*(?:Error|Exception)): (.+)")
 _ELSEWHERE = re.compile(r"initialization failed|root cause|initialization failure|died unexpectedly|stack trace")
 """What processes of vLLM say when another one has failed."""
@@ -29,12 +36,14 @@ _ELSEWHERE = re.compile(r"initialization failed|root cause|initialization failur
 class VllmModel:
     """A model by hub name or folder, on as many of the devices as divide its attention heads."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, style: str = "chat") -> None:
         """Load it. Raises `ConfigError` if vLLM is not installed, the model cannot be loaded, its keys and values find
-        no memory, or the tokenizer has no chat template."""
-        for name, value in _QUIET.items():
+        no memory, or the tokenizer has no chat template for `style` chat."""
+        for name, value in _DEFAULTS.items():
             os.environ.setdefault(name, value)
         try:
+            from vllm.sampling_params import RequestOutputKind
+
             from vllm import LLM, SamplingParams
         except ImportError as error:
             raise ConfigError(
@@ -48,7 +57,7 @@ class VllmModel:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(
                 model
             )  # vLLM's own may be another class, without a chat template
-            if self._tokenizer.chat_template is None:
+            if style == "chat" and self._tokenizer.chat_template is None:
                 raise ConfigError(no_chat_template(model))
             config = AutoConfig.from_pretrained(model).get_text_config()
             heads = getattr(config, "num_attention_heads", 1)
@@ -61,45 +70,66 @@ class VllmModel:
         except Exception as error:  # vLLM has errors of its own for some of these
             raise ConfigError(_why_not_started(model, _cause(error, self._said))) from error
         self._vocabulary = int(config.vocab_size)
-        self._model, self._sampling_params = model, SamplingParams
+        self._model, self._sampling_params, self._whole = model, SamplingParams, RequestOutputKind.FINAL_ONLY
+        self._asked = 0
 
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[Request, Completion]]:
-        window = int(self._llm.llm_engine.model_config.max_model_len)
-        for start in range(0, len(requests), CHUNK):
-            chunk = [
-                (request, token_ids(self._tokenizer, request.messages)) for request in requests[start : start + CHUNK]
-            ]
-            check_tokens(self._model, (ids for _, ids in chunk), self._vocabulary)
-            yield from (
-                (request, Completion(text="", truncated=True, tokens=0))
-                for request, ids in chunk
-                if len(ids) >= window
+        engine = self._llm.llm_engine
+        window = int(engine.model_config.max_model_len)
+        prompts = [token_ids(self._tokenizer, request.messages) for request in requests]
+        check_tokens(self._model, prompts, self._vocabulary)
+        asked = [*zip(requests, prompts, strict=True)]
+        for request, ids in asked:
+            if len(ids) >= window:
+                yield request, Completion(text="", truncated=True, tokens=0)
+        waiting = ((request, ids) for request, ids in asked if len(ids) < window)
+        running: dict[str, Request] = {}
+        try:
+            while True:
+                for request, ids in itertools.islice(waiting, AHEAD - len(running)):
+                    running[self._add(engine, request, ids, sampling)] = request
+                if not running:
+                    break
+                for name, completion in self._ended(engine):
+                    yield running.pop(name), completion
+        finally:
+            with contextlib.suppress(Exception):  # an engine that has stopped has nothing to forget
+                engine.abort_request([*running])
+
+    def _add(self, engine: Any, request: Request, ids: Sequence[int], sampling: Sampling) -> str:
+        """Ask for a completion, and return the name by which the engine knows it."""
+        self._asked += 1
+        stop = list(request.messages.stop) if isinstance(request.messages, Continued) else None
+        try:
+            params = self._sampling_params(
+                temperature=sampling.temperature,
+                max_tokens=sampling.max_tokens,
+                seed=request.seed(sampling.seed),
+                stop=stop,
+                output_kind=self._whole,
             )
-            chunk = [(request, ids) for request, ids in chunk if len(ids) < window]
-            try:
-                params = [
-                    self._sampling_params(
-                        temperature=sampling.temperature,
-                        max_tokens=sampling.max_tokens,
-                        seed=request.seed(sampling.seed),
-                    )
-                    for request, _ in chunk
-                ]
-                prompts = [{"prompt_token_ids": list(ids)} for _, ids in chunk]
-                outputs = self._llm.generate(prompts, params, use_tqdm=False) if chunk else []
-            except Exception as error:
-                if isinstance(error, ValueError) or "Validation" in type(error).__name__:
-                    raise ConfigError(
-                        f"vLLM refuses to sample at temperature {sampling.temperature} with {sampling.max_tokens} new "
-                        f"tokens ({_cause(error)}); change these settings, or use --backend transformers"
-                    ) from error
-                raise DataError(
-                    f"vLLM has stopped ({_cause(error, self._said)}); what it had completed is kept, rerun the command"
-                ) from error
-            for (request, _), output in zip(chunk, outputs, strict=True):
-                one = output.outputs[0]
-                tokens = len(one.token_ids) - (one.finish_reason == "stop")  # without the end
-                yield request, Completion(text=one.text, truncated=one.finish_reason == "length", tokens=tokens)
+            engine.add_request(str(self._asked), {"prompt_token_ids": list(ids)}, params)
+        except Exception as error:  # vLLM has errors of its own for some of these
+            raise ConfigError(
+                f"vLLM refuses to sample at temperature {sampling.temperature} with {sampling.max_tokens} new "
+                f"tokens ({_cause(error)}); change these settings, or use --backend transformers"
+            ) from error
+        return str(self._asked)
+
+    def _ended(self, engine: Any) -> list[tuple[str, Completion]]:
+        """The completions that end with the next step of the engine."""
+        try:
+            outputs = engine.step()
+        except Exception as error:
+            raise DataError(
+                f"vLLM has stopped ({_cause(error, self._said)}); what it had completed is kept, rerun the command"
+            ) from error
+        return [(output.request_id, _completion(output.outputs[0])) for output in outputs if output.finished]
+
+
+def _completion(output: Any) -> Completion:
+    tokens = len(output.token_ids) - (output.finish_reason == "stop")  # without the end
+    return Completion(text=output.text, truncated=output.finish_reason == "length", tokens=tokens)
 
 
 @contextlib.contextmanager

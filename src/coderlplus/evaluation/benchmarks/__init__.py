@@ -22,7 +22,14 @@ _FILES = (
     "lcb_execution",
     "lcb_testoutput",
 )
-_ALL: list[Benchmark] = [import_module(f"{__name__}.{name}").BENCHMARK for name in _FILES]
+_FORMS = ("BENCHMARK", "DIRECTLY")
+"""What a file has: the benchmark and, where its prompt has one, its direct form."""
+_ALL: list[Benchmark] = [
+    getattr(module, form)
+    for module in (import_module(f"{__name__}.{name}") for name in _FILES)
+    for form in _FORMS
+    if hasattr(module, form)
+]
 BENCHMARKS: dict[str, Benchmark] = {benchmark.name: benchmark for benchmark in _ALL}
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from coderlplus.evaluation.generate import Message
+from coderlplus.evaluation.generate import Continued, Message, Prompt
 from coderlplus.programs import extract_program
 from coderlplus.records import Problem, ProgramInput
 
@@ -21,7 +21,8 @@ Metric = Literal["pass@1", "accuracy"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkQuestion:
-    """One thing that a benchmark asks: the conversation, and the problem that judges the answer.
+    """One thing that a benchmark asks: the conversation, and the problem that judges the answer. `base` is the text
+    that a base model continues instead, where there is one; in an evaluation of base models it is `messages`.
 
     `date` is the ISO date of the contest where there is one; `keys` are the names under which other tools' files know
     the question. `cases` counts what the tests compare, where one test compares several things. `layout` says which
@@ -30,8 +31,9 @@ class BenchmarkQuestion:
     """
 
     question_id: str
-    messages: tuple[Message, ...]
+    messages: Prompt
     problem: Problem
+    base: Continued | None = None
     date: str | None = None
     keys: Mapping[str, Any] = field(default_factory=dict)
     cases: int | None = None

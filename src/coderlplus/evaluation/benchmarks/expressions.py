@@ -24,6 +24,8 @@ ENTRY_POINT = "prediction"
 LIMITS = Limits(cpu_s=3.0, wall_s=27.0)
 """CRUXEval and LiveCodeBench allow 3 s."""
 
+ANSWERED = ("[/ANSWER]",)
+"""Where a base model's answer ends, as in the runners of CRUXEval."""
 _TAGGED = re.compile(r"\[ANSWER\](.*?)(?:\[/ANSWER\]|\Z)", re.DOTALL)
 
 IMPORTS = """\

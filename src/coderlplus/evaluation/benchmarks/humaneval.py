@@ -1,9 +1,9 @@
 """HumanEval (Chen et al. 2021): 164 functions to write from signature and docstring.
 
 Prompt: evalplus's chat prompt (Apache-2.0) as one user message, without its beginning of the answer, which not every
-endpoint can continue. Tests: the ones of the release. What the prompt defines before the function (imports, helpers)
-runs before the program; evalplus would fail a program that counts on it, so the samples file written for it has it in
-front.
+endpoint can continue; for base models the release's prompt, with evalplus's stop strings. Tests: the ones of the
+release. What the prompt defines before the function (imports, helpers) runs before the program; evalplus would fail a
+program that counts on it, so the samples file written for it has it in front.
 """
 
 from __future__ import annotations
@@ -14,15 +14,22 @@ from typing import Any
 from coderlplus.errors import DataError
 from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion, user
 from coderlplus.evaluation.benchmarks.plus import asserts_in, inputs_in
-from coderlplus.evaluation.generate import Message
+from coderlplus.evaluation.generate import Continued, Message
 from coderlplus.problems import humaneval
 from coderlplus.records import CheckTest
+
+STOP = ("\ndef ", "\nclass ", "\nprint(", "\nif __name__", "\nassert ", "\nimport ", "\nfrom ")
 
 
 def messages(prompt: str) -> tuple[Message, ...]:
     """evalplus's way to ask for a program."""
     asked = "Please provide a self-contained Python script that solves the following problem in a markdown code block:"
     return user(f"{asked}\n```python\n{prompt.strip()}\n```")
+
+
+def continued(prompt: str, stop: tuple[str, ...] = STOP) -> Continued:
+    """evalplus's way to have a base model go on with a prompt."""
+    return Continued(prompt.strip() + "\n", stop)
 
 
 def check_id(task_id: Any) -> None:
@@ -47,6 +54,7 @@ def read(row: Mapping[str, Any]) -> BenchmarkQuestion:
     return BenchmarkQuestion(
         question_id=problem.problem_id,
         messages=messages(row["prompt"]),
+        base=continued(row["prompt"]),
         problem=problem,
         cases=cases,
         layout="HumanEval's test",

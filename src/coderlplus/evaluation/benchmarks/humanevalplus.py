@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
-from coderlplus.evaluation.benchmarks.humaneval import check_id, messages
+from coderlplus.evaluation.benchmarks.humaneval import check_id, continued, messages
 from coderlplus.evaluation.benchmarks.plus import LIMITS, checks
 from coderlplus.problems import humaneval
 
@@ -30,7 +30,12 @@ def read(row: Mapping[str, Any]) -> BenchmarkQuestion:
         problem, source="humanevalplus", entry_point=row["entry_point"], tests=found, limits=LIMITS
     )
     return BenchmarkQuestion(
-        question_id=problem.problem_id, messages=messages(row["prompt"]), problem=problem, cases=cases, layout=layout
+        question_id=problem.problem_id,
+        messages=messages(row["prompt"]),
+        base=continued(row["prompt"]),
+        problem=problem,
+        cases=cases,
+        layout=layout,
     )
 
 

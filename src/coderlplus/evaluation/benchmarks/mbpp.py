@@ -1,7 +1,8 @@
 """MBPP (Austin et al. 2021): the 500 test problems (ids 11 to 510) of the full set.
 
-Prompt: the task in words and its first test as a docstring, asked for as evalplus asks (see `humaneval`). evalplus's
-own MBPP is the part of the sanitized set that it kept, 378 problems, and is `mbppplus` here.
+Prompt: the task in words and its first test as a docstring, asked for as evalplus asks (see `humaneval`); a base model
+goes on after the docstring. evalplus's own MBPP is the part of the sanitized set that it kept, 378 problems, and is
+`mbppplus` here.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from typing import Any
 
 from coderlplus.errors import DataError
 from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
-from coderlplus.evaluation.benchmarks.humaneval import messages
+from coderlplus.evaluation.benchmarks.humaneval import continued, messages
 from coderlplus.problems import mbpp
 
 TEST_SPLIT = range(11, 511)
+STOP = ('\n"""', "\nassert", "\nprint(", "\nif __name__", "\ndef main(")
 
 
 def read(row: Mapping[str, Any]) -> BenchmarkQuestion | None:
@@ -30,8 +32,14 @@ def read(row: Mapping[str, Any]) -> BenchmarkQuestion | None:
     if not row["test_list"]:
         raise DataError("the row has no tests in 'test_list'")
     problem = mbpp.problem(row)
-    prompt = messages(f'"""\n{row["text"].strip()}\n{row["test_list"][0]}\n"""')
-    return BenchmarkQuestion(question_id=problem.problem_id, messages=prompt, problem=problem, layout="test_list")
+    prompt = f'"""\n{row["text"].strip()}\n{row["test_list"][0]}\n"""'
+    return BenchmarkQuestion(
+        question_id=problem.problem_id,
+        messages=messages(prompt),
+        base=continued(prompt, STOP),
+        problem=problem,
+        layout="test_list",
+    )
 
 
 BENCHMARK = Benchmark(

@@ -13,7 +13,8 @@ from typing import Any
 
 from coderlplus.errors import DataError
 from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
-from coderlplus.evaluation.benchmarks.humaneval import messages
+from coderlplus.evaluation.benchmarks.humaneval import continued, messages
+from coderlplus.evaluation.benchmarks.mbpp import STOP
 from coderlplus.evaluation.benchmarks.plus import LIMITS, checks, is_release
 from coderlplus.problems import mbpp
 from coderlplus.records import Problem
@@ -111,7 +112,12 @@ def read(row: Mapping[str, Any]) -> BenchmarkQuestion:
         limits=LIMITS,
     )
     return BenchmarkQuestion(
-        question_id=problem.problem_id, messages=messages(prompt), problem=problem, cases=cases, layout=layout
+        question_id=problem.problem_id,
+        messages=messages(prompt),
+        base=continued(prompt, STOP),
+        problem=problem,
+        cases=cases,
+        layout=layout,
     )
 
 
