@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coderlplus.errors import DataError, nearest
-from coderlplus.records.jsonl import short
+from coderlplus.records.fields import short
 
 OWN = "own"
 """The kind of these rows, and of their (absent) built-in reward."""

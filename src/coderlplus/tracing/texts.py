@@ -253,7 +253,7 @@ def _parts(
     shift = len(old_parts) // 2 - keys if keys else 0
     order: Any = (
         [place for pair in zip(range(keys), range(keys, 2 * keys)) for place in pair] if keys else range(len(items))
-    )  # noqa: B905
+    )
     for place in order:
         item = items[place]
         kind = type(item)

@@ -46,7 +46,7 @@ from coderlplus.errors import ConfigError, DataError, counted
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop, Row
 from coderlplus.problems.prompts import conversation, user_message
-from coderlplus.records import AlignmentTask, Problem, Reward
+from coderlplus.records import AlignmentTask, OwnRow, Problem, Reward
 from coderlplus.records.files import atomic_write
 from coderlplus.sandbox import AnySandbox
 
@@ -135,7 +135,11 @@ class SlotEnvironment:
     def reset(self, slot: int | None = None, **_: Any) -> str | None:
         """The prompt of the slot in this step; `None` leaves a row of an evaluation data set as it is."""
         self.sampled = None if slot is None else self._slots.next()
-        return None if self.sampled is None else user_message(self.sampled[0], self._slots.template)
+        if self.sampled is None:
+            return None
+        row = self.sampled[0]
+        assert not isinstance(row, OwnRow), "trl_alignment has no rows of the user's own"
+        return user_message(row, self._slots.template)
 
 
 class Slots(TrainerCallback):  # type: ignore[misc]
