@@ -211,7 +211,7 @@ def test_an_iterator_that_is_left_stops_what_waits() -> None:
         )
         next(verdicts)
         verdicts.close()
-        assert all(task.future.cancelled() for *_, task in sandbox._tasks)
+        assert all(future.cancelled() for *_, (future, _) in sandbox._tasks)
 
 
 def test_closing_the_sandbox_is_an_error_for_those_who_wait() -> None:

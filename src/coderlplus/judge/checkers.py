@@ -21,7 +21,8 @@ from typing import Any
 from coderlplus.judge import compare
 from coderlplus.judge.replies import read_checked
 from coderlplus.records import CallTest, CheckerProgram, Problem, StdioTest, TaggedValue, VerdictName
-from coderlplus.sandbox import Job, Outcome, values
+from coderlplus.sandbox import Job, Outcome
+from coderlplus.sandbox.decoding import is_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,41 +49,33 @@ class Acceptance:
     def value(self, test: CallTest, returned: TaggedValue) -> Refusal | None:
         """`None` if this returned value is right. Raises `DataError` if the problem names no known checker."""
         if isinstance(self.problem.checker, CheckerProgram):
-            if not values.is_plain(returned):
+            if not is_plain(returned):
                 return Refusal(reason="not plain data")
-            return self._check(
-                self.problem.checker,
-                "call",
-                {"args": list(test.args), "kwargs": dict(test.kwargs)},
-                returned,
-                test.expected,
-            )
+            given = {"args": list(test.args), "kwargs": dict(test.kwargs)}
+            return self._check(self.problem.checker, "call", given, returned, test.expected)
         return None if compare.value_comparator(self.problem)(returned, test.expected) else Refusal()
 
     def _check(
         self, checker: CheckerProgram, kind: str, given: Any, answer: TaggedValue, expected: TaggedValue
     ) -> Refusal | None:
         decided, reason, outcome = self._run(checker, kind, given, answer, expected)
-        if decided is None and outcome.ending != "fault":
-            decided, _, again = self._run(checker, kind, given, expected, expected)
-            if decided is None:
-                outcome = again
-            else:
+        if decided is not None:
+            return None if decided else Refusal(reason=reason)
+        if outcome.ending != "fault":
+            can_say, _, outcome = self._run(checker, kind, given, expected, expected)
+            if can_say is not None:
                 return Refusal(reason=f"the checker could not read it: it {reason}")
-        if decided is None:
-            who = f"the checker {checker.name!r} of problem {self.problem.problem_id!r}"
-            words = f"{who} {reason}; it should refuse what it cannot read"
-            return Refusal("sandbox_fault", outcome.detail if outcome.ending == "fault" else words)
-        return None if decided else Refusal(reason=reason)
+        who = f"the checker {checker.name!r} of problem {self.problem.problem_id!r}"
+        words = f"{who} {reason}; it should refuse what it cannot read"
+        return Refusal("sandbox_fault", outcome.detail if outcome.ending == "fault" else words)
 
     def _run(
         self, checker: CheckerProgram, kind: str, given: Any, answer: TaggedValue, expected: TaggedValue
     ) -> tuple[bool | None, str, Outcome]:
         """Whether the checker accepts this answer (`None`: it could not say), and why."""
         payload = {"code": checker.code, "kind": kind, "given": given, "answer": answer, "expected": expected}
-        outcome = self.execute(
-            Job(guest="coderlplus.judge.examiner:check_answer", payload=payload, limits=self.problem.limits)
-        )
+        guest = "coderlplus.judge.examiner:check_answer"
+        outcome = self.execute(Job(guest=guest, payload=payload, limits=self.problem.limits))
         said = read_checked(outcome.replies[0]) if outcome.ending == "returned" and outcome.replies else None
         decided, reason = said or (None, f"ended by {outcome.ending.replace('_', ' ')}")
         return decided, reason, outcome

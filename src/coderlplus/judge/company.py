@@ -11,6 +11,12 @@ from __future__ import annotations
 import ast
 import re
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_TYPING = _words("List Dict Tuple Set Optional Union Callable Iterator Iterable Deque DefaultDict")
 _MODULES = {
     "__future__": ("annotations",),
     "bisect": None,
@@ -23,35 +29,23 @@ _MODULES = {
     "operator": ("itemgetter", "add", "mul", "sub", "xor", "or_", "and_"),
     "string": ("ascii_lowercase", "ascii_uppercase", "ascii_letters", "digits"),
     "sys": ("stdin", "stdout", "stderr", "setrecursionlimit", "exit", "maxsize"),
-    "typing": (
-        "List",
-        "Dict",
-        "Tuple",
-        "Set",
-        "Optional",
-        "Union",
-        "Callable",
-        "Iterator",
-        "Iterable",
-        "Deque",
-        "DefaultDict",
-    ),
+    "typing": _TYPING,
 }
 """Modules that keep nothing, with what of them may be used (`None`: everything)."""
 _STARRED = ("bisect", "collections", "heapq", "itertools", "math")
 """Modules of which `import *` brings nothing else."""
-_PYTHON_OBJECTS = frozenset(_MODULES["typing"] or ()) | {
-    "Counter", "OrderedDict", "annotations", "cache", "cmp_to_key", "copy", "deepcopy", "exit", "lru_cache", "merge",
-    "namedtuple", "nlargest", "nsmallest", "partial", "quit",
-}  # fmt: skip
+_PYTHON_OBJECTS = _TYPING | _words(
+    "Counter OrderedDict annotations cache cmp_to_key copy deepcopy exit lru_cache merge namedtuple nlargest "
+    "nsmallest partial quit"
+)
 """Of these, what a program could hang something on: it may be called or stand in an annotation, and nothing else."""
-_HIDDEN_NAMES = (
+_HIDDEN = _words(
     "ChainMap MemoryError UserDict UserList UserString __import__ breakpoint compile copyright credits delattr dir "
     "eval exec getattr globals hasattr hash help id license locals memoryview object open repr setattr super type "
     "vars"
 )
 """Builtins that reach state, or show an address. `super` and `type` reach classes of others."""
-_COMMON = (
+_ATTRIBUTES = _words(
     "add append appendleft bit_count bit_length buffer cache_clear cache_info capitalize center clear count decode "
     "difference discard elements encode endswith extend extendleft find flush fromkeys get imag index insert "
     "insort intersection is_integer isalnum isalpha isdecimal isdigit isdisjoint islower isnumeric isspace issubset "
@@ -60,11 +54,6 @@ _COMMON = (
     "rstrip setdefault sort split splitlines startswith strip subtract swapcase symmetric_difference title total "
     "translate union update upper values write writelines zfill"
 )
-
-
-_HIDDEN, _ATTRIBUTES = frozenset(_HIDDEN_NAMES.split()), frozenset(_COMMON.split())
-
-
 _INNER = re.compile(
     r"(gi|cr|ag|f|tb|co|func)_.*|_.*|tell|seek|truncate|raw|fileno|detach|mro|modules|format_map|with_traceback|obj"
 )
@@ -91,17 +80,10 @@ def cannot_tell(program: str) -> bool:
 
 
 _BINDING: dict[type[ast.AST], str] = {
-    ast.arg: "arg",
-    ast.FunctionDef: "name",
-    ast.ExceptHandler: "name",
-    ast.MatchAs: "name",
-    ast.MatchStar: "name",
-    ast.MatchMapping: "rest",
-    ast.alias: "asname",
+    **dict.fromkeys((ast.FunctionDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar), "name"),
+    **{ast.arg: "arg", ast.MatchMapping: "rest", ast.alias: "asname"},
 }
 """The field of a node that is a name which it binds to any object, `ast.Name` aside."""
-
-
 _MARKS = (ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
 """Nodes that name nothing. A third of a tree are such; without them a program is read in half the time."""
 _IMPORTS = {ast.Import, ast.ImportFrom}
@@ -149,9 +131,9 @@ class _Reader:
                 self.own.add(node.name)
 
     def is_plain(self) -> bool:
-        if any(name.startswith("__") for name in self.assigned - self.own) or not all(
-            self._imports(node) for node in self.nodes if type(node) in _IMPORTS
-        ):
+        if any(name.startswith("__") for name in self.assigned - self.own):
+            return False
+        if not all(self._imports(node) for node in self.nodes if type(node) in _IMPORTS):
             return False
         for node in self.nodes:
             if isinstance(node, ast.Call):
@@ -178,7 +160,7 @@ class _Reader:
         match node:
             case ast.Import(names=names):
                 for alias in names:
-                    if alias.name not in _MODULES or alias.name == "__future__" or "." in alias.name:
+                    if alias.name not in _MODULES or alias.name == "__future__":
                         return False
                     self.modules[alias.asname or alias.name] = alias.name
             case ast.ImportFrom(module=module, names=names):
@@ -186,11 +168,8 @@ class _Reader:
                     return False
                 allowed = _MODULES[module]
                 for alias in names:
-                    if alias.name == "*":
-                        if module not in _STARRED:
-                            return False
-                        continue
-                    if allowed is not None and alias.name not in allowed:
+                    is_allowed = module in _STARRED if alias.name == "*" else allowed is None or alias.name in allowed
+                    if not is_allowed:
                         return False
                     if alias.name in _PYTHON_OBJECTS and alias.asname:
                         self.fragile.add(alias.asname)

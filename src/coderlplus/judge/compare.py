@@ -81,9 +81,8 @@ def _close(given: str, wanted: str) -> bool:
         a, b = Decimal(given), Decimal(wanted)
     except InvalidOperation:  # an exponent of many digits
         return False
-    return _WIDE.abs(_WIDE.subtract(a, b)) <= _WIDE.multiply(
-        _WIDE.max_mag(a, b).copy_abs(), Decimal(str(FLOAT_TOLERANCE))
-    )
+    most = _WIDE.multiply(_WIDE.max_mag(a, b).copy_abs(), Decimal(str(FLOAT_TOLERANCE)))
+    return _WIDE.abs(_WIDE.subtract(a, b)) <= most
 
 
 def _float(text: str) -> float:
@@ -139,9 +138,9 @@ def same_lines_in_any_order(actual: str, expected: str) -> bool:
 
 def _line(text: str) -> equality.Form:
     """What a line is apart from its numbers, and its numbers."""
-    words = text.split()
-    numbers = [word for word in words if _FLOAT.fullmatch(word) or _WHOLE.fullmatch(word)]
-    return " ".join("#" if _FLOAT.fullmatch(word) or _WHOLE.fullmatch(word) else f"={word}" for word in words), numbers
+    words = [(word, bool(_FLOAT.fullmatch(word) or _WHOLE.fullmatch(word))) for word in text.split()]
+    form = " ".join("#" if is_number else f"={word}" for word, is_number in words)
+    return form, [word for word, is_number in words if is_number]
 
 
 def _words_of_line(form: equality.Form) -> str:

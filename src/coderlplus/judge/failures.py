@@ -10,9 +10,20 @@ from typing import Any
 from coderlplus.errors import DataError
 from coderlplus.judge.checkers import Refusal
 from coderlplus.judge.replies import Raised
-from coderlplus.records import Actual, CallInput, CallTest, Failure, Limits, Problem, ProgramInput, VerdictName
+from coderlplus.records import (
+    Actual,
+    CallInput,
+    CallTest,
+    CheckTest,
+    Failure,
+    Limits,
+    Problem,
+    ProgramInput,
+    VerdictName,
+)
 from coderlplus.records.tagged import tagged
-from coderlplus.sandbox import Outcome, values
+from coderlplus.sandbox import Outcome
+from coderlplus.sandbox.literals import to_source
 
 LIMITS = ("time_limit", "memory_limit", "output_limit")
 DOES_NOT_HOLD = "the assertion does not hold"
@@ -26,17 +37,19 @@ def at_fault(problem: Problem, test: int, what: str) -> str:
 
 
 def asserted(
-    test: int,
-    code: str,
+    problem: Problem,
+    index: int,
     line: int | None,
     message: str,
     given: CallInput | None,
     actual: Actual | None,
     words: str = DOES_NOT_HOLD,
 ) -> Failure:
-    """The failure of test code with this line."""
-    detail = f"{words}: {_statement(code, line)}" + (f" ({message})" if message else "")
-    return Failure(index=test, verdict="wrong_answer", detail=detail[:_DETAIL_CHARS], input=given, actual=actual)
+    """The failure of test code at this line of it."""
+    test = problem.tests[index]
+    detail = f"{words}: {_statement(test.code, line) if isinstance(test, CheckTest) else ''}"
+    detail += f" ({message})" if message else ""
+    return Failure(index=index, verdict="wrong_answer", detail=detail[:_DETAIL_CHARS], input=given, actual=actual)
 
 
 def refused(
@@ -53,7 +66,8 @@ def returned(test: int, refusal: Refusal | None, wanted: CallTest, value: Any, g
     """What a call test came to."""
     if refusal is None:
         return None
-    return refused(test, refusal, f"returned {_source(value)}", _source(wanted.expected), given, actual_of(value))
+    gave, expected = (_short(to_source(each)) for each in (value, wanted.expected))
+    return refused(test, refusal, f"returned {gave}", expected, given, actual_of(value))
 
 
 def no_answer(test: int, given: ProgramInput | None) -> Failure:
@@ -73,24 +87,18 @@ def raised(test: int, error: Raised, given: ProgramInput | None) -> Failure:
     return Failure(index=test, verdict=verdict, detail=detail, input=given, actual=Actual(raised=error.name))
 
 
-def over_limit(test: int, outcome: Outcome, limits: Limits, given: ProgramInput | None = None) -> Failure | None:
-    """The failure of a test whose process was beyond a limit, if it was."""
-    return ended(test, outcome, limits, given) if outcome.ending in LIMITS else None
-
-
-def _statement(code: str, line: Any) -> str:
+def _statement(code: str, line: int | None) -> str:
     """The innermost statement of test code at this line, in one line and short enough to be shown; without a line, the
     last one."""
-    statements = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.stmt)]
-    last = max((node.end_lineno or 0 for node in statements), default=0)
-    place = line if isinstance(line, int) else last
-    around = [node for node in statements if node.lineno <= place <= (node.end_lineno or 0)]
-    text = " ".join((ast.get_source_segment(code, min(around, key=_lines)) or "").split()) if around else ""
-    return text if len(text) <= 160 else text[:157] + "..."
-
-
-def _lines(node: ast.stmt) -> int:
-    return (node.end_lineno or node.lineno) - node.lineno
+    statements = [(node, node.end_lineno or 0) for node in ast.walk(ast.parse(code)) if isinstance(node, ast.stmt)]
+    place = line if line is not None else max((end for _, end in statements), default=0)
+    around = [
+        (end - node.lineno, index) for index, (node, end) in enumerate(statements) if node.lineno <= place <= end
+    ]
+    if not around:
+        return ""
+    text = " ".join((ast.get_source_segment(code, statements[min(around)[1]][0]) or "").split())
+    return _short(text, 160)
 
 
 def actual_of(value: Any) -> Actual | None:
@@ -126,12 +134,8 @@ def ended(test: int, outcome: Outcome, limits: Limits, given: ProgramInput | Non
 
 
 def shown(text: str) -> str:
-    return repr(text if len(text) <= 120 else text[:117] + "...")
+    return repr(_short(text))
 
 
-def _source(value: Any) -> str:
-    try:
-        text = values.to_source(value)
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        text = "a malformed value"
-    return text if len(text) <= 120 else text[:117] + "..."
+def _short(text: str, most: int = 120) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import queue
 import threading
@@ -10,15 +9,17 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from coderlplus.errors import CodeRLPlusError, DataError, SandboxError
 from coderlplus.judge.program import judge_program
-from coderlplus.programs import extract_program
 from coderlplus.records import Failure, Problem, Rollout, Verdict
 from coderlplus.sandbox import AnySandbox, Job, Outcome
 from coderlplus.terminal import tell_defect
 
+if TYPE_CHECKING:
+    import asyncio
 _IN_FLIGHT = 64
 """Programs taken ahead for each worker: among them the longest is run first."""
 _REMEMBERED = 4096
@@ -45,9 +46,8 @@ class Judge:
     def __init__(self, sandbox: AnySandbox) -> None:
         self.sandbox = sandbox
         self._costs = _Costs()
-        self._places: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._places: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]
+        self._places = weakref.WeakKeyDictionary()
 
     def judge(self, problem: Problem, rollout: Rollout, *, all_tests: bool = False) -> Verdict:
         """The verdict on one program. Judging stops at the first failure; with `all_tests` every test is run, and
@@ -56,13 +56,14 @@ class Judge:
         Raises `DataError` for a rollout of another problem or a problem with an unknown checker, and
         `SandboxError` if the sandbox is closed or cannot start.
         """
-        return replace(
-            _result(self._start(problem, _program(problem, rollout), all_tests)), rollout_id=rollout.rollout_id
-        )
+        verdict = _result(self._start(problem, _program(problem, rollout), all_tests))
+        return replace(verdict, rollout_id=rollout.rollout_id)
 
     async def judge_async(self, problem: Problem, rollout: Rollout, *, all_tests: bool = False) -> Verdict:
         """`judge` for an event loop, for any number of concurrent programs; those beyond the queue's length wait
         here."""
+        import asyncio  # not at once, as it loads what no other way of judging needs
+
         program = _program(problem, rollout)
         loop = asyncio.get_running_loop()
         if loop not in self._places:
@@ -110,10 +111,10 @@ class Judge:
             for index, (problem, rollout) in enumerate(pairs):
                 program = _program(problem, rollout)
                 key = _key(problem, program)
-                if key in known and _same(known[key][0], problem):
+                if key in known and known[key][0] == problem:
                     yield index, replace(known[key][1], rollout_id=rollout.rollout_id)
                     continue
-                if key in running and not _same(running[key].problem, problem):
+                if key in running and running[key].problem != problem:
                     key = (*key, str(index))
                 if key not in running:
                     running[key] = _Running(problem, self._start(problem, program, all_tests))
@@ -140,15 +141,13 @@ _Key = tuple[str, ...]
 _CLOSED = "the sandbox was closed before the program was judged; create a new one"
 
 
+@dataclass(slots=True)
 class _Running:
     """A program that is being judged, and what waits for its verdict: pairs (index, rollout id)."""
 
-    __slots__ = ("future", "problem", "waiting")
-
-    def __init__(self, problem: Problem, future: Future[Verdict]) -> None:
-        self.problem = problem
-        self.future = future
-        self.waiting: list[tuple[int, str]] = []
+    problem: Problem
+    future: Future[Verdict]
+    waiting: list[tuple[int, str]] = field(default_factory=list)
 
 
 class _Costs:
@@ -180,6 +179,8 @@ def _program(problem: Problem, rollout: Rollout) -> str | None:
         )
     if rollout.completion is None:
         return rollout.program
+    from coderlplus.programs import extract_program  # not at once, as many judge programs that they have already
+
     return extract_program(rollout.completion, problem.entry_point, starter_code=problem.starter_code)
 
 
@@ -192,9 +193,8 @@ def _judged(execute: Callable[[Job], Outcome], problem: Problem, program: str | 
         raise
     except Exception as error:
         tell_defect(f"a program of problem {problem.problem_id!r}", error)
-        failure = Failure(
-            index=0, verdict="sandbox_fault", detail=f"{type(error).__name__} in the judge: {error}"[:300]
-        )
+        detail = f"{type(error).__name__} in the judge: {error}"[:300]
+        failure = Failure(index=0, verdict="sandbox_fault", detail=detail)
         return Verdict(
             rollout_id="",
             problem_id=problem.problem_id,
@@ -209,10 +209,6 @@ def _key(problem: Problem, program: str | None) -> _Key:
     if program is None:
         return (problem.problem_id,)
     return problem.problem_id, hashlib.blake2b(program.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-def _same(a: Problem, b: Problem) -> bool:
-    return a is b or a == b
 
 
 def _result(future: Future[Verdict]) -> Verdict:

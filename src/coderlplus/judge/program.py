@@ -72,10 +72,8 @@ def judge_program(
     weaker: tuple[str, ...] = ()
     if program is None or not program.strip():
         failure = Failure(index=0, verdict="no_program", detail="no program was found in the completion")
-    elif failure is not None:
-        tally.run(
-            Job(guest="coderlplus.judge.guest:echo", limits=problem.limits)
-        )  # every verdict names the layers in force
+    elif failure is not None:  # every verdict names the layers in force
+        tally.run(Job(guest="coderlplus.judge.guest:echo", limits=problem.limits))
     else:
         acceptance = Acceptance(problem, execute)
         for kind, group in groupby(range(len(problem.tests)), key=lambda index: _kind(problem, index)):
@@ -119,12 +117,8 @@ test_at_fault.__test__ = False  # type: ignore[attr-defined]  # its name makes p
 
 def _worst(results: Results) -> Failure | None:
     """The first failure, but a fault before all."""
-    failures = [results[index] for index in sorted(results)]
-    return min(
-        (each for each in failures if each),
-        key=lambda each: (each.verdict != "sandbox_fault", each.index),
-        default=None,
-    )
+    failures = [each for each in results.values() if each]
+    return min(failures, key=lambda each: (each.verdict != "sandbox_fault", each.index), default=None)
 
 
 def _kind(problem: Problem, index: int) -> str:
@@ -141,11 +135,8 @@ def _runs(kind: str, problem: Problem, program: str, acceptance: Acceptance, tes
     checks = {index: test for index in tests if isinstance(test := problem.tests[index], CheckTest)}
     if kind == "in process":
         return InProcessRuns(problem, program)
-    asserts = {
-        index: found
-        for index, test in checks.items()
-        if (found := literal_asserts(test.code, entry_point)) is not None
-    }
+    read = {index: literal_asserts(test.code, entry_point) for index, test in checks.items()}
+    asserts = {index: found for index, found in read.items() if found is not None}
     if len(asserts) == len(checks):
         return CallRuns(problem, program, acceptance, asserts)
     return CheckRuns(problem, program, acceptance)
@@ -176,10 +167,8 @@ def _in_order(
         found: Results = dict(zip(batch, reading.results, strict=False))
         failed = any(found.values())
         if reading.over and len(batch) > 1 and reading.over.verdict != "time_limit" and (all_tests or not failed):
-            found = {
-                test: failure for test, failure in found.items() if failure
-            }  # nobody knows which of the others it was
-            alone = True
+            # nobody knows which of the others it was
+            found, alone = {test: failure for test, failure in found.items() if failure}, True
         elif len(batch) == 1 and reading.over and (reading.stop is None or reading.stop.verdict != "sandbox_fault"):
             found[batch[0]] = reading.over
         elif len(found) == len(batch):

@@ -71,10 +71,7 @@ def text_before_blocks(text: str) -> tuple[str, bool]:
 
 def text_after_blocks(text: str) -> str:
     """The text after the last mark."""
-    end = 0
-    for mark in _marks(text):
-        end = mark.end
-    return text[end:]
+    return text[max((mark.end for mark in _marks(text)), default=0) :]
 
 
 def blocks_in(text: str, parses: Callable[[str], bool], *, first_mark_closes: bool = False) -> list[Block]:
@@ -140,8 +137,7 @@ def _tag_ends(marks: list[_Mark]) -> list[int | None]:
     """For each mark the next end of a tag of its kind."""
     ends: list[int | None] = []
     next_end: dict[str, int] = {}
-    for index in range(len(marks) - 1, -1, -1):
-        mark = marks[index]
+    for index, mark in reversed([*enumerate(marks)]):
         ends.append(next_end.get(mark.kind))
         if mark.is_end:
             next_end[mark.kind] = index
@@ -162,7 +158,7 @@ def _first_outside_strings(text: str, marks: list[_Mark], index: int) -> int | N
     position = opening.code_start
     candidate = index + 1
     while candidate < len(marks):
-        if not _ends(marks[candidate], opening):
+        if marks[candidate].start < position or not _ends(marks[candidate], opening):
             candidate += 1
             continue
         found = _QUOTE.search(text, position, marks[candidate].start)
@@ -172,8 +168,6 @@ def _first_outside_strings(text: str, marks: list[_Mark], index: int) -> int | N
         if lexeme is None:
             return None
         position = lexeme.end()
-        while candidate < len(marks) and marks[candidate].start < position:
-            candidate += 1
     return None
 
 

@@ -33,17 +33,15 @@ def names_read(tree: ast.Module) -> set[str]:
         match node:
             case ast.Name(id=name, ctx=ast.Load()):
                 read.add(name)
-            case ast.Name(id=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                bound.add(name)
-            case ast.ClassDef(name=name) | ast.arg(arg=name):
-                bound.add(name)
             case ast.alias(name="*"):
                 return set()
             case ast.alias(name=name, asname=other):
                 bound.add(other or name.partition(".")[0])
-            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
-                bound.add(name)
-            case ast.MatchMapping(rest=str(name)):
+            case (
+                ast.Name(id=str(name)) | ast.arg(arg=str(name)) | ast.MatchMapping(rest=str(name))
+                | ast.FunctionDef(name=str(name)) | ast.AsyncFunctionDef(name=str(name)) | ast.ClassDef(name=str(name))
+                | ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name))
+            ):  # fmt: skip
                 bound.add(name)
             case ast.Global(names=names):
                 bound.update(names)
@@ -70,21 +68,16 @@ def without_run_on(program: str, tree: ast.Module, entry_point: str, first_line:
     """
     name = entry_point.rpartition(".")[2]
     known: set[str] = set()
-    function = None
-    for index, node in enumerate(tree.body):
-        known.update(_bound_by(node, with_imports=False))
-        if _defines(node, name) and (node.end_lineno or 0) >= first_line:
-            function = index
-            break
-    if function is None:
-        return None
-    for node in tree.body[function + 1 :]:
-        if not isinstance(node, (*_DEFINITIONS, *_IMPORTS)) or known.intersection(_bound_by(node, with_imports=False)):
+    is_defined = False
+    for node in tree.body:
+        bound = _bound_by(node, with_imports=False)
+        if is_defined and (not isinstance(node, (*_DEFINITIONS, *_IMPORTS)) or known & bound):
             decorators = node.decorator_list if isinstance(node, _DEFINITIONS) else []
             stop = min([node.lineno, *(decorator.lineno for decorator in decorators)]) - 1
             return "\n".join(program.split("\n")[:stop]).rstrip() + "\n"
-        known.update(_bound_by(node, with_imports=False))
-    return program
+        known |= bound
+        is_defined = is_defined or (_defines(node, name) and (node.end_lineno or 0) >= first_line)
+    return program if is_defined else None
 
 
 def _calls(node: ast.stmt) -> bool:

@@ -61,17 +61,16 @@ def only_prepares(code: str) -> bool:
     (True, False)
     """
     try:
-        body = parse(code).body
+        return all(map(_prepares, parse(code).body))
     except SyntaxError:
         return False
-    return all(isinstance(node, ast.Import | ast.ImportFrom) or _sets_limit(node) for node in body)
 
 
-def _sets_limit(node: ast.stmt) -> bool:
+def _prepares(node: ast.stmt) -> bool:
     match node:
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="sys"), attr=name))):
             return name in ("setrecursionlimit", "set_int_max_str_digits")
-    return False
+    return isinstance(node, ast.Import | ast.ImportFrom)
 
 
 def cyclomatic_complexity(program: str, tree: ast.Module | None = None) -> int:

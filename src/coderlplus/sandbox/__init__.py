@@ -6,8 +6,8 @@
 `docs/sandbox.md` says what is guaranteed and what is not.
 """
 
-from coderlplus.sandbox.confine import EXTRA_LAYERS, LAYERS
 from coderlplus.sandbox.jobs import Job, Outcome
+from coderlplus.sandbox.layers import EXTRA_LAYERS, LAYERS
 from coderlplus.sandbox.pool import Sandbox
 from coderlplus.sandbox.protocol import AnySandbox
 

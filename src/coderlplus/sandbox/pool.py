@@ -14,9 +14,9 @@ from concurrent.futures import Future
 from typing import Any
 
 from coderlplus.errors import SandboxError
-from coderlplus.sandbox.confine import EXTRA_LAYERS, LAYERS
 from coderlplus.sandbox.forkserver import ForkServer
 from coderlplus.sandbox.jobs import Job, Outcome
+from coderlplus.sandbox.layers import EXTRA_LAYERS, LAYERS
 from coderlplus.sandbox.protocol import AnySandbox
 
 _MOST_WAITING = 3

@@ -128,11 +128,9 @@ class Server:
     @contextmanager
     def _accepted(self, count: int = 1) -> Any:
         """Places for `count` programs, or 503."""
-        if self._pending + count > self.settings.max_pending and self._pending:
-            detail = (
-                f"{self._pending} programs are waiting, the maximum is {self.settings.max_pending}; try again later"
-            )
-            raise HTTPException(503, detail, {"Retry-After": str(RETRY_AFTER_S)})
+        most = self.settings.max_pending
+        if self._pending + count > most and self._pending:
+            raise _busy(f"{self._pending} programs are waiting, the maximum is {most}; try again later")
         self._pending += count
         self.metrics.in_flight.set(self._pending)
         try:
@@ -175,24 +173,22 @@ class Server:
             verdict = await self._judge.judge_async(problem, rollout)
         self.metrics.endings.labels(verdict.verdict).inc()
         if verdict.verdict == "sandbox_fault":
-            detail = verdict.first_failure.detail if verdict.first_failure else "the sandbox failed"
-            raise HTTPException(503, detail, {"Retry-After": str(RETRY_AFTER_S)})
+            raise _busy(verdict.first_failure.detail if verdict.first_failure else "the sandbox failed")
         return submit_answer(body.id, program, verdict)
 
     async def _judge_batch(self, request: Request) -> Any:
         """Our own records: `{"problems": [problem], "programs": [program]}` → `{"verdicts": [verdict]}`, in order."""
         data = await self._read(request)
-        if not isinstance(data, dict) or not all(
-            isinstance(data.get(name), list) for name in ("problems", "programs")
-        ):
+        lists = [data.get(name) if isinstance(data, dict) else None for name in ("problems", "programs")]
+        if not all(isinstance(each, list) for each in lists):
             raise HTTPException(422, 'send {"problems": [...], "programs": [...]}')
-        problems = {problem.problem_id: problem for problem in map(Problem.from_json, _objects(data["problems"]))}
         most = self.settings.limits
-        problems = {name: replace(one, limits=_at_most(one.limits, most)) for name, one in problems.items()}
+        given = map(Problem.from_json, _objects(data["problems"]))
+        problems = {one.problem_id: replace(one, limits=_at_most(one.limits, most)) for one in given}
         rollouts = [Rollout.from_json(row) for row in _objects(data["programs"])]
-        unknown = [rollout.problem_id for rollout in rollouts if rollout.problem_id not in problems]
-        if unknown:
-            raise HTTPException(422, f"no problem has the id {unknown[0]!r}")
+        for rollout in rollouts:
+            if rollout.problem_id not in problems:
+                raise HTTPException(422, f"no problem has the id {rollout.problem_id!r}")
         with self._accepted(len(rollouts)):
             judging = [self._judge.judge_async(problems[rollout.problem_id], rollout) for rollout in rollouts]
             verdicts = await asyncio.gather(*judging)
@@ -201,18 +197,18 @@ class Server:
         return {"verdicts": [verdict.to_json() for verdict in verdicts]}
 
     async def _get_prompts(self, request: Request) -> Any:
-        body = await self._body(request, PromptsRequest)
-        problems = list(self._data_set(body.dataset).values())[body.offset : body.offset + body.limit]
-        return [prompt_answer(problem, problem.statement) for problem in problems]
+        return list(map(prompt_answer, await self._listed(request)))
 
     async def _get_prompt_by_id(self, request: Request) -> Any:
         body = await self._body(request, PromptByIdRequest)
-        problem = self._problem(body.dataset, body.id)
-        return prompt_answer(problem, problem.statement)
+        return prompt_answer(self._problem(body.dataset, body.id))
 
     async def _list_ids(self, request: Request) -> Any:
+        return [problem.problem_id for problem in await self._listed(request)]
+
+    async def _listed(self, request: Request) -> list[Problem]:
         body = await self._body(request, PromptsRequest)
-        return list(self._data_set(body.dataset))[body.offset : body.offset + body.limit]
+        return list(self._data_set(body.dataset).values())[body.offset : body.offset + body.limit]
 
     async def _list_data_sets(self, _: Request) -> Any:
         return sorted(self.data_sets)
@@ -287,12 +283,12 @@ def _objects(rows: Sequence[Any]) -> list[Mapping[str, Any]]:
 
 
 def _at_most(limits: Limits, most: Limits) -> Limits:
-    return Limits(
-        cpu_s=min(limits.cpu_s, most.cpu_s),
-        wall_s=min(limits.wall_s, most.wall_s),
-        memory_mb=min(limits.memory_mb, most.memory_mb),
-        output_kb=min(limits.output_kb, most.output_kb),
-    )
+    names = ("cpu_s", "wall_s", "memory_mb", "output_kb")
+    return Limits(**{name: min(getattr(limits, name), getattr(most, name)) for name in names})
+
+
+def _busy(detail: str) -> HTTPException:
+    return HTTPException(503, detail, {"Retry-After": str(RETRY_AFTER_S)})
 
 
 def _http_error(_: Request, error: Exception) -> Response:

@@ -11,26 +11,12 @@ class Metrics:
     """Counters of one server. Safe to share between threads."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "coderlplus_requests",
-            "Requests answered.",
-            ["route", "status"],
-            registry=self.registry,
-        )
-        self.seconds = Histogram(
-            "coderlplus_request_seconds",
-            "Seconds from the request to its answer, waiting included.",
-            ["route"],
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self.endings = Counter(
-            "coderlplus_programs", "Programs run, by verdict or ending.", ["ending"], registry=self.registry
-        )
-        self.in_flight = Gauge(
-            "coderlplus_in_flight", "Programs accepted and not yet answered.", registry=self.registry
-        )
+        self._registry = own = CollectorRegistry()
+        waited = "Seconds from the request to its answer, waiting included."
+        self.requests = Counter("coderlplus_requests", "Requests answered.", ["route", "status"], registry=own)
+        self.seconds = Histogram("coderlplus_request_seconds", waited, ["route"], buckets=_SECONDS, registry=own)
+        self.endings = Counter("coderlplus_programs", "Programs run, by verdict or ending.", ["ending"], registry=own)
+        self.in_flight = Gauge("coderlplus_in_flight", "Programs accepted and not yet answered.", registry=own)
 
     def text(self) -> bytes:
-        return generate_latest(self.registry)
+        return generate_latest(self._registry)

@@ -111,13 +111,8 @@ def run_answer(outcome: Outcome, limits: Limits) -> dict[str, Any]:
         code, stderr = 1, f"{stderr}\nMemoryError: more than {limits.memory_mb} MB".lstrip("\n")
     elif outcome.ending == "output_limit":
         code, stderr = 1, f"{stderr}\nOSError: more than {limits.output_kb} kB of output".lstrip("\n")
-    result = {
-        "status": status,
-        "execution_time": round(outcome.wall_s, 6),
-        "return_code": code,
-        "stdout": stdout,
-        "stderr": stderr,
-    }
+    result = {"status": status, "execution_time": round(outcome.wall_s, 6), "return_code": code}
+    result |= {"stdout": stdout, "stderr": stderr}
     return _answer("Success" if code == 0 else "Failed", "", result)
 
 
@@ -144,9 +139,9 @@ def _answer(
     }
 
 
-def prompt_answer(problem: Problem, prompt: str) -> dict[str, Any]:
+def prompt_answer(problem: Problem) -> dict[str, Any]:
     """One of `/get_prompts`."""
-    return {"id": problem.problem_id, "prompt": prompt, "labels": {"source": problem.source}}
+    return {"id": problem.problem_id, "prompt": problem.statement, "labels": {"source": problem.source}}
 
 
 def submit_answer(problem_id: int | str, program: str | None, verdict: Verdict) -> dict[str, Any]:
@@ -189,6 +184,5 @@ def provided_problem(request: SubmitRequest, most: Limits) -> Problem | None:
             raise ValueError(f"test {number} of provided_data: stdin and stdout must be text")
         tests.append(StdioTest(stdin, stdout))
     limits = limits_of(request.config.run_timeout, -1, most)
-    return Problem(
-        problem_id=str(request.id), statement=str(row.get("content", "")), tests=tuple(tests), limits=limits
-    )
+    statement = str(row.get("content", ""))
+    return Problem(problem_id=str(request.id), statement=statement, tests=tuple(tests), limits=limits)
