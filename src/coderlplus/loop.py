@@ -135,9 +135,8 @@ class AlignmentLoop:
         judged: list[JudgedRollout] = []
         for row, completion, reward in zip(rows, completions, rewards, strict=True):
             if isinstance(row, Problem) and reward.verdict is not None:
-                rollout = Rollout(
-                    rollout_id=reward.verdict.rollout_id, problem_id=row.problem_id, completion=completion
-                )
+                name = reward.verdict.rollout_id
+                rollout = Rollout(rollout_id=name, problem_id=row.problem_id, completion=completion)
                 judged.append(JudgedRollout(row, rollout, reward.program, reward.verdict))
         mined = mine(
             self._sandbox, judged, settings=self.settings, seed=self.seed, step=step, prompt_fits=self._prompt_fits

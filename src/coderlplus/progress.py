@@ -50,12 +50,12 @@ class Count:
         """
         seconds = time.monotonic() - self.began
         now = self.done - self.before
-        parts = [f"{self.label}: {self.done} of {self.total}"]
+        told = f"{self.label}: {self.done} of {self.total}"
         if now > 0 and seconds > 0:
-            parts.append(_rate(now / seconds))
+            told += f", {_rate(now / seconds)}"
             if self.done < self.total:
-                parts.append(f"{clock(seconds / now * (self.total - self.done))} left")
-        return ", ".join([*parts, self.detail] if self.detail else parts)
+                told += f", {clock(seconds / now * (self.total - self.done))} left"
+        return f"{told}, {self.detail}" if self.detail else told
 
     def last_line(self) -> str:
         """How far it came, in which time."""

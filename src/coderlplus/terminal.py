@@ -27,11 +27,9 @@ def shown(text: str, keep: str = "") -> str:
     >>> shown("a\\x1b[2J\\tb\\n", keep="\\n")
     'a\\\\x1b[2J\\\\tb\\n'
     """
-    return (
-        text
-        if text.isprintable()
-        else "".join(one if one.isprintable() or one in keep else repr(one)[1:-1] for one in text)
-    )
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one in keep else repr(one)[1:-1] for one in text)
 
 
 def console(*, stderr: bool = False, soft_wrap: bool = True) -> Console:
@@ -89,9 +87,6 @@ def tell_defect(what: str, error: Exception) -> None:
     key = type(error).__name__, str(frames[-1:])
     if key not in _told:
         _told.add(key)
-        text = "".join(traceback.format_exception(error))
-        print(
-            shown(f"{what} is left out because of a bug in coderlplus; please report it:\n{text}", keep="\n"),
-            file=sys.stderr,
-            flush=True,
-        )
+        text = f"{what} is left out because of a bug in coderlplus; please report it:\n"
+        text += "".join(traceback.format_exception(error))
+        print(shown(text, keep="\n"), file=sys.stderr, flush=True)

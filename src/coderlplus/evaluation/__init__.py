@@ -8,5 +8,4 @@
 * `run.py`: questions → samples → verdicts → numbers, in a folder that can be resumed (`records.py`,
   `traces.py`)
 * `results.py`, `intervals.py`, `metrics.py`, `compare.py`: the numbers; `notes.py`: what they stand for
-* `measure.py`: the quick start's measurement, in memory
 """

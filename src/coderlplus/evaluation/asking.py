@@ -40,9 +40,7 @@ def asked_for(
         raise ConfigError(f"unknown style {style!r}; use {' or '.join(STYLES)}")
     names = [canonical(name) for name in names]
     files = [name for name in names if name.endswith(FILE_ENDINGS)]
-    known = {
-        benchmark.name: benchmark for benchmark in benchmarks_named([name for name in names if name not in files])
-    }
+    known = {one.name: one for one in benchmarks_named([name for name in names if name not in files])}
     if not names:
         raise ConfigError(f"--benchmarks is empty; use {', '.join(BENCHMARKS)}")
     if (window.start or window.end) and not any(benchmark.dated for benchmark in known.values()):
@@ -56,24 +54,19 @@ def asked_for(
                     f"{found.files[0]} is not a release of LiveCodeBench, so --release {window.release} does not "
                     "apply; leave it out"
                 )
-            days = {
-                side: day for side, day in (("start", window.start), ("end", window.end)) if day and benchmark.dated
-            }
+            days = {"start": window.start, "end": window.end} if benchmark.dated else {}
         else:
-            benchmark, found = own_benchmark(Path(name), own_prompt)
-            days = {}
+            (benchmark, found), days = own_benchmark(Path(name), own_prompt), {}
             if benchmark.name in BENCHMARKS or any(one.benchmark.name == benchmark.name for one in asked):
                 raise ConfigError(
                     f"the results of {name} would go to {benchmark.name}, which is a benchmark; rename the file"
                 )
-        chosen = {"release": found.release, **days} if found.release else days
         questions = spread(found.questions, limit)
         if style == "base":
             questions = [_as_text(benchmark, question) for question in questions]
-        one = AskedBenchmark.of(benchmark, questions, found.files, chosen)
-        asked.append(
-            replace(one, whole=found.whole, left_out=tuple(map(str, found.left_out)), inside=len(found.questions))
-        )
+        chosen = {name: value for name, value in ({"release": found.release} | days).items() if value}
+        more = {"whole": found.whole, "left_out": tuple(map(str, found.left_out)), "inside": len(found.questions)}
+        asked.append(AskedBenchmark.of(benchmark, questions, found.files, chosen, **more))
     return asked
 
 

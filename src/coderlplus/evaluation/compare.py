@@ -41,24 +41,20 @@ def _compared(a: Path, b: Path, numbers_a: Mapping[str, Any], numbers_b: Mapping
         difference = paired(first, second)
     except ValueError:
         raise DataError(f"{a} and {b} have no problem in common; evaluate both on the same data and window") from None
-    notes = (
-        [f"only {difference.problems} problems are in both ({len(first)} and {len(second)})"]
-        if first.keys() != second.keys()
-        else []
-    )
+    notes = []
+    if first.keys() != second.keys():
+        notes.append(f"only {difference.problems} problems are in both ({len(first)} and {len(second)})")
     for name in ("questions_sha256", "n_samples", "temperature", "max_tokens"):
         values = [numbers.get("settings", {}).get(name) for numbers in (numbers_a, numbers_b)]
-        if values[0] != values[1] and not (name == "questions_sha256" and notes):
-            what = (
-                "prompts or data files differ"
-                if name == "questions_sha256"
-                else f"{name} differs: {values[0]} and {values[1]}"
-            )
-            notes.append(what)
+        if values[0] == values[1]:
+            continue
+        if name != "questions_sha256":
+            notes.append(f"{name} differs: {values[0]} and {values[1]}")
+        elif not notes:
+            notes.append("prompts or data files differ")
     return {"metric": numbers_a["metric"], **asdict(difference), "notes": notes}
 
 
 def _shares(folder: Path) -> dict[str, Fraction]:
-    return shares(
-        read_question_ids(folder), read_journal(folder / "verdicts.jsonl", Judged.from_json, key_of).values()
-    )
+    judged = read_journal(folder / "verdicts.jsonl", Judged.from_json, key_of)
+    return shares(read_question_ids(folder), judged.values())

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import ConfigError, DataError
-from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
+from coderlplus.evaluation.benchmarks import tasks
+from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion, user
+from coderlplus.evaluation.generate import Continued
 from coderlplus.problems import read_format, read_tasks
 from coderlplus.problems.files import leaving_out, stream_rows
 
@@ -99,9 +101,7 @@ def load(
 def find(benchmark: Benchmark, window: Window, data_dir: Path | None = None) -> Found:
     """The data of a benchmark; rows that cannot be used are left out and named. Raises `DataError` as `load` does
     where no row can be used."""
-    paths, is_released = (
-        _local(benchmark, window, data_dir) if data_dir is not None else (_from_hub(benchmark, window), True)
-    )
+    paths, is_released = _local(benchmark, window, data_dir) if data_dir else (_from_hub(benchmark, window), True)
     questions: list[BenchmarkQuestion] = []
     whole: dict[str, None] = {}
     left_out: list[DataError] = []
@@ -160,18 +160,13 @@ def _local(benchmark: Benchmark, window: Window, data_dir: Path) -> tuple[list[P
 def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
     """All files of the first pattern that any file matches; of several patterns without a wildcard, all."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    exact = [pattern for pattern in patterns if "*" not in pattern]
-    groups = (
-        [[path for path in files if any(fnmatch(path.relative_to(folder).as_posix(), pattern) for pattern in exact)]]
-        if exact
-        else []
-    )
-    groups += [
-        [path for path in files if fnmatch(path.relative_to(folder).as_posix(), pattern)]
-        for pattern in patterns
-        if "*" in pattern
-    ]
-    return next((group for group in groups if group), [])
+    groups = [[pattern for pattern in patterns if "*" not in pattern]]
+    groups += [[pattern] for pattern in patterns if "*" in pattern]
+    for group in groups:
+        found = [path for path in files if any(fnmatch(path.relative_to(folder).as_posix(), one) for one in group)]
+        if found:
+            return found
+    return []
 
 
 def _from_hub(benchmark: Benchmark, window: Window) -> list[Path]:
@@ -243,29 +238,25 @@ def own_benchmark(path: Path, ask: Any) -> tuple[Benchmark, Found]:
 
     Raises `DataError` if the format is none that is known, or no row can be used.
     """
-    from coderlplus.evaluation.benchmarks import tasks
-    from coderlplus.evaluation.benchmarks.base import user
-    from coderlplus.evaluation.generate import Continued
-
     left_out: list[DataError] = []
     first = next(stream_rows(path, []), None)
     if first is not None and first.data.keys() >= {"task_id", "targets", "prompt", "program"}:
-        asked = {task.task_id: tasks.question_of(task) for task in read_tasks(path, left_out)}
-        return tasks.benchmark_of(path), Found(
-            questions=[*asked.values()], whole=tuple(asked), files=[path], left_out=left_out, release=None
-        )
-    known, problems = read_format(path, left_out)
+        questions = [tasks.question_of(task) for task in read_tasks(path, left_out)]
+        benchmark = tasks.benchmark_of(path)
+    else:
+        known, problems = read_format(path, left_out)
 
-    def read(problem: Any) -> BenchmarkQuestion:
-        return BenchmarkQuestion(
-            question_id=problem.problem_id,
-            messages=user(ask(problem)),
-            base=Continued(ask(problem)),
-            problem=problem,
-            layout=known.name,
-        )
+        def read(problem: Any) -> BenchmarkQuestion:
+            return BenchmarkQuestion(
+                question_id=problem.problem_id,
+                messages=user(ask(problem)),
+                base=Continued(ask(problem)),
+                problem=problem,
+                layout=known.name,
+            )
 
-    benchmark = Benchmark(name=path.name.partition(".")[0], metric="pass@1", read=read, files=(str(path),))
-    questions = [read(problem) for problem in problems]
-    whole = tuple(question.question_id for question in questions)
-    return benchmark, Found(questions=questions, whole=whole, files=[path], left_out=left_out, release=None)
+        benchmark = Benchmark(name=path.name.partition(".")[0], metric="pass@1", read=read, files=(str(path),))
+        questions = [read(problem) for problem in problems]
+    by_id = {question.question_id: question for question in questions}
+    found = Found(questions=[*by_id.values()], whole=tuple(by_id), files=[path], left_out=left_out, release=None)
+    return benchmark, found

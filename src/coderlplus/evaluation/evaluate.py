@@ -96,13 +96,16 @@ def evaluate(
     if n_samples > 1 and temperature == 0:
         raise ConfigError(f"greedy decoding gives one completion, not {n_samples}; set temperature above 0")
     folder = Path(output)
-    asked = _asked(
+    if prompt is not None and not any(str(name).endswith(FILE_ENDINGS) for name in benchmarks):
+        raise ConfigError("a prompt is for files of problems; the benchmarks have prompts of their own")
+    known_template(prompt)
+    asked = asked_for(
         [str(name) for name in benchmarks],
         Window(release=release, start=start_date, end=end_date),
         None if data_dir is None else Path(data_dir),
-        prompt,
-        limit,
-        style,
+        lambda problem: user_message(problem, prompt),
+        limit=limit,
+        style=style,
     )
     name = None if model is None else str(model)
     open_backend = cache(lambda: _open(name or "", backend, endpoint, concurrency, style))
@@ -120,16 +123,6 @@ def evaluate(
             then(folder)
     left_out = sum(len(one.left_out) for one in asked) + len(source.strangers)
     return {"model": source.model, "source": source.kind, "benchmarks": numbers, "left_out": left_out}
-
-
-def _asked(
-    names: list[str], window: Window, data_dir: Path | None, prompt: str | None, limit: int | None, style: str
-) -> list[AskedBenchmark]:
-    """The named benchmarks with their questions."""
-    if prompt is not None and not any(name.endswith(FILE_ENDINGS) for name in names):
-        raise ConfigError("a prompt is for files of problems; the benchmarks have prompts of their own")
-    known_template(prompt)
-    return asked_for(names, window, data_dir, lambda problem: user_message(problem, prompt), limit=limit, style=style)
 
 
 def _kind(backend: str | None, endpoint: str | None) -> str:
@@ -177,9 +170,8 @@ def _source(
     questions, whole = ({one.benchmark.name: getattr(one, part) for one in asked} for part in ("questions", "whole"))
     bad: list[DataError] = []
     found = read_samples(samples, questions, whole=whole, left_out=bad)
-    label = model or samples.name.partition(".")[0]
     return SampleSource(
-        model=label,
+        model=model or samples.name.partition(".")[0],
         kind="samples",
         sampling=sampling,
         samples=found,
@@ -198,15 +190,12 @@ def _make(output: Path) -> None:
 def _remove(output: Path, names: Sequence[str]) -> None:
     """Remove what there is of these benchmarks."""
     try:
-        if (output / "results.json").exists():
-            results = read_results(output)
-            results["benchmarks"] = {
-                name: numbers for name, numbers in results["benchmarks"].items() if name not in names
-            }
-            if results["benchmarks"]:
-                write_results(output, results)
-            else:
-                (output / "results.json").unlink()
+        results = _results(output)
+        others = {name: numbers for name, numbers in results["benchmarks"].items() if name not in names}
+        if others:
+            write_results(output, results | {"benchmarks": others})
+        else:
+            (output / "results.json").unlink(missing_ok=True)
         for name in names:
             if (output / name / "settings.json").exists():
                 shutil.rmtree(output / name)
@@ -222,13 +211,17 @@ def _say_what_is_kept(kept: Mapping[str, int], output: Path) -> None:
 
 
 def _refuse_another_model(output: Path, model: str) -> None:
-    if (output / "results.json").exists():
-        before = read_results(output).get("model")
-        if before != model:
-            raise ConfigError(
-                f"{output} holds results of {before!r}, not of {model!r}; use another output folder, or add "
-                "--overwrite and name all its benchmarks"
-            )
+    results = _results(output)
+    if results["benchmarks"] and results.get("model") != model:
+        raise ConfigError(
+            f"{output} holds results of {results.get('model')!r}, not of {model!r}; use another output folder, or "
+            "add --overwrite and name all its benchmarks"
+        )
+
+
+def _results(output: Path) -> dict[str, Any]:
+    """What was evaluated into a folder so far."""
+    return read_results(output) if (output / "results.json").exists() else {"benchmarks": {}}
 
 
 def _evaluate_all(
@@ -246,6 +239,6 @@ def _evaluate_all(
         judge = Judge(sandbox)
         for one in asked:
             done[one.benchmark.name] = run.evaluate(output, source, one, open_backend, judge, track)
-            before = read_results(output)["benchmarks"] if (output / "results.json").exists() else {}
-            write_results(output, {"model": source.model, "source": source.kind, "benchmarks": before | done})
+            whole = _results(output)["benchmarks"] | done
+            write_results(output, {"model": source.model, "source": source.kind, "benchmarks": whole})
     return done

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from coderlplus.evaluation.metrics import Estimate, mean
+from coderlplus.evaluation.metrics import Estimate, mean, wilson
 
 Z = 1.959964
 _EXACT_BITS = 200_000_000
@@ -33,12 +33,7 @@ def clustered(values: Sequence[float], *, z: float = Z) -> Estimate:
     share = mean(values)
     variance = math.fsum((value - share) ** 2 for value in values) / len(values) ** 2
     trials = share * (1 - share) / variance if variance > 1e-15 else len(values)
-    centre = share + z * z / (2 * trials)
-    spread = z * math.sqrt(max(0.0, share * (1 - share)) / trials + z * z / (4 * trials * trials))
-    scale = 1 + z * z / trials
-    return Estimate(
-        share, round(max(0.0, (centre - spread) / scale), 4), round(min(1.0, (centre + spread) / scale), 4)
-    )
+    return replace(wilson(min(share * trials, trials), trials, z=z), mean=share)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

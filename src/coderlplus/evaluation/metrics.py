@@ -39,19 +39,20 @@ def mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def wilson(successes: int, trials: int, *, z: float = 1.959964) -> Estimate:
+def wilson(successes: float, trials: float, *, z: float = 1.959964) -> Estimate:
     """A share with its Wilson score interval, for independent yes-or-no trials.
 
     >>> wilson(9, 10)
     Estimate(mean=0.9, low=0.5958, high=0.9821)
     """
-    if trials < 1 or not 0 <= successes <= trials:
+    if trials <= 0 or not 0 <= successes <= trials:
         raise ValueError(f"{successes} of {trials} is not a share")
     share = successes / trials
     centre = share + z * z / (2 * trials)
     spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     scale = 1 + z * z / trials
-    return Estimate(share, round((centre - spread) / scale, 4), round((centre + spread) / scale, 4))
+    low, high = max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    return Estimate(share, round(low, 4), round(high, 4))
 
 
 def bootstrap(values: Sequence[float], *, seed: int = 0, rounds: int = 1000) -> Estimate:

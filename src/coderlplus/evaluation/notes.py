@@ -24,12 +24,10 @@ def about(questions: Sequence[BenchmarkQuestion], files: Sequence[Path], release
     Of a benchmark whose tests compare several things (HumanEval+: inputs, HumanEval: asserts), all of them are
     counted.
     """
-    layouts = _layouts(questions)
-    tests = sum(cases(question) for question in questions)
     found = {
         "files": [path.name for path in files],
-        "layout": "; ".join(name for name, _ in layouts.most_common()),
-        "tests": tests,
+        "layout": "; ".join(name for name, _ in _layouts(questions).most_common()),
+        "tests": sum(map(cases, questions)),
     }
     return found if release is None else found | {"release": release}
 
@@ -69,10 +67,8 @@ def of_data(
         )
     layouts = _layouts(questions)
     if len(layouts) > 1:
-        found.append(
-            "the rows are of several layouts: "
-            + ", ".join(f"{count} with {name}" for name, count in layouts.most_common())
-        )
+        parts = ", ".join(f"{count} with {name}" for name, count in layouts.most_common())
+        found.append(f"the rows are of several layouts: {parts}")
     return found
 
 
@@ -109,31 +105,23 @@ def of_prompts(samples: Iterable[Sample]) -> list[str]:
     long = sorted({sample.question_id for sample in samples if sample.truncated and sample.tokens == 0})
     if not long:
         return []
-    verb = "was" if len(long) == 1 else "were"
+    told, verb = ("was", "counts") if len(long) == 1 else ("were", "count")
     return [
-        f"{counted(len(long), 'prompt')} longer than the model's context {verb} not asked and {_counts(long)} as "
-        f"failed: {named(long)}"
+        f"{counted(len(long), 'prompt')} longer than the model's context {told} not asked and {verb} as failed: "
+        f"{named(long)}"
     ]
 
 
 def of_faults(lines: Sequence[Judged]) -> list[str]:
     """The note on programs that the sandbox failed on."""
-    faults = sorted({line.question_id for line in lines if line.verdict.verdict == "sandbox_fault"})
-    if not faults:
+    lines = [line for line in lines if line.verdict.verdict == "sandbox_fault"]
+    if not lines:
         return []
-    detail = next(
-        (
-            line.verdict.first_failure.detail
-            for line in lines
-            if line.verdict.verdict == "sandbox_fault" and line.verdict.first_failure
-        ),
-        "",
-    )
+    faults = sorted({line.question_id for line in lines})
+    detail = next((line.verdict.first_failure.detail for line in lines if line.verdict.first_failure), "")[:200]
     return [
         f"the sandbox, or the test itself, failed on samples of {counted(len(faults), 'problem')}, which are in no "
-        f"number: {named(faults)}"
-        + (f" ({detail[:200]})" if detail else "")
-        + "; rerun the command to judge them again"
+        f"number: {named(faults)}{f' ({detail})' if detail else ''}; rerun the command to judge them again"
     ]
 
 
@@ -160,10 +148,6 @@ def named(items: Sequence[str], between: str = ", ") -> str:
     """The first of many, and how many more there are."""
     more = f"{between}and {len(items) - NAMED:,} more" if len(items) > NAMED else ""
     return between.join(items[:NAMED]) + more
-
-
-def _counts(items: Sequence[str]) -> str:
-    return "counts" if len(items) == 1 else "count"
 
 
 def _is(items: Sequence[str]) -> str:

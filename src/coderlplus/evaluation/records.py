@@ -91,4 +91,5 @@ class Judged(JsonRecord):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        return cls(**fields_in(cls, data if "answer" in data else {**data, "answer": data.get("program")}))
+        found = fields_in(cls, data)
+        return cls(**(found if "answer" in data else found | {"answer": found["program"]}))

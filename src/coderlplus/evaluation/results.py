@@ -30,10 +30,10 @@ def shares(questions: Iterable[str], judged: Iterable[Judged]) -> dict[str, Frac
             faulty.add(line.question_id)
         else:
             passed[line.question_id].append(line.verdict.passed)
-    passed = {question_id: marks for question_id, marks in passed.items() if marks or question_id not in faulty}
     return {
         question_id: Fraction(sum(marks), len(marks)) if marks else Fraction(0)
         for question_id, marks in passed.items()
+        if marks or question_id not in faulty
     }
 
 
@@ -114,24 +114,15 @@ def markdown(results: Mapping[str, Any]) -> str:
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, numbers in results["benchmarks"].items():
-        for metric, (low, high) in numbers["intervals"].items():
-            counts = [numbers["outcomes"][key] for key in ("wrong", "no_answer", "truncated", "missing")]
+        *counts, missing = (numbers["outcomes"][key] for key in ("wrong", "no_answer", "truncated", "missing"))
+        for metric, interval in numbers["intervals"].items():
             sizes = [numbers["problems"], numbers.get("tests", ""), numbers["samples"]]
-            cells = [f"{100 * numbers[metric]:.1f}", f"{100 * low:.1f} – {100 * high:.1f}", *sizes, *counts]
-            lines.append(f"| {name} | {metric} | {' | '.join(map(str, cells))} |")
+            lines.append(_line(name, metric, numbers[metric], interval, [*sizes, *counts, missing]))
             part = numbers.get("with_samples")
             if part and metric == numbers["metric"]:
-                low, high = part["interval"]
-                cells = [
-                    f"{100 * part[metric]:.1f}",
-                    f"{100 * low:.1f} – {100 * high:.1f}",
-                    part["problems"],
-                    "",
-                    numbers["samples"],
-                    *counts[:-1],
-                    0,
-                ]
-                lines.append(f"| {name}, problems with samples only | {metric} | {' | '.join(map(str, cells))} |")
+                sizes = [part["problems"], "", numbers["samples"]]
+                name_of_part = f"{name}, problems with samples only"
+                lines.append(_line(name_of_part, metric, part[metric], part["interval"], [*sizes, *counts, 0]))
     warnings = [
         f"**Note:** {name}: {note}"
         for name, numbers in results["benchmarks"].items()
@@ -141,3 +132,9 @@ def markdown(results: Mapping[str, Any]) -> str:
     for text in (*warnings, *data):
         lines += ["", text]
     return "\n".join(lines) + "\n"
+
+
+def _line(name: str, metric: str, share: float, interval: Sequence[float], counts: Sequence[Any]) -> str:
+    low, high = interval
+    cells = [name, metric, f"{100 * share:.1f}", f"{100 * low:.1f} – {100 * high:.1f}", *map(str, counts)]
+    return f"| {' | '.join(cells)} |"

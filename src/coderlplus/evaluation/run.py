@@ -16,6 +16,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -61,15 +62,19 @@ class AskedBenchmark:
         questions: Sequence[BenchmarkQuestion],
         files: Sequence[Path],
         window: Mapping[str, Any],
+        **more: Any,
     ) -> Self:
         digest = hashlib.sha256()
         for path in files:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         digest.update(json.dumps([[one.question_id, one.messages] for one in questions], default=asdict).encode())
-        return cls(
-            benchmark=benchmark, questions=questions, files=files, window=window, digest=digest.hexdigest()[:16]
-        )
+        asked = digest.hexdigest()[:16]
+        return cls(benchmark=benchmark, questions=questions, files=files, window=window, digest=asked, **more)
+
+    @property
+    def is_limited(self) -> bool:
+        return self.inside is not None and len(self.questions) < self.inside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,26 +137,15 @@ def _lines(path: Path) -> int:
 
 def settings(source: SampleSource, asked: AskedBenchmark) -> dict[str, Any]:
     """What must be the same to resume an evaluation."""
-    generated = (
-        {
-            "n_samples": source.n_samples,
-            **asdict(source.sampling),
-            **({} if source.weights is None else {"model_sha256": source.weights}),
-        }
-        if source.samples is None
-        else {"samples_sha256": source.digest}
-    )
-    window = {} if not asked.benchmark.dated else {name: value for name, value in asked.window.items() if value}
-    limit = {"limit": len(asked.questions)} if asked.inside is not None and len(asked.questions) < asked.inside else {}
-    return {
-        "model": source.model,
-        "source": source.kind,
-        **generated,
-        **window,
-        **limit,
-        **({"style": "base"} if _is_base(asked.questions) else {}),
-        "questions_sha256": asked.digest,
-    }
+    generated: dict[str, Any] = {"samples_sha256": source.digest}
+    if source.samples is None:
+        weights = {} if source.weights is None else {"model_sha256": source.weights}
+        generated = {"n_samples": source.n_samples, **asdict(source.sampling), **weights}
+    window = {name: value for name, value in asked.window.items() if value} if asked.benchmark.dated else {}
+    limit = {"limit": len(asked.questions)} if asked.is_limited else {}
+    style = {"style": "base"} if _is_base(asked.questions) else {}
+    about = {"model": source.model, "source": source.kind, **generated, **window, **limit, **style}
+    return about | {"questions_sha256": asked.digest}
 
 
 def _is_base(questions: Sequence[BenchmarkQuestion]) -> bool:
@@ -159,14 +153,15 @@ def _is_base(questions: Sequence[BenchmarkQuestion]) -> bool:
 
 
 def _shown(question: BenchmarkQuestion) -> dict[str, Any]:
-    problem, asked = question.problem, question.messages
-    shown = {
+    asked = question.messages
+    return {
         "question_id": question.question_id,
         "date": question.date,
         "messages": [{"role": "text", "content": asked.text}] if isinstance(asked, Continued) else list(asked),
-        "tests": len(problem.tests),
+        "tests": len(question.problem.tests),
+        "cases": cases(question),
+        "reference": question.problem.reference,
     }
-    return shown | {"cases": cases(question), "reference": problem.reference}
 
 
 def read_question_ids(folder: Path) -> list[str]:
@@ -196,31 +191,29 @@ def evaluate(
     then is kept.
     """
     name, here = asked.benchmark.name, folder / asked.benchmark.name
-    seconds: dict[str, float] = {}
-    began = time.perf_counter()
+    times = [time.perf_counter()]
     samples = _samples(here, source, asked, backend, track)
-    seconds["generate"] = time.perf_counter() - began
+    times.append(time.perf_counter())
     judged = _judged(here, asked, samples, judge, track)
-    seconds["judge"] = time.perf_counter() - began - seconds["generate"]
+    times.append(time.perf_counter())
     lines = [judged[key] for question in asked.questions for key in _keys(question.question_id, judged)]
     _trace(here, asked, lines, judge, track)
-    seconds["trace"] = time.perf_counter() - began - sum(seconds.values())
+    times.append(time.perf_counter())
     write_samples(here, asked.benchmark, asked.questions, lines)
     numbers = score(asked.benchmark, asked.questions, lines)
-    seconds["score"] = time.perf_counter() - began - sum(seconds.values())
+    times.append(time.perf_counter())
     faults = [line for line in lines if line.verdict.verdict == "sandbox_fault"]
     if 10 * len(faults) > len(lines):
         raise SandboxError(
             f"the sandbox failed on {len(faults)} of the {len(lines)} programs of {name}; run coderlplus doctor, "
             f"then rerun the command; it judges only these"
         )
-    times = {"seconds": {key: round(value, 3) for key, value in seconds.items()}}
-    said = about(asked.questions, asked.files, asked.window.get("release") if asked.benchmark.dated else None)
+    parts = zip(("generate", "judge", "trace", "score"), pairwise(times), strict=True)
     return (
         numbers
-        | said
+        | about(asked.questions, asked.files, asked.window.get("release") if asked.benchmark.dated else None)
         | {"notes": _notes(source, asked, samples, lines)}
-        | times
+        | {"seconds": {name: round(end - start, 3) for name, (start, end) in parts}}
         | {"settings": settings(source, asked)}
     )
 
@@ -278,12 +271,8 @@ def _samples(
                         )
                     )
             except (ConfigError, DataError) as error:
-                kept = (
-                    f"; {len(journal)} of the {total} completions of {name} are kept in {journal.path}"
-                    if len(journal)
-                    else ""
-                )
-                raise type(error)(f"{error}{kept}") from error
+                kept = f"; {len(journal)} of the {total} completions of {name} are kept in {journal.path}"
+                raise type(error)(f"{error}{kept if len(journal) else ''}") from error
         return journal.to_dict()
 
 
@@ -304,11 +293,9 @@ def _judged(
                 rollout_id = f"{sample.question_id}#{sample.sample}"
                 answer, program, problem = None, None, question.problem
                 try:
-                    answer = (
-                        sample.answer
-                        if sample.completion is None
-                        else asked.benchmark.answer(question, sample.completion)
-                    )
+                    answer = sample.answer
+                    if sample.completion is not None:
+                        answer = asked.benchmark.answer(question, sample.completion)
                     program = None if answer is None else asked.benchmark.program(question, answer)
                     problem = asked.benchmark.problem(question, answer)
                 except Exception as error:
@@ -346,20 +333,11 @@ def _worded(verdict: Verdict, benchmark: Benchmark, answer: str | None, program:
     """The verdict, with the reason where an answer that was found makes no program."""
     if program is not None or answer is None:
         return verdict
-    reason = (
-        "is empty"
-        if benchmark.metric == "pass@1"
-        else "is not a value; it must be a literal, or for inputs a call with literals"
-    )
+    reason = "is not a value; it must be a literal, or for inputs a call with literals"
+    if benchmark.metric == "pass@1":
+        reason = "is empty"
     failure = Failure(index=0, verdict="no_program", detail=f"the answer {reason}: {answer[:120]!r}")
-    return Verdict(
-        rollout_id=verdict.rollout_id,
-        problem_id=verdict.problem_id,
-        verdict="no_program",
-        tests_passed=0,
-        tests_total=verdict.tests_total,
-        first_failure=failure,
-    )
+    return replace(verdict, verdict="no_program", tests_passed=0, first_failure=failure)
 
 
 def _trace(here: Path, asked: AskedBenchmark, lines: Sequence[Judged], judge: Judge, track: Track) -> None:

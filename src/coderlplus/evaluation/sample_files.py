@@ -140,9 +140,7 @@ def _none_of(path: Path, name: str, ids: Mapping[str, str], bad: Sequence[str], 
 def _check_order(path: Path, name: str, numbered: Sequence[tuple[BenchmarkQuestion, str]]) -> None:
     """Refuse samples without whole ids whose programs define the functions of other questions: their order is not the
     data set's."""
-    wanted = {
-        function: question.question_id for question, _ in numbered if (function := _function(question)) is not None
-    }
+    wanted = {_function(question): question.question_id for question, _ in numbered}
     right = wrong = 0
     example = ""
     for question, text in numbered:
@@ -179,17 +177,17 @@ def write_samples(
     for line in judged:
         answers[line.question_id].append(line.answer or "")
     if benchmark.format == "evalplus":
-        text = "".join(
-            json.dumps({"task_id": _evalplus_id(question), "solution": _with_setup(question, answer)}) + "\n"
+        rows = (
+            {"task_id": question.question_id.replace("MBPP/", "Mbpp/"), "solution": _with_setup(question, answer)}
             for question in questions
             for answer in answers[question.question_id]
         )
+        text = "".join(json.dumps(row) + "\n" for row in rows)
         return _write(folder / "samples.jsonl", text)
     if benchmark.format == "livecodebench":
         ordered = sorted(questions, key=lambda question: livecodebench_order(question.question_id))
-        if all(
-            "id" in question.keys for question in ordered
-        ):  # its reader of the form with ids fails for execution, the form without them works
+        # its reader of the form with ids fails for execution, the form without them works
+        if all("id" in question.keys for question in ordered):
             data: list[Any] = [answers[question.question_id] for question in ordered]
         else:
             data = [
@@ -199,11 +197,6 @@ def write_samples(
             ]
         return _write(folder / "custom_output.json", json.dumps(data))
     return None
-
-
-def _evalplus_id(question: BenchmarkQuestion) -> str:
-    """evalplus names MBPP's problems `Mbpp/2`."""
-    return question.question_id.replace("MBPP/", "Mbpp/")
 
 
 def _with_setup(question: BenchmarkQuestion, answer: str) -> str:

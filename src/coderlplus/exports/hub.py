@@ -20,6 +20,8 @@ from coderlplus.preparation.outputs import ParquetFile, parquet_row, problem_sch
 from coderlplus.records import AlignmentTask, Problem
 from coderlplus.records.files import atomic_write
 
+Part = tuple[int, str, Mapping[str, str]]
+"""Of a data set: the number of rows, a sentence, and the columns."""
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _CARD = """\
 ---
@@ -105,16 +107,13 @@ def write_folder(
         data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"cannot write {folder}: {error.strerror}") from error
-    parts: dict[str, tuple[int, str, Mapping[str, str]]] = {
+    parts: dict[str, Part] = {
         "tasks": (len(tasks), f"kinds: {_counts(task.kind for task in tasks)}", rows.COLUMNS),
         "problems": (len(problems), "what the programs were written for, with tests", _PROBLEM_COLUMNS),
     }
     write_parquet(data / "tasks.parquet", rows.task_schema, map(rows.task_row, tasks))
-    write_parquet(
-        data / "problems.parquet",
-        problem_schema,
-        (parquet_row(problem, place) for place, problem in enumerate(problems)),
-    )
+    lines = (parquet_row(problem, place) for place, problem in enumerate(problems))
+    write_parquet(data / "problems.parquet", problem_schema, lines)
     if worked is None:
         (data / "rationales.parquet").unlink(missing_ok=True)  # of a run before
     else:
@@ -127,18 +126,15 @@ def write_folder(
     return [folder / "README.md", *(data / f"{part}.parquet" for part in parts)]
 
 
-def card(name: str, parts: Mapping[str, tuple[int, str, Mapping[str, str]]], made: Mapping[str, Any]) -> str:
+def card(name: str, parts: Mapping[str, Part], made: Mapping[str, Any]) -> str:
     """The card of a data set: `parts` are its configurations with their number of rows, a sentence and columns."""
     metadata = {
         "pretty_name": name.partition("/")[2],
         "task_categories": ["text-generation"],
         "tags": ["code", "reinforcement-learning", "execution", "coderlplus"],
         "configs": [
-            {
-                "config_name": part,
-                "data_files": [{"split": "train", "path": f"data/{part}.parquet"}],
-                **({"default": True} if part == "tasks" else {}),
-            }
+            {"config_name": part, "data_files": [{"split": "train", "path": f"data/{part}.parquet"}]}
+            | ({"default": True} if part == "tasks" else {})
             for part in parts
         ],
     }

@@ -51,8 +51,10 @@ def rationale_rows(sandbox: AnySandbox, tasks: Sequence[AlignmentTask]) -> tuple
     rows, rejects = [], Counter[str]()
     for task, trace in zip(tasks, trace_many(sandbox, requests), strict=True):
         text = rationale(task, trace)
-        if trace.withheld is not None or not trace.deterministic:
-            rejects["nondeterministic" if trace.withheld is None else "withheld"] += 1
+        if trace.withheld is not None:
+            rejects["withheld"] += 1
+        elif not trace.deterministic:
+            rejects["nondeterministic"] += 1
         elif not _agrees(task, trace):
             rejects["differs"] += 1
         elif trace.steps_cut is not None or len(text) > MAX_CHARS:

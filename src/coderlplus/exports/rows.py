@@ -40,15 +40,11 @@ def task_row(task: AlignmentTask) -> dict[str, Any]:
     >>> row["prompt"], row["answer"], row["rollout_id"]
     ([{'role': 'user', 'content': 'What does f(1) return?'}], '{"output": 2}', 'r')
     """
-    return to_dataset_row(task) | {
+    same = ("kind", "task_id", "problem_id", "rollout_id", "step", "verdict", "program")
+    return {
+        **to_dataset_row(task),
         "answer": reference_answer(task),
-        "kind": task.kind,
-        "task_id": task.task_id,
-        "problem_id": task.problem_id,
-        "rollout_id": task.rollout_id,
-        "step": task.step,
-        "verdict": task.verdict,
-        "program": task.program,
+        **{name: getattr(task, name) for name in same},
         "input": json.dumps(task.input.to_json()),
         "coderlplus": __version__,
         "python": platform.python_version(),

@@ -28,13 +28,9 @@ def capped(problem: Problem, max_tests: int, max_test_kb: int) -> Problem | None
         if sizes[place] <= room:
             kept.append(place)
             room -= sizes[place]
-    if not kept:
-        return None
-    return (
-        problem
-        if len(kept) == len(sizes)
-        else replace(problem, tests=tuple(problem.tests[place] for place in sorted(kept)))
-    )
+    if len(kept) == len(sizes):
+        return problem
+    return replace(problem, tests=tuple(problem.tests[place] for place in sorted(kept))) if kept else None
 
 
 def _bytes(test: Test) -> int:

@@ -14,8 +14,9 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,8 @@ REASONS = {
     "near_duplicate": "nearly the statement of an earlier problem",
 }
 """Why rows are cut, in the order in which it is looked for."""
+COUNTED = ("tests_given", "tests_kept", "capped", "without_reference", "other_reference", "without_mutant")
+"""What is counted over the problems that are kept."""
 _IN_FLIGHT = 32
 """Rows taken ahead for each worker."""
 
@@ -113,17 +116,14 @@ def prepare(
     began = time.monotonic()
     _near(settings, {})  # so that what is missing is said before hours of work
     total = _count(files)
-    fingerprint = {
-        "sources": {path.name: digest(path) for path in files},
-        "benchmarks": dict(benchmarks),
-        **settings.to_json(),
-    }
+    sources = {path.name: digest(path) for path in files}
+    fingerprint = {"sources": sources, "benchmarks": dict(benchmarks), **settings.to_json()}
     unfinished = beside(output, "unfinished.jsonl")
     with open_output(output, fingerprint, unfinished=unfinished, overwrite=overwrite) as out:
         if out.summary is not None:
             note(f"{output} is complete; use --overwrite to replace it")
             return dict(out.summary)
-        with Journal(unfinished, _line, _row, is_held=True) as journal:
+        with Journal(unfinished, _line, itemgetter("row"), is_held=True) as journal:
             before = max((line["seconds"] for line in journal.values()), default=0.0)
             if len(journal):
                 note(f"continuing {output}: {len(journal)} of {total} rows are done")
@@ -145,8 +145,7 @@ def prepare(
                 )
             try:
                 counts = _write(output, journal, settings)
-                seconds = before + time.monotonic() - began
-                report = _report(files, settings, benchmarks, counts, seconds)
+                report = _report(files, settings, benchmarks, counts, before + time.monotonic() - began)
                 atomic_write(beside(output, "report.json"), json.dumps(report, indent=2) + "\n")
             except OSError as error:
                 raise DataError(
@@ -168,10 +167,6 @@ def _line(data: dict[str, Any]) -> Fields:
     return Fields(data, row=int(data["row"]), seconds=float(data["seconds"]))
 
 
-def _row(line: Fields) -> int:
-    return int(line["row"])
-
-
 def _count(files: Sequence[Path]) -> int:
     """How many rows there are. Raises `DataError` for a file that is damaged or of no known format, before hours of
     work are put into it."""
@@ -188,21 +183,12 @@ def _count(files: Sequence[Path]) -> int:
     return count
 
 
-def _rows_or_errors(path: Path) -> Iterator[FileRow | DataError]:
-    """The rows of a file, and in the place of each line that is no JSON object its error."""
-    bad: list[DataError] = []
-    for row in stream_rows(path, bad):
-        yield from bad
-        bad.clear()
-        yield row
-    yield from bad
-
-
 def _rows(
     files: Sequence[Path], unknown: list[DataError] | None = None
 ) -> Iterator[tuple[int, FileRow | DataError, Format | None]]:
-    """All rows with their numbers and the format of their file, which its first row that has a known one decides; the
-    errors of rows before it are added to `unknown`."""
+    """All rows, and in the place of each line that is no JSON object its error, with their numbers and the format of
+    their file, which its first row that has a known one decides; the errors of rows before it are added to
+    `unknown`."""
     number = 0
     for path in files:
         found: Format | None = None
@@ -216,6 +202,15 @@ def _rows(
                 unknown.append(row)
             yield number, row, found
             number += 1
+
+
+def _rows_or_errors(path: Path) -> Iterator[FileRow | DataError]:
+    bad: list[DataError] = []
+    for row in stream_rows(path, bad):
+        yield from bad
+        bad.clear()
+        yield row
+    yield from bad
 
 
 def _done(
@@ -262,12 +257,8 @@ def _finished(running: dict[Future[Validation], tuple[int, Done, Sequence[str]]]
         if found.fault:
             yield number, found.fault
             continue
-        done.problem, done.cut, done.detail, done.mutants = (
-            found.problem,
-            found.reason or None,
-            found.detail,
-            found.mutants,
-        )
+        done.problem, done.mutants = found.problem, found.mutants
+        done.cut, done.detail = found.reason or None, found.detail
         if found.problem is not None:
             done.other_reference = bool(solutions) and found.problem.reference != solutions[0]
             done.keys = _keys(found.problem)
@@ -291,25 +282,27 @@ def _read(
     if problem is None:
         return Done(place=row.place, cut="not_code"), ()
     done = Done(place=row.place, problem_id=problem.problem_id, tests_given=len(problem.tests))
+    done.cut, done.detail = _why_cut(problem, texts)
+    if done.cut is None:
+        done.problem = capped(problem, settings.max_tests, settings.max_test_kb)
+        if done.problem is None:
+            done.cut = "tests_too_large"
+            done.detail = f"the smallest of {len(problem.tests)} tests is larger than {settings.max_test_kb} kB"
+    return done, solutions or ([problem.reference] if problem.reference else [])
+
+
+def _why_cut(problem: Problem, texts: EvaluationTexts) -> tuple[str | None, str]:
+    """Why a problem is cut for its text."""
     if not problem.statement.strip():
-        done.cut = "no_statement"
-        return done, ()
+        return "no_statement", ""
     try:
         (problem.statement + problem.starter_code + problem.setup_code).encode()
     except UnicodeEncodeError as error:
-        done.cut, done.detail = "unreadable", f"the text is not valid Unicode ({error.reason})"
-        return done, ()
+        return "unreadable", f"the text is not valid Unicode ({error.reason})"
     overlap = texts.closest(problem.statement)
     if overlap is not None and overlap.share >= MOST_OVERLAP:
-        done.cut, done.detail = "contaminated", f"{overlap.share:.0%} in common with {overlap.name}: {overlap.run!r}"
-        return done, ()
-    done.problem = capped(problem, settings.max_tests, settings.max_test_kb)
-    if done.problem is None:
-        done.cut, done.detail = (
-            "tests_too_large",
-            f"the smallest of {len(problem.tests)} tests is larger than {settings.max_test_kb} kB",
-        )
-    return done, solutions or ([problem.reference] if problem.reference else [])
+        return "contaminated", f"{overlap.share:.0%} in common with {overlap.name}: {overlap.run!r}"
+    return None, ""
 
 
 def _keys(problem: Problem) -> tuple[str, str]:
@@ -317,10 +310,11 @@ def _keys(problem: Problem) -> tuple[str, str]:
     verdict."""
     words = " ".join("".join(char if char.isalnum() else " " for char in problem.statement.lower()).split())
     tests = sorted(json.dumps(test.to_json(), sort_keys=True) for test in problem.tests)
-    judged = json.dumps([problem.entry_point, tests])
-    return tuple(
-        hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest() for text in (words, judged)
-    )  # type: ignore[return-value]
+    return _digest(words), _digest(json.dumps([problem.entry_point, tests]))
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _near(settings: Settings, journal: Mapping[int, Fields] | Journal[int, Fields]) -> NearDuplicates | None:
@@ -337,9 +331,8 @@ def _write(output: Path, journal: Journal[int, Fields], settings: Settings) -> C
     alike = _near(settings, journal)
     with ExitStack() as stack:
         kept, cut = (stack.enter_context(whole_file(path)) for path in (output, beside(output, "cut.jsonl")))
-        parquet = (
-            stack.enter_context(ParquetFile(beside(output, "parquet"), problem_schema)) if settings.parquet else None
-        )
+        table = ParquetFile(beside(output, "parquet"), problem_schema) if settings.parquet else None
+        parquet = stack.enter_context(table or nullcontext())
         for line in journal.values(sorted(journal)):
             reason, detail = line.get("cut"), line.get("detail", "")
             if reason is None:
@@ -369,26 +362,21 @@ def _write(output: Path, journal: Journal[int, Fields], settings: Settings) -> C
 
 
 def _add(counts: Counter[str], line: Mapping[str, Any], problem: Problem) -> None:
-    counts["kept"] += 1
-    counts["tests_given"] += line["tests_given"]
-    counts["tests_kept"] += len(problem.tests)
-    counts["capped"] += line["tests_given"] > len(problem.tests)
-    counts["without_reference"] += problem.reference is None
-    counts["other_reference"] += line["other_reference"]
-    counts["without_mutant"] += problem.reference is not None and not line["mutants"]
+    given, kept = line["tests_given"], len(problem.tests)
+    without = problem.reference is None, line["other_reference"], bool(problem.reference) and not line["mutants"]
+    counts.update(dict(zip(COUNTED, (given, kept, given > kept, *without), strict=True)), kept=1)
 
 
 def _report(
     files: Sequence[Path], settings: Settings, benchmarks: Mapping[str, int], counts: Counter[str], seconds: float
 ) -> dict[str, Any]:
     cut = {name: counts[f"cut {name}"] for name in REASONS if counts[f"cut {name}"]}
-    names = ("tests_given", "tests_kept", "capped", "without_reference", "other_reference", "without_mutant")
     return {
         "sources": [path.name for path in files],
         "rows": counts["kept"] + sum(cut.values()),
         "kept": counts["kept"],
         "cut": cut,
-        **{name: counts[name] for name in names},
+        **{name: counts[name] for name in COUNTED},
         "benchmarks": dict(benchmarks),
         "settings": settings.to_json(),
         "seconds": round(seconds, 1),

@@ -60,11 +60,11 @@ def validate(execute: Callable[[Job], Outcome], problem: Problem, references: Se
         return outcome
 
     has_code = any(isinstance(test, CheckTest) for test in problem.tests)
+    idle = idle_program(problem.entry_point)
 
     def judge(program: str, limits: Limits) -> Verdict:
         return judge_program(watched, replace(problem, limits=limits), program, all_tests=has_code and program == idle)
 
-    idle = idle_program(problem.entry_point)
     found = _validate(judge, problem, references)
     return Validation(fault=faults[0] or "the sandbox failed") if faults else found
 
@@ -170,9 +170,6 @@ def _said(verdict: Verdict) -> str:
     found = _NOT_FOUND.search(failure.detail)
     if found is None or failure.verdict not in ("wrong_answer", "runtime_error", "sandbox_fault"):
         return said
-    module, name = found["module"], found["name"]
-    return (
-        f"imports {module}, which is not installed ({said})"
-        if module
-        else f"uses {name}, which is not defined ({said})"
-    )
+    if found["module"]:
+        return f"imports {found['module']}, which is not installed ({said})"
+    return f"uses {found['name']}, which is not defined ({said})"

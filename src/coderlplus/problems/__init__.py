@@ -57,21 +57,16 @@ def read_format(path: str | Path, left_out: list[DataError] | None = None) -> tu
     reads them."""
     problems: dict[str, Problem] = {}
     found: Format | None = None
-    bad: list[DataError] = []
-    for row in stream_rows(path, None if left_out is None else bad):
-        with leaving_out(None if left_out is None else bad):
+    before = len(left_out or ())
+    for row in stream_rows(path, left_out):
+        with leaving_out(left_out):
             found = found or format_of(row)
             problem = row.read(found.read)
             if problem is not None and problems.setdefault(problem.problem_id, problem) != problem:
                 raise DataError(f"{row.place}: another problem has the id {problem.problem_id!r}; ids must be unique")
     if found is None or not problems:
-        raise (
-            bad[0]
-            if bad
-            else DataError(f"{path} holds no rows" if found is None else f"no row of {path} is a programming problem")
-        )
-    if left_out is not None:
-        left_out += bad
+        what = f"{path} holds no rows" if found is None else f"no row of {path} is a programming problem"
+        raise _nothing(left_out, what, before)
     return found, list(problems.values())
 
 
@@ -86,19 +81,17 @@ def read_tasks(path: str | Path, left_out: list[DataError] | None = None) -> lis
     tasks count once. Raises `DataError`, and leaves out, as `read_problems` does."""
     tasks: list[AlignmentTask] = []
     of_groups: set[str] = set()
-    bad: list[DataError] = []
-    for row in stream_rows(path, None if left_out is None else bad):
-        with leaving_out(None if left_out is None else bad):
+    before = len(left_out or ())
+    for row in stream_rows(path, left_out):
+        with leaving_out(left_out):
             if not is_group(row.data):
                 tasks.append(row.read(AlignmentTask.from_json))
             elif row.data.get("task"):
                 task = row.read(lambda data: AlignmentTask.from_json(data["task"]))
                 tasks += [] if task.task_id in of_groups else [task]
                 of_groups.add(task.task_id)
-    if bad and not tasks:
-        raise bad[0]
-    if left_out is not None:
-        left_out += bad
+    if left_out and len(left_out) > before and not tasks:
+        raise left_out[before]
     return tasks
 
 
@@ -119,7 +112,7 @@ def read_answers(
                 raise DataError(f"{given.place}: task {given.name[:200]!r} is not in {tasks}")
             answers.append((task_id, given.text))
     if not answers:
-        raise left_out[0] if left_out else DataError(f"{path} holds no answers to these tasks")
+        raise _nothing(left_out, f"{path} holds no answers to these tasks")
     return answers
 
 
@@ -141,6 +134,11 @@ def read_pairs(
     if left_out and not pairs:
         raise left_out[0]
     return pairs
+
+
+def _nothing(left_out: list[DataError] | None, otherwise: str, place: int = 0) -> DataError:
+    """Why no row is left: the error at a place of those of this file, where there are any."""
+    return left_out[place] if left_out and place < len(left_out) else DataError(otherwise)
 
 
 def _rollouts(
@@ -200,7 +198,7 @@ def _sampled(path: Path, problem_ids: Sequence[str], left_out: list[DataError] |
         text = {"program": given.text} if given.is_answer else {"completion": given.text}
         rollouts[name] = Rollout(rollout_id=name, problem_id=problem_id, **text), given.place
     if not rollouts:
-        raise left_out[-1] if left_out else DataError(f"{path} holds no programs")
+        raise _nothing(left_out, f"{path} holds no programs", -1)
     return list(rollouts.values())
 
 

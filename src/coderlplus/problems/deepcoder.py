@@ -52,12 +52,11 @@ def with_any_tests(texts: Texts, tests: Any, metadata: Any = None) -> Problem:
 
 def solutions(row: Mapping[str, Any]) -> list[str]:
     """The programs of a row that are Python 3."""
-    given = in_json(row.get("solutions"), []) if not isinstance(row.get("solutions"), str) else row["solutions"]
-    if isinstance(given, str):
-        try:
-            given = in_json(given, [])
-        except ValueError:
-            given = [given]  # the program itself
+    given = row.get("solutions")
+    try:
+        given = in_json(given, [])
+    except ValueError:
+        given = [given]  # the program itself
     return runnable(given)
 
 
@@ -71,9 +70,8 @@ def _listed(tests: Any, metadata: Any) -> dict[str, Any]:
             f"{str(tests)[:80]!r}"
         )
     of_tests = [in_json(test.get("metadata"), {}) for test in tests]
-    names = {test.get("fn_name") or about.get("func_name") for test, about in zip(tests, of_tests, strict=True)} - {
-        None
-    }
+    names = {test.get("fn_name") or about.get("func_name") for test, about in zip(tests, of_tests, strict=True)}
+    names.discard(None)
     functional = any(test.get("testtype") == "functional" or test.get("type") == "function_call" for test in tests)
     if functional and isinstance(metadata, dict) and metadata.get("func_name"):
         names.add(metadata["func_name"])
@@ -86,18 +84,9 @@ def _listed(tests: Any, metadata: Any) -> dict[str, Any]:
 def _of_leetcode(texts: Texts, check: str) -> Problem:
     tests = leetcode.tests(check)
     starter_code = texts.starter_code or _fenced_method(texts.statement)
-    return Problem(
-        problem_id=texts.problem_id,
-        source=texts.source,
-        statement=texts.statement.strip(),
-        starter_code=texts.starter_code.rstrip(),
-        entry_point=leetcode.called(check)
-        or f"Solution().{method_of(starter_code or next(iter(texts.solutions), ''))}",
-        tests=tests,
-        reference=next(iter(texts.solutions), None),
-        setup_code=texts.prefix or IMPORTS,
-        checker=order(texts.statement, starter_code) if isinstance(tests[0], CallTest) else None,
-    )
+    name = leetcode.called(check) or f"Solution().{method_of(starter_code or next(iter(texts.solutions), ''))}"
+    checker = order(texts.statement, starter_code) if isinstance(tests[0], CallTest) else None
+    return texts.problem(tests, name, setup_code=texts.prefix or IMPORTS, checker=checker)
 
 
 def _fenced_method(statement: str) -> str:

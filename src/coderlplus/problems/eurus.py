@@ -31,6 +31,7 @@ from coderlplus.problems.prefixes import PRIME
 from coderlplus.problems.wording import order
 from coderlplus.programs import parse
 from coderlplus.records import CallTest, CheckTest, Problem
+from coderlplus.records.fields import without_none
 
 REQUEST = "Write Python code to solve the problem. Present the code in"
 """How PRIME's request for a program begins; it is the end of the message."""
@@ -49,9 +50,7 @@ def problem(row: Mapping[str, Any]) -> Problem | None:
         return deepcoder.with_any_tests(texts, truth)
     if not isinstance(truth, dict):
         raise DataError(f"the ground truth must be an object with tests, not {str(truth)[:60]!r}")
-    truth = {
-        name: value for name, value in truth.items() if value is not None
-    }  # a Parquet struct has all fields of all rows
+    truth = without_none(truth)  # a Parquet struct has all fields of all rows
     if "functional" in truth:
         return deepcoder.with_any_tests(texts, truth)
     if "assert_case" in truth:
@@ -68,28 +67,17 @@ def problem(row: Mapping[str, Any]) -> Problem | None:
 
 def statement_of(prompt: Any) -> str:
     """What the user says last, without PRIME's request. Raises `DataError` if no user says anything."""
-    if isinstance(prompt, str):
-        said = [prompt]
-    else:
-        said = (
-            [str(message["content"]) for message in prompt if message["role"] == "user"]
-            if isinstance(prompt, Sequence)
-            else []
-        )
+    said = [prompt] if isinstance(prompt, str) else []
+    if isinstance(prompt, Sequence) and not said:
+        said = [str(message["content"]) for message in prompt if message["role"] == "user"]
     if not said:
         raise DataError("the prompt has no user message")
     return said[-1].rpartition(REQUEST)[0].strip() or said[-1].strip()
 
 
 def _of_asserts(texts: Texts, asserts: Sequence[str]) -> Problem:
-    return Problem(
-        problem_id=texts.problem_id,
-        source=texts.source,
-        statement=texts.statement,
-        entry_point=_called(asserts[0]) if asserts else "f",
-        tests=tuple(CheckTest(code) for code in asserts),
-        setup_code=PRIME,
-    ).marked()
+    name = _called(asserts[0]) if asserts else "f"
+    return texts.problem(tuple(map(CheckTest, asserts)), name, setup_code=PRIME).marked()
 
 
 def _called(test: str) -> str:
@@ -107,12 +95,6 @@ def _called(test: str) -> str:
 
 def _of_leetcode(texts: Texts, truth: Mapping[str, Any]) -> Problem:
     tests = leetcode.tests(truth["test_code"])
-    return Problem(
-        problem_id=texts.problem_id,
-        source=texts.source,
-        statement=texts.statement,
-        entry_point=truth["entry_point"],
-        tests=tests,
-        setup_code=f"{(truth.get('import_prefix') or '').rstrip()}\n{leetcode.RESTORED}".strip(),
-        checker=order(texts.statement, texts.statement) if isinstance(tests[0], CallTest) else None,
-    )
+    setup_code = f"{(truth.get('import_prefix') or '').rstrip()}\n{leetcode.RESTORED}".strip()
+    checker = order(texts.statement, texts.statement) if isinstance(tests[0], CallTest) else None
+    return texts.problem(tests, truth["entry_point"], setup_code=setup_code, checker=checker)

@@ -8,9 +8,9 @@ from typing import Any
 
 from coderlplus.errors import DataError
 from coderlplus.judge import compare
-from coderlplus.problems import apps, code_contests, deepcoder, eurus, humaneval, leetcode, livecodebench, mbpp, taco
+from coderlplus.problems import apps, code_contests, deepcoder, eurus, humaneval, leetcode, livecodebench, mbpp
 from coderlplus.problems.files import FileRow
-from coderlplus.records import CheckTest, Problem, StdioTest
+from coderlplus.records import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +38,18 @@ class Format:
 
 def _check_types(problem: Problem) -> None:
     """Raise `DataError` for a problem with a value in it that is no text where text is asked for."""
-    for name in ("problem_id", "statement", "source", "starter_code", "setup_code"):
-        if not isinstance(getattr(problem, name), str):
-            raise DataError(f"its {name} must be text, not {str(getattr(problem, name))[:60]!r}")
-    for name in ("entry_point", "reference"):
-        if not isinstance(getattr(problem, name), str | None):
-            raise DataError(f"its {name} must be text, not {str(getattr(problem, name))[:60]!r}")
+    optional = ("entry_point", "reference")
+    for name in ("problem_id", "statement", "source", "starter_code", "setup_code", *optional):
+        value = getattr(problem, name)
+        if not isinstance(value, str) and not (value is None and name in optional):
+            raise DataError(f"its {name} must be text, not {str(value)[:60]!r}")
     owner, dot, name = (problem.entry_point or "f").rpartition("().")
-    if problem.entry_point == "" or not name.isidentifier() or not (owner.isidentifier() or not dot):
+    if not name.isidentifier() or not (owner.isidentifier() or not dot):
         raise DataError(f"its entry point must be a name or Solution().name, not {str(problem.entry_point)[:60]!r}")
     for test in problem.tests:
-        texts: tuple[object, ...] = ()
-        if isinstance(test, StdioTest):
-            texts = (test.stdin, test.stdout)
-        elif isinstance(test, CheckTest):
-            texts = (test.code,)
+        texts = [getattr(test, name) for name in ("stdin", "stdout", "code") if hasattr(test, name)]
         if not all(isinstance(text, str) for text in texts):
-            raise DataError(f"a test must be text, not {str(texts)[:60]!r}")
+            raise DataError(f"a test must be text, not {str(tuple(texts))[:60]!r}")
 
 
 FORMATS = (
@@ -76,8 +71,8 @@ FORMATS = (
         code_contests.solutions,
     ),
     Format("DeepCoder or rLLM", frozenset({"problem", "tests"}), deepcoder.problem, deepcoder.solutions),
-    Format("TACO", frozenset({"question", "input_output", "raw_tags"}), taco.problem, apps.solutions),
-    Format("TACO", frozenset({"question", "input_output", "skill_types"}), taco.problem, apps.solutions),
+    Format("TACO", frozenset({"question", "input_output", "raw_tags"}), apps.taco, apps.solutions),
+    Format("TACO", frozenset({"question", "input_output", "skill_types"}), apps.taco, apps.solutions),
     Format("APPS", frozenset({"question", "input_output"}), apps.problem, apps.solutions),
 )
 """In the order in which they are tried: a row may have the fields of several."""

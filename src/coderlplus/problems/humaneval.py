@@ -22,14 +22,14 @@ from coderlplus.records import CheckTest, Problem
 def problem(row: Mapping[str, Any]) -> Problem:
     """The problem of one row."""
     prompt, name = text_of(row, "prompt"), text_of(row, "entry_point")
-    solution = text_of(row, "canonical_solution", "") or None
+    solution = text_of(row, "canonical_solution", "")
     tests = _tests(text_of(row, "test"), name)
     return Problem(
         problem_id=str(row["task_id"]),
         source=str(row["task_id"]).partition("/")[0].lower(),
         statement=_statement(prompt, name),
         starter_code=prompt,
-        entry_point=_called(tests, solution or "", name),
+        entry_point=_called(tests, solution, name),
         tests=tuple(CheckTest(code) for code in tests),
         reference=_reference(prompt, solution, name),
         setup_code=_before_function(prompt, name),
@@ -43,7 +43,7 @@ def _tests(code: str, name: str) -> list[str]:
     except SyntaxError:
         code = with_short_numbers(code)
         tree = parse(code)
-    statements = [node for node in tree.body if not _is_call_of_check(node) and not _is_metadata(node)]
+    statements = [node for node in tree.body if not _is_beside(node)]
     match statements:
         case [ast.FunctionDef(name="check", args=ast.arguments(args=[ast.arg(arg=candidate)]), body=body)]:
             asserts = [
@@ -70,30 +70,20 @@ def _names(source: str) -> set[str]:
     return {node.id for node in ast.walk(parse(source)) if isinstance(node, ast.Name)}
 
 
-def _is_call_of_check(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Call)
-        and isinstance(node.value.func, ast.Name)
-        and node.value.func.id == "check"
-    )
+def _is_beside(node: ast.stmt) -> bool:
+    """Whether it is a call of `check`, or the metadata."""
+    match node:
+        case ast.Expr(value=ast.Call(func=ast.Name(id="check"))) | ast.Assign(targets=[ast.Name(id="METADATA")]):
+            return True
+    return False
 
 
-def _is_metadata(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Assign) and all(
-        isinstance(target, ast.Name) and target.id == "METADATA" for target in node.targets
-    )
-
-
-def _reference(prompt: str, solution: str | None, name: str) -> str | None:
+def _reference(prompt: str, solution: str, name: str) -> str | None:
     """A whole program: MBPP's solutions are programs, HumanEval's continue the prompt."""
-    if solution is None:
-        return None
-    if syntax_error(solution) is None and any(
+    is_whole = syntax_error(solution) is None and any(
         isinstance(node, ast.FunctionDef) and node.name == name for node in parse(solution).body
-    ):
-        return solution
-    return prompt + solution
+    )
+    return (solution if is_whole else prompt + solution) if solution else None
 
 
 def _function(prompt: str, name: str) -> ast.FunctionDef | None:

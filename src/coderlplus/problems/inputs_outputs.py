@@ -45,6 +45,19 @@ class Texts:
     solutions: Sequence[str] = ()
     prefix: str = ""
 
+    def problem(self, tests: tuple[Test, ...], entry_point: str | None, **more: Any) -> Problem:
+        """The problem with these tests; its reference is the first of the solutions."""
+        return Problem(
+            problem_id=self.problem_id,
+            source=self.source,
+            statement=self.statement.strip(),
+            starter_code=self.starter_code.rstrip(),
+            entry_point=entry_point,
+            tests=tests,
+            reference=next(iter(self.solutions), None),
+            **more,
+        )
+
 
 def problem(texts: Texts, in_outs: Any) -> Problem:
     """The problem with these tests. Raises `DataError` if inputs and outputs do not match, or are of another
@@ -56,39 +69,25 @@ def problem(texts: Texts, in_outs: Any) -> Problem:
         raise DataError(f"{_count(inputs)} inputs and {_count(outputs)} outputs do not match")
     pairs = list(zip(inputs, outputs, strict=True))
     name = in_outs.get("fn_name")
-    reference = texts.solutions[0] if texts.solutions else None
-    tests: tuple[Test, ...]
-    if name:
-        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
-            raise DataError(f"fn_name {str(name)[:60]!r} is not a function name")
-        expected = [
-            _parsed(output) if isinstance(given, str) and isinstance(output, str) else output
-            for given, output in pairs
-        ]
-        arguments = [_arguments(given) for given in inputs]
-        tests = tuple(
-            CallTest(tuple(map(_tagged, given)), _tagged(value))
-            for given, value in zip(arguments, expected, strict=True)
-        )
-        is_method = any("class Solution" in text for text in (texts.starter_code, reference or "", texts.statement))
-        entry_point: str | None = f"Solution().{name}" if is_method else name
-        checker = (
-            "wrapped" if expected and all(isinstance(value, list) and len(value) == 1 for value in expected) else None
-        )
-        setup_code = texts.prefix or IMPORTS
-    else:
-        tests = tuple(StdioTest(_text(given), _text(printed)) for given, printed in pairs)
-        entry_point, checker, setup_code = None, any_case(texts.statement), texts.prefix
-    return Problem(
-        problem_id=texts.problem_id,
-        source=texts.source,
-        statement=texts.statement.strip(),
-        starter_code=texts.starter_code.rstrip(),
-        entry_point=entry_point,
-        tests=tests,
-        reference=reference,
-        setup_code=setup_code,
-        checker=checker,
+    if not name:
+        lines = tuple(StdioTest(_text(given), _text(printed)) for given, printed in pairs)
+        return texts.problem(lines, None, setup_code=texts.prefix, checker=any_case(texts.statement))
+    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+        raise DataError(f"fn_name {str(name)[:60]!r} is not a function name")
+    expected = [
+        _parsed(output) if isinstance(given, str) and isinstance(output, str) else output for given, output in pairs
+    ]
+    arguments = [_arguments(given) for given in inputs]
+    calls = tuple(
+        CallTest(tuple(map(_tagged, given)), _tagged(value)) for given, value in zip(arguments, expected, strict=True)
+    )
+    is_method = any("class Solution" in text for text in (texts.starter_code, *texts.solutions[:1], texts.statement))
+    is_wrapped = expected and all(isinstance(value, list) and len(value) == 1 for value in expected)
+    return texts.problem(
+        calls,
+        f"Solution().{name}" if is_method else name,
+        setup_code=texts.prefix or IMPORTS,
+        checker="wrapped" if is_wrapped else None,
     )
 
 

@@ -33,12 +33,7 @@ def user_message(problem: Problem | AlignmentTask, template: str | None = None) 
     if isinstance(problem, AlignmentTask):
         return problem.prompt
     if template is not None:
-        return template.format(
-            statement=problem.statement,
-            starter_code=problem.starter_code,
-            entry_point=problem.entry_point or "",
-            setup_code=problem.setup_code,
-        )
+        return template.format(**{name: getattr(problem, name) or "" for name in PROMPT_FIELDS})
     parts = [problem.statement.strip()]
     if problem.setup_code.strip() and not only_prepares(problem.setup_code):
         parts.append(f"This code runs before yours:\n```python\n{problem.setup_code.strip()}\n```")

@@ -71,12 +71,9 @@ def given_in(
     if isinstance(data, dict):
         generations = data.get("raw_generations", data)
         if not isinstance(generations, dict) or not all(isinstance(texts, list) for texts in generations.values()):
-            of_line: Sequence[Given] = ()
-            with leaving_out(left_out):
-                of_line = list(_of_row(data, f"{path}:1"))  # a file of one line
-            yield from of_line
-            return
-        parts = ((f"{path}: {name}", {"id": str(name), "answer": texts}) for name, texts in generations.items())
+            parts = [(f"{path}:1", data)]  # a file of one line
+        else:
+            parts = ((f"{path}: {name}", {"id": str(name), "answer": texts}) for name, texts in generations.items())
     elif isinstance(data, list) and data and all(isinstance(item, list | str) for item in data):
         yield from _in_order(path, data, orders)
         return
@@ -106,19 +103,13 @@ def _whole_json(path: Path) -> Any:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, EOFError, zlib.error, RecursionError):
         return None
-    is_row = isinstance(value, dict) and any(name in value and isinstance(value[name], str | int) for name in _IDS)
+    is_row = isinstance(value, dict) and any(_is_id(value.get(name)) for name in _IDS)
     return None if is_row or value == [] else value
 
 
 def _in_folder(path: Path) -> Iterator[Given]:
     """evalplus's folders: one for each problem, a file for each sample, in the order of their numbers."""
-    files = sorted(
-        path.glob("*/*.py"),
-        key=lambda file: (
-            file.parent.name,
-            [(part.isdigit(), part.zfill(9)) for part in re.split(r"(\d+)", file.stem)],
-        ),
-    )
+    files = sorted(path.glob("*/*.py"), key=_place)
     if not files:
         raise DataError(
             f"{path} holds no samples: a folder needs one for each problem (HumanEval_0) with files like 0.py in it"
@@ -128,6 +119,11 @@ def _in_folder(path: Path) -> Iterator[Given]:
             yield Given(file.parent.name, file.read_text(encoding="utf-8", errors="replace"), True, str(file))
         except OSError as error:
             raise DataError(f"cannot read {file}: {error.strerror or error}") from error
+
+
+def _place(file: Path) -> tuple[str, list[tuple[bool, str]]]:
+    numbers = [(part.isdigit(), part.zfill(9)) for part in re.split(r"(\d+)", file.stem)]
+    return file.parent.name, numbers
 
 
 def _in_order(
@@ -141,8 +137,7 @@ def _in_order(
         counts = ", ".join(f"{name} {len(asked[-1])}" for name, asked in orders.items())
         raise DataError(
             f"{path} holds {len(data)} lists without ids, which must be one for each question of one benchmark "
-            f"({counts}); name one benchmark, or "
-            "write rows with ids"
+            f"({counts}); name one benchmark, or write rows with ids"
         )
     for number, (question_id, texts) in enumerate(zip(ids, data, strict=True), 1):
         for text in texts if isinstance(texts, list) else [texts]:
@@ -164,9 +159,7 @@ def _of_row(data: Any, place: str) -> Iterator[Given]:
     if is_group(data):
         yield from _of_group(data, place)
         return
-    key = next(
-        (name for name in _IDS if isinstance(data.get(name), str | int) and not isinstance(data[name], bool)), None
-    )
+    key = next((name for name in _IDS if _is_id(data.get(name))), None)
     if key is None:
         raise DataError(f"{place}: no id; a sample needs one of {', '.join(_IDS)}")
     name = _name(data, key, place) + (f"/{_name(data, 'test_id', place)}" if data.get("test_id") is not None else "")
@@ -174,9 +167,8 @@ def _of_row(data: Any, place: str) -> Iterator[Given]:
         if data.get(field) is not None:
             if not isinstance(data[field], list):
                 raise DataError(f"{place}: {field!r} must be a list, not {type(data[field]).__name__}")
-            is_answer = (
-                "test_id" not in data and field != "output_list"
-            )  # of these predictions the tool takes assertions
+            # of predictions with a test, the tool takes assertions
+            is_answer = "test_id" not in data and field != "output_list"
             yield from (Given(name, _text(text, place), is_answer, place) for text in data[field])
             return
     for field in (*_ANSWERS, "completion"):
@@ -246,23 +238,20 @@ def plain_name(name: str) -> str:
 def names_of(ids: Sequence[str]) -> dict[str, str]:
     """All ways to name a question → its id: the id, and what stands behind its `Name/` where that is a number of one
     question only."""
-    parts = [(question_id.rpartition("/"), question_id) for question_id in ids]
-    numbers = Counter(
-        last for (first, _, last), _ in parts if first and last.isdigit() and not first.isdigit() and "/" not in first
-    )
-    short = {
-        last: question_id
-        for (first, _, last), question_id in parts
-        if first and numbers[last] == 1 and not first.isdigit()
-    }
+    parts = [(*question_id.rpartition("/"), question_id) for question_id in ids]
+    parts = [part for part in parts if part[0] and not part[0].isdigit()]
+    numbers = Counter(last for first, _, last, _ in parts if last.isdigit() and "/" not in first)
+    short = {last: question_id for _, _, last, question_id in parts if numbers[last] == 1}
     return short | {plain_name(question_id): question_id for question_id in ids}
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool)
 
 
 def _name(data: Mapping[str, Any], field: str, place: str) -> str:
     value = data[field]
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int) or value.bit_length() > 63:
+    if not _is_id(value) or (isinstance(value, int) and value.bit_length() > 63):
         raise DataError(f"{place}: {field!r} must be text or a number of at most 64 bits, not {short(value)!r}")
     return str(value)
 

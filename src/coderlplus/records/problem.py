@@ -267,6 +267,7 @@ class Problem(JsonRecord):
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """For check tests that do not say whether they run in the process of the program, it is decided here."""
+        found = fields_in(cls, data, tests=(), checker=None)
         tests, checker = tuple(map(test_from_json, get(data, "tests", list))), checker_from_json(data.get("checker"))
-        problem = cls(**fields_in(cls, data, tests=tests, checker=checker))
+        problem = cls(**found | {"tests": tests, "checker": checker})
         return problem.marked([index for index, test in enumerate(data["tests"]) if test.get("in_process") is None])

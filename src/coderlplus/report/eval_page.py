@@ -28,7 +28,7 @@ from coderlplus.records.journal import read_journal
 from coderlplus.report import html
 from coderlplus.report.bindings import binding_line
 from coderlplus.report.folders import json_lines
-from coderlplus.report.samples import cut, input_text
+from coderlplus.report.samples import cut, shown_verdict
 from coderlplus.sandbox.values import to_source
 
 STYLES = ("base.css", "run_page.css", "eval_page.css")
@@ -77,35 +77,23 @@ def benchmark_data(folder: Path, name: str, numbers: Mapping[str, Any]) -> dict[
     for question in _questions(folder / "questions.jsonl"):
         lines = sorted(by_question[question["question_id"]], key=lambda line: line.sample)
         questions.append([question["question_id"], "".join(str(OUTCOMES.index(line.outcome)) for line in lines)])
-        samples = [
-            sample_data(line, said.get(key), traces.get(key))
-            for line in lines
-            for key in [(line.question_id, line.sample)]
-        ]
-        shown = {
-            "messages": question["messages"],
-            "date": question.get("date"),
-            "reference": question.get("reference"),
-            "tests": question.get("tests"),
-            "cases": question.get("cases"),
-        }
-        part.append(shown | {"samples": samples})
+        samples = [sample_data(line, said.get(key_of(line)), traces.get(key_of(line))) for line in lines]
+        shown = {name: question.get(name) for name in ("date", "reference", "tests", "cases")}
+        part.append(shown | {"messages": question["messages"], "samples": samples})
         if len(part) == PART:
             parts.append(packed(part))
             part = []
-    metrics = {metric: numbers[metric] for metric in numbers["intervals"]}
-    about = {"about": described(name, numbers)} if "tests" in numbers else {}
-    return (
-        {
-            "name": name,
-            "values": metrics,
-            "part": PART,
-            "questions": questions,
-            "parts": [*parts, *([packed(part)] if part else [])],
-        }
-        | about
-        | {field: numbers[field] for field in KEPT if field in numbers}
-    )
+    if part:
+        parts.append(packed(part))
+    return {
+        "name": name,
+        "values": {metric: numbers[metric] for metric in numbers["intervals"]},
+        "part": PART,
+        "questions": questions,
+        "parts": parts,
+        **({"about": described(name, numbers)} if "tests" in numbers else {}),
+        **{field: numbers[field] for field in KEPT if field in numbers},
+    }
 
 
 def _questions(path: Path) -> Iterator[dict[str, Any]]:
@@ -120,27 +108,16 @@ def packed(value: Any) -> str:
 
 
 def sample_data(line: Judged, sample: Sample | None, trace: SampleTrace | None) -> dict[str, Any]:
-    verdict = line.verdict
-    shown: dict[str, Any] = {
+    shown = shown_verdict(line.verdict) | {
         "outcome": line.outcome,
-        "verdict": verdict.verdict,
-        "passed": verdict.tests_passed,
-        "tests": verdict.tests_total,
-        "cpu_ms": round(1000 * verdict.cpu_s, 1),
         "tokens": None if sample is None else sample.tokens,
         "truncated": line.truncated,
         "completion": None if sample is None or sample.completion is None else cut(sample.completion),
         "answer": None if line.answer == line.program else cut(line.answer or ""),
         "program": None if line.program is None else cut(line.program),
     }
-    failure = verdict.first_failure
-    if failure is not None:
-        shown["failure"] = {
-            "index": failure.index,
-            "verdict": failure.verdict,
-            "detail": cut(failure.detail),
-            **_given_and_gave(failure),
-        }
+    if line.verdict.first_failure is not None:
+        shown["failure"] |= _given_and_gave(line.verdict.first_failure)
     if trace is not None:
         program = trace.program if trace.program is not None else line.program or ""
         shown["trace"] = {
@@ -158,11 +135,8 @@ def _given_and_gave(failure: Failure) -> dict[str, str | None]:
     """What the program was given and what it returned, where there is such a thing and the words of the failure do not
     say it."""
     if not isinstance(failure.input, CallInput):
-        return {"input": None if failure.input is None else input_text(failure.input), "gave": None}
-    gave = (
-        None if failure.actual is None or failure.actual.raised is not None else cut(to_source(failure.actual.value))
-    )
-    given = (
-        None if failure.input.entry_point == ENTRY_POINT else input_text(failure.input)
-    )  # an answer is given nothing
-    return {"input": given, "gave": None if gave is None or gave in failure.detail else gave}
+        return {"gave": None}
+    actual = failure.actual
+    gave = None if actual is None or actual.raised is not None else cut(to_source(actual.value))
+    nothing = {"input": None} if failure.input.entry_point == ENTRY_POINT else {}  # an answer is given nothing
+    return {"gave": None if gave is None or gave in failure.detail else gave, **nothing}

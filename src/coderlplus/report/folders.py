@@ -66,15 +66,11 @@ def read_folder(path: Path) -> Folder:
     folders.sort(key=lambda child: (order.index(child.name) if child.name in order else len(order), child.name))
     if not folders:
         raise DataError(f"{path} holds no metrics.jsonl, nor does a folder in it; a run writes it with its first step")
-    begun = [child for child in folders if _has_a_step(child)]
+    begun = [child for child in folders if next(json_lines(child / "metrics.jsonl"), None) is not None]
     for child in folders:
         if begun and child not in begun:
             note(f"left out: {child} has no step yet")
     return Folder(path=path, runs=[read_run(child) for child in begun or folders])
-
-
-def _has_a_step(path: Path) -> bool:
-    return next(json_lines(path / "metrics.jsonl"), None) is not None
 
 
 def read_run(path: Path, *, name: str = "", label: str = "") -> Run:
@@ -112,35 +108,28 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
             for number, line in enumerate(file, 1):
                 if not line.strip() or not line.endswith("\n"):
                     continue
-                try:
-                    data = loads(line)
-                except json.JSONDecodeError as error:
-                    raise DataError(
-                        f"{path}:{number}: not valid JSON ({error.msg.removesuffix(' at')} at column "
-                        f"{error.colno}); remove the line"
-                    ) from error
-                except DataError as error:
-                    raise DataError(f"{path}:{number}: {error}; remove the line") from error
-                if not isinstance(data, dict):
-                    raise DataError(
-                        f"{path}:{number}: expected a JSON object, not {type(data).__name__}; remove the line"
-                    )
-                yield data
+                yield _object(line, path, "remove the line", number)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
 
 
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file; empty when there is no such file."""
-    text = read_text(path)
+    return _object(read_text(path) or "{}", path, "fix or remove the file")
+
+
+def _object(text: str, path: Path, way_out: str, line: int = 0) -> dict[str, Any]:
+    """The JSON object that a line of a file, or all of it, is."""
+    place = f"{path}:{line}" if line else str(path)
     try:
-        data = loads(text or "{}")
+        data = loads(text)
     except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}: not valid JSON ({error.msg}); fix or remove the file") from error
+        told = f"not valid JSON ({error.msg.removesuffix(' at')} at column {error.colno})"
+        raise DataError(f"{path}:{line or error.lineno}: {told}; {way_out}") from error
     except DataError as error:
-        raise DataError(f"{path}: {error}; fix or remove the file") from error
+        raise DataError(f"{place}: {error}; {way_out}") from error
     if not isinstance(data, dict):
-        raise DataError(f"{path}: expected a JSON object, not {type(data).__name__}; fix or remove the file")
+        raise DataError(f"{place}: expected a JSON object, not {type(data).__name__}; {way_out}")
     return data
 
 

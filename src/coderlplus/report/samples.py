@@ -28,6 +28,7 @@ from coderlplus.records import (
     Reward,
     StdioInput,
     Test,
+    Verdict,
 )
 from coderlplus.report.bindings import binding_line
 from coderlplus.report.folders import Folder, json_lines
@@ -67,8 +68,10 @@ def read_samples(folder: Folder, budget: int) -> dict[str, Any]:
         entries = index(path)
         recorded += len(entries)
         chosen = {entry.place for entry in choose(entries, budget // len(folder.runs))}
-        for line_number, line in lines_at(path, chosen):
-            group, problem = shown_group(path, line_number, line)
+        for place, line in enumerate(json_lines(path)) if chosen else ():
+            if place not in chosen:
+                continue
+            group, problem = shown_group(path, place + 1, line)
             groups.append({"run": number} | group)
             if problem is not None:
                 problems[problem.problem_id] = shown_problem(problem)
@@ -144,12 +147,6 @@ def spread(items: list[int]) -> list[int]:
     return [items[place] for place in order]
 
 
-def lines_at(path: Path, places: set[int]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The chosen lines of a JSONL file with their numbers among its objects, from 1."""
-    if places:
-        yield from ((place + 1, line) for place, line in enumerate(json_lines(path)) if place in places)
-
-
 def shown_group(path: Path, line_number: int, line: Mapping[str, Any]) -> tuple[dict[str, Any], Problem | None]:
     """A group in the browser's form, and its problem where the line holds it. Raises `DataError` naming the line."""
     try:
@@ -207,23 +204,22 @@ def shown_sample(sample: Mapping[str, Any], task: AlignmentTask | None) -> dict[
     }
     if task is not None:
         shown |= {"correct": dict(reward.correct), "predicted": predicted(completion, task)}
-    if reward.verdict is not None:
-        verdict = reward.verdict
-        shown |= {
-            "verdict": verdict.verdict,
-            "passed": verdict.tests_passed,
-            "tests": verdict.tests_total,
-            "cpu_ms": round(1000 * verdict.cpu_s, 1),
-        }
-        failure = verdict.first_failure
-        if failure is not None:
-            given = None if failure.input is None else input_text(failure.input)
-            shown["failure"] = {
-                "index": failure.index,
-                "verdict": failure.verdict,
-                "detail": cut(failure.detail),
-                "input": given,
-            }
+    return shown if reward.verdict is None else shown | shown_verdict(reward.verdict)
+
+
+def shown_verdict(verdict: Verdict) -> dict[str, Any]:
+    """How a program was judged, and its first failure if it has one."""
+    shown: dict[str, Any] = {
+        "verdict": verdict.verdict,
+        "passed": verdict.tests_passed,
+        "tests": verdict.tests_total,
+        "cpu_ms": round(1000 * verdict.cpu_s, 1),
+    }
+    failure = verdict.first_failure
+    if failure is not None:
+        given = None if failure.input is None else input_text(failure.input)
+        about = {"index": failure.index, "verdict": failure.verdict, "detail": cut(failure.detail), "input": given}
+        shown["failure"] = about
     return shown
 
 

@@ -7,15 +7,14 @@ list make a page of a few hundred kilobytes. `replay.js` winds the state, `trace
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from coderlplus.alignment.prompts import call_expression
 from coderlplus.alignment.scoring import Scored, read_answer, score_answer
 from coderlplus.records import AlignmentTask, CallInput, StdioInput, TaggedValue, Trace, Verdict
 from coderlplus.report import html
-from coderlplus.report.samples import cut
+from coderlplus.report.samples import cut, input_text
 from coderlplus.sandbox.values import to_source
 
 STYLES = ("base.css", "trace_page.css")
@@ -42,16 +41,8 @@ def write_trace(
     shows what was expected beside what came. Raises `DataError` if the page cannot be written.
     """
     out = Path(out)
-    html.write(
-        out,
-        html.assemble(
-            "trace_page.html",
-            styles=STYLES,
-            scripts=SCRIPTS,
-            data=page_data(trace, title, task, answer, scored) | {"outcome": outcome},
-        ),
-        "--html",
-    )
+    data = page_data(trace, title, task, answer, scored) | {"outcome": outcome}
+    html.write(out, html.assemble("trace_page.html", styles=STYLES, scripts=SCRIPTS, data=data), "--html")
     return out
 
 
@@ -63,15 +54,11 @@ def page_data(
     scored: Scored | None = None,
 ) -> dict[str, Any]:
     """All that the page shows, as JSON; values as Python source."""
-    given = trace.input
-    called = isinstance(given, CallInput)
+    called = isinstance(trace.input, CallInput)
     return {
         "title": title,
         "program": trace.program.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n"),
-        "input": {
-            "call": called,
-            "text": cut(given.stdin if isinstance(given, StdioInput) else call_expression(given)),
-        },
+        "input": {"call": called, "text": input_text(trace.input)},
         "ending": trace.ending.to_json(),
         "output": cut(trace.output, OUTPUT_CHARS),
         "value": value_text(trace.value) if called and trace.ending.kind == "finished" else None,
@@ -88,16 +75,13 @@ def page_data(
 def outcome_of(trace: Trace, verdict: Verdict, expected: str | None) -> dict[str, str | None]:
     """What a test expected of a failed program beside what it gave, as text, and the sentence of the judge."""
     failure = verdict.first_failure
-    raised = trace.ending.kind == "exception"
-    actual = (
-        ": ".join(part for part in (trace.ending.type, trace.ending.message) if part)
-        if raised
-        else value_text(trace.value)
-        if isinstance(trace.input, CallInput) and trace.ending.kind == "finished"
-        else cut(trace.output)
-        if isinstance(trace.input, StdioInput)
-        else None
-    )
+    ending, actual = trace.ending, None
+    if ending.kind == "exception":
+        actual = ": ".join(part for part in (ending.type, ending.message) if part)
+    elif isinstance(trace.input, StdioInput):
+        actual = cut(trace.output)
+    elif ending.kind == "finished":
+        actual = value_text(trace.value)
     if failure is not None and failure.actual is not None and failure.actual.raised is None:
         given = failure.actual.value  # what the judge saw, should two runs differ
         actual = cut(given) if isinstance(trace.input, StdioInput) and isinstance(given, str) else value_text(given)
@@ -122,10 +106,15 @@ def steps_data(trace: Trace) -> dict[str, Any]:
     activations: dict[int, int] = {}
     texts: dict[tuple[int, str], str] = {}
     steps: list[list[Any]] = []
-    units = _Utf16(trace.output)
+    wide = [place for place, character in enumerate(trace.output) if character > "\uffff"]
     for step in trace.steps or ():
         activations.setdefault(step.activation, scopes.setdefault(step.scope, len(scopes)))
-        row: list[Any] = [step.line, step.activation, step.depth, units.before(step.output_chars)]
+        row: list[Any] = [
+            step.line,
+            step.activation,
+            step.depth,
+            step.output_chars + bisect_left(wide, step.output_chars),
+        ]
         for change in step.changes:
             activations.setdefault(change.activation, scopes.setdefault(change.scope, len(scopes)))
             name = names.setdefault(change.name, len(names))
@@ -178,11 +167,9 @@ def value_text(value: TaggedValue) -> str:
     >>> value_text({"$tuple": [1, 2]}), value_text({"$cut": "list of 250000"})
     ('(1, 2)', '… list of 250000')
     """
-    return (
-        f"… {value['$cut']}"
-        if isinstance(value, dict) and isinstance(value.get("$cut"), str)
-        else cut(to_source(value))
-    )
+    if isinstance(value, dict) and isinstance(value.get("$cut"), str):
+        return f"… {value['$cut']}"
+    return cut(to_source(value))
 
 
 def kept(old: str, new: str) -> tuple[int, int]:
@@ -204,15 +191,3 @@ def _shared(one: str, other: str) -> int:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle - 1)
     return low
-
-
-class _Utf16:
-    """Offsets in a text, in UTF-16 units."""
-
-    def __init__(self, text: str) -> None:
-        self.wide: Sequence[int] = (
-            [place for place, character in enumerate(text) if character > "\uffff"] if not text.isascii() else ()
-        )
-
-    def before(self, place: int) -> int:
-        return place + bisect_left(self.wide, place)

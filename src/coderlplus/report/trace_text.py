@@ -37,7 +37,7 @@ def print_variables(trace: Trace, console: Console) -> None:
                 )
         console.print(table)
     else:
-        console.print(Text("no variables", "dim"))
+        _say(console, "no variables", "dim")
     print_ending(trace, console)
 
 
@@ -52,10 +52,9 @@ def print_steps(trace: Trace, console: Console) -> None:
     console.print(Text(f" step  line  {'statement'.ljust(wide)}  changes", "bold"), no_wrap=True, overflow="ellipsis")
     printed = 0
     for number, (step, statement) in enumerate(zip(steps, statements, strict=True), 1):
-        effects = [
-            *changes(step),
-            *([f"prints {trace.output[printed : step.output_chars]!r}"] if step.output_chars > printed else []),
-        ]
+        effects = [*changes(step)]
+        if step.output_chars > printed:
+            effects.append(f"prints {trace.output[printed : step.output_chars]!r}")
         printed = step.output_chars
         line = Text.assemble(
             (f"{number:5}  {step.line:4}  ", "dim"),
@@ -67,13 +66,8 @@ def print_steps(trace: Trace, console: Console) -> None:
             line, no_wrap=True, overflow="ellipsis", crop=console.is_terminal, soft_wrap=not console.is_terminal
         )
     if trace.steps_cut is not None:
-        console.print(
-            Text(
-                f"only the first {len(steps):,} steps are kept (limit: {trace.steps_cut}); the following describes "
-                "the whole run",
-                "yellow",
-            )
-        )
+        limit = f"only the first {len(steps):,} steps are kept (limit: {trace.steps_cut})"
+        _say(console, f"{limit}; the following describes the whole run", "yellow")
     print_ending(trace, console)
 
 
@@ -87,13 +81,11 @@ def print_answer(task: AlignmentTask, answer: str | None, console: Console, scor
     for target in task.targets:
         row = [Text(shown(target.label), "cyan"), Text(shortened(_value(target.value), room))]
         if answer is not None:
-            given = answered is not None and target.label in answered.values
             right = correct.get(target.label, False)
-            row.append(
-                Text(shortened(_value(answered.values[target.label]), room))
-                if answered and given
-                else Text("not given", "dim")
-            )
+            if answered is not None and target.label in answered.values:
+                row.append(Text(shortened(_value(answered.values[target.label]), room)))
+            else:
+                row.append(Text("not given", "dim"))
             row.append(Text("right" if right else "wrong", "green" if right else "red"))
         table.add_row(*row)
     console.print(table)
@@ -105,7 +97,7 @@ def print_answer(task: AlignmentTask, answer: str | None, console: Console, scor
 def print_outcome(outcome: Mapping[str, str | None], console: Console) -> None:
     """Why a sample failed: what its test expected beside what it gave."""
     console.print()
-    console.print(Text(", ".join(part for part in (outcome["verdict"], outcome["test"]) if part), "bold red"))
+    _say(console, ", ".join(part for part in (outcome["verdict"], outcome["test"]) if part), "bold red")
     table = Table(box=None, pad_edge=False, show_header=False)
     for name in ("expected", "actual"):
         value = outcome[name]
@@ -114,38 +106,39 @@ def print_outcome(outcome: Mapping[str, str | None], console: Console) -> None:
     if table.row_count:
         console.print(table)
     if outcome["detail"]:
-        console.print(Text(shown(outcome["detail"], keep="\n"), "dim"))
+        _say(console, shown(outcome["detail"], keep="\n"), "dim")
 
 
 def print_ending(trace: Trace, console: Console) -> None:
     """What was printed or returned, how the run ended, and whether it can be trusted to end so again."""
     lines = shown(trace.output, keep="\n\t").rstrip("\n").split("\n")
     if trace.output:
-        console.print(Text("\noutput", "bold"))
+        _say(console, "\noutput", "bold")
         if len(lines) > OUTPUT_LINES:
-            console.print(Text(f"… {len(lines) - OUTPUT_LINES:,} lines before", "dim"))
-        console.print(Text("\n".join(shortened(line, 10 * console.width) for line in lines[-OUTPUT_LINES:])))
+            _say(console, f"… {len(lines) - OUTPUT_LINES:,} lines before", "dim")
+        _say(console, "\n".join(shortened(line, 10 * console.width) for line in lines[-OUTPUT_LINES:]))
     console.print()
-    if trace.ending.kind == "finished" and isinstance(trace.input, CallInput):
-        console.print(
-            Text.assemble(("returned ", "bold"), shortened(_value(trace.value), VALUE_LINES * console.width))
-        )
-    console.print(Text(ended(trace.ending), "bold" if trace.ending.kind in ("finished", "exit") else "bold red"))
-    if trace.ending.line is not None:
-        console.print(
-            Text.assemble(
-                (f"line {trace.ending.line}: ", "dim"), source_lines(trace.program).get(trace.ending.line, "")
-            )
-        )
+    ending = trace.ending
+    if ending.kind == "finished" and isinstance(trace.input, CallInput):
+        returned = shortened(_value(trace.value), VALUE_LINES * console.width)
+        console.print(Text.assemble(("returned ", "bold"), returned))
+    _say(console, ended(ending), "bold" if ending.kind in ("finished", "exit") else "bold red")
+    if ending.line is not None:
+        source = source_lines(trace.program).get(ending.line, "")
+        console.print(Text.assemble((f"line {ending.line}: ", "dim"), source))
     if trace.withheld is not None:
-        console.print(
-            Text(
-                f"values are withheld: the program accesses {shown(trace.withheld)}, with which it could falsify them",
-                "yellow",
-            )
+        accessed = shown(trace.withheld)
+        _say(
+            console,
+            f"values are withheld: the program accesses {accessed}, with which it could falsify them",
+            "yellow",
         )
-    elif not trace.deterministic and trace.ending.kind not in ("time_limit", "memory_limit", "output_limit"):
-        console.print(Text("two runs differ: the program is nondeterministic, so no task is made from it", "yellow"))
+    elif not trace.deterministic and ending.kind not in ("time_limit", "memory_limit", "output_limit"):
+        _say(console, "two runs differ: the program is nondeterministic, so no task is made from it", "yellow")
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    console.print(Text(text, style))
 
 
 def ended(ending: Ending) -> str:
