@@ -21,7 +21,6 @@ from coderlplus.errors import SandboxError
 from coderlplus.evaluation.generate import generate
 from coderlplus.evaluation.metrics import mean, pass_at_k
 from coderlplus.judge import Judge
-from coderlplus.loop import Row
 from coderlplus.programs import extract_program
 from coderlplus.records import OUTPUT, AlignmentTask, Problem, Reward, read_jsonl
 from coderlplus.rewards import reward_rows
@@ -74,7 +73,7 @@ def outcomes(
     """Let a model write programs, greedily and `samples` times, and answer tasks greedily. Raises `SandboxError` if
     the sandbox fails."""
 
-    def complete(rows: Sequence[Row], count: int, *, greedy: bool) -> list[list[str]]:
+    def complete(rows: Sequence[Problem | AlignmentTask], count: int, *, greedy: bool) -> list[list[str]]:
         return generate(
             model,
             tokenizer,

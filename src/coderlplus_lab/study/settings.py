@@ -14,8 +14,8 @@ from coderlplus.alignment.kinds import DEFAULT, KINDS
 from coderlplus.engines.config import SandboxConfig
 from coderlplus.engines.settings_files import over
 from coderlplus.errors import ConfigError, nearest
-from coderlplus.loop import Row
 from coderlplus.problems.prompts import conversation, user_message
+from coderlplus.records import AlignmentTask, Problem
 from coderlplus_lab.world.settings import WarmStartSettings
 
 Split = Literal["train", "validation", "test"]
@@ -279,7 +279,7 @@ class Study(Section):
         """How alignment tasks are worded, in training and on held-out programs."""
         return "compact" if self.alignment.get("prompt_style") == "compact" else "full"
 
-    def messages(self, row: Row) -> list[dict[str, str]]:
+    def messages(self, row: Problem | AlignmentTask) -> list[dict[str, str]]:
         """The chat messages of a problem or task, as in training."""
         return conversation(user_message(row, self.train.get("prompt_template")), self.train.get("system_prompt"))
 
