@@ -34,10 +34,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "engines": {
         "moved",
+        "terminal",
         "progress",
         "errors",
         "records",
-        "programs",
         "sandbox",
         "judge",
         "problems",

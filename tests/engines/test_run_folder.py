@@ -4,13 +4,16 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from coderlplus.engines.checkpoints import read_state, write_checksums, write_state
-from coderlplus.engines.run_folder import RunFolder
+from coderlplus.engines.run_folder import RunFolder, fingerprint
+from coderlplus.engines.trl.config import RunConfig, make_config
+from coderlplus.engines.verl.config import VerlConfig, make_verl_config
 from coderlplus.errors import ConfigError, DataError
 
 
@@ -180,3 +183,17 @@ def test_a_run_folder_has_one_writer(tmp_path: Path) -> None:
     ):
         pass
     assert not run.path.exists()  # nothing was written
+
+
+@pytest.mark.parametrize("make", [make_config, lambda data: make_verl_config({**data, "verl": {}})])
+def test_a_run_is_made_of_problems_fixed_tasks_and_model_on_every_engine(
+    tmp_path: Path, make: Callable[[dict[str, Any]], RunConfig | VerlConfig]
+) -> None:
+    for name in ("problems.jsonl", "tasks.jsonl"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "model").mkdir()
+    paths = {name: str(tmp_path / name) for name in ("problems.jsonl", "tasks.jsonl", "model")}
+    settings = {"model": paths["model"], "problems": paths["problems.jsonl"], "output": str(tmp_path / "run")}
+    found = fingerprint(make(settings | {"alignment": {"task_file": paths["tasks.jsonl"]}}))
+    assert set(found) == set(paths.values())
+    assert all(found.values())

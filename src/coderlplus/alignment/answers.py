@@ -64,11 +64,8 @@ def write_answer(targets: Iterable[Target]) -> str:
     targets = tuple(targets)
     if all(_is_plain_json(target.value) for target in targets):
         return json.dumps({target.label: target.value for target in targets}, ensure_ascii=False)
-    return (
-        "{"
-        + ", ".join(f"{json.dumps(target.label, ensure_ascii=False)}: {to_source(target.value)}" for target in targets)
-        + "}"
-    )
+    items = (f"{json.dumps(target.label, ensure_ascii=False)}: {to_source(target.value)}" for target in targets)
+    return f"{{{', '.join(items)}}}"
 
 
 def parse_answer(completion: str, labels: Sequence[str]) -> Answer | None:

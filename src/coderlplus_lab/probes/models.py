@@ -62,10 +62,8 @@ class Reader:
     @property
     def window(self) -> int:
         """The longest text that the model reads, in tokens."""
-        sizes = (
-            getattr(self.config.get_text_config(), "max_position_embeddings", None),
-            self.tokenizer.model_max_length,
-        )
+        context = getattr(self.config.get_text_config(), "max_position_embeddings", None)
+        sizes = (context, self.tokenizer.model_max_length)
         return int(min((size for size in sizes if isinstance(size, int | float) and size > 0), default=1 << 30))
 
     @property

@@ -45,10 +45,8 @@ def page_data(results: Mapping[str, Any]) -> dict[str, Any]:
                 {"model": reader, "facts": over["facts"], **one} for reader, one in over["models"].items()
             ]
         for key, fact in part["facts"].items():
-            new = {name: fact[name] for name in ("mark", "fact", "shown", "control")} | {
-                "models": {},
-                "differences": [],
-            }
+            new = {name: fact[name] for name in ("mark", "fact", "shown", "control")}
+            new |= {"models": {}, "differences": []}
             _join(joined["facts"].setdefault(key, new), fact)
     for one in results["own_differences"]:
         parts["own"]["marks"][one["mark"]]["differences"].append(one)

@@ -154,7 +154,6 @@ def _check_search(study: Study, where: Where) -> None:
 
 def _check_train(study: Study, name: str, where: Where) -> RunConfig:
     """The run of an arm, with stand-ins for what the study makes."""
-
     own = flat(study.arms[name].train or {})
 
     def place(key: str) -> str:

@@ -112,12 +112,8 @@ def write_prompt(program: str, stdin: str, targets: Sequence[Target]) -> str:
 def write_answer(targets: Sequence[Target]) -> str:
     """The right answer in the form that the prompt asks for."""
     output = next(target.value for target in targets if target.is_output)
-    return json.dumps(
-        {
-            "final_output": output,
-            "variables": {_name(target): decode(target.value) for target in targets if not target.is_output},
-        }
-    )
+    variables = {_name(target): decode(target.value) for target in targets if not target.is_output}
+    return json.dumps({"final_output": output, "variables": variables})
 
 
 def score(task: AlignmentTask, completion: str, format_weight: float = 0.1) -> tuple[float, dict[str, bool]]:

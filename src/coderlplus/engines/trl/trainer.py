@@ -106,12 +106,8 @@ class AlignmentMixin(CheckpointMixin):
 
     # Hook 1
     def _get_train_sampler(self, dataset: Any = None) -> Sampler[int]:
-        return StepSampler(
-            self.steps.batches_a_pass(self._groups)
-            * self.args.generation_batch_size
-            * self.args.steps_per_generation
-            * self.num_iterations
-        )
+        ticks = self.args.generation_batch_size * self.args.steps_per_generation * self.num_iterations
+        return StepSampler(self.steps.batches_a_pass(self._groups) * ticks)
 
     # Hook 2
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Batch:
