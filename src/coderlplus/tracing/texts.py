@@ -114,7 +114,14 @@ def _is_same(memory: Any, value: Any, note: Note) -> bool:
     if is_flat:
         return all(map(_is, items, parts))
     for item, part in zip(items, parts, strict=True):
-        if item is not part and (type(part) is not list or not _is_same(memory, item, part)):
+        if item is part:
+            continue
+        if type(part) is not list:
+            return False
+        if part[0] is list and (part[2] or part[3] is None):  # most are lists of atoms, as in a grid
+            if type(item) is not list or len(item) != part[1] or (part[2] and not all(map(_is, item, part[3]))):
+                return False
+        elif not _is_same(memory, item, part):
             return False
     return True
 
