@@ -18,7 +18,7 @@ import re
 import sys
 from collections.abc import Iterator
 
-from coderlplus.tracing.names import Definition, For, Function, assigned, is_dunder
+from coderlplus.tracing.names import Definition, Function, assigned, is_dunder
 
 Segment = tuple[str, ...]
 """The names that a statement may bind. The first is `IN_PLACE` if it was quiet only where the second is bound to an
@@ -42,7 +42,22 @@ _FROM = {
 """Modules of which only these names are harmless."""
 _PURE = frozenset(
     {"abs", "all", "any", "bool", "chr", "dict", "divmod", "enumerate", "float", "int", "isinstance", "len", "list"}
-    | {"max", "min", "ord", "pow", "print", "range", "reversed", "round", "set", "sorted", "str", "sum", "tuple", "zip"}
+    | {
+        "max",
+        "min",
+        "ord",
+        "pow",
+        "print",
+        "range",
+        "reversed",
+        "round",
+        "set",
+        "sorted",
+        "str",
+        "sum",
+        "tuple",
+        "zip",
+    }
     | {name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)}
 )
 _PURE_METHODS = frozenset(
@@ -187,7 +202,8 @@ def _modules(nodes: list[ast.AST]) -> dict[str, str] | None:
                     return None
                 modules[alias.asname or alias.name] = alias.name
         elif isinstance(node, ast.ImportFrom):
-            if node.level or not all(_is_harmless(node.module or "", alias.name) for alias in node.names):
+            are_harmless = all(_is_harmless(node.module or "", alias.name) for alias in node.names)
+            if node.level or not are_harmless:
                 return None
     return modules
 

@@ -11,9 +11,9 @@
                                             finally:
                                                 leave()
 
-The test of a `while` becomes `step(line) and test`. `step` is also told what the statement may bind, if it does nothing
-else (see `quiet`). What a step changed is found by `steps.py`, which looks at the
-variables when the next begins.
+The test of a `while` becomes `step(line) and test`. `step` is also told what the statement may bind, if it does
+nothing else (see `quiet`). What a step changed is found by `steps.py`, which looks at the variables when the next
+begins.
 """
 
 from __future__ import annotations

@@ -188,13 +188,15 @@ class StepRecorder:
             restore_recursion_limit(limit)
 
     def finish(self) -> None:
-        """The program has ended. What it does while it is cleared away is no step."""
+        """The program has ended. What it does while it is cleared away is no step, and nothing of it is held."""
         forget(self.memory)
         self.segment = None
         self._note(self._look(self.module, None), self.module)
-        self.max_steps = self.left = sys.maxsize
-        self.namespace = {}
         self._close_step()
+        self.max_steps = self.left = sys.maxsize
+        self.names = [{} for _ in self.names]
+        self.namespace = {}
+        self.memory = memory_of(self.memory.encode)
 
     def _caller(self) -> types.FrameType:
         """The frame that called the method that asks, whose program has run in the meantime."""
@@ -320,9 +322,7 @@ class StepRecorder:
                     self.has_printed = True
                     return
 
-    def _compare(
-        self, activation: Any, namespace: Any, among: Collection[str] | None, changes: list[Change]
-    ) -> None:
+    def _compare(self, activation: Any, namespace: Any, among: Collection[str] | None, changes: list[Change]) -> None:
         """Add what differs in an activation's variables, of those `among` them if it is given."""
         variables = self.names[activation.scope.index]
         compared: Collection[str] = variables

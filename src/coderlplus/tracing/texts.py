@@ -59,7 +59,15 @@ def forget(memory: Any) -> None:
 
 def is_atomic(kind: type) -> bool:
     """By identity: to look for a class in a set calls `__hash__` of its metaclass."""
-    return kind is int or kind is str or kind is float or kind is bool or kind is _None or kind is bytes or kind is complex
+    return (
+        kind is int
+        or kind is str
+        or kind is float
+        or kind is bool
+        or kind is _None
+        or kind is bytes
+        or kind is complex
+    )
 
 
 def text_of_atom(memory: Any, value: Any, kind: type) -> str:
@@ -250,7 +258,9 @@ def _parts(
     is_whole = True
     old_parts, old_texts, old_costs = (old[3], old[9], old[10]) if type(old) is list and old[9] else ((), (), ())
     shift = len(old_parts) // 2 - keys if keys else 0
-    order: Any = [place for pair in zip(range(keys), range(keys, 2 * keys)) for place in pair] if keys else range(len(items))  # noqa: B905
+    order: Any = (
+        [place for pair in zip(range(keys), range(keys, 2 * keys)) for place in pair] if keys else range(len(items))
+    )  # noqa: B905
     for place in order:
         item = items[place]
         kind = type(item)
