@@ -247,9 +247,8 @@ def _harmless(node: ast.AST, facts: Facts) -> Iterator[ast.AST]:
     elif isinstance(node, ast.Call) and not node.keywords and isinstance(node.func, ast.Name | ast.Attribute):
         name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
         first = node.args[0] if node.args else None
-        if name in ("map", "filter") and isinstance(first, ast.Name) and first.id in facts.pure:
-            yield node.func
-        elif (name in ("iter", "type") and len(node.args) == 1) or (name == "super" and first is None):
+        maps = name in ("map", "filter") and isinstance(first, ast.Name) and first.id in facts.pure
+        if maps or (name in ("iter", "type") and len(node.args) == 1) or (name == "super" and first is None):
             yield node.func
         elif name == "join" or (isinstance(node.func, ast.Name) and name in _EAGER & facts.pure):
             yield from node.args
