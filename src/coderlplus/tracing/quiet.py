@@ -265,6 +265,8 @@ def _is_odd(node: ast.AST, facts: Facts) -> bool:
         return is_dunder(node.name) and bool(node.decorator_list)
     if isinstance(node, ast.ClassDef):
         return bool(node.keywords)
+    if isinstance(node, ast.For):  # each turn begins with a store that is no statement
+        return not _binds_names(node.target)
     return isinstance(node, ast.GeneratorExp | ast.Yield | _Forbidden)
 
 
