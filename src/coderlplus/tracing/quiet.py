@@ -41,25 +41,13 @@ _FROM = {
 }
 """Modules of which only these names are harmless."""
 _PURE = frozenset(
-    {"abs", "all", "any", "bool", "chr", "dict", "divmod", "enumerate", "float", "int", "isinstance", "len", "list"}
-    | {
-        "max",
-        "min",
-        "ord",
-        "pow",
-        "print",
-        "range",
-        "reversed",
-        "round",
-        "set",
-        "sorted",
-        "str",
-        "sum",
-        "tuple",
-        "zip",
+    {
+        "abs", "all", "any", "bool", "chr", "dict", "divmod", "enumerate", "float", "int", "isinstance", "len", "list",
+        "max", "min", "ord", "pow", "print", "range", "reversed", "round", "set", "sorted", "str", "sum", "tuple",
+        "zip"
     }
     | {name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)}
-)
+)  # fmt: skip
 _PURE_METHODS = frozenset(
     {"count", "endswith", "find", "get", "index", "isalpha", "isdigit", "items", "join", "keys", "lower", "replace"}
     | {"split", "startswith", "strip", "upper", "values"}
