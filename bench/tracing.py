@@ -1,13 +1,14 @@
 """What tracing costs, beside other ways to do it.
 
-    python bench/tracing.py [--repeat N] [--cruxeval FILE]
+    python bench/tracing.py [--repeat N] [--cruxeval FILE] [--peers PYTHON]
 
 Ours: CPU time of all runs of a trace, processes and their start included, as a multiple of one run of the same program
 untraced in the same sandbox (semantics `official`, which rewrites nothing). `steps` is a trace with its first 5,000
-steps. Others: CPU time of the program under them as a multiple of its own time, in one process without a sandbox.
-`settrace` keeps the local variables of the running function at each line, by reference; PySnooper (PyPI, extra
-`bench`) writes each change to /dev/null. It is given a small size of each program, because it would take minutes
-otherwise, and is compared with an untraced run of that size. All take turns, and the best of N counts.
+steps. Others: CPU time of the program under them as a multiple of its own time, in one process of the interpreter
+PYTHON without a sandbox; what it has not installed is left out. `settrace` and `monitoring` (Python 3.12 and later)
+keep the local variables of the running function at each line, by reference; PySnooper, snoop and hunter (its
+`VarsSnooper`) write each change to /dev/null. These three are given a small size of each program, because they would
+take minutes otherwise, and are compared with an untraced run of that size. All take turns, and the best of N counts.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ from coderlplus.sandbox import Job, Outcome, Sandbox
 from coderlplus.tracing import Semantics, TraceRequest, trace_many
 
 STEPS = 5_000
-WAYS = ("final", "binding", "steps", "settrace", "PySnooper")
+OURS = ("final", "binding", "steps")
+FULL, SMALL = ("settrace", "monitoring"), ("PySnooper", "snoop", "hunter")
+"""Others, by the size of the programs that they are given."""
+WAYS = (*OURS, *FULL, *SMALL)
 
 PROGRAMS: dict[str, tuple[str, int, int]] = {
     "loop": (
@@ -165,12 +169,35 @@ def settrace(code, namespace):
     try: exec(code, namespace)
     finally: sys.settrace(None)
 
-def snoop(code, namespace):
+def monitoring(code, namespace):
+    events, last = sys.monitoring, {}
+    def line(code, number):
+        if code.co_filename.startswith(folder):
+            last[code.co_name] = sys._getframe(1).f_locals.copy()
+    events.use_tool_id(2, "bench")
+    events.register_callback(2, events.events.LINE, line)
+    events.set_events(2, events.events.LINE)
+    try: exec(code, namespace)
+    finally: events.set_events(2, 0); events.free_tool_id(2)
+
+def pysnooper(code, namespace):
     import pysnooper
     with pysnooper.snoop(os.devnull, depth=100_000):
         exec(code, namespace)
 
-ways = {"untraced": exec, "settrace": settrace, "PySnooper": snoop}
+def snoop(code, namespace):
+    import snoop
+    with snoop.Config(out=open(os.devnull, "w"), color=False).snoop(depth=100_000):
+        exec(code, namespace)
+
+def hunter(code, namespace):
+    import hunter
+    action = hunter.VarsSnooper(stream=open(os.devnull, "w"))
+    with hunter.trace(hunter.Q(filename_startswith=folder, action=action)):
+        exec(code, namespace)
+
+ways = {"untraced": exec, "settrace": settrace, "monitoring": monitoring, "PySnooper": pysnooper, "snoop": snoop}
+ways["hunter"] = hunter
 with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
     job = json.load(sys.stdin)
     seconds = 0.0
@@ -215,25 +242,32 @@ def untraced_s(sandbox: Metered, requests: Sequence[TraceRequest]) -> float:
     return traced_s(sandbox, plain) / 2
 
 
-def others_s(way: str, programs: Sequence[str]) -> float:
-    """CPU seconds of the programs under another tracer, or under none."""
+def others_s(python: str, way: str, programs: Sequence[str]) -> float:
+    """CPU seconds of the programs under another tracer, or under none; NaN if the interpreter does not have it."""
     job = json.dumps({"way": way, "programs": list(programs)})
-    result = subprocess.run([sys.executable, "-c", OTHERS], input=job, capture_output=True, text=True)
-    if result.returncode:
-        raise SystemExit(
-            f"{way} failed: {result.stderr.strip().splitlines()[-1]}; `pip install -e '.[bench]'` has PySnooper"
-        )
-    return float(result.stdout)
+    result = subprocess.run([python, "-c", OTHERS], input=job, capture_output=True, text=True)
+    if result.returncode == 0:
+        return float(result.stdout)
+    error = result.stderr.strip().splitlines()[-1]
+    if error.startswith("ModuleNotFoundError") or "'sys' has no attribute 'monitoring'" in error:
+        return math.nan
+    raise SystemExit(f"{way} failed: {error}")
 
 
 def factors(
-    sandbox: Metered, requests: Sequence[TraceRequest], programs: Sequence[str], small: Sequence[str], repeat: int
+    sandbox: Metered,
+    requests: Sequence[TraceRequest],
+    programs: Sequence[str],
+    small: Sequence[str],
+    repeat: int,
+    python: str,
 ) -> list[float]:
     """Untraced seconds, and how much longer each of `WAYS` takes; all take turns, the best of each counts."""
     best: dict[str, float] = {}
 
     def took(name: str, seconds: float) -> None:
-        best[name] = min(best.get(name, math.inf), seconds)
+        if not math.isnan(seconds):
+            best[name] = min(best.get(name, math.inf), seconds)
 
     with_steps = [
         TraceRequest(program=each.program, input=each.input, limits=each.limits, max_steps=STEPS) for each in requests
@@ -243,12 +277,12 @@ def factors(
         for semantics in ("final", "binding"):
             took(semantics, traced_s(sandbox, [_with(each, semantics) for each in requests]))
         took("steps", traced_s(sandbox, with_steps))
-        took("untraced", others_s("untraced", programs))
-        took("settrace", others_s("settrace", programs))
-        took("small", others_s("untraced", small))
-        took("PySnooper", others_s("PySnooper", small))
-    against = {"settrace": "untraced", "PySnooper": "small"}
-    return [best["sandboxed"], *(best[way] / best[against.get(way, "sandboxed")] for way in WAYS)]
+        took("untraced", others_s(python, "untraced", programs))
+        took("small", others_s(python, "untraced", small))
+        for way in (*FULL, *SMALL):
+            took(way, others_s(python, way, programs if way in FULL else small))
+    against = dict.fromkeys(OURS, "sandboxed") | dict.fromkeys(FULL, "untraced") | dict.fromkeys(SMALL, "small")
+    return [best["sandboxed"], *(best.get(way, math.nan) / best[against[way]] for way in WAYS)]
 
 
 def _with(request: TraceRequest, semantics: Semantics) -> TraceRequest:
@@ -259,6 +293,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=5, help="runs of each, of which the best counts")
     parser.add_argument("--cruxeval", type=Path, help="cruxeval.jsonl: its 800 programs count as one more")
+    parser.add_argument("--peers", default=sys.executable, help="interpreter that has the other tracers installed")
     arguments = parser.parse_args()
     table = Table("program", "untraced, ms", *WAYS, title="CPU time as a multiple of an untraced run")
     rows: list[list[float]] = []
@@ -268,9 +303,8 @@ def main() -> None:
             status.update(name)
             program = template.replace("SIZE", str(full))
             request = TraceRequest(program=program, input=StdioInput(""), limits=Limits(cpu_s=20))
-            rows.append(
-                factors(sandbox, [request], [program], [template.replace("SIZE", str(small))], arguments.repeat)
-            )
+            smaller = [template.replace("SIZE", str(small))]
+            rows.append(factors(sandbox, [request], [program], smaller, arguments.repeat, arguments.peers))
             table.add_row(name, *_cells(rows[-1]))
         if arguments.cruxeval is not None:
             status.update("CRUXEval")
@@ -280,15 +314,14 @@ def main() -> None:
                 TraceRequest(program=f"{row['code']}\ndef call(): return f({row['input']})", input=CallInput("call"))
                 for row in programs
             ]
-            rows.append(factors(sandbox, requests, called, called, 1))
+            rows.append(factors(sandbox, requests, called, called, 1, arguments.peers))
             table.add_row("CRUXEval, 800 programs", *_cells(rows[-1]))
         means = [
             math.exp(sum(math.log(row[column]) for row in rows) / len(rows)) for column in range(1, len(WAYS) + 1)
         ]
-        table.add_row("geometric mean", "", *(f"{mean:.1f}" for mean in means))
-        table.add_row(
-            "largest", "", *(f"{max(row[column] for row in rows):.1f}" for column in range(1, len(WAYS) + 1))
-        )
+        table.add_row("geometric mean", "", *_cells([0.0, *means])[1:])
+        largest = [max(row[column] for row in rows) for column in range(1, len(WAYS) + 1)]
+        table.add_row("largest", "", *_cells([0.0, *largest])[1:])
         requests = [TraceRequest(program=TINY, input=StdioInput("1\n"))] * 300
         trace_many(sandbox, requests[:10])
         started = time.perf_counter()
@@ -302,7 +335,7 @@ def main() -> None:
 
 
 def _cells(row: Sequence[float]) -> list[str]:
-    return [f"{row[0] * 1e3:.1f}", *(f"{factor:.1f}" for factor in row[1:])]
+    return [f"{row[0] * 1e3:.1f}", *("–" if math.isnan(factor) else f"{factor:,.1f}" for factor in row[1:])]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
     {"ending": {...}, "value": tagged, "variables": {scope: {name: tagged}}, "missing": {...},
      "fingerprint": "...", "suspect": bool}
-    {"steps": [...], "cut": reason or null, ...}       of a run that reports its steps
+    {"steps": [...], "texts": [...], "cut": reason or null, ...}       of a run that reports its steps
     {"withheld": event}                                of a program that reached or names what could falsify its trace
 
 and the seal can be made only with the `key` of the payload, which the program cannot get at (see `monitor`).
@@ -372,7 +372,7 @@ def _report_of_steps(
     """As `_report_of_variables`. When a budget is used up, the run is over."""
 
     def cut(reason: str) -> None:
-        send({"steps": notes.steps, "cut": reason})
+        send(_with_texts_once(notes.steps) | {"cut": reason})
         _leave(0)
 
     def text(value: object) -> str:
@@ -386,6 +386,7 @@ def _report_of_steps(
         max_bytes=payload["max_bytes"],
         written=_written(),
         cut=cut,
+        is_whole=not payload["setup_code"],
     )
     monitor.equip(notes, steps.StepRecorder)
     objects = {
@@ -398,9 +399,26 @@ def _report_of_steps(
 
     def take(ending: JSON, error: BaseException | None) -> JSON:
         notes.finish()
-        return {"steps": notes.steps, "cut": "time" if ending["kind"] in ("time_limit", "memory_limit") else None}
+        is_limited = ending["kind"] in ("time_limit", "memory_limit")
+        return _with_texts_once(notes.steps) | {"cut": "time" if is_limited else None}
 
     return _Namespace(objects=objects, take=take)
+
+
+def _with_texts_once(rows: list[Any]) -> JSON:
+    """Steps with the place of a text in `texts` for each text: one value is often that of several variables."""
+    places: dict[str, int] = {}
+    numbered = [
+        [
+            *row[:5],
+            [
+                [name, None if text is None else places.setdefault(text, len(places)), scope, number]
+                for name, text, scope, number in row[5]
+            ],
+        ]
+        for row in rows
+    ]
+    return {"steps": numbered, "texts": [*places]}
 
 
 def _written() -> Callable[[], int]:

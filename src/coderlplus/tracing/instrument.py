@@ -59,7 +59,7 @@ from coderlplus.tracing.instrumented import (
     owner_token,
     wanted,
 )
-from coderlplus.tracing.names import cells_of, is_dunder, looks_at_locals, place_of
+from coderlplus.tracing.names import cells_of, is_dunder, place_of
 from coderlplus.tracing.rewriting import Rewriter
 from coderlplus.tracing.stepping import Steps
 
@@ -96,7 +96,7 @@ def instrument(source: str, semantics: Semantics | Literal["steps"] = "final") -
 def _rewritten(source: str, kind: type[Rewriter]) -> tuple[Rewriter, ast.Module]:
     tree = ast.parse(source, FILENAME)
     rewriter = kind(source)
-    rewriter.may_hide = not looks_at_locals(tree, source)
+    rewriter.prepare(tree)
     tree.body = rewriter.body(tree.body, rewriter.open(Scope(0, MODULE, "module", node=tree)))
     return rewriter, tree
 

@@ -37,32 +37,13 @@ from coderlplus.tracing.substitutes import code_of, frame_of, load_code
 _READS = frozenset({"__code__", "gi_code", "cr_code", "ag_code", "tb_frame", "gi_frame", "cr_frame", "ag_frame"})
 _WATCHED = frozenset(
     {
-        "sys._getframe",
-        "sys._current_frames",
-        "sys._current_exceptions",
-        "sys.settrace",
-        "sys.setprofile",
-        "sys.addaudithook",
+        "sys._getframe", "sys._current_frames", "sys._current_exceptions", "sys.settrace", "sys.setprofile",
+        "sys.addaudithook", "sys.monitoring.register_callback", "gc.get_objects", "gc.get_referrers",
+        "gc.get_referents", "code.__new__", "object.__getattr__", "marshal.load", "marshal.loads", "ctypes.cdata",
+        "ctypes.string_at", "ctypes.wstring_at", "ctypes.dlsym", "ctypes.dlsym/handle", "ctypes.PyObj_FromPtr",
+        "ctypes.call_function", "import", "exec", "cpython.PyInterpreterState_New"
     }
-    | {
-        "sys.monitoring.register_callback",
-        "gc.get_objects",
-        "gc.get_referrers",
-        "gc.get_referents",
-        "code.__new__",
-        "object.__getattr__",
-    }
-    | {
-        "marshal.load",
-        "marshal.loads",
-        "ctypes.cdata",
-        "ctypes.string_at",
-        "ctypes.wstring_at",
-        "ctypes.dlsym",
-        "ctypes.dlsym/handle",
-    }
-    | {"ctypes.PyObj_FromPtr", "ctypes.call_function", "import", "exec", "cpython.PyInterpreterState_New"}
-)
+)  # fmt: skip
 _addaudithook, _blake2b = sys.addaudithook, hashlib.blake2b
 _Function, _Method, _Code = types.FunctionType, types.MethodType, types.CodeType
 _chunks = json.encoder.c_make_encoder(  # type: ignore[attr-defined]

@@ -16,89 +16,21 @@ import sys
 
 _BUILTINS = frozenset(
     {
-        "abs",
-        "all",
-        "any",
-        "bin",
-        "bool",
-        "bytearray",
-        "bytes",
-        "callable",
-        "chr",
-        "classmethod",
-        "complex",
-        "dict",
-        "divmod",
-        "enumerate",
-        "exit",
-    }
-    | {
-        "filter",
-        "float",
-        "hex",
-        "input",
-        "int",
-        "isinstance",
-        "issubclass",
-        "iter",
-        "len",
-        "list",
-        "map",
-        "max",
-        "min",
-        "next",
-        "oct",
-        "ord",
-        "pow",
-    }
-    | {
-        "print",
-        "property",
-        "quit",
-        "range",
-        "reversed",
-        "round",
-        "slice",
-        "sorted",
-        "staticmethod",
-        "sum",
-        "super",
-        "tuple",
-        "type",
-        "zip",
+        "abs", "all", "any", "bin", "bool", "bytearray", "bytes", "callable", "chr", "classmethod", "complex", "dict",
+        "divmod", "enumerate", "exit", "filter", "float", "hex", "input", "int", "isinstance", "issubclass", "iter",
+        "len", "list", "map", "max", "min", "next", "oct", "ord", "pow", "print", "property", "quit", "range",
+        "reversed", "round", "slice", "sorted", "staticmethod", "sum", "super", "tuple", "type", "zip",
+        "NotImplemented", "Ellipsis", "__name__"
     }
     | {name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)}
-    | {"NotImplemented", "Ellipsis", "__name__"}
-)
+)  # fmt: skip
 _MODULES = frozenset(
     {
-        "__future__",
-        "abc",
-        "array",
-        "bisect",
-        "cmath",
-        "collections",
-        "copy",
-        "dataclasses",
-        "decimal",
-        "enum",
-        "fractions",
+        "__future__", "abc", "array", "bisect", "cmath", "collections", "copy", "dataclasses", "decimal", "enum",
+        "fractions", "functools", "heapq", "io", "itertools", "math", "numbers", "operator", "re", "statistics",
+        "string", "sys", "typing"
     }
-    | {
-        "functools",
-        "heapq",
-        "io",
-        "itertools",
-        "math",
-        "numbers",
-        "operator",
-        "re",
-        "statistics",
-        "string",
-        "sys",
-        "typing",
-    }
-)
+)  # fmt: skip
 _ATTRIBUTES = frozenset(
     name
     for kind in (str, bytes, bytearray, list, dict, tuple, int, float, complex, range, slice)
@@ -106,81 +38,22 @@ _ATTRIBUTES = frozenset(
     if not name.startswith("_")
 ) - {"format", "format_map"} | frozenset(
     {
-        "stdin",
-        "stdout",
-        "stderr",
-        "buffer",
-        "read",
-        "readline",
-        "readlines",
-        "write",
-        "flush",
-        "setrecursionlimit",
-        "maxsize",
-        "exit",
-        "argv",
+        "stdin", "stdout", "stderr", "buffer", "read", "readline", "readlines", "write", "flush", "setrecursionlimit",
+        "maxsize", "exit", "argv", "__init__", "__name__", "__main__", "appendleft", "popleft", "extendleft", "rotate",
+        "maxlen", "most_common", "elements", "move_to_end", "StringIO", "BytesIO", "getvalue", "group", "groups",
+        "match", "search", "findall", "finditer", "fullmatch", "sub", "compile", "span"
     }
-    | {
-        "__init__",
-        "__name__",
-        "__main__",
-        "appendleft",
-        "popleft",
-        "extendleft",
-        "rotate",
-        "maxlen",
-        "most_common",
-        "elements",
-        "move_to_end",
-    }
-    | {
-        "StringIO",
-        "BytesIO",
-        "getvalue",
-        "group",
-        "groups",
-        "match",
-        "search",
-        "findall",
-        "finditer",
-        "fullmatch",
-        "sub",
-        "compile",
-        "span",
-    }
-)
+)  # fmt: skip
 _FROM_MODULES = {
-    "deque",
-    "Counter",
-    "OrderedDict",
-    "defaultdict",
-    "namedtuple",
-    "ChainMap",
-    "deepcopy",
-    "dataclass",
-    "field",
-    "Fraction",
-    "Decimal",
-}
+    "deque", "Counter", "OrderedDict", "defaultdict", "namedtuple", "ChainMap", "deepcopy", "dataclass", "field",
+    "Fraction", "Decimal"
+}  # fmt: skip
 _IN_ORDER = frozenset(
     {
-        "all",
-        "any",
-        "dict",
-        "enumerate",
-        "filter",
-        "iter",
-        "len",
-        "list",
-        "map",
-        "max",
-        "min",
-        "sorted",
-        "sum",
-        "tuple",
-        "zip",
+        "all", "any", "dict", "enumerate", "filter", "iter", "len", "list", "map", "max", "min", "sorted", "sum",
+        "tuple", "zip"
     }
-)
+)  # fmt: skip
 """Consumers of `d.keys()` and `d.items()` that make no set of them."""
 
 _HIDDEN = frozenset(vars(builtins)) - _BUILTINS

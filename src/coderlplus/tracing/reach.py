@@ -14,136 +14,32 @@ from types import CodeType
 
 _MODULES = frozenset(
     {
-        "gc",
-        "ctypes",
-        "_ctypes",
-        "_xxsubinterpreters",
-        "_interpreters",
-        "_xxinterpchannels",
-        "_interpchannels",
-        "interpreters",
-        "linecache",
+        "gc", "ctypes", "_ctypes", "_xxsubinterpreters", "_interpreters", "_xxinterpchannels", "_interpchannels",
+        "interpreters", "linecache", "marshal", "bdb", "pdb", "trace", "tracemalloc", "faulthandler", "mmap", "_imp",
+        "imp", "importlib", "pkgutil", "runpy", "zipimport", "_frozen_importlib", "_frozen_importlib_external",
+        "_testcapi", "_testinternalcapi", "_posixsubprocess", "code", "cffi", "codeop", "dis", "opcode", "pyclbr",
+        "modulefinder"
     }
-    | {
-        "marshal",
-        "bdb",
-        "pdb",
-        "trace",
-        "tracemalloc",
-        "faulthandler",
-        "mmap",
-        "_imp",
-        "imp",
-        "importlib",
-        "pkgutil",
-        "runpy",
-        "zipimport",
-    }
-    | {
-        "_frozen_importlib",
-        "_frozen_importlib_external",
-        "_testcapi",
-        "_testinternalcapi",
-        "_posixsubprocess",
-        "code",
-        "cffi",
-    }
-    | {"codeop", "dis", "opcode", "pyclbr", "modulefinder"}
-)
+)  # fmt: skip
 _NAMES = frozenset(
     {
-        "_getframe",
-        "_current_frames",
-        "_current_exceptions",
-        "settrace",
-        "setprofile",
-        "settrace_all_threads",
-        "setprofile_all_threads",
+        "_getframe", "_current_frames", "_current_exceptions", "settrace", "setprofile", "settrace_all_threads",
+        "setprofile_all_threads", "addaudithook", "audit", "call_tracing", "unraisablehook", "_getframemodulename",
+        "register_callback", "use_tool_id", "create_builtin", "tb_frame", "gi_frame", "cr_frame", "ag_frame",
+        "gi_code", "cr_code", "ag_code", "f_back", "f_locals", "f_globals", "f_code", "f_builtins", "__code__",
+        "co_consts", "co_code", "CodeType", "FrameType", "TracebackType", "CellType", "FunctionType", "cell_contents",
+        "__subclasses__", "__globals__", "__builtins__", "__loader__", "__spec__", "get_objects", "get_referrers",
+        "get_referents", "FrameSummary", "StackSummary", "TracebackException", "walk_tb", "walk_stack",
+        "capture_locals", "lazycache", "checkcache", "currentframe", "as_strided", "stride_tricks",
+        "__array_interface__", "__array_struct__", "ctypeslib", "frombuffer", "set_wakeup_fd", "_wrap_awaitable"
     }
-    | {
-        "addaudithook",
-        "audit",
-        "call_tracing",
-        "unraisablehook",
-        "_getframemodulename",
-        "register_callback",
-        "use_tool_id",
-        "create_builtin",
-    }
-    | {
-        "tb_frame",
-        "gi_frame",
-        "cr_frame",
-        "ag_frame",
-        "gi_code",
-        "cr_code",
-        "ag_code",
-        "f_back",
-        "f_locals",
-        "f_globals",
-        "f_code",
-        "f_builtins",
-    }
-    | {
-        "__code__",
-        "co_consts",
-        "co_code",
-        "CodeType",
-        "FrameType",
-        "TracebackType",
-        "CellType",
-        "FunctionType",
-        "cell_contents",
-    }
-    | {
-        "__subclasses__",
-        "__globals__",
-        "__builtins__",
-        "__loader__",
-        "__spec__",
-        "get_objects",
-        "get_referrers",
-        "get_referents",
-    }
-    | {
-        "FrameSummary",
-        "StackSummary",
-        "TracebackException",
-        "walk_tb",
-        "walk_stack",
-        "capture_locals",
-        "lazycache",
-        "checkcache",
-        "currentframe",
-    }
-    | {
-        "as_strided",
-        "stride_tricks",
-        "__array_interface__",
-        "__array_struct__",
-        "ctypeslib",
-        "frombuffer",
-        "set_wakeup_fd",
-        "_wrap_awaitable",
-    }
-)
+)  # fmt: skip
 _WORDS = frozenset(
     {
-        "code",
-        "trace",
-        "linecache",
-        "interpreters",
-        "gc",
-        "imp",
-        "dis",
-        "pdb",
-        "bdb",
-        "mmap",
-        "opcode",
-        "runpy",
-        "pkgutil",
+        "code", "trace", "linecache", "interpreters", "gc", "imp", "dis", "pdb", "bdb", "mmap", "opcode", "runpy",
+        "pkgutil"
     }
-)
+)  # fmt: skip
 FORBIDDEN = _MODULES - _WORDS | _NAMES
 """Names that say enough by themselves, be it as attributes or in texts."""
 _HINTS = FORBIDDEN | _MODULES

@@ -19,6 +19,7 @@ from coderlplus.tracing.names import (
     bound_names,
     captures,
     declarations,
+    looks_at_locals,
     parameters,
     place_of,
 )
@@ -40,8 +41,13 @@ class Rewriter:
         self.slots: dict[str, float] = {}
         self.held = 0
         self._bound: dict[int, set[str]] = {}
+        self.source = source
         self.has_walrus = ":=" in source
         self.may_hide = True
+
+    def prepare(self, tree: ast.Module) -> None:
+        """Look at the whole program, which is not rewritten yet."""
+        self.may_hide = not looks_at_locals(tree, self.source)
 
     def bound(self, names: Iterable[str], scope: Scope, at: ast.AST) -> list[ast.stmt]:
         """Statements that note that names have been bound."""

@@ -11,8 +11,9 @@
                                             finally:
                                                 leave()
 
-The test of a `while` becomes `step(line) and test`. What a step changed is found by `steps.py`, which looks at the
-variables when the next begins.
+The test of a `while` becomes `step(line) and test`. `step` is also told what the statement may bind, if it does
+nothing else (see `quiet`). What a step changed is found by `steps.py`, which looks at the variables when the next
+begins.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 
 from coderlplus.tracing.instrumented import ENTER, LEAVE, LOOP, STEP, TURN, Scope
 from coderlplus.tracing.names import Definition, For, cells_of, is_dunder, place_of
+from coderlplus.tracing.quiet import Facts, facts_of, segment_of
 from coderlplus.tracing.rewriting import Rewriter
 
 _TURNS = For | ast.ExceptHandler
@@ -31,22 +33,28 @@ _NO_STEP = (ast.Try, ast.TryStar, ast.Global, ast.Nonlocal)
 
 class Steps(Rewriter):
     in_order = False  # the next look at the variables sees what was bound
+    facts: Facts | None = None
+
+    def prepare(self, tree: ast.Module) -> None:
+        super().prepare(tree)
+        self.facts = facts_of(tree, self.source)
 
     def statement(self, node: ast.stmt, scope: Scope) -> list[ast.stmt]:
+        segment = segment_of(node, self.facts) if self.facts is not None else None
         rewritten = super().statement(node, scope)
         place = place_of(node)
         if isinstance(node, ast.While):
-            node.test = ast.BoolOp(ast.And(), [self._call(STEP, node.lineno, place), node.test], **place)
+            node.test = ast.BoolOp(ast.And(), [self._call(STEP, place, node.lineno, segment), node.test], **place)
         elif not (isinstance(node, _NO_STEP) or _is_constant(node) or _is_future(node)):
             slot = LOOP if isinstance(node, For) else STEP
-            return [ast.Expr(self._call(slot, node.lineno, place), **place), *rewritten]
+            return [ast.Expr(self._call(slot, place, node.lineno, segment), **place), *rewritten]
         return rewritten
 
     def bound(self, names: Iterable[str], scope: Scope, at: ast.AST) -> list[ast.stmt]:
         self._note(names, scope)
         place = place_of(at)
         if isinstance(at, _TURNS):
-            return [ast.Expr(self._call(TURN, at.lineno, place, *names), **place)]
+            return [ast.Expr(self._call(TURN, place, at.lineno, *names), **place)]
         return []
 
     def walrus(self, node: ast.NamedExpr, scope: Scope) -> ast.expr:
@@ -90,9 +98,9 @@ class Steps(Rewriter):
     def _own(self, scope: Scope) -> set[str]:
         return self.bound_in(scope) - scope.globals - scope.nonlocals
 
-    def _call(self, slot: str, line: int, place: dict[str, Any], *names: str) -> ast.expr:
-        arguments: list[ast.expr] = [ast.Constant(line, **place), *(ast.Constant(name, **place) for name in names)]
-        return ast.Call(self.slot(slot, place), arguments, [], **place)
+    def _call(self, slot: str, place: dict[str, Any], *arguments: object) -> ast.expr:
+        constants: list[ast.expr] = [ast.Constant(argument, **place) for argument in arguments]  # type: ignore[arg-type]
+        return ast.Call(self.slot(slot, place), constants, [], **place)
 
 
 def _is_constant(node: ast.stmt) -> bool:

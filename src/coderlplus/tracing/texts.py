@@ -59,15 +59,8 @@ def forget(memory: Any) -> None:
 
 def is_atomic(kind: type) -> bool:
     """By identity: to look for a class in a set calls `__hash__` of its metaclass."""
-    return (
-        kind is int
-        or kind is str
-        or kind is float
-        or kind is bool
-        or kind is _None
-        or kind is bytes
-        or kind is complex
-    )
+    is_number = kind is int or kind is float or kind is bool or kind is complex
+    return is_number or kind is str or kind is _None or kind is bytes
 
 
 def text_of_atom(memory: Any, value: Any, kind: type) -> str:
@@ -122,7 +115,14 @@ def _is_same(memory: Any, value: Any, note: Note) -> bool:
     if is_flat:
         return all(map(_is, items, parts))
     for item, part in zip(items, parts, strict=True):
-        if item is not part and (type(part) is not list or not _is_same(memory, item, part)):
+        if item is part:
+            continue
+        if type(part) is not list:
+            return False
+        if part[0] is list and (part[2] or part[3] is None):  # most are lists of atoms, as in a grid
+            if type(item) is not list or len(item) != part[1] or (part[2] and not all(map(_is, item, part[3]))):
+                return False
+        elif not _is_same(memory, item, part):
             return False
     return True
 
@@ -167,8 +167,8 @@ def _described(memory: Any, value: Any, left: int, depth: int, above: list[Any],
         return [kind, length, False, None, text, 0, False, left, depth, (), ()]
     items = tuple(_items_of(memory, value, kind))
     keys = items[:length] if is_mapping else ()
-    has_names = is_mapping and all([type(key) is str and (is_object or key[:1] != "$") for key in keys])
-    if is_object and not (has_names and all([key[:2] != "__" for key in keys])):
+    has_names = is_mapping and all(type(key) is str and (is_object or key[:1] != "$") for key in keys)
+    if is_object and not (has_names and all(key[:2] != "__" for key in keys)):
         raise Unlike
     flat = None if is_object else _flat(items, keys, kind, has_names, left - cost)
     if flat is not None:
@@ -190,10 +190,10 @@ def _described(memory: Any, value: Any, left: int, depth: int, above: list[Any],
     elif kind is tuple or kind is deque:
         text = f'{{"${name}":[' + ",".join(texts) + "]}"
     else:
-        if not (is_whole and all([type(item) is tuple for item in parts])):
+        if not (is_whole and all(type(item) is tuple for item in parts)):
             raise Unlike
         text = f'{{"${name}":[' + ",".join(sorted(texts)) + "]}"
-    is_flat = not any([type(part) is list for part in parts])
+    is_flat = not any(type(part) is list for part in parts)
     return [kind, len(items), is_flat, parts, text, cost + sum(costs), is_whole, left, depth, texts, costs]
 
 
@@ -251,9 +251,9 @@ def _parts(
     is_whole = True
     old_parts, old_texts, old_costs = (old[3], old[9], old[10]) if type(old) is list and old[9] else ((), (), ())
     shift = len(old_parts) // 2 - keys if keys else 0
-    order: Any = (
-        [place for pair in zip(range(keys), range(keys, 2 * keys)) for place in pair] if keys else range(len(items))
-    )
+    order: Any = range(len(items))
+    if keys:  # the encoder takes each key and its item in turn
+        order = [place for key in range(keys) for place in (key, key + keys)]
     for place in order:
         item = items[place]
         kind = type(item)

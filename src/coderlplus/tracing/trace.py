@@ -143,6 +143,8 @@ class _Report:
     """The class of the first exception that ended a thread."""
     withheld: str | None
     steps: Any
+    texts: Any
+    """The values of the steps, as JSON; a change has the place of its value."""
     cut: Any
 
     @classmethod
@@ -165,6 +167,7 @@ class _Report:
             thread=_text(ending.get("thread")) if isinstance(ending, dict) else None,
             withheld=reply.get("withheld"),
             steps=reply.get("steps"),
+            texts=reply.get("texts"),
             cut=reply.get("cut"),
         )
 
@@ -239,10 +242,8 @@ class _Run:
             self.withheld, self.deterministic = report.withheld, False
             return
         if self.of_steps is not None:
-            same = self.of_steps.cut == "time" or (report.steps, report.cut) == (
-                self.of_steps.steps,
-                self.of_steps.cut,
-            )
+            facts = [(each.steps, each.texts, each.cut) for each in (report, self.of_steps)]
+            same = self.of_steps.cut == "time" or facts[0] == facts[1]
             self.deterministic = self.deterministic and same
             return
         self.of_steps = report
@@ -299,21 +300,29 @@ class _Run:
     def _steps(self, output: bytes) -> tuple[Step, ...]:
         if self.of_steps is None or self.of_steps.steps is None:
             return ()
+        values = [self._step_value(text) for text in self.of_steps.texts]
         steps, decoder, done, printed = [], codecs.getincrementaldecoder("utf-8")("replace"), 0, 0
         for line, scope, activation, depth, written, changes in self.of_steps.steps:
             printed += len(decoder.decode(output[done : max(done, written)]))
             done = max(done, written)
-            changed = tuple(self._change(*change) for change in changes)
+            changed = tuple(
+                Change(
+                    name=name,
+                    value=None if place is None else values[place],
+                    scope=owner,
+                    activation=number,
+                    deleted=place is None,
+                )
+                for name, place, owner, number in changes
+            )
             steps.append(
                 Step(line=line, scope=scope, activation=activation, depth=depth, output_chars=printed, changes=changed)
             )
         return tuple(steps)
 
-    def _change(self, name: str, text: str | None, scope: str, activation: int) -> Change:
-        value = None if text is None else json.loads(without_addresses(text))
-        if not self.deterministic:
-            value = without_addresses_among_numbers(value)
-        return Change(name=name, value=value, scope=scope, activation=activation, deleted=text is None)
+    def _step_value(self, text: str) -> Any:
+        value = json.loads(without_addresses(text))
+        return value if self.deterministic else without_addresses_among_numbers(value)
 
 
 def _cut(report: _Report) -> Literal["steps", "bytes", "time"] | None:

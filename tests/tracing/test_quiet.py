@@ -1,0 +1,248 @@
+"""Steps are the same as if all variables were encoded and compared at every step.
+
+They are not: a value is encoded only where a note of it says that it differs, and after a quiet statement only the
+names that it binds are compared. Both run here without a sandbox, on programs made of statements that change values
+in ways that can be seen and in ways that cannot.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+from collections import Counter, OrderedDict, defaultdict, deque
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coderlplus.sandbox import values
+from coderlplus.tracing import instrument, instrumented, steps, texts
+from coderlplus.tracing.monitor import encode_json
+from coderlplus.tracing.quiet import facts_of
+from coderlplus.tracing.recorder import VALUE_BUDGET
+
+PRELUDE = """
+from collections import deque, Counter
+import heapq
+import math
+log, grid, words, total, other = [], [[0, 1], [2, 3]], {"a": 1}, 0, None
+pairs = [(1, 2), (3, 4)]
+class Box:
+    def __init__(self, inside=None):
+        self.inside = inside
+        self.items = []
+    def put(self, item):
+        self.items.append(item)
+        return self
+    def __add__(self, more):
+        log.append(more)
+        return self
+    def __iadd__(self, more):
+        self.items += [more]
+        return self
+    def __len__(self):
+        log.append("len")
+        return len(self.items)
+    def __iter__(self):
+        for item in self.items:
+            log.append(item)
+            yield item
+    def __repr__(self):
+        log.append("shown")
+        return "Box"
+    def __enter__(self):
+        return self
+    def __exit__(self, *error):
+        self.items.append("left")
+    @property
+    def size(self):
+        self.items.append("asked")
+        return 1
+box = Box()
+def add(to, item=1):
+    to.append(item)
+    return item
+def count(n):
+    while n:
+        n -= 1
+        log.append(n)
+        yield n
+def outer():
+    kept, n = [], 0
+    def inner(x):
+        nonlocal n
+        n = x
+        kept.append(x)
+        return len(kept)
+    return inner
+inner = outer()
+def deep(n):
+    grid[0][0] = n
+    return deep(n - 1) + 1 if n else 0
+"""
+STATEMENTS = [
+    "x = 1", "x = total", "x = grid", "x = [grid, log]", "x, y = log, 2", "total += 1", "log += [total]",
+    "other = log",
+    "other += pairs", "grid[0][1] = total", "grid.append([total])", "grid[0], grid[1] = grid[1], grid[0]", "del x",
+    "x = grid[0][0] if total else words", "words['b'] = log", "words = {k: v for k, v in words.items()}",
+    "for i in range(2):\n    total += i", "for row in grid:\n    row.append(1)",
+    "for item in box:\n    total += 1", "for item in box:\n    other = item", "for n in count(2):\n    x = n",
+    "x = sum(count(2))", "x = [n for n in count(2)]", "x = 1 in box", "x = box + 1", "box += 2", "x = len(box)",
+    "x = box.size", "x = box.put(total)", "box.inside = grid", "box.inside = box", "x = Box(grid)", "x = add(log)",
+    "x = add(grid[0], total) + add(log)", "total += add(log)", "x = inner(total)", "x = deep(2)", "x = deep(add(log))",
+    "with box as b:\n    other = [1]", "with box:\n    log += [1]", "with box:\n    total += 1",
+    "try:\n    x = 1 / 0\nexcept ZeroDivisionError as error:\n    ...",
+    "try:\n    log[99] = 1\nexcept IndexError as e: x = e",
+    "try:\n    x = add(log) / 0\nfinally:\n    y = 1", "while total < 3:\n    total += 1\nelse:\n    x = log",
+    "print(total)", "print(box)", "x = print", "heapq.heappush(log, total)", "x = math.floor(2.5)", "x = (y := log)",
+    "log.sort(key=str)", "x = sorted(log, key=lambda v: add(pairs) and str(v))", "x = deque(log)",
+    "x = Counter('aab')",
+    "x = {total, 7}", "x = (log, total)", "x = 'text' * total", "x = str(log)", "x = f'{box} {log}'", "x = not log",
+    "assert log, add(log)", "x = 10 ** 30", "x = float('inf')", "pairs += (total,)", "x = words.get('a', add(log))",
+]  # fmt: skip
+ODD = [
+    "for k, grid[0][0] in pairs:\n    y = 1",
+    "Box.__mul__ = lambda box, item: log.append(item)\nx = box * 2\ny = 1",
+    "class C:\n    __getitem__ = lambda self, item: log.append(item)\nx = C()[1]\ny = 1",
+    "class C:\n    size = property(lambda self: log.append(1))\nx = C().size\ny = 1",
+    "g = (log.append(n) for n in [1, 2])\nfor x in g:\n    y = 1",
+    "for x in map(log.append, [1, 2]):\n    y = 1",
+    "x = 1 in map(log.append, [1, 2])\ny = 1",
+    "from collections import defaultdict\nd = defaultdict(list)\nx = d[1]\ny = 1",
+    "for x in iter(lambda: add(log) * len(log), 3):\n    y = 1",
+    "setattr(Box, '__mul__', lambda box, item: log.append(item))\nx = box * 2\ny = 1",
+    "exec('Box.__mul__ = lambda box, item: log.append(item)')\nx = box * 2\ny = 1",
+    "C = type('C', (), {'__neg__': lambda self: log.append(1)})\nx = -C()\ny = 1",
+    "class C(metaclass=type):\n    pass\nx = C()\nlen = lambda v: log.append(v)\nx = len(log)\ny = 1",
+    "def add(to):\n    return 2\nadd = log.append\nx = add(3)\ny = 1",
+    "box.put = log.append\nx = box.put(1)\ny = 1",
+    "def gen():\n    x = yield log.append(1)\n    log.append((yield 2))\nfor y in gen():\n    z = 1",
+]
+
+
+def encoded(value: object) -> str:
+    return encode_json(values.encode(value, VALUE_BUDGET))
+
+
+def steps_of(program: str, *, whole: bool) -> list[Any]:
+    """The steps of a program; not `whole` compares all variables at every step."""
+    made = instrument.instrument(program, "steps")
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+
+    def cut(reason: str) -> None:
+        raise AssertionError(reason)
+
+    notes = steps.StepRecorder(
+        made, namespace, encoded, max_steps=5_000, max_bytes=1 << 30, written=int, cut=cut, is_whole=whole
+    )
+    methods = (notes.step, notes.loop, notes.turn, notes.enter, notes.leave)
+    slots = (instrumented.STEP, instrumented.LOOP, instrumented.TURN, instrumented.ENTER, instrumented.LEAVE)
+    with contextlib.suppress(Exception):
+        exec(instrumented.filled(made, dict(zip(slots, methods, strict=True))), namespace)
+    notes.finish()
+    return notes.steps
+
+
+def without_notes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        steps, "text_of", lambda _memory, value, _kind: encoded(value) if texts.is_variable(value) else None
+    )
+
+
+def guarded(statement: str) -> str:
+    return "try:\n" + "\n".join("    " + line for line in statement.splitlines()) + "\nexcept Exception: pass\n"
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(STATEMENTS), min_size=3, max_size=14), st.booleans())
+def test_steps_of_made_up_programs(statements: list[str], in_function: bool) -> None:
+    body = "".join(map(guarded, statements))
+    if in_function:
+        names = "global total, log, grid, words, other, pairs, box\n"
+        body = "def main():\n" + "".join(f"    {line}\n" for line in (names + body).splitlines()) + "main()\n"
+    program = PRELUDE + body
+    assert facts_of(ast.parse(program), program) is not None
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        without_notes(monkeypatch)
+        expected = steps_of(program, whole=False)
+    assert steps_of(program, whole=True) == expected
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_changes_values_unasked_makes_no_statement_quiet(odd: str) -> None:
+    program = PRELUDE + odd
+    assert steps_of(program, whole=True) == steps_of(program, whole=False)
+
+
+class Plain:
+    pass
+
+
+ATOMS = st.one_of(
+    st.integers(-3, 300), st.integers(), st.sampled_from([2**63, -(2**63), 10**30]), st.floats(), st.none(),
+    st.booleans(), st.text(max_size=9), st.sampled_from(["$x", "y" * 400, b"b", 1j, range(3), len, ValueError(2)]),
+)  # fmt: skip
+KEYS = st.one_of(st.integers(0, 5), st.text(max_size=3), st.sampled_from(["$k", "long" * 60, (1, 2)]))
+KINDS = (list, tuple, deque, dict, OrderedDict, Counter, lambda given: defaultdict(int, given), set, frozenset)
+
+
+def held(inside: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    lists = st.one_of(
+        st.lists(inside, max_size=6), st.builds(lambda item, n: [item] * n, inside, st.integers(30, 400))
+    )
+    mappings = st.dictionaries(KEYS, inside, max_size=6)
+    hashed = st.lists(st.one_of(st.integers(0, 50), st.tuples(st.integers(0, 9), st.integers(0, 20))), max_size=30)
+    return st.one_of(
+        lists, lists.map(tuple), lists.map(deque), hashed.map(set), hashed.map(frozenset), mappings,
+        *(mappings.map(kind) for kind in KINDS[4:7]), mappings.map(plain),
+    )  # fmt: skip
+
+
+def plain(fields: dict[Any, Any]) -> Plain:
+    made = Plain()
+    for name, value in fields.items():
+        setattr(made, f"f{name}", value)
+    return made
+
+
+VALUES = st.recursive(ATOMS, held, max_leaves=12)
+
+
+def change(value: Any, item: Any, choice: int) -> None:
+    """Change something in a value, or in something in it, if that is possible."""
+    inside = (
+        list(value.values()) if isinstance(value, dict)
+        else list(vars(value).values()) if isinstance(value, Plain)
+        else list(value) if isinstance(value, list | tuple | deque) else []
+    )  # fmt: skip
+    if inside and choice % 2:
+        change(inside[choice % len(inside)], item, choice // 2)
+    elif isinstance(value, list | deque):
+        if choice % 3 or not value:
+            value.append(item)
+        else:
+            value[choice % len(value)] = item
+    elif isinstance(value, dict):
+        value[choice % 4 or "key"] = item
+    elif isinstance(value, Plain):
+        value.changed = item
+    elif type(value) is set:
+        value.add(choice)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(VALUES, min_size=1, max_size=3), st.lists(st.tuples(VALUES, st.integers(0, 99)), max_size=6))
+def test_texts_of_values_that_change_are_those_of_the_encoder(
+    looked_at: list[Any], changes: list[tuple[Any, int]]
+) -> None:
+    memory = texts.memory_of(encoded)
+    for item, choice in [*changes, (None, 0)]:
+        texts.forget(memory)
+        for value in looked_at:
+            kind = type(value)
+            if texts.is_atomic(kind):
+                assert texts.text_of_atom(memory, value, kind) == encoded(value)
+            else:
+                assert texts.text_of(memory, value, kind) in (encoded(value), None)
+        change(looked_at[choice % len(looked_at)], item, choice)
