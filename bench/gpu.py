@@ -27,6 +27,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,7 @@ import yaml
 
 import gpu_results
 from coderlplus.engines.settings_files import over, overridden_settings
+from coderlplus.engines.trl.config import make_config
 from coderlplus.errors import CodeRLPlusError, ConfigError
 from coderlplus.records.files import atomic_write, held
 from coderlplus_lab.study.loading import load_study
@@ -87,16 +89,17 @@ def arm_settings(options: argparse.Namespace, model: str) -> dict[str, dict[str,
         limit, tokens = (2, 32) if options.dry_run else (64, 256)
         held_out = {"benchmarks": [str(options.held_out)], "every": 10**6, "limit": limit, "max_tokens": tokens}
         base["eval"] = held_out
-    unread = options.output / "unread.yaml"
-    unread.write_text(yaml.safe_dump(base), encoding="utf-8")
-    try:
-        settings, _ = overridden_settings(unread, options.overrides)
-    finally:
-        unread.unlink()
-    return {
-        arm: settings | {"output": str(options.output / arm)} | ({"alignment": False} if arm == "grpo" else {})
-        for arm in ARMS
-    }
+    with tempfile.TemporaryDirectory() as folder:
+        unread = Path(folder) / "settings.yaml"
+        unread.write_text(yaml.safe_dump(base), encoding="utf-8")
+        settings, where = overridden_settings(unread, options.overrides)
+        made = {
+            arm: settings | {"output": str(options.output / arm)} | ({"alignment": False} if arm == "grpo" else {})
+            for arm in ARMS
+        }
+        for one in made.values():
+            make_config(one, where)
+    return made
 
 
 def more_steps(left_s: float, paces: Sequence[float], overheads: Sequence[float]) -> int:
@@ -195,6 +198,7 @@ def measure(options: argparse.Namespace) -> Path:
     """Train both arms and write the files; returns the page."""
     output: Path = options.output
     model = options.model or str(real_model())
+    settings = arm_settings(options, model)
     output.mkdir(parents=True, exist_ok=True)
     about = {
         "dry_run": options.dry_run,
@@ -206,14 +210,15 @@ def measure(options: argparse.Namespace) -> Path:
         "first_steps": 1 if options.dry_run else FIRST_STEPS,
     }
     with held(output):
-        return trained(options, model, Plan(output, about))
+        plan = Plan(output, about)
+        for arm, one in settings.items():
+            atomic_write(output / f"{arm}.yaml", yaml.safe_dump(one, sort_keys=False, width=120))
+        return trained(options, plan)
 
 
-def trained(options: argparse.Namespace, model: str, plan: Plan) -> Path:
+def trained(options: argparse.Namespace, plan: Plan) -> Path:
     """Take both arms through the rounds of a plan and write the files."""
     output: Path = options.output
-    for arm, settings in arm_settings(options, model).items():
-        atomic_write(output / f"{arm}.yaml", yaml.safe_dump(settings, sort_keys=False, width=120))
     run_round(plan, output, plan["rounds"][0], dry_run=options.dry_run)
     if len(plan["rounds"]) == 1:
         plan.add_round(second_round(plan, output, options))

@@ -65,7 +65,12 @@ def dry(tmp_path_factory: pytest.TempPathFactory) -> Dry:
     command = [
         *(sys.executable, str(SCRIPT), "--dry-run", "-o", str(folder / "out"), "--model", str(folder / "model")),
         *("--problems", str(folder / "train.jsonl"), "--held-out", str(folder / "held_out.jsonl")),
-        *("prompt_template={statement}", "max_prompt_tokens=900", "sandbox.workers=1", "trl.max_completion_length=2"),
+        *(
+            "prompt_template='{statement}'",
+            "max_prompt_tokens=900",
+            "sandbox.workers=1",
+            "trl.max_completion_length=2",
+        ),
         *("alignment.prompt_style=compact", f"trl.generation_kwargs={{suppress_tokens: {words}}}"),
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -148,6 +153,14 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     done = subprocess.run([*command, "--model", "m"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, f"error: {tmp_path} holds something else; choose another -o\n")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_setting_that_is_none_is_said_before_anything_is_made(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPT), "--dry-run", "-o", str(tmp_path / "out"), "--problems", "absent.jsonl"]
+    done = subprocess.run([*command, "--model", "m", "trl.bet=1"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: override trl.bet: unknown setting 'trl.bet'; did you mean 'trl.beta'?\n"
+    assert not (tmp_path / "out").exists()
 
 
 def test_two_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:

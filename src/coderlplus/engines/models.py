@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,20 +51,19 @@ def load_tokenizer(model: str) -> Any:
     return tokenizer
 
 
-def check_tokenizer(model: str, tokenizer: Any, messages: Iterable[list[dict[str, str]]]) -> None:
-    """Raises `ConfigError` where prompts have tokens that the model does not have."""
+def check_tokenizer(
+    model: str, tokenizer: Any, messages: Iterable[list[dict[str, str]]], template: Mapping[str, Any]
+) -> None:
+    """Raises `ConfigError` where the chat template cannot make prompts of the messages, or they have tokens that the
+    model does not have. `template` are further arguments of the template."""
     from transformers import AutoConfig
 
+    prompts = [token_ids(tokenizer, one, **template) for one in messages]
     try:
         vocabulary = AutoConfig.from_pretrained(model).get_text_config().vocab_size
     except (OSError, ValueError):
         return  # the trainer says what is wrong with the model
-    check_tokens(model, (token_ids(tokenizer, one) for one in messages), vocabulary)
-
-
-def prompt_tokens(tokenizer: Any, messages: list[dict[str, str]]) -> int:
-    """The length of a prompt as the model reads it."""
-    return len(tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"])
+    check_tokens(model, prompts, vocabulary)
 
 
 def context_tokens(model: str, tokenizer: Any) -> int | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from coderlplus.errors import ConfigError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -75,11 +77,38 @@ def complete_batch(model: PreTrainedModel, prompts: Sequence[Sequence[int]], pad
     return output_ST[:, ids_BT.shape[1] :]
 
 
-def token_ids(tokenizer: PreTrainedTokenizerBase, conversation: Sequence[Message]) -> list[int]:
-    """The prompt of a conversation by the model's chat template, ready for the answer."""
-    text = tokenizer.apply_chat_template(list(conversation), tokenize=False, add_generation_prompt=True)
+def token_ids(tokenizer: PreTrainedTokenizerBase, conversation: Sequence[Message], **template: Any) -> list[int]:
+    """The prompt of a conversation by the model's chat template, ready for the answer; see `prompt_text`."""
+    text = prompt_text(tokenizer, conversation, **template)
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
+
+
+def prompt_text(tokenizer: PreTrainedTokenizerBase, conversation: Sequence[Message], **template: Any) -> str:
+    """The same as text. `template` are further arguments of the template, such as `enable_thinking`.
+
+    Raises `ConfigError` for a template that refuses a message (some know no system message) or leaves its text out
+    (those of models for images read parts of messages).
+    """
+    from jinja2 import TemplateError
+
+    try:
+        text = str(
+            tokenizer.apply_chat_template(list(conversation), tokenize=False, add_generation_prompt=True, **template)
+        )
+    except TemplateError as error:
+        roles = " and ".join(message["role"] for message in conversation)
+        raise ConfigError(
+            f"the chat template of {tokenizer.name_or_path} refuses messages of {roles} ({error}); leave the system "
+            "message out, or give the tokenizer another template"
+        ) from error
+    for message in conversation:
+        if message["content"].strip() not in text:
+            raise ConfigError(
+                f"the chat template of {tokenizer.name_or_path} leaves out what the {message['role']} says; give the "
+                "tokenizer a template for messages of plain text"
+            )
+    return text
 
 
 def _left_padded(prompts: Sequence[Sequence[int]], pad: int) -> tuple[Any, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from coderlplus.engines.batches import ProblemStream
 from coderlplus.engines.checkpoints import checkpoint_step
-from coderlplus.engines.models import check_tokenizer, context_tokens, load_tokenizer, model_name, prompt_tokens
+from coderlplus.engines.models import check_tokenizer, context_tokens, load_tokenizer, model_name
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.steps import Steps
 from coderlplus.engines.trl.arguments import (
@@ -31,6 +31,7 @@ from coderlplus.engines.trl.processes import connect, on_main_process, others_ma
 from coderlplus.engines.trl.versions import warn_of_versions
 from coderlplus.engines.trl.vllm import be_quiet, longest_prompt, vllm_may_fail
 from coderlplus.errors import CodeRLPlusError, ConfigError, DataError, counted
+from coderlplus.evaluation.generate import prompt_text, token_ids
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop
 from coderlplus.problems import read_problems
@@ -165,11 +166,14 @@ def _build(
         tokenizer
     )  # mining counts tokens while the trainer uses its own; one must not be used by two threads
 
-    check_tokenizer(model, tokenizer, (config.messages(problem) for problem in problems[:100]))
+    template_arguments = getattr(arguments, "chat_template_kwargs", None) or {}
+    check_tokenizer(model, tokenizer, (config.messages(problem) for problem in problems[:100]), template_arguments)
     limit = _longest_prompt(config, context_tokens(model, tokenizer), arguments.max_completion_length)
 
     def fits(content: str) -> bool:
-        return limit is None or prompt_tokens(counting, conversation(content, config.system_prompt)) <= limit
+        if limit is None:
+            return True
+        return len(token_ids(counting, conversation(content, config.system_prompt), **template_arguments)) <= limit
 
     stop = StopOnSignal()
     record = MetricsCallback(run, evaluations, config.seed)
@@ -185,9 +189,7 @@ def _build(
         timeout_s=config.sandbox.timeout_s,
         run=run,
         samples_every=config.samples_every,
-        prompt_text=lambda row: str(
-            tokenizer.apply_chat_template(config.messages(row), tokenize=False, add_generation_prompt=True)
-        ),
+        prompt_text=lambda row: prompt_text(tokenizer, config.messages(row), **template_arguments),
         gather=lambda mined: list(gather_object([mined])),
     )
     trainer = _trainer(
