@@ -5,7 +5,7 @@ const LABELS = { grpo: "GRPO", coderlplus: "CodeRL+" };
 const SHORT = { grpo: "GRPO", coderlplus: "ours" };
 const COLORS = { grpo: "c-grpo", coderlplus: "c-ours" };
 const PART_LABELS = {
-  sampling: "sampling", weight_sync: "weight sync", log_probabilities: "log-probabilities", judging: "judging", tracing: "tracing", update: "update",
+  sampling: "sampling", weight_sync: "weight sync", log_probabilities: "log-probs", judging: "judging", tracing: "tracing", update: "update",
 };
 const arms = Object.keys(steps);
 const last = Math.max(1, ...arms.flatMap((arm) => steps[arm].map((row) => row.step)));

@@ -1,6 +1,7 @@
 """The data path with chat templates of models that cannot be had here: those that TRL ships, read from the installed
 package. Qwen2.5-Coder has the shape `qwen2_5` (a system message of its own, tools), DeepSeek-Coder's successors those
-of `deepseekv3` and `deepseek_r1_distill` (no role for the system, reasoning that the prompt opens)."""
+of `deepseekv3` and `deepseek_r1_distill` (no role for the system, reasoning that the prompt opens). DeepSeek-Coder's
+own shape, headings in place of marks, is written here."""
 
 from __future__ import annotations
 
@@ -34,20 +35,33 @@ TEMPLATES = {
     for path in sorted(FOLDER.glob("*.jinja"))
     if not path.stem.endswith("_training")
 }
+TEMPLATES["headings"] = (
+    "{% if messages[0].role != 'system' %}{{ 'You write programs.\n' }}{% endif %}"
+    "{% for message in messages %}"
+    "{% if message.role == 'system' %}{{ message.content + '\n' }}"
+    "{% elif message.role == 'user' %}{{ '### Instruction:\n' + message.content + '\n' }}"
+    "{% else %}{{ '### Response:\n' }}{% generation %}{{ message.content + '\n<|EOT|>\n' }}{% endgeneration %}"
+    "{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '### Response:\n' }}{% endif %}"
+)
 FOR_CODE = (
-    "qwen2_5",
-    "qwen3",
-    "qwen3_instruct_2507",
-    "qwen3_5_think",
-    "deepseekv3",
-    "deepseek_r1_distill",
-    "llama3_1",
+    *("qwen2_5", "qwen3", "qwen3_instruct_2507", "qwen3_5_think", "deepseekv3", "deepseek_r1_distill", "llama3"),
+    "headings",
 )
 MARKS = (
     *("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<｜User｜>", "<｜Assistant｜>", "<｜end▁of▁sentence｜>"),
-    *("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<think>", "</think>", "<tool_call>", "</tool_call>"),
+    *(
+        "<|EOT|>",
+        "<|start_header_id|>",
+        "<|end_header_id|>",
+        "<|eot_id|>",
+        "<think>",
+        "</think>",
+        "<tool_call>",
+        "</tool_call>",
+    ),
 )
-ENDS = {"qwen": "<|im_end|>", "deepseek": "<｜end▁of▁sentence｜>", "llama": "<|eot_id|>"}
+ENDS = {"qwen": "<|im_end|>", "deepseek": "<｜end▁of▁sentence｜>", "llama": "<|eot_id|>", "headings": "<|EOT|>"}
 PROBLEM = Problem(
     problem_id="p",
     statement="Write `double(n)`.\n\n    It returns n times 2; {braces} & <tags> stay.\n",
@@ -155,7 +169,14 @@ def test_trls_masks_of_the_assistant_hold_a_worked_answer_whole(tokenizers: Any,
     assert "double" not in text
 
 
-@pytest.mark.parametrize("end", ["", "<|im_end|>", "<｜end▁of▁sentence｜>", "<|eot_id|>"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        *("", "<|im_end|>", "<｜end▁of▁sentence｜>", "<|eot_id|>"),
+        f"\n<|EOT|>\n### Instruction:\nHalve it.\n### Response:\n```python\n{WRONG}\n```\n",
+    ],
+    ids=["cut", "qwen", "deepseek", "llama", "another turn"],
+)
 @pytest.mark.parametrize("opened_by", ["completion", "prompt"])
 def test_the_program_and_the_answer_are_those_after_the_reasoning(opened_by: str, end: str) -> None:
     start = "<think>\n" if opened_by == "completion" else ""

@@ -134,7 +134,7 @@ def test_the_page_shows_both_arms_and_says_that_it_is_a_dry_run(dry: Dry, browse
     page = browse(dry.folder / "index.html")
     assert "Dry run on a CPU" in page
     assert "say nothing about a GPU" in page
-    for text in ("CodeRL+", "Reward of programs", "log-probabilities", "tokens a second, sampling", "held-out pass@1"):
+    for text in ("CodeRL+", "Reward of programs", "log-probs", "tokens a second, sampling", "held-out pass@1"):
         assert text in page
 
 
