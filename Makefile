@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help install quickstart quickstart-seeds test harness journeys lint docs bench soak test-kills test-study test-pythons test-data test-ray verl-install verl-test verl-test-whole verifiers-test vllm-install vllm-test vllm-test-whole trl-versions release-check clean
+.PHONY: help install quickstart quickstart-seeds test harness journeys lint docs bench gpu soak test-kills test-study test-pythons test-data test-ray verl-install verl-test verl-test-whole verifiers-test vllm-install vllm-test vllm-test-whole trl-versions release-check clean
 
 help:
 	@echo "make quickstart        watch the whole loop learn on two CPU cores"
@@ -27,6 +27,7 @@ help:
 	@echo "make docs              the documentation, in site/"
 	@echo "make test-pythons PYTHONS='...'  sandbox, judge and tracing under other interpreters that have coderlplus and pytest"
 	@echo "make bench             benchmarks of judge and tracer, printed as tables"
+	@echo "make gpu               a real model trained for ten minutes on one GPU, every part of a step timed"
 	@echo "make soak              the judge on 200,000 honest and hostile programs and 20,000 of random bytes (half an hour or more)"
 	@echo "make release-check PYTHONS='...'  wheel and sdist: built, checked, installed and tried under each interpreter (minutes)"
 	@echo "make install           only the environment (.venv)"
@@ -144,6 +145,12 @@ bench: install
 	$(BIN)/python bench/judge.py
 	$(BIN)/python bench/tracing.py
 	$(BIN)/python bench/step_overhead.py
+
+MBPP ?= data/mbpp
+GPU_OUTPUT ?= runs/gpu
+
+gpu: install
+	$(BIN)/python bench/gpu.py -o $(GPU_OUTPUT) --problems $(MBPP)/train.jsonl --held-out $(MBPP)/validation.jsonl
 
 soak: install
 	$(BIN)/python bench/judge_soak.py

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +51,20 @@ def load_tokenizer(model: str) -> Any:
     return tokenizer
 
 
-def check_tokenizer(model: str, tokenizer: Any, messages: Iterable[list[dict[str, str]]]) -> None:
-    """Raises `ConfigError` where prompts have tokens that the model does not have."""
+def check_tokenizer(
+    model: str, tokenizer: Any, messages: Iterable[list[dict[str, str]]], template: Mapping[str, Any]
+) -> None:
+    """Raises `ConfigError` where the chat template cannot make prompts of the messages, or they have tokens that the
+    model does not have. `template` are further arguments of the template."""
+    prompts = [token_ids(tokenizer, one, **template) for one in messages]
     config = _config(model)
     if config is not None:
-        check_tokens(model, (token_ids(tokenizer, one) for one in messages), config.vocab_size)
+        check_tokens(model, prompts, config.vocab_size)
 
 
-def prompt_tokens(tokenizer: Any, messages: list[dict[str, str]]) -> int:
-    """The length of a prompt as the model reads it."""
-    return len(tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"])
+def prompt_tokens(tokenizer: Any, messages: list[dict[str, str]], **template: Any) -> int:
+    """The length of a prompt as the model reads it; `template` are further arguments of the chat template."""
+    return len(token_ids(tokenizer, messages, **template))
 
 
 def context_tokens(model: str, tokenizer: Any) -> int | None:

@@ -129,7 +129,7 @@ def _rewards(
             known[text] = AlignmentTask.from_json(data) if "task_id" in data else Problem.from_json(data)
         if isinstance(known[text], kind):
             rows.append(known[text])
-            texts.append(completion if isinstance(completion, str) else completion[-1]["content"])
+            texts.append(completion if isinstance(completion, str) else completion[-1].get("content") or "")
             places.append(place)
     values: list[float | None] = [None] * len(completions)
     for place, reward in zip(places, score(rows, texts), strict=True):

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from coderlplus.errors import ConfigError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -93,13 +95,13 @@ def complete_batch(
     return output_ST[:, ids_BT.shape[1] :]
 
 
-def token_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> list[int]:
-    """A conversation by the model's chat template, ready for the answer; a text as the tokenizer begins texts."""
+def token_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, **template: Any) -> list[int]:
+    """A conversation by the model's chat template, ready for the answer (see `prompt_text`); a text as the tokenizer
+    begins texts."""
     if isinstance(prompt, Continued):
         ids: list[int] = tokenizer(prompt.text)["input_ids"]
         return ids
-    text = tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True)
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids = tokenizer(prompt_text(tokenizer, prompt, **template), add_special_tokens=False)["input_ids"]
     return ids
 
 
@@ -112,6 +114,34 @@ def until_stop(text: str, prompt: Prompt) -> tuple[str, bool]:
     stops = prompt.stop if isinstance(prompt, Continued) else ()
     end = min((place for stop in stops if (place := text.find(stop)) >= 0), default=None)
     return text[:end], end is not None
+
+
+def prompt_text(tokenizer: PreTrainedTokenizerBase, conversation: Sequence[Message], **template: Any) -> str:
+    """The prompt of a conversation by the model's chat template, ready for the answer. `template` are further arguments
+    of the template, such as `enable_thinking`.
+
+    Raises `ConfigError` for a template that refuses a message (some know no system message) or leaves its text out
+    (those of models for images read parts of messages).
+    """
+    from jinja2 import TemplateError
+
+    try:
+        text = str(
+            tokenizer.apply_chat_template(list(conversation), tokenize=False, add_generation_prompt=True, **template)
+        )
+    except TemplateError as error:
+        roles = " and ".join(message["role"] for message in conversation)
+        raise ConfigError(
+            f"the chat template of {tokenizer.name_or_path} refuses messages of {roles} ({error}); leave the system "
+            "message out, or give the tokenizer another template"
+        ) from error
+    for message in conversation:
+        if message["content"].strip() not in text:
+            raise ConfigError(
+                f"the chat template of {tokenizer.name_or_path} leaves out what the {message['role']} says; give the "
+                "tokenizer a template for messages of plain text"
+            )
+    return text
 
 
 def _left_padded(prompts: Sequence[Sequence[int]], pad: int) -> tuple[Any, Any]:

@@ -213,7 +213,7 @@ def test_the_path_holds_with_the_real_model_on_real_problems(
                 "programs_and_runs": {"model": model, "supervised": {"examples": "references_and_traces"}},
                 "programs": {"model": model, "supervised": {"examples": "references"}},
             },
-            "train": ON_A_CPU["train"] | {"threads": 2, "alignment": {"alpha": 0.5}, "trl": trl},
+            "train": ON_A_CPU["train"] | {"alignment": {"alpha": 0.5}, "trl": trl},
             "supervised": {"max_tokens": 512, "arguments": supervised},
             "measure": {"samples": 2, "max_new_tokens": 64, "batch_size": 16, "every": 2},
         },

@@ -30,6 +30,7 @@ from coderlplus.engines.trl.processes import connect, on_main_process, others_ma
 from coderlplus.engines.trl.versions import warn_of_versions
 from coderlplus.engines.trl.vllm import be_quiet, room_for_prompt, vllm_may_fail
 from coderlplus.errors import CodeRLPlusError, ConfigError, DataError, counted
+from coderlplus.evaluation.generate import prompt_text
 from coderlplus.judge import Judge
 from coderlplus.loop import AlignmentLoop
 from coderlplus.problems import read_problems
@@ -152,11 +153,12 @@ def _build(
     model = model_name(config.model)
     tokenizer = load_tokenizer(model)
     counting = copy.deepcopy(tokenizer)  # for mining: one must not be used by two threads
-    check_tokenizer(model, tokenizer, (config.messages(problem) for problem in problems[:100]))
+    template = getattr(arguments, "chat_template_kwargs", None) or {}
+    check_tokenizer(model, tokenizer, (config.messages(problem) for problem in problems[:100]), template)
     limit = _longest_prompt(config, context_tokens(model, tokenizer), arguments.max_completion_length)
 
     def fits(messages: list[dict[str, str]]) -> bool:
-        return limit is None or prompt_tokens(counting, messages) <= limit
+        return limit is None or prompt_tokens(counting, messages, **template) <= limit
 
     stop = StopOnSignal()
     record = MetricsCallback(run, evaluations, config.seed)
@@ -180,9 +182,7 @@ def _build(
         timeout_s=config.sandbox.timeout_s,
         run=run,
         samples_every=config.samples_every,
-        prompt_text=lambda row: str(
-            tokenizer.apply_chat_template(config.messages(row), tokenize=False, add_generation_prompt=True)
-        ),
+        prompt_text=lambda row: prompt_text(tokenizer, config.messages(row), **template),
         gather=lambda mined: list(gather_object([mined])),
     )
     trainer = _trainer(
