@@ -48,6 +48,7 @@ class Sample:
     answer: str | None = None
     truncated: bool = False
     tokens: int | None = None
+    logprob: float | None = None
 
     def __post_init__(self) -> None:
         if (self.completion is None) == (self.answer is None):
@@ -60,7 +61,7 @@ class Sample:
             "completion": self.completion,
             "answer": self.answer,
         }
-        data |= {"truncated": self.truncated or None, "tokens": self.tokens}
+        data |= {"truncated": self.truncated or None, "tokens": self.tokens, "logprob": self.logprob}
         return {name: value for name, value in data.items() if value is not None}
 
     @classmethod
@@ -72,6 +73,7 @@ class Sample:
             answer=optional(data, "answer", str),
             truncated=bool(data.get("truncated", False)),
             tokens=optional(data, "tokens", int),
+            logprob=optional(data, "logprob", float),
         )
 
 

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from coderlplus.alignment.settings import PromptStyle
 from coderlplus.errors import ConfigError, DataError, SandboxError
 from coderlplus.evaluation.backends import Backend, Request, Sampling
 from coderlplus.evaluation.benchmarks import Benchmark, BenchmarkQuestion
@@ -26,6 +27,7 @@ from coderlplus.evaluation.notes import about, cases, of_data, of_faults, of_pro
 from coderlplus.evaluation.records import Judged, Key, Sample, key_of
 from coderlplus.evaluation.results import score
 from coderlplus.evaluation.sample_files import write_samples
+from coderlplus.evaluation.selectors import measure
 from coderlplus.evaluation.traces import SampleTrace, expected_text, trace_failures
 from coderlplus.judge import Judge
 from coderlplus.progress import Track, silent
@@ -86,6 +88,10 @@ class SampleSource:
     """Of the samples file."""
     weights: str | None = None
     """The digest of the folder of the model, where it is one."""
+    selectors: Sequence[str] = ()
+    """See `selectors.SELECTORS`."""
+    prompt_style: PromptStyle = "full"
+    """How `own_predictions` asks."""
     strangers: Sequence[str] = ()
     """Rows of the samples file that belong to nothing that is asked or cannot be read: sentences that name the
     place."""
@@ -134,7 +140,7 @@ def settings(source: SampleSource, asked: AskedBenchmark) -> dict[str, Any]:
     generated = (
         {
             "n_samples": source.n_samples,
-            **asdict(source.sampling),
+            **{name: value for name, value in asdict(source.sampling).items() if name != "logprobs"},
             **({} if source.weights is None else {"model_sha256": source.weights}),
         }
         if source.samples is None
@@ -201,6 +207,21 @@ def evaluate(
     seconds["trace"] = time.perf_counter() - began - sum(seconds.values())
     write_samples(here, asked.benchmark, asked.questions, lines)
     numbers = score(asked.benchmark, asked.questions, lines)
+    selected: dict[str, Any] = {"intervals": {}, "notes": []}
+    if source.selectors:
+        selected = measure(
+            here,
+            source.selectors,
+            asked.questions,
+            lines,
+            samples,
+            backend,
+            source.sampling,
+            source.prompt_style,
+            judge,
+            track,
+        )
+        numbers |= selected | {"intervals": numbers["intervals"] | selected["intervals"]}
     seconds["score"] = time.perf_counter() - began - sum(seconds.values())
     faults = [line for line in lines if line.verdict.verdict == "sandbox_fault"]
     if 10 * len(faults) > len(lines):
@@ -213,7 +234,7 @@ def evaluate(
     return (
         numbers
         | said
-        | {"notes": _notes(source, asked, samples, lines)}
+        | {"notes": [*_notes(source, asked, samples, lines), *selected["notes"]]}
         | times
         | {"settings": settings(source, asked)}
     )
@@ -269,6 +290,7 @@ def _samples(
                             completion=completion.text,
                             truncated=completion.truncated,
                             tokens=completion.tokens,
+                            logprob=completion.logprob,
                         )
                     )
             except (ConfigError, DataError) as error:

@@ -82,6 +82,7 @@ class VllmModel:
                         temperature=sampling.temperature,
                         max_tokens=sampling.max_tokens,
                         seed=request.seed(sampling.seed),
+                        **({"logprobs": 0} if sampling.logprobs else {}),
                     )
                     for request, _ in chunk
                 ]
@@ -99,7 +100,11 @@ class VllmModel:
             for (request, _), output in zip(chunk, outputs, strict=True):
                 one = output.outputs[0]
                 tokens = len(one.token_ids) - (one.finish_reason == "stop")  # without the end
-                yield request, Completion(text=one.text, truncated=one.finish_reason == "length", tokens=tokens)
+                logprob = one.cumulative_logprob / max(1, len(one.token_ids)) if sampling.logprobs else None
+                yield (
+                    request,
+                    Completion(text=one.text, truncated=one.finish_reason == "length", tokens=tokens, logprob=logprob),
+                )
 
 
 @contextlib.contextmanager
