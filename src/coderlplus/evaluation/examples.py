@@ -25,6 +25,8 @@ _TESTS = 20
 """Tests looked for in a prompt; those that prompts show come first in all sets."""
 _BETWEEN = ".{0,40}?"
 """Characters, white space not counted, between an input and its output: `Output:` and the like."""
+_END = r"(?!\.?\d)"
+"""A number does not go on."""
 _ARROW = re.compile(r"\s*(?:==|=>|->|➞|→|returns?\b|should return\b)\s*")
 
 
@@ -55,7 +57,7 @@ def _tests_in(problem: Problem, shown: str) -> Iterator[Example]:
             parts = [given, _any_form(test.expected)]
         else:
             continue
-        if re.search(rf"(?<![\w.]){_BETWEEN.join(parts)}(?![\d.])", shown):
+        if re.search(rf"(?<![\w.]){_BETWEEN.join(f'{part}{_END}' for part in parts)}", shown):
             yield test
 
 
