@@ -178,6 +178,23 @@ def test_an_endpoint_is_asked_as_openai_documents(monkeypatch: pytest.MonkeyPatc
     assert len({one["seed"] for one in seen}) == len(REQUESTS)
 
 
+def test_an_endpoint_gives_log_probabilities_where_they_are_asked_for() -> None:
+    def answer(body: dict[str, Any], before: int) -> tuple[int, Any]:
+        status, data = echo(body, before)
+        data["choices"][0]["logprobs"] = {
+            "content": [{"token": "a", "logprob": -1.0}, {"token": "b", "logprob": -2.0}]
+        }
+        return status, data
+
+    with server(answer) as (url, seen):
+        wanted = Sampling(temperature=1.0, logprobs=True)
+        assert [found.logprob for _, found in endpoint(url).complete(REQUESTS[:1], wanted)] == [-1.5]
+        assert [found.logprob for _, found in endpoint(url).complete(REQUESTS[:1], GREEDY)] == [None]
+    assert [one.get("logprobs") for one in seen] == [True, None]
+    with server(echo) as (url, _), pytest.raises(ConfigError, match="gives no log-probabilities; leave logprob out"):
+        list(endpoint(url).complete(REQUESTS[:1], wanted))
+
+
 def test_the_token_limit_is_told_apart() -> None:
     with server(lambda body, before: says("x", "length")) as (url, _):
         assert [completion.truncated for _, completion in endpoint(url).complete(REQUESTS[:1], GREEDY)] == [True]
@@ -414,7 +431,10 @@ class StandIn:
         assert not use_tqdm
         one = [
             types.SimpleNamespace(
-                text=self.tokenizer.decode(prompt["prompt_token_ids"]), finish_reason="stop", token_ids=(1, 2)
+                text=self.tokenizer.decode(prompt["prompt_token_ids"]),
+                finish_reason="stop",
+                token_ids=(1, 2),
+                cumulative_logprob=-3.0,
             )
             for prompt in prompts
         ]
@@ -440,6 +460,10 @@ def test_vllm_gets_token_ids_by_the_chat_template_and_a_seed_a_sample(
     assert (found["2"].text, found["2"].truncated) == ("", True)
     assert {(one["temperature"], one["max_tokens"]) for one in given} == {(0.8, 4096)}
     assert len({one["seed"] for one in given}) == len(given) < len(REQUESTS)
+    assert not any("logprobs" in one for one in given)
+    asked = VllmModel(str(model_folder)).complete(REQUESTS[:1], Sampling(temperature=0.8, logprobs=True))
+    assert [completion.logprob for _, completion in asked] == [-1.5]
+    assert given[-1]["logprobs"] == 0
 
 
 def test_vllm_has_all_that_is_used_of_it() -> None:

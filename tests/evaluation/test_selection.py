@@ -17,6 +17,7 @@ from coderlplus.evaluation.backends import Completion, Request, Sampling
 from coderlplus.evaluation.backends.local import LocalModel
 from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion, user
 from coderlplus.evaluation.examples import visible_examples
+from coderlplus.evaluation.generate import token_ids
 from coderlplus.evaluation.results import markdown
 from coderlplus.evaluation.run import AskedBenchmark, SampleSource, evaluate, prepare
 from coderlplus.judge import Judge
@@ -207,7 +208,7 @@ def test_a_log_probability_is_the_mean_over_the_tokens_of_the_completion(model: 
     sampling = Sampling(temperature=1.0, max_tokens=6, logprobs=True)
     compared = 0
     for request, completion in backend.complete(requests, sampling):
-        prompt = tokenizer(request.messages[0]["content"] + "\n")["input_ids"]
+        prompt = token_ids(tokenizer, request.messages)
         said = tokenizer(completion.text)["input_ids"] + ([] if completion.truncated else [tokenizer.eos_token_id])
         if len(said) - (not completion.truncated) != completion.tokens:
             continue  # special tokens are not in the text
