@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tracing": {"errors", "records", "sandbox"},
     "problems": {"errors", "records", "programs", "sandbox", "judge"},
     "alignment": {"moved", "terminal", "errors", "records", "programs", "sandbox", "tracing"},
-    "rewards": {"terminal", "records", "programs", "judge", "alignment"},
+    "rewards": {"terminal", "errors", "records", "programs", "judge", "alignment"},
     "loop": {"errors", "records", "sandbox", "judge", "alignment", "rewards"},
     "evaluation": {
         *("terminal", "progress", "errors", "records", "programs", "sandbox", "judge", "tracing", "problems"),

@@ -17,7 +17,7 @@ _NAMES = """
 AlignmentConfig AlignmentLoop AlignmentTask CallInput CallTest CheckTest CheckerProgram CodeRLPlusError ConfigError
 DataError Failure Judge JudgedRollout Limits NoTestsError Problem Reward Rollout SandboxError StdioInput StdioTest
 Target Trace Verdict alignment_reward code_reward evaluate extract_program load_problems mine open_sandbox read_jsonl
-reference_answer score_answer to_dataset_row trace train trl_alignment write_jsonl
+reference_answer score_answer select to_dataset_row trace train trl_alignment write_jsonl
 """
 NAMES = _NAMES.split()
 

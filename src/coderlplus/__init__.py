@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from coderlplus.engines.trl.alignment import trl_alignment
     from coderlplus.errors import CodeRLPlusError, ConfigError, DataError, NoTestsError, SandboxError
     from coderlplus.evaluation.evaluate import evaluate
+    from coderlplus.evaluation.selection import select
     from coderlplus.judge.judge import Judge
     from coderlplus.loop import AlignmentLoop
     from coderlplus.preparation.sources import load_problems
@@ -82,6 +83,7 @@ __all__ = [
     "read_jsonl",
     "reference_answer",
     "score_answer",
+    "select",
     "to_dataset_row",
     "trace",
     "train",
@@ -97,6 +99,7 @@ _MODULES = {
     "engines.trl.alignment": ("trl_alignment",),
     "errors": ("CodeRLPlusError", "ConfigError", "DataError", "NoTestsError", "SandboxError"),
     "evaluation.evaluate": ("evaluate",),
+    "evaluation.selection": ("select",),
     "judge.judge": ("Judge",),
     "loop": ("AlignmentLoop",),
     "preparation.sources": ("load_problems",),

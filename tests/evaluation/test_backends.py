@@ -212,6 +212,23 @@ def test_a_base_model_goes_on_at_the_completions_api_up_to_a_stop() -> None:
     assert "messages" not in seen[0]
 
 
+def test_an_endpoint_gives_log_probabilities_where_they_are_asked_for() -> None:
+    def answer(body: dict[str, Any], before: int) -> tuple[int, Any]:
+        status, data = echo(body, before)
+        data["choices"][0]["logprobs"] = {
+            "content": [{"token": "a", "logprob": -1.0}, {"token": "b", "logprob": -2.0}]
+        }
+        return status, data
+
+    with server(answer) as (url, seen):
+        wanted = Sampling(temperature=1.0, logprobs=True)
+        assert [found.logprob for _, found in endpoint(url).complete(REQUESTS[:1], wanted)] == [-1.5]
+        assert [found.logprob for _, found in endpoint(url).complete(REQUESTS[:1], GREEDY)] == [None]
+    assert [one.get("logprobs") for one in seen] == [True, None]
+    with server(echo) as (url, _), pytest.raises(ConfigError, match="gives no log-probabilities; leave logprob out"):
+        list(endpoint(url).complete(REQUESTS[:1], wanted))
+
+
 def test_the_token_limit_is_told_apart() -> None:
     with server(lambda body, before: says("x", "length")) as (url, _):
         assert [completion.truncated for _, completion in endpoint(url).complete(REQUESTS[:1], GREEDY)] == [True]
@@ -441,14 +458,21 @@ class StandIn:
         self.model_config = types.SimpleNamespace(max_model_len=len(token_ids(self.tokenizer, REQUESTS[2].messages)))
         self.llm_engine, self.parallel = self, tensor_parallel_size
         self.running: dict[str, list[int]] = {}
+        self.logprobs: dict[str, float | None] = {}
 
     def add_request(self, request_id: str, prompt: dict[str, list[int]], params: Any) -> None:
         assert request_id not in self.running
         self.running[request_id] = prompt["prompt_token_ids"]
+        self.logprobs[request_id] = None if params is None or "logprobs" not in params else -3.0
 
     def step(self) -> list[Any]:
         name, ids = self.running.popitem()  # the last one first
-        one = types.SimpleNamespace(text=self.tokenizer.decode(ids), finish_reason="stop", token_ids=(1, 2))
+        one = types.SimpleNamespace(
+            text=self.tokenizer.decode(ids),
+            finish_reason="stop",
+            token_ids=(1, 2),
+            cumulative_logprob=self.logprobs[name],
+        )
         return [types.SimpleNamespace(request_id=name, outputs=[one], finished=True)]
 
     def abort_request(self, names: list[str]) -> None:
@@ -460,7 +484,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Put it in vLLM's place; returns where the settings of each sample will be."""
     given: list[dict[str, Any]] = []
     module, params = types.ModuleType("vllm"), types.ModuleType("vllm.sampling_params")
-    module.LLM, module.SamplingParams = StandIn, lambda **settings: given.append(settings)  # type: ignore[attr-defined]
+    module.LLM, module.SamplingParams = StandIn, lambda **settings: given.append(settings) or settings  # type: ignore[attr-defined]
     params.RequestOutputKind = types.SimpleNamespace(FINAL_ONLY=2)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "vllm", module)
     monkeypatch.setitem(sys.modules, "vllm.sampling_params", params)
@@ -483,6 +507,10 @@ def test_vllm_gets_token_ids_by_the_chat_template_and_a_seed_a_sample(
     assert (found["2"].text, found["2"].truncated) == ("", True)
     assert {(one["temperature"], one["max_tokens"]) for one in given} == {(0.8, 4096)}
     assert len({one["seed"] for one in given}) == len(given) < len(REQUESTS)
+    assert not any("logprobs" in one for one in given)
+    asked = VllmModel(str(model_folder)).complete(REQUESTS[:1], Sampling(temperature=0.8, logprobs=True))
+    assert [completion.logprob for _, completion in asked] == [-1.5]
+    assert given[-1]["logprobs"] == 0
 
 
 @pytest.mark.parametrize("ahead", [1, 2, 100])

@@ -23,6 +23,7 @@ from coderlplus.evaluation.data import RELEASES
 from coderlplus.evaluation.evaluate import evaluate
 from coderlplus.evaluation.notes import described
 from coderlplus.evaluation.results import read_results
+from coderlplus.evaluation.selectors import SELECTORS
 from coderlplus.progress import Progress
 from coderlplus.report.eval_page import write_eval_page
 from coderlplus.terminal import console, note, print_table, shown
@@ -76,6 +77,16 @@ def eval_(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Number of problems per benchmark, evenly spaced. [default: all]")
     ] = None,
+    select: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Comma-separated selectors that keep one of the samples of a problem: {', '.join(SELECTORS)}.",
+            show_default=False,
+        ),
+    ] = None,
+    prompt_style: Annotated[
+        str, typer.Option(help="How own_predictions asks for outputs: full or compact, as alignment tasks.")
+    ] = "full",
     concurrency: Annotated[int, typer.Option(min=1, help="Concurrent requests to the endpoint.")] = 16,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Programs judged in parallel. [default: one per core]")
@@ -128,6 +139,8 @@ def eval_(
                 start_date=start_date,
                 end_date=end_date,
                 limit=limit,
+                select=[name.strip() for name in (select or "").split(",") if name.strip()],
+                prompt_style=prompt_style,  # type: ignore[arg-type]
                 prompt=prompt,
                 style=style,
                 concurrency=concurrency,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from coderlplus.alignment.settings import PromptStyle
 from coderlplus.errors import ConfigError, DataError, counted
 from coderlplus.evaluation import run
 from coderlplus.evaluation.asking import FILE_ENDINGS, asked_for
@@ -17,6 +19,7 @@ from coderlplus.evaluation.data import Window
 from coderlplus.evaluation.results import read_results, write_results
 from coderlplus.evaluation.run import AskedBenchmark, SampleSource
 from coderlplus.evaluation.sample_files import digest_of, read_samples
+from coderlplus.evaluation.selectors import check_selectors
 from coderlplus.judge import Judge
 from coderlplus.problems.prompts import known_template, user_message
 from coderlplus.progress import Track, silent
@@ -47,6 +50,8 @@ def evaluate(
     start_date: str | None = None,
     end_date: str | None = None,
     limit: int | None = None,
+    select: Sequence[str] = (),
+    prompt_style: PromptStyle = "full",
     prompt: str | None = None,
     style: str = "chat",
     concurrency: int = 16,
@@ -62,9 +67,12 @@ def evaluate(
     `model` is a folder, a name on the hub, or the name that the `endpoint` uses; with a file of `samples` it is only a
     label and may be `None`. `benchmarks` are names such as `humaneval` or `cruxeval-o`, or files of problems, whose
     user message `prompt` may set. `style` is `chat`, or `base` for models without chat template. Without `data_dir`,
-    the data of the benchmarks comes from the hub. `backend` is `vllm` or `transformers`. `release`, `start_date` and
-    `end_date` (ISO days, inclusive) select problems of LiveCodeBench. `workers` is the number of programs judged in
-    parallel, by default one per core. `sandbox_backend` and `sandbox_address` say where: see `open_sandbox`.
+    the data of the benchmarks comes from the hub. `backend` is `vllm` or `transformers`.
+    `release`, `start_date` and `end_date` (ISO days, inclusive) select problems of
+    LiveCodeBench. `select` names selectors that keep one of the `n_samples` of each problem (`random`, `logprob`,
+    `majority`, `own_predictions`, `execution`), which the numbers then have as `NAME@n`; `own_predictions` asks the
+    model in the `prompt_style` of alignment tasks. `workers` is the number of programs judged in parallel, by default
+    one per core. `sandbox_backend` and `sandbox_address` say where: see `open_sandbox`.
 
     The result has `model`, `source`, `benchmarks` (name → numbers, shares in [0, 1]) and `left_out`, the number of
     rows that cannot be used. Every sample and verdict is written to `output` at once; repeat the call to resume an
@@ -90,6 +98,9 @@ def evaluate(
     if sum(given is not None for given in (backend, endpoint, samples)) > 1:
         raise ConfigError("backend, endpoint and samples exclude each other: give one of them")
     check_backend(sandbox_backend, sandbox_address)
+    check_selectors(select, has_model=samples is None, n_samples=n_samples)
+    if prompt_style not in get_args(PromptStyle):
+        raise ConfigError(f"prompt_style must be one of {', '.join(get_args(PromptStyle))}, not {prompt_style!r}")
     kind = _kind(backend, endpoint)
     if model is None and samples is None:
         raise ConfigError("model is missing; name one, or give samples")
@@ -107,10 +118,21 @@ def evaluate(
         limit=limit,
         style=style,
     )
+    for one in asked:
+        if select and one.benchmark.metric != "pass@1":
+            raise ConfigError(
+                f"{one.benchmark.name} asks for answers, and select chooses among programs; leave it out"
+            )
     name = None if model is None else str(model)
     open_backend = cache(lambda: _open(name or "", backend, endpoint, concurrency, style))
-    sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)
-    source = _source(name, asked, sampling, n_samples, kind, None if samples is None else Path(samples))
+    sampling = Sampling(
+        temperature=temperature, max_tokens=max_tokens, seed=seed, logprobs="logprob" in select and samples is None
+    )
+    source = replace(
+        _source(name, asked, sampling, n_samples, kind, None if samples is None else Path(samples)),
+        selectors=tuple(select),
+        prompt_style=prompt_style,
+    )
     _make(folder)
     with held(folder):
         if overwrite:

@@ -117,8 +117,8 @@ def until_stop(text: str, prompt: Prompt) -> tuple[str, bool]:
 
 
 def prompt_text(tokenizer: PreTrainedTokenizerBase, conversation: Sequence[Message], **template: Any) -> str:
-    """The prompt of a conversation by the model's chat template, ready for the answer. `template` are further arguments
-    of the template, such as `enable_thinking`.
+    """The prompt of a conversation by the model's chat template, ready for the answer. `template` are further
+    arguments of the template, such as `enable_thinking`.
 
     Raises `ConfigError` for a template that refuses a message (some know no system message) or leaves its text out
     (those of models for images read parts of messages).

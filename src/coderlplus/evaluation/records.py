@@ -48,6 +48,7 @@ class Sample(JsonRecord):
     answer: str | None = None
     truncated: bool = False
     tokens: int | None = None
+    logprob: float | None = None
 
     def __post_init__(self) -> None:
         if (self.completion is None) == (self.answer is None):

@@ -20,6 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
+from coderlplus.alignment.settings import PromptStyle
 from coderlplus.errors import ConfigError, DataError, SandboxError
 from coderlplus.evaluation.backends import Backend, Request, Sampling
 from coderlplus.evaluation.benchmarks import Benchmark, BenchmarkQuestion
@@ -28,6 +29,7 @@ from coderlplus.evaluation.notes import about, cases, of_data, of_faults, of_pro
 from coderlplus.evaluation.records import Judged, Key, Sample, key_of
 from coderlplus.evaluation.results import score
 from coderlplus.evaluation.sample_files import write_samples
+from coderlplus.evaluation.selectors import measure
 from coderlplus.evaluation.traces import SampleTrace, expected_text, trace_failures
 from coderlplus.judge import Judge
 from coderlplus.progress import Track, silent
@@ -92,6 +94,10 @@ class SampleSource:
     """Of the samples file."""
     weights: str | None = None
     """The digest of the folder of the model, where it is one."""
+    selectors: Sequence[str] = ()
+    """See `selectors.SELECTORS`."""
+    prompt_style: PromptStyle = "full"
+    """How `own_predictions` asks."""
     strangers: Sequence[str] = ()
     """Rows of the samples file that belong to nothing that is asked or cannot be read: sentences that name the
     place."""
@@ -140,7 +146,8 @@ def settings(source: SampleSource, asked: AskedBenchmark) -> dict[str, Any]:
     generated: dict[str, Any] = {"samples_sha256": source.digest}
     if source.samples is None:
         weights = {} if source.weights is None else {"model_sha256": source.weights}
-        generated = {"n_samples": source.n_samples, **asdict(source.sampling), **weights}
+        sampling = {name: value for name, value in asdict(source.sampling).items() if name != "logprobs"}
+        generated = {"n_samples": source.n_samples, **sampling, **weights}
     window = {name: value for name, value in asked.window.items() if value} if asked.benchmark.dated else {}
     limit = {"limit": len(asked.questions)} if asked.is_limited else {}
     style = {"style": "base"} if _is_base(asked.questions) else {}
@@ -201,6 +208,21 @@ def evaluate(
     times.append(time.perf_counter())
     write_samples(here, asked.benchmark, asked.questions, lines)
     numbers = score(asked.benchmark, asked.questions, lines)
+    selected: dict[str, Any] = {"intervals": {}, "notes": []}
+    if source.selectors:
+        selected = measure(
+            here,
+            source.selectors,
+            asked.questions,
+            lines,
+            samples,
+            backend,
+            source.sampling,
+            source.prompt_style,
+            judge,
+            track,
+        )
+        numbers |= selected | {"intervals": numbers["intervals"] | selected["intervals"]}
     times.append(time.perf_counter())
     faults = [line for line in lines if line.verdict.verdict == "sandbox_fault"]
     if 10 * len(faults) > len(lines):
@@ -212,7 +234,7 @@ def evaluate(
     return (
         numbers
         | about(asked.questions, asked.files, asked.window.get("release") if asked.benchmark.dated else None)
-        | {"notes": _notes(source, asked, samples, lines)}
+        | {"notes": [*_notes(source, asked, samples, lines), *selected["notes"]]}
         | {"seconds": {name: round(end - start, 3) for name, (start, end) in parts}}
         | {"settings": settings(source, asked)}
     )
@@ -268,6 +290,7 @@ def _samples(
                             completion=completion.text,
                             truncated=completion.truncated,
                             tokens=completion.tokens,
+                            logprob=completion.logprob,
                         )
                     )
             except (ConfigError, DataError) as error:

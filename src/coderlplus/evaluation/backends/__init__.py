@@ -24,11 +24,12 @@ def has_gpu() -> bool:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How to sample: greedy at `temperature` 0; otherwise from the whole distribution (no top-p, no top-k).
-    `max_tokens` new tokens at most."""
+    `max_tokens` new tokens at most. `logprobs`: whether the log-probabilities of completions are wanted."""
 
     temperature: float = 0.0
     max_tokens: int = 4096
     seed: int = 0
+    logprobs: bool = False
 
     def __post_init__(self) -> None:
         if self.temperature < 0:
@@ -53,11 +54,12 @@ class Request:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """What a model said, without special tokens. `truncated`: it did not end by itself; `tokens`: how many there are,
-    if known."""
+    if known; `logprob`: the mean log-probability of a token at temperature 1, where it is asked for."""
 
     text: str
     truncated: bool
     tokens: int | None = None
+    logprob: float | None = None
 
 
 class Backend(Protocol):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import os
 import random
 import re
@@ -21,7 +22,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -155,6 +156,7 @@ class Endpoint:
             "temperature": sampling.temperature,
             limit: sampling.max_tokens,
             "seed": request.seed(sampling.seed),
+            **({"logprobs": 0 if isinstance(asked, Continued) else True} if sampling.logprobs else {}),
         }
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if os.environ.get("OPENAI_API_KEY"):
@@ -172,7 +174,20 @@ class Endpoint:
             ValueError,
         ) as error:  # a redirect to no URL
             raise _Passing(str(getattr(error, "reason", "") or error or type(error).__name__)) from error
-        return self._completion(text, asked)
+        completion = self._completion(text, asked)
+        return replace(completion, logprob=self._logprob(text)) if sampling.logprobs else completion
+
+    def _logprob(self, answer: bytes) -> float:
+        """The mean of the log-probabilities in an answer; raises `ConfigError` where there are none."""
+        try:
+            given = json.loads(answer)["choices"][0]["logprobs"]
+            of_completions, of_chat = given.get("token_logprobs"), given.get("content")
+            values = [float(one["logprob"]) for one in of_chat] if of_completions is None else of_completions
+        except (ValueError, KeyError, IndexError, TypeError):
+            raise ConfigError(
+                f"the endpoint {self.url} gives no log-probabilities; leave logprob out of --select"
+            ) from None
+        return math.fsum(values) / max(1, len(values))
 
     def _failure(self, error: urllib.error.HTTPError) -> _Passing | _Refused:
         try:

@@ -109,15 +109,28 @@ class LocalModel:
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(requests[0].seed(sampling.seed))
             output = complete_batch(self.model, prompts, self.tokenizer.pad_token_id, config, self.tokenizer)
-        completions = []
+        completions: list[Completion] = []
         for request, row in zip(requests, output.tolist(), strict=True):
             length = next((place for place, token in enumerate(row) if token in ends), len(row))
             whole = self.tokenizer.decode(row[:length], skip_special_tokens=True)
             text, stopped = until_stop(whole, request.messages)
             if stopped and self.tokenizer.pad_token_id in row:
                 length = row.index(self.tokenizer.pad_token_id)
-            completions.append(Completion(text=text, truncated=length == len(row) and not stopped, tokens=length))
+            truncated = length == len(row) and not stopped
+            prompt = prompts[len(completions)]
+            logprob = self._logprob(prompt, row[: length + 1]) if sampling.logprobs else None
+            completions.append(Completion(text=text, truncated=truncated, tokens=length, logprob=logprob))
         return completions
+
+    def _logprob(self, prompt: Sequence[int], completion: Sequence[int]) -> float:
+        """The mean log-probability of the tokens of a completion, its end included, by one more pass over it alone."""
+        import torch
+
+        ids_1T = torch.tensor([[*prompt, *completion]], device=self.model.device)
+        with torch.no_grad():
+            logits_CV = self.model(input_ids=ids_1T).logits[0, len(prompt) - 1 : -1].float()
+        chosen_C1 = torch.tensor(completion, device=self.model.device)[:, None]
+        return float(torch.log_softmax(logits_CV, dim=-1).gather(1, chosen_C1).mean())
 
     def _end_tokens(self) -> list[int]:
         """All tokens that end a completion: chat models often have two."""

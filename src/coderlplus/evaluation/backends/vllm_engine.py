@@ -107,6 +107,7 @@ class VllmModel:
                 seed=request.seed(sampling.seed),
                 stop=stop,
                 output_kind=self._whole,
+                **({"logprobs": 0} if sampling.logprobs else {}),
             )
             engine.add_request(str(self._asked), {"prompt_token_ids": list(ids)}, params)
         except Exception as error:  # vLLM has errors of its own for some of these
@@ -129,7 +130,9 @@ class VllmModel:
 
 def _completion(output: Any) -> Completion:
     tokens = len(output.token_ids) - (output.finish_reason == "stop")  # without the end
-    return Completion(text=output.text, truncated=output.finish_reason == "length", tokens=tokens)
+    total = output.cumulative_logprob  # where it was asked for
+    logprob = None if total is None else total / max(1, len(output.token_ids))
+    return Completion(text=output.text, truncated=output.finish_reason == "length", tokens=tokens, logprob=logprob)
 
 
 @contextlib.contextmanager
