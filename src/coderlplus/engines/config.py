@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serial
 
 from coderlplus import moved
 from coderlplus.alignment.settings import AlignmentConfig
-from coderlplus.errors import ConfigError, nearest
+from coderlplus.errors import ConfigError
 from coderlplus.loop import Row
 from coderlplus.problems.prompts import conversation, known_template, user_message
 from coderlplus.records import AlignmentTask, OwnRow
@@ -172,7 +172,7 @@ def checked_config(
                     (f"{one}.{name}" if one else name for one in shared if one != section and name in shared[one]),
                     None,
                 )
-                close = nearest(str(name), names)
+                close = moved.nearest_name(str(name), section, names)
                 hint = (
                     f"did you mean '{other}'?"
                     if other
@@ -195,7 +195,7 @@ def checked_config(
 
 def hint_at(name: str, section: str, names: Collection[str], library: str = "") -> str:
     """A hint: the nearest right name in a section, or all names; for many, the documentation of the `library`."""
-    close = nearest(name, names)
+    close = moved.nearest_name(name, section, names)
     if close:
         return f"did you mean '{f'{section}.' if section else ''}{close}'?"
     return (

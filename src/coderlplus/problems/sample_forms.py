@@ -30,6 +30,7 @@ from typing import Any
 from coderlplus.errors import DataError
 from coderlplus.problems.files import leaving_out, stream_rows
 from coderlplus.records import OWN
+from coderlplus.records.forms import misplaced
 from coderlplus.records.jsonl import short
 
 _IDS = ("question_id", "task_id", "problem_id", "id")
@@ -168,7 +169,8 @@ def _of_row(data: Any, place: str) -> Iterator[Given]:
         (name for name in _IDS if isinstance(data.get(name), str | int) and not isinstance(data[name], bool)), None
     )
     if key is None:
-        raise DataError(f"{place}: no id; a sample needs one of {', '.join(_IDS)}")
+        sentence = misplaced(data, "a sample") or f"no id; a sample needs one of {', '.join(_IDS)}"
+        raise DataError(f"{place}: {sentence}")
     name = _name(data, key, place) + (f"/{_name(data, 'test_id', place)}" if data.get("test_id") is not None else "")
     for field in _LISTS:
         if data.get(field) is not None:
@@ -187,10 +189,8 @@ def _of_row(data: Any, place: str) -> Iterator[Given]:
     if isinstance(data.get("verdict"), Mapping) and "program" in data:  # of an evaluation: no program was found
         yield Given(name, "", False, place)
         return
-    raise DataError(
-        f"{place}: no text; a sample needs 'completion' (what the model said) or one of {', '.join(_ANSWERS)} (the "
-        "answer alone)"
-    )
+    no_text = f"no text; a sample needs 'completion' (what the model said) or one of {', '.join(_ANSWERS)}"
+    raise DataError(f"{place}: {misplaced(data, 'a sample') or f'{no_text} (the answer alone)'}")
 
 
 def is_group(row: Mapping[str, Any]) -> bool:

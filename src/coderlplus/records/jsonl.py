@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from coderlplus.errors import DataError, nearest
 from coderlplus.records.files import whole_file
+from coderlplus.records.forms import misplaced
 
 
 class Record(Protocol):
@@ -107,6 +108,8 @@ def read_jsonl(path: str | Path, record: type[RecordT], left_out: list[DataError
 
 def not_json(error: json.JSONDecodeError) -> str:
     """The sentence about a line that is no JSON."""
+    if error.doc.strip() in ("{", "{}", "["):
+        return "a JSON object over several lines; JSON Lines has a whole one on each line"
     return f"not valid JSON ({error.msg.removesuffix(' at')} at column {error.colno}); fix or remove the line"
 
 
@@ -147,18 +150,17 @@ def get(data: Mapping[str, Any], name: str, kind: type) -> Any:
     return value
 
 
-_MARKS = {"statement": "a problem", "targets": "a task", "rollout_id": "a program"}
-"""Keys that tell which record a row is."""
+_NEEDS = {"a problem": "statement", "a task": "targets", "a program": "rollout_id"}
 
 
 def refuse_unknown(data: Mapping[str, Any], names: Collection[str], what: str) -> None:
-    """Raise `DataError` for a key of an object that is none of its `names`, with the nearest one. A key without a
-    value does not count: tables have all columns in all rows."""
-    if data.keys() <= set(names):
+    """Raise `DataError` for a key of an object that is none of its `names`, with the nearest one, and for an object
+    that is something else than `what`. A key without a value does not count: tables have all columns in all rows."""
+    is_whole = what not in _NEEDS or _NEEDS[what] in data
+    if is_whole and data.keys() <= set(names):
         return
-    for name, other in _MARKS.items():
-        if name in data and name not in names and what in _MARKS.values():
-            raise DataError(f"expected {what}, found {other} (key {name!r}); are the files in the right order?")
+    if what in _NEEDS and (sentence := misplaced(data, what)):
+        raise DataError(sentence)
     for name, value in data.items():
         if name not in names and value is not None:
             near = nearest(str(name), names)
