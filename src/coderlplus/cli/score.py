@@ -68,20 +68,16 @@ def score(
     left_out: list[DataError] = []
     fingerprint = {"tasks": digest(tasks), "answers": digest(answers), "format_weight": format_weight}
     by_id = {task.task_id: task for task in read_tasks(tasks, left_out)}
-    try:
-        with open_output(output, fingerprint, overwrite=overwrite) as out:
-            if out.summary is None:
-                given = read_answers(answers, list(by_id), tasks, left_out)
-                scores = _scored(given, by_id, format_weight, left_out)
-                write_jsonl(output, scores)
-                out.finish(summarise(scores, by_id) | {"left_out": len(left_out)})
-                summary: Mapping[str, Any] = summarise(scores, by_id) | {"left_out": len(left_out)}
-            else:
-                note(f"{output} is complete; use --overwrite to replace it")
-                summary = out.summary
-    except KeyboardInterrupt:
-        note("stopped; nothing is written, the same command scores anew")
-        raise
+    with open_output(output, fingerprint, overwrite=overwrite) as out:
+        if out.summary is None:
+            given = read_answers(answers, list(by_id), tasks, left_out)
+            scores = _scored(given, by_id, format_weight, left_out)
+            write_jsonl(output, scores)
+            out.finish(summarise(scores, by_id) | {"left_out": len(left_out)})
+            summary: Mapping[str, Any] = summarise(scores, by_id) | {"left_out": len(left_out)}
+        else:
+            note(f"{output} is complete; use --overwrite to replace it")
+            summary = out.summary
     name_left_out(left_out)
     if as_json:
         print(json.dumps(summary))

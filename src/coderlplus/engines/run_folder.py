@@ -24,6 +24,7 @@ from coderlplus.engines.model_card import model_card
 from coderlplus.engines.resuming import changed
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.records.files import atomic_write, held, remove
+from coderlplus.records.outputs import digest
 
 OF_A_RUN = (
     *("config.yaml", "environment.json", "run.json", "metrics.jsonl", "samples.jsonl", "checkpoints", "final"),
@@ -119,6 +120,21 @@ class RunFolder:
         """Note that the run came to its end."""
         atomic_write(self._standing_file, json.dumps(self._standing() | {"finished": True}) + "\n")
 
+    def is_done(self, asked: Mapping[str, Any]) -> bool:
+        """Whether the run is finished and was `asked` for with these settings, of files that are as they were; known
+        without loading anything heavy."""
+        standing = self._standing()
+        made_of = standing.get("fingerprint", {})
+        return (
+            bool(standing.get("finished"))
+            and standing.get("asked") == _plain(asked)
+            and all(digest(Path(name).expanduser()) == before for name, before in made_of.items())
+        )
+
+    def note_asked(self, asked: Mapping[str, Any]) -> None:
+        """Note with which settings the finished run was asked for."""
+        atomic_write(self._standing_file, json.dumps(self._standing() | {"asked": _plain(asked)}) + "\n")
+
     def _standing(self) -> dict[str, Any]:
         try:
             data = json.loads(self._standing_file.read_text(encoding="utf-8"))
@@ -201,6 +217,10 @@ class RunFolder:
                     if step > 0 and line.endswith("\n") and json.loads(line)["step"] <= step:
                         kept.append(line)
             atomic_write(path, "".join(kept))
+
+
+def _plain(settings: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(settings, default=str))
 
 
 def environment(isolation: Sequence[str]) -> dict[str, Any]:
