@@ -53,7 +53,7 @@ def score(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="File for the scores (JSONL).", show_default=False)],
     format_weight: Annotated[
-        float, typer.Option(help="w of R_sem = w + (1 − w) · fraction; 0 is the paper's formula.")
+        float, typer.Option(help="Reward of an answer of the right form without a right value; 0 is the paper's.")
     ] = 0.1,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Score anew, also if OUTPUT is finished or of other answers.")
