@@ -20,6 +20,18 @@ def test_it_fits_on_two_screens() -> None:
     assert max(map(len, lines)) <= 119
 
 
+def test_lines_of_the_docs_fit_but_for_the_rows_of_tables() -> None:
+    """A row of a table cannot be broken in Markdown."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    long = [
+        f"{page.relative_to(ROOT)}:{number}"
+        for page in pages
+        for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > 119 and not line.lstrip().startswith("|")
+    ]
+    assert long == []
+
+
 def test_what_it_links_to_and_names_exists() -> None:
     for target in re.findall(r"\]\(([^)#]+)", README):
         assert target.startswith("http") or (ROOT / target).exists(), target

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from coderlplus.errors import ConfigError
+from collections.abc import Iterable
+
+from coderlplus.errors import ConfigError, nearest
 
 KEYS = {
     "alignment.policy": "alignment.sampling",
@@ -32,6 +34,18 @@ def new_key(key: str) -> str | None:
         if len(pattern) == len(parts) and all(one in ("*", part) for one, part in zip(pattern, parts, strict=True)):
             return ".".join(part if one == "*" else one for one, part in zip(new.split("."), parts, strict=True))
     return None
+
+
+def nearest_name(name: str, section: str, names: Iterable[str]) -> str | None:
+    """The name among those of a section that was probably meant, also by its name of an earlier version.
+
+    >>> nearest_name("polcy", "alignment", ["alpha", "kinds", "sampling"])
+    'sampling'
+    """
+    inside = f"{section}." if section else ""
+    old = {key.removeprefix(inside): new for key, new in KEYS.items() if key.rpartition(".")[0] == section}
+    close = nearest(name, [*names, *old])
+    return old[close].removeprefix(inside) if close in old else close
 
 
 def refuse(key: str, where: str = "") -> None:

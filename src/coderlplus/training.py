@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from coderlplus.engines.config import Where
+from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.settings_files import overridden_settings
+from coderlplus.engines.trl.processes import rank
 from coderlplus.errors import ConfigError
-
-if TYPE_CHECKING:
-    from coderlplus.engines.run_folder import RunFolder
 
 
 def train(
@@ -44,6 +45,27 @@ def train(
         settings, where = dict(config), lambda key: "configuration"
     else:
         settings, where = overridden_settings(config, overrides)
+    here = rank()
+    output = RunFolder(Path(str(settings.get("output"))))
+    if not overwrite and output.is_done(settings) and (output.final.is_dir() or "verl" in settings):
+        if not here:
+            print(f"{output.path} is complete; use --overwrite to train again", file=sys.stderr, flush=True)
+        return output
+    run = _run(settings, where, overwrite=overwrite, evaluate=evaluate, eval_every=eval_every)
+    if not here:
+        run.note_asked(settings)
+    return run
+
+
+def _run(
+    settings: Mapping[str, Any],
+    where: Where,
+    *,
+    overwrite: bool,
+    evaluate: Callable[[Any], dict[str, float]] | None,
+    eval_every: int,
+) -> RunFolder:
+    """The run on the engine that the settings name, which is loaded now."""
     if "verl" in settings:
         if evaluate is not None:
             raise ConfigError("evaluate is for runs on TRL; on verl, set verl.trainer.test_freq and validation")

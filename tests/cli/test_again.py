@@ -189,6 +189,23 @@ def test_without_a_terminal_progress_is_lines_on_stderr(command: str, monkeypatc
     assert "\x1b" not in result.stderr
 
 
+@pytest.mark.parametrize("gap_s", [0.0, 0.05, 0.5])
+def test_a_second_interrupt_ends_it_with_the_same_sentence_and_exit_code(gap_s: float) -> None:
+    write_inputs(Limits(wall_s=100), "import time\ndef f(x):\n    time.sleep(60)")
+    command = [sys.executable, "-m", "coderlplus", *COMMANDS["judge"]]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr is not None
+        while "0 of 4" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        time.sleep(gap_s)
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert "rerun the command to resume" in rest
+    assert "Traceback" not in rest
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize("command", ["judge", "tasks", "eval"])
 def test_interrupted_it_says_how_to_continue_and_its_lock_is_no_lock(command: str, end: int) -> None:

@@ -223,7 +223,8 @@ def test_an_interrupted_run_keeps_what_was_judged_and_goes_on(run: Run) -> None:
     os.kill(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert f"stopped after 4 of {len(PROGRAMS) + 1} programs; rerun the command to resume" in said
+    assert f"judging: stopped at 4 of {len(PROGRAMS) + 1}" in said
+    assert "rerun the command to resume" in said
     assert len(verdicts()) == 4
 
 

@@ -142,7 +142,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(run, tmp_path: Path, monkey
     interrupted_at(2)
     result = CliRunner().invoke(app, [*arguments, "parts.jsonl"])
     assert result.exit_code == 130
-    assert "stopped after 2 of 4 programs; rerun the command to resume" in result.stderr
+    assert "stopped at 2 of 4" in result.stderr
     assert not (tmp_path / "parts.jsonl").exists()
     with (tmp_path / "parts.jsonl.unfinished").open("a") as file:
         file.write('{"programs": 1, "ta')  # killed while it wrote

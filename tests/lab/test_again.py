@@ -27,12 +27,12 @@ from coderlplus_lab.world.tokenizer import make_tokenizer
 TINY = Path(__file__).parents[2] / "recipes" / "study" / "tiny.yaml"
 ARGUMENTS: dict[str, list[str]] = {
     "probe": ["probe", "--model", "model", "--programs", "problems.jsonl", "--rows", "100", "--no-own"],
-    "study": ["study", "study.yaml"],
+    "study": ["study", "one.yaml"],
     "quickstart": ["quickstart", "--tiny"],
 }
 CHANGED: dict[str, Callable[[], list[str]]] = {
     "probe": lambda: [*ARGUMENTS["probe"], "--seed", "1"],
-    "study": lambda: [*ARGUMENTS["study"][:1], "other.yaml"],
+    "study": lambda: [*ARGUMENTS["study"][:1], "other/one.yaml"],
     "quickstart": lambda: [*ARGUMENTS["quickstart"], "--seed", "1"],
 }
 PAGES = {
@@ -48,9 +48,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lab")
     make_model(folder / "model")
     write_jsonl(folder / "problems.jsonl", world.draw_problems("train", 120, 0))
-    settings = {"base": str(TINY), "name": "one", "seeds": [0], "arms": {"warm_start": {}}}
-    (folder / "study.yaml").write_text(yaml.safe_dump(settings))
-    (folder / "other.yaml").write_text(yaml.safe_dump(settings | {"measure": {"samples": 3}}))
+    settings = {"base": str(TINY), "seeds": [0], "arms": {"warm_start": {}}}
+    (folder / "one.yaml").write_text(yaml.safe_dump(settings))
+    (folder / "other").mkdir()
+    (folder / "other" / "one.yaml").write_text(yaml.safe_dump(settings | {"measure": {"samples": 3}}))
     return folder
 
 

@@ -6,6 +6,7 @@ Anything else is a bug in coderlplus and shows its traceback.
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import typer
@@ -37,6 +38,8 @@ for verb in (prepare, train, judge, trace, tasks, score, serve, report, doctor):
 app.add_typer(eval_app, name="eval")
 
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
 EXTRA_OF = {
     **dict.fromkeys(
         ("torch", "transformers", "trl", "datasets", "accelerate", "peft", "tokenizers", "safetensors"), "trl"
@@ -97,6 +100,9 @@ def run(app: typer.Typer) -> None:
         needed = f"this command needs {name}: pip install 'coderlplus[{EXTRA_OF[name]}]'"
         console(stderr=True).print(Text.assemble(("error:", "bold red"), " ", needed))
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted; run the same command again to continue", file=sys.stderr)
-        sys.exit(130)
+    except (SystemExit, KeyboardInterrupt) as end:
+        if isinstance(end, SystemExit) and end.code != INTERRUPTED:
+            raise
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt
+        print("stopped; what is finished is kept: rerun the command to resume", file=sys.stderr)
+        sys.exit(INTERRUPTED)

@@ -26,7 +26,7 @@ from coderlplus.evaluation.results import read_results
 from coderlplus.evaluation.selectors import SELECTORS
 from coderlplus.progress import Progress
 from coderlplus.report.eval_page import write_eval_page
-from coderlplus.terminal import console, note, print_table, shown
+from coderlplus.terminal import console, print_table, shown
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -121,39 +121,35 @@ def eval_(
             f"{'--benchmarks' if benchmarks is None else '--output'} is missing; see coderlplus eval --help"
         )
     began = time.perf_counter()
-    try:
-        with Progress() as progress:
-            done = evaluate(
-                model,
-                [name.strip() for name in benchmarks.split(",") if name.strip()],
-                output=output,
-                data_dir=data_dir,
-                samples=samples,
-                backend=backend,
-                endpoint=endpoint,
-                n_samples=n_samples,
-                temperature=temperature,
-                max_tokens=max_tokens,
-                seed=seed,
-                release=release,
-                start_date=start_date,
-                end_date=end_date,
-                limit=limit,
-                select=[name.strip() for name in (select or "").split(",") if name.strip()],
-                prompt_style=prompt_style,  # type: ignore[arg-type]
-                prompt=prompt,
-                style=style,
-                concurrency=concurrency,
-                workers=workers,
-                sandbox_backend=sandbox_backend,
-                sandbox_address=address,
-                overwrite=overwrite,
-                track=progress.track,
-                then=write_eval_page,
-            )
-    except KeyboardInterrupt:
-        note(f"stopped; finished samples are kept in {output}; rerun the command to resume")
-        raise
+    with Progress() as progress:
+        done = evaluate(
+            model,
+            [name.strip() for name in benchmarks.split(",") if name.strip()],
+            output=output,
+            data_dir=data_dir,
+            samples=samples,
+            backend=backend,
+            endpoint=endpoint,
+            n_samples=n_samples,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            seed=seed,
+            release=release,
+            start_date=start_date,
+            end_date=end_date,
+            limit=limit,
+            select=[name.strip() for name in (select or "").split(",") if name.strip()],
+            prompt_style=prompt_style,  # type: ignore[arg-type]
+            prompt=prompt,
+            style=style,
+            concurrency=concurrency,
+            workers=workers,
+            sandbox_backend=sandbox_backend,
+            sandbox_address=address,
+            overwrite=overwrite,
+            track=progress.track,
+            then=write_eval_page,
+        )
     numbers, left_out = done["benchmarks"], done["left_out"]
     results = read_results(output)
     page = output / "index.html"

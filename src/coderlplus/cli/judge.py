@@ -66,15 +66,11 @@ def judge(
     name_left_out(left_out)
     fingerprint = {"problems": digest(problems), "programs": digest(programs), "all_tests": all_tests}
     verdicts: list[Verdict] = []
-    try:
-        files = {"problems": problems, "programs": programs}
-        with open_output(output, fingerprint, overwrite=overwrite, files=files) as out:
-            for verdict in _verdicts(out.path, pairs, open_judge, all_tests):
-                verdicts.append(verdict)
-            out.finish(_summary(verdicts))
-    except KeyboardInterrupt:
-        note(f"stopped after {len(verdicts)} of {counted(len(pairs), 'program')}; rerun the command to resume")
-        raise
+    files = {"problems": problems, "programs": programs}
+    with open_output(output, fingerprint, overwrite=overwrite, files=files) as out:
+        for verdict in _verdicts(out.path, pairs, open_judge, all_tests):
+            verdicts.append(verdict)
+        out.finish(_summary(verdicts))
     if as_json:
         print(json.dumps(_summary(verdicts) | {"left_out": len(left_out)}))
     else:

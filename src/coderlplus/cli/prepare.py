@@ -23,7 +23,7 @@ from coderlplus.preparation.run import prepare as prepare_files
 from coderlplus.preparation.sources import SUFFIXES, files_of
 from coderlplus.problems import read_problems
 from coderlplus.sandbox.backends import check_backend, open_sandbox
-from coderlplus.terminal import console, note, print_table, shown
+from coderlplus.terminal import console, print_table, shown
 
 AGAINST = "humaneval,mbpp,mbppplus,leetcode,livecodebench"
 """Benchmarks that ask for programs. HumanEval+ has HumanEval's statements; CRUXEval and LiveCodeBench's execution have
@@ -85,20 +85,16 @@ def prepare(
     except DataError as error:
         raise DataError(f"{error} (for decontamination; --benchmarks none leaves it out)") from error
     settings = Settings(max_tests=max_tests, max_test_kb=max_test_kb, parquet=parquet, near_duplicates=near_duplicates)
-    try:
-        with open_sandbox(backend, workers=workers, address=address) as sandbox:
-            report = prepare_files(
-                files,
-                output,
-                sandbox=sandbox,
-                settings=settings,
-                texts=texts,
-                benchmarks=counts,
-                overwrite=overwrite,
-            )
-    except KeyboardInterrupt:
-        note("stopped; finished rows are kept, rerun the command to resume")
-        raise
+    with open_sandbox(backend, workers=workers, address=address) as sandbox:
+        report = prepare_files(
+            files,
+            output,
+            sandbox=sandbox,
+            settings=settings,
+            texts=texts,
+            benchmarks=counts,
+            overwrite=overwrite,
+        )
     if as_json:
         print(json.dumps(report))
     else:

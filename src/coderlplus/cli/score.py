@@ -58,7 +58,7 @@ def score(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="File for the scores (JSONL).", show_default=False)],
     format_weight: Annotated[
-        float, typer.Option(help="w of R_sem = w + (1 − w) · fraction; 0 is the paper's formula.")
+        float, typer.Option(help="Reward of an answer of the right form without a right value; 0 is the paper's.")
     ] = 0.1,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Score anew, also if OUTPUT is finished or of other answers.")
@@ -73,20 +73,16 @@ def score(
     left_out: list[DataError] = []
     fingerprint = {"tasks": digest(tasks), "answers": digest(answers), "format_weight": format_weight}
     by_id = {task.task_id: task for task in read_tasks(tasks, left_out)}
-    try:
-        with open_output(output, fingerprint, overwrite=overwrite) as out:
-            if out.summary is None:
-                given = read_answers(answers, list(by_id), tasks, left_out)
-                scores = _scored(given, by_id, format_weight, left_out)
-                write_jsonl(output, scores)
-                out.finish(summarise(scores, by_id) | {"left_out": len(left_out)})
-                summary: Mapping[str, Any] = summarise(scores, by_id) | {"left_out": len(left_out)}
-            else:
-                note(f"{output} is complete; use --overwrite to replace it")
-                summary = out.summary
-    except KeyboardInterrupt:
-        note("stopped; nothing is written, the same command scores anew")
-        raise
+    with open_output(output, fingerprint, overwrite=overwrite) as out:
+        if out.summary is None:
+            given = read_answers(answers, list(by_id), tasks, left_out)
+            scores = _scored(given, by_id, format_weight, left_out)
+            write_jsonl(output, scores)
+            out.finish(summarise(scores, by_id) | {"left_out": len(left_out)})
+            summary: Mapping[str, Any] = summarise(scores, by_id) | {"left_out": len(left_out)}
+        else:
+            note(f"{output} is complete; use --overwrite to replace it")
+            summary = out.summary
     name_left_out(left_out)
     if as_json:
         print(json.dumps(summary))

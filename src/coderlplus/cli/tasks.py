@@ -95,20 +95,16 @@ def tasks(
     fingerprint = {"problems": digest(problems), "programs": digest(programs), "seed": seed, **asdict(settings)}
     unfinished = output.with_name(output.name + ".unfinished")
     tally = Tally()
-    try:
-        with open_output(output, fingerprint, unfinished=unfinished, overwrite=overwrite) as out:
-            if out.summary is None:
-                with Journal(unfinished, Fields, _start, is_held=True) as journal:
-                    _make(pairs, journal, tally, settings, seed, open_judge)
-                write_jsonl(output, tally.tasks.values())
-                out.finish(tally.summary())
-                unfinished.unlink()
-            else:
-                note(f"{output} is complete; use --overwrite to replace it")
-            summary = dict(out.summary or tally.summary())
-    except KeyboardInterrupt:
-        note(f"stopped after {tally.programs} of {counted(len(pairs), 'program')}; rerun the command to resume")
-        raise
+    with open_output(output, fingerprint, unfinished=unfinished, overwrite=overwrite) as out:
+        if out.summary is None:
+            with Journal(unfinished, Fields, _start, is_held=True) as journal:
+                _make(pairs, journal, tally, settings, seed, open_judge)
+            write_jsonl(output, tally.tasks.values())
+            out.finish(tally.summary())
+            unfinished.unlink()
+        else:
+            note(f"{output} is complete; use --overwrite to replace it")
+        summary = dict(out.summary or tally.summary())
     found = list({problem.problem_id: problem for problem, _ in pairs}.values())
     export_tasks(export, output, found, {"seed": seed, "kinds": settings.shares, **summary})
     _print_summary(summary | {"left_out": len(left_out)}, output, as_json=as_json)

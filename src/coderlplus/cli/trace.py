@@ -18,6 +18,7 @@ from coderlplus.cli.options import BACKEND, Address, BackEndName
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.judge import Judge
 from coderlplus.problems import read_tasks
+from coderlplus.programs.names import names_bound
 from coderlplus.records import AlignmentTask, CallInput, Limits, ProgramInput, StdioInput
 from coderlplus.report import write_trace
 from coderlplus.report.trace_page import outcome_of
@@ -121,6 +122,8 @@ def trace(
     if result.ending.kind == "syntax_error":
         place = f", line {result.ending.line}" if result.ending.line else ""
         raise DataError(f"{title}{place}: {result.ending.message or 'syntax error'}; only valid Python can be traced")
+    if call is not None and result.ending.type in ("NameError", "AttributeError"):
+        _check_defined(source, given, title)
     outcome = None if failed is None or failed.verdict is None else outcome_of(result, failed.verdict, failed.expected)
     if html is not None:
         write_trace(result, html, title=title, task=asked, answer=said, outcome=outcome, scored=scored)
@@ -166,6 +169,18 @@ def parse_call(text: str) -> CallInput:
     return CallInput(entry_point, args, kwargs)
 
 
+def _check_defined(program: str, call: ProgramInput, title: str) -> None:
+    """Raises `ConfigError` where a program binds the called name nowhere."""
+    assert isinstance(call, CallInput)
+    tree = ast.parse(program)
+    defined = [one.name for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+    name = call.entry_point.removeprefix("Solution().")
+    known = {*defined, *names_bound(tree)}
+    if name not in known or (name != call.entry_point and "Solution" not in names_bound(tree)):
+        what = f"it defines {', '.join(dict.fromkeys(defined))}" if defined else "it defines no function"
+        raise ConfigError(f"{title} has no {call.entry_point} to call; {what}")
+
+
 def read_task(place: str) -> AlignmentTask:
     """The task that `FILE` (its first) or `FILE:n` (its n-th, from 1) names. Raises `DataError` if there is
     none."""
@@ -188,6 +203,10 @@ def _literal(node: ast.expr) -> object:
 def _program(path: Path | None) -> str:
     if path is None:
         raise ConfigError("name a program to trace, or a task with --task")
+    if path.suffix in (".jsonl", ".json", ".parquet", ".gz"):
+        raise ConfigError(
+            f"{path} is no program; trace a sample in it with --verdict {path}, a task with --task {path}"
+        )
     return _read(path).removeprefix("\ufeff")
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serial
 
 from coderlplus import moved
 from coderlplus.alignment.settings import AlignmentConfig
-from coderlplus.errors import ConfigError, nearest
+from coderlplus.errors import ConfigError
 from coderlplus.loop import Row
 from coderlplus.problems.prompts import conversation, known_template, user_message
 from coderlplus.records import OwnRow
@@ -189,7 +189,7 @@ def hint_at(
 ) -> str:
     """A hint: the nearest right name in a section, what `elsewhere` says, or all names; for many, the documentation of
     the `library`."""
-    close = nearest(name, names)
+    close = moved.nearest_name(name, section, names)
     if close:
         return f"did you mean '{section}.{close}'?" if section else f"did you mean '{close}'?"
     if len(names) >= 30 and library:

@@ -130,6 +130,21 @@ class RunFolder:
         """Note that the run came to its end."""
         atomic_write(self._standing_file, json.dumps(self._standing() | {"finished": True}) + "\n")
 
+    def is_done(self, asked: Mapping[str, Any]) -> bool:
+        """Whether the run is finished and was `asked` for with these settings, of files that are as they were; known
+        without loading anything heavy."""
+        standing = self._standing()
+        made_of = standing.get("fingerprint", {})
+        return (
+            bool(standing.get("finished"))
+            and standing.get("asked") == _plain(asked)
+            and all(digest(Path(name).expanduser()) == before for name, before in made_of.items())
+        )
+
+    def note_asked(self, asked: Mapping[str, Any]) -> None:
+        """Note with which settings the finished run was asked for."""
+        atomic_write(self._standing_file, json.dumps(self._standing() | {"asked": _plain(asked)}) + "\n")
+
     def _standing(self) -> dict[str, Any]:
         try:
             data = json.loads(self._standing_file.read_text(encoding="utf-8"))
@@ -217,6 +232,10 @@ class RunFolder:
                     if step > 0 and line.endswith("\n") and json.loads(line)["step"] <= step:
                         kept.append(line)
             atomic_write(path, "".join(kept))
+
+
+def _plain(settings: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(settings, default=str))
 
 
 def unwritable(folder: Path, error: OSError) -> ConfigError:

@@ -60,6 +60,8 @@ def read_settings(path: str | Path) -> tuple[dict[str, Any], Callable[[str], str
 
 def _read(path: Path, files: list[tuple[Path, str]]) -> dict[str, Any]:
     """The settings of a file over those of its base. Adds the files to `files`, the given one first."""
+    if path.suffix in (".jsonl", ".json", ".parquet", ".gz", ".py") and path.is_file():
+        raise ConfigError(f"{path} holds no settings; name a YAML file that has them, such as those in recipes/")
     if any(path.resolve() == file.resolve() for file, _ in files):
         raise ConfigError(f"{files[-1][0]}: base {path} refers to itself")
     try:

@@ -61,12 +61,14 @@ class Steps:
         code = max(1, groups - len(self.loop.alignment_groups(groups))) if self.loop else groups
         return -(-len(self.stream.problems) // code)
 
-    def warn_without_room(self, groups: int) -> None:
-        """Say on stderr where a batch is too small to hold an alignment task: the run would be plain RLVR."""
+    def warn_without_room(self, groups: int, way_out: str = "") -> None:
+        """Say on stderr where a batch is too small to hold an alignment task: the run would be plain RLVR. `way_out`
+        names the settings of the engine to change; without it, TRL's."""
         if self.loop and not self.loop.alignment_groups(groups):
             note(
                 f"warning: at alpha {self.loop.settings.alpha:g} a batch of {counted(groups, 'prompt')} has no room "
-                "for alignment tasks: this is plain RLVR; raise gradient_accumulation_steps or lower num_generations"
+                "for alignment tasks: this is plain RLVR; "
+                f"{way_out or 'raise gradient_accumulation_steps or lower num_generations'}",
             )
 
     def compose(self, step: int, groups: int) -> list[Row]:

@@ -32,6 +32,8 @@ def read_results_file(folder: Path, *, command: str, part: str) -> dict[str, Any
             f"no finished coderlplus {command} in {folder}: results.json is missing (coderlplus {command} … -o "
             f"{folder})"
         ) from None
+    except NotADirectoryError:
+        raise DataError(f"{folder} is a file; name the folder of a coderlplus {command}") from None
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from coderlplus.errors import DataError, nearest
+from coderlplus.errors import DataError, counted, nearest
 from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
 from coderlplus.evaluation.records import Judged, Sample
 from coderlplus.problems.sample_forms import Given, given_in, livecodebench_order, names_of, plain_name
@@ -129,7 +129,7 @@ def _none_of(path: Path, name: str, ids: Mapping[str, str], bad: Sequence[str], 
         )
     unread = [sentence for sentence in bad if ": no question of " not in sentence]
     if len(unread) == len(bad) > 0:
-        return unread[0] + (f" (and {len(bad) - 1} more rows like it)" if len(bad) > 1 else "")
+        return unread[0] + (f" (and {counted(len(bad) - 1, 'more row')} like it)" if len(bad) > 1 else "")
     first = f" ({bad[0]})" if bad else ""
     return (
         f"no sample of {path} is of {name}, whose ids are like {next(iter(ids.values()), '')!r}{first}; name the "

@@ -22,6 +22,7 @@ from coderlplus.problems.sample_forms import (
     plain_name,
 )
 from coderlplus.records import AlignmentTask, Problem, Rollout
+from coderlplus.records.forms import misplaced
 
 __all__ = [
     "RecordedProgram",
@@ -90,8 +91,8 @@ def read_tasks(path: str | Path, left_out: list[DataError] | None = None) -> lis
                 task = row.read(lambda data: AlignmentTask.from_json(data["task"]))
                 tasks += [] if task.task_id in of_groups else [task]
                 of_groups.add(task.task_id)
-    if left_out and len(left_out) > before and not tasks:
-        raise left_out[before]
+    if not tasks:
+        raise _nothing(left_out, f"{path} holds no alignment tasks", before)
     return tasks
 
 
@@ -131,8 +132,8 @@ def read_pairs(
                     f"{problems} does not have"
                 )
             pairs.append((by_id[rollout.problem_id], rollout))
-    if left_out and not pairs:
-        raise left_out[0]
+    if not pairs:
+        raise left_out[0] if left_out else DataError(f"{programs} holds no programs")
     return pairs
 
 
@@ -151,10 +152,10 @@ def _rollouts(
     if any(rows[0].data.keys() >= fields for fields in _RECORDED):
         return [(item.rollout, place) for item, place in _recorded(path, left_out)]
     if not any(row.data.keys() & _ROLLOUT for row in (rows if left_out is not None else rows[:1])):
-        raise DataError(
-            f"{rows[0].place}: neither a coderlplus program (rollout_id, problem_id, program or completion) nor a "
-            "recorded one"
+        sentence = misplaced(rows[0].data, "a program") or (
+            "neither a coderlplus program (rollout_id, problem_id, program or completion) nor a recorded one"
         )
+        raise DataError(f"{rows[0].place}: {sentence}")
     rollouts: dict[str, tuple[Rollout, str]] = {}
     for row in rows:
         with leaving_out(left_out):

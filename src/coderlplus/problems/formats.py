@@ -11,6 +11,7 @@ from coderlplus.judge import compare
 from coderlplus.problems import apps, code_contests, deepcoder, eurus, humaneval, leetcode, livecodebench, mbpp
 from coderlplus.problems.files import FileRow
 from coderlplus.records import Problem
+from coderlplus.records.forms import misplaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ def format_of(first: FileRow) -> Format:
             return known
     if first.data.keys() & {"problem_id", "statement"}:
         return FORMATS[0]
+    if sentence := misplaced(first.data, "a problem"):
+        raise DataError(f"{first.place}: {sentence}")
     found = ", ".join(list(first.data)[:8]) or "nothing"
     names = ", ".join(dict.fromkeys(known.name for known in FORMATS))
     raise DataError(

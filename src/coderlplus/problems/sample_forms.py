@@ -31,6 +31,7 @@ from coderlplus.errors import DataError
 from coderlplus.problems.files import leaving_out, stream_rows
 from coderlplus.records import OWN
 from coderlplus.records.fields import short
+from coderlplus.records.forms import misplaced
 
 _IDS = ("question_id", "task_id", "problem_id", "id")
 _ANSWERS = ("solution", "program", "answer")
@@ -161,7 +162,8 @@ def _of_row(data: Any, place: str) -> Iterator[Given]:
         return
     key = next((name for name in _IDS if _is_id(data.get(name))), None)
     if key is None:
-        raise DataError(f"{place}: no id; a sample needs one of {', '.join(_IDS)}")
+        sentence = misplaced(data, "a sample") or f"no id; a sample needs one of {', '.join(_IDS)}"
+        raise DataError(f"{place}: {sentence}")
     name = _name(data, key, place) + (f"/{_name(data, 'test_id', place)}" if data.get("test_id") is not None else "")
     for field in _LISTS:
         if data.get(field) is not None:
@@ -179,10 +181,8 @@ def _of_row(data: Any, place: str) -> Iterator[Given]:
     if isinstance(data.get("verdict"), Mapping) and "program" in data:  # of an evaluation: no program was found
         yield Given(name, "", False, place)
         return
-    raise DataError(
-        f"{place}: no text; a sample needs 'completion' (what the model said) or one of {', '.join(_ANSWERS)} (the "
-        "answer alone)"
-    )
+    no_text = f"no text; a sample needs 'completion' (what the model said) or one of {', '.join(_ANSWERS)}"
+    raise DataError(f"{place}: {misplaced(data, 'a sample') or f'{no_text} (the answer alone)'}")
 
 
 def is_group(row: Mapping[str, Any]) -> bool:

@@ -19,12 +19,13 @@ from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from coderlplus.errors import DataError, nearest
+from coderlplus.records.forms import misplaced
 from coderlplus.records.tagged import tagged
 
 TaggedValue = Any
 """Plain JSON or a tagged object; see `coderlplus.sandbox.values`."""
-_MARKS = {"statement": "a problem", "targets": "a task", "rollout_id": "a program"}
-"""Keys that tell which record a row is."""
+_NEEDS = {"a problem": "statement", "a task": "targets", "a program": "rollout_id"}
+"""What tells these records from others."""
 
 
 class JsonRecord:
@@ -164,13 +165,13 @@ def get(data: Mapping[str, Any], name: str, kind: type) -> Any:
 
 
 def refuse_unknown(data: Mapping[str, Any], names: Collection[str], what: str) -> None:
-    """Raise `DataError` for a key of an object that is none of its `names`, with the nearest one. A key without a
-    value does not count: tables have all columns in all rows."""
-    if data.keys() <= set(names):
+    """Raise `DataError` for a key of an object that is none of its `names`, with the nearest one, and for an object
+    that is something else than `what`. A key without a value does not count: tables have all columns in all rows."""
+    is_whole = what not in _NEEDS or _NEEDS[what] in data
+    if is_whole and data.keys() <= set(names):
         return
-    for name, other in _MARKS.items():
-        if name in data and name not in names and what in _MARKS.values():
-            raise DataError(f"expected {what}, found {other} (key {name!r}); are the files in the right order?")
+    if what in _NEEDS and (sentence := misplaced(data, what)):
+        raise DataError(sentence)
     for name, value in data.items():
         if name not in names and value is not None:
             near = nearest(str(name), names)

@@ -106,6 +106,8 @@ def read_jsonl(path: str | Path, record: type[RecordT], left_out: list[DataError
 
 def not_json(error: json.JSONDecodeError) -> str:
     """The sentence about a line that is no JSON."""
+    if error.doc.strip() in ("{", "{}", "["):
+        return "a JSON object over several lines; JSON Lines has a whole one on each line"
     return f"not valid JSON ({error.msg.removesuffix(' at')} at column {error.colno}); fix or remove the line"
 
 

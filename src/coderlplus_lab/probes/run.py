@@ -135,9 +135,7 @@ def probe(
     except OSError as error:
         raise ConfigError(f"cannot write {folder}: {error.strerror}; name another folder with -o") from error
     with held(folder):
-        if overwrite:
-            remove(folder, OF_PROBES)
-        claim(folder, readers, programs, settings)
+        claim(folder, readers, programs, settings, overwrite=overwrite)
         run = _Probing(folder=folder, readers=readers, untrained=_untrained(readers), settings=settings, track=track)
         parts = _parts(run, sources, open_tracer)
         activations = _activations(run, parts)
@@ -170,8 +168,16 @@ def check_probed(results: Mapping[str, Any]) -> None:
         raise DataError(f"{few}: no fact of them can be probed ({why}); give more with --programs")
 
 
-def claim(folder: Path, readers: Mapping[str, Reader], programs: Sequence[Path], settings: ProbeSettings) -> None:
-    """Make the folder that of these probes. Raises `ConfigError` if it cannot be written or belongs to others."""
+def claim(
+    folder: Path,
+    readers: Mapping[str, Reader],
+    programs: Sequence[Path],
+    settings: ProbeSettings,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Make the folder that of these probes, with `overwrite` in place of others. Raises `ConfigError` if it cannot be
+    written or belongs to others."""
     fingerprint = {
         "models": {name: [reader.model, reader.version] for name, reader in readers.items()},
         "programs": {str(path): hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in programs},
@@ -181,6 +187,10 @@ def claim(folder: Path, readers: Mapping[str, Reader], programs: Sequence[Path],
         before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path} ({error}); use another folder with -o, or remove this one") from error
+    if overwrite and before is not None:
+        remove(folder, OF_PROBES)
+        atomic_write(path, json.dumps(fingerprint, indent=1) + "\n")
+        before = fingerprint
     changed = [name for name in fingerprint if before is not None and before.get(name) != fingerprint[name]]
     if changed:
         raise ConfigError(

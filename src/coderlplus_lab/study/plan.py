@@ -243,15 +243,16 @@ def _problems(study: Study, layout: StudyFolder) -> StudyJob:
 def contents(path: str) -> str | None:
     """What a file, or the folder of a model, holds; `None` for what is not here, such as a name on the hub."""
     try:
-        state = Path(path).stat()
+        parts = sorted(Path(path).iterdir()) if Path(path).is_dir() else [Path(path)]
+        states = [(part.name, part.stat().st_mtime_ns, part.stat().st_size) for part in parts]
     except OSError:
         return None
-    return _contents(path, state.st_mtime_ns, state.st_size)
+    return _contents(path, tuple(states))
 
 
 @functools.cache
-def _contents(path: str, mtime_ns: int, size: int) -> str | None:
-    return digest(Path(path))
+def _contents(path: str, states: tuple[tuple[str, int, int], ...]) -> str | None:
+    return digest(Path(path))  # once for each state of the files
 
 
 def _initial(study: Study, name: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from coderlplus_lab.study.settings import Measured
 Results = Mapping[str, Any]
 DOES: tuple[Measured, ...] = ("output_accuracy", "pass_at_1_sampled")
 PROGRAMS = {"task": "reading a task", "given": "reading a reference", "own": "while it writes"}
+WIDTH = 119
+"""Columns of a line of text."""
 SHORT = 8
 """Maximum number of missing runs that are named; the rest are counted."""
 
@@ -40,7 +43,7 @@ def tables(results: Results) -> str:
             "percent:",
             probes_table(results),
         ]
-    return "\n\n".join(parts)
+    return "\n\n".join(part if part.startswith("|") else textwrap.fill(part, WIDTH) for part in parts)
 
 
 def about(results: Results) -> str:

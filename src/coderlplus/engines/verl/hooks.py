@@ -105,6 +105,7 @@ class CodeRLPlusDataset(RLHFDataset):  # type: ignore[misc]
             samples_every=settings.samples_every,
             prompt_text=lambda row: str(self._template(settings.messages(row), tokenize=False)),
         )
+        current["steps"].warn_without_room(int(self.config.train_batch_size), "raise data.train_batch_size")
         return current["steps"]
 
     def __len__(self) -> int:
