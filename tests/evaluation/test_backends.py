@@ -451,7 +451,7 @@ def test_a_gated_model_says_what_to_do() -> None:
 class StandIn:
     """vLLM's `LLM` and its engine as far as their documented interface is used here."""
 
-    def __init__(self, model: str, tensor_parallel_size: int) -> None:
+    def __init__(self, model: str, tensor_parallel_size: int, **on_a_cpu: bool) -> None:
         from transformers import AutoTokenizer
 
         self.tokenizer = AutoTokenizer.from_pretrained(model)

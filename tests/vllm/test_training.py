@@ -75,6 +75,15 @@ def test_vllm_samples_from_the_weights_of_the_trainer_in_every_step(
         assert line["sampling/sampling_logp_difference/max"] < 1e-3
 
 
+@pytest.mark.parametrize("name", ["ours", "plain"])
+def test_once_steps_are_made_a_log_has_lines_of_progress_alone(name: str, request: pytest.FixtureRequest) -> None:
+    done, _ = request.getfixturevalue(name)
+    said = [line for line in done.err.splitlines() if line.strip()]
+    first = said.index("training step: 0 of 3")
+    assert first < 20
+    assert all(line.startswith("training step: ") for line in said[first:]), done.err
+
+
 def test_tasks_are_mixed_in_as_without_vllm(ours: tuple[Any, Path], plain: tuple[Any, Path]) -> None:
     assert [line["mix/alignment_share"] for line in lines(ours[1])] == [0, 0.5, 0.5]
     assert all(line["mined"] > 0 for line in lines(ours[1]))

@@ -297,7 +297,7 @@ def _quiet() -> None:
     be_quiet()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(trl|transformers)\.")
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(trl|transformers|vllm)\.")
 
 
 def _longest_prompt(config: RunConfig, context: int | None, completion: int | None) -> int | None:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 from coderlplus.errors import ConfigError, DataError
-from coderlplus.evaluation.backends import Completion, Request, Sampling
+from coderlplus.evaluation.backends import Completion, Request, Sampling, has_gpu
 from coderlplus.evaluation.backends.local import check_tokens, no_chat_template, why_not_loaded
 from coderlplus.evaluation.generate import Continued, token_ids
 
@@ -28,6 +28,9 @@ _QUIET = {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_LOGGING_LEVEL": "ERRO
 """Stdout is for results, and vLLM writes its log there."""
 _DEFAULTS = _QUIET | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
 """Where the user has not set them."""
+_ON_A_CPU = {"enable_chunked_prefill": False}
+"""A prompt that is read in two parts ends vLLM there, where its sample has a seed (0.31: "CPU Generator does not use
+offset")."""
 _CAUSE = re.compile(r"\b(?:\w+\.)*(\w*(?:Error|Exception)): (.+)")
 _ELSEWHERE = re.compile(r"initialization failed|root cause|initialization failure|died unexpectedly|stack trace")
 """What processes of vLLM say when another one has failed."""
@@ -63,7 +66,9 @@ class VllmModel:
             heads = getattr(config, "num_attention_heads", 1)
             with _stderr_in(self._said):
                 self._llm: Any = LLM(
-                    model=model, tensor_parallel_size=math.gcd(heads, max(1, torch.cuda.device_count()))
+                    model=model,
+                    tensor_parallel_size=math.gcd(heads, max(1, torch.cuda.device_count())),
+                    **({} if has_gpu() else _ON_A_CPU),
                 )
         except ConfigError:
             raise
