@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 from coderlplus.errors import SandboxError
@@ -44,6 +45,23 @@ class AnySandbox(Protocol):
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackEnd:
+    """A back end; `backends.BACKENDS` lists them.
+
+    `open(workers, address)` makes its sandbox; `None` is its own default. `where` says in a phrase where programs run.
+    `address` is an example of an address, empty where it has none; with `needs_address` one must be given.
+    `can_trace`: see `AnySandbox`.
+    """
+
+    name: str
+    where: str
+    open: Callable[[int | None, str | None], AnySandbox]
+    address: str = ""
+    needs_address: bool = False
+    can_trace: bool = True
 
 
 def run_job(execute: Callable[[Job], Outcome], job: Job) -> Outcome:

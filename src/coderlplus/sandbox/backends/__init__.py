@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from typing import Literal, overload
 
 from coderlplus.errors import ConfigError, nearest
-from coderlplus.sandbox.backends.base import BackEnd
 from coderlplus.sandbox.backends.local import BACKEND as LOCAL
 from coderlplus.sandbox.backends.ray import BACKEND as RAY
 from coderlplus.sandbox.backends.sandboxfusion import BACKEND as SANDBOXFUSION
 from coderlplus.sandbox.pool import Sandbox
-from coderlplus.sandbox.protocol import AnySandbox
+from coderlplus.sandbox.protocol import AnySandbox, BackEnd
 
 __all__ = ["BACKENDS", "DEFAULT", "BackEnd", "check_backend", "open_sandbox", "tracing_sandbox"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coderlplus.sandbox.backends.base import BackEnd
 from coderlplus.sandbox.pool import Sandbox
+from coderlplus.sandbox.protocol import BackEnd
 
 BACKEND = BackEnd(name="local", where="this machine", open=lambda workers, address: Sandbox(workers))

@@ -34,9 +34,8 @@ from typing import Any
 
 from coderlplus.errors import ConfigError, SandboxError
 from coderlplus.records import Problem
-from coderlplus.sandbox.backends.base import BackEnd
 from coderlplus.sandbox.pool import Sandbox
-from coderlplus.sandbox.protocol import AnySandbox
+from coderlplus.sandbox.protocol import AnySandbox, BackEnd
 
 _CONNECT_S = 10.0
 _AHEAD = 4

@@ -35,10 +35,9 @@ from urllib.parse import urlsplit
 
 from coderlplus.errors import ConfigError, SandboxError
 from coderlplus.sandbox.backends import fusion_driver
-from coderlplus.sandbox.backends.base import BackEnd
 from coderlplus.sandbox.forkserver import parse_replies
 from coderlplus.sandbox.jobs import EndingName, Job, Outcome, ending_of
-from coderlplus.sandbox.protocol import AnySandbox
+from coderlplus.sandbox.protocol import AnySandbox, BackEnd
 from coderlplus.sandbox.text import as_bytes
 
 if TYPE_CHECKING:
@@ -121,12 +120,7 @@ class SandboxFusion(AnySandbox):
         stdout, replies, wall_s, code = b"", [], 0.0, 0
         for stdin in job.payload["stdins"]:
             given = (job.stdin if stdin is None else as_bytes(stdin)).decode("utf-8", "surrogateescape")
-            body = {
-                "code": program,
-                "stdin": given,
-                "run_timeout": job.limits.wall_s,
-                "memory_limit_MB": job.limits.memory_mb + _STARTED_MB,
-            }
+            body = {"code": program, "stdin": given, "memory_limit_MB": job.limits.memory_mb + _STARTED_MB}
             result = self._request(body, job.limits.wall_s)
             printed = str(result.get("stdout") or "").encode("utf-8", "surrogateescape")
             wall_s += float(result.get("execution_time") or 0.0)
@@ -156,7 +150,7 @@ class SandboxFusion(AnySandbox):
         heads = [_for_driver(each, len(payload)) for each, payload in zip(jobs, payloads, strict=True)]
         given = f"{json.dumps(heads)}\n{''.join(reversed(payloads))}{token}"
         code = _driver_code(tuple(sorted(each.guest for each in jobs)))
-        result = self._request({"code": code, "stdin": given, "run_timeout": wall_s + _START_S}, wall_s + _START_S)
+        result = self._request({"code": code, "stdin": given}, wall_s + _START_S)
         lines = [line for line in str(result.get("stdout") or "").split("\n") if line.startswith(token)]
         if not lines:
             said = str(result.get("stderr") or "").strip().split("\n")[-1]
@@ -180,7 +174,7 @@ class SandboxFusion(AnySandbox):
             if attempt and self._stopped.wait(_PAUSE_S * 2 ** (attempt - 1)):
                 break
             try:
-                return _run_result(self._post(body | {"language": "python"}, run_s + _QUEUE_S))
+                return _run_result(self._post(body | {"language": "python", "run_timeout": run_s}, run_s + _QUEUE_S))
             except (OSError, HTTPException, *_UNREADABLE, _Fault) as error:
                 self._local.__dict__.pop("connection", None)
                 reason = str(error) or repr(error)
