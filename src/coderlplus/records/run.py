@@ -52,6 +52,11 @@ class Rollout(JsonRecord):
     def to_json(self) -> dict[str, Any]:
         return without_none(JsonRecord.to_json(self))
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Its texts are checked as it is made."""
+        return cls(**fields_in(cls, data, **{name: data.get(name) for name in ("program", "completion")}))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actual(JsonRecord):
