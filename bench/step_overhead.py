@@ -258,7 +258,7 @@ def ours(options: argparse.Namespace, model: Path, folder: Path, sandbox: Sandbo
 
     class Trainer(CodeRLPlusGRPO):
         def _start_judging(self, generated: Any) -> None:
-            texts = written.texts(self._generation.shares[-1].rows)
+            texts = written.texts(self._generation.rounds[-1].sampled)
             for completion, text in zip(generated[self.COMPLETIONS], texts, strict=True):
                 completion[0]["content"] = text
             super()._start_judging(generated)

@@ -78,12 +78,12 @@ def script_completions() -> None:
     """Completions that depend on the names of rollouts alone, and not on which process samples them."""
 
     def complete(self: Any, prompt_ids: Any, *_: Any, **__: Any) -> tuple[list[list[int]], None]:
-        share = self._generation.shares[-1]
+        one = self._generation.rounds[-1]
         pad, eos = self._tokenizer.pad_token_id, self._tokenizer.eos_token_id
         programs = [number for token, number in self._tokenizer.get_vocab().items() if token.startswith("def ")]
         answers = [number for token, number in self._tokenizer.get_vocab().items() if token.startswith("{")]
         chosen = []
-        for row, name in zip(share.rows, share.ids, strict=True):
+        for row, name in zip(one.sampled, one.ids, strict=True):
             tokens = sorted(programs if isinstance(row, Problem) else answers)
             chosen.append(tokens[int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(tokens)])
         assert pad not in chosen
