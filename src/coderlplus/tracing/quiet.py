@@ -13,7 +13,6 @@ from __future__ import annotations
 import ast
 import builtins
 import collections
-import random
 import re
 import sys
 from collections.abc import Iterator
@@ -59,8 +58,8 @@ _REACHING = frozenset(
 )
 """Builtins that are harmless only where `_harmless` says so."""
 _KINDS: tuple[type, ...] = (list, dict, set, bytearray, str, bytes, int, float, tuple, frozenset, re.Pattern)
-_KINDS += (collections.deque, collections.Counter, collections.OrderedDict, random.Random)
-_TAKEN = frozenset(name for kind in _KINDS for name in dir(kind))
+_KINDS += (collections.deque, collections.Counter, collections.OrderedDict)
+_TAKEN = frozenset(name for kind in _KINDS for name in dir(kind)) | {"shuffle"}
 """Methods that classes of others have."""
 _CACHES = frozenset({"cache", "lru_cache"})
 _DESCRIPTORS = frozenset({"classmethod", "property", "staticmethod"})
