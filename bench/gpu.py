@@ -74,7 +74,7 @@ DRY = {
         "gradient_accumulation_steps": 1,
         "steps_per_generation": 1,
         "max_completion_length": 64,
-        "save_steps": 1,
+        "save_steps": 10,
     },
 }
 

@@ -88,7 +88,12 @@ def make_tokenizer(name: str) -> Any:
     inner.decoder = decoders.ByteLevel()
     end = next((mark for family, mark in ENDS.items() if name.startswith(family)), "<|endoftext|>")
     made = PreTrainedTokenizerFast(
-        tokenizer_object=inner, eos_token=end, pad_token="<|endoftext|>", padding_side="left", name_or_path=name
+        tokenizer_object=inner,
+        eos_token=end,
+        bos_token="<|begin|>",
+        pad_token="<|endoftext|>",
+        padding_side="left",
+        name_or_path=name,
     )
     made.add_special_tokens({"additional_special_tokens": [mark for mark in MARKS if "think" not in mark]})
     made.add_tokens([mark for mark in MARKS if "think" in mark])  # models keep these when special tokens are left out

@@ -131,9 +131,9 @@ def prompt_text(tokenizer: PreTrainedTokenizerBase, conversation: Sequence[Messa
         )
     except TemplateError as error:
         roles = " and ".join(message["role"] for message in conversation)
+        way_out = "leave the system message out" if "system" in roles else "give the tokenizer another template"
         raise ConfigError(
-            f"the chat template of {tokenizer.name_or_path} refuses messages of {roles} ({error}); leave the system "
-            "message out, or give the tokenizer another template"
+            f"the chat template of {tokenizer.name_or_path} refuses messages of {roles} ({error}); {way_out}"
         ) from error
     for message in conversation:
         if message["content"].strip() not in text:
