@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,19 +108,20 @@ def find(benchmark: Benchmark, window: Window, data_dir: Path | None = None) -> 
     left_out: list[DataError] = []
     for path in paths:
         for row in stream_rows(path, left_out):
-            question = None
-            with leaving_out(left_out):
-                question = row.read(benchmark.read)
-            if question is None:
-                continue
-            if question.question_id in whole:
-                raise DataError(
-                    f"{row.place}: a second row has the id {question.question_id!r}; check that the file is not "
-                    "there twice"
-                )
-            whole[question.question_id] = None
-            if window.holds(question.date if benchmark.dated else None):
-                questions.append(question)
+            for part in row.read(partial(benchmark.parts, path)):
+                question = None
+                with leaving_out(left_out):
+                    question = replace(row, data=part).read(benchmark.read)
+                if question is None:
+                    continue
+                if question.question_id in whole:
+                    raise DataError(
+                        f"{row.place}: a second row has the id {question.question_id!r}; check that the file is not "
+                        "there twice"
+                    )
+                whole[question.question_id] = None
+                if window.holds(question.date if benchmark.dated else None):
+                    questions.append(question)
     if not whole and left_out:
         raise left_out[0]
     if not questions:
@@ -151,10 +153,8 @@ def _local(benchmark: Benchmark, window: Window, data_dir: Path) -> tuple[list[P
             if found:
                 return _complete(benchmark, window, folder, found), True
     wanted = ", ".join(pattern for pattern in benchmark.files if "*" not in pattern) or benchmark.files[0]
-    raise DataError(
-        f"{data_dir} holds no data of {benchmark.name}: neither {wanted} nor a folder of the hub's {benchmark.hub}; "
-        "put one there"
-    )
+    missing = f"neither {wanted} nor a folder of the hub's {benchmark.hub}" if benchmark.hub else f"no {wanted}"
+    raise DataError(f"{data_dir} holds no data of {benchmark.name}: {missing}; put one there")
 
 
 def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
@@ -170,6 +170,8 @@ def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
 
 
 def _from_hub(benchmark: Benchmark, window: Window) -> list[Path]:
+    if not benchmark.hub:
+        raise DataError(f"{benchmark.name} is not on the hub: name a folder with {benchmark.files[0]} with --data-dir")
     patterns = window.files(benchmark.hub_files)
     way_out = "or use --data-dir with its files"
     found = _matching(hub_folder(benchmark.hub, patterns, way_out), patterns)

@@ -21,16 +21,15 @@ _FILES = (
     "cruxeval_i",
     "lcb_execution",
     "lcb_testoutput",
+    "reval",
 )
-_FORMS = ("BENCHMARK", "DIRECTLY")
-"""What a file has: the benchmark and, where its prompt has one, its direct form."""
-_ALL: list[Benchmark] = [
-    getattr(module, form)
-    for module in (import_module(f"{__name__}.{name}") for name in _FILES)
-    for form in _FORMS
-    if hasattr(module, form)
-]
-BENCHMARKS: dict[str, Benchmark] = {benchmark.name: benchmark for benchmark in _ALL}
+"""A file holds a `BENCHMARK`, or several that share their data, and `DIRECTLY` where its prompt has a direct form."""
+BENCHMARKS: dict[str, Benchmark] = {}
+for _name in _FILES:
+    _module = import_module(f"{__name__}.{_name}")
+    for _form in ("BENCHMARK", "DIRECTLY"):
+        _found: Benchmark | tuple[Benchmark, ...] = getattr(_module, _form, ())
+        BENCHMARKS |= {one.name: one for one in (_found if isinstance(_found, tuple) else (_found,))}
 
 
 def canonical(name: str) -> str:

@@ -8,8 +8,9 @@ the test compares.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from coderlplus.evaluation.generate import Continued, Message, Prompt
@@ -51,6 +52,11 @@ def as_it_is(question: BenchmarkQuestion, answer: str) -> str | None:
     return answer or None
 
 
+def as_one_part(path: Path, row: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """A row that is a question."""
+    return (row,)
+
+
 def own_problem(question: BenchmarkQuestion, answer: str | None) -> Problem:
     """The problem of the question, whatever the answer."""
     return question.problem
@@ -67,12 +73,12 @@ def on_failing_input(
 class Benchmark:
     """A benchmark: where its data is and what is done with it.
 
-    `hub` and `hub_files` (patterns) name it on the hub, `files` the names of its own releases, best first. `read`
-    makes the question of a row (`None`: the row is of another split). `answer` takes the answer from a completion
-    (`None`: there is none), `program` makes the program that is judged of an answer (`None`: it cannot be read),
-    `problem` the problem that judges it,
-    `traced` says what the page traces of a failed one. `dated`: questions have contest dates. `format`: the other
-    tool's file of answers. `size`: how many questions there are, where that is fixed.
+    `hub` and `hub_files` (patterns) name it on the hub, `files` the names of its own releases, best first. `parts`
+    takes a row of a file apart that holds several questions, `read` makes the question of a row or part (`None`: it is
+    of another split). `answer` takes the answer from a completion (`None`: there is none), `program` makes the program
+    that is judged of an answer (`None`: it cannot be read), `problem` the problem that judges it, `traced` says what
+    the page traces of a failed one. `dated`: questions have contest dates. `format`: the other tool's file of answers.
+    `size`: how many questions there are, where that is fixed.
     """
 
     name: str
@@ -81,6 +87,7 @@ class Benchmark:
     hub: str = ""
     hub_files: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    parts: Callable[[Path, Mapping[str, Any]], Iterable[Mapping[str, Any]]] = as_one_part
     answer: Callable[[BenchmarkQuestion, str], str | None] = program_in
     program: Callable[[BenchmarkQuestion, str], str | None] = as_it_is
     problem: Callable[[BenchmarkQuestion, str | None], Problem] = own_problem
