@@ -48,10 +48,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lab")
     make_model(folder / "model")
     write_jsonl(folder / "problems.jsonl", world.draw_problems("train", 120, 0))
-    settings = {"base": str(TINY), "seeds": [0], "arms": {"warm_start": {}}}
+    settings = yaml.safe_load(TINY.read_text()) | {"base": str(TINY.parent / "base.yaml"), "seeds": [0]}
+    settings["arms"] = {"warm_start": {}}
     (folder / "one.yaml").write_text(yaml.safe_dump(settings))
     (folder / "other").mkdir()
-    (folder / "other" / "one.yaml").write_text(yaml.safe_dump(settings | {"measure": {"samples": 3}}))
+    (folder / "other" / "one.yaml").write_text(
+        yaml.safe_dump(settings | {"measure": settings["measure"] | {"samples": 3}})
+    )
     return folder
 
 

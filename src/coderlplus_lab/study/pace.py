@@ -20,6 +20,8 @@ TAIL = 65536
 """Bytes at the end of a file of metrics that are looked at."""
 SURE = 0.05
 """A job that has done so much tells its own pace."""
+LAST = 0.1
+"""The share that a job has at least before it, as far as is known, when it takes longer than others did."""
 SLOWEST, FASTEST = 4.0, 0.5
 """How much slower and faster than planned this machine may seem."""
 
@@ -31,7 +33,8 @@ class Pace:
         """`most` jobs run side by side; `planned_s` are seconds of a job of each kind on the reference machine."""
         self._study, self._most, self._planned = study, most, planned_s
         self._began: dict[str, tuple[float, float]] = {}
-        self._ended: dict[JobKind, list[float]] = {}
+        self._ended: dict[tuple[JobKind, float], list[float]] = {}
+        """Of jobs of a kind and a weight."""
 
     def begin(self, job: StudyJob) -> None:
         self._began[job.key] = time.monotonic(), share_of(self._study, job)
@@ -41,7 +44,7 @@ class Pace:
         seconds = self.elapsed_s(job.key)
         _, before = self._began.pop(job.key)
         if done and before < 1 - SURE:
-            self._ended.setdefault(job.kind, []).append(seconds / (1 - before) / self.weight(job))
+            self._ended.setdefault((job.kind, self.weight(job)), []).append(seconds / (1 - before))
 
     def elapsed_s(self, key: str) -> float:
         """Seconds since a running job began."""
@@ -66,21 +69,26 @@ class Pace:
         return total
 
     def _left_of(self, job: StudyJob, share: float) -> float | None:
-        if job.key in self._began:
-            began, before = self._began[job.key]
-            if share - before > SURE:
-                return (time.monotonic() - began) * (1 - share) / (share - before)
-        if job.kind in self._ended:
-            one = mean(self._ended[job.kind])
+        began, before = self._began.get(job.key, (time.monotonic(), share))
+        elapsed = time.monotonic() - began
+        if share - before > SURE:
+            return elapsed * (1 - share) / (share - before)
+        ended = self._ended.get((job.kind, self.weight(job)))
+        if ended:
+            one = mean(ended)
         elif job.kind in self._planned:
-            one = self._planned[job.kind] * self._speed()
+            one = self._planned[job.kind] * self._speed() * self.weight(job)
         else:
             return None
-        return one * self.weight(job) * (1 - share)
+        return max(one * (1 - before) - elapsed, LAST * one)
 
     def _speed(self) -> float:
         """How many times longer than planned jobs took."""
-        took = {kind: mean(seconds) for kind, seconds in self._ended.items() if kind in self._planned}
+        took = {
+            kind: mean(seconds) / weight
+            for (kind, weight), seconds in self._ended.items()
+            if kind in self._planned and weight == 1
+        }
         if not took:
             return 1.0
         return min(SLOWEST, max(FASTEST, sum(took.values()) / sum(self._planned[kind] for kind in took)))
