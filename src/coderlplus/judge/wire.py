@@ -66,14 +66,16 @@ _CHANGED: Fields = {"args": (list,), "kwargs": (dict,)}
 def has_shape(message: object, fields: Fields, required: Collection[str] | None = None) -> TypeGuard[dict[str, Any]]:
     """Whether a message is an object with the required fields (all, where none are named), no others than these, and
     each of its type."""
-    return (
-        type(message) is dict
-        and all(name in message for name in (fields if required is None else required))
-        and all(
-            name in fields and (fields[name] == (object,) or type(value) in fields[name])
-            for name, value in message.items()
-        )
-    )
+    if type(message) is not dict:
+        return False
+    for name in fields if required is None else required:
+        if name not in message:
+            return False
+    for name, value in message.items():
+        allowed = fields.get(name)
+        if allowed is None or (allowed != (object,) and type(value) not in allowed):
+            return False
+    return True
 
 
 def read_loaded(message: object) -> bool:
@@ -86,11 +88,14 @@ def read_loaded(message: object) -> bool:
 def read_answer(message: object, places: int, names: frozenset[str]) -> Answer:
     """The answer to a call with so many positional arguments and keyword arguments of these names. Raises `PeerGone`
     for anything else."""
-    kind = next((kind for kind in _SHAPES if type(message) is dict and kind in message), "")
-    fields, required = _SHAPES.get(kind, {}), {kind}
-    if type(message) is dict and ("args" in message or "kwargs" in message):
-        fields, required = fields | _CHANGED, {kind, *_CHANGED}
-    if not has_shape(message, fields, required) or message.get("view") not in (None, *VIEWS):
+    if type(message) is not dict:
+        raise PeerGone("not an answer")
+    kind = "value" if "value" in message else "items" if "items" in message else "raised"
+    fields, required = _SHAPES[kind], [kind]
+    if "args" in message or "kwargs" in message:
+        fields, required = fields | _CHANGED, [kind, *_CHANGED]
+    view = message.get("view")
+    if not has_shape(message, fields, required) or (view is not None and view not in VIEWS):
         raise PeerGone("not an answer")
     if "args" in message and (len(message["args"]) != places or message["kwargs"].keys() != names):
         raise PeerGone("not an answer: other arguments than were given")
@@ -99,7 +104,7 @@ def read_answer(message: object, places: int, names: frozenset[str]) -> Answer:
         value=message.get("items" if kind == "items" else "value"),
         truth=message.get("truth"),
         same=message.get("same"),
-        view=message.get("view"),
+        view=view,
         raised=message.get("raised", "")[:NAME_CHARS],
         message=message.get("message", "")[:MESSAGE_CHARS],
         line=message.get("line"),
