@@ -45,17 +45,15 @@ class VllmModel:
 
         self._said = tempfile.TemporaryFile()  # noqa: SIM115, it belongs to the processes that vLLM starts
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(
-                model
-            )  # vLLM's own may be another class, without a chat template
+            # vLLM's own may be another class, without a chat template
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(model)
             if self._tokenizer.chat_template is None:
                 raise ConfigError(no_chat_template(model))
             config = AutoConfig.from_pretrained(model).get_text_config()
             heads = getattr(config, "num_attention_heads", 1)
             with _stderr_in(self._said):
-                self._llm: Any = LLM(
-                    model=model, tensor_parallel_size=math.gcd(heads, max(1, torch.cuda.device_count()))
-                )
+                devices = math.gcd(heads, max(1, torch.cuda.device_count()))
+                self._llm: Any = LLM(model=model, tensor_parallel_size=devices)
         except ConfigError:
             raise
         except Exception as error:  # vLLM has errors of its own for some of these
@@ -66,9 +64,8 @@ class VllmModel:
     def complete(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[Request, Completion]]:
         window = int(self._llm.llm_engine.model_config.max_model_len)
         for start in range(0, len(requests), CHUNK):
-            chunk = [
-                (request, token_ids(self._tokenizer, request.messages)) for request in requests[start : start + CHUNK]
-            ]
+            asked = requests[start : start + CHUNK]
+            chunk = [(request, token_ids(self._tokenizer, request.messages)) for request in asked]
             check_tokens(self._model, (ids for _, ids in chunk), self._vocabulary)
             yield from (
                 (request, Completion(text="", truncated=True, tokens=0))
