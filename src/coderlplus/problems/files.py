@@ -155,9 +155,8 @@ def _listed(path: Path, file: IO[str], start: str, left_out: list[DataError] | N
         try:
             value, end = _decoded(decoder, text, _end_of_space(text, at + 1) if number else at)
             if end == len(text) and not ended:
-                raise json.JSONDecodeError(
-                    "the text ends", text, end
-                )  # a number might continue in what is not read yet
+                # a number might continue in what is not read yet
+                raise json.JSONDecodeError("the text ends", text, end)
         except json.JSONDecodeError as error:
             text, at = text[at:], 0
             more = "" if ended else file.read(max(_CHUNK_CHARS, len(text)))

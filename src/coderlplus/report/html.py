@@ -66,11 +66,8 @@ def write(out: Path, page: str, option: str) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(out, page)
     except OSError as error:
-        reason = (
-            "its folder is not a directory"
-            if isinstance(error, FileExistsError | NotADirectoryError)
-            else error.strerror
-        )
+        is_file = isinstance(error, FileExistsError | NotADirectoryError)
+        reason = "its folder is not a directory" if is_file else error.strerror
         raise DataError(f"cannot write {out}: {reason}; use another file with {option}") from error
 
 

@@ -167,12 +167,7 @@ class Endpoint:
                 text = _body(answer)
         except urllib.error.HTTPError as error:
             raise self._failure(error) from error
-        except (
-            urllib.error.URLError,
-            http.client.HTTPException,
-            OSError,
-            ValueError,
-        ) as error:  # a redirect to no URL
+        except (http.client.HTTPException, OSError, ValueError) as error:  # OSError: URLError; ValueError: no URL
             raise _Passing(str(getattr(error, "reason", "") or error or type(error).__name__)) from error
         completion = self._completion(text, asked)
         return replace(completion, logprob=self._logprob(text)) if sampling.logprobs else completion
@@ -233,11 +228,8 @@ def _message(text: str) -> str:
     """What a server says of its error, in one line."""
     try:
         data: Any = json.loads(text)
-        text = (
-            str((data.get("error") or {}).get("message") or data.get("message") or text)
-            if isinstance(data, dict)
-            else text
-        )
+        if isinstance(data, dict):
+            text = str((data.get("error") or {}).get("message") or data.get("message") or text)
     except (ValueError, AttributeError, RecursionError):
         pass
     return " ".join(text.split())[:200]

@@ -78,8 +78,7 @@ class LocalModel:
                 if len(chosen) == 1:
                     raise ConfigError(
                         f"one prompt of {len(prompts[chosen[0]])} tokens with {sampling.max_tokens} new ones does "
-                        "not fit into the memory of "
-                        f"{self.device}; lower --max-tokens or use a larger device"
+                        f"not fit into the memory of {self.device}; lower --max-tokens or use a larger device"
                     ) from error
                 self.batch_size = len(chosen) // 2
                 if self.device == "cuda":
@@ -148,17 +147,14 @@ class LocalModel:
         import torch
 
         config = self.model.config.get_text_config()
-        heads: Any = getattr(config, "num_key_value_heads", None) or getattr(config, "num_attention_heads", 32)
-        width: int = getattr(config, "head_dim", None) or getattr(config, "hidden_size", 4096) // getattr(
-            config, "num_attention_heads", 32
-        )
+        queries: int = getattr(config, "num_attention_heads", 32)
+        heads = getattr(config, "num_key_value_heads", None) or queries
+        width = getattr(config, "head_dim", None) or getattr(config, "hidden_size", 4096) // queries
         layers: int = getattr(config, "num_hidden_layers", 32)
         each = int(2 * layers * heads * width * self.model.dtype.itemsize * tokens)
-        free: int = (
-            torch.cuda.mem_get_info()[0]
-            if self.device == "cuda"
-            else os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        )
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        if self.device == "cuda":
+            free = torch.cuda.mem_get_info()[0]
         return max(1, min(LARGEST_BATCH[self.device], int(MEMORY_SHARE * free / max(1, each))))
 
 
@@ -176,11 +172,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """CUDA has an exception of its own; on CPU torch raises a plain RuntimeError."""
     import torch
 
-    return (
-        isinstance(error, torch.OutOfMemoryError | MemoryError)
-        or "not enough memory" in str(error)
-        or "can't allocate memory" in str(error)
-    )
+    is_one = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return is_one or "not enough memory" in str(error) or "can't allocate memory" in str(error)
 
 
 def no_chat_template(model: str) -> str:

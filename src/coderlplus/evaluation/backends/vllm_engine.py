@@ -57,9 +57,8 @@ class VllmModel:
 
         self._said = tempfile.TemporaryFile()  # noqa: SIM115, it belongs to the processes that vLLM starts
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(
-                model
-            )  # vLLM's own may be another class, without a chat template
+            # vLLM's own may be another class, without a chat template
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(model)
             if style == "chat" and self._tokenizer.chat_template is None:
                 raise ConfigError(no_chat_template(model))
             config = AutoConfig.from_pretrained(model).get_text_config()
