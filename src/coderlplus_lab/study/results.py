@@ -44,6 +44,7 @@ def study_results(study: Study, layout: StudyFolder, file: str) -> dict[str, Any
     curves = {arm: {seed: _curve(study, layout, arm, seed) for seed in found} for arm, found in runs.items()}
     done = {arm: found for arm, found in runs.items() if found}
     jobs = plan(study, layout)
+    walls = [wall for job in jobs.values() if (wall := job.folder / WALL).exists()]
     return {
         "name": study.name,
         "title": study.title or study.name,
@@ -61,7 +62,7 @@ def study_results(study: Study, layout: StudyFolder, file: str) -> dict[str, Any
             job.key.removeprefix("run/") for job in jobs.values() if job.kind in ("run", "probe") and not job.done
         ],
         "search": _search(study, layout),
-        "hours": round(sum(read_object(job.folder / WALL).get("seconds", 0.0) for job in jobs.values()) / 3600, 2),
+        "hours": round(sum(read_object(wall).get("seconds", 0.0) for wall in walls) / 3600, 2),
         "hardware": hardware(done),
     }
 
