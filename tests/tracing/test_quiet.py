@@ -136,8 +136,8 @@ def steps_of(program: str, *, whole: bool) -> list[Any]:
     notes = steps.StepRecorder(
         made, namespace, encoded, max_steps=5_000, max_bytes=1 << 30, written=int, cut=cut, is_whole=whole
     )
-    methods = (notes.step, notes.loop, notes.turn, notes.enter, notes.leave)
-    slots = (instrumented.STEP, instrumented.LOOP, instrumented.TURN, instrumented.ENTER, instrumented.LEAVE)
+    methods = (notes.step, notes.turn, notes.enter, notes.leave)
+    slots = (instrumented.STEP, instrumented.TURN, instrumented.ENTER, instrumented.LEAVE)
     with contextlib.suppress(Exception):
         exec(instrumented.filled(made, dict(zip(slots, methods, strict=True))), namespace)
     notes.finish()

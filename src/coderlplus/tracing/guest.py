@@ -391,7 +391,6 @@ def _report_of_steps(
     monitor.equip(notes, steps.StepRecorder)
     objects = {
         instrumented.STEP: notes.step,
-        instrumented.LOOP: notes.loop,
         instrumented.TURN: notes.turn,
         instrumented.ENTER: notes.enter,
         instrumented.LEAVE: notes.leave,

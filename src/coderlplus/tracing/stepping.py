@@ -22,7 +22,7 @@ import ast
 from collections.abc import Iterable
 from typing import Any
 
-from coderlplus.tracing.instrumented import ENTER, LEAVE, LOOP, STEP, TURN, Scope
+from coderlplus.tracing.instrumented import ENTER, LEAVE, STEP, TURN, Scope
 from coderlplus.tracing.names import Definition, For, cells_of, is_dunder, place_of
 from coderlplus.tracing.quiet import Facts, facts_of, segment_of
 from coderlplus.tracing.rewriting import Rewriter
@@ -46,8 +46,8 @@ class Steps(Rewriter):
         if isinstance(node, ast.While):
             node.test = ast.BoolOp(ast.And(), [self._call(STEP, place, node.lineno, segment), node.test], **place)
         elif not (isinstance(node, _NO_STEP) or _is_constant(node) or _is_future(node)):
-            slot = LOOP if isinstance(node, For) else STEP
-            return [ast.Expr(self._call(slot, place, node.lineno, segment), **place), *rewritten]
+            call = self._call(STEP, place, node.lineno, segment, *([True] if isinstance(node, For) else []))
+            return [ast.Expr(call, **place), *rewritten]
         return rewritten
 
     def bound(self, names: Iterable[str], scope: Scope, at: ast.AST) -> list[ast.stmt]:

@@ -148,29 +148,19 @@ class StepRecorder:
         finally:
             restore_recursion_limit(limit)
 
-    def step(self, line: int, segment: Segment | None) -> bool:
-        """A statement begins. True, so that the test of a `while` can follow it."""
+    def step(self, line: int, segment: Segment | None, is_loop: bool = False) -> bool:
+        """A statement begins, of a `for` with its first turn. True, so that the test of a `while` can follow it."""
         limit = raise_recursion_limit()
         try:
             frame = self._caller()
             activation = self.open.get(_identity(frame), self.module)
             self._note(self._look(activation, frame), activation)
             self._begin(line, activation, frame, segment)
+            if is_loop:
+                activation.in_loop = line
         finally:
             restore_recursion_limit(limit)
         return True
-
-    def loop(self, line: int, segment: Segment | None) -> None:
-        """A `for` begins; its first turn belongs to this step."""
-        limit = raise_recursion_limit()
-        try:
-            frame = self._caller()
-            activation = self.open.get(_identity(frame), self.module)
-            self._note(self._look(activation, frame), activation)
-            self._begin(line, activation, frame, segment)
-            activation.in_loop = line
-        finally:
-            restore_recursion_limit(limit)
 
     def turn(self, line: int, *targets: str) -> None:
         """A turn of a `for` begins, or an `except`, which has just bound its targets."""
