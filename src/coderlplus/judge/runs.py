@@ -187,6 +187,8 @@ class CallRuns(Runs):
         return Reading(tuple(results), over=over)
 
     def _failure(self, test: int, call: CallTest | LiteralAssert, reply: Returned | Raised | None) -> Failure | None:
+        if isinstance(reply, Returned) and not isinstance(call, CallTest) and call.holds(reply):
+            return None
         given = self._call(call.args, call.kwargs)
         if isinstance(reply, Raised):
             return raised(test, reply, given)
@@ -195,8 +197,6 @@ class CallRuns(Runs):
         if isinstance(call, CallTest):
             refusal = self.acceptance.value(call, reply.value) if reply.view is None else Refusal()
             return returned(test, refusal, call, reply.value, given)
-        if call.holds(reply):
-            return None
         return asserted(self.problem, test, call.line, call.message, given, actual_of(reply.value))
 
     def _calls(self, test: int) -> Sequence[CallTest | LiteralAssert]:
