@@ -19,7 +19,7 @@ from coderlplus.records.files import held
 from coderlplus_lab import cli
 from coderlplus_lab.quickstart import run as quickstart_run
 from coderlplus_lab.study import study_page
-from coderlplus_lab.study.loading import make_study
+from coderlplus_lab.study.loading import load_study, make_study
 from coderlplus_lab.study.plan import StudyFolder, check_kept, fingerprint_text, plan
 from coderlplus_lab.world import world
 from coderlplus_lab.world.tokenizer import make_tokenizer
@@ -48,8 +48,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lab")
     make_model(folder / "model")
     write_jsonl(folder / "problems.jsonl", world.draw_problems("train", 120, 0))
-    settings = yaml.safe_load(TINY.read_text()) | {"base": str(TINY.parent / "base.yaml"), "seeds": [0]}
-    settings["arms"] = {"warm_start": {}}
+    whole = load_study(TINY).model_dump(mode="json", exclude_none=True)
+    kept = ("title", "output", "world", "initial_models", "train", "measure", "prompt_style")
+    settings = {name: whole[name] for name in kept if name in whole}
+    settings |= {"seeds": [0], "arms": {"warm_start": {}}}
     (folder / "one.yaml").write_text(yaml.safe_dump(settings))
     (folder / "other").mkdir()
     (folder / "other" / "one.yaml").write_text(

@@ -20,8 +20,8 @@ TAIL = 65536
 """Bytes at the end of a file of metrics that are looked at."""
 SURE = 0.05
 """A job that has done so much tells its own pace."""
-LAST = 0.1
-"""The share that a job has at least before it, as far as is known, when it takes longer than others did."""
+LAST = 0.5
+"""What a job that tells nothing has at least before it, as a share of the time that it took so far."""
 SLOWEST, FASTEST = 4.0, 0.5
 """How much slower and faster than planned this machine may seem."""
 
@@ -80,7 +80,7 @@ class Pace:
             one = self._planned[job.kind] * self._speed() * self.weight(job)
         else:
             return None
-        return max(one * (1 - before) - elapsed, LAST * one)
+        return max(one * (1 - before) - elapsed, LAST * elapsed)
 
     def _speed(self) -> float:
         """How many times longer than planned jobs took."""

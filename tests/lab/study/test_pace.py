@@ -50,8 +50,8 @@ def known_share(job: StudyJob, share: float) -> float:
 
 @given(
     speed=st.floats(0.25, 4),
-    uneven=st.lists(st.floats(0.5, 2), min_size=len(JOBS), max_size=len(JOBS)),
-    measuring=st.floats(0.03, 0.3),
+    uneven=st.lists(st.floats(0.7, 1.5), min_size=len(JOBS), max_size=len(JOBS)),
+    measuring=st.floats(0.05, 0.2),
     is_planned=st.booleans(),
     size=st.floats(0.01, 10),
 )
