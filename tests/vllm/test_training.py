@@ -137,7 +137,6 @@ def asked(groups: list[dict[str, Any]], last: int, kind: str) -> list[tuple[int,
     return [(one["step"], one[kind][f"{kind}_id"]) for one in groups if one[kind] and one["step"] <= last]
 
 
-@LONG
 def test_a_stock_trainer_with_vllm_has_tasks_and_is_resumed(
     copied_model: Path, problems_file: Path, run: Callable[..., Any], tmp_path: Path
 ) -> None:
