@@ -230,3 +230,22 @@ def test_what_is_wrong_is_said_in_one_sentence(run, tmp_path: Path, arguments: t
     (tmp_path / "answers.jsonl").write_text('{"task_id": "t", "answer": ""}\n')
     with pytest.raises(CodeRLPlusError, match=message):
         run(*arguments)
+
+
+def test_answers_that_are_inputs_are_judged_by_score_trace_and_eval(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """Any input with the same output is right: `b` of the wrong program is 5 · len(a)."""
+    run("tasks", "problems.jsonl", "programs.jsonl", "-o", "tasks.jsonl", "--kind", "input")
+    tasks = {task.rollout_id: task for task in read_jsonl("tasks.jsonl", AlignmentTask)}
+    answers = {"wrong": ['{"a": [7, 8]}', '{"a": [7]}', "hm"], "square": ['{"stdin": "-3"}', '{"stdin": "4"}']}
+    rows = [{"task_id": tasks[name].task_id, "answer": text} for name, texts in answers.items() for text in texts]
+    Path("answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run("score", "tasks.jsonl", "answers.jsonl", "-o", "scores.jsonl")
+    scores = [json.loads(line)["reward"] for line in Path("scores.jsonl").read_text().splitlines()]
+    assert scores == [1.0, 0.1, 0.0, 1.0, 0.1]
+    shown = run("trace", "--task", "tasks.jsonl:1", "--answer", rows[0]["answer"]).stdout
+    assert "1 of 1 right, reward 1.00" in shown
+    samples = [{"question_id": row["task_id"], "completion": row["answer"]} for row in rows]
+    Path("samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in samples))
+    run("eval", "--benchmarks", "tasks.jsonl", "--samples", "samples.jsonl", "-o", "scored", "--workers", "1")
+    numbers = json.loads(Path("scored/results.json").read_text())["benchmarks"]["tasks"]
+    assert numbers["outcomes"] == {"passed": 2, "wrong": 2, "no_answer": 1, "truncated": 0, "missing": 0}

@@ -13,7 +13,7 @@ import pytest
 import coderlplus as crl
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-TRAINING = {"own_loop", "trl_script", "trl_rewards"}
+TRAINING = {"own_loop", "trl_script", "trl_rewards", "sdpo"}
 PROBLEM = crl.Problem(
     problem_id="double", statement="Double x.", entry_point="f", tests=(crl.CallTest((2,), 4), crl.CallTest((3,), 6))
 )
