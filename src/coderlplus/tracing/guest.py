@@ -568,6 +568,6 @@ _EXEMPT = monitor.exempt(
     }
 )
 for _mode in ("final", "steps"):  # the first time is slow: it happens here, before the sandbox forks
-    instrument.instrument("def f(a): return a\nfor i in [1]: b = f(i)", _mode)  # type: ignore[arg-type]
+    instrument.instrument("def f(a): return a\nfor i in [1]: b = f(i)", _mode)
 before_fork = monitor.remember_classes
 before_fork()
