@@ -567,8 +567,7 @@ _EXEMPT = monitor.exempt(
         "code.__new__": [substitutes._stand_in, substitutes._coroutine_for, substitutes.load_code],
     }
 )
-instrument.instrument(
-    "def f(a): return a"
-)  # the first parse of an interpreter is slow: it happens once here, before the sandbox forks
+for _mode in ("final", "steps"):  # the first time is slow: it happens here, before the sandbox forks
+    instrument.instrument("def f(a): return a\nfor i in [1]: b = f(i)", _mode)
 before_fork = monitor.remember_classes
 before_fork()

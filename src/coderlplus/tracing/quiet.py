@@ -66,12 +66,16 @@ _DESCRIPTORS = frozenset({"classmethod", "property", "staticmethod"})
 _HARMLESS_DUNDERS = frozenset({"__class__", "__doc__", "__init__", "__name__", "__slots__"})
 _MAY_BE_BOUND = frozenset({"__class__", "__doc__", "__slots__"})
 _Forbidden = ast.AsyncFunctionDef | ast.AsyncFor | ast.AsyncWith | ast.Await | ast.YieldFrom | ast.Match
-_Expression = (
-    ast.BinOp | ast.UnaryOp | ast.BoolOp | ast.Compare | ast.IfExp | ast.Tuple | ast.List | ast.Set | ast.Dict
-    | ast.Starred | ast.Slice | ast.JoinedStr | ast.FormattedValue | ast.ListComp | ast.SetComp | ast.DictComp
-    | ast.GeneratorExp | ast.comprehension | ast.Name | ast.Constant
-    | ast.keyword | ast.expr_context | ast.operator | ast.unaryop | ast.boolop | ast.cmpop
-)  # fmt: skip
+_EXPRESSIONS = frozenset(
+    {ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Tuple, ast.List, ast.Set, ast.Dict, ast.Starred}
+    | {ast.Slice, ast.JoinedStr, ast.FormattedValue, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp}
+    | {ast.comprehension, ast.Name, ast.Constant, ast.keyword}
+)
+_SIGNS = frozenset(
+    kind
+    for group in (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
+    for kind in group.__subclasses__()
+)
 
 
 class Facts:
@@ -94,7 +98,7 @@ class Facts:
 
 def facts_of(tree: ast.Module, source: str) -> Facts | None:
     """What tells the quiet statements of a program; `None` if it has none."""
-    nodes = [*ast.walk(tree)]
+    nodes = [node for node in ast.walk(tree) if type(node) not in _SIGNS]
     modules = _modules(nodes)
     definitions = [node for node in nodes if isinstance(node, Definition)]
     bound = [name for node in nodes for name in _bound(node)]
@@ -161,10 +165,13 @@ def _binds_names(target: ast.expr) -> bool:
 
 def _is_quiet(part: ast.AST, facts: Facts) -> bool:
     """Whether a part of an expression does nothing but give a value."""
+    kind = type(part)
+    if kind in _SIGNS or kind in _EXPRESSIONS:
+        return True
     if isinstance(part, ast.Attribute | ast.Subscript):
         is_look_up = isinstance(part, ast.Subscript) and facts.has_missing
         return isinstance(part.ctx, ast.Load) and not is_look_up
-    return _is_quiet_call(part, facts) if isinstance(part, ast.Call) else isinstance(part, _Expression)
+    return isinstance(part, ast.Call) and _is_quiet_call(part, facts)
 
 
 def _is_quiet_call(node: ast.Call, facts: Facts) -> bool:

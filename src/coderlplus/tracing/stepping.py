@@ -98,8 +98,8 @@ class Steps(Rewriter):
     def _own(self, scope: Scope) -> set[str]:
         return self.bound_in(scope) - scope.globals - scope.nonlocals
 
-    def _call(self, slot: str, place: dict[str, Any], *arguments: object) -> ast.expr:
-        constants: list[ast.expr] = [ast.Constant(argument, **place) for argument in arguments]  # type: ignore[arg-type]
+    def _call(self, slot: str, place: dict[str, Any], *arguments: Any) -> ast.expr:
+        constants: list[ast.expr] = [ast.Constant(argument, **place) for argument in arguments]
         return ast.Call(self.slot(slot, place), constants, [], **place)
 
 
