@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -233,3 +234,34 @@ def test_interrupted_it_says_how_to_continue_and_its_lock_is_no_lock(command: st
     with held(output(command)):
         pass
     assert not lock.exists()
+
+
+@every
+def test_an_empty_output_of_a_try_that_failed_does_not_block_the_next(command: str) -> None:
+    expected = run(command)
+    made = [path.relative_to(output(command).parent) for path in [output(command), *output(command).rglob("*")]]
+    for path in [output(command), *output(command).parent.glob("out.*")]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    for path in made:  # as a full disk leaves them
+        if path.suffix == ".jsonl":
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    again = run(command)
+    assert again.exit_code == expected.exit_code
+    assert contents(command)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["trace", "program.py", "--call", "f(1)", "--html", "page.html"],
+        ["report", "out", "-o", "page.html"],
+    ],
+    ids=lambda arguments: str(arguments[0]),
+)
+def test_an_empty_page_is_written_over(arguments: list[str]) -> None:
+    run("eval")
+    Path("program.py").write_text("def f(x):\n    return x\n")
+    Path("page.html").touch()
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert "<html" in Path("page.html").read_text()

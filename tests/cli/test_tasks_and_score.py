@@ -22,6 +22,7 @@ from coderlplus.records import (
     Problem,
     Rollout,
     StdioTest,
+    Target,
     Verdict,
     read_jsonl,
     write_jsonl,
@@ -206,17 +207,17 @@ def test_the_same_seed_writes_the_same_file(run, tmp_path: Path) -> None:  # typ
         ),
         (
             ("score", "empty.jsonl", "answers.jsonl", "-o", "s.jsonl"),
-            "answers.jsonl:1: task 't' is not in empty.jsonl",
+            "empty.jsonl holds no alignment tasks",
         ),
-        (("score", "empty.jsonl", "answers.jsonl", "-o", "no/s.jsonl"), "its folder does not exist"),
-        (("score", "empty.jsonl", "empty.jsonl", "-o", "s.jsonl"), "empty.jsonl holds no rows"),
+        (("score", "one.jsonl", "answers.jsonl", "-o", "no/s.jsonl"), "its folder does not exist"),
+        (("score", "one.jsonl", "empty.jsonl", "-o", "s.jsonl"), "empty.jsonl holds no rows"),
         (
             ("score", "answers.jsonl", "answers.jsonl", "-o", "s.jsonl"),
-            "answers.jsonl:1: a task has the unknown key 'answer'",
+            "answers.jsonl:1: expected a task, found an answer to a task; coderlplus score takes it, after the tasks",
         ),
         (
-            ("score", "empty.jsonl", "stray.jsonl", "-o", "s.jsonl"),
-            "stray.jsonl:1: task 'x' is not in empty.jsonl",
+            ("score", "one.jsonl", "stray.jsonl", "-o", "s.jsonl"),
+            "stray.jsonl:1: task 'x' is not in one.jsonl",
         ),
         (
             ("score", "empty.jsonl", "answers.jsonl", "-o", "s.jsonl", "--format-weight", "1"),
@@ -227,6 +228,10 @@ def test_the_same_seed_writes_the_same_file(run, tmp_path: Path) -> None:  # typ
 def test_what_is_wrong_is_said_in_one_sentence(run, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:  # type: ignore[no-untyped-def]
     write_jsonl(tmp_path / "stray.jsonl", [Rollout(rollout_id="r", problem_id="x", program="x = 1")])
     (tmp_path / "empty.jsonl").touch()
+    target = Target(label="output", value=2)
+    given = CallInput("f", (1,))
+    task = {"task_id": "u", "kind": "output", "prompt": "?", "program": "x", "problem_id": "p", "rollout_id": "r"}
+    write_jsonl(tmp_path / "one.jsonl", [AlignmentTask(**task, input=given, targets=(target,))])
     (tmp_path / "answers.jsonl").write_text('{"task_id": "t", "answer": ""}\n')
     with pytest.raises(CodeRLPlusError, match=message):
         run(*arguments)

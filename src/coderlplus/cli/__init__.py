@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from typing import NoReturn
 
 import typer
 from rich.text import Text
@@ -87,22 +88,32 @@ def main() -> None:
 
 
 def run(app: typer.Typer) -> None:
-    """Run a command line, with errors made on purpose as one sentence."""
+    """Run a command line, with errors made on purpose as one sentence; however often it is interrupted, it ends with
+    `INTERRUPTED` and one sentence."""
+    try:
+        _run(app)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt
+        print("stopped; what is finished is kept: rerun the command to resume", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _run(app: typer.Typer) -> None:
     try:
         app()
     except CodeRLPlusError as error:
-        console(stderr=True).print(Text.assemble(("error:", "bold red"), " ", shown(str(error), keep="\n")))
-        sys.exit(2)
+        _end(shown(str(error), keep="\n"))
     except ModuleNotFoundError as error:
         name = (error.name or "").partition(".")[0]
         if name not in EXTRA_OF:
             raise
-        needed = f"this command needs {name}: pip install 'coderlplus[{EXTRA_OF[name]}]'"
-        console(stderr=True).print(Text.assemble(("error:", "bold red"), " ", needed))
-        sys.exit(2)
-    except (SystemExit, KeyboardInterrupt) as end:
-        if isinstance(end, SystemExit) and end.code != INTERRUPTED:
+        _end(f"this command needs {name}: pip install 'coderlplus[{EXTRA_OF[name]}]'")
+    except SystemExit as end:  # typer ends so after Ctrl-C
+        if end.code != INTERRUPTED:
             raise
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt
-        print("stopped; what is finished is kept: rerun the command to resume", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        raise KeyboardInterrupt from None
+
+
+def _end(sentence: str) -> NoReturn:
+    console(stderr=True).print(Text.assemble(("error:", "bold red"), " ", sentence))
+    sys.exit(2)
