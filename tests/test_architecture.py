@@ -143,7 +143,9 @@ def imported_units(path: Path) -> set[str]:
     return (found | {LAB.name for part in parts if part[0] == LAB.name}) - {unit(path)}
 
 
-FILES = sorted(path for package in (LIBRARY, LAB) for path in package.rglob("*.py") if path != LIBRARY / "__init__.py")
+DOORS = (LIBRARY / "__init__.py", LIBRARY / "__main__.py")
+"""The public names, and `python -m coderlplus`."""
+FILES = sorted(path for package in (LIBRARY, LAB) for path in package.rglob("*.py") if path not in DOORS)
 
 
 def name_of(path: Path) -> str:
