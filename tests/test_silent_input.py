@@ -74,9 +74,9 @@ def test_a_key_that_is_misspelt_is_refused_with_the_near_match(name: str, path: 
 
 def test_a_record_of_another_kind_is_named() -> None:
     """Files in the wrong order."""
-    with pytest.raises(DataError, match=r"expected a problem, found a program \(key 'rollout_id'\)"):
+    with pytest.raises(DataError, match=r"expected a problem, found a program; are the files in the right order\?"):
         Problem.from_json({"rollout_id": "r", "problem_id": "p", "program": "print(1)"})
-    with pytest.raises(DataError, match=r"expected a task, found a problem \(key 'statement'\)"):
+    with pytest.raises(DataError, match=r"expected a task, found a problem; are the files in the right order\?"):
         AlignmentTask.from_json({"problem_id": "p", "statement": "Print 1.", "tests": []})
 
 

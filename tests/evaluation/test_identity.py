@@ -235,7 +235,8 @@ LAYOUTS = [
         "test output, hub", "lcb-testoutput", "livecodebench/test_generation/test.jsonl", TEST_OUTPUT, 1, "3", "1/0"
     ),
 ]
-PLACES = {layout.benchmark: layout.place for layout in reversed(LAYOUTS)}
+PLACES = {name: benchmark.files[0] for name, benchmark in BENCHMARKS.items()}
+PLACES |= {layout.benchmark: layout.place for layout in reversed(LAYOUTS)}
 
 
 def write(path: Path, *rows: Mapping[str, Any]) -> Path:
