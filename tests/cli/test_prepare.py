@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from coderlplus.cli import app
+from coderlplus.cli import app, main
 from coderlplus.errors import CodeRLPlusError, DataError
 from coderlplus.preparation import run as run_module
 from coderlplus.preparation.validation import Validation
@@ -168,7 +168,7 @@ def test_several_files_of_several_formats_and_packings_make_one_set(source: Path
 
 
 def test_an_interrupted_run_goes_on_and_writes_the_same(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = (source, "--benchmarks", "bench.jsonl", "-o")
     prepare(*arguments, "whole.jsonl")
@@ -181,9 +181,12 @@ def test_an_interrupted_run_goes_on_and_writes_the_same(
         return validate(*given)
 
     monkeypatch.setattr(run_module, "validate", interrupted)
-    stopped = CliRunner().invoke(app, ["prepare", *map(str, arguments), "parts.jsonl", "--workers", "1"])
-    assert stopped.exit_code == 130
-    assert "rerun the command to resume" in stopped.stderr
+    monkeypatch.setattr(sys, "argv", ["coderlplus", "prepare", *map(str, arguments), "parts.jsonl", "--workers", "1"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 130
+    assert "rerun the command to resume" in capsys.readouterr().err
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     journal = tmp_path / "parts.unfinished.jsonl"
     done = len(journal.read_text().splitlines())
     assert 0 < done < len(ROWS)
