@@ -331,10 +331,11 @@ def _fitting(
     problems: list[Problem], fits: Callable[[str], bool], config: RunConfig, limit: int | None
 ) -> list[Problem]:
     kept = [problem for problem in problems if fits(user_message(problem, config.prompt_template))]
+    bound = "trl.vllm_max_model_length" if limit == longest_prompt(None, config.trl) else "the context"
     what = (
         f"max_prompt_tokens = {limit}"
         if limit == config.max_prompt_tokens
-        else f"the {limit} tokens that the context leaves beside a completion"
+        else f"the {limit} tokens that {bound} leaves beside a completion"
     )
     if not kept:
         raise ConfigError(
