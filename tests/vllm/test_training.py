@@ -168,7 +168,7 @@ def test_no_memory_for_keys_and_values_is_one_sentence(train: Train, copied_mode
 def test_a_context_too_short_for_the_prompts_is_said_before_anything_is_sampled(train: Train) -> None:
     done, folder = train("short", trl={"vllm_max_model_length": 8})
     assert done.status == 2
-    assert "prompts are longer than what trl.vllm_max_model_length leaves = 6" in done.error
+    assert "prompts are longer than the 6 tokens that trl.vllm_max_model_length leaves" in done.error
     assert not (folder / "metrics.jsonl").exists()
 
 

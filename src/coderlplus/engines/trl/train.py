@@ -321,7 +321,8 @@ def _fitting(
     limit: int | None,
 ) -> list[Problem | OwnRow]:
     kept = [problem for problem in problems if fits(config.messages(problem))]
-    what = f"the {limit} tokens that the context leaves beside a completion"
+    bound = "trl.vllm_max_model_length" if limit == longest_prompt(None, config.trl) else "the context"
+    what = f"the {limit} tokens that {bound} leaves beside a completion"
     if limit == config.max_prompt_tokens:
         what = f"max_prompt_tokens = {limit}"
     if not kept:
