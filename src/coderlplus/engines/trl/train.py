@@ -321,7 +321,7 @@ def _fitting(
     limit: int | None,
 ) -> list[Problem | OwnRow]:
     kept = [problem for problem in problems if fits(config.messages(problem))]
-    bound = "trl.vllm_max_model_length" if limit == longest_prompt(None, config.trl) else "the context"
+    bound = "trl.vllm_max_model_length" if limit == room_for_prompt(config.trl) else "the context"
     what = f"the {limit} tokens that {bound} leaves beside a completion"
     if limit == config.max_prompt_tokens:
         what = f"max_prompt_tokens = {limit}"
