@@ -91,11 +91,18 @@ def run(app: typer.Typer) -> None:
     """Run a command line, with errors made on purpose as one sentence; however often it is interrupted, it ends with
     `INTERRUPTED` and one sentence."""
     try:
-        _run(app)
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt
-        print("stopped; what is finished is kept: rerun the command to resume", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        try:
+            _run(app)
+        except KeyboardInterrupt:
+            _stopped()
+    except KeyboardInterrupt:  # before the first one was dealt with
+        _stopped()
+
+
+def _stopped() -> NoReturn:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt
+    print("stopped; what is finished is kept: rerun the command to resume", file=sys.stderr)
+    sys.exit(INTERRUPTED)
 
 
 def _run(app: typer.Typer) -> None:

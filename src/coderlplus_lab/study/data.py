@@ -41,7 +41,6 @@ from coderlplus.records import (
 )
 from coderlplus.records.files import atomic_write
 from coderlplus.sandbox import AnySandbox
-from coderlplus.sandbox.values import encode
 from coderlplus.tracing import TraceRequest, trace_many
 from coderlplus_lab.files import write_json
 from coderlplus_lab.study.plan import StudyFolder
@@ -196,7 +195,7 @@ def last_test(problem: Problem) -> tuple[ProgramInput, TaggedValue] | None:
                 asserts = literal_asserts(code, problem.entry_point) or ()
                 for one in reversed(asserts):
                     if one.operator == "==":
-                        return CallInput(problem.entry_point, one.args, one.kwargs), encode(one.expected)
+                        return CallInput(problem.entry_point, one.args, one.kwargs), one.expected
             case StdioTest(stdin=stdin, stdout=stdout):
                 return StdioInput(stdin), stdout.rstrip()
     return None

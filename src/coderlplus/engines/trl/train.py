@@ -153,12 +153,12 @@ def _build(
     model = model_name(config.model)
     tokenizer = load_tokenizer(model)
     counting = copy.deepcopy(tokenizer)  # for mining: one must not be used by two threads
-    template = getattr(arguments, "chat_template_kwargs", None) or {}
-    check_tokenizer(model, tokenizer, (config.messages(problem) for problem in problems[:100]), template)
+    for_template = getattr(arguments, "chat_template_kwargs", None) or {}
+    check_tokenizer(model, tokenizer, (config.messages(problem) for problem in problems[:100]), for_template)
     limit = _longest_prompt(config, context_tokens(model, tokenizer), arguments.max_completion_length)
 
     def fits(messages: list[dict[str, str]]) -> bool:
-        return limit is None or prompt_tokens(counting, messages, **template) <= limit
+        return limit is None or prompt_tokens(counting, messages, **for_template) <= limit
 
     stop = StopOnSignal()
     record = MetricsCallback(run, evaluations, config.seed)
@@ -182,7 +182,7 @@ def _build(
         timeout_s=config.sandbox.timeout_s,
         run=run,
         samples_every=config.samples_every,
-        prompt_text=lambda row: prompt_text(tokenizer, config.messages(row), **template),
+        prompt_text=lambda row: prompt_text(tokenizer, config.messages(row), **for_template),
         gather=lambda mined: list(gather_object([mined])),
     )
     trainer = _trainer(
