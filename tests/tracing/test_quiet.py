@@ -226,7 +226,7 @@ NAMED = [
 ]  # fmt: skip
 LAZY = [
     "g = map({what}, [1, 2, 3])", "g = filter({what}, [1, 2, 3])", "g = ({what}(v) for v in (1, 2, 3))",
-    "g = heapq.merge([1, 3], [2], key=lambda v: {what}(v) or v)", "g = iter(lambda: {what}(1), 2)",
+    "g = heapq.merge([1, 3], [2], key=lambda v: {what}(v) or v)",
     "def join(g): return g\ng = join({what}(v) for v in [1, 2])",
     "class C:\n    def join(self, g): return g\ng = C().join({what}(v) for v in [1, 2])",
     "class C:\n    def __gt__(self, g): self.g = g\nc = C()\nmax(({what}(v) for v in (1, 2)), c)\ng = c.g",
