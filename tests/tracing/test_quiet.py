@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import io
 from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any
 
@@ -129,16 +130,17 @@ def steps_of(program: str, *, whole: bool) -> list[Any]:
     """The steps of a program; not `whole` compares all variables at every step."""
     made = instrument.instrument(program, "steps")
     namespace: dict[str, Any] = {"__name__": "__main__"}
+    out = io.StringIO()
 
     def cut(reason: str) -> None:
         raise AssertionError(reason)
 
     notes = steps.StepRecorder(
-        made, namespace, encoded, max_steps=5_000, max_bytes=1 << 30, written=int, cut=cut, is_whole=whole
+        made, namespace, encoded, max_steps=5_000, max_bytes=1 << 30, written=out.tell, cut=cut, is_whole=whole
     )
     methods = (notes.step, notes.turn, notes.enter, notes.leave)
     slots = (instrumented.STEP, instrumented.TURN, instrumented.ENTER, instrumented.LEAVE)
-    with contextlib.suppress(Exception):
+    with contextlib.redirect_stdout(out), contextlib.suppress(Exception):
         exec(instrumented.filled(made, dict(zip(slots, methods, strict=True))), namespace)
     notes.finish()
     return notes.steps
@@ -162,7 +164,7 @@ def test_steps_of_made_up_programs(statements: list[str], in_function: bool) -> 
         names = "global total, log, grid, words, other, pairs, box\n"
         body = "def main():\n" + "".join(f"    {line}\n" for line in (names + body).splitlines()) + "main()\n"
     program = PRELUDE + body
-    assert facts_of(ast.parse(program), program) is not None
+    assert facts_of(ast.parse(program)) is not None
     with pytest.MonkeyPatch.context() as monkeypatch:
         without_notes(monkeypatch)
         expected = steps_of(program, whole=False)
@@ -173,6 +175,98 @@ def test_steps_of_made_up_programs(statements: list[str], in_function: bool) -> 
 def test_what_changes_values_unasked_makes_no_statement_quiet(odd: str) -> None:
     program = PRELUDE + odd
     assert steps_of(program, whole=True) == steps_of(program, whole=False)
+
+
+# A callable of C or a lambda, reached through a name that elsewhere means something harmless
+
+DECOY = """
+import copy, heapq, sys, typing
+class Decoy:
+    def {name}(self, *given):
+        return 1
+Decoy().{name}(2)
+"""
+CALLABLES = ["log.append", "(lambda *given: log.append(given))", "print", "pairs.remove", "grid.pop"]
+NAMES = ["put", "get", "count", "join", "keys", "write", "seed", "items", "add_note", "send"]
+OWNERS = [
+    "class C:\n    {name} = {what}\nh = C()",
+    "class C: pass\nh = C()\nh.{name} = {what}",
+    "class C: pass\nh = C()\nsetattr(h, '{name}', {what})",
+    "class C: pass\nh = C()\nvars(h)['{name}'] = {what}",
+    "class C: pass\nh = C()\ngetattr(h, '__set' + 'attr__')('{name}', {what})",
+    "class C:\n    for {name} in [{what}]: pass\nh = C()",
+    "class C:\n    with copy.copy(box) as {name}: pass\nh = C()",
+    "class C:\n    from heapq import heappush as {name}\nh = C",
+    "class C:\n    @property\n    def {name}(self): return {what}\nh = C()",
+    "class C:\n    def __getattr__(self, name): return {what}\nh = C()",
+    "class C:\n    def __getattribute__(self, name): return {what}\nh = C()",
+    "class D:\n    def __get__(self, *given): return {what}\nclass C: {name} = D()\nh = C()",
+    "def by(f): return {what}\nclass C:\n    @by\n    def {name}(self): ...\nh = C()",
+    "class C:\n    def __init_subclass__(cls): cls.{name} = {what}\nclass E(C): pass\nh = E",
+    "from collections import namedtuple\nh = namedtuple('C', '{name} rest')({what}, 1)",
+    "h = typing.NamedTuple('C', [('{name}', int)])({what})",
+    "def h(): ...\nh.{name} = {what}",
+    "h = sys.stdout",
+    "h = ValueError(1)",
+]
+USES = [
+    "x = h.{name}(1)", "for x in [h.{name}(1)]:\n    y = 2", "x = [h.{name}(v) for v in (1, 2)]",
+    "x = 1\nx += h.{name}(2)",
+    "x = dict(h)", "x = {{**h}}", "if h.{name}(2): y = 1", "x = (h.{name}(1), 2)", "add(grid, h.{name}(3))",
+    "assert h.{name}(1), h.{name}(2)", "x = f'{{h.{name}(4)}}'", "print(h.{name}(5))",
+]  # fmt: skip
+REBOUND = ["len", "list", "print", "inner", "add", "cache", "map", "str"]
+NAMED = [
+    "{name} = {what}\nx = {name}(1)\ny = 2", "for {name} in [{what}]:\n    x = {name}(1)\n    y = 2",
+    "def f({name}):\n    x = {name}(1)\n    y = 2\nf({what})", "x = [{name}(1) for {name} in [{what}]]\ny = 2",
+    "class C:\n    {name} = {what}\n    x = {name}(1)\n    y = 2",
+    "from heapq import heapify as {name}\nx = {name}(log)\ny = 2",
+    "{name} = lambda f: {what}\n@{name}\ndef g(v): ...\nx = g(1)\ny = 2",
+    "def f():\n    global {name}\n    {name} = {what}\nf()\nx = {name}(1)\ny = 2",
+]  # fmt: skip
+LAZY = [
+    "g = map({what}, [1, 2, 3])", "g = filter({what}, [1, 2, 3])", "g = ({what}(v) for v in (1, 2, 3))",
+    "g = heapq.merge([1, 3], [2], key=lambda v: {what}(v) or v)",
+    "def join(g): return g\ng = join({what}(v) for v in [1, 2])",
+    "class C:\n    def join(self, g): return g\ng = C().join({what}(v) for v in [1, 2])",
+    "class C:\n    def __gt__(self, g): self.g = g\nc = C()\nmax(({what}(v) for v in (1, 2)), c)\ng = c.g",
+    "def g():\n    x = yield {what}(1)\n    yield {what}(2)\ng = g()",
+    "from collections import defaultdict\nd = defaultdict(list)\ng = (d[v] for v in (1, 2))",
+]  # fmt: skip
+TAKES = [
+    "for x in g:\n    y = 1", "x = list(g)", "x = 1 in g", "a, *b = g", "x = dict(zip('abc', g))", "x = [*g]",
+    "x = any(g)",
+    "for i, x in enumerate(g):\n    y = i", "x = [v for v in g]",
+]  # fmt: skip
+SMUGGLED = st.one_of(
+    st.builds("{}\n{}\ny = 1\nz = 2\n".format, st.sampled_from(OWNERS), st.sampled_from(USES)),
+    st.sampled_from(NAMED),
+    st.builds("{}\n{}\ny = 1\nz = 2\n".format, st.sampled_from(LAZY), st.sampled_from(TAKES)),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    SMUGGLED, st.sampled_from(NAMES), st.sampled_from(REBOUND), st.sampled_from(CALLABLES), st.booleans(), st.data()
+)
+def test_what_is_called_by_a_name_that_looks_harmless(
+    smuggled: str, name: str, rebound: str, what: str, in_function: bool, data: st.DataObject
+) -> None:
+    body = smuggled.format(name=rebound if smuggled in NAMED else name, what=what) + "\n"
+    body += "".join(map(guarded, data.draw(st.lists(st.sampled_from(STATEMENTS), max_size=3))))
+    if in_function:
+        body = "def main(log, grid, pairs, total, words, other, box):\n" + "".join(
+            f"    {line}\n" for line in body.splitlines()
+        )
+        body += "main(log, grid, pairs, total, words, other, box)\n"
+    program = PRELUDE + DECOY.format(name=name) + body
+    assert steps_of(program, whole=True) == steps_of(program, whole=False)
+
+
+def test_a_class_that_is_given_another_name() -> None:
+    program = "class C: pass\nc = C()\nc.x = [1]\nall = [c, {1: c}]\nC.__name__ = 'D'\ny = 1\nC.__name__ = 'C'\n"
+    changed = [{name for name, *_ in row[5]} for row in steps_of(program, whole=True)]
+    assert changed[-3:] == [{"c", "all"}, {"y"}, {"c", "all"}]
 
 
 class Plain:

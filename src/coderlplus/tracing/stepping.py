@@ -37,7 +37,7 @@ class Steps(Rewriter):
 
     def prepare(self, tree: ast.Module) -> None:
         super().prepare(tree)
-        self.facts = facts_of(tree, self.source)
+        self.facts = facts_of(tree)
 
     def statement(self, node: ast.stmt, scope: Scope) -> list[ast.stmt]:
         segment = segment_of(node, self.facts) if self.facts is not None else None

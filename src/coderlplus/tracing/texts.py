@@ -36,9 +36,10 @@ _MAX_DEPTH, _INT_BITS, _INT_64 = encoding.MAX_DEPTH, encoding._INT_BITS, 1 << 63
 _MAX_NOTES = 100
 
 Note = list[Any]
-"""`[class, size, is flat, parts, text, cost, is whole, left, depth, texts, costs]`. The parts are atoms and, unless it
-is flat, notes; `None` of a value that was cut. It took `cost` of the budget; if it is whole, its text is the same
-wherever so much is left, else where `left` was left."""
+"""`[class, size, is flat, parts, text, cost, is whole, left, depth, texts, costs, looks]`. The parts are atoms and,
+unless it is flat, notes; `None` of a value that was cut. It took `cost` of the budget; if it is whole, its text is the
+same wherever so much is left, else where `left` was left. The looks are those of the class of an object, see
+`_class_of`: they differ when it has been given another name."""
 
 
 class Unlike(Exception):
@@ -105,7 +106,7 @@ def _is_container(kind: type) -> bool:
 def _is_same(memory: Any, value: Any, note: Note) -> bool:
     """Whether the value is surely what the note was made of."""
     kind, size, is_flat, parts = note[:4]
-    if type(value) is not kind:
+    if type(value) is not kind or (note[11] is not None and note[11] is not _class_of(memory, kind)):
         return False
     if parts is None:
         return bool(_size_of(memory, value, kind) == size)
@@ -156,15 +157,16 @@ def _described(memory: Any, value: Any, left: int, depth: int, above: list[Any],
         raise Unlike
     is_object = not _is_container(kind)
     is_mapping = is_object or _is_dict(kind)
-    name = _class_of(memory, kind).name if is_object else _name_of(kind)
-    if is_object and _class_of(memory, kind).is_opaque:
+    looks = _class_of(memory, kind) if is_object else None
+    name = _name_of(kind) if looks is None else looks.name
+    if looks is not None and looks.is_opaque:
         text = encode_json({"$object": name, "fields": {}})
-        return [kind, 0, True, (), text, 0, True, left, depth, (), ()]
+        return [kind, 0, True, (), text, 0, True, left, depth, (), (), looks]
     length = _size_of(memory, value, kind)
     cost = length + is_object
     if depth >= _MAX_DEPTH or cost > left:
         text = encode_json({"$cut": name if is_object else f"{name} of {length}"})
-        return [kind, length, False, None, text, 0, False, left, depth, (), ()]
+        return [kind, length, False, None, text, 0, False, left, depth, (), (), looks]
     items = tuple(_items_of(memory, value, kind))
     keys = items[:length] if is_mapping else ()
     has_names = is_mapping and all(type(key) is str and (is_object or key[:1] != "$") for key in keys)
@@ -172,7 +174,7 @@ def _described(memory: Any, value: Any, left: int, depth: int, above: list[Any],
         raise Unlike
     flat = None if is_object else _flat(items, keys, kind, has_names, left - cost)
     if flat is not None:
-        return [kind, len(items), True, items, flat[0], cost + flat[1], True, left, depth, (), ()]
+        return [kind, len(items), True, items, flat[0], cost + flat[1], True, left, depth, (), (), None]
     above.append(value)
     parts, texts, costs, is_whole = _parts(
         memory, items, length if is_mapping else 0, is_object, has_names, left - cost, depth + 1, above, old
@@ -194,7 +196,7 @@ def _described(memory: Any, value: Any, left: int, depth: int, above: list[Any],
             raise Unlike
         text = f'{{"${name}":[' + ",".join(sorted(texts)) + "]}"
     is_flat = not any(type(part) is list for part in parts)
-    return [kind, len(items), is_flat, parts, text, cost + sum(costs), is_whole, left, depth, texts, costs]
+    return [kind, len(items), is_flat, parts, text, cost + sum(costs), is_whole, left, depth, texts, costs, looks]
 
 
 def _flat(items: Any, keys: Any, kind: type, has_names: bool, left: int) -> tuple[str, int] | None:
@@ -276,7 +278,7 @@ def _parts(
                 is_whole, text = False, _quoted(item[:8] + "…")
             else:
                 is_whole, text = False, encode_json({"$cut": f"str of {len(item)}"})
-                parts[place] = [str, len(item), False, None, text, 0, False, left, depth, (), ()]
+                parts[place] = [str, len(item), False, None, text, 0, False, left, depth, (), (), None]
         elif kind is float:
             text = _float_text(item) if _isfinite(item) else f'{{"$float":"{_float_text(item)}"}}'
         elif kind is bool:
