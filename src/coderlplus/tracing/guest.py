@@ -386,7 +386,6 @@ def _report_of_steps(
         max_bytes=payload["max_bytes"],
         written=_written(),
         cut=cut,
-        is_whole=not payload["setup_code"],
     )
     monitor.equip(notes, steps.StepRecorder)
     objects = {

@@ -11,9 +11,8 @@
                                             finally:
                                                 leave()
 
-The test of a `while` becomes `step(line) and test`. `step` is also told what the statement may bind, if it does
-nothing else (see `quiet`). What a step changed is found by `steps.py`, which looks at the variables when the next
-begins.
+The test of a `while` becomes `step(line) and test`. What a step changed is found by `steps.py`, which looks at the
+variables when the next begins.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from typing import Any
 
 from coderlplus.tracing.instrumented import ENTER, LEAVE, STEP, TURN, Scope
 from coderlplus.tracing.names import Definition, For, cells_of, is_dunder, place_of
-from coderlplus.tracing.quiet import Facts, facts_of, segment_of
 from coderlplus.tracing.rewriting import Rewriter
 
 _TURNS = For | ast.ExceptHandler
@@ -33,20 +31,14 @@ _NO_STEP = (ast.Try, ast.TryStar, ast.Global, ast.Nonlocal)
 
 class Steps(Rewriter):
     in_order = False  # the next look at the variables sees what was bound
-    facts: Facts | None = None
-
-    def prepare(self, tree: ast.Module) -> None:
-        super().prepare(tree)
-        self.facts = facts_of(tree)
 
     def statement(self, node: ast.stmt, scope: Scope) -> list[ast.stmt]:
-        segment = segment_of(node, self.facts) if self.facts is not None else None
         rewritten = super().statement(node, scope)
         place = place_of(node)
         if isinstance(node, ast.While):
-            node.test = ast.BoolOp(ast.And(), [self._call(STEP, place, node.lineno, segment), node.test], **place)
+            node.test = ast.BoolOp(ast.And(), [self._call(STEP, place, node.lineno), node.test], **place)
         elif not (isinstance(node, _NO_STEP) or _is_constant(node) or _is_future(node)):
-            call = self._call(STEP, place, node.lineno, segment, *([True] if isinstance(node, For) else []))
+            call = self._call(STEP, place, node.lineno, *([True] if isinstance(node, For) else []))
             return [ast.Expr(call, **place), *rewritten]
         return rewritten
 

@@ -2,8 +2,7 @@
 
 When a statement begins, and when an activation ends, the variables in sight are compared with what was last seen of
 them: those of the running activation, those that it borrows from functions around it, and those of the module. What
-differs is noted as a change of the step before. After a quiet statement (see `quiet`) only the names that it binds are
-compared, unless something else has happened since all were.
+differs is noted as a change of the step before.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from operator import is_ as _is
 from typing import Any
 
 from coderlplus.tracing.instrumented import Instrumented, Scope, mangled
-from coderlplus.tracing.quiet import IN_PLACE, PRINTS, Segment
 from coderlplus.tracing.recorder import ABSENT, plain, raise_recursion_limit, restore_recursion_limit
 from coderlplus.tracing.texts import forget, is_atomic, memory_of, text_of, text_of_atom
 
@@ -35,10 +33,9 @@ Change = tuple[str, str | None, str, int]
 def _activation(number: int, scope: Scope, line: int, owners: list[Any], suspends: bool = False) -> Any:
     """The state of one activation; no class, see `monitor`.
 
-    `values` and `texts` are what was last seen of its variables, and `time` when all were compared; `owners` are the
-    activations of the functions around, whose variables this one may see; `in_loop` is the line of the `for` whose
-    first turn is still to come; `segment` is what the statement that began last may bind, `None` if it may do more.
-    The `depth` of one that `suspends` changes with who resumes it; `caller` is the next activation below.
+    `values` and `texts` are what was last seen of its variables; `owners` are the activations of the functions around,
+    whose variables this one may see; `in_loop` is the line of the `for` whose first turn is still to come. The `depth`
+    of one that `suspends` changes with who resumes it.
     """
     return _Namespace(
         number=number,
@@ -47,12 +44,9 @@ def _activation(number: int, scope: Scope, line: int, owners: list[Any], suspend
         owners=owners,
         suspends=suspends,
         depth=0,
-        caller=None,
         values={},
         texts={},
-        time=-1,
         in_loop=0,
-        segment=(),
     )
 
 
@@ -69,8 +63,8 @@ class StepRecorder:
     """Collects the steps of one run until `max_steps` or `max_bytes` of values; then it calls `cut`, which does not
     return.
 
-    `encode` gives a value as JSON text; `written` tells how many bytes the program has printed so far; other code than
-    the program's runs too unless it `is_whole`. Steps are rows `[line, scope, activation, depth, written, changes]`.
+    `encode` gives a value as JSON text; `written` tells how many bytes the program has printed so far. Steps are rows
+    `[line, scope, activation, depth, written, changes]`.
     """
 
     def __init__(
@@ -83,7 +77,6 @@ class StepRecorder:
         max_bytes: int,
         written: Callable[[], int],
         cut: Callable[[str], None],
-        is_whole: bool = True,
     ) -> None:
         self.scopes = program.scopes
         self.names = [{name: mangled(scope, name) for name in scope.variables} for scope in program.scopes]
@@ -95,14 +88,6 @@ class StepRecorder:
         self.cut = cut
         self.steps: list[Any] = []
         self.module = self.last = _activation(0, program.scopes[0], 1, [])
-        self.is_whole = is_whole
-        self.time = 0
-        """How often something may have changed that no name was bound to."""
-        self.segment: Segment | None = None
-        """What the code that has run since the last look may have bound, `None` if it may have done more."""
-        self.has_printed = True
-        """Whether the program may have printed since `printed` was taken."""
-        self.printed = 0
         self.open: dict[int, Any] = {}
         self.count = 1
         self.makers: dict[int, Any] = {}
@@ -120,7 +105,7 @@ class StepRecorder:
         try:
             frame = self._caller()
             if self.steps:
-                self._note(self._look_at_module(frame.f_back), self.last)
+                self._note(self._look(self.module, None), self.last)
             owners = [self.makers.get(_identity(cell)) for cell in borrowed.__closure__ or ()] if borrowed else []
             suspends = bool(frame.f_code.co_flags & _SUSPENDS)
             activation = _activation(
@@ -144,18 +129,17 @@ class StepRecorder:
             activation = self.open.pop(_identity(frame), None)
             if activation is not None:
                 self._note(self._look(activation, frame), activation)
-                self.segment = None if activation.suspends else activation.caller.segment
         finally:
             restore_recursion_limit(limit)
 
-    def step(self, line: int, segment: Segment | None, is_loop: bool = False) -> bool:
+    def step(self, line: int, is_loop: bool = False) -> bool:
         """A statement begins, of a `for` with its first turn. True, so that the test of a `while` can follow it."""
         limit = raise_recursion_limit()
         try:
             frame = self._caller()
             activation = self.open.get(_identity(frame), self.module)
             self._note(self._look(activation, frame), activation)
-            self._begin(line, activation, frame, segment)
+            self._begin(line, activation, frame)
             if is_loop:
                 activation.in_loop = line
         finally:
@@ -169,9 +153,9 @@ class StepRecorder:
             frame = self._caller()
             activation = self.open.get(_identity(frame), self.module)
             if activation.in_loop != line:
-                changes = self._look(activation, frame, targets)
+                changes = self._look(activation, frame)
                 self._note([change for change in changes if change[0] not in targets], activation)
-                self._begin(line, activation, frame, targets)
+                self._begin(line, activation, frame)
                 self._note([change for change in changes if change[0] in targets], activation)
             activation.in_loop = 0
         finally:
@@ -180,7 +164,6 @@ class StepRecorder:
     def finish(self) -> None:
         """The program has ended. What it does while it is cleared away is no step, and nothing of it is held."""
         forget(self.memory)
-        self.segment = None
         self._note(self._look(self.module, None), self.module)
         self._close_step()
         self.max_steps = self.left = sys.maxsize
@@ -198,25 +181,23 @@ class StepRecorder:
             frame = _getframe(2)
         return frame
 
-    def _begin(self, line: int, activation: Any, frame: types.FrameType, segment: Segment | None) -> None:
+    def _begin(self, line: int, activation: Any, frame: types.FrameType) -> None:
         if activation.suspends:
             self._place(activation, frame)
-        self.segment = activation.segment = segment if self.is_whole else None
         self._append(line, activation)
 
     def _place(self, activation: Any, frame: types.FrameType) -> None:
-        """Find the next open activation below, and how many there are."""
-        caller, depth, below = None, 1, frame.f_back
+        """Find how many activations are open below."""
+        depth, below = 1, frame.f_back
         while below is not None:
             found = self.open.get(_identity(below))
             if found is not None:
-                caller = caller or found
                 if not found.suspends:
                     depth += found.depth
                     break
                 depth += 1
             below = below.f_back
-        activation.caller, activation.depth = caller or self.module, depth
+        activation.depth = depth
 
     def _append(self, line: int, activation: Any) -> None:
         self._close_step()
@@ -227,10 +208,8 @@ class StepRecorder:
         self.steps.append([line, activation.scope.qualname, activation.number, activation.depth, 0, []])
 
     def _close_step(self) -> None:
-        if self.has_printed:
-            self.printed, self.has_printed = self.written(), False
         if self.steps:
-            self.steps[-1][4] = self.printed
+            self.steps[-1][4] = self.written()
 
     def _note(self, changes: list[Change], activation: Any) -> None:
         if not changes:
@@ -246,80 +225,26 @@ class StepRecorder:
             self._close_step()
             self.cut("bytes")
 
-    def _look(self, activation: Any, frame: Any, targets: tuple[str, ...] = ()) -> list[Change]:
+    def _look(self, activation: Any, frame: Any) -> list[Change]:
         """What has changed since the last look, in the module and in the activation."""
         changes: list[Change] = []
-        own, segment = activation.segment, self.segment
-        among = None
-        if not (own is None or segment is None or activation.suspends):
-            among = (own if own is segment else own + segment) + targets
-        self.segment = () if self.is_whole else None
-        if among == () and activation.time == self.time == self.module.time:
-            return changes
         try:
-            names = self.namespace if activation is self.module else frame.f_locals
-            self._take_time(among, activation, names)
-            self._compare(self.module, self.namespace, among if self.module.time == self.time else None, changes)
-            self.module.time = self.time
+            self._compare(self.module, self.namespace, None, changes)
             if activation is not self.module:
-                among = among if activation.time == self.time else None
-                self._compare(activation, names, among, changes)
+                names = frame.f_locals
+                self._compare(activation, names, None, changes)
                 free = set(frame.f_code.co_freevars) if activation.owners else set()
                 for owner in activation.owners:
-                    self._compare(owner, names, free if among is None else free.intersection(among), changes)
+                    self._compare(owner, names, free, changes)
                     free.difference_update(owner.scope.variables)
-                activation.time = self.time
         except (MemoryError, RecursionError):
             return []
         return changes
-
-    def _look_at_module(self, frame: Any) -> list[Change]:
-        """What has changed in the module, while a statement in `frame` has called something."""
-        changes: list[Change] = []
-        among, self.segment = self.segment, () if self.is_whole else None
-        if among == () and self.module.time == self.time:
-            return changes
-        try:
-            if among is not None and IN_PLACE in among:
-                names = frame.f_locals if frame is not None else None
-                activation = self.module if names is self.namespace else self.open.get(_identity(frame))
-                among = None if activation is None else among
-                self._take_time(among, activation, names)
-            else:
-                self._take_time(among, None, None)
-            self._compare(self.module, self.namespace, among if self.module.time == self.time else None, changes)
-            self.module.time = self.time
-        except (MemoryError, RecursionError):
-            return []
-        return changes
-
-    def _take_time(self, among: Segment | None, activation: Any, names: Any) -> None:
-        """Note that values may have changed, unless what ran was quiet."""
-        if among is None:
-            self.time += 1
-            self.has_printed = True
-            return
-        if PRINTS in among:
-            self.has_printed = True
-        for place, sign in enumerate(among):
-            if sign == IN_PLACE:
-                name = among[place + 1]
-                value = _as_dict(names).get(self.names[activation.scope.index].get(name, name), ABSENT)
-                if value is ABSENT:
-                    value = _as_dict(self.namespace).get(name, ABSENT)
-                if not is_atomic(type(value)):
-                    self.time += 1
-                    self.has_printed = True
-                    return
 
     def _compare(self, activation: Any, namespace: Any, among: Collection[str] | None, changes: list[Change]) -> None:
         """Add what differs in an activation's variables, of those `among` them if it is given."""
         variables = self.names[activation.scope.index]
-        compared: Collection[str] = variables
-        if among is not None:
-            compared = [name for name in among if name in variables]
-            if len(compared) > 1:
-                compared = [name for name in variables if name in among]
+        compared = variables if among is None else [name for name in variables if name in among]
         if not compared:
             return
         names, values, texts = _as_dict(namespace), activation.values, activation.texts

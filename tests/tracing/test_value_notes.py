@@ -1,13 +1,11 @@
-"""Steps are the same as if all variables were encoded and compared at every step.
+"""Steps are the same as if all values were encoded at every step.
 
-They are not: a value is encoded only where a note of it says that it differs, and after a quiet statement only the
-names that it binds are compared. Both run here without a sandbox, on programs made of statements that change values
-in ways that can be seen and in ways that cannot.
+They are not: a value is encoded only where a note of it says that it differs. Both run here without a sandbox, on
+programs made of statements that change values in ways that can be seen and in ways that cannot.
 """
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import io
 from collections import Counter, OrderedDict, defaultdict, deque
@@ -20,7 +18,6 @@ from hypothesis import strategies as st
 from coderlplus.sandbox import values
 from coderlplus.tracing import instrument, instrumented, steps, texts
 from coderlplus.tracing.monitor import encode_json
-from coderlplus.tracing.quiet import facts_of
 from coderlplus.tracing.recorder import VALUE_BUDGET
 
 PRELUDE = """
@@ -126,8 +123,7 @@ def encoded(value: object) -> str:
     return encode_json(values.encode(value, VALUE_BUDGET))
 
 
-def steps_of(program: str, *, whole: bool) -> list[Any]:
-    """The steps of a program; not `whole` compares all variables at every step."""
+def steps_of(program: str) -> list[Any]:
     made = instrument.instrument(program, "steps")
     namespace: dict[str, Any] = {"__name__": "__main__"}
     out = io.StringIO()
@@ -135,9 +131,7 @@ def steps_of(program: str, *, whole: bool) -> list[Any]:
     def cut(reason: str) -> None:
         raise AssertionError(reason)
 
-    notes = steps.StepRecorder(
-        made, namespace, encoded, max_steps=5_000, max_bytes=1 << 30, written=out.tell, cut=cut, is_whole=whole
-    )
+    notes = steps.StepRecorder(made, namespace, encoded, max_steps=5_000, max_bytes=1 << 30, written=out.tell, cut=cut)
     methods = (notes.step, notes.turn, notes.enter, notes.leave)
     slots = (instrumented.STEP, instrumented.TURN, instrumented.ENTER, instrumented.LEAVE)
     with contextlib.redirect_stdout(out), contextlib.suppress(Exception):
@@ -146,10 +140,12 @@ def steps_of(program: str, *, whole: bool) -> list[Any]:
     return notes.steps
 
 
-def without_notes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        steps, "text_of", lambda _memory, value, _kind: encoded(value) if texts.is_variable(value) else None
-    )
+def steps_without_notes(program: str) -> list[Any]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(
+            steps, "text_of", lambda _memory, value, _kind: encoded(value) if texts.is_variable(value) else None
+        )
+        return steps_of(program)
 
 
 def guarded(statement: str) -> str:
@@ -164,17 +160,13 @@ def test_steps_of_made_up_programs(statements: list[str], in_function: bool) -> 
         names = "global total, log, grid, words, other, pairs, box\n"
         body = "def main():\n" + "".join(f"    {line}\n" for line in (names + body).splitlines()) + "main()\n"
     program = PRELUDE + body
-    assert facts_of(ast.parse(program)) is not None
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        without_notes(monkeypatch)
-        expected = steps_of(program, whole=False)
-    assert steps_of(program, whole=True) == expected
+    assert steps_of(program) == steps_without_notes(program)
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_what_changes_values_unasked_makes_no_statement_quiet(odd: str) -> None:
+def test_what_changes_values_unasked(odd: str) -> None:
     program = PRELUDE + odd
-    assert steps_of(program, whole=True) == steps_of(program, whole=False)
+    assert steps_of(program) == steps_without_notes(program)
 
 
 # A callable of C or a lambda, reached through a name that elsewhere means something harmless
@@ -260,12 +252,12 @@ def test_what_is_called_by_a_name_that_looks_harmless(
         )
         body += "main(log, grid, pairs, total, words, other, box)\n"
     program = PRELUDE + DECOY.format(name=name) + body
-    assert steps_of(program, whole=True) == steps_of(program, whole=False)
+    assert steps_of(program) == steps_without_notes(program)
 
 
 def test_a_class_that_is_given_another_name() -> None:
     program = "class C: pass\nc = C()\nc.x = [1]\nall = [c, {1: c}]\nC.__name__ = 'D'\ny = 1\nC.__name__ = 'C'\n"
-    changed = [{name for name, *_ in row[5]} for row in steps_of(program, whole=True)]
+    changed = [{name for name, *_ in row[5]} for row in steps_of(program)]
     assert changed[-3:] == [{"c", "all"}, {"y"}, {"c", "all"}]
 
 
