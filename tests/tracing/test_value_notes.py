@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
+import re
 from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any
 
@@ -137,7 +139,8 @@ def steps_of(program: str) -> list[Any]:
     with contextlib.redirect_stdout(out), contextlib.suppress(Exception):
         exec(instrumented.filled(made, dict(zip(slots, methods, strict=True))), namespace)
     notes.finish()
-    return notes.steps
+    rows: list[Any] = json.loads(re.sub(r"0x[0-9a-f]+", "0x", json.dumps(notes.steps)))  # addresses that were printed
+    return rows
 
 
 def steps_without_notes(program: str) -> list[Any]:
