@@ -1,4 +1,5 @@
-"""CodeRL+ in a stock `GRPOTrainer` with vLLM in its process: `python stock.py MODEL PROBLEMS OUTPUT STEPS RESUME`."""
+"""CodeRL+ in a stock `GRPOTrainer` with vLLM, in its process or as a server:
+`python stock.py MODEL PROBLEMS OUTPUT STEPS RESUME [URL GROUP_PORT]`."""
 
 import hashlib
 import json
@@ -6,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cpu_weights
 from trl import GRPOConfig, GRPOTrainer
 
 import coderlplus as crl
@@ -19,11 +21,17 @@ def digest(weights: Any) -> str:
     return found.hexdigest()
 
 
-def main(model: str, problems: str, output: str, steps: str, resume: str) -> None:
+def main(
+    model: str, problems: str, output: str, steps: str, resume: str, url: str = "", group_port: str = "51216"
+) -> None:
+    if url:
+        cpu_weights.on_trainer()
     args = GRPOConfig(
         output_dir=output,
         use_vllm=True,
-        vllm_mode="colocate",
+        vllm_mode="server" if url else "colocate",
+        vllm_server_base_url=url or None,
+        vllm_group_port=int(group_port),
         vllm_max_model_length=1024,
         per_device_train_batch_size=16,
         num_generations=4,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
 import time
@@ -140,9 +141,7 @@ def asked(groups: list[dict[str, Any]], last: int, kind: str) -> list[tuple[int,
 def test_a_stock_trainer_with_vllm_has_tasks_and_is_resumed(
     copied_model: Path, problems_file: Path, run: Callable[..., Any], tmp_path: Path
 ) -> None:
-    template = "{% for m in messages %}<user>{{ m['content'] }}{% if m.get('tool_calls') %}{{ m['tool_calls'] | "
-    template += "tojson }}{% endif %}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
-    (copied_model / "chat_template.jinja").write_text(template)
+    with_tool_calls(copied_model)
     told = []
     for steps, resume in ((2, ""), (3, str(tmp_path / "checkpoint-2"))):
         done = run([HERE / "stock.py", copied_model, problems_file, tmp_path, steps, resume])
@@ -154,6 +153,37 @@ def test_a_stock_trainer_with_vllm_has_tasks_and_is_resumed(
     assert shares[-1] == 0.5
     for line in told[1]["logs"]:
         assert line["sampling/sampling_logp_difference/max"] < 1e-3
+
+
+def test_a_stock_trainer_with_a_server_of_vllm_has_tasks(
+    copied_model: Path,
+    problems_file: Path,
+    port: int,
+    serve: Callable[..., Any],
+    run: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    with_tool_calls(copied_model)
+    where = ("--model", copied_model, "--host", "127.0.0.1", "--max_model_len", "1024", "--port", port)
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        group_port = found.getsockname()[1]
+    with serve(Path(sys.executable).with_name("trl"), "vllm-serve", *where):
+        url = f"http://127.0.0.1:{port}"
+        done = run([HERE / "stock.py", copied_model, problems_file, tmp_path, 3, "", url, group_port])
+    assert done.status == 0, done.err[-3000:]
+    told = json.loads((tmp_path / "told.json").read_text())
+    assert told["moved"]
+    assert told["logs"][-1]["mix/alignment_share"] == 0.5
+    for line in told["logs"]:
+        assert line["sampling/sampling_logp_difference/max"] < 1e-3
+
+
+def with_tool_calls(model: Path) -> None:
+    """Give a model's folder a chat template that can render tool calls, as TRL asks of every environment."""
+    template = "{% for m in messages %}<user>{{ m['content'] }}{% if m.get('tool_calls') %}{{ m['tool_calls'] | "
+    template += "tojson }}{% endif %}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+    (model / "chat_template.jinja").write_text(template)
 
 
 @LONG
