@@ -101,7 +101,7 @@ class Progress:
             self.end(count)
         if self._bars is not None:
             self._bars.stop()
-        if self._lines is not None:
+        if self._lines is not None and self._lines.is_alive():  # it is not yet, where its start was interrupted
             self._lines.join()
 
     def begin(self, label: str, total: int, *, before: int = 0, detail: str = "") -> Count:

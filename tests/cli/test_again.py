@@ -202,7 +202,7 @@ def test_a_second_interrupt_ends_it_with_the_same_sentence_and_exit_code(gap_s: 
         time.sleep(gap_s)
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
-    assert process.returncode == 130
+    assert process.returncode == 130, rest
     assert "rerun the command to resume" in rest
     assert "Traceback" not in rest
 

@@ -231,7 +231,7 @@ def test_references_as_samples_score_everything(tmp_path: Path, shared: Path, be
     (tmp_path / "references.jsonl").write_text("".join(lines))
     common = ("--samples", tmp_path / "references.jsonl", "--data-dir", shared / "data", "-o", tmp_path / "a")
     numbers = invoke(*common, "--benchmarks", benchmark)["benchmarks"][benchmark]
-    assert (numbers["pass@1"], numbers["samples"]) == (1.0, count)
+    assert (numbers["pass@1"], numbers["samples"]) == (1.0, count), numbers["notes"]
 
 
 @pytest.mark.timeout(1200 if os.environ.get("CODERLPLUS_SLOW") else 300)
