@@ -16,21 +16,22 @@ import coderlplus_lab
 LIBRARY, LAB = Path(coderlplus.__file__).parent, Path(coderlplus_lab.__file__).parent
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "syntax": set(),
     "moved": {"errors"},
     "terminal": {"errors"},
     "progress": {"terminal"},
-    "records": {"errors"},
-    "programs": set(),
+    "records": {"errors", "syntax"},
+    "programs": {"syntax"},
     "sandbox": {"errors", "records"},
-    "judge": {"terminal", "errors", "records", "programs", "sandbox"},
+    "judge": {"terminal", "errors", "syntax", "records", "programs", "sandbox"},
     "tracing": {"errors", "records", "sandbox"},
-    "problems": {"errors", "records", "programs", "sandbox", "judge"},
+    "problems": {"errors", "syntax", "records", "programs", "sandbox", "judge"},
     "alignment": {"moved", "terminal", "errors", "records", "programs", "sandbox", "tracing"},
     "rewards": {"terminal", "errors", "records", "programs", "judge", "alignment"},
     "loop": {"errors", "records", "sandbox", "judge", "alignment", "rewards"},
     "evaluation": {
-        *("terminal", "progress", "errors", "records", "programs", "sandbox", "judge", "tracing", "problems"),
-        "alignment",
+        *("terminal", "progress", "errors", "syntax", "records", "programs", "sandbox", "judge", "tracing"),
+        *("problems", "alignment"),
     },
     "engines": {
         "moved",

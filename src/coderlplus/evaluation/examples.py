@@ -6,10 +6,10 @@ that the text shows with their results: doctests, asserts, `f(1) == 2` and its l
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 
+from coderlplus import syntax
 from coderlplus.alignment.answers import as_json
 from coderlplus.alignment.facts import canonical, literal_calls
 from coderlplus.alignment.visible import squeezed
@@ -116,7 +116,7 @@ def _example(call: str, result: str) -> Example | None:
         return None
     for end in (len(result), *(place for place in range(len(result) - 1, 0, -1) if result[place] in " ,;.`")):
         try:
-            return CallTest(given[0], encode(ast.literal_eval(result[:end].rstrip(" ,;.`"))), given[1])
+            return CallTest(given[0], encode(syntax.literal(result[:end].rstrip(" ,;.`"))), given[1])
         except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
             continue
     return None

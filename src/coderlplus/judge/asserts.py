@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
+from coderlplus import syntax
 from coderlplus.judge.replies import Returned
 from coderlplus.records import TaggedValue
 from coderlplus.sandbox.values import NotPlain, decode, encode, equal, is_plain
@@ -60,7 +61,7 @@ def literal_asserts(code: str, entry_point: str) -> tuple[LiteralAssert, ...] | 
     if len(code) > _MAX_CHARS:
         return None
     try:
-        return _asserts(ast.parse(code).body, {"candidate"} | ({entry_point} if "." not in entry_point else set()))
+        return _asserts(syntax.parse(code).body, {"candidate"} | ({entry_point} if "." not in entry_point else set()))
     except _BROKEN:
         return None
 

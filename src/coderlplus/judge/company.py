@@ -11,6 +11,8 @@ from __future__ import annotations
 import ast
 import re
 
+from coderlplus import syntax
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -74,7 +76,7 @@ def cannot_tell(program: str) -> bool:
     False
     """
     try:
-        return _Reader(ast.parse(program)).is_plain()
+        return _Reader(syntax.parse(program)).is_plain()
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
 

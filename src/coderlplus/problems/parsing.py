@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from coderlplus import syntax
 from coderlplus.errors import DataError
 from coderlplus.records import TaggedValue
 from coderlplus.records.jsonl import MAX_DIGITS, integer, loads
@@ -31,7 +32,7 @@ def decimal_text(value: int) -> str:
 
 def literal(text: str) -> Any:
     """As `ast.literal_eval`, with whole numbers of any length."""
-    return ast.literal_eval(with_short_numbers(text))
+    return syntax.literal(with_short_numbers(text))
 
 
 def with_short_numbers(code: str) -> str:
@@ -60,12 +61,12 @@ def parsed(code: str) -> tuple[str, ast.Module]:
     """The code, where need be `with_short_numbers`, and its syntax tree. Raises `SyntaxError`, `ValueError` and what
     else `ast.parse` raises."""
     try:
-        return code, ast.parse(code)
+        return code, syntax.parse(code)
     except SyntaxError:
         short = with_short_numbers(code)
         if short is code:
             raise
-        return short, ast.parse(short)
+        return short, syntax.parse(short)
 
 
 def in_json(text: Any, default: Any) -> Any:

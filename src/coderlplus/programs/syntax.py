@@ -14,6 +14,8 @@ import unicodedata
 import warnings
 from collections.abc import Iterable
 
+from coderlplus import syntax
+
 MAX_PROGRAM_CHARS = 100_000
 
 _FILENAME = "<program>"
@@ -32,7 +34,7 @@ def parse(program: str) -> ast.Module:
     _refuse_what_is_quadratic(program)
     _ignore_warnings_of_programs()
     try:
-        return ast.parse(program, _FILENAME)
+        return syntax.parse(program, _FILENAME)
     except SyntaxError:
         raise
     except Exception as error:  # ValueError, RecursionError, MemoryError, OverflowError, SystemError: it gave up

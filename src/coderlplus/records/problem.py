@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
+from coderlplus import syntax
 from coderlplus.errors import DataError, NoTestsError
 from coderlplus.records.fields import (
     JsonRecord,
@@ -187,7 +188,7 @@ class CheckerProgram(JsonRecord):
 
     def __post_init__(self) -> None:
         try:
-            body = ast.parse(self.code).body
+            body = syntax.parse(self.code).body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise DataError(f"the checker {self.name!r} does not parse: {error}") from error
         if not any(

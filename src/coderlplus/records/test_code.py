@@ -21,6 +21,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from coderlplus import syntax
+
 _NODE_CLASSES = ("ListNode", "TreeNode")
 _DYNAMIC = frozenset({"exec", "eval", "compile", "globals", "locals", "vars", "__import__", "importlib"})
 """Code that uses one of these may define and do what its text does not show."""
@@ -60,7 +62,7 @@ def read_test_code(code: str, entry_point: str, setup_code: str = "", in_process
     'it tests nothing: no statement of it that runs can fail'
     """
     try:
-        tree = ast.parse(code)
+        tree = syntax.parse(code)
         compile(code, "<test>", "exec", dont_inherit=True)
     except _BROKEN as error:
         return TestCode(code, False, (), f"it does not compile: {type(error).__name__}: {error}")
@@ -86,7 +88,7 @@ def needs_program(code: str, entry_point: str, setup_code: str, program: str, st
     True
     """
     try:
-        tree = ast.parse(code)
+        tree = syntax.parse(code)
     except _BROKEN:
         return False
     unknown = {name for name in unknown_names(code, entry_point, setup_code) if name not in sys.stdlib_module_names}
@@ -162,7 +164,7 @@ def _exported(module: str) -> frozenset[str]:
 def _parsed(code: str) -> ast.Module:
     for text in (code, code + "\n    pass\n"):  # starter code may end behind a signature
         try:
-            return ast.parse(text)
+            return syntax.parse(text)
         except _BROKEN:
             continue
     return ast.Module([], [])

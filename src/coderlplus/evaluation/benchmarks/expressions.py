@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from coderlplus import syntax
 from coderlplus.errors import DataError
 from coderlplus.evaluation.benchmarks.base import BenchmarkQuestion
 from coderlplus.evaluation.benchmarks.values import CONTAINERS, call_with_values, literal
@@ -117,7 +118,7 @@ def _defines_f(code: str) -> bool:
 def returning(code: str, expression: str) -> str | None:
     """A program that defines `prediction()` after `code`; `None` if the expression does not parse."""
     try:
-        source = ast.unparse(ast.parse(expression.strip(), mode="eval"))
+        source = ast.unparse(syntax.parse_expression(expression.strip()))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     return f"{code.rstrip()}\n\n\ndef {ENTRY_POINT}():\n    return {source}\n".lstrip()

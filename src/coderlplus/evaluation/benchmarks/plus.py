@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from coderlplus import syntax
 from coderlplus.errors import DataError
 from coderlplus.records import CheckTest, Limits
 
@@ -139,6 +140,6 @@ def asserts_in(code: str) -> int:
 
 def _nodes(code: str) -> Iterator[ast.AST]:
     try:
-        return ast.walk(ast.parse(code, "<program>"))
+        return ast.walk(syntax.parse(code, "<program>"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return iter(())

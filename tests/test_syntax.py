@@ -1,0 +1,52 @@
+"""Trees are made by one thread at a time (see `coderlplus.syntax`)."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from coderlplus import syntax
+
+DEEP = ("x = " + "[" * 60 + "1, 2" + "]" * 60 + "\n") * 50
+WIDE = "x = " + repr([[number, str(number)] for number in range(3_000)]) + "\n"
+
+
+class Slow:
+    """Its finalizer lets another thread run."""
+
+    def __init__(self) -> None:
+        self.cycle = self
+
+    def __del__(self) -> None:
+        time.sleep(0)
+
+
+@pytest.fixture
+def eager_threads() -> Iterator[None]:
+    interval, threshold = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(1e-6)
+    gc.set_threshold(100, 1, 1)
+    yield
+    sys.setswitchinterval(interval)
+    gc.set_threshold(*threshold)
+    gc.enable()
+
+
+@pytest.mark.usefixtures("eager_threads")
+def test_threads_make_trees_of_different_depth() -> None:
+    """`ast.parse` in the place of `syntax.parse` raises `SystemError` here (Python 3.11)."""
+
+    def parsed(source: str) -> int:
+        gc.disable()
+        for _ in range(300):
+            Slow()
+        gc.enable()  # the next objects are those of the tree
+        return len(syntax.parse(source).body)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(parsed, [DEEP, WIDE] * 10)) == [50, 1] * 10
