@@ -80,7 +80,7 @@ DRY = {
 
 
 def arm_settings(options: argparse.Namespace, model: str) -> dict[str, dict[str, Any]]:
-    """The configuration of each arm but for its number of steps. Raises `ConfigError` for a setting that is none."""
+    """The configuration of each arm but for its number of steps. Raises `ConfigError` for an unknown setting."""
     base = over(load_study(RECIPE).train_settings("coderlplus"), ON_A_GPU)
     if options.dry_run:
         base = over(base, DRY)
