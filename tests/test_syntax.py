@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import gc
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +52,16 @@ def test_threads_make_trees_of_different_depth() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(parsed, [DEEP, WIDE] * 10)) == [50, 1] * 10
+
+
+def test_only_guests_make_trees_themselves() -> None:
+    """They have one thread; everything else may share the process with threads that judge."""
+    library = Path(syntax.__file__).parent
+    guests = [library / "tracing" / f"{name}.py" for name in ("instrument", "nondeterminism", "reach")]
+    makers = {
+        path
+        for path in library.rglob("*.py")
+        for node in ast.walk(syntax.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "ast.parse"
+    }
+    assert makers == {library / "syntax.py", *guests}

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from coderlplus import syntax
 from coderlplus.alignment import score_answer
 from coderlplus.cli.failed import read_failed
 from coderlplus.cli.options import BACKEND, Address, BackEndName
@@ -149,7 +150,7 @@ def parse_call(text: str) -> CallInput:
     CallInput(entry_point='Solution().f', args=({'$tuple': [1, 2]},), kwargs={'n': 3})
     """
     try:
-        node = ast.parse(text.strip(), mode="eval").body
+        node = syntax.parse_expression(text.strip()).body
         if not isinstance(node, ast.Call):
             raise ValueError("it is not a call")
         entry_point = ast.unparse(node.func)
@@ -172,7 +173,7 @@ def parse_call(text: str) -> CallInput:
 def _check_defined(program: str, call: ProgramInput, title: str) -> None:
     """Raises `ConfigError` where a program binds the called name nowhere."""
     assert isinstance(call, CallInput)
-    tree = ast.parse(program)
+    tree = syntax.parse(program)
     defined = [one.name for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
     name = call.entry_point.removeprefix("Solution().")
     known = {*defined, *names_bound(tree)}

@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from coderlplus import syntax
 from coderlplus.errors import ConfigError, SandboxError
 from coderlplus.sandbox.backends import fusion_driver
 from coderlplus.sandbox.forkserver import parse_replies
@@ -256,7 +257,7 @@ def _driver_code(guests: tuple[str, ...]) -> str:
         if path is None:
             continue
         sources[name] = path.read_text(encoding="utf-8")
-        for node in ast.walk(ast.parse(sources[name])):
+        for node in ast.walk(syntax.parse(sources[name])):
             if isinstance(node, ast.ImportFrom):
                 wanted |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)} - sources.keys()
     text = Path(fusion_driver.__file__).read_text(encoding="utf-8")
