@@ -37,8 +37,9 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
 
 def _compared(a: Path, b: Path, numbers_a: Mapping[str, Any], numbers_b: Mapping[str, Any]) -> dict[str, Any]:
     first, second = _shares(a), _shares(b)
+    families = read_questions(b) | {name: family for name, family in read_questions(a).items() if family}
     try:
-        difference = paired(first, second, read_questions(b) | {q: one for q, one in read_questions(a).items() if one})
+        difference = paired(first, second, families)
     except ValueError:
         raise DataError(f"{a} and {b} have no problem in common; evaluate both on the same data and window") from None
     notes = []

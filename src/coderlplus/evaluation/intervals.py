@@ -108,17 +108,21 @@ def paired_interval(
     a problem each way and one that is level.
 
     Agresti and Min (2005) show that it holds its level for paired shares where the plain one does not; it is not empty
-    when all differences are 0. With families each added problem is a family, of the size of the family that a problem
-    is in on average.
+    when all differences are 0. With families each added problem counts as often as makes it one of the effective
+    number of problems: by how much the variance with families exceeds that without (where all are 0, by the size of
+    the family that a problem is in on average).
 
     >>> paired_interval([0.0] * 98)
     (-0.0196, 0.0196)
     """
     of = range(len(differences)) if families is None else families
-    added = _family_size(of)
-    size = len(differences) + 2 * added
+    values = [float(value) for value in differences]
+    average = mean(values)
+    alone = _squares(values, range(len(values)), average)
+    added = _squares(values, of, average) / alone if alone > 1e-12 else _family_size(of)
+    size = len(values) + 2 * added
     centre = float(sum(differences)) / size
-    squares = _squares([float(value) for value in differences], of, centre) + added**2 * (1 + 2 * centre**2)
+    squares = _squares(values, of, centre) + added**2 * (1 + 2 * centre**2)
     spread = z * math.sqrt(squares) / size
     return round(max(-1.0, centre - spread), 4), round(min(1.0, centre + spread), 4)
 

@@ -225,6 +225,8 @@ class Study(Section):
 
     name: str
     title: str = ""
+    preregistration: str = ""
+    """The file of docs/preregistration, without `.md`, that says beforehand what this study decides and how."""
     output: Path = Path("runs/study")
     """The folder; studies of the same problems share one, and what they have in common is made once."""
     seeds: tuple[int, ...]
