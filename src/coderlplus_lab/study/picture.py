@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
@@ -28,7 +29,7 @@ def picture(results: Mapping[str, Any]) -> str:
         if rows:
             lines += _block(title, rows, names, results["labels"], top, zero=zero)
             top += TOP + ROW * len(rows) + 26
-    note = "Small dots: seeds. Thick: mean and 95 % interval over seeds. Thin (one seed): over families of problems."
+    note = "Dots: seeds. Red: their mean. Thick bars: 95 % over seeds; thin, with one seed: over families of problems."
     lines.append(_text(8, top + 2, note, fill=PALE))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {top + 14:.0f}" width="{width}" '
@@ -58,21 +59,12 @@ def _block(
         low, high = _range([one for one in spreads if one is not None], zero=zero)
         lines.append(_text(left + PANEL / 2, top + 18, labels[name], anchor="middle", weight="bold"))
         step = _step(high - low)
-        tick = -(-low // step) * step
-        while tick <= high + 1e-9:
-            x = left + PANEL * (tick - low) / (high - low)
-            dark = INK if zero and abs(tick) < 1e-9 else GRID
-            lines.append(f'<path d="M{x:.1f} {top + TOP - ROW / 2:.1f}V{bottom:.1f}" stroke="{dark}"/>')
-            lines.append(
-                _text(
-                    x,
-                    bottom + 12,
-                    f"{100 * tick:{'+' if zero and abs(tick) > 1e-9 else ''}.0f}",
-                    fill=PALE,
-                    anchor="middle",
-                )
-            )
-            tick += step
+        for number_of_steps in range(math.ceil(low / step), math.floor(high / step) + 1):
+            x = _place(number_of_steps * step, left, low, high)
+            color = INK if zero and number_of_steps == 0 else GRID
+            lines.append(f'<path d="M{x:.1f} {top + TOP - ROW / 2:.1f}V{bottom:.1f}" stroke="{color}"/>')
+            text = f"{100 * number_of_steps * step:{'+' if zero and number_of_steps else ''}.0f}"
+            lines.append(_text(x, bottom + 12, text, fill=PALE, anchor="middle"))
         for place, spread in enumerate(spreads):
             if spread is not None:
                 lines += _marks(spread, top + TOP + ROW * place, lambda v, at=left, a=low, b=high: _place(v, at, a, b))
@@ -90,7 +82,8 @@ def _marks(spread: Mapping[str, Any], y: float, x: Any) -> list[str]:
     for place, value in enumerate(seeds):
         up = 0.0 if len(seeds) == 1 else SPREAD * (2 * place / (len(seeds) - 1) - 1)
         lines.append(f'<circle cx="{x(value):.1f}" cy="{y + up:.1f}" r="2" fill="{INK}" fill-opacity=".55"/>')
-    lines.append(f'<path d="M{x(spread["mean"]):.1f} {y - 6:.1f}v12" stroke="#b3261e" stroke-width="2"/>')
+    if len(seeds) > 1:  # one run is a point among others, and no mean
+        lines.append(f'<path d="M{x(spread["mean"]):.1f} {y - 6:.1f}v12" stroke="#b3261e" stroke-width="2"/>')
     return lines
 
 

@@ -55,9 +55,10 @@ def about(results: Results) -> str:
     """What was measured, and what is missing."""
     counts = results["counts"]
     seeds = sorted({seed for arm in results["arms"] for seed in arm["seeds"]})
+    families = f" in {counts['families']} families" if counts["families"] < counts["problems"] else ""
     text = (
-        f"{counts['problems']} held-out problems in {counts['families']} families, {counts['tasks']} alignment tasks "
-        f"and {counts['test_outputs']} questions for a test output; "
+        f"{counts['problems']} held-out problems{families}, {counts['tasks']} alignment tasks and "
+        f"{counts['test_outputs']} questions for a test output; "
         f"{counts['samples']} samples per problem; seeds {', '.join(map(str, seeds))}; "
         f"{results['hours']:.1f} hours in total over all jobs, on {results['hardware']}."
     )

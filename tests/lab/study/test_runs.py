@@ -12,10 +12,11 @@ import yaml
 from coderlplus_lab.study.job import do
 from coderlplus_lab.study.measures import LABELS, means
 from coderlplus_lab.study.plan import StudyFolder, plan
+from coderlplus_lab.study.raw import collect
 from coderlplus_lab.study.results import study_results
 from coderlplus_lab.study.settings import Study
 
-TIMES = {"evaluation_seconds", "training_seconds"}
+TIMES = {"evaluation_seconds", "training_seconds", "measured"}
 
 
 def measured(layout: StudyFolder, arm: str) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def test_supervised_training_killed_after_a_step_goes_on_to_the_same_model(
 
 
 def test_the_results_have_every_measure_of_every_arm(done: StudyFolder, study: Study) -> None:
-    results = study_results(study, done, "a.yaml")
+    results = study_results(collect(study, done, "a.yaml"))
     assert [arm["name"] for arm in results["arms"]] == list(study.arms)
     assert results["missing"] == []
     assert {row["label"] for row in results["differences"]} == {
