@@ -1,4 +1,4 @@
-"""A study that was preregistered names its file, and the file is older than its runs."""
+"""A study that was preregistered names its file, and the file is older than its runs and says what it said then."""
 
 from __future__ import annotations
 
@@ -42,6 +42,8 @@ def faults(root: Path, file: str, runs: Iterable[Mapping[str, Any]]) -> list[str
         is_known = git(root, "cat-file", "-e", f"{commit}^{{commit}}") is not None
         if is_known and git(root, "merge-base", "--is-ancestor", first, commit) is None:
             found.append(f"{name} was made by a commit without {file}")
+        elif is_known and not (root / file).read_text().startswith(git(root, "show", f"{commit}:{file}") or ""):
+            found.append(f"{file} was changed after {name}; only add to its end")
         if datetime.fromisoformat(run["measured"]) < datetime.fromisoformat(when):
             found.append(f"{name} is older than {file}")
     return found
@@ -72,7 +74,8 @@ def test_every_section_of_a_preregistered_experiment_links_its_file() -> None:
         for section in re.split(r"^(?=#)", page.read_text(encoding="utf-8"), flags=re.MULTILINE):
             head = section.partition("\n")[0]
             for path in FILES:
-                if re.match(rf"#+ .*\b{path.stem.replace('_', "('s)? ")}\b", head, re.IGNORECASE):
+                name = path.stem.replace("_", "('s)? ")
+                if re.match(rf"#+ .*\b{name}\b", head, re.IGNORECASE):
                     assert f"preregistration/{path.name}" in section, f"{page.name}: {head}"
 
 
@@ -94,7 +97,7 @@ def repository(tmp_path: Path) -> tuple[Path, str, str]:
         pytest.skip("no git")
     commits = []
     for name in ("code.py", "e1.md"):
-        (tmp_path / name).write_text("")
+        (tmp_path / name).write_text("What is decided.\n")
         git(tmp_path, "add", name)
         git(tmp_path, *author, "commit", "-qm", name)
         commits.append(git(tmp_path, "rev-parse", "HEAD") or "")
@@ -117,6 +120,15 @@ def test_a_run_that_came_first_is_told(
     known = {"before": before, "after": f"{after}+changes", None: None}[commit]
     found = faults(root, "e1.md", [{"arm": "grpo", "seed": 10, "commit": known, "measured": measured}])
     assert found == [] if why is None else why in found[0]
+
+
+def test_what_was_decided_is_added_at_the_end_and_the_rest_stays(repository: tuple[Path, str, str]) -> None:
+    root, _, after = repository
+    run = {"arm": "grpo", "seed": 10, "commit": after, "measured": "2999-01-01T00:00:00Z"}
+    (root / "e1.md").write_text("What is decided.\n\nDecided: yes.\n")
+    assert faults(root, "e1.md", [run]) == []
+    (root / "e1.md").write_text("What was easier.\n")
+    assert "was changed after grpo/10" in faults(root, "e1.md", [run])[0]
 
 
 def test_a_file_that_is_not_committed_is_told(repository: tuple[Path, str, str]) -> None:
