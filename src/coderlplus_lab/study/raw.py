@@ -94,7 +94,7 @@ def read_raw_study(folder: Path) -> RawStudy:
             for arm, found in paths.items()
         }
         return RawStudy(study=study, runs=runs, about=about | {"probes": _by_seed(about["probes"])})
-    except (KeyError, ValidationError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, ValidationError) as error:
         raise DataError(f"{folder / ABOUT} was not written by a study ({error}); rerun it with --docs") from error
 
 

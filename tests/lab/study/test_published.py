@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from coderlplus.errors import DataError
 from coderlplus_lab.study.measures import LABELS
 from coderlplus_lab.study.plan import StudyFolder
+from coderlplus_lab.study.probing import read_probes
 from coderlplus_lab.study.raw import collect, of_measure, read_raw_study
 from coderlplus_lab.study.results import study_results
 from coderlplus_lab.study.settings import Study
@@ -19,6 +22,7 @@ from coderlplus_lab.world import world
 
 RESULTS = Path(__file__).parents[3] / "docs" / "results"
 LARGEST_MB = 4
+ENDS = ("mean", "low", "high", "problems_low", "problems_high")
 
 
 def pages(folder: Path) -> dict[str, str]:
@@ -49,6 +53,88 @@ def test_the_families_of_published_studies_are_the_compositions_of_their_world()
 
 
 @pytest.fixture(scope="module")
+def numbers() -> dict[tuple[str, str, str, str], dict[str, float]]:
+    """(study, arm, the arm it is compared with, measure) → its spread; without a comparison under an empty name."""
+    found = {}
+    for path in RESULTS.glob("*/study.json"):
+        results = study_results(read_raw_study(path.parent))
+        for row in results["differences"]:
+            for name, spread in row["measures"].items():
+                found[results["name"], row["arm"], row["against"], name] = spread
+        for row in results["arms"]:
+            for name, spread in row["measures"].items():
+                found[results["name"], row["name"], "", name] = spread
+    return found
+
+
+SHORT = ("pass_at_1_sampled", "pass_at_1_greedy", "pass_at_k", "output_accuracy")
+ROWS = {"Warm start": "warm_start", "GRPO": "grpo", "CodeRL+": "coderlplus", "SFT on references": "references"}
+SAID = [
+    ("results.md", "passes 2.1 points less often", "main", "coderlplus", "grpo", "pass_at_1_sampled"),
+    ("results.md", "−3.2 to −1.0", "main", "coderlplus", "grpo", "pass_at_1_sampled"),
+    ("results.md", "−3.3 to −0.9", "main", "coderlplus", "grpo", "pass_at_1_sampled"),
+    ("results.md", "(0.0, −1.3 to 1.3)", "main", "coderlplus", "grpo", "pass_at_1_greedy"),
+    (
+        "results.md",
+        "17.0 points more outputs than GRPO (8.2 to 25.8)",
+        "main",
+        "coderlplus",
+        "grpo",
+        "output_accuracy",
+    ),
+    ("results.md", "falls 18.4 points", "main", "grpo", "warm_start", "output_accuracy"),
+    ("results.md", "1.4 below it (−5.1 to 2.2)", "main", "coderlplus", "warm_start", "output_accuracy"),
+    ("results.md", "+2.8 (−2.5 to 8.2)", "generation", "coderlplus", "grpo", "pass_at_k"),
+    ("results.md", "+4.3 (1.4 to 7.3)", "generation", "coderlplus_long", "grpo_long", "pass_at_k"),
+    ("results.md", "10.5 points in pass@8 (5.6 to 15.4)", "main", "coderlplus", "references", "pass_at_k"),
+    ("results.md", "4.2 greedily (1.8 to 6.6)", "main", "coderlplus", "references", "pass_at_1_greedy"),
+    ("results.md", "2.3 points more than GRPO in pass@8 (0.9 to 3.7)", "scarce", "coderlplus", "grpo", "pass_at_k"),
+    ("results.md", "1.4 *more* than CodeRL+ (−0.1 to 2.9)", "scarce", "coderlplus", "grpo_stopped", "pass_at_k"),
+    ("results.md", "(GRPO 37.2 %, 28.1 to 47.3)", "main", "grpo", "", "pass_at_1_sampled"),
+    ("results.md", "(−5.9 to 0.9)", "generation", "code_first", "coderlplus", "pass_at_1_sampled"),
+    ("results.md", "(−3.5 to 0.0)", "generation", "coderlplus_large", "grpo_large", "pass_at_1_sampled"),
+    ("results-conditions.md", "−1.4 [−3.8, 1.1]", "generation", "on_top_long", "grpo_long", "pass_at_1_sampled"),
+    (
+        "results-conditions.md",
+        "−1.8 [−5.1, 1.5]",
+        "generation",
+        "coderlplus_longer",
+        "grpo_longer",
+        "pass_at_1_sampled",
+    ),
+    (
+        "results-conditions.md",
+        "**+21.8** (9.6 to 33.9;",
+        "families",
+        "llama_coderlplus",
+        "llama_grpo",
+        "output_accuracy",
+    ),
+]
+
+
+def test_the_table_of_the_results_is_that_of_the_raw_files(numbers: dict[tuple[str, str, str, str], Any]) -> None:
+    page = (RESULTS.parent / "results.md").read_text(encoding="utf-8")
+    for label, arm in ROWS.items():
+        cells = " | ".join(f"{100 * numbers['main', arm, '', name]['mean']:.1f}" for name in SHORT)
+        assert f"| {label} | {cells} |" in page
+
+
+@pytest.mark.parametrize("said", SAID, ids=lambda said: said[1])
+def test_what_the_pages_say_is_in_the_raw_files(
+    numbers: dict[tuple[str, str, str, str], Any], said: tuple[str, str, str, str, str, str]
+) -> None:
+    """Every number of a sentence is the mean or an end of an interval, up to its sign: which side is less is said in
+    words."""
+    page, text, *key = said
+    spread = numbers[key[0], key[1], key[2], key[3]]
+    known = {f"{abs(100 * spread[name]):.1f}" for name in ENDS if spread[name] is not None}
+    asked = re.sub(r"pass@\d", "", text)
+    assert set(re.findall(r"\d+\.\d", asked)) <= known
+    assert text in " ".join((RESULTS.parent / page).read_text(encoding="utf-8").replace("\n> ", "\n").split())
+
+
+@pytest.fixture(scope="module")
 def published(done: StudyFolder, study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study in miniature, as `study --docs` writes it."""
     docs = tmp_path_factory.mktemp("docs")
@@ -57,14 +143,16 @@ def published(done: StudyFolder, study: Study, tmp_path_factory: pytest.TempPath
     return docs
 
 
-def test_a_study_that_is_run_now_is_rebuilt_with_curves_and_probes(published: Path, tmp_path: Path) -> None:
+def test_a_study_that_is_run_now_is_rebuilt_with_curves_and_probes(
+    published: Path, study: Study, done: StudyFolder, tmp_path: Path
+) -> None:
     shutil.copytree(published / "miniature", tmp_path / "miniature")
     rebuild(tmp_path)
     assert pages(tmp_path) == pages(published)
     page = (published / "miniature.md").read_text()
     assert "at equal seconds of training" in page
-    assert "Hidden states" in page
     assert "curves (so" not in page
+    assert read_raw_study(tmp_path / "miniature").about["probes"] == read_probes(study, done) != {}
 
 
 def test_raw_files_say_what_they_were_made_of(published: Path) -> None:
