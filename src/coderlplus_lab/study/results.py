@@ -46,7 +46,9 @@ def study_results(raw: RawStudy) -> dict[str, Any]:
         "version": about["version"],
         "commits": _distinct(runs, "commit"),
         "recipes": _distinct(runs, "recipe"),
-        "labels": {name: label.format(k=study.measure.samples) for name, label in LABELS.items()},
+        "labels": {
+            name: LABELS[name].format(k=study.measure.samples, t=study.measure.temperature) for name in _measured(runs)
+        },
         "counts": _counts(raw, runs),
         "arms": [_arm(raw, arm, found) for arm, found in runs.items()],
         "differences": _differences(raw, runs, curves),
@@ -64,13 +66,23 @@ def study_results(raw: RawStudy) -> dict[str, Any]:
 def by_measure(runs: Mapping[int, Raw]) -> dict[Measured, BySeed]:
     """Measure → seed → one value per problem."""
     found = {seed: values(raw) for seed, raw in runs.items()}
-    return {name: {seed: numbers[name] for seed, numbers in found.items()} for name in LABELS}
+    return {
+        name: {seed: numbers[name] for seed, numbers in found.items()}
+        for name in LABELS
+        if all(name in numbers for numbers in found.values())
+    }
+
+
+def _measured(runs: Mapping[str, Mapping[int, Raw]]) -> list[Measured]:
+    """What was measured of some arm; all but a second temperature where there is no run."""
+    found = {name for arm in runs.values() for name in by_measure(arm)}
+    return [name for name in LABELS if name in found or (not found and name != "pass_at_1_again")]
 
 
 def _arm(raw: RawStudy, arm: str, runs: Mapping[int, Raw]) -> dict[str, Any]:
     study, families = raw.study, raw.about["families"]
     measured = by_measure(runs)
-    spreads = {name: mean_over_seeds(measured[name], of_measure(families, name)) for name in LABELS}
+    spreads = {name: mean_over_seeds(by_seed, of_measure(families, name)) for name, by_seed in measured.items()}
     return {
         "name": arm,
         "label": label(study, arm),
@@ -94,7 +106,7 @@ def _differences(
                 continue
             ours, theirs = by_measure(runs[arm]), by_measure(runs[other])
             measures = {}
-            for name in LABELS:
+            for name in [name for name in ours if name in theirs]:
                 spread = difference(ours[name], theirs[name], of_measure(raw.about["families"], name))
                 if spread is not None:
                     base = mean_over_seeds({seed: theirs[name][seed] for seed in theirs[name] if seed in ours[name]})
