@@ -76,12 +76,12 @@ def test_copies_of_every_problem_in_its_family_leave_the_interval(
     assert again == pytest.approx(paired_interval(moves), abs=3e-4)
 
 
-@given(values=VALUES, moves=MOVES, copies=st.integers(30, 300))
-def test_many_copies_of_one_problem_tell_less_not_more(values: list[float], moves: list[float], copies: int) -> None:
+@given(values=VALUES, moves=MOVES, copies=st.integers(1, 300))
+def test_copies_of_one_problem_tell_nothing(values: list[float], moves: list[float], copies: int) -> None:
     of = [*range(len(values)), *[0] * copies]
-    assert level([*values, *[values[0]] * copies], of) >= min(0.5, level(values))
-    of = [*range(len(moves)), *[0] * copies]
-    assert width(paired_interval([*moves, *[moves[0]] * copies], of)) >= min(0.5, width(paired_interval(moves)))
+    assert level([*values, *[values[0]] * copies], of) >= 0.97 * level(values)  # Wilson's depends on the mean too
+    of = [*range(len(moves)), *[0] * copies]  # and the pull towards 0 is not the same
+    assert width(paired_interval([*moves, *[moves[0]] * copies], of)) >= 0.97 * width(paired_interval(moves))
 
 
 @given(values=VALUES, data=st.data())
