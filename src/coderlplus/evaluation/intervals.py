@@ -136,10 +136,10 @@ def _squares(values: Sequence[float], families: Sequence[Hashable], centre: floa
     """The variance of the sum of the values, which are `centre` on average: the sum of squares around it where each
     problem is a family of its own.
 
-    With families it is the largest of four: that sum; the same where a family whose values are all the same counts
-    once; the cluster-robust one, squares of what families deviate in sum; and that of a random-effects model (variance
-    between families and within them by the method of moments), which knows that one family of many problems tells
-    little. So copies tell nothing, and neither few families nor unequal ones make it too small.
+    With families it is the largest of three: that sum; the cluster-robust one, squares of what families deviate in
+    sum; and that of a random-effects model (variance between families and within them by the method of moments), which
+    knows that one family of many problems tells little. Neither of the others is enough when families are few or
+    unequal. Where all values of a family are the same, in every family, each counts once: copies tell nothing.
     """
     groups: dict[Hashable, list[float]] = {}
     for value, family in zip(values, families, strict=True):
@@ -148,18 +148,18 @@ def _squares(values: Sequence[float], families: Sequence[Hashable], centre: floa
     alone = math.fsum(value**2 for group in groups.values() for value in group)
     if count == size:
         return alone
-    distinct = [value for group in groups.values() for value in (group if len(set(group)) > 1 else group[:1])]
-    middle = mean(distinct)
-    once = math.fsum((value - middle) ** 2 for value in distinct) * (size / len(distinct)) ** 2
     sums = [(math.fsum(group), len(group)) for group in groups.values()]
     robust = math.fsum(total**2 for total, _ in sums)
     if count == 1:
         return max(alone, robust)
     between = math.fsum(total**2 / members for total, members in sums)
     within = max(0.0, alone - between) / (size - count)
+    if within < 1e-12:
+        middle = mean([group[0] for group in groups.values()])
+        robust = max(robust, math.fsum((group[0] - middle) ** 2 for group in groups.values()) * (size / count) ** 2)
     squared = sum(members**2 for _, members in sums)
     component = max(0.0, between / (count - 1) - within) * (count - 1) / (size - squared / size)
-    return max(alone, once, robust, (component * squared + within * size) * (count - 1) / count)
+    return max(alone, robust, (component * squared + within * size) * (count - 1) / count)
 
 
 def sign_flip(differences: Sequence[Fraction]) -> float:
