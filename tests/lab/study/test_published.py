@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from coderlplus.errors import DataError
+from coderlplus_lab.cli import app
 from coderlplus_lab.study.measures import LABELS
 from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.probing import read_probes
@@ -176,6 +178,13 @@ def test_raw_files_that_were_changed_are_told(published: Path, tmp_path: Path, c
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(DataError, match=r"study\.json was not written by a study"):
         rebuild(tmp_path)
+
+
+def test_the_command_writes_the_pages_that_it_names(tmp_path: Path) -> None:
+    shutil.copytree(RESULTS / "small", tmp_path / "small")
+    done = CliRunner().invoke(app, ["results", str(tmp_path)])
+    assert (done.exit_code, done.stdout) == (0, f"{tmp_path / 'small.md'}\n")
+    assert (tmp_path / "small.svg").read_text() == (RESULTS / "small.svg").read_text()
 
 
 def test_a_folder_without_raw_files_is_told(tmp_path: Path) -> None:
