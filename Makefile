@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help install quickstart quickstart-seeds test harness journeys lint docs bench gpu soak test-kills test-study test-pythons test-data test-ray verl-install verl-test verl-test-whole verifiers-test vllm-install vllm-test vllm-test-whole trl-versions release-check clean
+.PHONY: help install quickstart quickstart-seeds results test harness journeys lint docs bench gpu soak test-kills test-study test-pythons test-data test-ray verl-install verl-test verl-test-whole verifiers-test vllm-install vllm-test vllm-test-whole trl-versions release-check clean
 
 help:
 	@echo "make quickstart        watch the whole loop learn on two CPU cores"
 	@echo "make quickstart-seeds  the same over three seeds and with a GRPO + KL control"
+	@echo "make results           the pages and pictures of docs/results, written anew from the raw numbers beside them"
 	@echo "make test              all tests"
 	@echo "make harness           10,000 mutations and doubled inputs of everything that models and programs write (minutes)"
 	@echo "make journeys          every command of docs/howto, typed in an empty folder and compared word by word (minutes)"
@@ -48,6 +49,9 @@ quickstart: install
 
 quickstart-seeds: install
 	$(BIN)/coderlplus-lab quickstart --output runs/quickstart-seeds --seeds 3 --kl-control
+
+results: install
+	$(BIN)/coderlplus-lab results docs/results
 
 test: install
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile

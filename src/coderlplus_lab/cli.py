@@ -140,7 +140,7 @@ def study(
         typer.Option(
             "--docs",
             file_okay=False,
-            help="Folder in which to write the study's page, NAME.md, and its raw numbers, NAME/.",
+            help="Folder in which to write the study's page, NAME.md, its picture, NAME.svg, and raw numbers, NAME/.",
         ),
     ] = None,
     overwrite: Annotated[
@@ -171,16 +171,29 @@ def study(
     def write() -> None:
         if not only_results and not any(layout.root.glob(f"runs/*/*/{MEASURED}")):
             return
-        results = write_results(settings, layout, str(file))
+        command = f"coderlplus-lab study {file}{f' --docs {docs}' if docs is not None else ''}"
+        raw, results = write_results(settings, layout, command)
         page = write_study_page(results, layout.page(settings.name))
         if docs is not None:
-            publish(results, layout, docs)
+            publish(raw, results, docs)
         print(json.dumps(results) if json_output else f"{tables(results)}\nopen in a browser: {page.resolve()}")
 
     if only_results:
         write()
     else:
         run_study(settings, layout.root, runs=runs or [], jobs=jobs, overwrite=overwrite, then=write)
+
+
+@app.command()
+def results(
+    docs: Annotated[Path, typer.Argument(help="Folder that `study --docs` wrote.", file_okay=False)] = Path(
+        "docs/results"
+    ),
+) -> None:
+    """Write the pages and pictures of published studies anew, from the raw numbers beside them."""
+    from coderlplus_lab.study.tables import rebuild
+
+    print(*rebuild(docs), sep="\n")
 
 
 @app.command()

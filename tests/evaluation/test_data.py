@@ -99,6 +99,7 @@ def test_livecodebenchs_questions_about_execution_and_tests_are_read_as_the_hub_
     ):
         (question,), _ = load(BENCHMARKS[name], Window(start="2023-07-02", end="2023-07-02"), tmp_path)
         assert (question.question_id, question.date) == (question_id, "2023-07-02")
+        assert question.family == "2777"  # several questions are about one contest problem
         assert asked in question.messages[-1]["content"]
     with pytest.raises(DataError, match="none of its 1 questions lies between 2023-07-03"):
         load(BENCHMARKS["lcb-execution"], Window(start="2023-07-03"), tmp_path)

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coderlplus.evaluation.intervals import clustered, paired, sign_flip
+from coderlplus.evaluation.intervals import clustered, paired, paired_interval, sign_flip
 from coderlplus.evaluation.metrics import wilson
 
+VALUES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), min_size=2, max_size=30)
+MOVES = st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.0, 0.5, 1.0]), min_size=2, max_size=30)
 SHARES = st.integers(1, 4).flatmap(lambda n: st.builds(Fraction, st.integers(-n, n), st.just(n)))
 
 
@@ -46,6 +48,77 @@ def test_the_interval_holds_the_mean_and_stays_in_bounds(values: list[float]) ->
     estimate = clustered(values)
     assert 0 <= estimate.low <= estimate.mean + 1e-4
     assert estimate.mean - 1e-4 <= estimate.high <= 1
+
+
+def width(interval: tuple[float, float]) -> float:
+    return interval[1] - interval[0]
+
+
+def level(values: list[float], families: list[int] | None = None) -> float:
+    estimate = clustered(values, families)
+    return width((estimate.low, estimate.high))
+
+
+@given(values=VALUES, moves=MOVES)
+def test_families_of_one_problem_give_the_interval_without_families(values: list[float], moves: list[float]) -> None:
+    assert clustered(values, [f"family {place}" for place in range(len(values))]) == clustered(values)
+    assert paired_interval(moves, range(len(moves))) == paired_interval(moves)
+
+
+@given(values=VALUES, moves=MOVES, copies=st.integers(2, 6))
+def test_copies_of_every_problem_in_its_family_leave_the_interval(
+    values: list[float], moves: list[float], copies: int
+) -> None:
+    of = [place for place in range(len(values)) for _ in range(copies)]
+    assert level([value for value in values for _ in range(copies)], of) == pytest.approx(level(values), abs=3e-4)
+    of = [place for place in range(len(moves)) for _ in range(copies)]
+    again = paired_interval([move for move in moves for _ in range(copies)], of)
+    assert again == pytest.approx(paired_interval(moves), abs=3e-4)
+
+
+@given(values=VALUES, moves=MOVES, copies=st.integers(1, 300))
+def test_copies_of_one_problem_tell_nothing(values: list[float], moves: list[float], copies: int) -> None:
+    of = [*range(len(values)), *[0] * copies]
+    assert level([*values, *[values[0]] * copies], of) >= 0.97 * level(values)  # Wilson's depends on the mean too
+    of = [*range(len(moves)), *[0] * copies]  # and the pull towards 0 is not the same
+    assert width(paired_interval([*moves, *[moves[0]] * copies], of)) >= 0.97 * width(paired_interval(moves))
+
+
+@given(values=VALUES, data=st.data())
+def test_families_never_make_the_interval_of_a_level_narrower(values: list[float], data: st.DataObject) -> None:
+    of = data.draw(st.lists(st.integers(0, 8), min_size=len(values), max_size=len(values)))
+    with_families, without = clustered(values, of), clustered(values)
+    assert with_families.low <= without.low + 1e-4
+    assert with_families.high >= without.high - 1e-4
+
+
+@pytest.mark.parametrize("sizes", [[5] * 40, [1] * 60 + [10] * 12])
+def test_with_families_the_intervals_hold_the_truth_about_as_often_as_they_say(sizes: list[int]) -> None:
+    rng = random.Random(1)
+    held, alone, moved = 0, 0, 0
+    of = [family for family, size in enumerate(sizes) for _ in range(size)]
+    for _ in range(400):
+        hard = [rng.betavariate(0.6, 0.6) for _ in sizes]
+        values = [float(rng.random() < hard[family]) for family in of]
+        estimate, naive = clustered(values, of), clustered(values)
+        held += estimate.low <= 0.5 <= estimate.high
+        alone += naive.low <= 0.5 <= naive.high
+        low, high = paired_interval(
+            [value - float(rng.random() < hard[f]) for value, f in zip(values, of, strict=True)], of
+        )
+        moved += low <= 0 <= high
+    assert 0.92 <= held / 400 <= 0.99
+    assert 0.92 <= moved / 400 <= 1.0
+    assert alone / 400 < 0.85
+
+
+def test_in_a_comparison_families_change_sign_together() -> None:
+    a = {str(number): Fraction(0) for number in range(8)}
+    b = {str(number): Fraction(1) for number in range(8)}
+    assert paired(a, b).p_value == 2 / 2**8
+    halves = paired(a, b, {str(number): "first" if number < 4 else "second" for number in range(8)})
+    assert halves.p_value == 2 / 2**2
+    assert halves.low < paired(a, b).low
 
 
 def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:

@@ -184,6 +184,29 @@ def test_two_evaluations_are_compared_problem_by_problem(tmp_path: Path, judge: 
     assert any("temperature" in note for note in numbers["notes"])
 
 
+def test_questions_of_one_family_count_together_in_the_numbers_and_in_a_comparison(
+    tmp_path: Path, judge: Judge
+) -> None:
+    alone = asked(tmp_path)
+    alike = asked(tmp_path, [replace(question, family="adding") for question in QUESTIONS])
+    numbers = {name: run(tmp_path / name, one, judge, Scripted()) for name, one in (("a", alone), ("b", alike))}
+    assert "families" not in numbers["a"]
+    assert numbers["b"]["families"] == 1
+    (low, high), (lower, higher) = (one["intervals"]["pass@1"] for one in numbers.values())
+    assert lower < low < high < higher
+    right = {
+        "adding": [
+            Sample(question_id=f"q{number}", sample=0, answer=GOOD[10:-4].format(number)) for number in range(4)
+        ]
+    }
+    run(tmp_path / "c", alike, judge, Scripted(), samples=right, kind="samples", digest="d")
+    assert (
+        compare(tmp_path / "b", tmp_path / "c")["benchmarks"]["adding"]["p_value"] == 1.0
+    )  # one family: nothing told
+    run(tmp_path / "d", alone, judge, Scripted(), samples=right, kind="samples", digest="d")
+    assert compare(tmp_path / "a", tmp_path / "d")["benchmarks"]["adding"]["p_value"] == 0.25
+
+
 def test_folders_that_cannot_be_compared_are_named(tmp_path: Path, judge: Judge) -> None:
     with pytest.raises(DataError, match=r"results\.json is missing"):
         compare(tmp_path, tmp_path)

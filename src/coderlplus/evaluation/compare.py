@@ -12,7 +12,7 @@ from coderlplus.errors import DataError
 from coderlplus.evaluation.intervals import paired
 from coderlplus.evaluation.records import Judged, key_of
 from coderlplus.evaluation.results import read_results, shares
-from coderlplus.evaluation.run import read_question_ids
+from coderlplus.evaluation.run import read_questions
 from coderlplus.records.journal import read_journal
 
 
@@ -37,8 +37,9 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
 
 def _compared(a: Path, b: Path, numbers_a: Mapping[str, Any], numbers_b: Mapping[str, Any]) -> dict[str, Any]:
     first, second = _shares(a), _shares(b)
+    families = read_questions(b) | {name: family for name, family in read_questions(a).items() if family}
     try:
-        difference = paired(first, second)
+        difference = paired(first, second, families)
     except ValueError:
         raise DataError(f"{a} and {b} have no problem in common; evaluate both on the same data and window") from None
     notes = []
@@ -57,4 +58,4 @@ def _compared(a: Path, b: Path, numbers_a: Mapping[str, Any], numbers_b: Mapping
 
 def _shares(folder: Path) -> dict[str, Fraction]:
     judged = read_journal(folder / "verdicts.jsonl", Judged.from_json, key_of)
-    return shares(read_question_ids(folder), judged.values())
+    return shares(read_questions(folder), judged.values())

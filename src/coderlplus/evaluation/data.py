@@ -255,6 +255,7 @@ def own_benchmark(path: Path, ask: Any) -> tuple[Benchmark, Found]:
                 base=Continued(ask(problem)),
                 problem=problem,
                 layout=known.name,
+                family=problem.family,
             )
 
         benchmark = Benchmark(name=path.name.partition(".")[0], metric="pass@1", read=read, files=(str(path),))

@@ -1,13 +1,15 @@
 """Intervals for shares, and the paired comparison of two models, over problems: samples of one problem belong
-together.
+together, and so do the problems of one family (several questions about a program, problems made from one pattern).
 
-Formulas only, nothing is drawn at random; standard library only.
+`families` names the family of each problem; without it every problem is a family of its own. The 95 % that an interval
+promises are then over further families. Formulas only, nothing is drawn at random; standard library only.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -17,22 +19,28 @@ Z = 1.959964
 _EXACT_BITS = 200_000_000
 
 
-def clustered(values: Sequence[float], *, z: float = Z) -> Estimate:
+def clustered(values: Sequence[float], families: Sequence[Hashable] | None = None, *, z: float = Z) -> Estimate:
     """The mean of one value in [0, 1] per problem, with a 95 % Wilson interval at the effective number of trials.
 
-    With p the mean and v the variance of the values over their number (the variance of the mean, so that samples of
-    one problem count together), m = p (1 − p) / v independent trials would be as uncertain, and Wilson's interval is
-    taken for m trials (as Korn and Graubard 1998 for surveys). With one sample a problem m is the number of problems,
-    and this is Wilson's interval; where all values are the same, m is that number too.
+    With p the mean and v its variance (see `_squares`), m = p (1 − p) / v independent trials would be as uncertain,
+    and Wilson's interval is taken for m trials (as Korn and Graubard 1998 for surveys). With one sample a problem, and
+    no families, m is the number of problems, and this is Wilson's interval. Where v is 0, m is the number of families,
+    unequal ones counted as Kish (1965) does.
 
     >>> clustered([1.0] * 9 + [0.0])
     Estimate(mean=0.9, low=0.5958, high=0.9821)
     >>> clustered([1.0] * 10)
     Estimate(mean=1.0, low=0.7225, high=1.0)
+    >>> clustered([1.0] * 10, ["one", "other"] * 5)
+    Estimate(mean=1.0, low=0.3424, high=1.0)
     """
-    share = mean(values)
-    variance = math.fsum((value - share) ** 2 for value in values) / len(values) ** 2
-    trials = share * (1 - share) / variance if variance > 1e-15 else len(values)
+    share, size = mean(values), len(values)
+    of = range(size) if families is None else families
+    variance = _squares(values, of, share) / size**2
+    if variance > 1e-15 and len(set(of)) > 1:
+        trials = max(1.0, share * (1 - share) / variance)
+    else:
+        trials = size / _family_size(of)
     return replace(wilson(min(share * trials, trials), trials, z=z), mean=share)
 
 
@@ -52,14 +60,16 @@ class Difference:
     b_better: int
 
 
-def paired(a: Mapping[str, Fraction], b: Mapping[str, Fraction], *, z: float = Z) -> Difference:
-    """Compare two models on the problems in both mappings (problem → share of its samples that pass). Raises
-    `ValueError` if there is none.
+def paired(
+    a: Mapping[str, Fraction], b: Mapping[str, Fraction], families: Mapping[str, str] | None = None, *, z: float = Z
+) -> Difference:
+    """Compare two models on the problems in both mappings (problem → share of its samples that pass); `families` names
+    the family of a problem, where it has one. Raises `ValueError` if there is no such problem.
 
     The p-value is that of the exact sign-flip permutation test: under the hypothesis that the names of the models do
-    not matter, each problem's difference is as likely with the other sign. With one sample a problem this is the exact
-    McNemar test. (Where sample counts differ so much that exact counting would take too much memory, the normal
-    approximation of the same test is used.)
+    not matter, the sum of each family's differences is as likely with the other sign. With one sample a problem, and
+    no families, this is the exact McNemar test. (Where sample counts differ so much that exact counting would take too
+    much memory, the normal approximation of the same test is used.)
 
     The interval is that of `paired_interval`.
 
@@ -73,7 +83,11 @@ def paired(a: Mapping[str, Fraction], b: Mapping[str, Fraction], *, z: float = Z
     if not common:
         raise ValueError("no problem is in both")
     differences = [b[name] - a[name] for name in common]
-    low, high = paired_interval(differences, z=z)
+    of = [(families or {}).get(name) or (name,) for name in common]
+    low, high = paired_interval(differences, of, z=z)
+    moved: dict[Hashable, Fraction] = {}
+    for family, value in zip(of, differences, strict=True):
+        moved[family] = moved.get(family, Fraction(0)) + value
     return Difference(
         problems=len(common),
         a=mean([float(a[name]) for name in common]),
@@ -81,27 +95,71 @@ def paired(a: Mapping[str, Fraction], b: Mapping[str, Fraction], *, z: float = Z
         difference=float(sum(differences)) / len(common),
         low=low,
         high=high,
-        p_value=sign_flip(differences),
+        p_value=sign_flip(list(moved.values())),
         a_better=sum(value < 0 for value in differences),
         b_better=sum(value > 0 for value in differences),
     )
 
 
-def paired_interval(differences: Sequence[Fraction | float], *, z: float = Z) -> tuple[float, float]:
-    """The 95 % interval of a mean difference, one value in [-1, 1] per problem: Wald's after adding two problems, one
-    half each way.
+def paired_interval(
+    differences: Sequence[Fraction | float], families: Sequence[Hashable] | None = None, *, z: float = Z
+) -> tuple[float, float]:
+    """The 95 % interval of a mean difference, one value in [-1, 1] per problem: Wald's after adding two problems, half
+    a problem each way and one that is level.
 
     Agresti and Min (2005) show that it holds its level for paired shares where the plain one does not; it is not empty
-    when all differences are 0.
+    when all differences are 0. With families each added problem counts as often as makes it one of the effective
+    number of problems: by how much the variance with families exceeds that without (where all are 0, by the size of
+    the family that a problem is in on average).
 
     >>> paired_interval([0.0] * 98)
     (-0.0196, 0.0196)
     """
-    size = len(differences) + 2
+    of = range(len(differences)) if families is None else families
+    values = [float(value) for value in differences]
+    average = mean(values)
+    alone = _squares(values, range(len(values)), average)
+    added = _squares(values, of, average) / alone if alone > 1e-12 else _family_size(of)
+    size = len(values) + 2 * added
     centre = float(sum(differences)) / size
-    variance = (math.fsum(float(value) ** 2 for value in differences) + 1) / size - centre**2
-    spread = z * math.sqrt(max(0.0, variance) / size)
+    squares = _squares(values, of, centre) + added**2 * (1 + 2 * centre**2)
+    spread = z * math.sqrt(squares) / size
     return round(max(-1.0, centre - spread), 4), round(min(1.0, centre + spread), 4)
+
+
+def _family_size(families: Sequence[Hashable]) -> float:
+    """The size of the family that a problem is in on average: 1 where each has its own."""
+    return sum(count**2 for count in Counter(families).values()) / len(families)
+
+
+def _squares(values: Sequence[float], families: Sequence[Hashable], centre: float) -> float:
+    """The variance of the sum of the values, which are `centre` on average: the sum of squares around it where each
+    problem is a family of its own.
+
+    With families it is the largest of three: that sum; the cluster-robust one, squares of what families deviate in
+    sum; and that of a random-effects model (variance between families and within them by the method of moments), which
+    knows that one family of many problems tells little. Neither of the others is enough when families are few or
+    unequal. Where all values of a family are the same, in every family, each counts once: copies tell nothing.
+    """
+    groups: dict[Hashable, list[float]] = {}
+    for value, family in zip(values, families, strict=True):
+        groups.setdefault(family, []).append(value - centre)
+    size, count = len(values), len(groups)
+    alone = math.fsum(value**2 for group in groups.values() for value in group)
+    if count == size:
+        return alone
+    sums = [(math.fsum(group), len(group)) for group in groups.values()]
+    robust = math.fsum(total**2 for total, _ in sums)
+    if count == 1:
+        return max(alone, robust)
+    between = math.fsum(total**2 / members for total, members in sums)
+    within = max(0.0, alone - between) / (size - count)
+    if within < 1e-12:
+        middle = mean([group[0] for group in groups.values()])
+        robust = max(robust, math.fsum((group[0] - middle) ** 2 for group in groups.values()) * (size / count) ** 2)
+    squared = sum(members**2 for _, members in sums)
+    component = max(0.0, between / (count - 1) - within) * (count - 1) / (size - squared / size)
+    return max(alone, robust, (component * squared + within * size) * (count - 1) / count)
 
 
 def sign_flip(differences: Sequence[Fraction]) -> float:

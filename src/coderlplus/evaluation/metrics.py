@@ -1,10 +1,8 @@
-"""Metrics over problems, with intervals that respect that samples of one problem belong together. Standard library
-only."""
+"""Metrics over problems. Standard library only; intervals over problems are in `intervals`."""
 
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,15 +51,3 @@ def wilson(successes: float, trials: float, *, z: float = 1.959964) -> Estimate:
     scale = 1 + z * z / trials
     low, high = max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
     return Estimate(share, round(low, 4), round(high, 4))
-
-
-def bootstrap(values: Sequence[float], *, seed: int = 0, rounds: int = 1000) -> Estimate:
-    """The mean of one value per problem, with a percentile bootstrap interval over problems (samples of one problem
-    stay together).
-
-    >>> bootstrap([0.5] * 20)
-    Estimate(mean=0.5, low=0.5, high=0.5)
-    """
-    rng = random.Random(seed)
-    means = sorted(mean(rng.choices(values, k=len(values))) for _ in range(rounds))
-    return Estimate(mean(values), round(means[int(0.025 * rounds)], 4), round(means[math.ceil(0.975 * rounds) - 1], 4))

@@ -134,8 +134,9 @@ def described(name: str, numbers: Mapping[str, Any]) -> str:
     release = f", {numbers['release']}" if numbers.get("release") else ""
     layout = f" ({numbers['layout']})" if numbers.get("layout") else ""
     tests = counted(numbers["tests"], "test") if "tests" in numbers else "tests"
+    families = f" in {numbers['families']:,} families" if "families" in numbers else ""
     return (
-        f"{name}: {tests} of {counted(numbers['problems'], 'problem')}, "
+        f"{name}: {tests} of {counted(numbers['problems'], 'problem')}{families}, "
         f"{_files(numbers.get('files', ()))}{layout}{release}"
     )
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
+from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion, families_of
 from coderlplus.evaluation.intervals import clustered
 from coderlplus.evaluation.metrics import Estimate, pass_at_k
 from coderlplus.evaluation.notes import described
@@ -41,7 +41,8 @@ def score(benchmark: Benchmark, questions: Sequence[BenchmarkQuestion], judged: 
     """The numbers of a benchmark as they stand in `results.json`.
 
     The metric's mean stands under its name (`pass@1`, `accuracy`) and its 95 % interval under `intervals`; `pass@k`
-    too, for every k in `KS` that all questions have samples for, and for as many as all have. `outcomes` counts
+    too, for every k in `KS` that all questions have samples for, and for as many as all have. `families` counts those
+    of the questions, where some have more than one; intervals are over them. `outcomes` counts
     samples: wrong answers, answers that could not be found, and failures at the token limit apart. A question without
     a sample counts as failed; where there are such, `with_samples` has the same numbers over the others and their
     share. Programs that the sandbox failed on are in no number but `faults`.
@@ -52,14 +53,15 @@ def score(benchmark: Benchmark, questions: Sequence[BenchmarkQuestion], judged: 
     for line in judged:
         marks[line.question_id].append(line.verdict.passed)
     unknown = {line.question_id for line in faults} - marks.keys()
-    groups = [marks[question.question_id] for question in questions if question.question_id not in unknown]
+    known = [question for question in questions if question.question_id not in unknown]
+    groups, families = [marks[question.question_id] for question in known], families_of(known)
     estimates: dict[str, Estimate] = {
-        benchmark.metric: clustered([sum(group) / len(group) if group else 0.0 for group in groups])
+        benchmark.metric: clustered([sum(group) / len(group) if group else 0.0 for group in groups], families)
     }
     fewest = min(map(len, groups))
     for k in sorted({*KS, fewest}):
         if benchmark.metric == "pass@1" and 1 < k <= fewest:
-            estimates[f"pass@{k}"] = clustered([pass_at_k(len(group), sum(group), k) for group in groups])
+            estimates[f"pass@{k}"] = clustered([pass_at_k(len(group), sum(group), k) for group in groups], families)
     outcomes: Counter[str] = Counter(line.outcome for line in judged)
     outcomes["missing"] = sum(not group for group in groups)
     verdicts: Counter[str] = Counter(line.verdict.verdict for line in judged)
@@ -68,8 +70,9 @@ def score(benchmark: Benchmark, questions: Sequence[BenchmarkQuestion], judged: 
         **{name: round(estimate.mean, 6) for name, estimate in estimates.items()},
         "intervals": {name: [estimate.low, estimate.high] for name, estimate in estimates.items()},
         "problems": len(groups),
+        **({"families": len(set(families))} if len(set(families)) < len(groups) else {}),
         "samples": len(judged),
-        **_with_samples(benchmark, groups),
+        **_with_samples(benchmark, groups, families),
         **({"faults": len(faults)} if faults else {}),
         "outcomes": {name: outcomes[name] for name in OUTCOMES},
         "at_token_limit": sum(line.truncated for line in judged),
@@ -77,12 +80,15 @@ def score(benchmark: Benchmark, questions: Sequence[BenchmarkQuestion], judged: 
     }
 
 
-def _with_samples(benchmark: Benchmark, groups: Sequence[Sequence[bool]]) -> dict[str, Any]:
+def _with_samples(
+    benchmark: Benchmark, groups: Sequence[Sequence[bool]], families: Sequence[Hashable]
+) -> dict[str, Any]:
     """The metric over the questions that have a sample, where some have none."""
     given = [group for group in groups if group]
     if len(given) == len(groups) or not given:
         return {}
-    estimate = clustered([sum(group) / len(group) for group in given])
+    of = [family for family, group in zip(families, groups, strict=True) if group]
+    estimate = clustered([sum(group) / len(group) for group in given], of)
     numbers = {benchmark.metric: round(estimate.mean, 6), "interval": [estimate.low, estimate.high]}
     return {"with_samples": {"problems": len(given), "share": round(len(given) / len(groups), 6), **numbers}}
 

@@ -163,6 +163,7 @@ def _shown(question: BenchmarkQuestion) -> dict[str, Any]:
     asked = question.messages
     return {
         "question_id": question.question_id,
+        **({"family": question.family} if question.family else {}),
         "date": question.date,
         "messages": [{"role": "text", "content": asked.text}] if isinstance(asked, Continued) else list(asked),
         "tests": len(question.problem.tests),
@@ -171,11 +172,13 @@ def _shown(question: BenchmarkQuestion) -> dict[str, Any]:
     }
 
 
-def read_question_ids(folder: Path) -> list[str]:
-    """The ids of the questions of one benchmark's folder. Raises `DataError` if they are not there."""
+def read_questions(folder: Path) -> dict[str, str]:
+    """The ids of the questions of one benchmark's folder, with their families (empty: none). Raises `DataError` if
+    they are not there."""
     path = folder / "questions.jsonl"
     try:
-        return [json.loads(line)["question_id"] for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return {line["question_id"]: line.get("family", "") for line in lines}
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
             f"cannot read the questions of the evaluation from {path} ({error}); rerun the command; finished samples "

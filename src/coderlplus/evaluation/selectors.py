@@ -26,10 +26,11 @@ from coderlplus.alignment.facts import canonical
 from coderlplus.alignment.settings import PromptStyle
 from coderlplus.errors import ConfigError, counted
 from coderlplus.evaluation.backends import Backend, Request, Sampling
-from coderlplus.evaluation.benchmarks.base import BenchmarkQuestion, user
+from coderlplus.evaluation.benchmarks.base import BenchmarkQuestion, families_of, user
 from coderlplus.evaluation.examples import Example, visible_examples
 from coderlplus.evaluation.generate import Continued
 from coderlplus.evaluation.intervals import clustered
+from coderlplus.evaluation.metrics import Estimate
 from coderlplus.evaluation.records import Judged, Key, Sample
 from coderlplus.evaluation.selection import agrees, prediction_prompt
 from coderlplus.judge import Judge
@@ -38,6 +39,8 @@ from coderlplus.records import Problem, Rollout
 from coderlplus.records.fields import get, optional
 from coderlplus.records.journal import Journal
 
+NOTHING = Estimate(0.0, 0.0, 1.0)
+"""Where no problem is known."""
 SELECTORS = ("random", "logprob", "majority", "own_predictions", "execution")
 
 
@@ -128,8 +131,9 @@ def measure(
     found: dict[str, Any] = {"intervals": {}, "notes": []}
     most = max(map(len, groups.values()))
     for selector in dict.fromkeys(selectors):
-        shares = [_share(groups[name], chosen[selector](name)) for name in groups if name not in faulty]
-        estimate = clustered([share for share in shares if share is not None] or [0.0])
+        shares = {name: _share(groups[name], chosen[selector](name)) for name in groups if name not in faulty}
+        known = {name: share for name, share in shares.items() if share is not None}
+        estimate = clustered([*known.values()], families_of(by_id[name] for name in known)) if known else NOTHING
         found[f"{selector}@{most}"] = round(estimate.mean, 6)
         found["intervals"][f"{selector}@{most}"] = [estimate.low, estimate.high]
     without = sum(not shown for shown in examples.values())

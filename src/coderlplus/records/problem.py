@@ -231,6 +231,8 @@ class Problem(JsonRecord):
     setup_code: str = ""
     checker: str | CheckerProgram | None = None
     limits: Limits = Limits()
+    family: str = ""
+    """Which problems are alike: made from one pattern, or about one program. Intervals draw whole families."""
     called: ClassVar[str] = "a problem"
 
     def __post_init__(self) -> None:
@@ -248,6 +250,11 @@ class Problem(JsonRecord):
             )
         if self.entry_point is None and any(test.kind != "stdio" for test in self.tests):
             raise DataError(f"problem {self.problem_id!r} has call or check tests but no entry_point")
+
+    def to_json(self) -> dict[str, Any]:
+        """Without a family that is none."""
+        data = JsonRecord.to_json(self)
+        return data if self.family else {name: value for name, value in data.items() if name != "family"}
 
     def marked(self, places: Collection[int] | None = None) -> Self:
         """The problem with `CheckTest.in_process` decided for its check tests (those at `places`), from their code and

@@ -61,7 +61,7 @@ function showTable() {
   byId("legend").append(...seen.map((name) => h("span", {}, h("i", { class: `o-${name}` }), words(name))));
   byId("warnings").append(...data.benchmarks.flatMap((one) => (one.notes || []).map((note) => h("li", {}, h("b", {}, `${one.name}: `), note))));
   byId("about").append(...data.benchmarks.filter((one) => one.about).map((one) => h("li", {}, one.about)));
-  byId("note").textContent = "Percent of problems, with 95\u202f% intervals over problems (samples of one problem count together). " +
+  byId("note").textContent = "Percent of problems, with 95\u202f% intervals over problems (samples of one problem, and problems of one family, count together). " +
     "Answers that could not be found and failures at the token limit are counted separately from wrong answers; all of them are failures.";
 }
 

@@ -34,8 +34,8 @@ from coderlplus.sandbox.values import to_source
 STYLES = ("base.css", "run_page.css", "eval_page.css")
 SCRIPTS = ("dom.js", "python.js", "eval_page.js")
 KEPT = (
-    "metric", "intervals", "problems", "tests", "samples", "with_samples", "outcomes", "at_token_limit", "verdicts",
-    "notes", "settings", "files", "layout", "release", "seconds",
+    "metric", "intervals", "problems", "families", "tests", "samples", "with_samples", "outcomes", "at_token_limit",
+    "verdicts", "notes", "settings", "files", "layout", "release", "seconds",
 )  # fmt: skip
 """What the page has of the numbers of a benchmark."""
 PART = 24

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import DataError
-from coderlplus.evaluation.metrics import bootstrap
+from coderlplus.evaluation.intervals import clustered
 from coderlplus.report.folders import Folder, read_object, read_run
 from coderlplus.report.run_page import Headline, write_page
 from coderlplus_lab.files import write_json
@@ -15,7 +15,8 @@ from coderlplus_lab.quickstart.headline import COLUMNS, sentences, table
 from coderlplus_lab.study.loading import load_study, make_study
 from coderlplus_lab.study.measures import values
 from coderlplus_lab.study.plan import MEASURED, JobKind, StudyFolder, check_version
-from coderlplus_lab.study.results import label, read_raw
+from coderlplus_lab.study.raw import families_in, of_measure, read_raw
+from coderlplus_lab.study.results import label
 from coderlplus_lab.study.run import run_study
 from coderlplus_lab.study.settings import Measured, Study
 
@@ -77,20 +78,18 @@ def quickstart(
 def summarise(study: Study, layout: StudyFolder) -> dict[str, dict[str, Any]]:
     """The numbers of every arm that is measured: shares with intervals, and the samples and seconds of its training.
 
-    The intervals are over problems and tasks.
+    The intervals are over families of problems and tasks.
     """
     (seed,) = study.seeds
-    summary = {}
+    summary, families = {}, families_in(layout)
     for arm in (WARM_START, *(arm for arm in study.arms if arm != WARM_START)):
         path = layout.run(arm, seed) / MEASURED
         if not path.exists():
             continue
         raw = read_raw(path)
         found = values(raw)
-        estimates = {
-            name if name != "pass_at_k" else f"pass_at_{raw['samples']}": bootstrap(found[name], seed=seed)
-            for name in MEASURES
-        }
+        shown = {name: name if name != "pass_at_k" else f"pass_at_{raw['samples']}" for name in MEASURES}
+        estimates = {shown[name]: clustered(found[name], of_measure(families, name)) for name in MEASURES}
         seconds = raw["training_seconds"]
         if arm == WARM_START:
             folder = layout.initial_model(study.initial_model_of(arm), study.warm_start_seed(seed))

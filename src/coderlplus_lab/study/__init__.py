@@ -12,7 +12,8 @@ page.
     * `runs.py`: training and measuring of an arm with a seed; `supervised.py`: supervised training
     * `measures.py`: what a model can do, problem by problem; `claims.py`: whether the comments in its programs are
       true
-* `results.py`: measured runs → means and differences; `differences.py`: their intervals; `curves.py`: training
-  curves, and equal seconds
-* `tables.py`: the same as Markdown, and into the documentation
+* `raw.py`: measured runs with curves, families and probes → the raw numbers, as files too
+* `results.py`: raw numbers → means and differences; `differences.py`: their intervals; `curves.py`: training curves,
+  and equal seconds
+* `tables.py`, `picture.py`: the same as Markdown and as a picture, and into the documentation
 """

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from coderlplus.evaluation.metrics import mean
 from coderlplus.report.folders import json_lines
@@ -24,6 +25,10 @@ class Point:
     samples: float
     seconds: float
     values: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        values = {name: round(value, 5) for name, value in self.values.items()}
+        return {"step": self.step, "samples": self.samples, "seconds": round(self.seconds, 1), "values": values}
 
 
 def read_curve(folder: Path, samples_before: float = 0.0, seconds_before: float = 0.0) -> list[Point]:

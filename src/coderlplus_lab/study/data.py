@@ -126,17 +126,19 @@ def held_out_tasks(
 
 def drawn_tasks(sandbox: AnySandbox, study: Study, split: str, count: int) -> list[AlignmentTask]:
     """`count` alignment tasks on programs of the small world that are drawn for them, on inputs that no problem
-    shows."""
+    shows; their problem is the composition."""
     assert study.world is not None
     seed, operations = study.world.seed, study.world.operations
     settings = AlignmentConfig(prompt_style=study.prompt_style)
-    lineage = Lineage(problem_id=f"{split}-task", rollout_id="world")
     rng = random.Random(f"tasks:{split}:{seed}")
     tasks: list[AlignmentTask] = []
     while len(tasks) < count:
         samples = [world.draw_problem(rng, split, counts=operations) for _ in range(count - len(tasks))]  # type: ignore[arg-type]
         requests = [_world_request(world.program_text(one.steps), one.inputs[-1], DEFAULT) for one in samples]
-        made = [make_task(trace, lineage, settings=settings, seed=seed) for trace in trace_many(sandbox, requests)]
+        made = [
+            make_task(trace, Lineage(problem_id=one.composition, rollout_id="world"), settings=settings, seed=seed)
+            for one, trace in zip(samples, trace_many(sandbox, requests), strict=True)
+        ]
         tasks += [task for task in made if isinstance(task, AlignmentTask)]
     return tasks
 

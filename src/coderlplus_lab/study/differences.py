@@ -1,14 +1,14 @@
 """Means over seeds and paired differences, with 95 % intervals. Standard library only.
 
 Two kinds of interval: *over seeds* (Student's t on one number per seed; what another training run would give) and
-*over problems* (of the mean over the seeds that were run; what other problems would give). With one seed there is only
-the second.
+*over problems* (of the mean over the seeds that were run; what other families of problems would give). With one seed
+there is only the second.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -24,6 +24,8 @@ _Z = 1.959964
 
 BySeed = Mapping[int, Sequence[float]]
 """Seed → one value per problem; NaN if there is none."""
+Families = Sequence[Hashable] | None
+"""The family of each problem; `None`: each is its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,7 @@ def over_seeds(numbers: Sequence[float]) -> tuple[float, float] | None:
     return round(centre - reach, 4), round(centre + reach, 4)
 
 
-def mean_over_seeds(measured: BySeed) -> Spread | None:
+def mean_over_seeds(measured: BySeed, families: Families = None) -> Spread | None:
     """The mean of an arm's shares; `None` where nothing was measured in a seed. Intervals over seeds end at 0 and 1,
     which Student's t does not know.
 
@@ -80,15 +82,17 @@ def mean_over_seeds(measured: BySeed) -> Spread | None:
     if any(number is None for number in by_seed) or not by_seed:
         return None
     numbers = [number for number in by_seed if number is not None]
-    known = [value for value in _by_problem(measured) if not math.isnan(value)]
-    problems = clustered(known) if known else None
+    means = _by_problem(measured)
+    places = [place for place, value in enumerate(means) if not math.isnan(value)]
+    of = None if families is None else [families[place] for place in places]
+    problems = clustered([means[place] for place in places], of) if places else None
     spread = spread_of(numbers, (problems.low, problems.high) if problems else (None, None))
     if spread.low is None or spread.high is None:
         return spread
     return replace(spread, low=max(0.0, spread.low), high=min(1.0, spread.high))
 
 
-def difference(ours: BySeed, theirs: BySeed) -> Spread | None:
+def difference(ours: BySeed, theirs: BySeed, families: Families = None) -> Spread | None:
     """Ours minus theirs over the seeds of both, seed by seed; `None` if there is none."""
     seeds = [seed for seed in ours if seed in theirs]
     pairs = [(known_mean(ours[seed]), known_mean(theirs[seed])) for seed in seeds]
@@ -100,7 +104,7 @@ def difference(ours: BySeed, theirs: BySeed) -> Spread | None:
     whole = bool(moved) and not any(
         math.isnan(value) for value in moved
     )  # else the mean is not over pairs of problems
-    return spread_of(numbers, paired_interval(moved) if whole else (None, None))
+    return spread_of(numbers, paired_interval(moved, families) if whole else (None, None))
 
 
 def spread_of(numbers: Sequence[float], problems: tuple[float | None, float | None] = (None, None)) -> Spread:

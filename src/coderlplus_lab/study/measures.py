@@ -4,6 +4,7 @@ A measured file holds, for the test split:
 
     greedy             a digit a problem: does the greedy program pass?
     sampled            a number a problem: how many of `samples` at temperature 1 pass
+    sampled_again      the same at the study's second temperature, where it has one
     claims             for each problem [claims made, claims true] of the greedy program
     output, all        a digit an alignment task: is the output right, is everything right? (greedy)
     test_output        a digit a question that shows the statement alone
@@ -32,6 +33,7 @@ from coderlplus_lab.study.settings import Measured, Study
 
 LABELS: dict[Measured, str] = {
     "pass_at_1_sampled": "pass@1 sampled",
+    "pass_at_1_again": "pass@1 at T = {t}",
     "pass_at_1_greedy": "pass@1 greedy",
     "pass_at_k": "pass@{k}",
     "output_accuracy": "output predicted",
@@ -72,37 +74,51 @@ def outcomes(
 ) -> Outcomes:
     """Let a model write programs, greedily and `samples` times, and answer tasks greedily. Raises `SandboxError` if
     the sandbox fails."""
+    greedy = _complete(study, model, tokenizer, problems, greedy=True)
+    sampled = _complete(study, model, tokenizer, problems, samples)
+    answers = [texts[0] for texts in _complete(study, model, tokenizer, tasks, greedy=True)]
+    passed = _passed(judge, problems, [[*first, *others] for first, others in zip(greedy, sampled, strict=True)])
+    return Outcomes(
+        greedy=[texts[0] for texts in greedy],
+        greedy_passed=[marks[0] for marks in passed],
+        sampled_passed=[marks[1:] for marks in passed],
+        scores=reward_rows(judge, tasks, answers),
+    )
 
-    def complete(rows: Sequence[Problem | AlignmentTask], count: int, *, greedy: bool) -> list[list[str]]:
-        return generate(
-            model,
-            tokenizer,
-            [study.messages(row) for row in rows],
-            samples=count,
-            greedy=greedy,
-            max_new_tokens=study.measure.max_new_tokens,
-            batch_size=study.measure.batch_size,
-            seed=study.world.seed if study.world else 0,
-        )
 
-    greedy = [texts[0] for texts in complete(problems, 1, greedy=True)]
-    sampled = complete(problems, samples, greedy=False)
-    answers = [texts[0] for texts in complete(tasks, 1, greedy=True)]
-    rows = [problem for problem in problems for _ in range(samples + 1)]
-    texts = [text for first, others in zip(greedy, sampled, strict=True) for text in (first, *others)]
-    rewards = reward_rows(judge, rows, texts, in_process_checks=True)
-    if any(reward.value is None for reward in rewards):
+def _complete(
+    study: Study,
+    model: Any,
+    tokenizer: Any,
+    rows: Sequence[Problem | AlignmentTask],
+    samples: int = 1,
+    *,
+    greedy: bool = False,
+    temperature: float = 1.0,
+) -> list[list[str]]:
+    return generate(
+        model,
+        tokenizer,
+        [study.messages(row) for row in rows],
+        samples=samples,
+        greedy=greedy,
+        temperature=temperature,
+        max_new_tokens=study.measure.max_new_tokens,
+        batch_size=study.measure.batch_size,
+        seed=study.world.seed if study.world else 0,
+    )
+
+
+def _passed(judge: Judge, problems: Sequence[Problem], texts: Sequence[Sequence[str]]) -> list[list[bool]]:
+    """Which texts of each problem pass. Raises `SandboxError` if the sandbox fails."""
+    rows = [problem for problem, group in zip(problems, texts, strict=True) for _ in group]
+    rewards = iter(reward_rows(judge, rows, [text for group in texts for text in group], in_process_checks=True))
+    passed = [[next(rewards) for _ in group] for group in texts]
+    if any(reward.value is None for group in passed for reward in group):
         raise SandboxError(
             "the sandbox failed on a program of the evaluation; run coderlplus doctor, then evaluate again"
         )
-    passed = [reward.value == 1.0 for reward in rewards]
-    groups = [passed[start : start + samples + 1] for start in range(0, len(passed), samples + 1)]
-    return Outcomes(
-        greedy=greedy,
-        greedy_passed=[group[0] for group in groups],
-        sampled_passed=[group[1:] for group in groups],
-        scores=reward_rows(judge, tasks, answers),
-    )
+    return [[reward.value == 1.0 for reward in group] for group in passed]
 
 
 def raw_numbers(
@@ -113,7 +129,12 @@ def raw_numbers(
     problems = list(read_jsonl(layout.problems(split), Problem))
     tasks = list(read_jsonl(layout.tasks(split), AlignmentTask))
     questions = list(read_jsonl(layout.test_outputs(split), AlignmentTask))
-    seen = outcomes(study, model, load_tokenizer(model_name), judge, problems, [*tasks, *questions], samples)
+    tokenizer = load_tokenizer(model_name)
+    seen = outcomes(study, model, tokenizer, judge, problems, [*tasks, *questions], samples)
+    again: dict[str, Any] = {}
+    if study.measure.temperature is not None:
+        texts = _complete(study, model, tokenizer, problems, samples, temperature=study.measure.temperature)
+        again = {"sampled_again": [sum(group) for group in _passed(judge, problems, texts)]}
     answered = zip(problems, seen.greedy, strict=True)
     programs = [extract_program(text, one.entry_point, starter_code=one.starter_code) for one, text in answered]
     with tracing_sandbox(judge.sandbox, 1) as sandbox:
@@ -123,6 +144,7 @@ def raw_numbers(
         "samples": samples,
         "greedy": _digits(seen.greedy_passed),
         "sampled": [sum(group) for group in seen.sampled_passed],
+        **again,
         "claims": [list(pair) for pair in claims],
         "output": _digits(seen.output_right[: len(tasks)]),
         "all": _digits(seen.all_right[: len(tasks)]),
@@ -150,7 +172,7 @@ def curve_point(study: Study, layout: StudyFolder, model_name: str, judge: Judge
 
 def values(raw: Mapping[str, Any]) -> dict[Measured, list[float]]:
     """One value in [0, 1] a problem (or task, or question), by measure; for `claims_true` the share of true claims of
-    a program, NaN without any.
+    a program, NaN without any. What was not measured is absent.
 
     >>> raw = {"samples": 2, "greedy": "10", "sampled": [2, 1], "claims": [[2, 1], [0, 0]]}
     >>> raw |= {"output": "1", "all": "0", "test_output": "0"}
@@ -158,8 +180,12 @@ def values(raw: Mapping[str, Any]) -> dict[Measured, list[float]]:
     ([1.0, 0.5], [1.0, 1.0], [0.5, nan])
     """
     samples = raw["samples"]
+    again: dict[Measured, list[float]] = {}
+    if "sampled_again" in raw:
+        again = {"pass_at_1_again": [count / samples for count in raw["sampled_again"]]}
     return {
         "pass_at_1_sampled": [count / samples for count in raw["sampled"]],
+        **again,
         "pass_at_1_greedy": [float(digit) for digit in raw["greedy"]],
         "pass_at_k": [pass_at_k(samples, count, samples) for count in raw["sampled"]],
         "output_accuracy": [float(digit) for digit in raw["output"]],

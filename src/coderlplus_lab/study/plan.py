@@ -370,7 +370,7 @@ def _of_run(study: Study, arm: str, seed: int, chosen: Mapping[str, Any], before
         }
     return how | {
         "seed": seed,
-        "measure": study.measure.model_dump(),
+        "measure": study.measure.model_dump(exclude_none=True),
         "problems": dict(_problems(study, StudyFolder(Path())).fingerprint),
         "before": {job.kind: dict(job.fingerprint) for job in before},
     }

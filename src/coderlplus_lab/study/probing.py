@@ -36,17 +36,25 @@ def probe_seed(study: Study, layout: StudyFolder, seed: int) -> None:
     write_probe_page(folder)
 
 
-def probe_numbers(study: Study, layout: StudyFolder, pairs: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+def read_probes(study: Study, layout: StudyFolder) -> dict[int, dict[str, Any]]:
+    """Seed → what its probes say over facts and layers, of the seeds that are probed."""
+    found = {}
+    for seed in study.probe_seeds():
+        if (layout.probe(seed) / "results.json").exists():
+            results = read_results(layout.probe(seed))
+            parts = {name: {"summary": part["summary"]} for name, part in results["parts"].items()}
+            found[seed] = {"parts": parts, "own_differences": results["own_differences"]}
+    return found
+
+
+def probe_numbers(
+    study: Study, seeds: Mapping[int, Mapping[str, Any]], pairs: Iterable[tuple[str, str]]
+) -> list[dict[str, Any]]:
     """What hidden states tell beyond the text, for each kind of programs and marks: a spread for each arm, and for
-    each of `pairs` of arms (ours, theirs) that of the difference, over the seeds that are probed. A mark that a seed
-    has too few rows for is there for the other seeds."""
+    each of `pairs` of arms (ours, theirs) that of the difference, over the `seeds` that are probed (see
+    `read_probes`). A mark that a seed has too few rows for is there for the other seeds."""
     if study.probe is None:
         return []
-    seeds = {
-        seed: read_results(layout.probe(seed))
-        for seed in study.probe_seeds()
-        if (layout.probe(seed) / "results.json").exists()
-    }
     arms = study.probe.arms
     asked = [pair for pair in pairs if set(pair) <= set(arms)]
     found = []

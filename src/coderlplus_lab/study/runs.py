@@ -3,6 +3,7 @@ measured."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from coderlplus.engines.trl.train import train
 from coderlplus.judge import Judge
 from coderlplus.report.folders import json_lines, read_object
 from coderlplus_lab.files import write_json
+from coderlplus_lab.provenance import commit, now
 from coderlplus_lab.study import supervised
 from coderlplus_lab.study.initial_models import device, device_name, initial_model_path, load_model
 from coderlplus_lab.study.measures import curve_point, means, raw_numbers
 from coderlplus_lab.study.pairs import pairs_to_learn
-from coderlplus_lab.study.plan import MEASURED, StudyFolder, searched, spent_before
+from coderlplus_lab.study.plan import FINGERPRINT, MEASURED, StudyFolder, searched, spent_before
 from coderlplus_lab.study.sampling import PASSED, with_task_file
 from coderlplus_lab.study.settings import Study
 
@@ -41,7 +43,13 @@ def _make(
     with study.sandbox.open(1) as sandbox:
         raw = raw_numbers(study, layout, split, load_model(model, device(study)), model, Judge(sandbox))
     about = {"arm": arm, "seed": seed, "chosen": chosen, "device": device_name(study)}
-    write_json(folder / MEASURED, about | _cost(study, layout, arm, seed, folder) | raw)
+    made = {"commit": commit(), "recipe": _digest(folder / FINGERPRINT), "measured": now()}
+    write_json(folder / MEASURED, about | made | _cost(study, layout, arm, seed, folder) | raw)
+
+
+def _digest(path: Path) -> str | None:
+    """A hash of the settings that a run was made of."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.exists() else None
 
 
 def best_settings(study: Study, layout: StudyFolder, arm: str) -> dict[str, Any]:

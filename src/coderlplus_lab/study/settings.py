@@ -21,6 +21,7 @@ from coderlplus_lab.world.settings import WarmStartSettings
 Split = Literal["train", "validation", "test"]
 Measured = Literal[
     "pass_at_1_sampled",
+    "pass_at_1_again",
     "pass_at_1_greedy",
     "pass_at_k",
     "output_accuracy",
@@ -150,6 +151,8 @@ class Measure(Section):
 
     samples: int = Field(default=8, ge=2)
     """Samples of a problem at temperature 1, for pass@1 and pass@k."""
+    temperature: float | None = Field(default=None, gt=0)
+    """A second temperature, at which as many samples are drawn for another pass@1; null: none."""
     max_new_tokens: int = Field(default=48, ge=1)
     batch_size: int = Field(default=256, ge=1)
     every: int = Field(default=26, ge=1)
@@ -225,6 +228,8 @@ class Study(Section):
 
     name: str
     title: str = ""
+    preregistration: str = ""
+    """The file of docs/preregistration, without `.md`, that says beforehand what this study decides and how."""
     output: Path = Path("runs/study")
     """The folder; studies of the same problems share one, and what they have in common is made once."""
     seeds: tuple[int, ...]

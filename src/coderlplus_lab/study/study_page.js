@@ -135,7 +135,7 @@ function showTables() {
   const row = (label, ...cells) => h("tr", {}, h("th", { scope: "row" }, label), cells);
   const cell = (text) => h("td", {}, text);
   const labels = measured.map((name) => data.labels[name]);
-  byId("arm-table").append(...numberTable("Percent, with 95\u202f% intervals over seeds (with one seed: over problems, taken as independent)",
+  byId("arm-table").append(...numberTable("Percent, with 95\u202f% intervals over seeds (with one seed: over families of problems)",
     ["", "seeds", ...labels, "samples", "seconds"],
     data.arms.map((arm) => row(arm.label, cell(arm.seeds.join(" ")), measured.map((name) => spreadCell(arm.measures[name], percentOf)),
       cell(thousands(arm.training_samples)), cell(thousands(arm.training_seconds))))));

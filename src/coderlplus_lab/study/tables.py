@@ -1,10 +1,8 @@
-"""The numbers of a study as Markdown, and as a generated page of the documentation with the raw numbers beside it.
-Shares are in percent, differences in points."""
+"""The numbers of a study as Markdown, and as a generated page of the documentation with its picture and the raw
+numbers beside it. Shares are in percent, differences in points."""
 
 from __future__ import annotations
 
-import json
-import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +10,9 @@ from typing import Any
 
 from coderlplus.errors import DataError
 from coderlplus.records.files import atomic_write
-from coderlplus_lab.study.plan import MEASURED, StudyFolder
+from coderlplus_lab.study.picture import picture
+from coderlplus_lab.study.raw import ABOUT, RawStudy, read_raw_study, write_raw
+from coderlplus_lab.study.results import study_results
 from coderlplus_lab.study.settings import Measured
 
 Results = Mapping[str, Any]
@@ -32,8 +32,13 @@ def tables(results: Results) -> str:
     if results["differences"]:
         parts += [
             "Differences in points, paired by seed. Intervals are 95 % over seeds; with one seed they are over "
-            "problems, taken as independent.",
+            "families of problems.",
             differences_table(results),
+        ]
+    if any(len(row["seeds"]) > 1 for row in results["differences"]):
+        parts += [
+            "The same differences of the seeds that were run, with intervals over families of problems:",
+            differences_table(results, over="problems_"),
         ]
     if any(row["equal_seconds"] for row in results["differences"]):
         parts += ["The same on the validation split, at equal seconds of training:", seconds_table(results)]
@@ -50,9 +55,10 @@ def about(results: Results) -> str:
     """What was measured, and what is missing."""
     counts = results["counts"]
     seeds = sorted({seed for arm in results["arms"] for seed in arm["seeds"]})
+    families = f" in {counts['families']} families" if counts["families"] < counts["problems"] else ""
     text = (
-        f"{counts['problems']} held-out problems, {counts['tasks']} alignment tasks and {counts['test_outputs']} "
-        "questions for a test output; "
+        f"{counts['problems']} held-out problems{families}, {counts['tasks']} alignment tasks and "
+        f"{counts['test_outputs']} questions for a test output; "
         f"{counts['samples']} samples per problem; seeds {', '.join(map(str, seeds))}; "
         f"{results['hours']:.1f} hours in total over all jobs, on {results['hardware']}."
     )
@@ -79,12 +85,13 @@ def arms_table(results: Results) -> str:
     return markdown(["", "seeds", *labels.values(), "samples", "seconds"], rows)
 
 
-def differences_table(results: Results) -> str:
-    """One row a comparison."""
+def differences_table(results: Results, over: str = "") -> str:
+    """One row a comparison; with `over` "problems_" those of several seeds, with the interval over problems."""
     labels = results["labels"]
     rows = [
-        [row["label"], str(len(row["seeds"])), *(_points(row["measures"].get(name)) for name in labels)]
+        [row["label"], str(len(row["seeds"])), *(_points(row["measures"].get(name), over) for name in labels)]
         for row in results["differences"]
+        if not over or len(row["seeds"]) > 1
     ]
     return markdown(["", "seeds", *labels.values()], rows)
 
@@ -136,46 +143,76 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([texts[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *texts[1:]])
 
 
-def publish(results: Results, layout: StudyFolder, docs: Path) -> None:
-    """Write the tables of a study to `docs/NAME.md` and the raw numbers of its runs to `docs/NAME/ARM-SEED.json`.
+def publish(raw: RawStudy, results: Results, docs: Path) -> None:
+    """Write the raw numbers of a study to `docs/NAME/`, which is replaced, and its page and picture beside it. Raises
+    `DataError` if they cannot be written."""
+    try:
+        write_raw(raw, docs / results["name"])
+    except OSError as error:
+        raise DataError(f"cannot write {docs / results['name']}: {error.strerror}") from error
+    write_page(results, docs)
 
-    Both are replaced as a whole. Raises `DataError` if they cannot be written.
-    """
-    page, raw = docs / f"{results['name']}.md", docs / results["name"]
-    folder = docs.name if docs.is_absolute() else str(docs)
+
+def rebuild(docs: Path) -> list[Path]:
+    """Write the pages and pictures of a folder anew from the raw numbers in it; returns the pages. Raises `DataError`
+    where there are none, or they are broken."""
+    folders = sorted(path.parent for path in docs.glob(f"*/{ABOUT}"))
+    if not folders:
+        raise DataError(
+            f"{docs} has no raw numbers of a study (NAME/{ABOUT}); write them with study FILE --docs {docs}"
+        )
+    return [write_page(study_results(read_raw_study(folder)), docs) for folder in folders]
+
+
+def write_page(results: Results, docs: Path) -> Path:
+    """Write page and picture of a study, `docs/NAME.md` and `docs/NAME.svg`."""
+    page = docs / f"{results['name']}.md"
     try:
         docs.mkdir(parents=True, exist_ok=True)
-        atomic_write(page, page_text(results, folder))
-        shutil.rmtree(raw, ignore_errors=True)
-        raw.mkdir(parents=True)
-        for arm in results["arms"]:
-            for seed in arm["seeds"]:
-                data = json.loads((layout.run(arm["name"], seed) / MEASURED).read_text(encoding="utf-8"))
-                (raw / f"{arm['name']}-{seed}.json").write_text(
-                    json.dumps(data, separators=(",", ":")) + "\n", encoding="utf-8"
-                )
+        atomic_write(page, page_text(results))
+        atomic_write(page.with_suffix(".svg"), picture(results))
     except OSError as error:
-        raise DataError(f"cannot write {page} or {raw}: {error.strerror}") from error
+        raise DataError(f"cannot write {page}: {error.strerror}") from error
+    return page
 
 
-def page_text(results: Results, folder: str) -> str:
-    """The generated page of a study, with the command that generates it; `folder` is that of the pages."""
-    return (
-        f"# {results['title']}\n\n"
-        f"Generated by `{results['command']} --docs {folder}` (coderlplus {results['version']}).\n"
-        f"Raw numbers of every run: `{folder}/{results['name']}/`.\n\n{tables(results)}\n"
-    )
+def page_text(results: Results) -> str:
+    """The generated page of a study, with the command that generates it."""
+    name = results["name"]
+    registered = results["preregistration"]
+    parts = [
+        f"# {results['title']}",
+        f"Generated by `{results['command']}` (coderlplus {results['version']}).\n"
+        f"Raw numbers of every run: `{name}/`; `make results` writes this page from them.",
+        f"Preregistered: [{registered}](../preregistration/{registered}.md)." if registered else "",
+        origin(results),
+        f"![Levels and differences, every seed a point]({name}.svg)",
+        tables(results),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _points(spread: Mapping[str, Any] | None) -> str:
-    return _share(spread, sign="+")
+def origin(results: Results) -> str:
+    """Which code and settings made the runs, and what was not recorded."""
+    known = [str(commit)[:12] + str(commit)[40:] for commit in results["commits"] if commit is not None]
+    text = f"Commit of the runs: {', '.join(known)}. Every raw file has the hash of its settings." if known else ""
+    absent = [] if known else ["commit", "recipe hash"]
+    if not any(curve["step"] for curve in results["curves"]):
+        absent += ["curves (so there is no table at equal seconds)"]
+    if absent:
+        text += f" **Not recorded:** {', '.join(absent)}."
+    return textwrap.fill(text.strip(), WIDTH)
 
 
-def _share(spread: Mapping[str, Any] | None, sign: str = "") -> str:
-    """A mean with its interval over seeds; with one seed over problems."""
+def _points(spread: Mapping[str, Any] | None, over: str = "") -> str:
+    return _share(spread, over, sign="+")
+
+
+def _share(spread: Mapping[str, Any] | None, over: str = "", sign: str = "") -> str:
+    """A mean with its interval over seeds; with one seed, or `over` "problems_", over problems."""
     if spread is None:
         return "–"
-    prefix = "problems_" if spread["low"] is None else ""
+    prefix = "problems_" if spread["low"] is None else over
     return percent(spread["mean"], spread[f"{prefix}low"], spread[f"{prefix}high"], sign=sign)
 
 

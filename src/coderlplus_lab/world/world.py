@@ -12,8 +12,9 @@
 A problem names the operations in words and shows three examples; numbers (*add a constant*, *cap*) are not given and
 must be found from the examples. Five more examples are hidden tests. A sequence of operation names is a *composition*;
 a hash puts each composition of two or more operations into one split, so a held-out problem asks for a composition
-that no training problem had. The Python text of an operation is its only definition: expected values come from running
-it. It runs in this process because we wrote it; programs of a model never do.
+that no training problem had. It is the family of a problem, over which intervals are. The Python text of an operation
+is its only definition: expected values come from running it. It runs in this process because we wrote it; programs of
+a model never do.
 """
 
 from __future__ import annotations
@@ -93,6 +94,11 @@ class DrawnProblem:
     inputs: tuple[Digits, ...]
     outputs: tuple[Digits, ...]
     statement: str
+
+    @property
+    def composition(self) -> str:
+        """The names of the operations: problems that share them are a family."""
+        return ",".join(name for name, _ in self.steps)
 
 
 def split_of(steps: Sequence[Step]) -> Split:
@@ -236,6 +242,7 @@ def problem(sample: DrawnProblem, problem_id: str) -> Problem:
         entry_point=ENTRY_POINT,
         reference=program_text(sample.steps, values),
         limits=LIMITS,
+        family=sample.composition,
     )
 
 

@@ -57,7 +57,7 @@ SETTINGS: dict[str, Any] = {
     },
     "answer_template": "{program}",
     "sampling": {"samples_per_problem": 2, "tasks": 8},
-    "measure": {"samples": 2, "max_new_tokens": 24, "batch_size": 32, "every": 2},
+    "measure": {"samples": 2, "temperature": 0.7, "max_new_tokens": 24, "batch_size": 32, "every": 2},
     "probe": {"arms": ["start", "grpo", "coderlplus"], "rows": 100, "layers": 2},
     "baseline": "grpo",
     "arms": {

@@ -18,6 +18,7 @@ from coderlplus.records import AlignmentTask, CallTest, Problem, read_jsonl, wri
 from coderlplus_lab.study.job import do
 from coderlplus_lab.study.loading import make_study
 from coderlplus_lab.study.plan import StudyFolder, plan, wanted
+from coderlplus_lab.study.raw import collect
 from coderlplus_lab.study.results import study_results
 from coderlplus_lab.study.settings import Study
 
@@ -132,7 +133,7 @@ def test_off_policy_tasks_are_in_the_batches_from_the_first_step(done: StudyFold
 
 
 def test_every_arm_gets_the_best_of_its_tries(study: Study, done: StudyFolder) -> None:
-    results = study_results(study, done, "files.yaml")
+    results = study_results(collect(study, done, "files.yaml"))
     assert [row["chosen"] for row in results["search"] if row["arm"] == "rejection_sampling"] == [
         {"arguments.learning_rate": 1e-2},
         {"arguments.learning_rate": 1e-3},
@@ -144,7 +145,7 @@ def test_every_arm_gets_the_best_of_its_tries(study: Study, done: StudyFolder) -
 
 
 def test_samples_taken_beforehand_count_as_samples(study: Study, done: StudyFolder) -> None:
-    arms = {row["name"]: row for row in study_results(study, done, "files.yaml")["arms"]}
+    arms = {row["name"]: row for row in study_results(collect(study, done, "files.yaml"))["arms"]}
     assert arms["start"]["training_samples"] == 0
     assert arms["off_policy"]["training_samples"] == 8 * 16 + 3 * 16
     assert arms["rejection_sampling"]["training_samples"] == 8 * 16 + 2 * 4

@@ -11,7 +11,8 @@ import pytest
 from coderlplus.errors import ConfigError
 from coderlplus_lab.study.loading import make_study
 from coderlplus_lab.study.plan import StudyFolder, plan, wanted
-from coderlplus_lab.study.probing import probe_numbers
+from coderlplus_lab.study.probing import probe_numbers, read_probes
+from coderlplus_lab.study.raw import collect
 from coderlplus_lab.study.results import study_results
 from coderlplus_lab.study.settings import Study
 from coderlplus_lab.study.tables import probes_table
@@ -70,7 +71,7 @@ def test_numbers_are_means_over_seeds_with_their_intervals(two_seeds: Study, tmp
     layout = StudyFolder(tmp_path)
     invent(layout, 0, grpo=0.1, ours=0.2)
     invent(layout, 1, grpo=0.3, ours=0.6)
-    task, own = probe_numbers(two_seeds, layout, [("coderlplus", "grpo")])
+    task, own = probe_numbers(two_seeds, read_probes(two_seeds, layout), [("coderlplus", "grpo")])
     assert (task["programs"], own["programs"]) == ("task", "own")
     assert task["arms"]["grpo"]["by_seed"] == [0.1, 0.3]
     [difference] = task["differences"]
@@ -81,14 +82,14 @@ def test_numbers_are_means_over_seeds_with_their_intervals(two_seeds: Study, tmp
 
 def test_a_difference_is_turned_to_the_side_that_asks(two_seeds: Study, tmp_path: Path) -> None:
     invent(StudyFolder(tmp_path), 0, grpo=0.1, ours=0.4)
-    task, own = probe_numbers(two_seeds, StudyFolder(tmp_path), [("grpo", "coderlplus")])
+    task, own = probe_numbers(two_seeds, read_probes(two_seeds, StudyFolder(tmp_path)), [("grpo", "coderlplus")])
     assert task["differences"][0]["mean"] == pytest.approx(-0.3)
     assert own["differences"][0]["mean"] == pytest.approx(-0.15)
 
 
 def test_one_seed_has_the_interval_over_programs(two_seeds: Study, tmp_path: Path) -> None:
     invent(StudyFolder(tmp_path), 1, grpo=0.1, ours=0.4)
-    [task, _] = probe_numbers(two_seeds, StudyFolder(tmp_path), [("coderlplus", "grpo")])
+    [task, _] = probe_numbers(two_seeds, read_probes(two_seeds, StudyFolder(tmp_path)), [("coderlplus", "grpo")])
     [difference] = task["differences"]
     assert difference["low"] is None
     assert (difference["problems_low"], difference["problems_high"]) == pytest.approx((0.2, 0.4))
@@ -98,7 +99,7 @@ def test_the_table_has_what_models_do_beside_what_probes_find(study: Study, done
     layout = StudyFolder(tmp_path)
     (tmp_path / "runs").symlink_to(done.root / "runs")
     invent(layout, 0, grpo=0.1, ours=0.4)
-    table = probes_table(study_results(study, layout, "a.yaml"))
+    table = probes_table(study_results(collect(study, layout, "a.yaml")))
     heads = [head.strip() for head in table.splitlines()[0].split("|")[2:-1]]
     assert heads == [
         "Warm start",

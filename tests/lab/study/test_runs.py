@@ -12,10 +12,11 @@ import yaml
 from coderlplus_lab.study.job import do
 from coderlplus_lab.study.measures import LABELS, means
 from coderlplus_lab.study.plan import StudyFolder, plan
+from coderlplus_lab.study.raw import collect
 from coderlplus_lab.study.results import study_results
 from coderlplus_lab.study.settings import Study
 
-TIMES = {"evaluation_seconds", "training_seconds"}
+TIMES = {"evaluation_seconds", "training_seconds", "measured"}
 
 
 def measured(layout: StudyFolder, arm: str) -> dict[str, Any]:
@@ -85,8 +86,20 @@ def test_supervised_training_killed_after_a_step_goes_on_to_the_same_model(
     assert [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()] == [0, 1, 2]
 
 
+def test_a_second_temperature_is_another_pass_at_1(done: StudyFolder, study: Study) -> None:
+    raw = measured(done, "grpo")
+    assert len(raw["sampled_again"]) == 6
+    assert max(raw["sampled_again"]) <= raw["samples"]
+    assert study_results(collect(study, done, "a.yaml"))["labels"]["pass_at_1_again"] == "pass@1 at T = 0.7"
+
+
+def test_without_a_second_temperature_nothing_of_a_run_changes(study: Study) -> None:
+    plain = study.model_copy(update={"measure": study.measure.model_copy(update={"temperature": None})})
+    assert "temperature" not in plan(plain, StudyFolder(Path("s")))["run/grpo/0"].fingerprint["measure"]
+
+
 def test_the_results_have_every_measure_of_every_arm(done: StudyFolder, study: Study) -> None:
-    results = study_results(study, done, "a.yaml")
+    results = study_results(collect(study, done, "a.yaml"))
     assert [arm["name"] for arm in results["arms"]] == list(study.arms)
     assert results["missing"] == []
     assert {row["label"] for row in results["differences"]} == {

@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from coderlplus.errors import DataError
-from coderlplus_lab.study.loading import load_study
 from coderlplus_lab.study.plan import StudyFolder
+from coderlplus_lab.study.raw import collect
 from coderlplus_lab.study.results import study_results, write_results
 from coderlplus_lab.study.settings import Study
 from coderlplus_lab.study.tables import differences_table, publish, tables
 
-DOCS = Path(__file__).parents[3] / "docs"
 Invent = Callable[[str, int, dict[str, Any]], StudyFolder]
 
 
@@ -24,7 +23,7 @@ def test_numbers_and_differences_are_those_of_the_cells(study: Study, invent: In
     layout = invent(
         "coderlplus", 0, {"sampled": [4, 4, 0, 0], "output": "111111", "claims": [[2, 2], [0, 0], [0, 0], [0, 0]]}
     )
-    results = study_results(study, layout, "a.yaml")
+    results = study_results(collect(study, layout, "a.yaml"))
     grpo = results["arms"][0]["measures"]
     assert [grpo[name]["mean"] for name in ("pass_at_1_sampled", "pass_at_1_greedy", "pass_at_k")] == [0.375, 0.5, 0.5]
     assert grpo["claims_true"]["mean"] == pytest.approx((1 + 0.5 + 0) / 3)
@@ -37,57 +36,47 @@ def test_numbers_and_differences_are_those_of_the_cells(study: Study, invent: In
 
 
 def test_what_was_not_run_is_named(study: Study, invent: Invent) -> None:
-    results = study_results(study, invent("grpo", 0, {}), "a.yaml")
+    results = study_results(collect(study, invent("grpo", 0, {}), "a.yaml"))
     assert results["missing"] == ["start/0", "references/0", "coderlplus/0", "probe/0"]
     assert "**Not run yet:** start/0, references/0, coderlplus/0, probe/0" in tables(results)
 
 
 def test_without_a_cell_there_is_a_sentence(study: Study, tmp_path: Path) -> None:
-    assert tables(study_results(study, StudyFolder(tmp_path), "a.yaml")) == "No run is measured yet."
+    assert tables(study_results(collect(study, StudyFolder(tmp_path), "a.yaml"))) == "No run is measured yet."
 
 
 def test_the_page_of_a_study_is_generated_and_other_pages_are_kept(
     study: Study, invent: Invent, tmp_path: Path
 ) -> None:
     docs = tmp_path / "docs"
-    results = study_results(study, invent("grpo", 0, {}), "a.yaml")
-    publish(results, StudyFolder(tmp_path), docs)
+    raw = collect(study, invent("grpo", 0, {}), "coderlplus-lab study a.yaml --docs docs")
+    results = study_results(raw)
+    publish(raw, results, docs)
     once = (docs / "miniature.md").read_text()
     assert once.startswith("# ")
     assert "coderlplus-lab study a.yaml --docs docs" in once
     assert tables(results) in once
+    assert "**Not recorded:** commit, recipe hash, curves" in once
     (docs / "other.md").write_text("Kept.")
     (docs / "miniature" / "stale-0.json").write_text("{}")
-    publish(results, StudyFolder(tmp_path), docs)
+    publish(raw, results, docs)
     assert (docs / "miniature.md").read_text() == once
     assert (docs / "other.md").read_text() == "Kept."
-    assert [path.name for path in (docs / "miniature").iterdir()] == ["grpo-0.json"]
+    assert {path.name for path in (docs / "miniature").iterdir()} == {"grpo-0.json", "study.json"}
 
 
 def test_a_page_that_cannot_be_written_is_an_error(study: Study, invent: Invent, tmp_path: Path) -> None:
     (tmp_path / "docs").write_text("")
-    with pytest.raises(DataError, match=r"cannot write .*miniature\.md"):
-        publish(study_results(study, invent("grpo", 0, {}), "a.yaml"), StudyFolder(tmp_path), tmp_path / "docs")
-
-
-def test_the_published_pages_are_those_of_the_generator() -> None:
-    """Title, command and raw numbers: `docs/results/NAME.md` is not written by hand."""
-    pages = sorted((DOCS / "results").glob("*.md"))
-    assert pages
-    for page in pages:
-        title, _, generated, raw = page.read_text(encoding="utf-8").splitlines()[:4]
-        recipe = DOCS.parent / "recipes" / "study" / f"{page.stem}.yaml"
-        assert title == f"# {load_study(recipe).title}"
-        assert f"`coderlplus-lab study recipes/study/{recipe.name} --docs docs/results`" in generated
-        assert raw == f"Raw numbers of every run: `docs/results/{page.stem}/`."
-        assert any((DOCS / "results" / page.stem).glob("*.json"))
+    raw = collect(study, invent("grpo", 0, {}), "a.yaml")
+    with pytest.raises(DataError, match=r"cannot write .*miniature"):
+        publish(raw, study_results(raw), tmp_path / "docs")
 
 
 @pytest.mark.parametrize("change", [{"sampled": "12"}, {"claims": None}, {"greedy": 3}, {"training_samples": None}])
 def test_a_measured_file_that_was_changed_is_told(study: Study, invent: Invent, change: dict[str, Any]) -> None:
     layout = invent("grpo", 0, change)
     with pytest.raises(DataError, match=r"runs/grpo/seed-0/measured.json was not written by a study"):
-        study_results(study, layout, "a.yaml")
+        study_results(collect(study, layout, "a.yaml"))
 
 
 def test_numbers_that_cannot_be_written_are_told(study: Study, tmp_path: Path) -> None:

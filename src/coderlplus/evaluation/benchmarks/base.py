@@ -8,7 +8,7 @@ the test compares.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +28,8 @@ class BenchmarkQuestion:
     `date` is the ISO date of the contest where there is one; `keys` are the names under which other tools' files know
     the question. `cases` counts what the tests compare, where one test compares several things. `layout` says which
     form of the data the tests come from; `lacks` what the row does not have that the benchmark is about (its statement
-    can still be read, but it cannot be asked).
+    can still be read, but it cannot be asked). `family` is the same for questions that are alike, such as those about
+    one program; empty where a question stands for itself.
     """
 
     question_id: str
@@ -40,6 +41,12 @@ class BenchmarkQuestion:
     cases: int | None = None
     layout: str = ""
     lacks: str | None = None
+    family: str = ""
+
+
+def families_of(questions: Iterable[BenchmarkQuestion]) -> list[Hashable]:
+    """The family of each question; one that has none is its own."""
+    return [question.family or (question.question_id,) for question in questions]
 
 
 def program_in(question: BenchmarkQuestion, completion: str) -> str | None:

@@ -50,6 +50,7 @@ def read(row: Mapping[str, Any], prompt: str = PROMPT, examples: Mapping[str, st
         problem=problem(question_id, call, row["output"], source="lcb-execution", setup_code=IMPORTS),
         date=str(row["contest_date"])[:10],
         layout="code, input, output",
+        family=str(row.get("question_id", "")),
         keys={"id": question_id, "code": row["code"], "call": call, "function": row["function_name"]},
     )
 

@@ -49,6 +49,7 @@ def read(row: Mapping[str, Any]) -> BenchmarkQuestion:
         ),
         date=str(row["contest_date"])[:10],
         layout="one test a row",
+        family=str(row["question_id"]),
         keys={"question_id": row["question_id"], "test_id": row["test_id"]},
     )
 

@@ -220,6 +220,7 @@ def question(row: Mapping[str, Any]) -> BenchmarkQuestion:
         problem=problem,
         keys={"kind": kind, "template": row["output_pred"] if kind == "output" and test else ""},
         layout=f"tasks and data, {'its own prompts' if theirs else 'our prompts'}",
+        family=str(data["task_id"]),
     )
 
 

@@ -36,6 +36,7 @@ def question_of(task: AlignmentTask) -> BenchmarkQuestion:
         keys={"task": task},
         cases=len(task.targets),
         layout=task.kind,
+        family=task.problem_id,
     )
 
 

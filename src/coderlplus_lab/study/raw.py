@@ -1,0 +1,192 @@
+"""The raw numbers of a study: all that its tables and pictures are made of.
+
+In a folder (`docs/results/NAME/`) they are `study.json` — settings, command, hours, families of problems, probes — and
+one file a run, `ARM-SEED.json`: what `measures.py` wrote, with commit, recipe hash and curve. What an earlier version
+did not record is absent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from coderlplus import __version__
+from coderlplus.errors import DataError
+from coderlplus.records.files import atomic_write
+from coderlplus.report.folders import json_lines, read_object
+from coderlplus_lab.study.curves import Point, read_curve
+from coderlplus_lab.study.measures import means, values
+from coderlplus_lab.study.plan import MEASURED, WALL, StudyFolder, plan, spent_before
+from coderlplus_lab.study.probing import read_probes
+from coderlplus_lab.study.settings import Measured, Study
+
+Raw = Mapping[str, Any]
+ABOUT = "study.json"
+HELD_OUT = ("problems", "tasks", "test_outputs")
+OF: Mapping[Measured, str] = {
+    "output_accuracy": "tasks",
+    "all_variables_accuracy": "tasks",
+    "test_output_accuracy": "test_outputs",
+}
+"""What is measured, where it is not problems."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawStudy:
+    """A study with the raw numbers of its runs (arm → seed → numbers), and `about`: `command`, `version`, `hours`,
+    `hardware`, `missing`, `search`, `families` and `probes`."""
+
+    study: Study
+    runs: Mapping[str, Mapping[int, Raw]]
+    about: Mapping[str, Any]
+
+
+def collect(study: Study, layout: StudyFolder, command: str) -> RawStudy:
+    """The raw numbers of a study's folder, of what is there. Raises `DataError` for a file that is broken."""
+    jobs = plan(study, layout)
+    walls = [wall for job in jobs.values() if (wall := job.folder / WALL).exists()]
+    runs = {arm: _runs(study, layout, arm) for arm in study.arms}
+    return RawStudy(
+        study=study,
+        runs=runs,
+        about={
+            "command": command,
+            "version": __version__,
+            "hours": round(sum(read_object(wall).get("seconds", 0.0) for wall in walls) / 3600, 2),
+            "hardware": hardware(runs),
+            "missing": [
+                job.key.removeprefix("run/") for job in jobs.values() if job.kind in ("run", "probe") and not job.done
+            ],
+            "search": _search(study, layout),
+            "families": families_in(layout),
+            "probes": read_probes(study, layout),
+        },
+    )
+
+
+def write_raw(raw: RawStudy, folder: Path) -> None:
+    """Write the raw numbers; what the folder holds is replaced. Raises `OSError`."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    settings = raw.study.model_dump(mode="json", exclude_defaults=True)
+    _write(folder / ABOUT, {"study": settings, **raw.about})
+    for arm, runs in raw.runs.items():
+        for seed, numbers in runs.items():
+            _write(folder / f"{arm}-{seed}.json", numbers)
+
+
+def read_raw_study(folder: Path) -> RawStudy:
+    """Read what `write_raw` wrote. Raises `DataError` for a file that is missing or broken."""
+    about = read_object(folder / ABOUT)
+    try:
+        study = Study.model_validate(about.pop("study"))
+        paths = {arm: {seed: folder / f"{arm}-{seed}.json" for seed in study.arm_seeds(arm)} for arm in study.arms}
+        runs = {
+            arm: {seed: read_raw(path) for seed, path in found.items() if path.exists()}
+            for arm, found in paths.items()
+        }
+        return RawStudy(study=study, runs=runs, about=about | {"probes": _by_seed(about["probes"])})
+    except (KeyError, TypeError, AttributeError, ValueError, ValidationError) as error:
+        raise DataError(f"{folder / ABOUT} was not written by a study ({error}); rerun it with --docs") from error
+
+
+def read_raw(path: Path) -> Raw:
+    """The raw numbers of one run."""
+    raw = read_object(path)
+    try:
+        values(raw)
+        curve_of(raw)
+        float(raw["training_samples"] + raw["training_seconds"])
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise DataError(
+            f"{path} was not written by a study ({type(error).__name__}: {error}); remove it and rerun the study"
+        ) from error
+    return raw
+
+
+def curve_of(raw: Raw) -> list[Point]:
+    """The curve of a run on the validation split; empty where it has none or it was not recorded."""
+    return [Point(**point) for point in raw.get("curve", ())]
+
+
+def families_in(layout: StudyFolder) -> dict[str, Any]:
+    """The families of what is held out: `names`, and for each problem, task and question the place of its family's.
+    A problem without a family is its own; a task has that of its problem. Empty where nothing is held out yet."""
+    if not layout.problems("test").exists():
+        return {}
+    of = {line["problem_id"]: line.get("family") or line["problem_id"] for line in json_lines(layout.problems("test"))}
+    places: dict[str, int] = {}
+    found = {
+        name: [
+            places.setdefault(of.get(line["problem_id"], line["problem_id"]), len(places)) for line in json_lines(path)
+        ]
+        for name, path in zip(
+            HELD_OUT, (layout.problems("test"), layout.tasks("test"), layout.test_outputs("test")), strict=True
+        )
+    }
+    return {"names": list(places), **found}
+
+
+def of_measure(families: Mapping[str, Any], name: Measured) -> Sequence[int] | None:
+    """The family of each problem, task or question that a measure is of; `None` where families are not known."""
+    return families.get(OF.get(name, "problems")) or None
+
+
+def hardware(runs: Mapping[str, Mapping[int, Raw]]) -> str:
+    """What the study ran on, in words."""
+    names = {raw.get("device", "cpu") for found in runs.values() for raw in found.values()} - {"cpu"}
+    processor = platform.processor() or platform.machine()
+    path = Path("/proc/cpuinfo")
+    if path.exists():
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        processor = next(
+            (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), processor
+        )
+    return ", ".join([f"{os.cpu_count()} cores of {processor}", *sorted(names)])
+
+
+def _runs(study: Study, layout: StudyFolder, arm: str) -> dict[int, Raw]:
+    """The raw numbers of an arm by seed with their curves, of the seeds that are there."""
+    paths = {seed: layout.run(arm, seed) / MEASURED for seed in study.arm_seeds(arm)}
+    return {
+        seed: {**read_raw(path), "curve": _curve(study, layout, arm, seed)}
+        for seed, path in paths.items()
+        if path.exists()
+    }
+
+
+def _curve(study: Study, layout: StudyFolder, arm: str, seed: int) -> list[dict[str, Any]]:
+    folder = layout.run(arm, seed)
+    if not (folder / "metrics.jsonl").exists():
+        return []
+    return [point.to_json() for point in read_curve(folder, *spent_before(study, layout, arm, seed))]
+
+
+def _search(study: Study, layout: StudyFolder) -> list[dict[str, Any]]:
+    """What was tried for each arm, and the measure that decided."""
+    if study.search is None:
+        return []
+    found = []
+    for arm in study.arms:
+        for path in sorted((layout.root / "search" / arm).glob(f"*/{MEASURED}")):
+            raw = read_raw(path)
+            value = means(raw)[study.search.measure] or 0.0
+            found.append({"arm": arm, "chosen": raw["chosen"], "measure": study.search.measure, "value": value})
+    return found
+
+
+def _by_seed(probes: Mapping[str, Any]) -> dict[int, Any]:
+    """JSON knows no keys that are numbers."""
+    return {int(seed): results for seed, results in probes.items()}
+
+
+def _write(path: Path, data: Any) -> None:
+    atomic_write(path, json.dumps(data, separators=(",", ":"), ensure_ascii=False) + "\n")
