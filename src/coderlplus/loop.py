@@ -5,8 +5,8 @@
     metrics = loop.observe(step, rows, completions, rewards)      # failures become tasks for the steps to come
 
 A batch is `B = α·B_code + (1−α)·B_align` (paper, section 3): all code until the buffer can fill every alignment group,
-then exactly `round((1−α)·groups)` of them. Tasks are bound when the batch is composed, from failures up to the step
-before (late binding).
+then exactly `round((1−α)·groups)` of them. With `weight` all groups stay code, and tasks come after them. Tasks are
+bound when the batch is composed, from failures up to the step before (late binding).
 
 Processes that hold the same buffer compose the same batch without communication. An engine on several processes calls
 `mine` on each process's share of the samples, gathers the tasks in rank order, and calls `add` with all of them on
@@ -73,18 +73,36 @@ class AlignmentLoop:
 
     def alignment_groups(self, groups: int) -> tuple[int, ...]:
         """The positions of the alignment groups in a batch once there are enough tasks: `round((1−α)·groups)`, evenly
-        spaced, the same in every step."""
+        spaced, the same in every step. None with `weight`: `added_tasks` then says how many come after the groups."""
+        if self.settings.weight is not None:
+            return ()
         count = int((1 - self.settings.alpha) * groups + 0.5 + 1e-9)
         return tuple(index for index in range(groups) if (index + 1) * count // groups > index * count // groups)
 
-    def compose(self, step: int, groups: int) -> list[AlignmentTask | None]:
+    def added_tasks(self, groups: int, multiple_of: int = 1) -> int:
+        """How many tasks `weight` adds to a batch of `groups` problems, once there are enough of them: problems keep
+        the share α, so `groups · (1−α)/α`, rounded to the nearest multiple, and at least one of it. 0 without
+        `weight`.
+
+        >>> settings = AlignmentConfig(alpha=0.6, weight=1.0)
+        >>> AlignmentLoop(settings, None, None).added_tasks(32), AlignmentLoop(settings, None, None).added_tasks(32, 4)
+        (21, 20)
+        """
+        if self.settings.weight is None:
+            return 0
+        wanted = groups * (1 - self.settings.alpha) / self.settings.alpha
+        return max(1, int(wanted / multiple_of + 0.5 + 1e-9)) * multiple_of
+
+    def compose(self, step: int, groups: int, multiple_of: int = 1) -> list[AlignmentTask | None]:
         """One entry per prompt group of the batch of `step`: its alignment task, or `None` if the group stays a code
-        problem."""
-        places = self.alignment_groups(groups)
+        problem. With `weight` every group does, and `added_tasks` entries follow, which are tasks, or none do."""
+        added = self.added_tasks(groups, multiple_of)
+        places = self.alignment_groups(groups) or tuple(range(groups, groups + added))
         if self.settings.max_task_age is not None:
             self.buffer.drop_before(step - self.settings.max_task_age)
         batch: list[AlignmentTask | None] = [None] * groups
         if step > self.settings.start_step and self.buffer.can_fill(len(places)):
+            batch += [None] * added
             for place, task in zip(places, self.buffer.draw(len(places), seed=self.seed, step=step), strict=True):
                 batch[place] = task
         return batch

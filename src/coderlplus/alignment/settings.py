@@ -15,6 +15,7 @@ from coderlplus.errors import ConfigError
 TaskSampling = Literal["recent", "uniform", "solvable"]
 RolloutSource = Literal["failed", "passed", "random"]
 PromptStyle = Literal["full", "compact"]
+Objective = Literal["reward", "supervised"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,13 @@ class AlignmentConfig:
     alpha: float = 0.6
     """Share of code problems in a batch, in [0, 1) (paper, section 3: B = α·B_code + (1−α)·B_align). 0 is alignment
     only, once there are tasks."""
+    weight: float | None = None
+    """λ of alignment as a term of its own: the batch keeps all its problems, tasks are added until the share of
+    problems is `alpha`, and the loss is the mean over code plus λ times the mean over alignment. `None`: tasks take
+    the place of problems, and the loss is one mean over all."""
+    objective: Objective = "reward"
+    """What the term of `weight` is. `reward`: sampled answers and their rewards, as everywhere. `supervised`: the
+    cross-entropy of the known answer, for which nothing is sampled."""
     kinds: str | Mapping[str, float] = DEFAULT
     """One kind of task (`alignment.kinds` lists them), or several with their shares of the tasks in a batch, which add
     up to 1."""
@@ -75,9 +83,10 @@ class AlignmentConfig:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.type in ("int", "float") or (field.type == "int | None" and value is not None):
-                wanted = "a number" if field.type == "float" else "a whole number"
-                if isinstance(value, bool) or not isinstance(value, (int, float) if field.type == "float" else int):
+            kind, _, optional = str(field.type).partition(" | ")
+            if kind in ("int", "float") and not (optional and value is None):
+                wanted = "a number" if kind == "float" else "a whole number"
+                if isinstance(value, bool) or not isinstance(value, (int, float) if kind == "float" else int):
                     raise ConfigError(f"{field.name} must be {wanted}, not {value!r}")
         if not 0 <= self.alpha < 1:
             raise ConfigError(
@@ -100,14 +109,37 @@ class AlignmentConfig:
         if self.task_file is not None and self.max_task_age is not None:
             raise ConfigError("task_file and max_task_age exclude each other: the tasks of a fixed file have no age")
         self._check_kinds()
-        for name, choices in {"sampling": TaskSampling, "source": RolloutSource, "prompt_style": PromptStyle}.items():
+        choices: Any
+        for name, choices in {
+            "sampling": TaskSampling,
+            "source": RolloutSource,
+            "prompt_style": PromptStyle,
+            "objective": Objective,
+        }.items():
             if getattr(self, name) not in get_args(choices):
                 raise ConfigError(f"{name} must be one of {', '.join(get_args(choices))}, not {getattr(self, name)!r}")
+
+        self._check_term()
 
     @property
     def shares(self) -> dict[str, float]:
         """The share of each kind, in the order given."""
         return {self.kinds: 1.0} if isinstance(self.kinds, str) else dict(self.kinds)
+
+    def _check_term(self) -> None:
+        if self.weight is not None and not 0 < self.weight < math.inf:
+            raise ConfigError(
+                f"weight must be a number above 0, not {self.weight}: it multiplies the alignment term; for plain "
+                "RLVR leave alignment out"
+            )
+        if self.weight is not None and self.alpha == 0:
+            raise ConfigError("weight adds tasks to a batch of problems, and alpha 0 has none; set alpha above 0")
+        if self.objective == "supervised" and self.weight is None:
+            raise ConfigError("objective supervised is a term of its own in the loss; set weight too, such as 1")
+        if self.objective == "supervised" and self.sampling == "solvable":
+            raise ConfigError(
+                "sampling solvable goes by rewards, and objective supervised has none; take recent or uniform"
+            )
 
     def _check_kinds(self) -> None:
         is_known = isinstance(self.kinds, str | Mapping) and self.kinds

@@ -113,12 +113,32 @@ def has_zero_variance(group: Group) -> bool:
     return group.objective != OWN and len(values) < 2
 
 
+def selections(kinds: Collection[str]) -> dict[str, tuple[int, ...]]:
+    """What metrics of the loss are logged of, by name, as the numbers (`kind_number`) of the rows that count:
+    problems, rows of the user's own, all tasks and, with several `kinds`, each of them.
+
+    >>> selections(["output", "branch"])
+    {'generation': (0,), 'own': (1,), 'alignment': (2, 3, 4), 'output': (2,), 'branch': (3,)}
+    """
+    numbers = {name: (2 + number,) for number, name in enumerate(kinds)}
+    alignment = tuple(range(2, 3 + len(kinds)))
+    return {GENERATION: (0,), OWN: (1,), "alignment": alignment} | (numbers if len(kinds) > 1 else {})
+
+
+def kind_number(row: Row, kinds: Collection[str]) -> int:
+    """0 for a problem, 1 for a row of the user's own, then the tasks of each of `kinds`, then those of other kinds."""
+    if not isinstance(row, AlignmentTask):
+        return int(isinstance(row, OwnRow))
+    return 2 + ([*kinds].index(row.kind) if row.kind in kinds else len(kinds))
+
+
 def batch_metrics(groups: Sequence[Group], step: int, kinds: Collection[str] = ()) -> dict[str, float]:
     """Metrics of a generation batch by kind of row; a kind that is absent has none.
 
     Rewards of `None` (the sandbox failed) are excluded from every mean. `zero_variance` is the share of groups without
     two different rewards: they teach nothing. `task_age` is in optimisation steps since the failed rollout. With
-    several `kinds` of alignment tasks each of them has its metrics besides, under its own name.
+    several `kinds` of alignment tasks each of them has its metrics besides, under its own name. A task that is learnt
+    from its known answer is a group without samples.
     """
     metrics = mix_metrics(step, [group.row for group in groups])
     objectives = {
@@ -132,8 +152,8 @@ def batch_metrics(groups: Sequence[Group], step: int, kinds: Collection[str] = (
             if of_kind:
                 metrics[f"task_age/{kind}"] = mix_metrics(step, [group.row for group in of_kind])["task_age"]
     for objective, chosen in objectives.items():
-        if chosen:
-            metrics |= _objective_metrics(objective, chosen)
+        if sampled := [group for group in chosen if group.samples]:
+            metrics |= _objective_metrics(objective, sampled)
     return metrics
 
 

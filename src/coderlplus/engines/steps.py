@@ -64,16 +64,17 @@ class Steps:
     def warn_without_room(self, groups: int, way_out: str = "") -> None:
         """Say on stderr where a batch is too small to hold an alignment task: the run would be plain RLVR. `way_out`
         names the settings of the engine to change; without it, TRL's."""
-        if self.loop and not self.loop.alignment_groups(groups):
+        if self.loop and self.loop.settings.weight is None and not self.loop.alignment_groups(groups):
             note(
                 f"warning: at alpha {self.loop.settings.alpha:g} a batch of {counted(groups, 'prompt')} has no room "
                 "for alignment tasks: this is plain RLVR; "
                 f"{way_out or 'raise gradient_accumulation_steps or lower num_generations'}",
             )
 
-    def compose(self, step: int, groups: int) -> list[Row]:
-        """The rows of the batch of `step`, one a group. Raises `ConfigError` if the problems do not fill it."""
-        tasks = self.loop.compose(step, groups) if self.loop else [None] * groups
+    def compose(self, step: int, groups: int, multiple_of: int = 1) -> list[Row]:
+        """The rows of the batch of `step`, one a group, and after them the tasks that `alignment.weight` adds, whose
+        number is a multiple of `multiple_of`. Raises `ConfigError` if the problems do not fill it."""
+        tasks = self.loop.compose(step, groups, multiple_of) if self.loop else [None] * groups
         problems = iter(self.stream.take(tasks.count(None)))
         return [next(problems) if task is None else task for task in tasks]
 
@@ -97,6 +98,10 @@ class Steps:
         Two in a row are, so that the failed samples that the tasks of the second were made from are there too.
         """
         return batch % self._samples_every in (0, 1)
+
+    def is_measured(self, batch: int) -> bool:
+        """Whether what is costly to measure of a batch is measured: of the first of two whose samples are written."""
+        return batch % self._samples_every == 0
 
     def start_mining(
         self, step: int, rows: Sequence[Row], completions: Sequence[str], rewards: Sequence[Reward]

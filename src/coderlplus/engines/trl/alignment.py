@@ -20,6 +20,7 @@ have, if checkpoints are saved at the end of a generation batch (`save_steps` a 
 `num_iterations`): TRL does not save a batch that is half used.
 
 Not available this way: dynamic sampling, REINFORCE++, RLOO, `skip_zero_advantage`, judging beside log-probabilities,
+`alignment.weight`,
 and models whose chat template cannot render tool calls, which TRL requires of every environment. `coderlplus train`
 has them.
 """
@@ -86,6 +87,11 @@ def trl_alignment(
     """
     warn_of_versions()
     settings = AlignmentConfig(alpha=alpha) if settings is None else settings
+    if settings.weight is not None:  # and with it the objective `supervised`
+        raise ConfigError(
+            "alignment.weight and alignment.objective supervised change the loss, which trl_alignment leaves to your "
+            "trainer; use coderlplus train"
+        )
     groups = _groups(args)
     if len(problems) < groups:
         raise ConfigError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.util
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -60,9 +61,28 @@ def trl_arguments(config: RunConfig, run: RunFolder) -> Any:
             "skip_zero_advantage needs loss_type grpo, dapo or cispo, and neither beta nor an entropy or vLLM "
             "correction; turn it off"
         )
+    if config.alignment and config.alignment.weight is not None and (over := _over_the_batch(arguments)):
+        raise ConfigError(
+            f"alignment.weight keeps code and alignment apart, and {over} normalises advantages over both; leave one "
+            "of them out"
+        )
     if config.algorithm == "reinforce_plus_plus" and arguments.multi_objective_aggregation != "sum_then_normalize":
         raise ConfigError("reinforce_plus_plus has one reward: leave trl.multi_objective_aggregation out")
     return arguments
+
+
+def added_multiple(args: Any, objective: str) -> int:
+    """What the number of added tasks must be a multiple of, so that every process and every update has as many of
+    their rows: `num_generations` a task or, `supervised`, one. `args` are TRL's."""
+    rows = 1 if objective == "supervised" else args.num_generations
+    size = args.world_size * updates(args)
+    return math.lcm(args.world_size, size // math.gcd(size, rows))
+
+
+def updates(args: Any) -> int:
+    """Equal parts of a generation batch of which every update has whole ones."""
+    steps: int = args.steps_per_generation
+    return steps // math.gcd(steps, args.gradient_accumulation_steps)
 
 
 def _check_numbers(made: type[Any], settings: Mapping[str, Any]) -> None:
@@ -137,6 +157,17 @@ def lora_config(settings: Mapping[str, Any] | None, key: str = "lora") -> Any:
         return made(**{"task_type": "CAUSAL_LM", **settings})
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{key}: {' '.join(str(error).split())}") from error
+
+
+def _over_the_batch(arguments: Any) -> str | None:
+    """The setting by which TRL computes advantages over the whole batch, and not over a group."""
+    settings = {
+        "scale_rewards": "batch",
+        "multi_objective_aggregation": "normalize_then_sum",
+        "normalize_advantages": True,
+    }
+    found = (name for name, value in settings.items() if getattr(arguments, name, None) == value)
+    return next((f"trl.{name} {getattr(arguments, name)}" for name in found), None)
 
 
 def _zero_advantage_has_no_effect(arguments: Any) -> bool:

@@ -44,6 +44,7 @@ class MetricsCallback(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.trainer.finish_mining()
+        self.trainer.log_terms()
         metrics = self.trainer._metrics["train"]
         seconds = time.perf_counter() - self._began
         metrics.pop("step_time", None)

@@ -17,6 +17,7 @@ from coderlplus.engines.models import check_tokenizer, context_tokens, load_toke
 from coderlplus.engines.run_folder import RunFolder, fingerprint, unwritable
 from coderlplus.engines.steps import Steps
 from coderlplus.engines.trl.arguments import (
+    added_multiple,
     lora_config,
     own_rewards,
     setting_defaults,
@@ -258,8 +259,17 @@ def _check_enough(steps: Steps, arguments: Any) -> None:
     groups = arguments.generation_batch_size // arguments.num_generations
     if len(steps.stream.problems) < groups:
         steps.stream.take(groups)
+    settings = steps.loop.settings if steps.loop else None
+    if settings and settings.weight is not None and groups % arguments.world_size:
+        raise ConfigError(
+            f"alignment.weight needs as many prompts on every process, and {groups} do not divide among "
+            f"{arguments.world_size}; change trl.per_device_train_batch_size or trl.steps_per_generation"
+        )
     if arguments.process_index == 0:
         steps.warn_without_room(groups)
+        if steps.loop and settings and settings.weight is not None:
+            added = steps.loop.added_tasks(groups, added_multiple(arguments, settings.objective))
+            note(f"alignment.weight: {counted(groups, 'problem')} a batch, and {counted(added, 'task')} beside them")
 
 
 def _save_final(trainer: Any, run: RunFolder) -> None:

@@ -1,7 +1,7 @@
 """CodeRL+ on stock TRL: one mixin over its trainers, with late binding of alignment tasks.
 
-Six private methods of TRL's trainers are overridden (`engines.trl.versions` has their signatures and the
-versions of TRL that are tested):
+Eight private methods of TRL's trainers and `compute_loss` are overridden (`engines.trl.versions` has their signatures
+and the versions of TRL that are tested):
 
     _get_train_sampler               the number of generation batches in a pass over the problems, not what is in them
     _generate_and_score_completions  composes the batch when it is generated: tasks come from all earlier failures
@@ -9,6 +9,9 @@ versions of TRL that are tested):
     _calculate_rewards               waits for the rewards of both kinds, then starts mining the failures
     _save_checkpoint                 adds the loop's state, the place in the problems and a half-used batch (`saving`)
     _load_optimizer_and_scheduler    takes them back (`saving`)
+    _prepare_inputs                  puts the rows of an alignment term beside the micro-batches (`terms`)
+    compute_loss                     adds that term to the loss (`terms`)
+    _get_per_token_logps_and_entropies  hands on entropies, for metrics by kind of row (`measures`)
 
 Advantages, losses, clipping and KL are TRL's, but for REINFORCE++, whose advantages TRL does not have. A reward of
 `None` (the sandbox failed) becomes NaN, which TRL leaves out of the mean and deviation of the group and gives the
@@ -46,12 +49,14 @@ from coderlplus.engines.config import StepConfig
 from coderlplus.engines.generation import Generation, Round, replacements, rollout_id, samples_of
 from coderlplus.engines.steps import Steps
 from coderlplus.engines.trl.advantages import reinforce_plus_plus
+from coderlplus.engines.trl.arguments import added_multiple
 from coderlplus.engines.trl.saving import CheckpointMixin
-from coderlplus.engines.trl.tensors import Batch, without_zero_advantage
+from coderlplus.engines.trl.tensors import Batch
+from coderlplus.engines.trl.terms import TermsMixin
 from coderlplus.errors import ConfigError, SandboxError, counted
 from coderlplus.judge import Judge
 from coderlplus.loop import Row
-from coderlplus.records import OWN, OwnRow, Reward, own_rows
+from coderlplus.records import OWN, AlignmentTask, OwnRow, Reward, own_rows
 from coderlplus.rewards import reward_rows
 from coderlplus.terminal import note
 
@@ -62,7 +67,7 @@ GRACE_S = 60.0
 to be broken."""
 
 
-class AlignmentMixin(CheckpointMixin):
+class AlignmentMixin(TermsMixin, CheckpointMixin):
     """Put before a TRL trainer in the bases; `prompt` makes the messages of a row.
 
     `dynamic_sampling_rounds` bounds the rounds of generation in which groups without two different rewards are
@@ -114,10 +119,10 @@ class AlignmentMixin(CheckpointMixin):
         if not self.model.training:
             return cast(Batch, super()._generate_and_score_completions(inputs))
         self.finish_mining()
-        self._generation = Generation(
-            step=self.state.global_step + 1, places=[(0, index) for index in range(self._groups)]
-        )
-        first = self._begin_round(self.steps.compose(self._generation.step, self._groups))
+        step = self.state.global_step + 1
+        rows, taught = self._composed(step)
+        self._generation = Generation(step=step, places=[(0, index) for index in range(len(rows))])
+        first = self._begin_round(rows)
         output: Batch = super()._generate_and_score_completions(
             [{"prompt": self._prompt(row)} for row in first.sampled]
         )
@@ -125,12 +130,34 @@ class AlignmentMixin(CheckpointMixin):
         if advantages is not None:
             output["advantages"] = torch.tensor(self._own_slice(advantages)).to(output["advantages"])
             self._logs["advantages"].extend(advantages)
-        self._record(output)
-        if self._skip_zero_advantage:
-            output = without_zero_advantage(
-                output, multiple_of=self.args.steps_per_generation, mean_over_rows=self.loss_type == "grpo"
-            )
-        return output
+        self._record(output, taught)
+        return self._terms(
+            output,
+            self._own_slice(self._rows_now(self.num_generations)),
+            self._own_slice(taught),
+            skip_zero_advantage=self._skip_zero_advantage,
+        )
+
+    def _composed(self, step: int) -> tuple[list[Row], list[AlignmentTask]]:
+        """The rows of a batch to sample, so that every process has as many of each objective, and the tasks to learn
+        from their known answers."""
+        multiple = added_multiple(self.args, "supervised" if self._is_supervised else "reward")
+        rows = self.steps.compose(step, self._groups, multiple)
+        code, added = rows[: self._groups], rows[self._groups :]
+        if self._is_supervised:
+            return code, cast(list[AlignmentTask], added)
+        processes = self.accelerator.num_processes if added else 1
+        parts = [
+            part[len(part) * rank // processes : len(part) * (rank + 1) // processes]
+            for rank in range(processes)
+            for part in (code, added)
+        ]
+        return [row for part in parts for row in part], []
+
+    def _rows_now(self, times: int) -> list[Row]:
+        """The row of each group in the batch as it is now, `times` times."""
+        generation = self._generation
+        return [generation.rounds[number].rows[index] for number, index in generation.places for _ in range(times)]
 
     # Hook 3
     def _generate(self, prompts: list[Any]) -> Any:
@@ -193,16 +220,14 @@ class AlignmentMixin(CheckpointMixin):
 
     def _inputs(self, prompts: Sequence[Any]) -> list[dict[str, Any]]:
         """What the reward functions get of this process's completions in the batch as it is now."""
-        generation, nothing = self._generation, dict.fromkeys(self._columns)
-        rows = [generation.rounds[number].rows[index] for number, index in generation.places]
+        nothing = dict.fromkeys(self._columns)
         inputs = [
             nothing | {"record": None} | dict(row.columns)
             if isinstance(row, OwnRow)
             else nothing | {"record": json.dumps(row.to_json())}
-            for row in rows
+            for row in self._own_slice(self._rows_now(self.num_generations))
         ]
-        own = self._own_slice([one for one in inputs for _ in range(self.num_generations)])
-        return [{"prompt": prompt, **one} for prompt, one in zip(prompts, own, strict=True)]
+        return [{"prompt": prompt, **one} for prompt, one in zip(prompts, inputs, strict=True)]
 
     def finish_mining(self) -> None:
         """Wait for the tasks of the last generation batch, where they are not there yet; every rank adds the tasks of
@@ -305,12 +330,13 @@ class AlignmentMixin(CheckpointMixin):
         self._generation.waited_s += time.perf_counter() - began
         self._gather_groups(len(self._generation.rounds) - 1, token_ids)
 
-    def _record(self, output: Batch) -> None:
+    def _record(self, output: Batch, taught: Sequence[AlignmentTask]) -> None:
         """Metrics of the whole generation batch, and its samples when it is inspected; every rank calls this."""
         generation = self._generation
         first = generation.rounds[0].groups
         count = sum(len(one.rows) for one in generation.rounds)
-        self._log(self.steps.metrics(generation.step, first, count * self.num_generations))
+        known = [Group(row=task, samples=()) for task in taught]
+        self._log(self.steps.metrics(generation.step, [*first, *known], count * self.num_generations))
         if self._dynamic_rounds:
             self._log(
                 {
@@ -324,34 +350,40 @@ class AlignmentMixin(CheckpointMixin):
             advantages = self.accelerator.gather(output["advantages"]).tolist()
             if self.accelerator.is_main_process:
                 self.steps.write_samples(generation, advantages)
+        self._is_to_measure = self.steps.is_measured(self._batches)
         self._batches += 1
-
-    def _log(self, values: dict[str, float]) -> None:
-        for name, value in values.items():
-            self._metrics["train"][name].append(value)
 
 
 class CodeRLPlusGRPO(AlignmentMixin, GRPOTrainer):  # type: ignore[misc]
     """GRPO and the losses that TRL offers beside it (Dr. GRPO, BNPO, DAPO, CISPO, GSPO, …), by TRL's own
     configuration."""
 
-    COMPLETIONS = 3
+    COMPLETIONS, SCALES_LOSS = 3, True
 
 
 class CodeRLPlusReinforcePlusPlus(CodeRLPlusGRPO):
     """GRPO's trainer and losses with the advantages of REINFORCE++."""
 
     def final_advantages(self, groups: Sequence[Group]) -> list[float]:
-        samples = [sample for group in groups for sample in group.samples]
-        masked = self.args.mask_truncated_completions
-        tokens = [0 if masked and sample.clipped else sample.tokens for sample in samples]
-        return reinforce_plus_plus([sample.reward.value for sample in samples], tokens, self.num_generations)
+        masked, size = self.args.mask_truncated_completions, self.num_generations
+        result: dict[int, list[float]] = {}
+        for places in self._apart(groups):
+            samples = [sample for place in places for sample in groups[place].samples]
+            tokens = [0 if masked and sample.clipped else sample.tokens for sample in samples]
+            values = reinforce_plus_plus([sample.reward.value for sample in samples], tokens, size)
+            result |= {place: values[number * size :][:size] for number, place in enumerate(places)}
+        return [value for place in range(len(groups)) for value in result[place]]
+
+    def _apart(self, groups: Sequence[Group]) -> Iterator[list[int]]:
+        """The places of the groups of each term of the loss."""
+        for is_task in (False, True) if self._weight else (None,):
+            yield [place for place, one in enumerate(groups) if is_task in (None, isinstance(one.row, AlignmentTask))]
 
 
 class CodeRLPlusRLOO(AlignmentMixin, RLOOTrainer):  # type: ignore[misc]
     """RLOO: the reward less the mean of the others of its group, and one ratio a completion."""
 
-    COMPLETIONS = 2
+    COMPLETIONS, SCALES_LOSS = 2, False
 
 
 class StepSampler(Sampler[int]):
