@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coderlplus.judge.asserts import literal_asserts, same_as_python, truth_of
+from coderlplus.judge.asserts import literal_asserts
+from coderlplus.judge.expressions import same_as_python, truth_of
 from coderlplus.judge.replies import Returned
 from coderlplus.records import CheckTest, Verdict
 from coderlplus.sandbox import values

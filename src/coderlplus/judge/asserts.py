@@ -1,4 +1,4 @@
-"""Asserts that compare a call with a literal: they are run as calls, and compared on the host as Python's `==` would.
+"""Asserts that compare a call with a literal: their text is their plan (`plans.py`).
 
     assert f(3) == 6
     assert candidate([1], k=2) is True
@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from coderlplus import syntax
-from coderlplus.judge.replies import Returned
 from coderlplus.records import TaggedValue
-from coderlplus.sandbox.values import NotPlain, decode, encode, equal, is_plain
+from coderlplus.sandbox.values import encode, is_plain
 
 _MAX_CHARS = 200_000
 """Longest test code that is looked at."""
@@ -37,15 +36,6 @@ class LiteralAssert:
     expected: TaggedValue
     line: int
     message: str
-
-    def holds(self, returned: Returned) -> bool:
-        match self.operator:
-            case "==":
-                return same_as_python(returned, self.expected)
-            case "is":
-                return returned.view is None and returned.value is self.expected
-            case operator:
-                return truth_of(returned) == (operator == "true")
 
 
 @functools.lru_cache(maxsize=8192)
@@ -139,27 +129,3 @@ def _tagged(node: ast.expr) -> TaggedValue:
     if not is_plain(tagged):
         raise ValueError("too long")
     return tagged
-
-
-def same_as_python(returned: Returned, expected: TaggedValue) -> bool:
-    """Whether what was returned `== expected`, the value of a literal, as Python says: types count as little as there,
-    `True == 1`, a list is no tuple. A view of a dict is a set of its items, or nothing that a literal is."""
-    if returned.view is None:
-        return equal(returned.value, expected, types="python")
-    return returned.view != "values" and equal({"$set": returned.value}, expected, types="python")
-
-
-def truth_of(returned: Returned) -> bool:
-    """Whether what was returned counts as true."""
-    if returned.truth is not None:
-        return returned.truth
-    tagged = returned.value
-    if type(tagged) is dict and len(tagged) == 1:
-        ((tag, body),) = tagged.items()
-        if tag in ("$decimal", "$fraction", "$int", "$complex", "$range"):
-            try:
-                return bool(decode(tagged))
-            except (NotPlain, ArithmeticError):
-                return True
-        return bool(body) if tag.startswith("$") else True
-    return bool(tagged)
