@@ -234,11 +234,12 @@ def told(verdict: Verdict) -> object:
     if failure is None:
         return verdict.verdict, verdict.tests_passed
     detail = re.sub("0x[0-9a-f]+", "0x", failure.detail)
+    detail = detail.replace("RuntimeError: StopIteration: ", "StopIteration")  # so that no loop of a test ends early
     return verdict.verdict, verdict.tests_passed, failure.index, detail, failure.input
 
 
 @given(codes=st.lists(test_codes(), min_size=1, max_size=2), body=st.sampled_from(BODIES))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_verdict_detail_and_input_are_those_of_the_examiner(judge: Judge, codes: list[str], body: str) -> None:
     program = f"{CLASSES}\ndef f(x):\n    {body}\n"
     planned, examined = (

@@ -227,7 +227,7 @@ def _is_simple(node: ast.expr) -> bool:
         match part:
             case ast.Call(func=ast.Name(id=name), keywords=[]) if name in _SIMPLE:
                 pass
-            case ast.BinOp(op=ast.Mod(), left=ast.Constant(value=str(form))):
+            case ast.BinOp(op=ast.Mod(), left=ast.Constant(value=str(form)), right=ast.Tuple()):
                 if form.count("%") != form.count("%s") + form.count("%r"):
                     return False
             case ast.FormattedValue(format_spec=None):
