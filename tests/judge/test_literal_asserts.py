@@ -146,7 +146,7 @@ PROGRAMS = [
 def test_the_verdict_is_that_of_the_examiner(verdict_on: Callable[..., Verdict], code: str, program: str) -> None:
     as_calls, examined = (
         verdict_on(program, CheckTest(code)),
-        verdict_on(program, CheckTest(f"pass\nfor _ in [0]:\n    {code}")),
+        verdict_on(program, CheckTest(f"{code}\ntry:\n    pass\nfinally:\n    pass")),
     )
     assert as_calls.verdict == examined.verdict
     mine, its = as_calls.first_failure, examined.first_failure

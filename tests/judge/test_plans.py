@@ -214,6 +214,7 @@ MESSAGES = [
     ", 7",
 ]
 LAYOUTS = [
+    "import math, random\nfor x in random.sample([{g}, 1, 2, 3], 3):\n    r = f(x)\n    e = {e}\n    assert {c}{m}",
     "import math\nfor x in [{g}]:\n    r = f(x)\n    e = {e}\n    assert {c}{m}",
     "import math\ndef check(candidate):\n    x, e = {g}, {e}\n    r = candidate(x)\n    assert {c}{m}",
     "import math\ndef test(x, e):\n    r = f(x)\n    assert {c}{m}\nfor _ in range(2):\n    test({g}, {e})",
