@@ -79,6 +79,7 @@ EXAMINED_CODES = {
     "names that are not written": "exec('x = 1')\nassert f(x) == 1",
     "nan": "assert f(1) != float('nan')",
     "a value in a list": "assert [f(1), f(2)] == [1, 2]",
+    "a call in a chain": "assert 0 < f(1) < f(2)",
     "an attribute": "assert f(1).bit_length() == 1",
     "an effect that an answer decides about": "seen = []\nassert f(1) == 1 or seen.append(1)",
     "it fails without a program": "assert f(1) == 1\nassert 1 == 2",
@@ -182,6 +183,8 @@ CONDITIONS = [
     "{r} in ({e}, 1)",
     "{e} in {r}",
     "{r} < 2",
+    "0 < {r} <= 2.5",
+    "1 == {r} != {e}",
     "abs({r} - 1) < 1e-6",
     "math.isclose({r}, 1, rel_tol=0.001)",
     "round({r}, 1) == {e}",
@@ -222,7 +225,7 @@ LAYOUTS = [
 
 
 @st.composite
-def test_codes(draw: st.DrawFn) -> str:
+def sources(draw: st.DrawFn) -> str:
     condition = draw(st.sampled_from(CONDITIONS)).format(r="r", e="e")
     code: str = draw(st.sampled_from(LAYOUTS)).format(
         g=draw(st.sampled_from(GIVEN)), e=draw(st.sampled_from(GIVEN)), c=condition, m=draw(st.sampled_from(MESSAGES))
@@ -239,7 +242,7 @@ def told(verdict: Verdict) -> object:
     return verdict.verdict, verdict.tests_passed, failure.index, detail, failure.input
 
 
-@given(codes=st.lists(test_codes(), min_size=1, max_size=2), body=st.sampled_from(BODIES))
+@given(codes=st.lists(sources(), min_size=1, max_size=2), body=st.sampled_from(BODIES))
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_verdict_detail_and_input_are_those_of_the_examiner(judge: Judge, codes: list[str], body: str) -> None:
     program = f"{CLASSES}\ndef f(x):\n    {body}\n"
@@ -256,6 +259,11 @@ def test_what_the_host_cannot_tell_the_examiner_tells(verdict_on: Callable[..., 
     failure = verdict_on("def f(x): return None", test).first_failure
     assert failure is not None
     assert failure.detail.startswith("the test could not use the result")
+
+
+def test_answers_that_are_together_too_long_travel_one_by_one(verdict_on: Callable[..., Verdict]) -> None:
+    test = CheckTest("for n in [900_000] * 6:\n    assert f(n)")
+    assert verdict_on("def f(n): return 'x' * n", test).passed
 
 
 def test_a_wrong_answer_is_final(verdict_on: Callable[..., Verdict]) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import builtins
 import math
+import operator
 import random
 import types
 from collections.abc import Callable, Mapping
@@ -182,6 +183,14 @@ class DryRun:
 
     def in_(self, a: Any, b: Any) -> Any:
         return self.computed("in", a, b) if _involves((a, b)) else a in b
+
+    def chain(self, names: list[str], *parts: Any) -> Any:
+        """`a < b <= c`, of which no part but the first two has effects."""
+        pairs = zip(names, parts[:-1], parts[1:], strict=True)
+        if not any(type(part) is Answer for part in parts):
+            return all(getattr(operator, name)(a, b) for name, a, b in pairs)
+        found = [getattr(operator, name)(a, b) for name, a, b in pairs]
+        return self.computed("and", *found) if len(found) == 2 else self.refuse("a long chain")
 
     def not_(self, a: Any) -> Any:
         return self.computed("not", a) if type(a) is Answer else not a

@@ -48,6 +48,9 @@ _SIMPLE = (
 )
 """Functions without effects."""
 _RUN = "_dry_run"
+_COMPARISONS: dict[type[ast.cmpop], str] = {
+    **{ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge"},
+}
 _CONDITION: Fields = {
     **{"after": (int,), "test": (list,), "line": (int,), "message": (str, type(None)), "shown": (list,)},
 }
@@ -249,6 +252,7 @@ class _Instrument(ast.NodeTransformer):
         return _of_run("call", node.func, *node.args, keywords=node.keywords)
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        has_no_effects = all(map(_has_no_effects, node.comparators[1:]))
         self.generic_visit(node)
         match node:
             case ast.Compare(left=left, ops=[ast.Is()], comparators=[right]):
@@ -259,9 +263,12 @@ class _Instrument(ast.NodeTransformer):
                 return _of_run("in_", left, right)
             case ast.Compare(left=left, ops=[ast.NotIn()], comparators=[right]):
                 return _of_run("not_", _of_run("in_", left, right))
-        if len(node.ops) > 1 and any(isinstance(each, ast.Is | ast.IsNot) for each in node.ops):
-            raise ValueError("a chain with is")
-        return node
+        if len(node.ops) == 1:
+            return node
+        names = [ast.Constant(_COMPARISONS.get(type(each), "")) for each in node.ops]
+        if not all(name.value for name in names) or not has_no_effects:
+            raise ValueError("a chain of comparisons")
+        return _of_run("chain", ast.List(list(names), ast.Load()), node.left, *node.comparators)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         self.generic_visit(node)

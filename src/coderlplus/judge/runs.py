@@ -165,6 +165,9 @@ class CallRuns(Runs):
         return self._job("guest:run_calls", {"program": self.program, "calls": calls, "all": all_tests})
 
     def read(self, tests: Sequence[int], outcome: Outcome) -> Reading:
+        """Raises `Unclear` where only the examiner can say what planned test code comes to."""
+        if self.plans and outcome.ending == "output_limit":  # between two processes answers travel one by one
+            raise Unclear
         first = self.problem.tests[tests[0]]
         given = self._call(first.args, first.kwargs) if isinstance(first, CallTest) else None
         failure = self._not_loaded(tests[0], outcome, given)
