@@ -11,7 +11,6 @@ Whether test code is of this form its text says, before any program runs.
 from __future__ import annotations
 
 import ast
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
@@ -38,7 +37,6 @@ class LiteralAssert:
     message: str
 
 
-@functools.lru_cache(maxsize=8192)
 def literal_asserts(code: str, entry_point: str) -> tuple[LiteralAssert, ...] | None:
     """The asserts of test code that is nothing else, `None` where it is more.
 

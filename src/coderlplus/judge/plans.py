@@ -8,13 +8,14 @@ program leave it open how the test ends (`Unclear`), the examiner decides.
 from __future__ import annotations
 
 import ast
+import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from coderlplus import syntax
-from coderlplus.judge.asserts import LiteralAssert, literal_asserts
+from coderlplus.judge.asserts import literal_asserts
 from coderlplus.judge.expressions import Expression, Unclear, holds, text_of
 from coderlplus.judge.replies import Returned
 from coderlplus.judge.wire import Fields, has_shape
@@ -101,8 +102,8 @@ def plans(execute: Callable[[Job], Outcome], problem: Problem, tests: Sequence[i
     """The plans of these tests, those of them that are code; `None` if one of them has none."""
     codes = {index: test.code for index in tests if isinstance(test := problem.tests[index], CheckTest)}
     name = problem.entry_point or ""
-    read = {index: literal_asserts(code, name) for index, code in codes.items()}
-    found = {index: _of_literals(asserts) for index, asserts in read.items() if asserts is not None}
+    read = {index: _of_literals(code, name) for index, code in codes.items()}
+    found = {index: plan for index, plan in read.items() if plan is not None}
     others = [index for index in codes if index not in found]
     if not others:
         return found
@@ -121,7 +122,11 @@ def plans(execute: Callable[[Job], Outcome], problem: Problem, tests: Sequence[i
     return None if made is None else found | dict(zip(others, made, strict=True))
 
 
-def _of_literals(asserts: Sequence[LiteralAssert]) -> Plan:
+@functools.lru_cache(maxsize=8192)
+def _of_literals(code: str, entry_point: str) -> Plan | None:
+    asserts = literal_asserts(code, entry_point)
+    if asserts is None:
+        return None
     conditions = []
     for place, one in enumerate(asserts):
         answer: Expression = ["answer", place]
