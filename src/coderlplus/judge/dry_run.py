@@ -6,8 +6,8 @@ expression (`["eq", ["answer", 0], ["const", 6]]`). Where it would have to know 
 plan. So the calls of a plan depend on no answer. The code arrives instrumented (`plans.instrumented`): what Python
 does not let a class define (`is`, `not`, `and`, calls, `assert`) goes through the `DryRun`.
 
-A program may change its arguments in place. So the code is run three times: with arguments as they are, with all of
-them emptied, and with all of them grown by the call. Only what is the same each time is planned.
+A program may change its arguments in place. Where it can, the code is run three times: with arguments as they are,
+with all of them emptied, and with all of them grown by the call. Only what is the same each time is planned.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from coderlplus.sandbox.nodes import CLASSES, are_shared
 
 _MAX_CALLS, _MAX_SIZE = 1_000, 200
 """Most calls of a test; most parts of an expression."""
-_GROWN = 1_001
+_GROWN = 100
+_OTHERS = [object() for _ in range(_GROWN)]
 _PLAIN: set[type] = {type(None), bool, int, float, str, bytes, complex}
 _LISTS: tuple[type, ...] = (list, tuple, set, frozenset)
 _FUNCTIONS: dict[Any, str] = {
@@ -120,7 +121,10 @@ class DryRun:
         self.void = ""
         self.in_message: list[Any] | None = None
         """The expressions whose text stands in the message that is being made."""
+        self.changed = Answer(self, ["changed"])
         self.spoiled: list[tuple[Any, list[Any]]] = []
+        self.can_be_changed = False
+        """Whether an argument can be changed in place."""
 
     def refuse(self, why: str) -> Any:
         if self.in_message is None:
@@ -229,6 +233,7 @@ class DryRun:
         if not all(map(is_plain, [*made["args"], *made["kwargs"].values()])):
             self.refuse("arguments that are too long")
         self.calls.append(made)
+        self.can_be_changed = self.can_be_changed or any(map(_can_be_changed, given))
         if self.spoils:
             for value in given:
                 self._spoil(value)
@@ -263,16 +268,15 @@ class DryRun:
         elif kind is dict:
             for item in [*value.values()]:
                 self._spoil(item)
-        grown = [Answer(self, ["changed"]) for _ in range(_GROWN)] if self.spoils == 2 else []
+        grows = self.spoils == 2
         if kind is list:
-            value[:] = [*value, *grown] if grown else []
-            value[:] = [Answer(self, ["changed"]) for _ in value]
+            value[:] = [self.changed] * (len(value) + _GROWN if grows else 0)
         elif kind is dict:
             value.clear()
-            value.update({object(): item for item in grown})
+            value.update(dict.fromkeys(_OTHERS if grows else (), self.changed))
         elif kind is set:
             value.clear()
-            value.update(object() for _ in grown)
+            value.update(_OTHERS if grows else ())
         else:
             return
         self.spoiled.append((value, _items(value)))
@@ -280,7 +284,7 @@ class DryRun:
     def was_changed_later(self) -> bool:
         """Whether test code changed arguments after the call; a program may have returned them."""
         return any(
-            len(now := _items(value)) != len(items) or any(a is not b for a, b in zip(now, items, strict=True))
+            len(now := _items(value)) != len(items) or not all(map(operator.is_, now, items))
             for value, items in self.spoiled
         )
 
@@ -293,6 +297,11 @@ def _involves(value: Any) -> bool:
     if kind in _LISTS:
         return any(map(_involves, value))
     return kind is dict and (any(map(_involves, value)) or any(map(_involves, value.values())))
+
+
+def _can_be_changed(value: Any) -> bool:
+    kind = type(value)
+    return kind in (list, dict, set) or (kind is tuple and any(map(_can_be_changed, value)))
 
 
 def _items(value: Any) -> list[Any]:
@@ -313,8 +322,10 @@ def dry_run(payload: Mapping[str, Any], host: Any) -> None:
     """Replies one list with, for each of `tests` (`code`, `main`, `modules`), its `calls` and `asserts`, or `{"no":
     why}` where there is no plan."""
     state = random.getstate()
-    plain, *spoiled = [_run_all(payload, spoils, state) for spoils in range(3)]
-    host.reply([_plan(*runs) for runs in zip(plain, *spoiled, strict=True)])
+    runs = [_run_all(payload, 0, state)]
+    if any(run.can_be_changed for run in runs[0]) and not any(run.void for run in runs[0]):
+        runs += [_run_all(payload, spoils, state) for spoils in (1, 2)]
+    host.reply([_plan(*of_test) for of_test in zip(*runs, strict=True)])
 
 
 def _run_all(payload: Mapping[str, Any], spoils: int, state: Any) -> list[DryRun]:
