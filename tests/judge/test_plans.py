@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coderlplus.judge import Judge
+from coderlplus.judge.asserts import read_asserts
 from coderlplus.judge.plans import Plan, instrumented, plans
 from coderlplus.records import CheckTest, Limits, Problem, Rollout, Verdict
 from coderlplus.sandbox import Sandbox
@@ -96,6 +97,14 @@ def test_what_is_planned(plan_of: Callable[..., Plan | None], code: str) -> None
 @pytest.mark.parametrize("reason", EXAMINED_CODES)
 def test_what_is_not(plan_of: Callable[..., Plan | None], reason: str) -> None:
     assert plan_of(EXAMINED_CODES[reason]) is None
+
+
+def test_set_up_code_may_give_names_another_meaning(plan_of: Callable[..., Plan | None]) -> None:
+    code = "assert len(f(1)) == 1"
+    assert read_asserts(code, "f", "import math\ndef g(): return len") is not None
+    for setup_code in ("def len(x): return 1", "from a import *", "len = 1", "import a as len"):
+        assert read_asserts(code, "f", setup_code) is None
+    assert plan_of(code, "def len(x): return 1") is None
 
 
 def test_set_up_code_may_be_used_but_not_on_answers(plan_of: Callable[..., Plan | None]) -> None:
@@ -226,11 +235,13 @@ LAYOUTS = [
 
 @st.composite
 def sources(draw: st.DrawFn) -> str:
-    condition = draw(st.sampled_from(CONDITIONS)).format(r="r", e="e")
-    code: str = draw(st.sampled_from(LAYOUTS)).format(
-        g=draw(st.sampled_from(GIVEN)), e=draw(st.sampled_from(GIVEN)), c=condition, m=draw(st.sampled_from(MESSAGES))
-    )
-    return code
+    given, expected = draw(st.sampled_from(GIVEN)), draw(st.sampled_from(GIVEN))
+    condition, message = draw(st.sampled_from(CONDITIONS)), draw(st.sampled_from(MESSAGES))
+    if draw(st.booleans()):  # read from its text
+        said = draw(st.sampled_from(["", ", 'no'", f", str(f({given}))"]))
+        return f"assert {condition.format(r=f'f({given})', e=expected)}{said}"
+    layout: str = draw(st.sampled_from(LAYOUTS))
+    return layout.format(g=given, e=expected, c=condition.format(r="r", e="e"), m=message)
 
 
 def told(verdict: Verdict) -> object:
@@ -248,7 +259,10 @@ def test_verdict_detail_and_input_are_those_of_the_examiner(judge: Judge, codes:
     program = f"{CLASSES}\ndef f(x):\n    {body}\n"
     planned, examined = (
         judge.judge(found, Rollout(rollout_id="r", problem_id="p", program=program))
-        for found in (problem(*codes), problem(*(code + EXAMINED for code in codes)))
+        for found in (
+            problem(*codes, setup_code="import math"),
+            problem(*(code + EXAMINED for code in codes), setup_code="import math"),
+        )
     )
     assert told(planned) == told(examined)
 

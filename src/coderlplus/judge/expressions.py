@@ -21,6 +21,10 @@ _MOST_ITEMS, _MOST_CHARS, _MOST_BITS = 1_000, 50_000, 4_000
 """Longest value that is computed with: its items, characters, and bits of an integer. A set of more could be made of
 numbers with one hash, and would take long."""
 
+TYPES: dict[str, type] = {
+    kind.__name__: kind for kind in (bool, bytes, complex, dict, float, frozenset, int, list, set, str, tuple)
+}
+
 
 class Unclear(Exception):
     """Only the examiner can say how a test ends; `failure` is what is certain of it."""
@@ -197,7 +201,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "any": _ordered(any),
     "str": _ordered(str),
     "repr": _ordered(repr),
-    "isinstance": lambda value, names: type(value).__name__ in names or (type(value) is bool and "int" in names),
+    "isinstance": lambda value, names: any(isinstance(value, TYPES[name]) for name in names),
 }
 
 

@@ -1,8 +1,8 @@
 """Test code → a plan: which calls it makes, and what it asks of their answers. A planned test is run as calls.
 
-Asserts on literals are read from the text (`asserts.py`). Other code that does nothing unusual is run once, without
-any program, in the sandbox (`dry_run.py`); what it does there it does with every program. Where the answers of a
-program leave it open how the test ends (`Unclear`), the examiner decides.
+Asserts on calls with literals are read from the text (`asserts.py`). Other code that does nothing unusual is run once,
+without any program, in the sandbox (`dry_run.py`); what it does there it does with every program. Where the answers of
+a program leave it open how the test ends (`Unclear`), the examiner decides.
 """
 
 from __future__ import annotations
@@ -11,15 +11,12 @@ import ast
 import functools
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from coderlplus import syntax
-from coderlplus.judge.asserts import literal_asserts
-from coderlplus.judge.expressions import Expression, Unclear, holds, text_of
-from coderlplus.judge.replies import Returned
+from coderlplus.judge.asserts import Call, Condition, Plan, read_asserts
 from coderlplus.judge.wire import Fields, has_shape
-from coderlplus.records import CheckTest, Problem, TaggedValue
+from coderlplus.records import CheckTest, Problem
 from coderlplus.records.test_code import TestCode, read_test_code
 from coderlplus.sandbox import Job, Outcome
 
@@ -57,52 +54,16 @@ _CONDITION: Fields = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    args: tuple[TaggedValue, ...]
-    kwargs: Mapping[str, TaggedValue]
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """An assert behind the first `after` calls, on a line of the test code. `message` is its text, in which `\\0n\\0`
-    stands for the n-th of `shown`, or `None` where only the examiner can tell."""
-
-    after: int
-    test: Expression
-    line: int
-    message: str | None
-    shown: Sequence[Expression] = ()
-
-    def holds(self, answers: Sequence[Returned]) -> bool:
-        """Raises `Unclear`."""
-        return holds(self.test, answers)
-
-    def text(self, answers: Sequence[Returned]) -> str:
-        """Its message. Raises `Unclear`."""
-        if self.message is None:
-            raise Unclear
-        text = self.message
-        for place, expression in enumerate(self.shown):
-            text = text.replace(f"\0{place}\0", text_of(expression, answers))
-        return text
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    calls: tuple[Call, ...]
-    conditions: tuple[Condition, ...]
-
-
 _known: OrderedDict[tuple[str, ...], list[Plan] | None] = OrderedDict()
 _lock = threading.Lock()
+_read_asserts = functools.lru_cache(maxsize=8192)(read_asserts)
 
 
 def plans(execute: Callable[[Job], Outcome], problem: Problem, tests: Sequence[int]) -> dict[int, Plan] | None:
     """The plans of these tests, those of them that are code; `None` if one of them has none."""
     codes = {index: test.code for index in tests if isinstance(test := problem.tests[index], CheckTest)}
     name = problem.entry_point or ""
-    read = {index: _of_literals(code, name) for index, code in codes.items()}
+    read = {index: _read_asserts(code, name, problem.setup_code) for index, code in codes.items()}
     found = {index: plan for index, plan in read.items() if plan is not None}
     others = [index for index in codes if index not in found]
     if not others:
@@ -120,25 +81,6 @@ def plans(execute: Callable[[Job], Outcome], problem: Problem, tests: Sequence[i
             if len(_known) > _REMEMBERED:
                 _known.popitem(last=False)
     return None if made is None else found | dict(zip(others, made, strict=True))
-
-
-@functools.lru_cache(maxsize=8192)
-def _of_literals(code: str, entry_point: str) -> Plan | None:
-    asserts = literal_asserts(code, entry_point)
-    if asserts is None:
-        return None
-    conditions = []
-    for place, one in enumerate(asserts):
-        answer: Expression = ["answer", place]
-        match one.operator:
-            case "==":
-                test = ["eq", answer, ["const", one.expected]]
-            case "is":
-                test = ["is", answer, ["const", one.expected]]
-            case operator:
-                test = answer if operator == "true" else ["not", answer]
-        conditions.append(Condition(place + 1, test, one.line, one.message))
-    return Plan(tuple(Call(one.args, one.kwargs) for one in asserts), tuple(conditions))
 
 
 def _dry_run(

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from coderlplus.judge.asserts import Call, Plan
 from coderlplus.judge.checkers import Acceptance, Refusal
 from coderlplus.judge.expressions import Unclear
 from coderlplus.judge.failures import (
@@ -26,7 +27,6 @@ from coderlplus.judge.failures import (
     returned,
     shown,
 )
-from coderlplus.judge.plans import Call, Plan
 from coderlplus.judge.replies import (
     Examined,
     Raised,
