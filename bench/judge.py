@@ -64,7 +64,11 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE", help="write the medians there too")
     settings = parser.parse_args()
     arguments: dict[str, list[str]] = {
-        name: [] for name in ("fork alone", "floor", "coderlplus, stdio", "coderlplus, calls", "coderlplus, checks")
+        name: []
+        for name in (
+            *("fork alone", "floor", "coderlplus, stdio", "coderlplus, calls", "coderlplus, checks of literals"),
+            *("coderlplus, planned checks", "coderlplus, examined checks"),
+        )
     }
     if importlib.util.find_spec("evalplus"):
         arguments["evalplus"] = []

@@ -26,9 +26,16 @@ from coderlplus.sandbox import Sandbox
 
 SECRET = 977_231
 LIMITS = Limits(cpu_s=0.5, wall_s=3, memory_mb=64, output_kb=64)
-TESTS: list[Test] = [StdioTest("3", str(SECRET)), CallTest((3,), SECRET), CheckTest(f"assert f(3) == {SECRET}")]
+TESTS: dict[str, Test] = {
+    "stdio": StdioTest("3", str(SECRET)),
+    "call": CallTest((3,), SECRET),
+    "literal": CheckTest(f"assert f(3) == {SECRET}"),
+    "planned": CheckTest(f"for n in [3]:\n    assert f(n) == {SECRET}"),
+    "examined": CheckTest(f"if f(3) != {SECRET}: raise AssertionError"),
+}
 PROBLEMS = [
-    Problem(problem_id=test.kind, statement="", tests=(test,), entry_point="f", limits=LIMITS) for test in TESTS
+    Problem(problem_id=kind, statement="", tests=(test,), entry_point="f", limits=LIMITS)
+    for kind, test in TESTS.items()
 ]
 HONEST = Problem(problem_id="honest", statement="", tests=(StdioTest("3", "6"),), limits=LIMITS)
 PACKAGE = Path(__file__).parents[1] / "src" / "coderlplus"

@@ -47,7 +47,9 @@ def ours(kind: str) -> tuple[Way, Any]:
     make: Callable[[int], Any] = {
         "stdio": lambda n: StdioTest(f"{n}\n", f"{2 * n}\n"),
         "calls": lambda n: CallTest((n,), 2 * n),
-        "checks": lambda n: CheckTest(f"assert f({n}) == {2 * n}"),
+        "literals": lambda n: CheckTest(f"assert f({n}) == {2 * n}"),
+        "planned": lambda n: CheckTest(f"def check(g):\n    for n in [{n}]:\n        assert g(n) == 2 * n\ncheck(f)"),
+        "examined": lambda n: CheckTest(f"if f({n}) != {2 * n}:\n    raise AssertionError"),
     }[kind]
 
     def way(programs: list[str], tests: int) -> None:
@@ -210,7 +212,9 @@ WAYS: dict[str, Callable[..., tuple[Way, Any]]] = {
     "floor": lambda: floor(confined=True),
     "coderlplus, stdio": lambda: ours("stdio"),
     "coderlplus, calls": lambda: ours("calls"),
-    "coderlplus, checks": lambda: ours("checks"),
+    "coderlplus, checks of literals": lambda: ours("literals"),
+    "coderlplus, planned checks": lambda: ours("planned"),
+    "coderlplus, examined checks": lambda: ours("examined"),
     "evalplus": evalplus,
     "human-eval style": human_eval_style,
     "LiveCodeBench": livecodebench,

@@ -16,6 +16,8 @@ TESTS: dict[str, tuple[str | None, Test]] = {
     "stdio": (None, StdioTest("3\n", "6\n")),
     "call": ("Solution().f", CallTest((3,), 6)),
     "check": ("f", CheckTest("assert f(3) == 6\nassert f([1]) == [1, 1]")),
+    "planned": ("f", CheckTest("for x in [3, [1]]:\n    y = 2 * x\n    assert y == f(x)")),
+    "examined": ("f", CheckTest("for x in [3, [1]]:\n    if f(x) != 2 * x: raise AssertionError")),
 }
 
 PROGRAMS = [
@@ -24,6 +26,12 @@ PROGRAMS = [
 """Pairs (`mode: name`, program); `@CANARY@` is a folder and `@PORT@` a listener that no program may touch."""
 HONEST = {name: program for name, program in PROGRAMS if name.startswith("honest: ")}
 HOSTILE = {name: program for name, program in PROGRAMS if name not in HONEST}
+HOSTILE |= {
+    name.replace("check", kind, 1): program
+    for name, program in PROGRAMS
+    for kind in ("planned", "examined")
+    if name.startswith("check: ")
+}
 HOSTILE["stdio: NUL in source"] = "print(6)\0"
 HOSTILE["stdio: deep source"] = f"x = {'-' * 3000}1"
 HOSTILE["stdio: random bytes"] = random.Random(0).randbytes(1000).decode("latin-1")

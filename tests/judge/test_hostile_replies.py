@@ -20,7 +20,8 @@ CASES: dict[str, Test] = {
     "stdio": StdioTest("3", str(SECRET)),
     "call": CallTest((3,), SECRET),
     "literal": CheckTest(f"assert f(3) == {SECRET}"),
-    "code": CheckTest(f"n = 3\nassert f(n) == {SECRET}"),
+    "planned": CheckTest(f"n = 3\nassert f(n) == {SECRET}"),
+    "examined": CheckTest(f"n = 3\nif f(n) != {SECRET}: raise AssertionError"),
     "in process": CheckTest(f"assert f(3) == {SECRET}", in_process=True),
 }
 PROBLEMS = {
@@ -57,6 +58,27 @@ KEYS = [
     "loading",
     *TAGS,
 ]
+DRY_RUN = Outcome(
+    ending="returned",
+    replies=(
+        [
+            {
+                "calls": [{"args": [3], "kwargs": {}}],
+                "asserts": [
+                    {
+                        "after": 1,
+                        "test": ["eq", ["answer", 0], ["const", SECRET]],
+                        "line": 2,
+                        "message": "",
+                        "shown": [],
+                    }
+                ],
+            }
+        ]
+        * 3,
+    ),
+)
+"""What comes of the dry run of the planned tests, where no program runs."""
 ENDS = ["assertion", "raised", "error", "not_data", "gone", "x"]
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.floats() | st.text(max_size=5) | st.sampled_from(ENDS),
@@ -88,7 +110,7 @@ def test_any_outcome_gives_a_verdict_and_no_pass(kind: str, results: list[Outcom
     left = iter(results * 20)
 
     def execute(job: Job) -> Outcome:
-        return next(left)
+        return DRY_RUN if job.guest.endswith(":dry_run") else next(left)
 
     verdict = judge_program(execute, PROBLEMS[kind], "x", all_tests)
     assert not verdict.passed

@@ -49,6 +49,7 @@ KINDS: dict[str, tuple[Test, ...]] = {
     "call": (CallTest((3,), SECRET), CallTest((4,), SECRET)),
     "literal": (CheckTest(f"assert f(3) == {SECRET}"), CheckTest(f"assert f(4) == {SECRET}")),
     "code": (CheckTest(CODE), CheckTest(CODE)),
+    "planned": (CheckTest(f"for n in [3, 4]:\n    assert f(n) == {SECRET}"),),
     "caught": (
         CheckTest(
             "n = 3\nseen = []\nfor n in range(3):\n    try:\n        seen.append(f(n))\n    except:\n        "

@@ -16,10 +16,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from coderlplus.judge.asserts import literal_asserts
 from coderlplus.judge.checkers import Acceptance
 from coderlplus.judge.company import cannot_tell
+from coderlplus.judge.expressions import Unclear
 from coderlplus.judge.failures import at_fault, no_answer
+from coderlplus.judge.plans import plans
 from coderlplus.judge.runs import CallRuns, CheckRuns, InProcessRuns, Runs, StdioRuns
 from coderlplus.records import CheckTest, Failure, Problem, Verdict
 from coderlplus.records.test_code import read_test_code
@@ -82,7 +83,13 @@ def judge_program(
                 found = _scripts(tally, StdioRuns(problem, program, acceptance), tests, all_tests)
             else:
                 weaker = (IN_PROCESS,) if kind == "in process" else weaker
-                found = _functions(tally, _runs(kind, problem, program, acceptance, tests), tests, all_tests)
+                runs = _runs(kind, problem, program, acceptance, tests)
+                try:
+                    found = _functions(tally, runs, tests, all_tests)
+                except Unclear as unclear:
+                    found = _functions(tally, CheckRuns(problem, program, acceptance), tests, all_tests)
+                    if unclear.failure and not any(found.values()):  # a wrong answer is final
+                        found[unclear.failure.index] = unclear.failure
             results |= found
             failed = [each for each in found.values() if each is not None]
             if any(each.verdict in _LAST for each in failed) or (failed and not all_tests):
@@ -131,15 +138,12 @@ def _kind(problem: Problem, index: int) -> str:
 
 
 def _runs(kind: str, problem: Problem, program: str, acceptance: Acceptance, tests: Sequence[int]) -> Runs:
-    entry_point = problem.entry_point or ""
-    checks = {index: test for index in tests if isinstance(test := problem.tests[index], CheckTest)}
     if kind == "in process":
         return InProcessRuns(problem, program)
-    read = {index: literal_asserts(test.code, entry_point) for index, test in checks.items()}
-    asserts = {index: found for index, found in read.items() if found is not None}
-    if len(asserts) == len(checks):
-        return CallRuns(problem, program, acceptance, asserts)
-    return CheckRuns(problem, program, acceptance)
+    planned = plans(acceptance.execute, problem, tests)
+    if planned is None:
+        return CheckRuns(problem, program, acceptance)
+    return CallRuns(problem, program, acceptance, planned)
 
 
 def _functions(tally: _Tally, runs: Runs, tests: Sequence[int], all_tests: bool) -> Results:

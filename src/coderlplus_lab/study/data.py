@@ -22,7 +22,7 @@ from coderlplus.alignment.scoring import reference_answer
 from coderlplus.alignment.settings import PromptStyle
 from coderlplus.alignment.tasks import Lineage, make_task
 from coderlplus.errors import DataError
-from coderlplus.judge.asserts import literal_asserts
+from coderlplus.judge.asserts import read_asserts
 from coderlplus.problems import read_problems
 from coderlplus.problems.prompts import user_message
 from coderlplus.records import (
@@ -194,10 +194,16 @@ def last_test(problem: Problem) -> tuple[ProgramInput, TaggedValue] | None:
             case CallTest(args=args, kwargs=kwargs, expected=expected) if problem.entry_point is not None:
                 return CallInput(problem.entry_point, args, kwargs), expected
             case CheckTest(code=code) if problem.entry_point is not None:
-                asserts = literal_asserts(code, problem.entry_point) or ()
-                for one in reversed(asserts):
-                    if one.operator == "==":
-                        return CallInput(problem.entry_point, one.args, one.kwargs), one.expected
+                plan = read_asserts(code, problem.entry_point)
+                if plan is None:
+                    continue
+                for one in reversed(plan.conditions):
+                    match one.test:
+                        case ["eq", ["answer", int(place)], ["const", expected]] | [
+                            "eq", ["const", expected], ["answer", int(place)]
+                        ]:  # fmt: skip
+                            call = plan.calls[place]
+                            return CallInput(problem.entry_point, call.args, call.kwargs), expected
             case StdioTest(stdin=stdin, stdout=stdout):
                 return StdioInput(stdin), stdout.rstrip()
     return None

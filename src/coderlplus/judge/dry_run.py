@@ -1,0 +1,370 @@
+"""Test code, run once without any program: which calls it makes, and what it asks of their answers. Standard library
+only; runs in the sandbox.
+
+A call gives an `Answer`, which stands for whatever a program will return. What test code does with it is noted as an
+expression (`["eq", ["answer", 0], ["const", 6]]`). Where it would have to know the answer, as for `if`, there is no
+plan. So the calls of a plan depend on no answer. The code arrives instrumented (`plans.instrumented`): what Python
+does not let a class define (`is`, `not`, `and`, calls, `assert`) goes through the `DryRun`.
+
+A program may change its arguments in place. Where it can, the code is run three times: with arguments as they are,
+with all of them emptied, and with all of them grown by the call. Only what is the same each time is planned.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+import operator
+import random
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from coderlplus.judge.guest import TEST_FILENAME, bind_modules
+from coderlplus.sandbox.decoding import is_plain
+from coderlplus.sandbox.encoding import encode
+from coderlplus.sandbox.nodes import CLASSES, are_shared
+
+_MAX_CALLS, _MAX_SIZE = 1_000, 200
+"""Most calls of a test; most parts of an expression."""
+_GROWN = 100
+_OTHERS = [object() for _ in range(_GROWN)]
+_PLAIN: set[type] = {type(None), bool, int, float, str, bytes, complex}
+_LISTS: tuple[type, ...] = (list, tuple, set, frozenset)
+_FUNCTIONS: dict[Any, str] = {
+    function: function.__name__
+    for function in (abs, all, any, frozenset, len, list, max, min, repr, round, set, sorted, str, sum, tuple)
+} | {math.fabs: "fabs"}
+_TYPES = {kind: kind.__name__ for kind in (bool, bytes, complex, dict, float, frozenset, int, list, set, str, tuple)}
+_BINARY = {
+    **{name: name for name in ("eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod")},
+    "getitem": "getitem",
+}
+_REFLECTED = ("add", "sub", "mul", "truediv", "floordiv", "mod")
+_REFUSED = (
+    *("hash", "bool", "len", "iter", "next", "reversed", "contains", "call", "int", "float", "complex", "index"),
+    *("setitem", "delitem", "enter", "exit", "pow", "rpow", "matmul", "and", "or", "xor", "rand", "ror", "rxor"),
+    *("trunc", "floor", "ceil", "divmod", "rdivmod", "lshift", "rshift", "invert", "bytes", "fspath", "await"),
+)
+
+
+class Refused(BaseException):
+    """Test code does what only an answer can decide. Not an `Exception`, so that little catches it."""
+
+
+class Answer:
+    """Stands for the answer to a call, or for what is computed of answers."""
+
+    __slots__ = ("_run", "_size", "_tree")
+
+    def __init__(self, run: DryRun, tree: list[Any], size: int = 1) -> None:
+        self._run, self._tree, self._size = run, tree, size
+
+    def __getattr__(self, name: str) -> Any:
+        self._run.refuse(f"the attribute {name} of an answer")
+
+    def __str__(self) -> str:
+        return self._run.shown("str", self)
+
+    def __repr__(self) -> str:
+        return self._run.shown("repr", self)
+
+    def __format__(self, form: str) -> str:
+        return self._run.refuse("a format") if form else self._run.shown("str", self)
+
+    def __neg__(self) -> Answer:
+        return self._run.computed("neg", self)
+
+    def __abs__(self) -> Answer:
+        return self._run.computed("abs", self)
+
+    def __round__(self, *digits: Any) -> Answer:
+        return self._run.computed("round", self, *digits)
+
+
+def _binary(name: str, is_reflected: bool) -> Callable[[Answer, Any], Answer]:
+    def method(self: Answer, other: Any) -> Answer:
+        return self._run.computed(name, other, self) if is_reflected else self._run.computed(name, self, other)
+
+    return method
+
+
+def _refuses(name: str) -> Callable[..., Any]:
+    return lambda self, *others: self._run.refuse(f"__{name}__ of an answer")
+
+
+for _name in _BINARY:
+    setattr(Answer, f"__{_name}__", _binary(_name, False))
+for _name in _REFLECTED:
+    setattr(Answer, f"__r{_name}__", _binary(_name, True))
+for _name in _REFUSED:
+    setattr(Answer, f"__{_name}__", _refuses(_name))
+
+
+class Candidate:
+    """What test code calls in place of the program's function."""
+
+    def __init__(self, run: DryRun) -> None:
+        self._run = run
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Answer:
+        return self._run.called(args, kwargs)
+
+
+class DryRun:
+    """One run of one test. `spoils` says what becomes of arguments: 0: nothing, 1: emptied, 2: grown."""
+
+    def __init__(self, spoils: int) -> None:
+        self.spoils = spoils
+        self.calls: list[dict[str, Any]] = []
+        self.asserts: list[dict[str, Any]] = []
+        self.void = ""
+        self.in_message: list[Any] | None = None
+        """The expressions whose text stands in the message that is being made."""
+        self.changed = Answer(self, ["changed"])
+        self.spoiled: list[tuple[Any, list[Any]]] = []
+        self.can_be_changed = False
+        """Whether an argument can be changed in place."""
+
+    def refuse(self, why: str) -> Any:
+        if self.in_message is None:
+            self.void = self.void or why
+        raise Refused(why)
+
+    # What instrumented code calls
+
+    def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if not _involves([*args, *kwargs.values()]) or type(function) is Candidate:
+            return function(*args, **kwargs)
+        if type(function) is types.FunctionType and function.__code__.co_filename == TEST_FILENAME:
+            return function(*args, **kwargs)
+        if function is map and type(args[0]) is Candidate and not _involves(args[1:]):
+            return map(*args)
+        if type(function) is types.BuiltinMethodType and function.__name__ == "append":
+            owner = function.__self__
+            return owner.append(*args) if type(owner) is list else self.refuse("an answer is appended")
+        if function in (str, repr) and self.in_message is not None:
+            return function(*args, **kwargs)
+        if function is isinstance:
+            kinds = args[1] if type(args[1]) is tuple else args[1:]
+            if all(kind in _TYPES for kind in kinds):
+                return self.computed("isinstance", args[0], [_TYPES[kind] for kind in kinds])
+        if function is math.isclose and len(args) == 2 and kwargs.keys() <= {"rel_tol", "abs_tol"}:
+            return self.computed("isclose", *args, kwargs.get("rel_tol", 1e-9), kwargs.get("abs_tol", 0.0))
+        if type(function) in (type, types.BuiltinFunctionType) and function in _FUNCTIONS:
+            if len(args) == 1 and not kwargs:
+                return self.computed(_FUNCTIONS[function], *args)
+            if function is round and len(args) == 2 and not kwargs:
+                return self.computed("round", *args)
+            if function is sorted and kwargs.keys() == {"reverse"}:
+                return self.computed("sorted", *args, kwargs["reverse"])
+        return self.refuse("an answer is handed to another function")
+
+    def check(self, line: int, holds: Any, message: Callable[[], Any] | None, is_simple: bool) -> None:
+        """An assert; `is_simple`: its message has no effects and may be made now."""
+        if type(holds) is not Answer:
+            assert holds
+            return
+        text: str | None = ""
+        shown: list[Any] = []
+        self.in_message = shown
+        try:
+            if message is not None:
+                text = str(message()) if is_simple else None
+        except BaseException:
+            text = None
+        finally:
+            self.in_message = None
+        made = {"after": len(self.calls), "test": holds._tree, "line": line, "message": text, "shown": shown}
+        self.asserts.append(made)
+
+    def is_(self, a: Any, b: Any) -> Any:
+        if not _involves((a, b)):
+            return a is b
+        if type(a) is Answer and (b is None or b is True or b is False):
+            return self.computed("is", a, b)
+        return self.refuse("which object an answer is")
+
+    def in_(self, a: Any, b: Any) -> Any:
+        return self.computed("in", a, b) if _involves((a, b)) else a in b
+
+    def chain(self, names: list[str], *parts: Any) -> Any:
+        """`a < b <= c`, of which no part but the first two has effects."""
+        pairs = zip(names, parts[:-1], parts[1:], strict=True)
+        if not any(type(part) is Answer for part in parts):
+            return all(getattr(operator, name)(a, b) for name, a, b in pairs)
+        found = [getattr(operator, name)(a, b) for name, a, b in pairs]
+        return self.computed("and", *found) if len(found) == 2 else self.refuse("a long chain")
+
+    def not_(self, a: Any) -> Any:
+        return self.computed("not", a) if type(a) is Answer else not a
+
+    def and_(self, a: Any, *others: Callable[[], Any]) -> Any:
+        return self._either("and", a, others)
+
+    def or_(self, a: Any, *others: Callable[[], Any]) -> Any:
+        return self._either("or", a, others)
+
+    def _either(self, name: str, value: Any, others: tuple[Callable[[], Any], ...]) -> Any:
+        for other in others:
+            if type(value) is not Answer:
+                if bool(value) == (name == "or"):
+                    return value
+                value = other()
+                continue
+            calls = len(self.calls)
+            value = self.computed(name, value, other())
+            if len(self.calls) > calls:
+                self.refuse("whether there is a call")
+        return value
+
+    # What is noted
+
+    def called(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Answer:
+        given = [*args, *kwargs.values()]
+        if self.in_message is not None or len(self.calls) >= _MAX_CALLS or _involves(given):
+            self.refuse("a call")
+        if not all(map(_is_data, given)) or are_shared(given):
+            self.refuse("arguments that are not plain data")
+        made: dict[str, Any] = {
+            "args": [encode(arg, by_value=True) for arg in args],
+            "kwargs": {key: encode(value, by_value=True) for key, value in kwargs.items()},
+        }
+        if not all(map(is_plain, [*made["args"], *made["kwargs"].values()])):
+            self.refuse("arguments that are too long")
+        self.calls.append(made)
+        self.can_be_changed = self.can_be_changed or any(map(_can_be_changed, given))
+        if self.spoils:
+            for value in given:
+                self._spoil(value)
+        return Answer(self, ["answer", len(self.calls) - 1])
+
+    def computed(self, name: str, *parts: Any) -> Answer:
+        size = 1 + sum(part._size if type(part) is Answer else 1 for part in parts)
+        if size > _MAX_SIZE:
+            self.refuse("a long computation")
+        return Answer(self, [name, *map(self._tree, parts)], size)
+
+    def _tree(self, part: Any) -> list[Any]:
+        if type(part) is Answer:
+            return part._tree
+        if not _is_data(part):
+            self.refuse(f"a computation with a {type(part).__name__}")
+        tagged = encode(part, by_value=True)
+        return ["const", tagged] if is_plain(tagged) else self.refuse("a computation with a long value")
+
+    def shown(self, name: str, answer: Answer) -> str:
+        if self.in_message is None:
+            self.refuse("the text of an answer")
+        assert self.in_message is not None
+        self.in_message.append([name, answer._tree])
+        return f"\0{len(self.in_message) - 1}\0"
+
+    def _spoil(self, value: Any) -> None:
+        kind = type(value)
+        if kind in _LISTS:
+            for item in list(value):
+                self._spoil(item)
+        elif kind is dict:
+            for item in [*value.values()]:
+                self._spoil(item)
+        grows = self.spoils == 2
+        if kind is list:
+            value[:] = [self.changed] * (len(value) + _GROWN if grows else 0)
+        elif kind is dict:
+            value.clear()
+            value.update(dict.fromkeys(_OTHERS if grows else (), self.changed))
+        elif kind is set:
+            value.clear()
+            value.update(_OTHERS if grows else ())
+        else:
+            return
+        self.spoiled.append((value, _items(value)))
+
+    def was_changed_later(self) -> bool:
+        """Whether test code changed arguments after the call; a program may have returned them."""
+        return any(
+            len(now := _items(value)) != len(items) or not all(map(operator.is_, now, items))
+            for value, items in self.spoiled
+        )
+
+
+def _involves(value: Any) -> bool:
+    """Whether there is an answer, or the candidate, in a value."""
+    kind: type = type(value)
+    if kind is Answer or kind is Candidate:
+        return True
+    if kind in _LISTS:
+        return any(map(_involves, value))
+    return kind is dict and (any(map(_involves, value)) or any(map(_involves, value.values())))
+
+
+def _can_be_changed(value: Any) -> bool:
+    kind = type(value)
+    return kind in (list, dict, set) or (kind is tuple and any(map(_can_be_changed, value)))
+
+
+def _items(value: Any) -> list[Any]:
+    return [*value, *value.values()] if type(value) is dict else list(value)
+
+
+def _is_data(value: Any) -> bool:
+    """Whether it is plain data of the usual types; `nan` is not, as it may or may not be itself in a list."""
+    kind = type(value)
+    if kind in _LISTS:
+        return all(map(_is_data, value))
+    return (kind in _PLAIN and value == value) or (
+        kind is dict and all(map(_is_data, value)) and all(map(_is_data, value.values()))
+    )
+
+
+def dry_run(payload: Mapping[str, Any], host: Any) -> None:
+    """Replies one list with, for each of `tests` (`code`, `main`, `modules`), its `calls` and `asserts`, or `{"no":
+    why}` where there is no plan."""
+    state = random.getstate()
+    runs = [_run_all(payload, 0, state)]
+    if any(run.can_be_changed for run in runs[0]) and not any(run.void for run in runs[0]):
+        runs += [_run_all(payload, spoils, state) for spoils in (1, 2)]
+    host.reply([_plan(*of_test) for of_test in zip(*runs, strict=True)])
+
+
+def _run_all(payload: Mapping[str, Any], spoils: int, state: Any) -> list[DryRun]:
+    random.setstate(state)
+    helpers: dict[str, Any] = dict(CLASSES) if payload["entry_point"].startswith("Solution()") else {}
+    exec(compile(payload["setup_code"], "<set-up>", "exec", dont_inherit=True), helpers)
+    return [_run(test, payload["entry_point"], dict(helpers), DryRun(spoils)) for test in payload["tests"]]
+
+
+def _run(test: Mapping[str, Any], entry_point: str, names: dict[str, Any], run: DryRun) -> DryRun:
+    """As `examiner._run` does."""
+    names.pop("check", None)
+    names["candidate"] = Candidate(run)
+    owner, dot, _ = entry_point.rpartition("().")
+    names[owner if dot else entry_point] = (lambda: run.refuse("a new instance")) if dot else names["candidate"]
+    names["__name__"] = "__main__" if test["main"] else "test"
+    names["__builtins__"] = builtins
+    names["_dry_run"] = run
+    try:
+        bind_modules(test["modules"], names)
+        exec(compile(test["code"], TEST_FILENAME, "exec", dont_inherit=True), names)
+    except BaseException as error:
+        run.void = run.void or f"{type(error).__name__}: {error}"
+    return run
+
+
+def _plan(plain: DryRun, *others: DryRun) -> dict[str, Any]:
+    for run in (plain, *others):
+        if run.void:
+            return {"no": run.void[:200]}
+        if run.was_changed_later():
+            return {"no": "arguments are changed after the call"}
+    if not plain.asserts:
+        return {"no": "nothing is asserted of an answer"}
+    for run in others:
+        for mine, its in zip(plain.asserts, run.asserts, strict=False):
+            if (mine["message"], mine["shown"]) != (its["message"], its["shown"]):
+                mine["message"] = None
+            its |= {"message": mine["message"], "shown": mine["shown"]}
+        if (plain.calls, plain.asserts) != (run.calls, run.asserts):
+            return {"no": "arguments are used after the call"}
+    return {"calls": plain.calls, "asserts": plain.asserts}

@@ -1,0 +1,229 @@
+"""What test code computes of answers, computed again on the host: on plain data that is short, as Python does it.
+
+An expression is nested JSON, `["lt", ["abs", ["sub", ["answer", 0], ["const", 0.5]]], ["const", 1e-6]]`, as `dry_run`
+notes it. Whatever is not certain to come out as in the examiner is `Unclear`, and the examiner decides: long values,
+`nan`, the order of sets, objects, and all that raises an exception there.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from coderlplus.judge.replies import Returned
+from coderlplus.records import Failure, TaggedValue
+from coderlplus.sandbox.values import NotPlain, decode, equal
+
+Expression = list[Any]
+_MOST_ITEMS, _MOST_CHARS, _MOST_BITS = 1_000, 50_000, 4_000
+"""Longest value that is computed with: its items, characters, and bits of an integer. A set of more could be made of
+numbers with one hash, and would take long."""
+
+TYPES: dict[str, type] = {
+    kind.__name__: kind for kind in (bool, bytes, complex, dict, float, frozenset, int, list, set, str, tuple)
+}
+
+
+class Unclear(Exception):
+    """Only the examiner can say how a test ends; `failure` is what is certain of it."""
+
+    def __init__(self, failure: Failure | None = None) -> None:
+        super().__init__()
+        self.failure = failure
+
+
+def holds(test: Expression, answers: Sequence[Returned]) -> bool:
+    """Whether the condition of an assert holds. Raises `Unclear`."""
+    match test:
+        case ["eq", ["answer", int(place)], ["const", expected]] | ["eq", ["const", expected], ["answer", int(place)]]:
+            return same_as_python(answers[place], expected)
+        case ["is", ["answer", int(place)], ["const", expected]]:
+            return answers[place].view is None and answers[place].value is expected
+        case ["answer", int(place)]:
+            return truth_of(answers[place])
+        case ["not", inner]:
+            return not holds(inner, answers)
+        case ["and", a, b]:
+            return holds(a, answers) and holds(b, answers)
+        case ["or", a, b]:
+            return holds(a, answers) or holds(b, answers)
+    return bool(value_of(test, answers))
+
+
+def text_of(expression: Expression, answers: Sequence[Returned]) -> str:
+    """The text of a computed value, as a message shows it. Raises `Unclear`."""
+    return str(value_of(expression, answers))
+
+
+def value_of(expression: Expression, answers: Sequence[Returned]) -> Any:
+    """The value of an expression. Raises `Unclear`."""
+    match expression:
+        case ["const", value]:
+            return _plain(value)
+        case ["answer", int(place)]:
+            returned = answers[place]
+            if returned.view is not None or returned.truth is not None:
+                raise Unclear
+            return _plain(returned.value)
+        case [str(name), *parts] if name in _OPERATIONS:
+            values = [value_of(part, answers) for part in parts]
+            try:
+                return _OPERATIONS[name](*values)
+            except (
+                TypeError,
+                ValueError,
+                ArithmeticError,
+                LookupError,
+                RecursionError,
+            ):  # the test code raises it too
+                raise Unclear from None
+    raise Unclear
+
+
+def _plain(tagged: TaggedValue) -> Any:
+    _measure(tagged, [_MOST_ITEMS, _MOST_CHARS])
+    try:
+        value = decode(tagged)
+    except NotPlain:
+        raise Unclear from None
+    if not _is_usual(value):
+        raise Unclear
+    return value
+
+
+def _measure(tagged: TaggedValue, left: list[int]) -> None:
+    kind = type(tagged)
+    left[0] -= 1
+    if kind is str:
+        left[1] -= len(tagged)
+    elif kind is list or kind is dict:
+        if len(tagged) > left[0]:
+            raise Unclear
+        for item in tagged if kind is list else (*tagged, *tagged.values()):
+            _measure(item, left)
+    if min(left) < 0:
+        raise Unclear
+
+
+def _is_usual(value: Any) -> bool:
+    kind = type(value)
+    if kind in (list, tuple, set, frozenset):
+        return all(map(_is_usual, value))
+    if kind is dict:
+        return all(map(_is_usual, (*value, *value.values())))
+    if kind is int:
+        return bool(value.bit_length() <= _MOST_BITS)
+    # one `nan` is no other, but lists compare by identity first
+    return value is None or kind in (bool, str, bytes, complex) or (kind is float and value == value)
+
+
+def _number(value: Any) -> Any:
+    if type(value) not in (int, float, bool) or (type(value) is int and value.bit_length() > _MOST_BITS):
+        raise Unclear
+    return value
+
+
+def _arithmetic(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def computed(a: Any, b: Any) -> Any:
+        return _certain(function(_number(a), _number(b)))
+
+    return computed
+
+
+def _certain(value: Any) -> Any:
+    if value != value:
+        raise Unclear
+    return value
+
+
+def _add(a: Any, b: Any) -> Any:
+    return a + b if type(a) is type(b) is str else _arithmetic(operator.add)(a, b)
+
+
+def _ordered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function to which the order of a set would matter: it differs from process to process."""
+
+    def computed(value: Any, *others: Any) -> Any:
+        if _has_set(value):
+            raise Unclear
+        return function(value, *others)
+
+    return computed
+
+
+def _has_set(value: Any) -> bool:
+    kind = type(value)
+    if kind in (set, frozenset):
+        return True
+    if kind in (list, tuple):
+        return any(map(_has_set, value))
+    return kind is dict and any(map(_has_set, (*value, *value.values())))
+
+
+def _sorted(value: Any, reverse: bool = False) -> Any:
+    if type(value) in (set, frozenset) and len({type(item) for item in value}) == 1 and type(min(value)) in (int, str):
+        return sorted(value, reverse=reverse)
+    return _ordered(sorted)(value) if not reverse else sorted(_ordered(list)(value), reverse=True)
+
+
+def _sum(values: Any) -> Any:
+    return _certain(sum(list(map(_number, values))))
+
+
+_OPERATIONS: dict[str, Callable[..., Any]] = {
+    **{name: getattr(operator, name) for name in ("eq", "ne", "lt", "le", "gt", "ge", "getitem")},
+    **{name: _arithmetic(getattr(operator, name)) for name in ("sub", "mul", "truediv", "floordiv", "mod")},
+    "add": _add,
+    "neg": lambda a: -_number(a),
+    "abs": lambda a: abs(_number(a)),
+    "fabs": lambda a: math.fabs(_number(a)),
+    "round": lambda a, *digits: round(_number(a), *digits),
+    "isclose": lambda a, b, relative, absolute: math.isclose(
+        *map(_number, (a, b)), rel_tol=relative, abs_tol=absolute
+    ),
+    "is": operator.is_,
+    "in": lambda a, b: a in b,
+    "not": operator.not_,
+    "and": lambda a, b: a and b,
+    "or": lambda a, b: a or b,
+    "len": len,
+    "set": set,
+    "frozenset": frozenset,
+    "list": _ordered(list),
+    "tuple": _ordered(tuple),
+    "sorted": _sorted,
+    "sum": _ordered(_sum),
+    "min": _ordered(min),
+    "max": _ordered(max),
+    "all": _ordered(all),
+    "any": _ordered(any),
+    "str": _ordered(str),
+    "repr": _ordered(repr),
+    "isinstance": lambda value, names: any(isinstance(value, TYPES[name]) for name in names),
+}
+
+
+def same_as_python(returned: Returned, expected: TaggedValue) -> bool:
+    """Whether what was returned `== expected`, a value of test code, as Python says: types count as little as there,
+    `True == 1`, a list is no tuple. A view of a dict is a set of its items, or nothing that plain data is."""
+    if returned.view is None:
+        return equal(returned.value, expected, types="python")
+    return returned.view != "values" and equal({"$set": returned.value}, expected, types="python")
+
+
+def truth_of(returned: Returned) -> bool:
+    """Whether what was returned counts as true."""
+    if returned.truth is not None:
+        return returned.truth
+    tagged = returned.value
+    if type(tagged) is dict and len(tagged) == 1:
+        ((tag, body),) = tagged.items()
+        if tag in ("$decimal", "$fraction", "$int", "$complex", "$range"):
+            try:
+                return bool(decode(tagged))
+            except (NotPlain, ArithmeticError):
+                return True
+        return bool(body) if tag.startswith("$") else True
+    return bool(tagged)
