@@ -13,7 +13,7 @@ help:
 	@echo "make harness           10,000 mutations and doubled inputs of everything that models and programs write (minutes)"
 	@echo "make journeys          every command of docs/howto, typed in an empty folder and compared word by word (minutes)"
 	@echo "make test-data         the judge on all references and recorded programs that the tests sample (minutes)"
-	@echo "make test-ray          the judge on a local Ray cluster of two nodes that loses one (minutes)"
+	@echo "make test-ray          every command on a local Ray cluster that loses nodes, its head, its disk (minutes)"
 	@echo "make test-kills        training runs killed at random points and resumed (minutes)"
 	@echo "make test-study        a study in miniature, stopped, killed and resumed (minutes)"
 	@echo "make verl-install      the environment of verl (.venv-verl)"
@@ -125,7 +125,7 @@ test-data: install
 	CODERLPLUS_WHOLE=1 CODERLPLUS_SLOW=1 $(BIN)/python -m pytest tests/judge/test_datasets.py tests/evaluation/test_recorded.py tests/cli/test_prepare.py tests/cli/test_eval.py
 
 test-ray: install
-	CODERLPLUS_RAY=1 $(BIN)/python -m pytest tests/sandbox/backends/test_ray.py
+	CODERLPLUS_RAY=1 $(BIN)/python -m pytest tests/sandbox/backends/test_ray.py tests/sandbox/backends/test_ray_faults.py
 
 test-study: install
 	CODERLPLUS_STUDY=1 $(BIN)/python -m pytest tests/lab/test_study_command.py

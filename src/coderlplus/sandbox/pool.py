@@ -31,6 +31,11 @@ _GENERATION = 64
 _Task = tuple[Future[Any], Callable[["_Worker"], Any]]
 
 
+def allowed_to_miss() -> list[str]:
+    """The layers that the environment variable names."""
+    return [name.strip() for name in os.environ.get(_ALLOW_MISSING, "").split(",") if name.strip()]
+
+
 class Sandbox(AnySandbox):
     """Runs jobs in sandboxed processes, on `workers` fork servers (default: one per core). Safe to share between
     threads; not across a `fork`.
@@ -63,7 +68,7 @@ class Sandbox(AnySandbox):
         place = ""
         if allow_missing is None:
             place = f" in {_ALLOW_MISSING}"
-            allow_missing = [name.strip() for name in os.environ.get(_ALLOW_MISSING, "").split(",") if name.strip()]
+            allow_missing = allowed_to_miss()
         for names, where in ((layers or (), ""), (allow_missing, place)):
             for name in names:
                 if name not in known:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +24,8 @@ from coderlplus.sandbox import Sandbox
 from coderlplus.sandbox.backends import open_sandbox
 from coderlplus.sandbox.backends.ray import RaySandbox
 from coderlplus.tracing import TraceRequest, trace_many
+
+from .conftest import small_node
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'coderlplus[ray]')")
 
@@ -50,36 +52,6 @@ TRACED: dict[str, ProgramInput] = {
     "import sys\nf = sys._getframe()": StdioInput(""),
     "x = = 1": StdioInput(""),
 }
-
-
-def small_node() -> dict[str, Any]:
-    """Settings of a node. With its agents' ports fixed, Ray does not give up when they take more than 15 s to choose
-    one (ray-project/ray#65983)."""
-    names = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
-    ports = {name: one.getsockname()[1] for name, one in zip(names, sockets, strict=True)}
-    for one in sockets:
-        one.close()
-    return {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False} | ports
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """A head and a second node, and this process as a driver. A minute or more on two cores: by its own command
-    only."""
-    if not os.environ.get("CODERLPLUS_RAY"):
-        pytest.skip("a cluster is started by `make test-ray` only")
-    from ray.cluster_utils import Cluster
-
-    try:
-        cluster = Cluster(initialize_head=True, head_node_args=small_node())
-        cluster.second = cluster.add_node(**small_node())
-    except Exception as error:  # Ray gives its processes 15 to 30 s, which a busy machine may not keep
-        pytest.skip(f"Ray could not start two nodes here: {error}")
-    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-    yield cluster
-    ray.shutdown()
-    cluster.shutdown()
 
 
 def pairs(*programs: str) -> list[tuple[Problem, Rollout]]:
@@ -166,26 +138,97 @@ def test_traces_and_tasks_are_those_of_the_sandbox_here(cluster: Any, local: San
         assert mined == mine(local, judged, settings=settings)
 
 
-def test_every_command_that_runs_programs_does_so_on_the_cluster(cluster: Any, tmp_path: Path) -> None:
-    """A process of its own, which connects to the address."""
-    write_jsonl(tmp_path / "problems.jsonl", [PROBLEM])
-    rollouts = [rollout for _, rollout in pairs(RIGHT, "def f(n):\n    m = n * 11\n    return m + 1")]
-    write_jsonl(tmp_path / "programs.jsonl", rollouts)
-    (tmp_path / "p.py").write_text("x = 6 * 7")
-    where = ["--backend", "ray", "--address", cluster.address]
-    files = ["problems.jsonl", "programs.jsonl", "-o"]
-    for command in (
-        ["judge", *files, "v.jsonl"],
-        ["tasks", *files, "t.jsonl"],
-        ["trace", "p.py", "--stdin", "/dev/null"],
-    ):
-        line = [str(Path(sys.executable).with_name("coderlplus")), *command, *where, "--json"]
+COMMANDS = {
+    "judge": ["judge", "problems.jsonl", "programs.jsonl", "-o", "out/verdicts.jsonl", "--all-tests"],
+    "tasks": ["tasks", "problems.jsonl", "programs.jsonl", "-o", "out/tasks.jsonl"],
+    "prepare": ["prepare", "problems.jsonl", "-o", "out/problems.jsonl", "--benchmarks", "none"],
+    "eval": ["eval", "--samples", "programs.jsonl", "--benchmarks", "problems.jsonl", "-o", "out/eval"],
+    "trace": ["trace", "p.py", "--stdin", "/dev/null", "--html", "out/trace.html", "--json"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_writes_what_it_writes_without_a_cluster(cluster: Any, tmp_path: Path, command: str) -> None:
+    """In a process of its own, which connects to the address. Rows come in the order of completion, and take other
+    times."""
+    problems = [
+        Problem(
+            problem_id=f"p{n}",
+            statement=f"Write f, which adds {n} to a number.",
+            entry_point="f",
+            tests=(CallTest((1,), 1 + n), CallTest((5,), 5 + n)),
+            reference=f"def f(x):\n    return x + {n}",
+        )
+        for n in range(6)
+    ]
+    programs = [f"def f(x):\n    y = x * {k}\n    z = y + {k}\n    return z" for k in range(4)]
+    write_jsonl(tmp_path / "problems.jsonl", problems)
+    write_jsonl(
+        tmp_path / "programs.jsonl",
+        [
+            Rollout(rollout_id=f"{problem.problem_id}-{k}", problem_id=problem.problem_id, program=program)
+            for problem in problems
+            for k, program in enumerate((*programs, problem.reference))
+        ],
+    )
+    (tmp_path / "p.py").write_text("x = 6 * 7\nfor y in range(x):\n    z = y")
+    backend = "--sandbox-backend" if command == "eval" else "--backend"
+
+    def written(*where: str) -> dict[str, Any]:
+        (tmp_path / "out").mkdir()
+        line = [str(Path(sys.executable).with_name("coderlplus")), *COMMANDS[command], *where]
         done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        told = json.loads(done.stdout)
-        assert told.get("verdicts", {"passed": 1, "wrong_answer": 1}) == {"passed": 1, "wrong_answer": 1}
-        assert told.get("tasks", 1) == 1
-        assert told.get("variables", {"<module>": {"x": 42}}) == {"<module>": {"x": 42}}
+        files = {
+            str(path.relative_to(tmp_path)): comparable(path)
+            for path in sorted((tmp_path / "out").rglob("*"))
+            if path.is_file() and not path.name.endswith((".run.json", ".report.json", ".lock"))
+        }
+        shutil.rmtree(tmp_path / "out")
+        return files
+
+    here = written()
+    assert here
+    assert written(backend, "ray", "--address", cluster.address) == here
+
+
+TIMES = ("cpu_s", "wall_s", "peak_mb", "seconds", "isolation")
+
+
+def comparable(path: Path) -> Any:
+    """What a file holds, in some order, without what depends on time and machine."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: plain(inner) for name, inner in value.items() if name not in TIMES}
+        return [plain(inner) for inner in value] if isinstance(value, list) else value
+
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".json":
+        return plain(json.loads(text))
+    if path.suffix != ".jsonl":
+        return text
+    return sorted(json.dumps(plain(json.loads(line)), sort_keys=True) for line in text.splitlines())
+
+
+def test_a_slow_reader_holds_up_the_writer(cluster: Any) -> None:
+    """However many programs there are, as many are taken as fit, and nodes have a few each for their workers."""
+    taken = 0
+
+    def endless() -> Iterator[tuple[Problem, Rollout]]:
+        nonlocal taken
+        while True:
+            yield pairs(f"{RIGHT}  # {taken}")[0]
+            taken += 1
+
+    with RaySandbox(workers_per_node=1) as sandbox:
+        verdicts = Judge(sandbox).judge_as_completed(endless())
+        for read in range(10):
+            next(verdicts)
+            time.sleep(0.2)
+            assert taken <= 64 * sandbox.workers + read + 1
+            assert max(sandbox.nodes().values()) <= 4
+        verdicts.close()
 
 
 def test_isolation_that_a_node_does_not_offer_is_an_error(cluster: Any) -> None:

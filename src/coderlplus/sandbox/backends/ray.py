@@ -8,20 +8,17 @@
 Each node has one actor with one warm `Sandbox`. Programs go to the node that has most room, a few ahead of what it can
 run, the longest first; a problem is sent to the object store once. When a node is lost, what it had is run again
 elsewhere; nodes that join are used. The actors ask Ray for no CPUs (`num_cpus=0`): say with `workers_per_node` how
-many cores of a node judging may take. This package must be installed on the nodes.
+many cores of a node judging may take. This package must be installed on the nodes, in the same version.
 
 Ray is imported when a `RaySandbox` is made. Everything that changes is changed by one thread, which takes events from
-a queue.
+a queue; if that thread fails, so does every call.
 """
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import itertools
-import os
 import queue
-import socket
 import threading
 import time
 from collections import OrderedDict
@@ -29,15 +26,23 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import ConfigError, SandboxError
 from coderlplus.records import Problem
-from coderlplus.sandbox.pool import Sandbox
+from coderlplus.sandbox.backends.ray_cluster import (
+    connect,
+    has_no_room,
+    head_of,
+    import_ray,
+    node_class,
+    raised,
+    reach,
+    versions,
+)
+from coderlplus.sandbox.pool import allowed_to_miss
 from coderlplus.sandbox.protocol import AnySandbox, BackEnd
 
-_CONNECT_S = 10.0
 _AHEAD = 4
 """Calls handed to a node for each of its workers; the rest waits here, where any node can take it."""
 _ATTEMPTS = 4
@@ -46,30 +51,21 @@ _LOOK_S = 5.0
 """How often the nodes of the cluster are looked at."""
 _PATIENCE_S = 120.0
 """How long calls wait when there is no node."""
+_HEAD_S = 30.0
+"""How long the head may be away; after a minute Ray ends this process without a word."""
 _PROBLEMS = 512
 """Problems kept in the object store."""
-
-
-class NodeSandbox:
-    """The actor of one node."""
-
-    def start(
-        self, workers: int | None, layers: Sequence[str] | None, allow_missing: Sequence[str] | None
-    ) -> tuple[int, tuple[str, ...]]:
-        """Workers and layers in force. Raises `SandboxError`."""
-        self.sandbox = Sandbox(workers, layers=layers, allow_missing=allow_missing)
-        return self.sandbox.workers, self.sandbox.isolation
-
-    def pid(self) -> int:
-        return os.getpid()
-
-    async def call(self, function: Callable[..., Any], weight: float, *arguments: Any) -> Any:
-        return await asyncio.wrap_future(self.sandbox.call(function, *arguments, weight=weight))
+_HEADLESS = (
+    "the head of the Ray cluster does not answer; start the cluster again and rerun the command, which keeps what is "
+    "finished"
+)
 
 
 @dataclass(slots=True)
 class _Node:
     actor: Any
+    where: str
+    """Its address and the beginning of its id, for messages."""
     workers: int = 0
     """0 until its sandbox is ready."""
     calls: set[_Call] = field(default_factory=set)
@@ -107,24 +103,28 @@ class RaySandbox(AnySandbox):
         layers: Sequence[str] | None = None,
         allow_missing: Sequence[str] | None = None,
     ) -> None:
-        self._ray = _ray()
+        self._ray = import_ray()
         if not self._ray.is_initialized():
             raise ConfigError(
                 "not connected to a Ray cluster; give its address, such as auto, or call ray.init() first"
             )
-        self._settings = (workers_per_node, layers, allow_missing)
+        allow_missing = allowed_to_miss() or None if allow_missing is None else allow_missing
+        self._settings = (versions(), workers_per_node, layers, allow_missing)
+        self._node_class = self._ray.remote(node_class())
+        self._head = head_of(self._ray)
         self._events: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
         self._serials = itertools.count()
         self._nodes: dict[str, _Node] = {}
-        self._unfit: set[str] = set()
+        self._unfit: dict[str, str] = {}
         self._waiting: list[tuple[float, int, _Call]] = []
         self._problems: OrderedDict[int, tuple[Problem, Any]] = OrderedDict()
-        self._alone_since = time.monotonic()
+        self._alone_since = self._head_since = time.monotonic()
+        self._lock = threading.Lock()
+        self._ended: Exception | None = None
         self.workers = 0
         self.isolation: tuple[str, ...] = ()
         self.closed = False
         self._started: Future[None] = Future()
-        self._look()
         self._thread = threading.Thread(target=self._work, name="coderlplus-ray", daemon=True)
         self._thread.start()
         try:
@@ -135,11 +135,14 @@ class RaySandbox(AnySandbox):
 
     def call(self, function: Callable[..., Any], *arguments: Any, weight: float = 0.0) -> Future[Any]:
         """Run `function(execute, *arguments)` on some node, as `Sandbox.call` does. The result is a `SandboxError` if
-        no node is left for two minutes."""
-        if self.closed:
-            raise SandboxError("the sandbox is closed; create a new one")
+        no node is left for two minutes, or the head is gone for half a minute."""
         call = _Call(function, arguments, weight, next(self._serials))
-        self._events.put(("call", call, None))
+        with self._lock:
+            if self._ended is not None:
+                raise self._ended
+            if self.closed:
+                raise SandboxError("the sandbox is closed; create a new one")
+            self._events.put(("call", call, None))
         return call.future
 
     def nodes(self) -> dict[str, int]:
@@ -148,12 +151,38 @@ class RaySandbox(AnySandbox):
 
     def close(self) -> None:
         """End all sandboxes; calls that are not done are cancelled."""
-        if not self.closed:
+        with self._lock:
+            if self.closed:
+                return
             self.closed = True
             self._events.put(("close", None, None))
-            self._thread.join()
+        self._thread.join()
 
     def _work(self) -> None:
+        try:
+            self._serve()
+        except Exception as error:
+            with self._lock:
+                failed = SandboxError(f"the back end ray failed with {type(error).__name__}: {error}")
+                self._ended = error if isinstance(error, SandboxError) else failed
+        if not self._started.done():
+            self._started.set_exception(self._ended or SandboxError("the sandbox was closed while it started"))
+        for node in self._nodes.values():
+            with suppress(Exception):
+                self._ray.kill(node.actor)
+        calls = [call for node in self._nodes.values() for call in node.calls] + [call for *_, call in self._waiting]
+        while not self._events.empty():
+            kind, subject, _ = self._events.get()
+            calls += [subject] if kind == "call" else []
+        for call in calls:
+            if self._ended is None:
+                call.future.cancel()
+            else:
+                _fail(call, self._ended)
+
+    def _serve(self) -> None:
+        """Deal with events until the sandbox is closed."""
+        self._look()
         looked = time.monotonic()
         while True:
             try:
@@ -161,7 +190,7 @@ class RaySandbox(AnySandbox):
             except queue.Empty:
                 kind, subject, value = "", None, None
             if kind == "close":
-                break
+                return
             if kind == "call":
                 heapq.heappush(self._waiting, (-subject.weight, subject.serial, subject))
             elif kind == "ready":
@@ -173,36 +202,42 @@ class RaySandbox(AnySandbox):
                 self._look()
                 looked = time.monotonic()
             self._hand_out()
-        for node in self._nodes.values():
-            with suppress(Exception):
-                self._ray.kill(node.actor)
-            for call in node.calls:
-                call.future.cancel()
-        for *_, call in self._waiting:
-            call.future.cancel()
 
     def _look(self) -> None:
-        """Start an actor on each node that has none; forget nodes that are gone."""
-        with suppress(Exception):
-            alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
-            for node_id in alive - self._nodes.keys() - self._unfit:
-                self._start(node_id)
-            for node_id in self._nodes.keys() - alive:
-                self._lose(node_id)
+        """Start an actor on each node that has none; forget nodes that are gone. Raises `SandboxError` if the head has
+        not answered for a while."""
+        try:
+            if self._head is not None:
+                reach(*self._head)
+            alive = {node["NodeID"]: node["NodeManagerAddress"] for node in self._ray.nodes() if node["Alive"]}
+        except Exception as error:
+            if time.monotonic() - self._head_since > _HEAD_S:
+                raise SandboxError(_HEADLESS) from error
+            return
+        self._head_since = time.monotonic()
+        for node_id in alive.keys() - self._nodes.keys() - self._unfit.keys():
+            self._start(node_id, f"{alive[node_id]} ({node_id[:8]})")
+        for node_id in self._nodes.keys() - alive.keys():
+            self._lose(node_id)
         if self._nodes:
             self._alone_since = time.monotonic()
         elif time.monotonic() - self._alone_since > _PATIENCE_S:
+            reasons = "".join(f"; {reason}" for reason in self._unfit.values())
+            nowhere = SandboxError(
+                f"no node of the Ray cluster is left for programs; start one, then try again{reasons}"
+            )
+            if not self._started.done():
+                self._started.set_exception(nowhere)
             while self._waiting:
-                error = SandboxError("no node of the Ray cluster is left for programs; start one, then try again")
-                _fail(heapq.heappop(self._waiting)[2], error)
+                _fail(heapq.heappop(self._waiting)[2], nowhere)
 
-    def _start(self, node_id: str) -> None:
+    def _start(self, node_id: str, where: str) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         place = NodeAffinitySchedulingStrategy(node_id, soft=False)
         options = {"num_cpus": 0, "max_concurrency": 1000, "scheduling_strategy": place}
-        actor = self._ray.remote(NodeSandbox).options(**options).remote()
-        self._nodes[node_id] = _Node(actor)
+        actor = self._node_class.options(**options).remote()
+        self._nodes[node_id] = _Node(actor, where)
         self._tell("ready", node_id, actor.start.remote(*self._settings))
 
     def _ready(self, node_id: str, answer: Future[Any]) -> None:
@@ -215,14 +250,11 @@ class RaySandbox(AnySandbox):
             common = self.isolation if self.workers else isolation
             self.isolation = tuple(layer for layer in common if layer in isolation)
             self._count()
-        elif _is_ours(error):
-            cause = getattr(error, "cause", error)
-            self._unfit.add(node_id)
-            self._lose(node_id)
-            if not isinstance(cause, SandboxError):
-                cause = SandboxError(f"node {node_id[:8]} cannot run programs: {cause!r}")
+        elif (cause := raised(error)) is not None:
+            reason = f"the node {node.where} of the Ray cluster cannot run programs: {cause}"
+            self._leave_out(node_id, reason)
             if not self._started.done():
-                self._started.set_exception(cause)
+                self._started.set_exception(SandboxError(reason))
         else:
             self._lose(node_id)
         if not self._started.done() and all(each.workers for each in self._nodes.values()):
@@ -235,17 +267,22 @@ class RaySandbox(AnySandbox):
         node = self._nodes.get(node_id)
         if node is None or call not in node.calls:
             return  # the node was lost, and the call is elsewhere
-        node.calls.discard(call)
         error = answer.exception()
-        if error is None:
+        cause = None if error is None else raised(error)
+        if error is None or cause is not None:
+            node.calls.discard(call)
             with suppress(InvalidStateError):
-                call.future.set_result(answer.result())
-        elif _is_ours(error):
-            _fail(call, getattr(error, "cause", error))
+                call.future.set_exception(cause) if cause else call.future.set_result(answer.result())
+        elif has_no_room(error):
+            self._leave_out(node_id, f"the node {node.where} had no room for what came of a program: {error}")
         else:
-            node.calls.add(call)
             self._lose(node_id)
             self._look()
+
+    def _leave_out(self, node_id: str, reason: str) -> None:
+        """Use a node no more; its calls wait again."""
+        self._unfit[node_id] = " ".join(reason.split())
+        self._lose(node_id)
 
     def _lose(self, node_id: str) -> None:
         """Forget a node; its calls wait again."""
@@ -273,8 +310,12 @@ class RaySandbox(AnySandbox):
             if call.future.cancelled():
                 continue
             node = self._nodes[node_id]
+            try:
+                answer = node.actor.call.remote(call.function, call.weight, *map(self._stored, call.arguments))
+            except Exception as error:  # there is no room for it, or it cannot be pickled
+                _fail(call, SandboxError(f"cannot send a program to the Ray cluster: {' '.join(str(error).split())}"))
+                continue
             node.calls.add(call)
-            answer = node.actor.call.remote(call.function, call.weight, *map(self._stored, call.arguments))
             self._tell("done", (node_id, call), answer)
 
     def _stored(self, argument: Any) -> Any:
@@ -292,47 +333,6 @@ class RaySandbox(AnySandbox):
     def _tell(self, kind: str, subject: Any, reference: Any) -> None:
         """Make an event of the answer, when it is there."""
         reference.future().add_done_callback(lambda answer: self._events.put((kind, subject, answer)))
-
-
-def connect(address: str) -> None:
-    """Connect Ray to the cluster at `address`, unless it is connected. Raises `ConfigError`."""
-    ray = _ray()
-    if ray.is_initialized():
-        return
-    try:
-        host, _, port = _noted(address).rpartition("://")[2].rpartition(":")
-        if host and port.isdecimal():  # Ray itself tries for minutes
-            socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (OSError, OverflowError, ValueError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split()).rstrip(".")
-        raise ConfigError(
-            f"cannot connect to a Ray cluster at {address!r}: {reason}; start one with ray start --head, or name "
-            "another address"
-        ) from error
-
-
-def _noted(address: str) -> str:
-    """What `auto` stands for: the cluster of `RAY_ADDRESS`, or the one that Ray noted last, which may be gone."""
-    noted = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")
-    if address != "auto":
-        return address
-    return os.environ.get("RAY_ADDRESS") or (noted.read_text().strip() if noted.is_file() else address)
-
-
-def _ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise ConfigError("Ray is not installed; pip install 'coderlplus[ray]'") from error
-    return ray
-
-
-def _is_ours(error: BaseException) -> bool:
-    """Whether a call raised the error itself; any other means that its node, or its actor, is gone."""
-    from ray.exceptions import RayTaskError
-
-    return isinstance(error, RayTaskError)
 
 
 def _fail(call: _Call, error: BaseException) -> None:

@@ -1,0 +1,142 @@
+"""What the back end `ray` asks of Ray itself: a connection, actors, and what an error means."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import re
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from coderlplus import __version__
+from coderlplus.errors import ConfigError
+
+CONNECT_S = 10.0
+
+
+def import_ray() -> Any:
+    """Raises `ConfigError` where it is not installed."""
+    try:
+        import ray
+    except ImportError as error:
+        raise ConfigError("Ray is not installed; pip install 'coderlplus[ray]'") from error
+    return ray
+
+
+def connect(address: str) -> None:
+    """Connect Ray to the cluster at `address`, unless it is connected. Raises `ConfigError`."""
+    ray = import_ray()
+    if ray.is_initialized():
+        return
+    try:
+        host, _, port = _noted(address).rpartition("://")[2].rpartition(":")
+        if host and port.isdecimal():  # Ray itself tries for minutes
+            reach(host, int(port))
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (OSError, OverflowError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()).rstrip(".")
+        way_out = "start one with ray start --head, or name another address"
+        if "ersion" in reason:
+            reason, way_out = _versions_in(reason), "install the same versions of both on all nodes and here"
+        raise ConfigError(f"cannot connect to a Ray cluster at {address!r}: {reason}; {way_out}") from error
+
+
+def reach(host: str, port: int) -> None:
+    """Raises `OSError` if nothing listens there."""
+    socket.create_connection((host.strip("[]"), port), timeout=CONNECT_S).close()
+
+
+def head_of(ray: Any) -> tuple[str, int] | None:
+    """Host and port of the head of the cluster that Ray is connected to; `None` through a Ray Client."""
+    try:
+        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+        return host, int(port)
+    except (AttributeError, ValueError):
+        return None
+
+
+def _noted(address: str) -> str:
+    """What `auto` stands for: the cluster of `RAY_ADDRESS`, or the one that Ray noted last, which may be gone."""
+    noted = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")
+    if address != "auto":
+        return address
+    return os.environ.get("RAY_ADDRESS") or (noted.read_text().strip() if noted.is_file() else address)
+
+
+def _versions_in(reason: str) -> str:
+    """Ray's message on versions that differ, as part of a sentence.
+
+    >>> _versions_in("Version mismatch: The cluster was started with: Ray: 2.9.0 Python: 3.10.1 This process on node "
+    ...     "10.0.0.1 was started with: Ray: 2.52.1 Python: 3.11.4")
+    'it has Ray 2.9.0 and Python 3.10.1, this process Ray 2.52.1 and Python 3.11.4'
+    """
+    found = re.findall(r"(?:Ray|Python): (\S+)", reason)
+    if len(found) != 4:
+        return reason
+    return f"it has Ray {found[0]} and Python {found[1]}, this process Ray {found[2]} and Python {found[3]}"
+
+
+def versions() -> tuple[str, str]:
+    """What must be the same on all nodes: the versions of coderlplus and of Python, the latter without the last
+    part."""
+    return __version__, ".".join(platform.python_version_tuple()[:2])
+
+
+def node_class() -> type[Any]:
+    """The class of the actor of one node. It is made in a function because Ray then sends its code instead of its
+    name, so that a node with another version of coderlplus, or without it, can say so."""
+
+    class NodeSandbox:
+        def start(
+            self,
+            driver: tuple[str, str],
+            workers: int | None,
+            layers: Sequence[str] | None,
+            allow_missing: Sequence[str] | None,
+        ) -> tuple[int, tuple[str, ...]]:
+            """Workers and layers in force. Raises `SandboxError`, and `RuntimeError` with the versions that differ
+            from those of the driver."""
+            import importlib
+            import platform
+
+            ours, python = driver
+            try:
+                theirs = importlib.import_module("coderlplus").__version__
+            except ImportError as error:
+                raise RuntimeError(f"coderlplus {ours} is not installed there ({error})") from None
+            theirs_python = ".".join(platform.python_version_tuple()[:2])
+            if (theirs, theirs_python) != driver:
+                raise RuntimeError(
+                    f"it has coderlplus {theirs} and Python {theirs_python}, this process coderlplus {ours} and "
+                    f"Python {python}"
+                )
+            pool = importlib.import_module("coderlplus.sandbox.pool")
+            self.sandbox = pool.Sandbox(workers, layers=layers, allow_missing=allow_missing)
+            return self.sandbox.workers, self.sandbox.isolation
+
+        def pid(self) -> int:
+            import os
+
+            return os.getpid()
+
+        async def call(self, function: Callable[..., Any], weight: float, *arguments: Any) -> Any:
+            return await asyncio.wrap_future(self.sandbox.call(function, *arguments, weight=weight))
+
+    return NodeSandbox
+
+
+def raised(error: BaseException) -> BaseException | None:
+    """The error that a call itself raised; `None` if its node or its actor is gone, or had no room for its result."""
+    from ray.exceptions import RayTaskError
+
+    return error.cause if isinstance(error, RayTaskError) and not has_no_room(error) else None
+
+
+def has_no_room(error: BaseException) -> bool:
+    """Whether there was no memory and no disk for what came of a call."""
+    from ray.exceptions import ObjectStoreFullError, OutOfDiskError
+
+    return isinstance(getattr(error, "cause", error), ObjectStoreFullError | OutOfDiskError)
