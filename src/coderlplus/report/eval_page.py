@@ -12,7 +12,6 @@ import base64
 import json
 import shlex
 import zlib
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from coderlplus.evaluation.benchmarks.expressions import ENTRY_POINT
 from coderlplus.evaluation.notes import described
 from coderlplus.evaluation.records import OUTCOMES, Judged, Sample, key_of
 from coderlplus.evaluation.results import read_results
+from coderlplus.evaluation.run import keys_of
 from coderlplus.evaluation.traces import SampleTrace
 from coderlplus.records import CallInput, Failure
 from coderlplus.records.journal import read_journal
@@ -68,14 +68,11 @@ def benchmark_data(folder: Path, name: str, numbers: Mapping[str, Any]) -> dict[
     """The numbers of a benchmark, its questions as `[id, a digit a sample: the place of its outcome]`, and the parts
     with what is behind them."""
     judged = read_journal(folder / "verdicts.jsonl", Judged.from_json, key_of)
-    by_question: dict[str, list[Judged]] = defaultdict(list)
-    for line in judged.values():
-        by_question[line.question_id].append(line)
     said = read_journal(folder / "completions.jsonl", Sample.from_json, key_of)
     traces = read_journal(folder / "traces.jsonl", SampleTrace.from_json, key_of)
     questions, parts, part = [], [], []
     for question in _questions(folder / "questions.jsonl"):
-        lines = sorted(by_question[question["question_id"]], key=lambda line: line.sample)
+        lines = list(judged.values(keys_of(question["question_id"], judged)))
         questions.append([question["question_id"], "".join(str(OUTCOMES.index(line.outcome)) for line in lines)])
         samples = [sample_data(line, said.get(key_of(line)), traces.get(key_of(line))) for line in lines]
         shown = {name: question.get(name) for name in ("date", "reference", "tests", "cases")}
