@@ -1,7 +1,8 @@
 """Numbers by key in 24 to 48 bytes a key (72 for a moment when it grows), where a dictionary has some 200: places of
 lines in a file, for millions of lines.
 
-A key is known by its 64-bit hash alone. Of a million keys, two share one with a probability of 3 in 100 million.
+Keys are of one type: a key is known by its 64-bit hash alone. Of a million keys, two share one with a probability of
+3 in 100 million.
 """
 
 from __future__ import annotations
