@@ -12,7 +12,7 @@ from coderlplus.errors import ConfigError, DataError
 from coderlplus.evaluation.records import Judged
 from coderlplus.evaluation.traces import SampleTrace, expected_text
 from coderlplus.judge import Judge
-from coderlplus.problems import read_pairs
+from coderlplus.problems import Pairs, read_pairs
 from coderlplus.problems.files import stream_rows
 from coderlplus.problems.sample_forms import is_group, is_list_of_samples
 from coderlplus.programs import extract_program
@@ -172,7 +172,7 @@ def _judged_now(path: Path, chosen: str | None, problems: Path) -> Iterator[Fail
             yield _of_problem(name, problem, _program(problem, rollout), verdict)
 
 
-def _pairs(problems: str | Path, programs: str | Path) -> list[tuple[Problem, Rollout]]:
+def _pairs(problems: str | Path, programs: str | Path) -> Pairs:
     return read_pairs(problems, programs, [])
 
 

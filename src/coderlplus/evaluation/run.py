@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import count, pairwise, takewhile
 from pathlib import Path
@@ -266,7 +266,7 @@ class InOrder:
         )
 
 
-def keys_of(question_id: str, lines: Container[Key]) -> Iterator[Key]:
+def keys_of(question_id: str, lines: Lines[Key, Any]) -> Iterator[Key]:
     """The keys of the samples of a question."""
     return takewhile(lines.__contains__, ((question_id, number) for number in count()))
 

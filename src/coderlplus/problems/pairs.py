@@ -57,20 +57,20 @@ class Programs:
             self._read = number + 1
             before = ids.get(rollout.rollout_id)
             if before is not None and not self._is_sampled:
+                told = f"a second rollout has the id {rollout.rollout_id!r}; ids must be unique"
+            elif problems is not None and rollout.problem_id not in problems:
+                told = (
+                    f"rollout {rollout.rollout_id!r} is of problem {rollout.problem_id!r}, which {what} does not have"
+                )
+            else:
+                told = ""
+            if told:
                 self._skipped.add(number)
                 with leaving_out(left_out):
-                    raise DataError(f"{place}: a second rollout has the id {rollout.rollout_id!r}; ids must be unique")
-                continue
-            if before is not None:
+                    raise DataError(f"{place}: {told}")
+            elif before is not None:
                 self._skipped.add(before)
-            ids[rollout.rollout_id] = number
-            if problems is not None and rollout.problem_id not in problems:
-                self._skipped.add(number)
-                with leaving_out(left_out):
-                    raise DataError(
-                        f"{place}: rollout {rollout.rollout_id!r} is of problem {rollout.problem_id!r}, which {what} "
-                        "does not have"
-                    )
+            ids[rollout.rollout_id] = number if before is None or self._is_sampled else before
         if not self._read:
             raise left_out[-1] if left_out else DataError(f"{path} holds no programs")
         if not len(self):

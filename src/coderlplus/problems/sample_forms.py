@@ -25,7 +25,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from coderlplus.errors import DataError
 from coderlplus.problems.files import leaving_out, stream_rows
@@ -126,13 +126,13 @@ def _is_gzip(path: Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
-def _begins_lines(first: bytes, file: IO[bytes]) -> bool:
+def _begins_lines(first: bytes, others: Iterable[bytes]) -> bool:
     """Whether a first line is an object by itself and others follow."""
     try:
         json.loads(first)
     except (ValueError, RecursionError):
         return False
-    return any(not line.isspace() for line in file)
+    return any(not line.isspace() for line in others)
 
 
 def _in_folder(path: Path) -> Iterator[Given]:

@@ -108,11 +108,11 @@ class Lines(Generic[KeyT, LineT]):
         file: BinaryIO | None = None
         try:
             for key in keys:
-                place = self._places.get(key)
-                if place is None:
+                start = self._places.get(key)
+                if start is None:
                     raise KeyError(key)
                 file = file or self.path.open("rb")
-                file.seek(place)
+                file.seek(start)
                 yield self._from_json(loads(file.readline()))
         finally:
             if file is not None:
