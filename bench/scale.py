@@ -119,8 +119,11 @@ def killed(arguments: Sequence[str], folder: Path, count: int, seed: int) -> dic
         process = subprocess.Popen(
             [sys.executable, "-c", COMMAND, *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
-        while place is not None and process.poll() is None and _lines(out) < place:
+        seen, lines = len(before), before.count(b"\n")
+        while place is not None and lines < place and process.poll() is None:
             time.sleep(0.002)
+            new = _from(out, seen)
+            seen, lines = seen + len(new), lines + new.count(b"\n")
         if place is not None:
             process.send_signal(signal.SIGKILL)
         said = process.communicate()[1].decode()
@@ -139,8 +142,12 @@ def killed(arguments: Sequence[str], folder: Path, count: int, seed: int) -> dic
     }
 
 
-def _lines(path: Path) -> int:
-    return path.read_bytes().count(b"\n") if path.exists() else 0
+def _from(path: Path, place: int) -> bytes:
+    """What a file has behind a place."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        file.seek(place)
+        return file.read()
+    return b""
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:

@@ -24,6 +24,8 @@ from coderlplus.problems.files import leaving_out
 from coderlplus.problems.sample_forms import Given, given_in, livecodebench_order, names_of, plain_name
 from coderlplus.records.files import whole_file
 
+GUESSES = 20
+"""For so many rows the question that was probably meant is looked for, which takes a look at every id."""
 _DIGESTED = 2**20
 _DEFINED = re.compile(
     r"^(?:async[ \t]+def|def|class)[ \t]+(\w+)|^[ \t]+def[ \t]+(\w+)[ \t]*\([ \t]*self\b", re.MULTILINE
@@ -97,7 +99,9 @@ def read_samples(
         homes = homes_of(given)
         with leaving_out(None if left_out is None else bad):
             if not _is_one(homes):
-                raise DataError(_ambiguous(given, homes) if homes else _stranger(given, names))
+                raise DataError(
+                    _ambiguous(given, homes) if homes else _stranger(given, names, guess=len(bad) < GUESSES)
+                )
             for name, question_id in homes:
                 known.add(name)
                 if question_id in asked[name]:
@@ -142,9 +146,9 @@ def digest_of(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _stranger(given: Given, names: Mapping[str, Mapping[str, str]]) -> str:
+def _stranger(given: Given, names: Mapping[str, Mapping[str, str]], *, guess: bool) -> str:
     known = {key: question_id for ids in names.values() for key, question_id in ids.items()}
-    near = nearest(plain_name(given.name), known) if len(known) <= 20_000 else None
+    near = nearest(plain_name(given.name), known) if guess and len(known) <= 20_000 else None
     meant = f"; the nearest is {known[near]!r}" if near else ""
     return f"{given.place}: no question of {', '.join(names)} has the id {given.name[:200]!r}{meant}"
 
