@@ -86,10 +86,18 @@ def prepare_bytes(folder: Path, count: int, seed: int) -> list[str]:
 
 
 def evaluated(folder: Path, count: int, seed: int) -> list[str]:
+    """The samples of a problem follow each other, as samplers write them."""
     write(folder / "problems.jsonl", map(problem, range(PROBLEMS)))
-    pairs = programs(count, max(2 * PROBLEMS, count // 20), seed, 0.05)
-    rows = ({"problem_id": f"p{number}", "completion": f"```python\n{text}```"} for number, text in pairs)
-    write(folder / "samples.jsonl", rows)
+    rng = random.Random(seed)
+
+    def rows() -> Iterator[Row]:
+        for place in range(count):
+            number = place * PROBLEMS // count
+            which = rng.randrange(max(1, count // PROBLEMS // 20))
+            text = program(number, which, is_right=rng.random() >= 0.05)
+            yield {"problem_id": f"p{number}", "completion": f"```python\n{text}```"}
+
+    write(folder / "samples.jsonl", rows())
     return ["eval", "--benchmarks", "problems.jsonl", "--samples", "samples.jsonl", "-o", "out", "--json"]
 
 
@@ -101,6 +109,6 @@ COMMANDS: dict[str, tuple[int, str, Callable[[Path, int, int], list[str]]]] = {
     "prepare": (1_000, "rows", prepare_rows),
     "prepare-bytes": (100, "rows of 200 kB", prepare_bytes),
     "tasks": (2_000, "programs, a tenth wrong", tasks),
-    "eval": (2_000, "completions, a twentieth different, a twentieth wrong", evaluated),
+    "eval": (2_000, "completions, some tenth different, a twentieth wrong", evaluated),
 }
 """Name → how many at 1 ×, of what, and what writes the files and says the arguments."""
