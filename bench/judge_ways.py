@@ -223,8 +223,8 @@ WAYS: dict[str, Callable[..., tuple[Way, Any]]] = {
 }
 
 
-def descendants() -> dict[int, list[str]]:
-    """The fields of /proc/PID/stat after the name, for all living descendants of this process."""
+def descendants(root: int | None = None) -> dict[int, list[str]]:
+    """The fields of /proc/PID/stat after the name, for all living descendants of a process (this one)."""
     children: dict[int, dict[int, list[str]]] = {}
     for place in Path("/proc").iterdir():
         if place.name.isdigit():
@@ -232,7 +232,7 @@ def descendants() -> dict[int, list[str]]:
                 fields = (place / "stat").read_text().rpartition(")")[2].split()
                 children.setdefault(int(fields[1]), {})[int(place.name)] = fields
     found: dict[int, list[str]] = {}
-    left = [os.getpid()]
+    left = [os.getpid() if root is None else root]
     while left:
         new = children.get(left.pop(), {})
         found |= new

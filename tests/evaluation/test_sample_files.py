@@ -13,6 +13,7 @@ from hypothesis import given as given_by_hypothesis
 from hypothesis import strategies as st
 
 from coderlplus.errors import DataError
+from coderlplus.evaluation import sample_files
 from coderlplus.evaluation.benchmarks import BENCHMARKS, BenchmarkQuestion
 from coderlplus.evaluation.benchmarks.base import program_in, user
 from coderlplus.evaluation.records import Judged
@@ -307,6 +308,17 @@ def test_bad_rows_are_told_and_the_rest_counts(
     assert sorted(one.question_id for one in found) == ["HumanEval/0", "HumanEval/1", "HumanEval/2"]
     assert len(told) == len(bad)
     assert all(str(path) in str(error) and "\n" not in str(error) for error in told)
+
+
+def test_what_was_meant_is_looked_for_in_the_first_strange_rows_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(sample_files, "nearest", lambda name, known: looked.append(name))
+    rows = ['{"task_id": "HumanEval/1", "solution": "x"}', *['{"task_id": "HumanEval/99", "solution": "x"}'] * 100]
+    told: list[DataError] = []
+    read_samples(given(tmp_path, "\n".join(rows)), {"humaneval": NUMBERED}, left_out=told)
+    assert (len(told), len(looked)) == (100, sample_files.GUESSES)
 
 
 @pytest.mark.parametrize("other", [name for name in BENCHMARKS if name != "humaneval"])

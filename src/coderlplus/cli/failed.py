@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import ConfigError, DataError
-from coderlplus.evaluation.records import Judged
+from coderlplus.evaluation.records import Judged, key_of
 from coderlplus.evaluation.traces import SampleTrace, expected_text
 from coderlplus.judge import Judge
-from coderlplus.problems import read_pairs
+from coderlplus.problems import Pairs, read_pairs
 from coderlplus.problems.files import stream_rows
 from coderlplus.problems.sample_forms import is_group, is_list_of_samples
 from coderlplus.programs import extract_program
@@ -30,6 +30,7 @@ from coderlplus.records import (
     Test,
     Verdict,
 )
+from coderlplus.records.journal import read_journal
 from coderlplus.records.outputs import files_of_output
 from coderlplus.sandbox import Sandbox
 
@@ -65,7 +66,7 @@ def read_failed(place: str, problems: Path | None) -> FailedSample:
         if chosen is None and sample.failed:
             first = sample
             break
-        if chosen is not None and chosen in (str(number), sample.name, sample.name.removesuffix("#0")):
+        if chosen is not None and _may_be(chosen, number, sample.name):
             first = sample
             break
     if first is None:
@@ -101,7 +102,7 @@ def _samples(path: Path, chosen: str | None, problems: Path | None) -> Iterator[
     elif first is not None and isinstance(first.data.get("verdict"), Mapping):
         yield from _of_evaluation(path)
     elif first is not None and isinstance(first.data.get("verdict"), str) and "rollout_id" in first.data:
-        yield from _of_judge(path)
+        yield from _of_judge(path, chosen)
     elif problems is None:
         raise ConfigError(f"{path} holds no verdicts; add --problems FILE, and the sample is judged")
     else:
@@ -120,17 +121,12 @@ def _of_group(data: Mapping[str, Any]) -> Iterator[FailedSample]:
 
 
 def _of_evaluation(path: Path) -> Iterator[FailedSample]:
-    traced: dict[tuple[str, int], SampleTrace] = {}
-    beside = path.with_name("traces.jsonl")
-    if beside.is_file():
-        for row in stream_rows(beside):
-            trace = row.read(SampleTrace.from_json)
-            traced[trace.question_id, trace.sample] = trace
+    traced = read_journal(path.with_name("traces.jsonl"), SampleTrace.from_json, key_of)
     for row in stream_rows(path):
         line = row.read(Judged.from_json)
         failure = line.verdict.first_failure
         program, given = line.program or "", None if failure is None else failure.input
-        trace_of = traced.get((line.question_id, line.sample))
+        trace_of = traced.get(key_of(line))
         if trace_of is not None and trace_of.program is not None and trace_of.input is not None:
             program, given = trace_of.program, trace_of.input
         yield FailedSample(
@@ -143,22 +139,28 @@ def _of_evaluation(path: Path) -> Iterator[FailedSample]:
         )
 
 
-def _of_judge(path: Path) -> Iterator[FailedSample]:
+def _of_judge(path: Path, chosen: str | None) -> Iterator[FailedSample]:
+    """The samples of a file of verdicts; only what may be the chosen one has its program."""
     files = files_of_output(path)
     if not {"problems", "programs"} <= files.keys():
         raise ConfigError(
             f"{path} does not say where its problems and programs are; judge again with --overwrite, or name the "
             "programs: --verdict PROGRAMS --problems PROBLEMS"
         )
-    pairs = {
-        rollout.rollout_id: (problem, rollout) for problem, rollout in _pairs(files["problems"], files["programs"])
-    }
-    for row in stream_rows(path):
+    pairs = _pairs(files["problems"], files["programs"])
+    for number, row in enumerate(stream_rows(path), 1):
         verdict = row.read(Verdict.from_json)
-        if verdict.rollout_id not in pairs:
+        if (chosen is None and verdict.passed) or not _may_be(chosen, number, verdict.rollout_id):
+            yield FailedSample(name=verdict.rollout_id, verdict=verdict)
+            continue
+        pair = next((pair for pair in pairs if pair[1].rollout_id == verdict.rollout_id), None)
+        if pair is None:
             raise DataError(f"{row.place}: {files['programs']} has no program {verdict.rollout_id!r} any more")
-        problem, rollout = pairs[verdict.rollout_id]
-        yield _of_problem(verdict.rollout_id, problem, _program(problem, rollout), verdict)
+        yield _of_problem(verdict.rollout_id, pair[0], _program(*pair), verdict)
+
+
+def _may_be(chosen: str | None, number: int, name: str) -> bool:
+    return chosen is None or chosen in (str(number), name, name.removesuffix("#0"))
 
 
 def _judged_now(path: Path, chosen: str | None, problems: Path) -> Iterator[FailedSample]:
@@ -167,12 +169,12 @@ def _judged_now(path: Path, chosen: str | None, problems: Path) -> Iterator[Fail
         for number, (problem, rollout) in enumerate(_pairs(problems, path), 1):
             name = rollout.rollout_id
             verdict = None
-            if chosen is None or chosen in (str(number), name, name.removesuffix("#0")):
+            if _may_be(chosen, number, name):
                 verdict = judge.judge(problem, rollout)
             yield _of_problem(name, problem, _program(problem, rollout), verdict)
 
 
-def _pairs(problems: str | Path, programs: str | Path) -> list[tuple[Problem, Rollout]]:
+def _pairs(problems: str | Path, programs: str | Path) -> Pairs:
     return read_pairs(problems, programs, [])
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -15,9 +17,9 @@ from rich.table import Table
 from coderlplus.cli.options import BACKEND, Address, BackEndName, Resume
 from coderlplus.errors import DataError, SandboxError, counted
 from coderlplus.judge import Judge
-from coderlplus.problems import read_pairs
+from coderlplus.problems import Pairs, read_pairs
 from coderlplus.progress import Progress
-from coderlplus.records import VERDICTS, Problem, Rollout, Verdict
+from coderlplus.records import VERDICTS, Verdict
 from coderlplus.records.journal import Journal
 from coderlplus.records.outputs import digest, open_output
 from coderlplus.sandbox import AnySandbox
@@ -65,47 +67,45 @@ def judge(
     pairs = read_pairs(problems, programs, left_out)
     name_left_out(left_out)
     fingerprint = {"problems": digest(problems), "programs": digest(programs), "all_tests": all_tests}
-    verdicts: list[Verdict] = []
+    tally = _Tally()
     files = {"problems": problems, "programs": programs}
     with open_output(output, fingerprint, overwrite=overwrite, files=files) as out:
         for verdict in _verdicts(out.path, pairs, open_judge, all_tests):
-            verdicts.append(verdict)
-        out.finish(_summary(verdicts))
+            tally.add(verdict)
+        out.finish(tally.summary())
     if as_json:
-        print(json.dumps(_summary(verdicts) | {"left_out": len(left_out)}))
+        print(json.dumps(tally.summary() | {"left_out": len(left_out)}))
     else:
-        _print_table(verdicts, len(left_out))
+        _print_table(tally, len(left_out))
         print(shown(f"written to {output}"))
-    faults = [verdict for verdict in verdicts if verdict.verdict == "sandbox_fault"]
-    if faults:
-        detail = faults[0].first_failure.detail if faults[0].first_failure else ""
+    if tally.fault is not None:
+        detail = tally.fault.first_failure.detail if tally.fault.first_failure else ""
         raise SandboxError(
-            f"{counted(len(faults), 'program')} without a verdict, the first is {faults[0].rollout_id!r}: {detail}; "
-            "rerun the command to judge again"
+            f"{counted(tally.counts['sandbox_fault'], 'program')} without a verdict, the first is "
+            f"{tally.fault.rollout_id!r}: {detail}; rerun the command to judge again"
         )
     if left_out:
         raise typer.Exit(1)
 
 
-def _verdicts(
-    output: Path, pairs: Sequence[tuple[Problem, Rollout]], open_judge: Callable[[], AnySandbox], all_tests: bool
-) -> Iterator[Verdict]:
+def _verdicts(output: Path, pairs: Pairs, open_judge: Callable[[], AnySandbox], all_tests: bool) -> Iterator[Verdict]:
     """The verdicts that the output has, then the others as they come, each when it is written. Faults of the sandbox
     do not count."""
     with Journal(
         output, Verdict.from_json, _rollout_id, lambda verdict: verdict.verdict != "sandbox_fault", is_held=True
     ) as journal:
         yield from journal.values()
-        left = [pair for pair in pairs if pair[1].rollout_id not in journal]
+        left = (pair for pair in pairs if pair[1].rollout_id not in journal)
+        first = next(left, None)
         passed = 0
-        if not left:
+        if first is None:
             note(f"{output} is complete; use --overwrite to judge again")
             return
         if len(journal):
             note(f"continuing {output}: {len(journal)} of {counted(len(pairs), 'program')} judged already")
         with open_judge() as sandbox, Progress() as progress:
             count = progress.begin("judging", len(pairs), before=len(journal))
-            for _, verdict in Judge(sandbox).judge_as_completed(left, all_tests=all_tests):
+            for _, verdict in Judge(sandbox).judge_as_completed(chain((first,), left), all_tests=all_tests):
                 journal.append(verdict)
                 passed += verdict.passed
                 progress.advance(count, detail=f"{passed} passed")
@@ -116,31 +116,44 @@ def _rollout_id(verdict: Verdict) -> str:
     return verdict.rollout_id
 
 
-def _summary(verdicts: list[Verdict]) -> dict[str, object]:
-    counts: Counter[str] = Counter(verdict.verdict for verdict in verdicts)
-    return {
-        "programs": len(verdicts),
-        "verdicts": {name: counts[name] for name in VERDICTS if counts[name]},
-        "cpu_s": round(sum(verdict.cpu_s for verdict in verdicts), 3),
-        "isolation": sorted({layer for verdict in verdicts for layer in verdict.isolation}),
-    }
+@dataclass
+class _Tally:
+    """What the verdicts so far came to."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    cpu_s: dict[str, float] = field(default_factory=dict)
+    isolation: set[str] = field(default_factory=set)
+    fault: Verdict | None = None
+    """The first."""
+
+    def add(self, verdict: Verdict) -> None:
+        name = verdict.verdict
+        self.counts[name] += 1
+        self.cpu_s[name] = self.cpu_s.get(name, 0.0) + verdict.cpu_s
+        self.isolation.update(verdict.isolation)
+        if name == "sandbox_fault" and self.fault is None:
+            self.fault = verdict
+
+    def summary(self) -> dict[str, object]:
+        return {
+            "programs": self.counts.total(),
+            "verdicts": {name: self.counts[name] for name in VERDICTS if self.counts[name]},
+            "cpu_s": round(sum(self.cpu_s.values()), 3),
+            "isolation": sorted(self.isolation),
+        }
 
 
-def _print_table(verdicts: list[Verdict], left_out: int) -> None:
+def _print_table(tally: _Tally, left_out: int) -> None:
     table = Table("verdict", "programs", "share", "CPU s")
+    whole = tally.counts.total()
     for name in VERDICTS:
-        those = [verdict for verdict in verdicts if verdict.verdict == name]
-        if those:
-            table.add_row(
-                name,
-                str(len(those)),
-                f"{len(those) / len(verdicts):.1%}",
-                f"{sum(verdict.cpu_s for verdict in those):.1f}",
-            )
+        count = tally.counts[name]
+        if count:
+            table.add_row(name, str(count), f"{count / whole:.1%}", f"{tally.cpu_s[name]:.1f}")
     if left_out:
         table.add_row("rows left out", str(left_out))
     table.add_section()
-    table.add_row("all", str(len(verdicts)), "", f"{sum(verdict.cpu_s for verdict in verdicts):.1f}")
+    table.add_row("all", str(whole), "", f"{sum(tally.cpu_s.values()):.1f}")
     for column in table.columns[1:]:
         column.justify = "right"
     print_table(table, console(soft_wrap=False))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,12 +21,13 @@ from coderlplus.cli.export import Export, export_tasks
 from coderlplus.cli.options import BACKEND, Address, BackEndName, Resume
 from coderlplus.errors import ConfigError, DataError, counted
 from coderlplus.judge import Judge
-from coderlplus.problems import read_pairs
+from coderlplus.problems import Pairs, read_pairs
 from coderlplus.programs import extract_program
 from coderlplus.progress import Progress
 from coderlplus.records import AlignmentTask, Problem, Rollout, write_jsonl
 from coderlplus.records.journal import Fields, Journal
 from coderlplus.records.outputs import digest, open_output
+from coderlplus.records.places import Places
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.backends import check_backend, open_sandbox, tracing_sandbox
 from coderlplus.terminal import console, name_left_out, note, print_table, shown
@@ -99,14 +101,15 @@ def tasks(
         if out.summary is None:
             with Journal(unfinished, Fields, _start, is_held=True) as journal:
                 _make(pairs, journal, tally, settings, seed, open_judge)
-            write_jsonl(output, tally.tasks.values())
+                write_jsonl(output, _kept(journal, tally.repeated))
             out.finish(tally.summary())
             unfinished.unlink()
         else:
             note(f"{output} is complete; use --overwrite to replace it")
         summary = dict(out.summary or tally.summary())
-    found = list({problem.problem_id: problem for problem, _ in pairs}.values())
-    export_tasks(export, output, found, {"seed": seed, "kinds": settings.shares, **summary})
+    if not export.nothing:
+        found = list({problem.problem_id: problem for problem, _ in pairs}.values())
+        export_tasks(export, output, found, {"seed": seed, "kinds": settings.shares, **summary})
     _print_summary(summary | {"left_out": len(left_out)}, output, as_json=as_json)
     if left_out:
         raise typer.Exit(1)
@@ -117,9 +120,14 @@ class Tally:
     """What the programs so far came to; the same question counts once."""
 
     programs: int = 0
-    tasks: dict[str, AlignmentTask] = field(default_factory=dict)
+    tasks: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    variables: Counter[int] = field(default_factory=Counter)
     rejects: Counter[str] = field(default_factory=Counter)
     verdicts: Counter[str] = field(default_factory=Counter)
+    questions: Places = field(default_factory=Places)
+    repeated: bytearray = field(default_factory=bytearray)
+    """For each task of the notes: 1 if its question is that of an earlier one."""
 
     def add(self, done: Mapping[str, Any]) -> None:
         """Add one note: `programs`, `tasks`, `rejects`, `verdicts` of a chunk, as JSON."""
@@ -129,26 +137,36 @@ class Tally:
         for data in done["tasks"]:
             task = AlignmentTask.from_json(data)
             key = same_question(task.program, task.input)
-            self.rejects["duplicate"] += key in self.tasks
-            self.tasks.setdefault(key, task)
+            self.repeated.append(key in self.questions)
+            if key in self.questions:
+                self.rejects["duplicate"] += 1
+                continue
+            self.questions[key] = self.tasks
+            self.tasks += 1
+            self.kinds[task.kind] += 1
+            self.variables[sum(target.scope is not None for target in task.targets)] += 1
 
     def summary(self) -> dict[str, Any]:
-        made = self.tasks.values()
-        variables = Counter(sum(target.scope is not None for target in task.targets) for task in made)
         return {
             "programs": self.programs,
             "failed": self.programs - self.verdicts["passed"] - self.verdicts["sandbox_fault"],
-            "tasks": len(made),
-            "tasks_by_kind": dict(Counter(task.kind for task in made).most_common()),
-            "share_with_variable": round(1 - variables[0] / len(made), 4) if made else 0.0,
-            "tasks_by_variables": {str(count): variables[count] for count in sorted(variables)},
+            "tasks": self.tasks,
+            "tasks_by_kind": dict(self.kinds.most_common()),
+            "share_with_variable": round(1 - self.variables[0] / self.tasks, 4) if self.tasks else 0.0,
+            "tasks_by_variables": {str(count): self.variables[count] for count in sorted(self.variables)},
             "verdicts": dict(self.verdicts.most_common()),
             "rejects": {reason: count for reason, count in self.rejects.most_common() if count},
         }
 
 
+def _kept(journal: Journal[int, Fields], repeated: bytearray) -> Iterator[AlignmentTask]:
+    """The tasks of the journal, of each question the first."""
+    made = (data for done in journal.values() for data in done["tasks"])
+    return (AlignmentTask.from_json(data) for data, is_again in zip(made, repeated, strict=True) if not is_again)
+
+
 def _make(
-    pairs: Sequence[tuple[Problem, Rollout]],
+    pairs: Pairs,
     journal: Journal[int, Fields],
     tally: Tally,
     settings: AlignmentConfig,
@@ -156,18 +174,19 @@ def _make(
     open_judge: Callable[[], AnySandbox],
 ) -> None:
     """Judge and trace the programs that the journal does not have, and count all of them."""
-    for done in journal.values(sorted(journal)):
+    for done in journal.values():
         tally.add(done)
     if tally.programs:
         note(f"continuing: {tally.programs} of {counted(len(pairs), 'program')} done already")
     with open_judge() as sandbox, tracing_sandbox(sandbox) as tracer, Progress() as progress:
         judge = Judge(sandbox)
         count = progress.begin("judging and tracing", len(pairs), before=tally.programs)
-        for start in range(tally.programs, len(pairs), CHUNK):
-            done = Fields(start=start, **_done(tracer, judge, pairs[start : start + CHUNK], settings, seed))
+        left = islice(pairs, tally.programs, None)
+        while chunk := list(islice(left, CHUNK)):
+            done = Fields(start=tally.programs, **_done(tracer, judge, chunk, settings, seed))
             journal.append(done)
             tally.add(done)
-            progress.advance(count, done["programs"], counted(len(tally.tasks), "task"))
+            progress.advance(count, done["programs"], counted(tally.tasks, "task"))
 
 
 def _start(line: Fields) -> int:

@@ -12,6 +12,7 @@ from coderlplus.errors import counted
 from coderlplus.evaluation.benchmarks.base import Benchmark, BenchmarkQuestion
 from coderlplus.evaluation.benchmarks.plus import BASE_ALONE
 from coderlplus.evaluation.records import Judged, Sample
+from coderlplus.records.places import Places
 
 NAMED = 3
 """Of many things of one kind, so many are named."""
@@ -76,22 +77,25 @@ def of_samples(
     questions: Sequence[BenchmarkQuestion], samples: Iterable[Sample], strangers: Sequence[str]
 ) -> list[str]:
     """Notes on a file of samples: problems without one, rows that belong to nothing, samples that are there twice."""
-    texts: dict[str, list[str | None]] = {question.question_id: [] for question in questions}
+    counts = dict.fromkeys((question.question_id for question in questions), 0)
+    repeated, texts = 0, Places()
     for sample in samples:
-        texts[sample.question_id].append(sample.answer if sample.completion is None else sample.completion)
+        counts[sample.question_id] += 1
+        text = sample.question_id, sample.answer if sample.completion is None else sample.completion
+        repeated += text in texts
+        texts[text] = 0
     found = []
-    missing = [question_id for question_id, given in texts.items() if not given]
+    missing = [question_id for question_id, count in counts.items() if not count]
     if missing:
-        share = f"{len(missing)} of {len(texts)} problems ({len(missing) / len(texts):.0%})"
+        share = f"{len(missing)} of {len(counts)} problems ({len(missing) / len(counts):.0%})"
         found.append(f"{share} have no sample and count as failed: {named(missing)}")
     if strangers:
         found.append(
             f"{counted(len(strangers), 'row')} of the samples file {_is(strangers)} left out: {named(strangers, '; ')}"
         )
-    sizes = sorted({len(given) for given in texts.values() if given})
+    sizes = sorted({count for count in counts.values() if count})
     if len(sizes) > 1:
         found.append(f"problems have {sizes[0]} to {sizes[-1]} samples each, and every problem counts the same")
-    repeated = sum(len(given) - len(set(given)) for given in texts.values())
     if repeated and len(sizes) > 1:
         found.append(
             f"{counted(repeated, 'sample')} repeat another of the same problem word for word; check that no file was "

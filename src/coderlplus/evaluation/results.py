@@ -37,7 +37,7 @@ def shares(questions: Iterable[str], judged: Iterable[Judged]) -> dict[str, Frac
     }
 
 
-def score(benchmark: Benchmark, questions: Sequence[BenchmarkQuestion], judged: Sequence[Judged]) -> dict[str, Any]:
+def score(benchmark: Benchmark, questions: Sequence[BenchmarkQuestion], judged: Iterable[Judged]) -> dict[str, Any]:
     """The numbers of a benchmark as they stand in `results.json`.
 
     The metric's mean stands under its name (`pass@1`, `accuracy`) and its 95 % interval under `intervals`; `pass@k`
@@ -47,12 +47,21 @@ def score(benchmark: Benchmark, questions: Sequence[BenchmarkQuestion], judged: 
     a sample counts as failed; where there are such, `with_samples` has the same numbers over the others and their
     share. Programs that the sandbox failed on are in no number but `faults`.
     """
-    faults = [line for line in judged if line.verdict.verdict == "sandbox_fault"]
-    judged = [line for line in judged if line.verdict.verdict != "sandbox_fault"]
     marks: dict[str, list[bool]] = defaultdict(list)
+    outcomes: Counter[str] = Counter()
+    verdicts: Counter[str] = Counter()
+    faulty: set[str] = set()
+    at_limit = 0
     for line in judged:
+        verdicts[line.verdict.verdict] += 1
+        if line.verdict.verdict == "sandbox_fault":
+            faulty.add(line.question_id)
+            continue
         marks[line.question_id].append(line.verdict.passed)
-    unknown = {line.question_id for line in faults} - marks.keys()
+        outcomes[line.outcome] += 1
+        at_limit += line.truncated
+    faults = verdicts.pop("sandbox_fault", 0)
+    unknown = faulty - marks.keys()
     known = [question for question in questions if question.question_id not in unknown]
     groups, families = [marks[question.question_id] for question in known], families_of(known)
     estimates: dict[str, Estimate] = {
@@ -62,20 +71,18 @@ def score(benchmark: Benchmark, questions: Sequence[BenchmarkQuestion], judged: 
     for k in sorted({*KS, fewest}):
         if benchmark.metric == "pass@1" and 1 < k <= fewest:
             estimates[f"pass@{k}"] = clustered([pass_at_k(len(group), sum(group), k) for group in groups], families)
-    outcomes: Counter[str] = Counter(line.outcome for line in judged)
     outcomes["missing"] = sum(not group for group in groups)
-    verdicts: Counter[str] = Counter(line.verdict.verdict for line in judged)
     return {
         "metric": benchmark.metric,
         **{name: round(estimate.mean, 6) for name, estimate in estimates.items()},
         "intervals": {name: [estimate.low, estimate.high] for name, estimate in estimates.items()},
         "problems": len(groups),
         **({"families": len(set(families))} if len(set(families)) < len(groups) else {}),
-        "samples": len(judged),
+        "samples": verdicts.total(),
         **_with_samples(benchmark, groups, families),
-        **({"faults": len(faults)} if faults else {}),
+        **({"faults": faults} if faults else {}),
         "outcomes": {name: outcomes[name] for name in OUTCOMES},
-        "at_token_limit": sum(line.truncated for line in judged),
+        "at_token_limit": at_limit,
         "verdicts": {name: verdicts[name] for name in VERDICTS if verdicts[name]},
     }
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
+from itertools import count, pairwise, takewhile
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,9 +33,9 @@ from coderlplus.evaluation.selectors import measure
 from coderlplus.evaluation.traces import SampleTrace, expected_text, trace_failures
 from coderlplus.judge import Judge
 from coderlplus.progress import Track, silent
-from coderlplus.records import Failure, Problem, Rollout, Verdict
+from coderlplus.records import Failure, Problem, ProgramInput, Rollout, Verdict
 from coderlplus.records.files import atomic_write
-from coderlplus.records.journal import Journal
+from coderlplus.records.journal import Journal, Lines
 from coderlplus.sandbox.backends import tracing_sandbox
 from coderlplus.terminal import tell_defect
 
@@ -89,7 +89,7 @@ class SampleSource:
     sampling: Sampling
     n_samples: int = 1
     open: Callable[[], Backend] | None = None
-    samples: Mapping[str, Sequence[Sample]] | None = None
+    samples: Mapping[str, Iterable[Sample]] | None = None
     digest: str | None = None
     """Of the samples file."""
     weights: str | None = None
@@ -206,8 +206,8 @@ def evaluate(
     times.append(time.perf_counter())
     judged = _judged(here, asked, samples, judge, track)
     times.append(time.perf_counter())
-    lines = [judged[key] for question in asked.questions for key in _keys(question.question_id, judged)]
-    _trace(here, asked, lines, judge, track)
+    lines = InOrder(asked.questions, judged)
+    _trace(here, asked, judged, judge, track)
     times.append(time.perf_counter())
     write_samples(here, asked.benchmark, asked.questions, lines)
     numbers = score(asked.benchmark, asked.questions, lines)
@@ -227,24 +227,24 @@ def evaluate(
         )
         numbers |= selected | {"intervals": numbers["intervals"] | selected["intervals"]}
     times.append(time.perf_counter())
-    faults = [line for line in lines if line.verdict.verdict == "sandbox_fault"]
-    if 10 * len(faults) > len(lines):
+    faults = [line for line in lines if line.verdict.verdict == "sandbox_fault"] if numbers.get("faults") else []
+    if 10 * len(faults) > len(judged):
         raise SandboxError(
-            f"the sandbox failed on {len(faults)} of the {len(lines)} programs of {name}; run coderlplus doctor, "
+            f"the sandbox failed on {len(faults)} of the {len(judged)} programs of {name}; run coderlplus doctor, "
             f"then rerun the command; it judges only these"
         )
     parts = zip(("generate", "judge", "trace", "score"), pairwise(times), strict=True)
     return (
         numbers
         | about(asked.questions, asked.files, asked.window.get("release") if asked.benchmark.dated else None)
-        | {"notes": [*_notes(source, asked, samples, lines), *selected["notes"]]}
+        | {"notes": [*_notes(source, asked, samples, faults), *selected["notes"]]}
         | {"seconds": {name: round(end - start, 3) for name, (start, end) in parts}}
         | {"settings": settings(source, asked)}
     )
 
 
 def _notes(
-    source: SampleSource, asked: AskedBenchmark, samples: Mapping[Key, Sample], lines: Sequence[Judged]
+    source: SampleSource, asked: AskedBenchmark, samples: Lines[Key, Sample], faults: Sequence[Judged]
 ) -> list[str]:
     whole = len(asked.whole) or len(asked.questions)
     inside = len(asked.questions) if asked.inside is None else asked.inside
@@ -254,26 +254,36 @@ def _notes(
         if source.samples is None
         else of_samples(asked.questions, samples.values(), source.strangers)
     )
-    return [*of_faults(lines), *on_samples, *on_data]
+    return [*of_faults(faults), *on_samples, *on_data]
 
 
-def _keys(question_id: str, lines: Mapping[Key, Any]) -> list[Key]:
-    keys: list[Key] = []
-    while (question_id, len(keys)) in lines:
-        keys.append((question_id, len(keys)))
-    return keys
+class InOrder:
+    """The judged samples in the order of the questions, read from the disk each time they are gone through."""
+
+    def __init__(self, questions: Sequence[BenchmarkQuestion], judged: Lines[Key, Judged]) -> None:
+        self._questions, self._judged = questions, judged
+
+    def __iter__(self) -> Iterator[Judged]:
+        return self._judged.values(
+            key for question in self._questions for key in keys_of(question.question_id, self._judged)
+        )
+
+
+def keys_of(question_id: str, lines: Lines[Key, Any]) -> Iterator[Key]:
+    """The keys of the samples of a question."""
+    return takewhile(lines.__contains__, ((question_id, number) for number in count()))
 
 
 def _samples(
     here: Path, source: SampleSource, asked: AskedBenchmark, backend: Callable[[], Backend], track: Track
-) -> dict[Key, Sample]:
+) -> Lines[Key, Sample]:
     name = asked.benchmark.name
     with Journal(here / "completions.jsonl", Sample.from_json, key_of) as journal:
         if source.samples is not None:
             for sample in source.samples[name]:
                 if (sample.question_id, sample.sample) not in journal:
                     journal.append(sample)
-            return journal.to_dict()
+            return journal
         requests = [
             Request(question_id=question.question_id, sample=sample, messages=question.messages)
             for question in asked.questions
@@ -299,18 +309,19 @@ def _samples(
             except (ConfigError, DataError) as error:
                 kept = f"; {len(journal)} of the {total} completions of {name} are kept in {journal.path}"
                 raise type(error)(f"{error}{kept if len(journal) else ''}") from error
-        return journal.to_dict()
+        return journal
 
 
 def _judged(
-    here: Path, asked: AskedBenchmark, samples: Mapping[Key, Sample], judge: Judge, track: Track
-) -> dict[Key, Judged]:
+    here: Path, asked: AskedBenchmark, samples: Lines[Key, Sample], judge: Judge, track: Track
+) -> Lines[Key, Judged]:
     by_id = {question.question_id: question for question in asked.questions}
     with Journal(
         here / "verdicts.jsonl", Judged.from_json, key_of, keep=lambda line: line.verdict.verdict != "sandbox_fault"
     ) as journal:
-        left = [sample for key, sample in samples.items() if key not in journal]
-        answered: dict[int, tuple[str | None, str | None, Problem]] = {}
+        left = (sample for sample in samples.values() if key_of(sample) not in journal)
+        total = len(samples) - len(journal)
+        answered: dict[int, tuple[Sample, str | None, str | None, Problem]] = {}
         defects: dict[int, str] = {}
 
         def pairs() -> Iterator[tuple[Problem, Rollout]]:
@@ -327,15 +338,14 @@ def _judged(
                 except Exception as error:
                     tell_defect(f"sample {rollout_id!r} of {asked.benchmark.name}", error)
                     defects[number] = f"{type(error).__name__} while its answer was read: {error}"[:300]
-                answered[number] = answer, program, problem
+                answered[number] = sample, answer, program, problem
                 given = {"program": program} if program is not None else {"completion": ""}
                 yield problem, Rollout(rollout_id=rollout_id, problem_id=problem.problem_id, **given)
 
-        for number, verdict in track(judge.judge_as_completed(pairs()), f"{asked.benchmark.name}: judging", len(left)):
-            sample = left[number]
-            answer, program, problem = answered.pop(number)
+        for number, verdict in track(judge.judge_as_completed(pairs()), f"{asked.benchmark.name}: judging", total):
+            sample, answer, program, problem = answered.pop(number)
             if number in defects:
-                failure = Failure(index=0, verdict="sandbox_fault", detail=defects[number])
+                failure = Failure(index=0, verdict="sandbox_fault", detail=defects.pop(number))
                 verdict = replace(verdict, verdict="sandbox_fault", first_failure=failure)
             first = verdict.first_failure
             journal.append(
@@ -352,7 +362,7 @@ def _judged(
                     setup_code="" if verdict.passed else problem.setup_code,
                 )
             )
-        return journal.to_dict()
+        return journal
 
 
 def _worded(verdict: Verdict, benchmark: Benchmark, answer: str | None, program: str | None) -> Verdict:
@@ -366,26 +376,37 @@ def _worded(verdict: Verdict, benchmark: Benchmark, answer: str | None, program:
     return replace(verdict, verdict="no_program", tests_passed=0, first_failure=failure)
 
 
-def _trace(here: Path, asked: AskedBenchmark, lines: Sequence[Judged], judge: Judge, track: Track) -> None:
+def _trace(here: Path, asked: AskedBenchmark, judged: Lines[Key, Judged], judge: Judge, track: Track) -> None:
     by_id = {question.question_id: question for question in asked.questions}
+
+    def run_of(line: Judged) -> tuple[str, ProgramInput] | None:
+        failure = line.verdict.first_failure
+        if line.verdict.verdict not in ("wrong_answer", "runtime_error"):
+            return None
+        try:
+            given = None if failure is None else failure.input
+            return asked.benchmark.traced(by_id[line.question_id], line.program or "", given)
+        except Exception as error:  # the page lacks this trace
+            tell_defect(f"the trace of {line.question_id!r}", error)
+            return None
+
+    def wanted() -> Iterator[tuple[Judged, Problem, str, ProgramInput]]:
+        for line in judged.values(left):
+            run = run_of(line)
+            if run is not None:
+                yield line, by_id[line.question_id].problem, *run
+
     with Journal(here / "traces.jsonl", SampleTrace.from_json, key_of) as journal:
-        left = [line for line in lines if line.outcome != "passed" and (line.question_id, line.sample) not in journal]
-        wanted = []
-        for line in left:
-            question = by_id[line.question_id]
-            failure = line.verdict.first_failure
-            try:
-                run = asked.benchmark.traced(question, line.program or "", None if failure is None else failure.input)
-            except Exception as error:  # the page lacks this trace
-                tell_defect(f"the trace of {line.question_id!r}", error)
-                continue
-            if run is not None and line.verdict.verdict in ("wrong_answer", "runtime_error"):
-                wanted.append((line, question.problem, *run))
-        if not wanted:
+        left = [
+            key_of(line)
+            for line in InOrder(asked.questions, judged)
+            if line.outcome != "passed" and key_of(line) not in journal and run_of(line) is not None
+        ]
+        if not left:
             return
         with tracing_sandbox(judge.sandbox) as sandbox:
-            traces = trace_failures(sandbox, wanted)
-            for trace in track(traces, f"{asked.benchmark.name}: tracing failures", len(wanted)):
+            traces = trace_failures(sandbox, wanted())
+            for trace in track(traces, f"{asked.benchmark.name}: tracing failures", len(left)):
                 journal.append(trace)
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -37,7 +37,7 @@ from coderlplus.judge import Judge
 from coderlplus.progress import Track
 from coderlplus.records import Problem, Rollout
 from coderlplus.records.fields import get, optional
-from coderlplus.records.journal import Journal
+from coderlplus.records.journal import Journal, Lines
 
 NOTHING = Estimate(0.0, 0.0, 1.0)
 """Where no problem is known."""
@@ -95,8 +95,8 @@ def measure(
     here: Path,
     selectors: Sequence[str],
     questions: Sequence[BenchmarkQuestion],
-    lines: Sequence[Judged],
-    samples: Mapping[Key, Sample],
+    lines: Iterable[Judged],
+    samples: Lines[Key, Sample],
     backend: Callable[[], Backend],
     sampling: Sampling,
     style: PromptStyle,
@@ -153,7 +153,7 @@ def _share(group: Sequence[Judged], ranks: Sequence[float | None]) -> float | No
     return sum(kept) / len(kept) if kept else 0.0
 
 
-def _check_logprobs(here: Path, samples: Mapping[Key, Sample]) -> None:
+def _check_logprobs(here: Path, samples: Lines[Key, Sample]) -> None:
     lacking = sum(sample.logprob is None and sample.tokens != 0 for sample in samples.values())
     if lacking:
         raise ConfigError(
@@ -221,7 +221,7 @@ def _predictions(
             for request, completion in track(answers, f"{here.name}: predicting outputs", len(requests)):
                 key = request.question_id.rpartition(": ")[2]
                 journal.append(Prediction(prompt=key, completion=completion.text))
-        said = {key: journal[key].completion for key in journal}
+        said = {line.prompt: line.completion for line in journal.values()}
     return lambda question, program, example: agrees(example, said[_digest(prompt(question, program, example))])
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from coderlplus.errors import SandboxError
@@ -50,14 +51,15 @@ def expected_text(test: Test) -> str | None:
 
 
 def trace_failures(
-    sandbox: AnySandbox, wanted: Sequence[tuple[Judged, Problem, str, ProgramInput]]
+    sandbox: AnySandbox, wanted: Iterable[tuple[Judged, Problem, str, ProgramInput]]
 ) -> Iterator[SampleTrace]:
     """The traces of (sample, its problem, program, input), in order.
 
     Raises nothing for what a program does; a run that the sandbox fails on is left out.
     """
-    for start in range(0, len(wanted), _CHUNK):
-        chunk = [item for item in wanted[start : start + _CHUNK] if len(str(item[3].to_json())) <= INPUT_LIMIT]
+    left = iter(wanted)
+    while taken := list(islice(left, _CHUNK)):
+        chunk = [item for item in taken if len(str(item[3].to_json())) <= INPUT_LIMIT]
         requests = [
             TraceRequest(
                 program=program,

@@ -33,6 +33,7 @@ from coderlplus.records import Problem
 from coderlplus.records.files import atomic_write, whole_file
 from coderlplus.records.journal import Fields, Journal
 from coderlplus.records.outputs import digest, open_output
+from coderlplus.records.places import Places
 from coderlplus.sandbox import AnySandbox
 from coderlplus.terminal import note, tell_defect
 
@@ -144,7 +145,7 @@ def prepare(
                     "the command; it validates only these"
                 )
             try:
-                counts = _write(output, journal, settings)
+                counts = _write(output, journal, total, settings)
                 report = _report(files, settings, benchmarks, counts, before + time.monotonic() - began)
                 atomic_write(beside(output, "report.json"), json.dumps(report, indent=2) + "\n")
             except OSError as error:
@@ -323,22 +324,22 @@ def _near(settings: Settings, journal: Mapping[int, Fields] | Journal[int, Field
     return NearDuplicates(settings.near_duplicates, lambda number: str(journal[number]["problem"]["statement"]))
 
 
-def _write(output: Path, journal: Journal[int, Fields], settings: Settings) -> Counter[str]:
-    """Write the problems and what was cut, in the order of the rows; returns counts for the report."""
+def _write(output: Path, journal: Journal[int, Fields], total: int, settings: Settings) -> Counter[str]:
+    """Write the problems and what was cut, in the order of the rows; returns counts for the report. Memory holds some
+    100 bytes a problem."""
     counts: Counter[str] = Counter()
-    seen: tuple[dict[str, str], dict[str, str]] = {}, {}
-    ids: Counter[str] = Counter()
+    seen, ids = (Places(), Places()), Places()
     alike = _near(settings, journal)
     with ExitStack() as stack:
         kept, cut = (stack.enter_context(whole_file(path)) for path in (output, beside(output, "cut.jsonl")))
         table = ParquetFile(beside(output, "parquet"), problem_schema) if settings.parquet else None
         parquet = stack.enter_context(table or nullcontext())
-        for line in journal.values(sorted(journal)):
+        for line in journal.values(range(total)):
             reason, detail = line.get("cut"), line.get("detail", "")
             if reason is None:
                 for key, known, why in zip(line["keys"], seen, ("duplicate", "same_tests"), strict=True):
-                    if reason is None and key in known:
-                        reason, detail = why, f"as {known[key]}"
+                    if reason is None and (earlier := known.get(key)) is not None:
+                        reason, detail = why, f"as {journal[earlier]['problem']['problem_id']}"
             if reason is None and alike and (found := alike.closest(line["problem"]["statement"])):
                 reason, detail = "near_duplicate", f"{found[1]:.0%} as {journal[found[0]]['problem']['problem_id']}"
             if reason is not None:
@@ -348,12 +349,13 @@ def _write(output: Path, journal: Journal[int, Fields], settings: Settings) -> C
                 continue
             problem = Problem.from_json(line["problem"])
             for key, known in zip(line["keys"], seen, strict=True):
-                known[key] = problem.problem_id
+                known[key] = line["row"]
             if alike:
                 alike.add(line["row"], problem.statement)
-            ids[problem.problem_id] += 1
-            if ids[problem.problem_id] > 1:
-                problem = replace(problem, problem_id=f"{problem.problem_id}/{ids[problem.problem_id]}")
+            count = (ids.get(problem.problem_id) or 0) + 1
+            ids[problem.problem_id] = count
+            if count > 1:
+                problem = replace(problem, problem_id=f"{problem.problem_id}/{count}")
             _add(counts, line, problem)
             kept.write(json.dumps(problem.to_json()) + "\n")
             if parquet is not None:

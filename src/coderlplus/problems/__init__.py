@@ -3,28 +3,19 @@ gzipped or not."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from coderlplus.errors import ConfigError, DataError
-from coderlplus.problems.files import leaving_out, read_rows, stream_rows
+from coderlplus.errors import DataError
+from coderlplus.problems.files import leaving_out, stream_rows
 from coderlplus.problems.formats import Format, format_of
-from coderlplus.problems.recorded import RecordedProgram, recorded
-from coderlplus.problems.sample_forms import (
-    given_in,
-    is_group,
-    is_list_of_samples,
-    is_sample,
-    livecodebench_order,
-    names_of,
-    plain_name,
-)
+from coderlplus.problems.pairs import Pairs, Programs, recorded_in
+from coderlplus.problems.recorded import RecordedProgram
+from coderlplus.problems.sample_forms import given_in, is_group, names_of, plain_name
 from coderlplus.records import AlignmentTask, Problem, Rollout
-from coderlplus.records.forms import misplaced
 
 __all__ = [
+    "Pairs",
     "RecordedProgram",
     "read_answers",
     "read_format",
@@ -34,12 +25,6 @@ __all__ = [
     "read_rollouts",
     "read_tasks",
 ]
-
-_RECORDED = (
-    {"task_id", "prompt", "entry_point", "test", "solution"},
-    {"question_id", "question_content", "starter_code"},
-)
-_ROLLOUT = {"rollout_id", "problem_id"}
 
 
 def read_problems(path: str | Path, left_out: list[DataError] | None = None) -> list[Problem]:
@@ -74,7 +59,7 @@ def read_format(path: str | Path, left_out: list[DataError] | None = None) -> tu
 def read_rollouts(path: str | Path, left_out: list[DataError] | None = None) -> list[Rollout]:
     """The programs of a file: coderlplus JSONL, or recorded programs. Raises `DataError`, and leaves out, as
     `read_problems` does."""
-    return [rollout for rollout, _ in _rollouts(path, None, left_out)]
+    return list(Programs(path, None, left_out))
 
 
 def read_tasks(path: str | Path, left_out: list[DataError] | None = None) -> list[AlignmentTask]:
@@ -117,24 +102,12 @@ def read_answers(
     return answers
 
 
-def read_pairs(
-    problems: str | Path, programs: str | Path, left_out: list[DataError] | None = None
-) -> list[tuple[Problem, Rollout]]:
-    """The programs of one file, each with its problem from another (or the same). Raises `DataError`, and leaves out,
-    as `read_problems` does, also for a program whose problem is not there."""
+def read_pairs(problems: str | Path, programs: str | Path, left_out: list[DataError] | None = None) -> Pairs:
+    """The programs of one file, each with its problem from another (or the same). They are read again each time they
+    are gone through. Raises `DataError`, and leaves out, as `read_problems` does, also for a program whose problem is
+    not there."""
     by_id = {problem.problem_id: problem for problem in read_problems(problems, left_out)}
-    pairs = []
-    for rollout, place in _rollouts(programs, list(by_id), left_out):
-        with leaving_out(left_out):
-            if rollout.problem_id not in by_id:
-                raise DataError(
-                    f"{place}: rollout {rollout.rollout_id!r} is of problem {rollout.problem_id!r}, which "
-                    f"{problems} does not have"
-                )
-            pairs.append((by_id[rollout.problem_id], rollout))
-    if not pairs:
-        raise left_out[0] if left_out else DataError(f"{programs} holds no programs")
-    return pairs
+    return Pairs(by_id, Programs(programs, by_id, left_out, str(problems)))
 
 
 def _nothing(left_out: list[DataError] | None, otherwise: str, place: int = 0) -> DataError:
@@ -142,85 +115,7 @@ def _nothing(left_out: list[DataError] | None, otherwise: str, place: int = 0) -
     return left_out[place] if left_out and place < len(left_out) else DataError(otherwise)
 
 
-def _rollouts(
-    path: str | Path, problem_ids: Sequence[str] | None, left_out: list[DataError] | None
-) -> list[tuple[Rollout, str]]:
-    """Rollouts and their places. With the ids of the problems, samples files of any form of `sample_forms` too."""
-    if problem_ids is not None and not _is_of_rollouts(Path(path)):
-        return _sampled(Path(path), problem_ids, left_out)
-    rows = read_rows(path, left_out)
-    if any(rows[0].data.keys() >= fields for fields in _RECORDED):
-        return [(item.rollout, place) for item, place in _recorded(path, left_out)]
-    if not any(row.data.keys() & _ROLLOUT for row in (rows if left_out is not None else rows[:1])):
-        sentence = misplaced(rows[0].data, "a program") or (
-            "neither a coderlplus program (rollout_id, problem_id, program or completion) nor a recorded one"
-        )
-        raise DataError(f"{rows[0].place}: {sentence}")
-    rollouts: dict[str, tuple[Rollout, str]] = {}
-    for row in rows:
-        with leaving_out(left_out):
-            rollout = row.read(Rollout.from_json)
-            if rollout.rollout_id in rollouts:
-                raise DataError(f"{row.place}: a second rollout has the id {rollout.rollout_id!r}; ids must be unique")
-            rollouts[rollout.rollout_id] = rollout, row.place
-    if left_out and not rollouts:
-        raise left_out[-1]
-    return list(rollouts.values())
-
-
-def _is_of_rollouts(path: Path) -> bool:
-    """Whether a file holds coderlplus programs or recorded ones, which its rows say; a file that cannot be read counts
-    as one, so that the reader says why."""
-    if path.is_dir():
-        return False
-    has_samples = False
-    try:
-        for row in stream_rows(path, []):
-            if "rollout_id" in row.data or any(row.data.keys() >= fields for fields in _RECORDED):
-                return True
-            has_samples |= is_sample(row.data)
-    except (DataError, ConfigError):
-        pass
-    return not (has_samples or is_list_of_samples(path))
-
-
-def _sampled(path: Path, problem_ids: Sequence[str], left_out: list[DataError] | None) -> list[tuple[Rollout, str]]:
-    """The samples of a file as rollouts, named `<problem>#<number>` where they have no name of their own."""
-    ids = names_of(problem_ids)
-    orders = {"the problems": [list(problem_ids), sorted(problem_ids, key=livecodebench_order)]}
-    counts: Counter[str] = Counter()
-    rollouts: dict[str, tuple[Rollout, str]] = {}
-    for given in given_in(path, orders, left_out):
-        problem_id = ids.get(plain_name(given.name), given.name)
-        if given.rollout_id is not None and problem_id not in problem_ids and given.is_of_task:
-            continue
-        name = given.rollout_id or f"{problem_id}#{counts[problem_id]}"
-        counts[problem_id] += 1
-        text = {"program": given.text} if given.is_answer else {"completion": given.text}
-        rollouts[name] = Rollout(rollout_id=name, problem_id=problem_id, **text), given.place
-    if not rollouts:
-        raise _nothing(left_out, f"{path} holds no programs", -1)
-    return list(rollouts.values())
-
-
 def read_recorded(path: str | Path) -> list[RecordedProgram]:
     """Recorded programs with their problems and recorded verdicts. The second program of one name gets `/2` at its
     end, and so on."""
-    return [item for item, _ in _recorded(path, None)]
-
-
-def _recorded(path: str | Path, left_out: list[DataError] | None) -> list[tuple[RecordedProgram, str]]:
-    stem = Path(path).name.partition(".")[0]
-    seen: Counter[str] = Counter()
-    programs: list[tuple[RecordedProgram, str]] = []
-    for row in read_rows(path):
-        found: Sequence[RecordedProgram] = ()
-        with leaving_out(left_out):
-            found = row.read(lambda data: list(recorded(data, stem)))
-        for item in found:
-            name = item.rollout.rollout_id
-            seen[name] += 1
-            if seen[name] > 1:
-                item = replace(item, rollout=replace(item.rollout, rollout_id=f"{name}/{seen[name]}"))
-            programs.append((item, row.place))
-    return programs
+    return [item for item, _ in recorded_in(Path(path), None)]

@@ -110,13 +110,14 @@ def _lines(path: Path, file: IO[str], left_out: list[DataError] | None) -> Itera
 
 @contextmanager
 def leaving_out(left_out: list[DataError] | None) -> Iterator[None]:
-    """Add a `DataError` to `left_out`, where that is given."""
+    """Add a `DataError` to `left_out`, where that is given; without its traceback, which holds the row."""
     try:
         yield
     except DataError as error:
         if left_out is None:
             raise
-        left_out.append(error)
+        error.__cause__ = error.__context__ = None
+        left_out.append(error.with_traceback(None))
 
 
 def json_object(line: str, place: str) -> dict[str, Any]:

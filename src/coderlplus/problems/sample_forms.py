@@ -94,18 +94,45 @@ def given_in(
 
 
 def _whole_json(path: Path) -> Any:
-    """The file as one JSON value, or `None` where it is JSON lines (or broken: `stream_rows` will say where)."""
+    """The file as one JSON value, or `None` where it is JSON lines or a list of objects, which `stream_rows` reads one
+    by one (or broken: it will say where)."""
     try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-        value = json.loads(data) if data.lstrip()[:1] in (b"[", b"{") else None
+        with (gzip.open if _is_gzip(path) else open)(path, "rb") as file:
+            start = file.read(1)
+            while start.isspace():
+                start = file.read(1)
+            if start == b"[":
+                start = file.read(1)
+                while start.isspace():
+                    start = file.read(1)
+                if start == b"{":
+                    return None
+            elif start != b"{" or _begins_lines(start + file.readline(), file):
+                return None
+            file.seek(0)
+            value = json.loads(file.read())
     except OSError as error:
+        if isinstance(error, gzip.BadGzipFile):
+            return None
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, EOFError, zlib.error, RecursionError):
         return None
     is_row = isinstance(value, dict) and any(_is_id(value.get(name)) for name in _IDS)
     return None if is_row or value == [] else value
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def _begins_lines(first: bytes, others: Iterable[bytes]) -> bool:
+    """Whether a first line is an object by itself and others follow."""
+    try:
+        json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+    return any(not line.isspace() for line in others)
 
 
 def _in_folder(path: Path) -> Iterator[Given]:

@@ -13,11 +13,12 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from io import FileIO
 from pathlib import Path
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, BinaryIO, Generic, Protocol, Self, TypeVar
 
 from coderlplus.errors import DataError
 from coderlplus.records.files import held, whole_file
 from coderlplus.records.jsonl import loads
+from coderlplus.records.places import Places
 
 
 class Line(Protocol):
@@ -37,15 +38,17 @@ LineT = TypeVar("LineT", bound=Line)
 KeyT = TypeVar("KeyT", bound=Hashable)
 
 
-def read_journal(path: Path, from_json: Callable[[Any], LineT], key: Callable[[LineT], KeyT]) -> dict[KeyT, LineT]:
-    """The lines of a journal by key, for readers; of two with one key, the later. An absent file has none. Raises
-    `DataError` naming a line that is broken."""
+def read_journal(path: Path, from_json: Callable[[Any], LineT], key: Callable[[LineT], KeyT]) -> Lines[KeyT, LineT]:
+    """The lines of a journal, for readers. An absent file has none. Raises `DataError` naming a line that is
+    broken."""
+    lines = Lines(path, from_json, key)
     try:
-        return {name: line for _, name, line in _lines(path, from_json, key)}
+        lines.note()
     except FileNotFoundError:
-        return {}
+        pass
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
+    return lines
 
 
 def _lines(
@@ -69,8 +72,71 @@ def _lines(
             start += len(text)
 
 
-class Journal(Generic[KeyT, LineT]):
-    """A journal that is being written."""
+class Lines(Generic[KeyT, LineT]):
+    """The lines of a file by key, read from the disk when they are asked for; of two with one key, the later. Memory
+    holds their places."""
+
+    def __init__(self, path: Path, from_json: Callable[[Any], LineT], key: Callable[[LineT], KeyT]) -> None:
+        self.path = path
+        self._from_json, self._key = from_json, key
+        self._places = Places()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, key: KeyT) -> bool:
+        return key in self._places
+
+    def __iter__(self) -> Iterator[KeyT]:
+        """The keys, in the order of the file."""
+        return map(self._key, self.values())
+
+    def __getitem__(self, key: KeyT) -> LineT:
+        """Raises `KeyError`."""
+        return next(self.values([key]))
+
+    def get(self, key: KeyT) -> LineT | None:
+        return next(self.values([key])) if key in self else None
+
+    def values(self, keys: Iterable[KeyT] | None = None) -> Iterator[LineT]:
+        """The lines of some keys in their order, or all in the order of the file, one at a time."""
+        if keys is None:
+            for place, key, line in _lines(self.path, self._from_json, self._key) if len(self) else ():
+                if self._places.get(key) == place:
+                    yield line
+            return
+        file: BinaryIO | None = None
+        try:
+            for key in keys:
+                start = self._places.get(key)
+                if start is None:
+                    raise KeyError(key)
+                file = file or self.path.open("rb")
+                file.seek(start)
+                yield self._from_json(loads(file.readline()))
+        finally:
+            if file is not None:
+                file.close()
+
+    def to_dict(self) -> dict[KeyT, LineT]:
+        """All lines by key, in memory."""
+        return {self._key(line): line for line in self.values()}
+
+    def note(self, keep: Callable[[LineT], bool] = lambda line: True) -> int:
+        """Note where the lines that `keep` wants begin, and return how many lines the file has. Raises what the file
+        system raises, and `DataError` for a broken line."""
+        count = 0
+        for place, key, line in _lines(self.path, self._from_json, self._key):
+            count += 1
+            if keep(line):
+                self._places[key] = place
+            else:
+                self._places.discard(key)
+        return count
+
+
+class Journal(Lines[KeyT, LineT]):
+    """A journal that is being written. When it is closed it can still be read."""
 
     def __init__(
         self,
@@ -84,17 +150,17 @@ class Journal(Generic[KeyT, LineT]):
         """Open or start a journal; lines that `keep` refuses are dropped, to be made again. It is locked while it is
         open, unless the caller holds it already (`is_held`). Raises `DataError` if it is broken, which leaves it as
         it is, cannot be written or is in use."""
-        self.path = path
-        self._from_json, self._key = from_json, key
-        self._places: dict[KeyT, int] = {}
+        super().__init__(path, from_json, key)
         self._end = 0
         with ExitStack() as stack:
             if not is_held:
                 stack.enter_context(held(path))
             try:
-                stale = self._read(keep)
-                if stale:
-                    self._rewrite()
+                if path.is_file():
+                    count = self.note(keep)
+                    self._end = _end_of_lines(path)
+                    if count > len(self):
+                        self._rewrite()
                 self._file = stack.enter_context(FileIO(path, "a"))
                 if path.is_file():
                     self._file.truncate(self._end)
@@ -107,33 +173,6 @@ class Journal(Generic[KeyT, LineT]):
 
     def __exit__(self, *_: object) -> None:
         self._held.close()
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __contains__(self, key: KeyT) -> bool:
-        return key in self._places
-
-    def __iter__(self) -> Iterator[KeyT]:
-        return iter(self._places)
-
-    def __getitem__(self, key: KeyT) -> LineT:
-        """The line with a key, from the disk."""
-        with self.path.open("rb") as file:
-            file.seek(self._places[key])
-            return self._from_json(loads(file.readline()))
-
-    def values(self, keys: Iterable[KeyT] | None = None) -> Iterator[LineT]:
-        """The lines of some keys in their order, or all, one at a time from the disk."""
-        if self._places:
-            with self.path.open("rb") as file:
-                for key in self._places if keys is None else keys:
-                    file.seek(self._places[key])
-                    yield self._from_json(loads(file.readline()))
-
-    def to_dict(self) -> dict[KeyT, LineT]:
-        """All lines by key, in memory."""
-        return {self._key(line): line for line in self.values()}
 
     def append(self, line: LineT) -> None:
         """Add a line, which is on the disk's way when this returns. Raises `DataError` if the disk is full; the
@@ -149,36 +188,29 @@ class Journal(Generic[KeyT, LineT]):
         self._places[self._key(line)] = self._end
         self._end += len(data)
 
-    def _read(self, keep: Callable[[LineT], bool]) -> bool:
-        """Note where lines begin; whether there are some that do not count."""
-        if not self.path.is_file():
-            return False
-        count = 0
-        for place, key, line in _lines(self.path, self._from_json, self._key):
-            count += 1
-            if keep(line):
-                self._places[key] = place
-            else:
-                self._places.pop(key, None)
-        with self.path.open("rb") as file:
-            self._end = file.seek(0, os.SEEK_END)
-            while self._end:  # cut after the last end of line
-                start = max(0, self._end - 65536)
-                file.seek(start)
-                cut = file.read(self._end - start).rfind(b"\n")
-                self._end = start + cut + 1 if cut >= 0 else start
-                if cut >= 0:
-                    break
-        return count > len(self._places)
-
     def _rewrite(self) -> None:
         """Write the lines that count again and put them in the journal's place, so that nothing is lost if it
         fails."""
-        places: dict[KeyT, int] = {}
+        places = Places()
         with self.path.open("rb") as old, whole_file(self.path, "wb") as new:
-            for key, place in self._places.items():
-                old.seek(place)
-                places[key] = new.tell()
-                new.write(old.readline())
+            for place, key, _ in _lines(self.path, self._from_json, self._key):
+                if self._places.get(key) == place:
+                    old.seek(place)
+                    places[key] = new.tell()
+                    new.write(old.readline())
             self._end = new.tell()
         self._places = places
+
+
+def _end_of_lines(path: Path) -> int:
+    """The place after the last end of a line."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - 65536)
+            file.seek(start)
+            cut = file.read(end - start).rfind(b"\n")
+            end = start + cut + 1 if cut >= 0 else start
+            if cut >= 0:
+                break
+        return end

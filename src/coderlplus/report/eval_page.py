@@ -12,8 +12,8 @@ import base64
 import json
 import shlex
 import zlib
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from coderlplus.evaluation.benchmarks.expressions import ENTRY_POINT
 from coderlplus.evaluation.notes import described
 from coderlplus.evaluation.records import OUTCOMES, Judged, Sample, key_of
 from coderlplus.evaluation.results import read_results
+from coderlplus.evaluation.run import keys_of
 from coderlplus.evaluation.traces import SampleTrace
 from coderlplus.records import CallInput, Failure
 from coderlplus.records.journal import read_journal
@@ -40,6 +41,7 @@ KEPT = (
 """What the page has of the numbers of a benchmark."""
 PART = 24
 """Questions that are compressed together."""
+SEPARATORS = (",", ":")
 
 
 def write_eval_page(folder: Path, out: Path | None = None) -> Path:
@@ -68,23 +70,29 @@ def benchmark_data(folder: Path, name: str, numbers: Mapping[str, Any]) -> dict[
     """The numbers of a benchmark, its questions as `[id, a digit a sample: the place of its outcome]`, and the parts
     with what is behind them."""
     judged = read_journal(folder / "verdicts.jsonl", Judged.from_json, key_of)
-    by_question: dict[str, list[Judged]] = defaultdict(list)
-    for line in judged.values():
-        by_question[line.question_id].append(line)
     said = read_journal(folder / "completions.jsonl", Sample.from_json, key_of)
     traces = read_journal(folder / "traces.jsonl", SampleTrace.from_json, key_of)
-    questions, parts, part = [], [], []
-    for question in _questions(folder / "questions.jsonl"):
-        lines = sorted(by_question[question["question_id"]], key=lambda line: line.sample)
-        questions.append([question["question_id"], "".join(str(OUTCOMES.index(line.outcome)) for line in lines)])
-        samples = [sample_data(line, said.get(key_of(line)), traces.get(key_of(line))) for line in lines]
-        shown = {name: question.get(name) for name in ("date", "reference", "tests", "cases")}
-        part.append(shown | {"messages": question["messages"], "samples": samples})
-        if len(part) == PART:
-            parts.append(packed(part))
-            part = []
-    if part:
-        parts.append(packed(part))
+    asked = _questions(folder / "questions.jsonl")
+    questions: list[list[str]] = []
+
+    def texts(part: Sequence[dict[str, Any]]) -> Iterator[str]:
+        """The questions of a part as JSON, one sample at a time, so that memory holds none."""
+        for place, question in enumerate(part):
+            shown = {name: question.get(name) for name in ("date", "reference", "tests", "cases")}
+            head = json.dumps(shown | {"messages": question["messages"]}, separators=SEPARATORS).removesuffix("}")
+            yield f'{"," if place else "["}{head},"samples":['
+            outcomes = ""
+            for line in judged.values(keys_of(question["question_id"], judged)):
+                sample = sample_data(line, said.get(key_of(line)), traces.get(key_of(line)))
+                yield ("," if outcomes else "") + json.dumps(sample, separators=SEPARATORS)
+                outcomes += str(OUTCOMES.index(line.outcome))
+            questions.append([question["question_id"], outcomes])
+            yield "]}"
+        yield "]"
+
+    parts = []
+    while part := list(islice(asked, PART)):
+        parts.append(packed(texts(part)))
     return {
         "name": name,
         "values": {metric: numbers[metric] for metric in numbers["intervals"]},
@@ -102,9 +110,10 @@ def _questions(path: Path) -> Iterator[dict[str, Any]]:
     return json_lines(path)
 
 
-def packed(value: Any) -> str:
-    """JSON, compressed (zlib), in base 64."""
-    return base64.b64encode(zlib.compress(json.dumps(value, separators=(",", ":")).encode(), 9)).decode()
+def packed(texts: Iterable[str]) -> str:
+    """A text in pieces, compressed (zlib), in base 64."""
+    packing = zlib.compressobj(9)
+    return base64.b64encode(b"".join([*(packing.compress(text.encode()) for text in texts), packing.flush()])).decode()
 
 
 def sample_data(line: Judged, sample: Sample | None, trace: SampleTrace | None) -> dict[str, Any]:
