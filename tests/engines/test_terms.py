@@ -291,9 +291,7 @@ def answers_loss(model: Any, seen: Seen) -> Tensor:
     return tokens.mean() if seen.loss_type == "dapo" else of_answers.mean()
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "how"), [*LOSSES[:2], LOSSES[6], *(LOSSES[number] for number in (7, 8, 9))]
-)
+@pytest.mark.parametrize(("algorithm", "how"), [*LOSSES[:2], LOSSES[6], *(LOSSES[number] for number in (7, 8, 9))])
 def test_supervised_adds_the_cross_entropy_of_known_answers(
     algorithm: str, how: dict[str, Any], once: Callable[..., Seen]
 ) -> None:
@@ -329,9 +327,7 @@ def test_prompts_to_learn_from_are_those_that_are_sampled_for(once: Callable[...
 
 
 @pytest.mark.parametrize("objective", ["reward", "supervised"])
-def test_every_update_on_a_generation_batch_has_as_many_added_rows(
-    objective: str, once: Callable[..., Seen]
-) -> None:
+def test_every_update_on_a_generation_batch_has_as_many_added_rows(objective: str, once: Callable[..., Seen]) -> None:
     """Four micro-batches and two updates; 5.3 tasks would keep the share, and 6 or 5 can be split."""
     how = {"steps_per_generation": 4, "gradient_accumulation_steps": 2, "beta": 0.0}
     seen = once({"weight": WEIGHT, "objective": objective, "alpha": 3 / 7}, **how)
@@ -374,9 +370,7 @@ def is_of(row: Any, name: str) -> bool:
 
 
 @pytest.mark.parametrize("alignment", [{}, {"weight": WEIGHT}], ids=["mixed", "added"])
-@pytest.mark.parametrize(
-    ("algorithm", "how"), [*LOSSES[:4], *LOSSES[6:9]], ids=lambda one: str(one)
-)
+@pytest.mark.parametrize(("algorithm", "how"), [*LOSSES[:4], *LOSSES[6:9]], ids=lambda one: str(one))
 def test_metrics_of_each_kind(
     alignment: dict[str, Any], algorithm: str, how: dict[str, Any], once: Callable[..., Seen]
 ) -> None:
@@ -420,9 +414,7 @@ def logits_of(model: Any, batch: dict[str, Tensor]) -> Tensor:
 
 
 @pytest.mark.parametrize("alignment", [{}, {"weight": WEIGHT}], ids=["mixed", "added"])
-def test_the_share_of_groups_without_variance_is_a_count(
-    alignment: dict[str, Any], once: Callable[..., Seen]
-) -> None:
+def test_the_share_of_groups_without_variance_is_a_count(alignment: dict[str, Any], once: Callable[..., Seen]) -> None:
     seen = once(alignment)
     assert seen.run is not None
     groups = [json.loads(line) for line in (seen.run.path / "samples.jsonl").read_text().splitlines()]
