@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 import torch
 import trl
-from tests.engines.conftest import make_model, make_tokenizer
+from tests.engines.conftest import make_model
+from torch.nn.functional import cross_entropy
+from transformers import AutoTokenizer
 
 from coderlplus.alignment import reference_answer
 from coderlplus.engines.run_folder import RunFolder
@@ -276,7 +278,8 @@ def test_supervised_with_a_weight_near_0_is_the_run_without_alignment(
 
 def answers_loss(model: Any, seen: Seen) -> Tensor:
     """Torch's cross-entropy of the answers, each as a conversation without padding: the prompt has no labels."""
-    tokenizer = make_tokenizer()
+    assert seen.run is not None
+    tokenizer = AutoTokenizer.from_pretrained(seen.run.final)  # as the run loaded it
     found = []
     for task in seen.taught:
         conversation = [{"role": "user", "content": task.prompt}]
