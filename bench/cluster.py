@@ -179,7 +179,7 @@ def main() -> None:
     finally:
         ray.shutdown()
         cluster.shutdown()
-    Console().print(table(rows))
+    Console(width=140).print(table(rows))
     if options.json is not None:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
 
