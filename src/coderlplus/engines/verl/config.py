@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import field_validator
 
+from coderlplus.alignment.settings import AlignmentConfig
 from coderlplus.engines.config import CommonConfig, StepConfig, Where, checked_config
 from coderlplus.errors import ConfigError, nearest
 
@@ -43,9 +44,16 @@ OPEN = {"ray_kwargs.ray_init"}
 """Mappings that verl hands on to another library, beside those that are empty in its defaults."""
 
 
+def _without_term(value: AlignmentConfig | None) -> AlignmentConfig | None:
+    if value and value.weight is not None:
+        raise ValueError("weight changes the loss, which is verl's own here; leave it out, or train on TRL")
+    return value
+
+
 class VerlConfig(CommonConfig):
     """A training run on verl. Every field is a top-level key of the YAML file."""
 
+    _own_loss = field_validator("alignment")(_without_term)
     validation: tuple[Path, ...] = ()
     """Problems that verl evaluates on every `verl.trainer.test_freq` steps; nothing is mined from them."""
     max_prompt_tokens: int = 1024
@@ -68,6 +76,7 @@ class PluginSettings(StepConfig):
 
     output: Path | None = None
     """The run folder for metrics.jsonl and samples.jsonl; `None` writes neither."""
+    _own_loss = field_validator("alignment")(_without_term)
 
 
 def plugin_settings(data: Mapping[str, Any] | None) -> PluginSettings:
