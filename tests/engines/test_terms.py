@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +20,16 @@ import torch
 import trl
 from tests.engines.conftest import make_model
 from torch.nn.functional import cross_entropy
-from transformers import AutoTokenizer
 
-from coderlplus.alignment import reference_answer
+from coderlplus.alignment import AlignmentConfig, reference_answer
+from coderlplus.engines.models import load_tokenizer
 from coderlplus.engines.run_folder import RunFolder
+from coderlplus.engines.trl.alignment import trl_alignment
 from coderlplus.engines.trl.config import make_config
 from coderlplus.engines.trl.train import train
 from coderlplus.engines.trl.trainer import AlignmentMixin
+from coderlplus.engines.verl.config import plugin_settings
+from coderlplus.errors import ConfigError
 from coderlplus.records import AlignmentTask, CallInput, CheckTest, Problem, Target, write_jsonl
 
 GROUPS, SIZE, LENGTH, BETA, WEIGHT = 4, 4, 24, 0.04, 0.3
@@ -276,10 +280,8 @@ def test_supervised_with_a_weight_near_0_is_the_run_without_alignment(
     assert seen.metrics["samples"] == plain.metrics["samples"] == 2 * GROUPS * SIZE
 
 
-def answers_loss(model: Any, seen: Seen) -> Tensor:
+def answers_loss(model: Any, seen: Seen, tokenizer: Any) -> Tensor:
     """Torch's cross-entropy of the answers, each as a conversation without padding: the prompt has no labels."""
-    assert seen.run is not None
-    tokenizer = AutoTokenizer.from_pretrained(seen.run.final)  # as the run loaded it
     found = []
     for task in seen.taught:
         conversation = [{"role": "user", "content": task.prompt}]
@@ -296,14 +298,14 @@ def answers_loss(model: Any, seen: Seen) -> Tensor:
 
 @pytest.mark.parametrize(("algorithm", "how"), [*LOSSES[:2], LOSSES[6], *(LOSSES[number] for number in (7, 8, 9))])
 def test_supervised_adds_the_cross_entropy_of_known_answers(
-    algorithm: str, how: dict[str, Any], once: Callable[..., Seen]
+    algorithm: str, how: dict[str, Any], once: Callable[..., Seen], tiny_model: Path
 ) -> None:
     seen = once({"weight": WEIGHT, "objective": "supervised"}, algorithm, **how)
     assert len(seen.taught) == GROUPS
     assert not any(isinstance(row, AlignmentTask) for row in seen.rows)
     update = seen.updates[-1]
     model = model_of(update)
-    surprise = answers_loss(model, seen)
+    surprise = answers_loss(model, seen, load_tokenizer(str(tiny_model)))
     loss = mean_loss(model, seen.output, seen.loss_type) + WEIGHT * surprise
     assert sum(update.losses) == pytest.approx(loss.item(), abs=1e-5)
     assert_same(update.gradient, gradient(loss, model))
@@ -449,3 +451,57 @@ def test_measuring_gradients_does_not_change_the_run(alignment: dict[str, Any], 
     assert {name: value for name, value in often.metrics.items() if name not in measured} == {
         name: value for name, value in rarely.metrics.items() if not name.startswith("seconds/")
     }
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weight": 0}, "weight must be a number above 0"),
+        ({"weight": "much"}, "weight must be a number, not 'much'"),
+        ({"weight": 1, "alpha": 0}, "set alpha above 0"),
+        ({"objective": "supervised"}, "set weight too"),
+        ({"objective": "supervised", "weight": 1, "sampling": "solvable"}, "take recent or uniform"),
+        ({"objective": "rehearsal"}, "objective must be one of reward, supervised"),
+        ({"wieght": 1}, "did you mean 'alignment.weight'"),
+    ],
+)
+def test_meaningless_settings_are_refused(settings: dict[str, Any], changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_config(settings | {"output": "run", "alignment": changes})
+
+
+@pytest.mark.parametrize("how", [{"scale_rewards": "batch"}, {"multi_objective_aggregation": "normalize_then_sum"}])
+def test_advantages_over_the_batch_are_refused(how: dict[str, Any], once: Callable[..., Seen]) -> None:
+    with pytest.raises(ConfigError, match=f"trl.{next(iter(how))}"):
+        once({"weight": WEIGHT}, **how)
+
+
+def test_verl_and_ones_own_trainer_refuse_a_term() -> None:
+    with pytest.raises(ConfigError, match=r"alignment\.weight .* are for TRL"):
+        plugin_settings({"alignment": {"weight": 1}})
+    with pytest.raises(ConfigError, match="use coderlplus train"):
+        trl_alignment(None, [], None, settings=AlignmentConfig(weight=1))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("objective", ["reward", "supervised"])
+def test_a_run_resumed_within_a_generation_batch_is_the_same(
+    objective: str, settings: dict[str, Any], task_file: Path, tmp_path: Path
+) -> None:
+    trl = settings["trl"] | {
+        "per_device_train_batch_size": 4,
+        "steps_per_generation": 4,
+        "gradient_accumulation_steps": 2,
+        "max_completion_length": LENGTH,
+        "save_steps": 1,
+        "save_total_limit": 10,
+        "max_steps": 6,
+    }
+    alignment = settings["alignment"] | {"weight": WEIGHT, "objective": objective, "task_file": str(task_file)}
+    runs = [settings | {"trl": trl, "alignment": alignment, "output": str(tmp_path / name)} for name in ("a", "b")]
+    whole = train(make_config(runs[0]))
+    shutil.copytree(whole.path, tmp_path / "b")
+    shutil.rmtree(tmp_path / "b" / "final")
+    for step in (4, 5, 6):
+        shutil.rmtree(tmp_path / "b" / "checkpoints" / f"checkpoint-{step}")
+    resumed = train(make_config(runs[1]))
+    assert (whole.final / "model.safetensors").read_bytes() == (resumed.final / "model.safetensors").read_bytes()
