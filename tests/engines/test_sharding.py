@@ -57,12 +57,16 @@ def metrics(run: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", ["one file", "shards"])
 def test_a_split_model_makes_the_run_of_a_whole_one(name: str, runs: dict[str, dict[str, Any]]) -> None:
-    for line, expected in zip(metrics(runs[name]), metrics(runs["data parallel"]), strict=True):
+    """But for the gradient norm of each kind, which needs the whole model (docs/training-settings.md)."""
+    for line, whole in zip(metrics(runs[name]), metrics(runs["data parallel"]), strict=True):
+        expected = {key: value for key, value in whole.items() if not key.startswith("gradient_norm/")}
         assert line == pytest.approx(expected, rel=1e-4, abs=1e-6)
     assert runs[name]["ends"][0]["tasks"] == runs["data parallel"]["ends"][0]["tasks"]
     assert runs[name]["ends"][0] == runs[name]["ends"][1]
-    split, whole = (load_file(runs[run]["folder"] / "final" / "model.safetensors") for run in (name, "data parallel"))
-    assert_close({key: split[key] for key in whole}, whole, rtol=1e-4, atol=1e-5)
+    split, of_whole = (
+        load_file(runs[run]["folder"] / "final" / "model.safetensors") for run in (name, "data parallel")
+    )
+    assert_close({key: split[key] for key in of_whole}, of_whole, rtol=1e-4, atol=1e-5)
 
 
 def test_the_model_was_split(runs: dict[str, dict[str, Any]]) -> None:

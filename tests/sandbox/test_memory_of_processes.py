@@ -21,9 +21,14 @@ LIMITS = Limits(wall_s=60)
 KINDS: dict[str, tuple[Test, str, int]] = {
     "stdio": (StdioTest("3\n", "6\n"), "import time\nprint(int(input()) * 2)\ntime.sleep(60)", 1),
     "call": (CallTest((3,), 6), "import time\ndef f(n):\n    time.sleep(60)", 1),
-    "check": (CheckTest("x = f(3)\nassert x == 6"), "import time\ndef f(n):\n    time.sleep(60)", 2),
+    "check": (
+        CheckTest("try:\n    x = f(3)\nexcept ValueError:\n    x = 0\nassert x == 6"),
+        "import time\ndef f(n):\n    time.sleep(60)",
+        2,
+    ),
 }
-"""A test, a program that waits in the middle of it, and how many processes that makes."""
+"""A test, a program that waits in the middle of it, and how many processes that makes (a check test that catches
+exceptions has an examiner)."""
 
 
 def pages(pid: int) -> tuple[int, int]:
@@ -91,7 +96,8 @@ def test_a_program_has_few_pages_of_its_own(kind: str, sandbox: Sandbox) -> None
         """Those that sleep: a process that waits for something for a while."""
         return descendants(server) - before
 
-    until(lambda: len(waiting()) == processes and all(map(_sleeps, waiting())))
+    until(lambda: not thread.is_alive() or (len(waiting()) == processes and all(map(_sleeps, waiting()))))
+    assert thread.is_alive(), "the program ended before it was looked at"
     held = [pages(pid) for pid in waiting()]
     sandbox.close()
     thread.join()

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import yaml
 
-from coderlplus.alignment import AlignmentConfig
 from coderlplus.errors import ConfigError
 from coderlplus_lab.quickstart.run import quickstart_study
 from coderlplus_lab.study.loading import load_study, make_study
@@ -17,9 +16,7 @@ from coderlplus_lab.study.plan import plan
 from coderlplus_lab.study.settings import Study
 
 RECIPES = Path(__file__).parents[3] / "recipes" / "study"
-AHEAD = () if "weight" in AlignmentConfig.__dataclass_fields__ else ("e1", "e4")
-"""Recipes of settings that are to come."""
-STUDIES = sorted(path for path in RECIPES.glob("*.yaml") if path.stem not in ("base", *AHEAD))
+STUDIES = sorted(path for path in RECIPES.glob("*.yaml") if path.stem != "base")
 
 
 def smallest() -> dict[str, Any]:

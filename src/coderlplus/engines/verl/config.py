@@ -46,7 +46,10 @@ OPEN = {"ray_kwargs.ray_init"}
 
 def _without_term(value: AlignmentConfig | None) -> AlignmentConfig | None:
     if value and value.weight is not None:
-        raise ValueError("weight changes the loss, which is verl's own here; leave it out, or train on TRL")
+        raise ValueError(
+            "weight makes alignment a term of its own in the loss, which verl's workers compute; leave it out (and "
+            "objective: supervised), or train with a trl section"
+        )
     return value
 
 
@@ -79,15 +82,6 @@ class PluginSettings(StepConfig):
     _own_loss = field_validator("alignment")(_without_term)
 
 
-def refuse_term(settings: StepConfig) -> None:
-    """Raises `ConfigError` for an alignment term of its own: verl computes its loss in its workers."""
-    if settings.alignment and settings.alignment.weight is not None:
-        raise ConfigError(
-            "alignment.weight and alignment.objective supervised are for TRL: verl computes the loss of a batch as "
-            "one mean in its own workers; leave them out, or train with a trl section"
-        )
-
-
 def plugin_settings(data: Mapping[str, Any] | None) -> PluginSettings:
     """The settings in a plain mapping. Raises `ConfigError` for a key that does not exist, naming the nearest, or a
     bad value.
@@ -96,9 +90,7 @@ def plugin_settings(data: Mapping[str, Any] | None) -> PluginSettings:
     Traceback (most recent call last):
     coderlplus.errors.ConfigError: data.coderlplus: unknown setting 'aligment'; did you mean 'alignment'?
     """
-    settings = checked_config(PluginSettings, data or {}, lambda key: "data.coderlplus")
-    refuse_term(settings)
-    return settings
+    return checked_config(PluginSettings, data or {}, lambda key: "data.coderlplus")
 
 
 def workers_for(settings: PluginSettings, sharing: int) -> int:
@@ -117,7 +109,6 @@ def make_verl_config(data: Mapping[str, Any], where: Where = lambda key: "config
             if key == name or key.startswith(name + "."):
                 raise ConfigError(f"{where(f'verl.{key}')}: 'verl.{key}' follows from the run; {remedy}")
     config = checked_config(VerlConfig, data, where)
-    refuse_term(config)
     if installed_version() is not None:
         _check_keys(section, _defaults(section), where)
     return config
