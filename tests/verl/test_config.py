@@ -62,7 +62,7 @@ def test_settings_that_follow_from_the_run_are_refused(key: str) -> None:
         ({"verl": 3}, "verl must hold settings"),
         ({"alignmnt": {}}, "did you mean 'alignment'"),
         ({"alignment": {"alpha": 1.5}}, r"alpha must be in \[0, 1\)"),
-        ({"alignment": {"weight": 0.3}}, "weight changes the loss"),
+        ({"alignment": {"weight": 0.3}}, "weight makes alignment a term"),
         ({"trl": {}}, "unknown setting 'trl'"),
         ({"max_prompt_tokens": "many"}, "max_prompt_tokens"),
     ],
@@ -78,7 +78,7 @@ def test_bad_settings_are_named(changes: dict[str, Any], message: str) -> None:
         ({"aligment": {}}, "did you mean 'alignment'"),
         ({"alignment": {"alpah": 0.5}}, "did you mean 'alignment.alpha'"),
         ({"sandbox": {"workers": 0}}, "workers"),
-        ({"alignment": {"weight": 0.3}}, "weight changes the loss"),
+        ({"alignment": {"weight": 0.3}}, "weight makes alignment a term"),
         ({"prompt_template": "{question}"}, "unknown field"),
     ],
 )
