@@ -16,7 +16,7 @@ from coderlplus_lab.study.selection import LOGPROB, Chosen, at, by_reader
 from coderlplus_lab.study.settings import Measured, Study
 
 EXACT = 6
-"""Digits to which numbers are compared with a threshold: a mean of .05 is not below it for the sake of its last bit."""
+"""Digits to which numbers are compared with a threshold, so that a mean of .05 is not below it by its last bit."""
 ADDED = ("added_01", "added_03", "added_1")
 """E4's arms with alignment as a term of its own, by their weight."""
 GRADIENT = "gradient_norm/alignment above generation"
@@ -25,8 +25,8 @@ GRADIENT = "gradient_norm/alignment above generation"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A number that a rule asks for: what it is, its spread, what is asked of it (empty: nothing, it is told beside the
-    decision), and whether it holds."""
+    """A number that a rule asks for: what it is, its spread, what is asked of it (empty: nothing, it is told beside
+    the decision), and whether it holds."""
 
     what: str
     spread: Spread
@@ -141,8 +141,8 @@ def e1(numbers: Numbers) -> Decision:
 
 
 def e1_rule(start: Spread, reading: Spread, primary: Spread, over_logprob: Spread, over_greedy: Spread) -> str:
-    """What E1's numbers decide: output predicted by the warm start, and by CodeRL+ minus GRPO; own selection of CodeRL+
-    minus that of GRPO, minus its log-probability selection, and minus its greedy decoding."""
+    """What E1's numbers decide: output predicted by the warm start, and by CodeRL+ minus GRPO; own selection of
+    CodeRL+ minus that of GRPO, minus its log-probability selection, and minus its greedy decoding."""
     if not _at_least(start.mean, 0.30):
         return "not done: the warm start predicts less than 30 % of outputs"
     if not _at_least(reading.mean, 0.10):
@@ -188,10 +188,8 @@ def e4(numbers: Numbers) -> Decision:
     if above is not None:
         checks.append(Check("steps in which the gradient of alignment is the larger, λ = 1", above, "≤ 50"))
     if not checks[0].holds:
-        nothing = (
-            "not done: GRPO predicts less than 10 points fewer outputs than the warm start, so nothing is there to "
-        )
-        return Decision((f"{nothing}retain",), tuple(checks))
+        nothing = "not done: nothing is there to retain, GRPO does not predict 10 points fewer outputs than its start"
+        return Decision((nothing,), tuple(checks))
     ends = {arm: e4_rule(*(moved[arm][name] for name in names)) for arm in (added, "rehearsal")}
     decided = [
         f"the added arm is {label}, by the validation curve",
@@ -206,9 +204,9 @@ def e4(numbers: Numbers) -> Decision:
 
 
 def e4_weight(last: Mapping[str, Sequence[float]], reading_of_grpo: float) -> str:
-    """The added arm: of those that predict at least 10 points more outputs than GRPO (of all if none does) the one with
-    the highest pass@1. `last` has pass@1 and output prediction at the end of the validation curve, means over seeds; of
-    equal arms the one with the smaller weight is taken.
+    """The added arm: of those that predict at least 10 points more outputs than GRPO (of all if none does) the one
+    with the highest pass@1, of equal ones the first. `last` has pass@1 and output prediction at the end of the
+    validation curve, means over seeds.
 
     >>> e4_weight({"added_01": (0.40, 0.30), "added_03": (0.38, 0.45), "added_1": (0.37, 0.55)}, 0.25)
     'added_03'

@@ -40,6 +40,8 @@ OF: Mapping[Measured, str] = {
     "test_output_accuracy": "test_outputs",
 }
 """What is measured, where it is not problems."""
+KINDS = ("generation", "alignment")
+"""Of rows in training: problems, and tasks."""
 PER_KIND = ("gradient_norm", "entropy", "zero_variance")
 
 
@@ -212,10 +214,10 @@ def _kinds(folder: Path) -> dict[str, dict[str, float]]:
     """Means over the recorded steps of what problems and tasks have each: gradient norm, entropy, groups without
     variance; and in which share of the steps the gradient of tasks is the larger. Absent where nothing is recorded."""
     lines = list(json_lines(folder / "metrics.jsonl")) if (folder / "metrics.jsonl").exists() else []
-    names = [f"{name}/{kind}" for name in PER_KIND for kind in ("generation", "alignment")]
+    names = [f"{name}/{kind}" for name in PER_KIND for kind in KINDS]
     found = {name: [line[name] for line in lines if name in line] for name in names}
-    pairs = [[line.get(f"gradient_norm/{kind}") for kind in ("alignment", "generation")] for line in lines]
-    found[GRADIENT] = [float(ours > theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
+    pairs = [[line.get(f"gradient_norm/{kind}") for kind in KINDS] for line in lines]
+    found[GRADIENT] = [float(tasks > code) for code, tasks in pairs if code is not None and tasks is not None]
     known = {name: round(mean(numbers), 5) for name, numbers in found.items() if numbers}
     return {"kinds": known} if known else {}
 

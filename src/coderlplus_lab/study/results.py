@@ -118,7 +118,14 @@ def _arm(raw: RawStudy, arm: str, runs: Mapping[int, Raw]) -> dict[str, Any]:
         "training_samples": mean([raw["training_samples"] for raw in runs.values()]),
         "training_seconds": mean([raw["training_seconds"] for raw in runs.values()]),
         "chosen": next(iter(runs.values())).get("chosen", {}),
+        "kinds": _mean_of_each([raw.get("kinds", {}) for raw in runs.values()]),
     }
+
+
+def _mean_of_each(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each number that some have, over those."""
+    names = dict.fromkeys(name for one in found for name in one)
+    return {name: mean([one[name] for one in found if name in one]) for name in names}
 
 
 def _differences(

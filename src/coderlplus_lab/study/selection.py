@@ -149,8 +149,8 @@ def _pairs(
     greedy: Mapping[str, BySeed],
     compared: Mapping[str, Sequence[str]],
 ) -> list[tuple[str, BySeed, BySeed]]:
-    """What is compared: an arm's own choice with that of other arms, with what costs nothing, and with choices by other
-    readers."""
+    """What is compared: an arm's own choice with that of other arms, with what costs nothing, and with choices by
+    other readers."""
     found = []
     for arm, runs in values.items():
         own, label = at(runs, by_reader(arm)), study.label(arm)
@@ -184,8 +184,9 @@ def _names(runs: Mapping[int, Chosen]) -> list[str]:
 
 
 def _cost(raws: Mapping[int, Raw]) -> dict[str, Any]:
-    """Means over seeds: different programs in a group of n, and tokens (prompt and completion together) of writing n
-    programs and of one prediction."""
+    """Means over seeds, for a problem: different programs in a group of n, tokens of its prompt and of a program, and
+    predictions asked for with tokens of one, its prompt included."""
+    problems = len(unpack(next(iter(raws.values()))["which"]))
     programs = [different_programs(raw) for raw in raws.values()]
     asked = [one for raw in raws.values() for one in raw["readers"].values()]
     return {
@@ -193,7 +194,7 @@ def _cost(raws: Mapping[int, Raw]) -> dict[str, Any]:
         "prompt": mean([raw["tokens"]["prompt"] for raw in raws.values()]),
         "program": mean([raw["tokens"]["completion"] for raw in raws.values()]),
         "prediction": mean([sum(one["tokens"].values()) for one in asked]) if asked else 0.0,
-        "examples": mean([one["questions"] for one in asked]) if asked else 0.0,
+        "questions": mean([one["questions"] for one in asked]) / problems if asked else 0.0,
     }
 
 
