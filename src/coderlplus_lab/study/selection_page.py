@@ -11,7 +11,7 @@ from coderlplus_lab.study.cells import markdown, points, share
 from coderlplus_lab.study.picture import GRID, INK, PALE, text
 
 Numbers = Mapping[str, Any]
-COLORS = ("#8793a0", "#c77c11", "#b3261e", "#1b6fb5", "#2e7d4f", "#7b4fb0", "#a0522d", "#0f8b8d", "#444444")
+COLORS = ("#8793a0", "#c77c11", "#b3261e", "#1b6fb5", "#2e7d4f", "#7b4fb0", "#a0522d", "#111111", "#d36ca8")
 PANEL, GAP, HEIGHT, LEFT, TOP, PER_ROW = 190, 34, 170, 40, 40, 4
 
 
@@ -22,9 +22,11 @@ def selection_tables(numbers: Numbers) -> list[str]:
         "## Choosing among its own programs",
         f"Of n = {n} samples at temperature 1 one is kept. Predictions are those of a model that reads: it keeps the "
         "program whose outputs, as the model says, agree with most examples of the statement; nothing is run. Ties "
-        "count as their mean. Percent of problems whose kept program passes all tests:",
+        "count as their mean, and the groups of n are disjoint. Percent of problems whose kept program passes all "
+        "tests:",
         _levels(numbers),
-        f"Differences at n = {n} in points, paired by seed, with intervals over seeds:",
+        f"Differences at n = {n} in points, paired by seed. Intervals are over seeds; with one seed they are over "
+        "families of problems.",
         _differences(numbers, ""),
     ]
     if any(len(row["spread"]["by_seed"]) > 1 for row in numbers["differences"]):
