@@ -199,8 +199,8 @@ class Probe(Section):
 class Selection(Section):
     """Choosing among an arm's own programs for the test problems, for every seed of the arms: nothing is trained."""
 
-    samples: int = Field(default=32, ge=2)
-    """Programs of a problem, at temperature 1."""
+    samples: int = Field(default=32, ge=8)
+    """Programs of a problem, at temperature 1; choices are compared at 8."""
     readers: dict[str, tuple[str, ...]]
     """Arm that writes → arms whose models predict what its programs do; itself is one where it is named."""
 

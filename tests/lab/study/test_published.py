@@ -171,7 +171,7 @@ def test_raw_files_have_means_of_what_problems_and_tasks_have_each(published: Pa
     lines = [json.loads(line) for line in (done.run("coderlplus", 0) / "metrics.jsonl").read_text().splitlines()]
     for name in kinds.keys() - {GRADIENT}:
         assert kinds[name] == pytest.approx(mean([line[name] for line in lines if name in line]), abs=1e-5)
-    assert {"entropy/generation", "zero_variance/generation", "zero_variance/alignment"} <= kinds.keys()
+    assert {"entropy/generation", "zero_variance/generation"} <= kinds.keys()
     assert "kinds" not in json.loads((published / "miniature" / "references-0.json").read_text())
     assert "| problems / tasks " in (published / "miniature.md").read_text()
 

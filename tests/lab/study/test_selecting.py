@@ -243,6 +243,10 @@ def test_what_is_not_there_yet_is_missing_and_what_is_broken_is_told(
     results = study_results(collect(study, again, "a.yaml"))
     assert results["missing"] == ["predictions/start/other/0", "programs/start/1"]
     assert "written by" in tables(results)
+    (again.predictions("start", "start", 0) / "predictions.json").unlink()
+    [writer] = study_results(collect(study, again, "a.yaml"))["selection"]["writers"]
+    assert [one["name"] for one in writer["selectors"]] == ["random", "logprob", "execution"]
+    publish(raw := collect(study, again, "a.yaml"), study_results(raw), tmp_path / "docs")
     path = again.programs("start", 0) / "programs.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"passed": "no"}))
     with pytest.raises(DataError, match="the selection of start/0 was not written by a study"):
