@@ -128,7 +128,11 @@ def study(
     ] = None,
     runs: Annotated[
         list[str] | None,
-        typer.Option("--run", help="Run only these runs and what they need: ARM/SEED or ARM. [default: all]"),
+        typer.Option(
+            "--run",
+            help="Run only these runs and what they need: ARM/SEED or ARM, or another job such as "
+            "predictions/WRITER/READER/SEED. [default: all]",
+        ),
     ] = None,
     old_runs: Annotated[list[str] | None, typer.Option(*moved.OPTIONS, hidden=True)] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Number of parallel jobs, one CPU core each.")] = 2,

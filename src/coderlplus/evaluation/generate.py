@@ -45,25 +45,53 @@ def generate(
     same seed, model and conversations give the same texts, whatever ran before. The whole distribution is sampled (no
     top-k, no top-p).
     """
+    found = generate_tokens(
+        model,
+        tokenizer,
+        [token_ids(tokenizer, conversation) for conversation in conversations],
+        samples=samples,
+        greedy=greedy,
+        temperature=temperature,
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    return [tokenizer.batch_decode(group, skip_special_tokens=True) for group in found]
+
+
+def generate_tokens(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Sequence[int]],
+    *,
+    samples: int = 1,
+    greedy: bool = False,
+    temperature: float = 1.0,
+    max_new_tokens: int = 512,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> list[list[list[int]]]:
+    """As `generate`, on prompts of token ids; returns the ids of every completion, its end token included where it
+    has one."""
     import torch
     from transformers import GenerationConfig
 
     if greedy and samples != 1:
         raise ValueError(f"greedy decoding gives one completion, not {samples}")
-    prompts = [token_ids(tokenizer, conversation) for conversation in conversations]
     order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
     sampling: dict[str, Any] = (
         {"do_sample": False} if greedy else {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
     )
+    end = tokenizer.eos_token_id
     config = GenerationConfig(
         max_new_tokens=max_new_tokens,
         pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        eos_token_id=end,
         num_return_sequences=samples,
         **sampling,
     )
     per_batch = max(1, batch_size // samples)
-    texts: dict[int, list[str]] = {}
+    found: dict[int, list[list[int]]] = {}
     was_training = model.training
     model.eval()
     try:
@@ -72,12 +100,32 @@ def generate(
             for start in range(0, len(order), per_batch):
                 chosen = order[start : start + per_batch]
                 output_ST = complete_batch(model, [prompts[index] for index in chosen], tokenizer.pad_token_id, config)
-                decoded = tokenizer.batch_decode(output_ST, skip_special_tokens=True)
+                rows = [row[: row.index(end) + 1] if end in row else row for row in output_ST.tolist()]
                 for place, index in enumerate(chosen):
-                    texts[index] = decoded[place * samples : (place + 1) * samples]
+                    found[index] = rows[place * samples : (place + 1) * samples]
     finally:
         model.train(was_training)
-    return [texts[index] for index in range(len(prompts))]
+    return [found[index] for index in range(len(prompts))]
+
+
+def mean_logprobs(
+    model: PreTrainedModel, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]
+) -> list[float]:
+    """The mean log-probability of the tokens of each completion after its prompt, at temperature 1, by one more pass
+    over both (token ids). They are one batch, padded on the right, where causal attention does not look."""
+    import torch
+
+    rows = [[*prompt, *completion] for prompt, completion in zip(prompts, completions, strict=True)]
+    longest = max(map(len, rows))
+    ids_BT = torch.tensor([row + row[-1:] * (longest - len(row)) for row in rows], device=model.device)
+    with torch.no_grad():
+        logits_BTV = model(input_ids=ids_BT).logits
+    means = []
+    for logits_TV, prompt, completion in zip(logits_BTV, prompts, completions, strict=True):
+        logits_CV = logits_TV[len(prompt) - 1 : len(prompt) + len(completion) - 1].float()
+        chosen_C1 = torch.tensor(completion, device=model.device)[:, None]
+        means.append(float(torch.log_softmax(logits_CV, dim=-1).gather(1, chosen_C1).mean()))
+    return means
 
 
 def complete_batch(

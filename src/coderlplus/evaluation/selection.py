@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from coderlplus.alignment.answers import is_right, parse_answer
+from coderlplus.alignment.kinds.final_values import about_values
 from coderlplus.alignment.kinds.output import about_output
 from coderlplus.alignment.prompts import shown_program, write_prompt
 from coderlplus.alignment.settings import PromptStyle
@@ -79,16 +80,16 @@ def _rank(agreements: int | None) -> int:
     return -1 if agreements is None else agreements
 
 
-def prediction_prompt(problem: Problem, program: str, example: Example, style: PromptStyle) -> str:
-    """What the model that reads is asked: what the program gives on the input of the example."""
-    question = about_output(Target(label=OUTPUT, value=None), example_input(problem, example))
-    return write_prompt(
-        shown_program(program),
-        example_input(problem, example),
-        question,
-        style=style,
-        setup_code=problem.setup_code,
-    )
+def prediction_prompt(
+    problem: Problem, program: str, example: Example, style: PromptStyle, *, variables: Sequence[str] = ()
+) -> str:
+    """What the model that reads is asked: what the program gives on the input of the example. With `variables` of the
+    entry point their final values are asked for before it, as in alignment tasks of the kind `final_values`."""
+    given = example_input(problem, example)
+    output = Target(label=OUTPUT, value=None)
+    named = [Target(label=name, value=None, scope=problem.entry_point) for name in variables]
+    question = about_values([*named, output], given) if named else about_output(output, given)
+    return write_prompt(shown_program(program), given, question, style=style, setup_code=problem.setup_code)
 
 
 def example_input(problem: Problem, example: Example) -> ProgramInput:

@@ -16,7 +16,6 @@ from coderlplus_lab.study.loading import load_study, make_study
 from coderlplus_lab.study.measures import values
 from coderlplus_lab.study.plan import MEASURED, JobKind, StudyFolder, check_version
 from coderlplus_lab.study.raw import families_in, of_measure, read_raw
-from coderlplus_lab.study.results import label
 from coderlplus_lab.study.run import run_study
 from coderlplus_lab.study.settings import Measured, Study
 
@@ -108,7 +107,7 @@ def summarise(study: Study, layout: StudyFolder) -> dict[str, dict[str, Any]]:
 
 def labels(study: Study) -> dict[str, str]:
     """What the arms are called."""
-    return {arm: label(study, arm) for arm in study.arms}
+    return {arm: study.label(arm) for arm in study.arms}
 
 
 def write_quickstart_page(root: Path, study: Study) -> Path:
@@ -122,7 +121,7 @@ def write_quickstart_page(root: Path, study: Study) -> Path:
     folders = {arm: layout.run(arm, seed) for arm in SHOWN if (layout.run(arm, seed) / "metrics.jsonl").exists()}
     if not folders:
         raise DataError(f"{root} has no run yet; a run appears with its first step")
-    runs = [read_run(path, name=arm, label=label(study, arm)) for arm, path in folders.items()]
+    runs = [read_run(path, name=arm, label=study.label(arm)) for arm, path in folders.items()]
     found = summarise(study, layout)
     summary = {arm: found[arm] for arm in SHOWN if arm in found}
     headline = Headline(

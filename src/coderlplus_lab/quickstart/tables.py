@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coderlplus.evaluation.metrics import mean
-from coderlplus_lab.study.tables import markdown, percent
+from coderlplus_lab.study.cells import markdown, percent
 
 COLUMNS = {
     "pass_at_1_sampled": "pass@1 sampled",

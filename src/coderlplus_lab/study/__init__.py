@@ -12,8 +12,11 @@ page.
     * `runs.py`: training and measuring of an arm with a seed; `supervised.py`: supervised training
     * `measures.py`: what a model can do, problem by problem; `claims.py`: whether the comments in its programs are
       true
+    * `selecting.py`: programs to choose from, and what models predict that they do
 * `raw.py`: measured runs with curves, families and probes → the raw numbers, as files too
+* `selection.py`: what choosing is worth; `decisions.py`: the rules of docs/preregistration
 * `results.py`: raw numbers → means and differences; `differences.py`: their intervals; `curves.py`: training curves,
   and equal seconds
-* `tables.py`, `picture.py`: the same as Markdown and as a picture, and into the documentation
+* `tables.py`, `cells.py`, `picture.py`, `selection_page.py`: the same as Markdown and as pictures, and into the
+  documentation
 """

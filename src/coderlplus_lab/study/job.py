@@ -45,7 +45,7 @@ def do(study: Study, layout: StudyFolder, job: StudyJob) -> None:
         return
     import torch
 
-    from coderlplus_lab.study import initial_models, probing, runs, sampling
+    from coderlplus_lab.study import initial_models, probing, runs, sampling, selecting
     from coderlplus_lab.world.model import register
 
     if initial_models.device(study) == "cpu":
@@ -60,6 +60,11 @@ def do(study: Study, layout: StudyFolder, job: StudyJob) -> None:
             runs.run_search(study, layout, job.name, job.number)
         case "run":
             runs.make_run(study, layout, job.name, job.number)
+        case "programs":
+            selecting.write_programs(study, layout, job.name, job.number)
+        case "predictions":
+            writer, reader = job.name.split("/")
+            selecting.write_predictions(study, layout, writer, reader, job.number)
         case "probe":
             probing.probe_seed(study, layout, job.number)
 

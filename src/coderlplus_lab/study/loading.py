@@ -27,6 +27,7 @@ from coderlplus_lab.study.settings import (
     ProblemFiles,
     Sampling,
     Search,
+    Selection,
     Study,
     Supervised,
     World,
@@ -95,6 +96,8 @@ def _check(study: Study, where: Where) -> None:
         if len(set(seeds)) < len(seeds) or any(seed < 0 for seed in seeds):
             raise ConfigError(f"{where(key)}: seeds are distinct and not negative, not {list(seeds)}")
     named = {"baseline": study.baseline, "probe.arms": study.probe.arms if study.probe else ()}
+    for writer, readers in (study.selection.readers if study.selection else {}).items():
+        named[f"selection.readers.{writer}"] = (writer, *readers)
     for key, given in (named | _of_arms(study, "against") | _of_arms(study, "settings_of")).items():
         for name in (given,) if isinstance(given, str) else given:
             if name and name not in study.arms:
@@ -208,5 +211,6 @@ def _fields(path: list[str]) -> list[str]:
         "measure": Measure,
         "search": Search,
         "probe": Probe,
+        "selection": Selection,
     }
     return list((sections.get(path[0], Study) if path else Study).model_fields)

@@ -77,7 +77,7 @@ def outcomes(
     greedy = _complete(study, model, tokenizer, problems, greedy=True)
     sampled = _complete(study, model, tokenizer, problems, samples)
     answers = [texts[0] for texts in _complete(study, model, tokenizer, tasks, greedy=True)]
-    passed = _passed(judge, problems, [[*first, *others] for first, others in zip(greedy, sampled, strict=True)])
+    passed = which_pass(judge, problems, [[*first, *others] for first, others in zip(greedy, sampled, strict=True)])
     return Outcomes(
         greedy=[texts[0] for texts in greedy],
         greedy_passed=[marks[0] for marks in passed],
@@ -103,13 +103,20 @@ def _complete(
         samples=samples,
         greedy=greedy,
         temperature=temperature,
-        max_new_tokens=study.measure.max_new_tokens,
-        batch_size=study.measure.batch_size,
-        seed=study.world.seed if study.world else 0,
+        **generation(study),
     )
 
 
-def _passed(judge: Judge, problems: Sequence[Problem], texts: Sequence[Sequence[str]]) -> list[list[bool]]:
+def generation(study: Study) -> dict[str, Any]:
+    """How models generate when they are measured."""
+    return {
+        "max_new_tokens": study.measure.max_new_tokens,
+        "batch_size": study.measure.batch_size,
+        "seed": study.world.seed if study.world else 0,
+    }
+
+
+def which_pass(judge: Judge, problems: Sequence[Problem], texts: Sequence[Sequence[str]]) -> list[list[bool]]:
     """Which texts of each problem pass. Raises `SandboxError` if the sandbox fails."""
     rows = [problem for problem, group in zip(problems, texts, strict=True) for _ in group]
     rewards = iter(reward_rows(judge, rows, [text for group in texts for text in group], in_process_checks=True))
@@ -134,7 +141,7 @@ def raw_numbers(
     again: dict[str, Any] = {}
     if study.measure.temperature is not None:
         texts = _complete(study, model, tokenizer, problems, samples, temperature=study.measure.temperature)
-        again = {"sampled_again": [sum(group) for group in _passed(judge, problems, texts)]}
+        again = {"sampled_again": [sum(group) for group in which_pass(judge, problems, texts)]}
     answered = zip(problems, seen.greedy, strict=True)
     programs = [extract_program(text, one.entry_point, starter_code=one.starter_code) for one, text in answered]
     with tracing_sandbox(judge.sandbox, 1) as sandbox:

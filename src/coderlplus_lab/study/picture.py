@@ -30,13 +30,13 @@ def picture(results: Mapping[str, Any]) -> str:
     moved = [(row["label"], row["measures"], len(row["seeds"])) for row in results["differences"]]
     names = [name for name in SHOWN if any(name in measures for _, measures, _ in levels)]
     width = NAMES + len(names) * (PANEL + GAP)
-    lines, top = [_text(8, 18, results["title"], size=14, weight="bold")], 28.0
+    lines, top = [text(8, 18, results["title"], size=14, weight="bold")], 28.0
     for title, rows, zero in (("percent", levels, False), ("difference in points", moved, True)):
         if rows:
             lines += _block(title, rows, names, results["labels"], top, zero=zero)
             top += TOP + ROW * len(rows) + 26
     note = "Dots: seeds. Red: their mean. Thick bars: 95 % over seeds; thin, with one seed: over families of problems."
-    lines.append(_text(8, top + 2, note, fill=PALE))
+    lines.append(text(8, top + 2, note, fill=PALE))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {top + 14:.0f}" width="{width}" '
         f'font-family="sans-serif" font-size="11">\n<rect width="100%" height="100%" fill="#ffffff"/>\n'
@@ -54,23 +54,23 @@ def _block(
     *,
     zero: bool,
 ) -> list[str]:
-    lines = [_text(8, top + 18, title, fill=PALE)]
+    lines = [text(8, top + 18, title, fill=PALE)]
     bottom = top + TOP - ROW / 2 + ROW * len(rows)
     for place, (label, _, seeds) in enumerate(rows):
         y = top + TOP + ROW * place
-        lines.append(_text(NAMES - 10, y + 4, f"{label} ({seeds})", anchor="end"))
+        lines.append(text(NAMES - 10, y + 4, f"{label} ({seeds})", anchor="end"))
     for number, name in enumerate(names):
         left = NAMES + number * (PANEL + GAP)
         spreads = [measures.get(name) for _, measures, _ in rows]
         low, high = _range([one for one in spreads if one is not None], zero=zero)
-        lines.append(_text(left + PANEL / 2, top + 18, labels[name], anchor="middle", weight="bold"))
+        lines.append(text(left + PANEL / 2, top + 18, labels[name], anchor="middle", weight="bold"))
         step = _step(high - low)
         for number_of_steps in range(math.ceil(low / step), math.floor(high / step) + 1):
             x = _place(number_of_steps * step, left, low, high)
             color = INK if zero and number_of_steps == 0 else GRID
             lines.append(f'<path d="M{x:.1f} {top + TOP - ROW / 2:.1f}V{bottom:.1f}" stroke="{color}"/>')
-            text = f"{100 * number_of_steps * step:{'+' if zero and number_of_steps else ''}.0f}"
-            lines.append(_text(x, bottom + 12, text, fill=PALE, anchor="middle"))
+            tick = f"{100 * number_of_steps * step:{'+' if zero and number_of_steps else ''}.0f}"
+            lines.append(text(x, bottom + 12, tick, fill=PALE, anchor="middle"))
         for place, spread in enumerate(spreads):
             if spread is not None:
                 lines += _marks(spread, top + TOP + ROW * place, lambda v, at=left, a=low, b=high: _place(v, at, a, b))
@@ -114,10 +114,10 @@ def _step(span: float) -> float:
     return next((step for step in (0.01, 0.02, 0.05, 0.1, 0.2) if span / step <= 5), 0.25)
 
 
-def _text(
-    x: float, y: float, text: str, *, size: int = 11, fill: str = INK, anchor: str = "start", weight: str = "normal"
+def text(
+    x: float, y: float, content: str, *, size: int = 11, fill: str = INK, anchor: str = "start", weight: str = "normal"
 ) -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{fill}" text-anchor="{anchor}" '
-        f'font-weight="{weight}">{escape(text)}</text>'
+        f'font-weight="{weight}">{escape(content)}</text>'
     )

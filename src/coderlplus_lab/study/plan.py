@@ -6,6 +6,8 @@
           samples/NAME/seed-N/               what an initial model wrote for the training problems
           search/ARM/N/                      an arm with the Nth searched setting: a run folder, measured.json
           runs/ARM/seed-N/                   an arm with a seed: a run folder and measured.json
+          selection/ARM/seed-N/programs/     what an arm with a seed writes for the test problems, judged
+          selection/ARM/seed-N/by-READER/    what another arm (or itself) predicts that these programs do
           probes/seed-N/                     hidden states of the probed arms: a folder of `coderlplus-lab probe`
           NAME.json, NAME.html               numbers and page of the study with that name
 
@@ -31,7 +33,7 @@ from coderlplus.records.outputs import digest
 from coderlplus.report.folders import read_object
 from coderlplus_lab.study.settings import OFF_POLICY_TASKS, Study
 
-JobKind = Literal["problems", "initial_model", "samples", "search", "run", "probe"]
+JobKind = Literal["problems", "initial_model", "samples", "search", "run", "programs", "predictions", "probe"]
 FINGERPRINT = "fingerprint.yaml"
 MEASURED = "measured.json"
 WALL = "wall.json"
@@ -42,6 +44,8 @@ DONE: Mapping[JobKind, str] = {
     "samples": "complete.json",
     "search": MEASURED,
     "run": MEASURED,
+    "programs": "programs.json",
+    "predictions": "predictions.json",
     "probe": "probe/results.json",
 }
 """The last file of a job, in its folder."""
@@ -49,8 +53,8 @@ DONE: Mapping[JobKind, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyJob:
-    """Something to make: `name` says which of its `kind` (a start, an arm; none for problems and probes), `number` its
-    seed, or which settings of the search."""
+    """Something to make: `name` says which of its `kind` (a start, an arm, a writer and its reader; none for problems
+    and probes), `number` its seed, or which settings of the search."""
 
     kind: JobKind
     name: str = ""
@@ -82,7 +86,17 @@ class StudyFolder:
 
     def names(self, name: str) -> list[str]:
         """What a study with this name leaves in its folder, also one of an earlier version."""
-        parts = ("study.json", "logs", "problems", "initial_models", "samples", "search", "runs", "probes")
+        parts = (
+            "study.json",
+            "logs",
+            "problems",
+            "initial_models",
+            "samples",
+            "search",
+            "runs",
+            "selection",
+            "probes",
+        )
         return [*parts, *moved.FOLDERS, f"{name}.json", f"{name}.html", "summary.json", "index.html"]
 
     def results(self, name: str) -> Path:
@@ -118,6 +132,12 @@ class StudyFolder:
     def run(self, arm: str, seed: int) -> Path:
         return self.root / "runs" / arm / f"seed-{seed}"
 
+    def programs(self, writer: str, seed: int) -> Path:
+        return self.root / "selection" / writer / f"seed-{seed}" / "programs"
+
+    def predictions(self, writer: str, reader: str, seed: int) -> Path:
+        return self.root / "selection" / writer / f"seed-{seed}" / f"by-{reader}"
+
     def probe(self, seed: int) -> Path:
         return self.root / "probes" / f"seed-{seed}" / "probe"
 
@@ -129,27 +149,29 @@ def plan(study: Study, layout: StudyFolder) -> dict[str, StudyJob]:
     """All jobs by key, each after those that it needs."""
     jobs = {"problems": _problems(study, layout)}
     seeds = dict.fromkeys(seed for arm in study.arms for seed in study.arm_seeds(arm))
-    for seed, arm in itertools.product(seeds, study.arms):  # all arms of a seed first: what is there can be compared
-        if seed in study.arm_seeds(arm):
+    for seed in seeds:  # all arms of a seed first: what is there can be compared
+        for arm in (arm for arm in study.arms if seed in study.arm_seeds(arm)):
             for job in (
                 *_initial_model_jobs(study, layout, arm, seed),
                 *_search_jobs(study, layout, arm),
                 _run(study, layout, arm, seed),
             ):
                 jobs.setdefault(job.key, job)
+        for job in _selection_jobs(study, layout, seed, jobs):
+            jobs[job.key] = job
     for job in [_probe(study, layout, seed, jobs) for seed in study.probe_seeds()]:
         jobs[job.key] = job
     return jobs
 
 
 def wanted(jobs: Mapping[str, StudyJob], runs: list[str]) -> dict[str, StudyJob]:
-    """The jobs of some runs (`ARM/SEED`, or `ARM` for all its seeds) and what they need. Raises `ConfigError` for one
-    that is not in the study."""
+    """The jobs of some runs (`ARM/SEED`, or `ARM` for all its seeds), or of the keys of other jobs or what they begin
+    with (`predictions/ARM`), and what they need. Raises `ConfigError` for one that is not in the study."""
     if not runs:
         return dict(jobs)
     keep: set[str] = set()
     for run in runs:
-        found = [key for key in jobs if key == f"run/{run}" or key.startswith(f"run/{run}/")]
+        found = [key for key in jobs if f"{key}/".startswith((f"run/{run}/", f"{run}/"))]
         if not found:
             arms = dict.fromkeys(job.name for job in jobs.values() if job.kind == "run")
             raise ConfigError(
@@ -340,6 +362,36 @@ def _run(study: Study, layout: StudyFolder, arm: str, seed: int) -> StudyJob:
         needs=("problems", *(job.key for job in (*before, *search))),
         fingerprint=_of_run(study, arm, seed, {}, before) | {"search": [dict(job.fingerprint) for job in search]},
     )
+
+
+def _selection_jobs(study: Study, layout: StudyFolder, seed: int, jobs: Mapping[str, StudyJob]) -> list[StudyJob]:
+    """What the arms of a seed write to be chosen from, and what is predicted about it."""
+    made: list[StudyJob] = []
+    for writer, readers in study.selections(seed).items():
+        assert study.selection is not None
+        run = jobs[f"run/{writer}/{seed}"]
+        programs = StudyJob(
+            kind="programs",
+            name=writer,
+            number=seed,
+            folder=layout.programs(writer, seed),
+            needs=("problems", run.key),
+            fingerprint={"samples": study.selection.samples, "model": dict(run.fingerprint)},
+        )
+        made.append(programs)
+        for reader in readers:
+            model = jobs[f"run/{reader}/{seed}"]
+            made.append(
+                StudyJob(
+                    kind="predictions",
+                    name=f"{writer}/{reader}",
+                    number=seed,
+                    folder=layout.predictions(writer, reader, seed),
+                    needs=(programs.key, model.key),
+                    fingerprint={"programs": dict(programs.fingerprint), "reader": dict(model.fingerprint)},
+                )
+            )
+    return made
 
 
 def _probe(study: Study, layout: StudyFolder, seed: int, jobs: Mapping[str, StudyJob]) -> StudyJob:

@@ -1,8 +1,9 @@
 """The raw numbers of a study: all that its tables and pictures are made of.
 
 In a folder (`docs/results/NAME/`) they are `study.json` — settings, command, hours, families of problems, probes — and
-one file a run, `ARM-SEED.json`: what `measures.py` wrote, with commit, recipe hash and curve. What an earlier version
-did not record is absent.
+one file a run, `ARM-SEED.json`: what `measures.py` wrote, with commit, recipe hash and curve. Where programs were
+chosen, `ARM-SEED.selection.json` has what `selecting.py` wrote, with each reader's part under `readers`. What an
+earlier version did not record is absent.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,18 @@ from pydantic import ValidationError
 
 from coderlplus import __version__
 from coderlplus.errors import DataError
+from coderlplus.evaluation.metrics import mean
 from coderlplus.records.files import atomic_write
 from coderlplus.report.folders import json_lines, read_object
 from coderlplus_lab.study.curves import Point, read_curve
+from coderlplus_lab.study.decisions import GRADIENT
 from coderlplus_lab.study.measures import means, values
-from coderlplus_lab.study.plan import MEASURED, WALL, StudyFolder, plan, spent_before
+from coderlplus_lab.study.plan import DONE, MEASURED, WALL, StudyFolder, plan, spent_before
 from coderlplus_lab.study.probing import read_probes
 from coderlplus_lab.study.settings import Measured, Study
 
 Raw = Mapping[str, Any]
-ABOUT = "study.json"
+ABOUT, SELECTION = "study.json", "selection"
 HELD_OUT = ("problems", "tasks", "test_outputs")
 OF: Mapping[Measured, str] = {
     "output_accuracy": "tasks",
@@ -37,15 +40,19 @@ OF: Mapping[Measured, str] = {
     "test_output_accuracy": "test_outputs",
 }
 """What is measured, where it is not problems."""
+KINDS = ("generation", "alignment")
+"""Of rows in training: problems, and tasks."""
+PER_KIND = ("gradient_norm", "entropy", "zero_variance")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawStudy:
-    """A study with the raw numbers of its runs (arm → seed → numbers), and `about`: `command`, `version`, `hours`,
-    `hardware`, `missing`, `search`, `families` and `probes`."""
+    """A study with the raw numbers of its runs and of selections (arm → seed → numbers), and `about`: `command`,
+    `version`, `hours`, `hardware`, `missing`, `search`, `families` and `probes`."""
 
     study: Study
     runs: Mapping[str, Mapping[int, Raw]]
+    selections: Mapping[str, Mapping[int, Raw]] = field(default_factory=dict)
     about: Mapping[str, Any]
 
 
@@ -57,13 +64,16 @@ def collect(study: Study, layout: StudyFolder, command: str) -> RawStudy:
     return RawStudy(
         study=study,
         runs=runs,
+        selections=_selections(study, layout),
         about={
             "command": command,
             "version": __version__,
             "hours": round(sum(read_object(wall).get("seconds", 0.0) for wall in walls) / 3600, 2),
             "hardware": hardware(runs),
             "missing": [
-                job.key.removeprefix("run/") for job in jobs.values() if job.kind in ("run", "probe") and not job.done
+                job.key.removeprefix("run/")
+                for job in jobs.values()
+                if job.kind in ("run", "programs", "predictions", "probe") and not job.done
             ],
             "search": _search(study, layout),
             "families": families_in(layout),
@@ -81,6 +91,9 @@ def write_raw(raw: RawStudy, folder: Path) -> None:
     for arm, runs in raw.runs.items():
         for seed, numbers in runs.items():
             _write(folder / f"{arm}-{seed}.json", numbers)
+    for arm, found in raw.selections.items():
+        for seed, numbers in found.items():
+            _write(_selection(folder, arm, seed), numbers)
 
 
 def read_raw_study(folder: Path) -> RawStudy:
@@ -93,7 +106,16 @@ def read_raw_study(folder: Path) -> RawStudy:
             arm: {seed: read_raw(path) for seed, path in found.items() if path.exists()}
             for arm, found in paths.items()
         }
-        return RawStudy(study=study, runs=runs, about=about | {"probes": _by_seed(about["probes"])})
+        selections = {
+            arm: {seed: read_object(path) for seed in runs[arm] if (path := _selection(folder, arm, seed)).exists()}
+            for arm in (study.selection.readers if study.selection is not None else ())
+        }
+        return RawStudy(
+            study=study,
+            runs=runs,
+            selections={arm: seeds for arm, seeds in selections.items() if seeds},
+            about=about | {"probes": _by_seed(about["probes"])},
+        )
     except (KeyError, TypeError, AttributeError, ValueError, ValidationError) as error:
         raise DataError(f"{folder / ABOUT} was not written by a study ({error}); rerun it with --docs") from error
 
@@ -157,10 +179,28 @@ def _runs(study: Study, layout: StudyFolder, arm: str) -> dict[int, Raw]:
     """The raw numbers of an arm by seed with their curves, of the seeds that are there."""
     paths = {seed: layout.run(arm, seed) / MEASURED for seed in study.arm_seeds(arm)}
     return {
-        seed: {**read_raw(path), "curve": _curve(study, layout, arm, seed)}
+        seed: {**read_raw(path), "curve": _curve(study, layout, arm, seed), **_kinds(layout.run(arm, seed))}
         for seed, path in paths.items()
         if path.exists()
     }
+
+
+def _selections(study: Study, layout: StudyFolder) -> dict[str, dict[int, Raw]]:
+    """What was written to be chosen from and predicted, by writer and seed, of what is there."""
+    found: dict[str, dict[int, Raw]] = {}
+    for writer in study.selection.readers if study.selection is not None else ():
+        for seed in study.arm_seeds(writer):
+            readers = study.selections(seed)[writer]
+            programs = layout.programs(writer, seed) / DONE["programs"]
+            paths = {arm: layout.predictions(writer, arm, seed) / DONE["predictions"] for arm in readers}
+            if programs.exists() and (layout.run(writer, seed) / MEASURED).exists():
+                by = {arm: read_object(path) for arm, path in paths.items() if path.exists()}
+                found.setdefault(writer, {})[seed] = read_object(programs) | {"readers": by}
+    return found
+
+
+def _selection(folder: Path, arm: str, seed: int) -> Path:
+    return folder / f"{arm}-{seed}.{SELECTION}.json"
 
 
 def _curve(study: Study, layout: StudyFolder, arm: str, seed: int) -> list[dict[str, Any]]:
@@ -168,6 +208,18 @@ def _curve(study: Study, layout: StudyFolder, arm: str, seed: int) -> list[dict[
     if not (folder / "metrics.jsonl").exists():
         return []
     return [point.to_json() for point in read_curve(folder, *spent_before(study, layout, arm, seed))]
+
+
+def _kinds(folder: Path) -> dict[str, dict[str, float]]:
+    """Means over the recorded steps of what problems and tasks have each: gradient norm, entropy, groups without
+    variance; and in which share of the steps the gradient of tasks is the larger. Absent where nothing is recorded."""
+    lines = list(json_lines(folder / "metrics.jsonl")) if (folder / "metrics.jsonl").exists() else []
+    names = [f"{name}/{kind}" for name in PER_KIND for kind in KINDS]
+    found = {name: [line[name] for line in lines if name in line] for name in names}
+    pairs = [[line.get(f"gradient_norm/{kind}") for kind in KINDS] for line in lines]
+    found[GRADIENT] = [float(tasks > code) for code, tasks in pairs if code is not None and tasks is not None]
+    known = {name: round(mean(numbers), 5) for name, numbers in found.items() if numbers}
+    return {"kinds": known} if known else {}
 
 
 def _search(study: Study, layout: StudyFolder) -> list[dict[str, Any]]:

@@ -9,11 +9,13 @@ from coderlplus.errors import DataError
 from coderlplus.evaluation.metrics import mean
 from coderlplus_lab.files import write_json
 from coderlplus_lab.study.curves import Point, at_equal_seconds, mean_curve
+from coderlplus_lab.study.decisions import decide
 from coderlplus_lab.study.differences import BySeed, difference, mean_over_seeds
 from coderlplus_lab.study.measures import LABELS, values
 from coderlplus_lab.study.plan import StudyFolder, check_version
 from coderlplus_lab.study.probing import probe_numbers
 from coderlplus_lab.study.raw import Raw, RawStudy, collect, curve_of, of_measure
+from coderlplus_lab.study.selection import Chosen, chosen, selection_numbers
 from coderlplus_lab.study.settings import Measured, Study
 
 
@@ -37,6 +39,11 @@ def study_results(raw: RawStudy) -> dict[str, Any]:
     """See the module."""
     study, about = raw.study, raw.about
     runs = {arm: found for arm, found in raw.runs.items() if found}
+    families = of_measure(about["families"], "pass_at_1_greedy")
+    selections = {
+        arm: {seed: _chosen(arm, seed, one) for seed, one in of.items()} for arm, of in raw.selections.items()
+    }
+    decision = decide(study, runs, selections, families)
     curves = {arm: {seed: curve_of(numbers) for seed, numbers in found.items()} for arm, found in runs.items()}
     return {
         "name": study.name,
@@ -56,11 +63,30 @@ def study_results(raw: RawStudy) -> dict[str, Any]:
         "probes": probe_numbers(
             study, about["probes"], [(arm, other) for arm in study.arms for other in compared_with(study, arm)]
         ),
+        "selection": selection_numbers(
+            study,
+            raw.selections,
+            selections,
+            {arm: by_measure(runs[arm])["pass_at_1_greedy"] for arm in selections},
+            families,
+            {arm: compared_with(study, arm) for arm in selections},
+        ),
+        "decision": decision.to_json() if decision is not None else None,
         "missing": about["missing"],
         "search": about["search"],
         "hours": about["hours"],
         "hardware": about["hardware"],
     }
+
+
+def _chosen(arm: str, seed: int, raw: Raw) -> Chosen:
+    try:
+        return chosen(raw)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise DataError(
+            f"the selection of {arm}/{seed} was not written by a study ({type(error).__name__}: {error}); remove it "
+            "and rerun the study"
+        ) from error
 
 
 def by_measure(runs: Mapping[int, Raw]) -> dict[Measured, BySeed]:
@@ -85,14 +111,21 @@ def _arm(raw: RawStudy, arm: str, runs: Mapping[int, Raw]) -> dict[str, Any]:
     spreads = {name: mean_over_seeds(by_seed, of_measure(families, name)) for name, by_seed in measured.items()}
     return {
         "name": arm,
-        "label": label(study, arm),
+        "label": study.label(arm),
         "initial_model": study.initial_model_of(arm),
         "seeds": list(runs),
         "measures": {name: spread.to_json() for name, spread in spreads.items() if spread is not None},
         "training_samples": mean([raw["training_samples"] for raw in runs.values()]),
         "training_seconds": mean([raw["training_seconds"] for raw in runs.values()]),
         "chosen": next(iter(runs.values())).get("chosen", {}),
+        "kinds": _mean_of_each([raw.get("kinds", {}) for raw in runs.values()]),
     }
+
+
+def _mean_of_each(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each number that some have, over those."""
+    names = dict.fromkeys(name for one in found for name in one)
+    return {name: mean([one[name] for one in found if name in one]) for name in names}
 
 
 def _differences(
@@ -117,7 +150,7 @@ def _differences(
                 {
                     "arm": arm,
                     "against": other,
-                    "label": f"{label(study, arm)} − {label(study, other)}",
+                    "label": f"{study.label(arm)} − {study.label(other)}",
                     "seeds": [seed for seed in runs[arm] if seed in runs[other]],
                     "measures": measures,
                     "equal_seconds": seconds,
@@ -133,15 +166,11 @@ def compared_with(study: Study, arm: str) -> list[str]:
     return [other for other in others if other != arm]
 
 
-def label(study: Study, arm: str) -> str:
-    return study.arms[arm].label or arm
-
-
 def _shown_curve(study: Study, arm: str, curve: Sequence[Point]) -> dict[str, Any]:
     names = sorted({name for point in curve for name in point.values})
     return {
         "arm": arm,
-        "label": label(study, arm),
+        "label": study.label(arm),
         "step": [point.step for point in curve],
         "samples": [round(point.samples) for point in curve],
         "seconds": [round(point.seconds, 1) for point in curve],

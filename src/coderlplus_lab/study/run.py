@@ -47,6 +47,8 @@ STAGES: dict[JobKind, str] = {
     "samples": "samples",
     "search": "search",
     "run": "training",
+    "programs": "programs",
+    "predictions": "predictions",
     "probe": "probes",
 }
 """Kind of job → what its stage is called."""

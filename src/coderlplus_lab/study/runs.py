@@ -43,13 +43,14 @@ def _make(
     with study.sandbox.open(1) as sandbox:
         raw = raw_numbers(study, layout, split, load_model(model, device(study)), model, Judge(sandbox))
     about = {"arm": arm, "seed": seed, "chosen": chosen, "device": device_name(study)}
-    made = {"commit": commit(), "recipe": _digest(folder / FINGERPRINT), "measured": now()}
-    write_json(folder / MEASURED, about | made | _cost(study, layout, arm, seed, folder) | raw)
+    write_json(folder / MEASURED, about | provenance(folder) | _cost(study, layout, arm, seed, folder) | raw)
 
 
-def _digest(path: Path) -> str | None:
-    """A hash of the settings that a run was made of."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.exists() else None
+def provenance(folder: Path) -> dict[str, Any]:
+    """What made the numbers of a job: commit, a hash of the settings that it was made of, and when."""
+    made_of = folder / FINGERPRINT
+    recipe = hashlib.sha256(made_of.read_bytes()).hexdigest()[:16] if made_of.exists() else None
+    return {"commit": commit(), "recipe": recipe, "measured": now()}
 
 
 def best_settings(study: Study, layout: StudyFolder, arm: str) -> dict[str, Any]:

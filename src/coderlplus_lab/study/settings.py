@@ -196,6 +196,15 @@ class Probe(Section):
     """Layers that are probed, at most."""
 
 
+class Selection(Section):
+    """Choosing among an arm's own programs for the test problems, for every seed of the arms: nothing is trained."""
+
+    samples: int = Field(default=32, ge=8)
+    """Programs of a problem, at temperature 1; choices are compared at 8."""
+    readers: dict[str, tuple[str, ...]]
+    """Arm that writes → arms whose models predict what its programs do; itself is one where it is named."""
+
+
 class Arm(Section):
     """One row of the comparison. With neither `train` nor `supervised` the initial model is measured as it is."""
 
@@ -247,6 +256,7 @@ class Study(Section):
     measure: Measure = Measure()
     search: Search | None = None
     probe: Probe | None = None
+    selection: Selection | None = None
     baseline: str = ""
     arms: dict[str, Arm]
 
@@ -254,6 +264,10 @@ class Study(Section):
     def sandbox(self) -> SandboxConfig:
         """Where programs run, in training and everywhere else: `train.sandbox`."""
         return SandboxConfig(**self.train.get("sandbox") or {})
+
+    def label(self, arm: str) -> str:
+        """What an arm is called in tables."""
+        return self.arms[arm].label or arm
 
     def search_arm(self, name: str) -> str:
         """The arm for which the searched settings of an arm are found."""
@@ -271,6 +285,15 @@ class Study(Section):
             for seed in self.arm_seeds(self.probe.arms[0])
             if all(seed in self.arm_seeds(arm) for arm in self.probe.arms)
         )
+
+    def selections(self, seed: int) -> dict[str, tuple[str, ...]]:
+        """Whose programs are chosen from with a seed, and who reads them."""
+        readers = self.selection.readers if self.selection is not None else {}
+        return {
+            writer: tuple(arm for arm in arms if seed in self.arm_seeds(arm))
+            for writer, arms in readers.items()
+            if seed in self.arm_seeds(writer)
+        }
 
     def initial_model_of(self, name: str) -> str:
         return self.arms[name].initial_model or next(iter(self.initial_models))

@@ -10,9 +10,11 @@ from typing import Any
 
 from coderlplus.errors import DataError
 from coderlplus.records.files import atomic_write
+from coderlplus_lab.study.cells import markdown, points, share
 from coderlplus_lab.study.picture import picture
-from coderlplus_lab.study.raw import ABOUT, RawStudy, read_raw_study, write_raw
+from coderlplus_lab.study.raw import ABOUT, KINDS, PER_KIND, RawStudy, read_raw_study, write_raw
 from coderlplus_lab.study.results import study_results
+from coderlplus_lab.study.selection_page import selection_picture, selection_tables
 from coderlplus_lab.study.settings import Measured
 
 Results = Mapping[str, Any]
@@ -28,7 +30,7 @@ def tables(results: Results) -> str:
     """All tables of a study."""
     if not results["arms"]:
         return "No run is measured yet."
-    parts = [about(results), arms_table(results)]
+    parts = [about(results), *decision(results), arms_table(results)]
     if results["differences"]:
         parts += [
             "Differences in points, paired by seed. Intervals are 95 % over seeds; with one seed they are over "
@@ -42,12 +44,20 @@ def tables(results: Results) -> str:
         ]
     if any(row["equal_seconds"] for row in results["differences"]):
         parts += ["The same on the validation split, at equal seconds of training:", seconds_table(results)]
+    if any(arm["kinds"] for arm in results["arms"]):
+        parts += [
+            "What problems and tasks have each in training, means over the recorded steps (of the gradient before "
+            "clipping, of the first update of a few batches):",
+            kinds_table(results),
+        ]
     if results["probes"]:
         parts += [
             "Hidden states, in points beyond the text (mean over facts and layers), and what the same models do, in "
             "percent:",
             probes_table(results),
         ]
+    if results["selection"] is not None:
+        parts += selection_tables(results["selection"])
     return "\n\n".join(part if part.startswith("|") else textwrap.fill(part, WIDTH) for part in parts)
 
 
@@ -64,9 +74,25 @@ def about(results: Results) -> str:
     )
     missing = results["missing"]
     if missing:
-        named = ", ".join(missing[:SHORT]) + (f" and {len(missing) - SHORT} more" if len(missing) > SHORT else "")
-        text += f" **Not run yet:** {named}."
+        text += f" **Not run yet:** {_named(missing)}."
     return text
+
+
+def decision(results: Results) -> list[str]:
+    """What the rule of the preregistration decides, with the numbers that it asks for; nothing where none is here."""
+    found = results["decision"]
+    if found is None:
+        return []
+    if found["missing"]:
+        return [f"**Not decided yet.** The rule needs {_named(found['missing'])}."]
+    words = {None: "", True: "yes", False: "no"}
+    rows = [
+        [check["what"], points(check["spread"]), check["asked"], words[check["holds"]]] for check in found["checks"]
+    ]
+    return [
+        f"**Decided: {'; '.join(found['decided'])}.** The numbers of the rule, in points, with intervals over seeds:",
+        markdown(["", "", "asked", "holds"], rows),
+    ]
 
 
 def arms_table(results: Results) -> str:
@@ -76,7 +102,7 @@ def arms_table(results: Results) -> str:
         [
             arm["label"],
             str(len(arm["seeds"])),
-            *(_share(arm["measures"].get(name)) for name in labels),
+            *(share(arm["measures"].get(name)) for name in labels),
             f"{arm['training_samples']:,.0f}",
             f"{arm['training_seconds']:,.0f}",
         ]
@@ -89,7 +115,7 @@ def differences_table(results: Results, over: str = "") -> str:
     """One row a comparison; with `over` "problems_" those of several seeds, with the interval over problems."""
     labels = results["labels"]
     rows = [
-        [row["label"], str(len(row["seeds"])), *(_points(row["measures"].get(name), over) for name in labels)]
+        [row["label"], str(len(row["seeds"])), *(points(row["measures"].get(name), over) for name in labels)]
         for row in results["differences"]
         if not over or len(row["seeds"]) > 1
     ]
@@ -102,8 +128,26 @@ def seconds_table(results: Results) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row["equal_seconds"]))
     labels = [results["labels"][name] for name in names]
     return markdown(
-        ["", *labels], [[row["label"], *(_points(row["equal_seconds"].get(name)) for name in names)] for row in rows]
+        ["", *labels], [[row["label"], *(points(row["equal_seconds"].get(name)) for name in names)] for row in rows]
     )
+
+
+def kinds_table(results: Results) -> str:
+    """One row an arm: a measure of problems, and the same of tasks."""
+    arms = [arm for arm in results["arms"] if arm["kinds"]]
+    names = [name for name in PER_KIND if any(f"{name}/{KINDS[0]}" in arm["kinds"] for arm in arms)]
+    rows = [
+        [
+            arm["label"],
+            *(
+                " / ".join(f"{arm['kinds'][key]:.2f}" for kind in KINDS if (key := f"{name}/{kind}") in arm["kinds"])
+                or "–"
+                for name in names
+            ),
+        ]
+        for arm in arms
+    ]
+    return markdown(["problems / tasks", *(name.replace("_", " ") for name in names)], rows)
 
 
 def probes_table(results: Results) -> str:
@@ -116,8 +160,8 @@ def probes_table(results: Results) -> str:
     rows = [
         [
             f"*does:* {results['labels'][name]}",
-            *(_share(arm["measures"].get(name)) for arm in arms.values()),
-            *(_points(row["measures"].get(name)) for row in compared),
+            *(share(arm["measures"].get(name)) for arm in arms.values()),
+            *(points(row["measures"].get(name)) for row in compared),
         ]
         for name in DOES
     ]
@@ -126,21 +170,11 @@ def probes_table(results: Results) -> str:
         rows.append(
             [
                 f"{PROGRAMS[probed['programs']]}: {probed['mark']}",
-                *(_points(probed["arms"].get(name)) for name in arms),
-                *(_points(pairs.get((row["arm"], row["against"]))) for row in compared),
+                *(points(probed["arms"].get(name)) for name in arms),
+                *(points(pairs.get((row["arm"], row["against"]))) for row in compared),
             ]
         )
     return markdown(["", *(arm["label"] for arm in arms.values()), *(row["label"] for row in compared)], rows)
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table with columns of even width."""
-    lines = [list(header), *map(list, rows)]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(header))]
-    texts = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
-    ]
-    return "\n".join([texts[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *texts[1:]])
 
 
 def publish(raw: RawStudy, results: Results, docs: Path) -> None:
@@ -165,12 +199,15 @@ def rebuild(docs: Path) -> list[Path]:
 
 
 def write_page(results: Results, docs: Path) -> Path:
-    """Write page and picture of a study, `docs/NAME.md` and `docs/NAME.svg`."""
+    """Write page and picture of a study, `docs/NAME.md` and `docs/NAME.svg`; where programs were chosen also
+    `docs/NAME-selection.svg`."""
     page = docs / f"{results['name']}.md"
     try:
         docs.mkdir(parents=True, exist_ok=True)
         atomic_write(page, page_text(results))
         atomic_write(page.with_suffix(".svg"), picture(results))
+        if results["selection"] is not None:
+            atomic_write(docs / _selection_picture(results["name"]), selection_picture(results["selection"]))
     except OSError as error:
         raise DataError(f"cannot write {page}: {error.strerror}") from error
     return page
@@ -187,6 +224,9 @@ def page_text(results: Results) -> str:
         f"Preregistered: [{registered}](../preregistration/{registered}.md)." if registered else "",
         origin(results),
         f"![Levels and differences, every seed a point]({name}.svg)",
+        f"![Choices by number of samples, every seed a point]({_selection_picture(name)})"
+        if results["selection"] is not None
+        else "",
         tables(results),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -204,22 +244,9 @@ def origin(results: Results) -> str:
     return textwrap.fill(text.strip(), WIDTH)
 
 
-def _points(spread: Mapping[str, Any] | None, over: str = "") -> str:
-    return _share(spread, over, sign="+")
+def _selection_picture(name: str) -> str:
+    return f"{name}-selection.svg"
 
 
-def _share(spread: Mapping[str, Any] | None, over: str = "", sign: str = "") -> str:
-    """A mean with its interval over seeds; with one seed, or `over` "problems_", over problems."""
-    if spread is None:
-        return "–"
-    prefix = "problems_" if spread["low"] is None else over
-    return percent(spread["mean"], spread[f"{prefix}low"], spread[f"{prefix}high"], sign=sign)
-
-
-def percent(value: float, low: float | None, high: float | None, *, sign: str = "") -> str:
-    """
-    >>> percent(0.45, 0.4, 0.5), percent(0.05, None, None, sign="+")
-    ('45.0 [40.0, 50.0]', '+5.0')
-    """
-    interval = "" if low is None or high is None else f" [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"
-    return f"{100 * value:{sign}.1f}{interval}"
+def _named(missing: Sequence[str]) -> str:
+    return ", ".join(missing[:SHORT]) + (f" and {len(missing) - SHORT} more" if len(missing) > SHORT else "")

@@ -12,7 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from coderlplus.errors import DataError
+from coderlplus.evaluation.metrics import mean
 from coderlplus_lab.cli import app
+from coderlplus_lab.study.decisions import GRADIENT
 from coderlplus_lab.study.measures import LABELS
 from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.probing import read_probes
@@ -162,6 +164,16 @@ def test_raw_files_say_what_they_were_made_of(published: Path) -> None:
         raw = json.loads(path.read_text())
         assert {"commit", "recipe", "measured"} <= raw.keys()
         assert len(raw["curve"]) == (0 if path.stem == "start-0" else 2)
+
+
+def test_raw_files_have_means_of_what_problems_and_tasks_have_each(published: Path, done: StudyFolder) -> None:
+    kinds = json.loads((published / "miniature" / "coderlplus-0.json").read_text())["kinds"]
+    lines = [json.loads(line) for line in (done.run("coderlplus", 0) / "metrics.jsonl").read_text().splitlines()]
+    for name in kinds.keys() - {GRADIENT}:
+        assert kinds[name] == pytest.approx(mean([line[name] for line in lines if name in line]), abs=1e-5)
+    assert {"entropy/generation", "zero_variance/generation"} <= kinds.keys()
+    assert "kinds" not in json.loads((published / "miniature" / "references-0.json").read_text())
+    assert "| problems / tasks " in (published / "miniature.md").read_text()
 
 
 def test_families_come_from_the_records(published: Path, done: StudyFolder) -> None:

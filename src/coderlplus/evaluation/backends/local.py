@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from coderlplus.errors import ConfigError
 from coderlplus.evaluation.backends import Completion, Request, Sampling
-from coderlplus.evaluation.generate import Continued, complete_batch, token_ids, until_stop
+from coderlplus.evaluation.generate import Continued, complete_batch, mean_logprobs, token_ids, until_stop
 
 LARGEST_BATCH = {"cuda": 256, "cpu": 32}
 MEMORY_SHARE = 0.7
@@ -117,19 +117,10 @@ class LocalModel:
                 length = row.index(self.tokenizer.pad_token_id)
             truncated = length == len(row) and not stopped
             prompt = prompts[len(completions)]
-            logprob = self._logprob(prompt, row[: length + 1]) if sampling.logprobs else None
+            completion = row[: length + 1]  # its end included
+            logprob = mean_logprobs(self.model, [prompt], [completion])[0] if sampling.logprobs else None
             completions.append(Completion(text=text, truncated=truncated, tokens=length, logprob=logprob))
         return completions
-
-    def _logprob(self, prompt: Sequence[int], completion: Sequence[int]) -> float:
-        """The mean log-probability of the tokens of a completion, its end included, by one more pass over it alone."""
-        import torch
-
-        ids_1T = torch.tensor([[*prompt, *completion]], device=self.model.device)
-        with torch.no_grad():
-            logits_CV = self.model(input_ids=ids_1T).logits[0, len(prompt) - 1 : -1].float()
-        chosen_C1 = torch.tensor(completion, device=self.model.device)[:, None]
-        return float(torch.log_softmax(logits_CV, dim=-1).gather(1, chosen_C1).mean())
 
     def _end_tokens(self) -> list[int]:
         """All tokens that end a completion: chat models often have two."""
