@@ -112,7 +112,7 @@ class Candidate:
         try:
             self._update(args, kwargs, answer)
             if answer.kind == "raised":
-                state.error, state.line = _exception(answer), answer.line
+                state.error, state.line = exception_of(answer.raised, answer.message), answer.line
                 raise state.error
             if answer.kind == "items":
                 return _iterable(answer.view, self._decode(answer.value))
@@ -214,8 +214,8 @@ def _iterable(view: Any, items: Any) -> Any:
         raise NotPlain(str(error)) from None
 
 
-def _exception(answer: Answer) -> BaseException:
-    name, message = answer.raised, answer.message
+def exception_of(name: str, message: str) -> BaseException:
+    """What stands in test code for an exception of the program, of which its class's name and its message are told."""
     kind = getattr(builtins, name, None)
     if name in ("StopIteration", "StopAsyncIteration"):  # would end a loop of the test code in silence
         return RuntimeError(f"{name}: {message}")

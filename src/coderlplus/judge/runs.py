@@ -12,7 +12,7 @@ from typing import Any
 
 from coderlplus.judge.asserts import Call, Plan
 from coderlplus.judge.checkers import Acceptance, Refusal
-from coderlplus.judge.expressions import Unclear
+from coderlplus.judge.expressions import Answered, Unclear, is_raised
 from coderlplus.judge.failures import (
     DOES_NOT_HOLD,
     LIMITS,
@@ -162,7 +162,8 @@ class CallRuns(Runs):
 
     def job(self, tests: Sequence[int], all_tests: bool = False) -> Job:
         calls = [_arguments(call) for test in tests for call in self._calls(test)]
-        return self._job("guest:run_calls", {"program": self.program, "calls": calls, "all": all_tests})
+        goes_on = all_tests or any(self.plans[test].catches for test in tests if test in self.plans)
+        return self._job("guest:run_calls", {"program": self.program, "calls": calls, "all": goes_on})
 
     def read(self, tests: Sequence[int], outcome: Outcome) -> Reading:
         """Raises `Unclear` where only the examiner can say what planned test code comes to."""
@@ -178,7 +179,7 @@ class CallRuns(Runs):
         over = self._over(tests[-1], outcome, self._call(last.args, last.kwargs))
         replies = iter(outcome.replies)
         for test in tests:
-            failure, answers = None, list[Returned]()
+            failure, answers = None, list[Answered]()
             for call in self._calls(test):
                 reply = next(replies, replies)
                 if reply is replies:
@@ -191,25 +192,30 @@ class CallRuns(Runs):
         return Reading(tuple(results), over=over)
 
     def _failure(
-        self, test: int, call: CallTest | Call, reply: Returned | Raised | None, answers: list[Returned]
+        self, test: int, call: CallTest | Call, reply: Answered | None, answers: list[Answered]
     ) -> Failure | None:
         """What the answer to a call comes to, behind the `answers` to the calls of the test before it."""
         given = self._call(call.args, call.kwargs)
-        if isinstance(reply, Raised):
-            return raised(test, reply, given)
         if reply is None:
             return no_answer(test, given)
+        if isinstance(reply, Raised) and (isinstance(call, CallTest) or not is_raised(reply, call.caught)):
+            return raised(test, reply, given)
         if isinstance(call, CallTest):
+            assert isinstance(reply, Returned)
             refusal = self.acceptance.value(call, reply.value) if reply.view is None else Refusal()
             return returned(test, refusal, call, reply.value, given)
+        plan = self.plans[test]
+        if isinstance(reply, Returned) and reply.truth is not None and not plan.looks_at(len(answers)):
+            raise Unclear  # the examiner asks for the items of an iterator, which may raise an exception
         answers.append(reply)
-        for one in self.plans[test].conditions:
+        for one in plan.conditions:
             if one.after == len(answers) and not one.holds(answers):
-                actual = actual_of(reply.value)
+                actual = None if isinstance(reply, Raised) else actual_of(reply.value)
+                words = _WORDS["error" if one.is_error else "assertion"]
                 try:
-                    return asserted(self.problem, test, one.line, one.text(answers), given, actual)
+                    return asserted(self.problem, test, one.line, one.text(answers), given, actual, words)
                 except Unclear:
-                    raise Unclear(asserted(self.problem, test, one.line, "", given, actual)) from None
+                    raise Unclear(asserted(self.problem, test, one.line, "", given, actual, words)) from None
         return None
 
     def _calls(self, test: int) -> Sequence[CallTest | Call]:
