@@ -249,7 +249,6 @@ def told(verdict: Verdict) -> object:
     if failure is None:
         return verdict.verdict, verdict.tests_passed
     detail = re.sub("0x[0-9a-f]+", "0x", failure.detail)
-    detail = detail.replace("RuntimeError: StopIteration: ", "StopIteration")  # so that no loop of a test ends early
     return verdict.verdict, verdict.tests_passed, failure.index, detail, failure.input
 
 

@@ -71,15 +71,16 @@ def holds(test: Expression, answers: Sequence[Answered]) -> bool:
 def is_raised(answer: Answered, names: Sequence[str]) -> bool:
     """Whether it is an exception of one of these builtin classes, as the examiner sees it. Raises `Unclear`."""
     if isinstance(answer, Raised):
-        kinds = tuple(getattr(builtins, name, None) for name in names)
-        return any(isinstance(kind, type) and isinstance(_error(answer), kind) for kind in kinds)
+        error = _error(answer)
+        kinds = (getattr(builtins, name, None) for name in names)
+        return any(isinstance(kind, type) and isinstance(error, kind) for kind in kinds)
     if answer.truth is not None or answer.view is not None:  # the examiner asks for the items of an iterator
         raise Unclear
     return False
 
 
 def _error(answer: Raised) -> BaseException:
-    return exception_of(answer.name, answer.message)
+    return exception_of(answer.name, answer.message, answer.base)
 
 
 def _returned(answer: Answered) -> Returned:
