@@ -58,7 +58,8 @@ class Call:
 class Condition:
     """An assert behind the first `after` calls, on a line of the test code. `message` is its text, in which `\\0n\\0`
     stands for the n-th of `shown`, or `None` where `method`, of unittest, tells (its name, values, options), or only
-    the examiner. `is_error`: test code ends otherwise than by an `AssertionError`."""
+    the examiner. `is_error`: test code ends otherwise than by an `AssertionError`. `is_exact`: all that is computed is
+    computed there, behind the last call, so that an exception of it is one of the test code on this line."""
 
     after: int
     test: Expression
@@ -67,6 +68,7 @@ class Condition:
     shown: Sequence[Expression] = ()
     method: Expression | None = None
     is_error: bool = False
+    is_exact: bool = False
 
     def holds(self, answers: Sequence[Answered]) -> bool:
         """Raises `Unclear`."""
@@ -174,7 +176,8 @@ class _Reader:
             test = self.expression(part)
             if len(self.calls) == calls:
                 raise ValueError("no call of the program")
-            self.conditions.append(Condition(len(self.calls), test, node.lineno, message))
+            is_exact = len(self.calls) == calls + 1
+            self.conditions.append(Condition(len(self.calls), test, node.lineno, message, is_exact=is_exact))
 
     def expression(self, node: ast.expr) -> Expression:
         match node:

@@ -126,6 +126,10 @@ class DryRun:
         """Of the test code, where it called something last."""
         self.events, self.events_at_call = 0, 0
         """What it did, so far and when it called the program last."""
+        self.computed_here: list[list[Any]] = []
+        """What was computed in the assert that is run."""
+        self.is_exact = False
+        """Whether it did nothing in this assert but compute, and call the program before."""
         self.tries: list[Tried] = []
         self.guards: list[list[Any]] = []
         """Conditions of what is run now."""
@@ -161,6 +165,7 @@ class DryRun:
             return function(*args, **kwargs)
         plain = function.__func__ if kind is types.MethodType else function
         if type(plain) is types.FunctionType and plain.__code__.co_filename == TEST_FILENAME:
+            self.is_exact = False
             return function(*args, **kwargs)
         if function is map and type(args[0]) is Candidate and not _involves(args[1:]):
             return map(*args)
@@ -184,9 +189,16 @@ class DryRun:
                 return self.computed("sorted", *args, kwargs["reverse"])
         return self.refuse("an answer is handed to another function")
 
+    def at(self, line: int) -> int:
+        """The line of an assert, before it is run."""
+        self.is_exact = True
+        self.computed_here.clear()
+        return line
+
     def check(self, line: int, holds: Any, message: Callable[[], Any] | None, is_simple: bool) -> None:
         """An assert; `is_simple`: its message has no effects and may be made now."""
         self.events += 1
+        is_exact = self.is_exact and type(holds) is Answer and self._is_of_here(holds._tree)
         if type(holds) is not Answer and (holds or not self.guards):
             assert holds
             return
@@ -200,7 +212,14 @@ class DryRun:
             text = None
         finally:
             self.in_message = None
-        self.note(line, holds, text, shown)
+        self.note(line, holds, text, shown, is_exact=is_exact)
+
+    def _is_of_here(self, tree: list[Any]) -> bool:
+        """Whether all of it was computed in this assert, and in no function that it calls."""
+        if tree[0] in ("answer", "const"):
+            return True
+        is_here = any(tree is each for each in self.computed_here)
+        return is_here and all(self._is_of_here(part) for part in tree[1:])
 
     def note(self, line: int, holds: Any, message: str | None, shown: Any = (), **others: Any) -> None:
         """What must hold, or else test code raises an exception on this line."""
@@ -259,12 +278,17 @@ class DryRun:
     def in_(self, a: Any, b: Any) -> Any:
         return self.computed("in", a, b) if _involves((a, b)) else a in b
 
+    def compared(self, name: str, a: Any, b: Any) -> Any:
+        """`a < b` and its kind, of which Python would take the other one where only `b` is an answer."""
+        is_of_answer = type(a) is Answer or type(b) is Answer
+        return self.computed(name, a, b) if is_of_answer else getattr(operator, name)(a, b)
+
     def chain(self, names: list[str], *parts: Any) -> Any:
         """`a < b <= c`, of which no part but the first two has effects."""
         pairs = zip(names, parts[:-1], parts[1:], strict=True)
         if not any(type(part) is Answer for part in parts):
             return all(getattr(operator, name)(a, b) for name, a, b in pairs)
-        found = [getattr(operator, name)(a, b) for name, a, b in pairs]
+        found = [self.compared(name, a, b) for name, a, b in pairs]
         return self.computed("and", *found) if len(found) == 2 else self.refuse("a long chain")
 
     def not_(self, a: Any) -> Any:
@@ -305,6 +329,7 @@ class DryRun:
             self.refuse("arguments that are too long")
         self.calls.append(made)
         self.events_at_call = self.events
+        self.is_exact = self.is_exact and not self.computed_here
         self.can_be_changed = self.can_be_changed or any(map(_can_be_changed, given))
         if self.spoils:
             for value in given:
@@ -316,7 +341,9 @@ class DryRun:
         size = 1 + sum(part._size if type(part) is Answer else 1 for part in parts)
         if size > _MAX_SIZE:
             self.refuse("a long computation")
-        return Answer(self, [name, *map(self.tree, parts)], size)
+        tree = [name, *map(self.tree, parts)]
+        self.computed_here.append(tree)
+        return Answer(self, tree, size)
 
     def noted(self, tree: list[Any]) -> Answer:
         return Answer(self, tree)

@@ -27,6 +27,7 @@ Answered = Returned | Raised
 _MOST_ITEMS, _MOST_CHARS, _MOST_BITS = 1_000, 50_000, 4_000
 """Longest value that is computed with: its items, characters, and bits of an integer. A set of more could be made of
 numbers with one hash, and would take long."""
+_NO_NUMBERS = (type(None), str, bytes, list, tuple, dict, set, frozenset)
 _MOST_SHOWN = 100
 """Longest text of a value that unittest compares with another one, line by line."""
 
@@ -41,6 +42,14 @@ class Unclear(Exception):
     def __init__(self, failure: Failure | None = None) -> None:
         super().__init__()
         self.failure = failure
+
+
+class Fails(Unclear):
+    """The test code raises this exception as it computes."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
 
 
 def holds(test: Expression, answers: Sequence[Answered]) -> bool:
@@ -109,12 +118,12 @@ def text_of_method(method: Expression, answers: Sequence[Answered]) -> str:
         getattr(unittest.TestCase(), name)(*values, **options)
     except AssertionError as error:
         return str(error)[:MESSAGE_CHARS]
-    except _FAILS:
+    except (*_RAISES, RecursionError):
         pass
     raise Unclear
 
 
-_FAILS = (TypeError, ValueError, ArithmeticError, LookupError, RecursionError)
+_RAISES = (TypeError, ValueError, ArithmeticError, LookupError)
 
 
 def value_of(expression: Expression, answers: Sequence[Answered]) -> Any:
@@ -132,11 +141,18 @@ def value_of(expression: Expression, answers: Sequence[Answered]) -> Any:
             if isinstance(answer, Raised):
                 return str(_error(answer))
         case [str(name), *parts] if name in _OPERATIONS:
-            values = [value_of(part, answers) for part in parts]
+            try:
+                values = [value_of(part, answers) for part in parts]
+            except Fails:
+                if name in ("and", "or"):  # the second may not be computed at all
+                    raise Unclear from None
+                raise
             try:
                 return _OPERATIONS[name](*values)
-            except _FAILS:  # the test code raises it too
+            except RecursionError:
                 raise Unclear from None
+            except _RAISES as error:
+                raise Fails(error) from None
     raise Unclear
 
 
@@ -178,14 +194,21 @@ def _is_usual(value: Any) -> bool:
 
 
 def _number(value: Any) -> Any:
-    if type(value) not in (int, float, bool) or (type(value) is int and value.bit_length() > _MOST_BITS):
+    """Raises `Unclear` for what is neither a short number nor of a type that no arithmetic takes."""
+    if type(value) not in (int, float, bool, *_NO_NUMBERS) or (type(value) is int and value.bit_length() > _MOST_BITS):
         raise Unclear
     return value
 
 
 def _arithmetic(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def computed(a: Any, b: Any) -> Any:
-        return _certain(function(_number(a), _number(b)))
+        kinds = {type(_number(a)), type(_number(b))}
+        others = kinds.intersection(_NO_NUMBERS)
+        if others and (len(kinds) == 1 or function in (operator.mul, operator.mod)) and kinds != {type(None)}:
+            raise Unclear  # lists can be added, and texts repeated
+        if others == {set, frozenset}:
+            raise Unclear
+        return _certain(function(a, b))
 
     return computed
 
@@ -227,7 +250,9 @@ def _sorted(value: Any, reverse: bool = False) -> Any:
 
 
 def _sum(values: Any) -> Any:
-    return _certain(sum(list(map(_number, values))))
+    for value in values:
+        _number(value)
+    return _certain(sum(values))
 
 
 _OPERATIONS: dict[str, Callable[..., Any]] = {

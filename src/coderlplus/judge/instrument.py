@@ -1,12 +1,12 @@
 """Test code, as it is run without a program (`dry_run.py`): what Python does not let a class define, and what depends
 on whether the program raises an exception, are calls of the dry run.
 
-    assert f(x) is None              check(1, is_(call(1, f, x), None), None, True)
+    assert f(x) is None              check(at(1), is_(call(1, f, x), None), None, True)
     try:                             begin()
         f(-1)                        tried(2, False, [ValueError], f, -1)
-        assert False, "no"           guard(0); check(3, False, lambda: "no", True); unguard()
+        assert False, "no"           guard(0); check(at(3), False, lambda: "no", True); unguard()
     except ValueError as e:          guard(1); e = error()
-        assert str(e) == "neg"       check(5, call(5, str, e) == "neg", None, True); del e; unguard()
+        assert str(e) == "neg"       check(at(5), call(5, str, e) == "neg", None, True); del e; unguard()
     with raises(ValueError):         with expecting(6, call(6, raises, ValueError), True):
         f(-1)                            call(7, f, -1)
 """
@@ -273,6 +273,8 @@ class _Instrument(ast.NodeTransformer):
                 return _of_run("in_", left, right)
             case ast.Compare(left=left, ops=[ast.NotIn()], comparators=[right]):
                 return _of_run("not_", _of_run("in_", left, right))
+            case ast.Compare(left=left, ops=[ast.Lt() | ast.LtE() | ast.Gt() | ast.GtE() as one], comparators=[right]):
+                return _of_run("compared", ast.Constant(_COMPARISONS[type(one)]), left, right)
         if len(node.ops) == 1:
             return node
         names = [ast.Constant(_COMPARISONS.get(type(each), "")) for each in node.ops]
@@ -305,7 +307,8 @@ class _Instrument(ast.NodeTransformer):
             message: ast.expr = ast.Constant(None)
             if node.msg is not None:
                 message = ast.Lambda(_no_arguments(), ast.Constant(None) if not is_simple else node.msg)
-            arguments = [ast.Constant(node.lineno), self.visit(test), message, ast.Constant(is_simple)]
+            line = _of_run("at", ast.Constant(node.lineno))
+            arguments = [line, self.visit(test), message, ast.Constant(is_simple)]
             made.append(ast.Expr(_of_run("check", *arguments)))
         return made
 

@@ -26,7 +26,7 @@ _REMEMBERED = 512
 _CONDITION: Fields = {
     **{"after": (int,), "test": (list,), "line": (int,), "message": (str, type(None)), "shown": (list,)},
 }
-_BY_CASES: Fields = {"method": (list, type(None)), "is_error": (bool,)}
+_MAY_HAVE: Fields = {"method": (list, type(None)), "is_error": (bool,), "is_exact": (bool,)}
 _CALL: Fields = {"args": (list,), "kwargs": (dict,)}
 
 
@@ -90,7 +90,7 @@ def _read(reply: object) -> Plan | None:
     calls, conditions = reply["calls"], reply["asserts"]
     if not all(has_shape(call, _CALL | {"caught": (list,)}, _CALL) for call in calls):
         return None
-    if not conditions or not all(has_shape(one, _CONDITION | _BY_CASES, _CONDITION) for one in conditions):
+    if not conditions or not all(has_shape(one, _CONDITION | _MAY_HAVE, _CONDITION) for one in conditions):
         return None
     if not all(0 < one["after"] <= len(calls) for one in conditions):
         return None
