@@ -154,7 +154,10 @@ class Approximate:
         run = self.run
         if not run.involves(other):
             run.refuse("numbers of the test")
+        run.is_exact = False
         near = run.computed("le", run.computed("abs", run.computed("sub", self.expected, other)), self.tolerance)
+        is_number = run.computed("isinstance", other, ["int", "float", "complex"])
+        near = run.computed("and", is_number, near)
         return run.computed("or", run.computed("eq", other, self.expected), near)
 
     def __ne__(self, other: object) -> Any:
