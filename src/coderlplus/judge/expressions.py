@@ -7,19 +7,29 @@ notes it. Whatever is not certain to come out as in the examiner is `Unclear`, a
 
 from __future__ import annotations
 
+import builtins
 import math
 import operator
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from coderlplus.judge.replies import Returned
+from coderlplus.judge.cases import METHODS, OPTIONS
+from coderlplus.judge.examiner import exception_of
+from coderlplus.judge.expected import is_bounded
+from coderlplus.judge.replies import Raised, Returned
+from coderlplus.judge.wire import MESSAGE_CHARS
 from coderlplus.records import Failure, TaggedValue
 from coderlplus.sandbox.values import NotPlain, decode, equal
 
 Expression = list[Any]
+Answered = Returned | Raised
 _MOST_ITEMS, _MOST_CHARS, _MOST_BITS = 1_000, 50_000, 4_000
 """Longest value that is computed with: its items, characters, and bits of an integer. A set of more could be made of
 numbers with one hash, and would take long."""
+_NO_NUMBERS = (type(None), str, bytes, list, tuple, dict, set, frozenset)
+_MOST_SHOWN = 100
+"""Longest text of a value that unittest compares with another one, line by line."""
 
 TYPES: dict[str, type] = {
     kind.__name__: kind for kind in (bool, bytes, complex, dict, float, frozenset, int, list, set, str, tuple)
@@ -34,51 +44,115 @@ class Unclear(Exception):
         self.failure = failure
 
 
-def holds(test: Expression, answers: Sequence[Returned]) -> bool:
+class Fails(Unclear):
+    """The test code raises this exception as it computes."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+def holds(test: Expression, answers: Sequence[Answered]) -> bool:
     """Whether the condition of an assert holds. Raises `Unclear`."""
     match test:
         case ["eq", ["answer", int(place)], ["const", expected]] | ["eq", ["const", expected], ["answer", int(place)]]:
-            return same_as_python(answers[place], expected)
+            return same_as_python(_returned(answers[place]), expected)
         case ["is", ["answer", int(place)], ["const", expected]]:
-            return answers[place].view is None and answers[place].value is expected
+            returned = _returned(answers[place])
+            return returned.view is None and returned.value is expected
         case ["answer", int(place)]:
-            return truth_of(answers[place])
+            return truth_of(_returned(answers[place]))
         case ["not", inner]:
             return not holds(inner, answers)
         case ["and", a, b]:
             return holds(a, answers) and holds(b, answers)
         case ["or", a, b]:
             return holds(a, answers) or holds(b, answers)
+        case ["implies", guard, inner]:
+            return not holds(guard, answers) or holds(inner, answers)
+        case ["raised", int(place), list(names)]:
+            return is_raised(answers[place], names)
+        case ["search", str(pattern), text] if is_bounded(pattern):
+            return re.search(pattern, text_of(text, answers)) is not None
     return bool(value_of(test, answers))
 
 
-def text_of(expression: Expression, answers: Sequence[Returned]) -> str:
+def is_raised(answer: Answered, names: Sequence[str]) -> bool:
+    """Whether it is an exception of one of these builtin classes, as the examiner sees it. Raises `Unclear`."""
+    if isinstance(answer, Raised):
+        error = _error(answer)
+        kinds = (getattr(builtins, name, None) for name in names)
+        return any(isinstance(kind, type) and isinstance(error, kind) for kind in kinds)
+    if answer.truth is not None or answer.view is not None:  # the examiner asks for the items of an iterator
+        raise Unclear
+    return False
+
+
+def _error(answer: Raised) -> BaseException:
+    return exception_of(answer.name, answer.message, answer.base)
+
+
+def _returned(answer: Answered) -> Returned:
+    if isinstance(answer, Raised):
+        raise Unclear
+    return answer
+
+
+def text_of(expression: Expression, answers: Sequence[Answered]) -> str:
     """The text of a computed value, as a message shows it. Raises `Unclear`."""
     return str(value_of(expression, answers))
 
 
-def value_of(expression: Expression, answers: Sequence[Returned]) -> Any:
+def text_of_method(method: Expression, answers: Sequence[Answered]) -> str:
+    """The message with which a method of unittest's `TestCase` fails. Raises `Unclear`."""
+    match method:
+        case [str(name), list(parts), dict(options)] if name in METHODS and options.keys() <= set(OPTIONS):
+            values = [value_of(part, answers) for part in parts]
+        case _:
+            raise Unclear
+    if any(_has_set(value) or len(repr(value)) > _MOST_SHOWN for value in values):
+        raise Unclear
+    import unittest  # not at once, as few test code needs it
+
+    try:
+        getattr(unittest.TestCase(), name)(*values, **options)
+    except AssertionError as error:
+        return str(error)[:MESSAGE_CHARS]
+    except (*_RAISES, RecursionError):
+        pass
+    raise Unclear
+
+
+_RAISES = (TypeError, ValueError, ArithmeticError, LookupError)
+
+
+def value_of(expression: Expression, answers: Sequence[Answered]) -> Any:
     """The value of an expression. Raises `Unclear`."""
     match expression:
         case ["const", value]:
             return _plain(value)
         case ["answer", int(place)]:
-            returned = answers[place]
+            returned = _returned(answers[place])
             if returned.view is not None or returned.truth is not None:
                 raise Unclear
             return _plain(returned.value)
+        case ["str", ["error", int(place)]]:
+            answer = answers[place]
+            if isinstance(answer, Raised):
+                return str(_error(answer))
         case [str(name), *parts] if name in _OPERATIONS:
-            values = [value_of(part, answers) for part in parts]
+            try:
+                values = [value_of(part, answers) for part in parts]
+            except Fails:
+                if name in ("and", "or"):  # the second may not be computed at all
+                    raise Unclear from None
+                raise
             try:
                 return _OPERATIONS[name](*values)
-            except (
-                TypeError,
-                ValueError,
-                ArithmeticError,
-                LookupError,
-                RecursionError,
-            ):  # the test code raises it too
+            except RecursionError:
                 raise Unclear from None
+            except _RAISES as error:
+                raise Fails(error) from None
     raise Unclear
 
 
@@ -120,14 +194,21 @@ def _is_usual(value: Any) -> bool:
 
 
 def _number(value: Any) -> Any:
-    if type(value) not in (int, float, bool) or (type(value) is int and value.bit_length() > _MOST_BITS):
+    """Raises `Unclear` for what is neither a short number nor of a type that no arithmetic takes."""
+    if type(value) not in (int, float, bool, *_NO_NUMBERS) or (type(value) is int and value.bit_length() > _MOST_BITS):
         raise Unclear
     return value
 
 
 def _arithmetic(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def computed(a: Any, b: Any) -> Any:
-        return _certain(function(_number(a), _number(b)))
+        kinds = {type(_number(a)), type(_number(b))}
+        others = kinds.intersection(_NO_NUMBERS)
+        if others and (len(kinds) == 1 or function in (operator.mul, operator.mod)) and kinds != {type(None)}:
+            raise Unclear  # lists can be added, and texts repeated
+        if others == {set, frozenset}:
+            raise Unclear
+        return _certain(function(a, b))
 
     return computed
 
@@ -169,7 +250,9 @@ def _sorted(value: Any, reverse: bool = False) -> Any:
 
 
 def _sum(values: Any) -> Any:
-    return _certain(sum(list(map(_number, values))))
+    for value in values:
+        _number(value)
+    return _certain(sum(values))
 
 
 _OPERATIONS: dict[str, Callable[..., Any]] = {

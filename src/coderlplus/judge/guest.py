@@ -36,7 +36,12 @@ _ITERATORS += [kind for kind in vars(itertools).values() if isinstance(kind, typ
 _VIEWS: dict[type, str | None] = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
 """So do views of dicts, and become such a view again."""
 _ITERABLES: dict[type, str | None] = {**dict.fromkeys(_ITERATORS), **_VIEWS}
-_name_of = type.__dict__["__name__"].__get__
+_name_of, _mro_of = type.__dict__["__name__"].__get__, type.__dict__["__mro__"].__get__
+_EXCEPTIONS = {
+    id(kind): kind.__name__
+    for kind in vars(builtins).values()
+    if isinstance(kind, type) and issubclass(kind, BaseException)
+}
 _CALL = {"args": [1], "kwargs": {}, "of": 0}
 _FUNCTION = {"setup_code": "", "program": "def f(n): return n", "entry_point": "f"}
 REHEARSALS: dict[str, tuple[Any, bytes]] = {
@@ -318,8 +323,8 @@ def bind_modules(modules: Sequence[str], names: dict[str, Any]) -> None:
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """An exception as plain data; `line` is the last line of the program that it passed, `test_line` that of the test
-    code."""
+    """An exception as plain data; `base` is its nearest builtin class, `line` the last line of the program that it
+    passed, `test_line` that of the test code."""
     lines, traceback = {}, error.__traceback__
     while traceback is not None:
         lines[traceback.tb_frame.f_code.co_filename] = traceback.tb_lineno
@@ -330,4 +335,5 @@ def describe(error: BaseException) -> dict[str, Any]:
     except BaseException:
         message = ""
     said = {"raised": str.__str__(_name_of(type(error)))[:NAME_CHARS], "message": message, "line": lines.get(FILENAME)}
+    said["base"] = next(_EXCEPTIONS[id(kind)] for kind in _mro_of(type(error)) if id(kind) in _EXCEPTIONS)
     return said | {"test_line": lines[TEST_FILENAME]} if TEST_FILENAME in lines else said

@@ -15,17 +15,21 @@ from coderlplus.judge.wire import MESSAGE_CHARS, NAME_CHARS, VIEWS, Fields, has_
 from coderlplus.records import TaggedValue
 
 _SAID = {"raised", "message"}
-_RAISED: Fields = {"raised": (str,), "message": (str,), "line": (int, type(None)), "test_line": (int, type(None))}
+_RAISED: Fields = {
+    **{"raised": (str,), "message": (str,), "base": (str,)},
+    **dict.fromkeys(("line", "test_line"), (int, type(None))),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """An exception: its class and message, shortened, and the line of the program."""
+    """An exception: its class and message, shortened, the line of the program, and the nearest builtin class."""
 
     name: str
     message: str
     line: int | None
     test_line: int | None = None
+    base: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +141,5 @@ def _raised(reply: dict[str, Any]) -> Raised:
         number if number is not None and 0 < number < 1 << 31 else None
         for number in (reply.get("line"), reply.get("test_line"))
     )
-    return Raised(reply["raised"][:NAME_CHARS], reply.get("message", "")[:MESSAGE_CHARS], line, test_line)
+    name, message, base = (reply.get(field, "") for field in ("raised", "message", "base"))
+    return Raised(name[:NAME_CHARS], message[:MESSAGE_CHARS], line, test_line, base[:NAME_CHARS])

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from coderlplus.judge.asserts import Call, Plan
+from coderlplus.judge.asserts import Call, Condition, Plan
 from coderlplus.judge.checkers import Acceptance, Refusal
-from coderlplus.judge.expressions import Unclear
+from coderlplus.judge.expressions import Answered, Fails, Unclear, is_raised
 from coderlplus.judge.failures import (
     DOES_NOT_HOLD,
     LIMITS,
@@ -37,6 +37,7 @@ from coderlplus.judge.replies import (
     read_returned,
     read_script_end,
 )
+from coderlplus.judge.wire import MESSAGE_CHARS
 from coderlplus.records import CallInput, CallTest, CheckTest, Failure, Problem, ProgramInput, StdioInput, StdioTest
 from coderlplus.records.test_code import read_test_code
 from coderlplus.sandbox import Job, Outcome
@@ -162,7 +163,8 @@ class CallRuns(Runs):
 
     def job(self, tests: Sequence[int], all_tests: bool = False) -> Job:
         calls = [_arguments(call) for test in tests for call in self._calls(test)]
-        return self._job("guest:run_calls", {"program": self.program, "calls": calls, "all": all_tests})
+        goes_on = all_tests or any(self.plans[test].catches for test in tests if test in self.plans)
+        return self._job("guest:run_calls", {"program": self.program, "calls": calls, "all": goes_on})
 
     def read(self, tests: Sequence[int], outcome: Outcome) -> Reading:
         """Raises `Unclear` where only the examiner can say what planned test code comes to."""
@@ -178,39 +180,65 @@ class CallRuns(Runs):
         over = self._over(tests[-1], outcome, self._call(last.args, last.kwargs))
         replies = iter(outcome.replies)
         for test in tests:
-            failure, answers = None, list[Returned]()
+            failure, answers = None, list[Answered]()
             for call in self._calls(test):
                 reply = next(replies, replies)
+                if failure is not None:  # the examiner makes no call behind it
+                    over = None if test == tests[-1] else over
+                    continue
                 if reply is replies:
-                    if failure is not None:
-                        break
                     stop = self._ended(test, outcome, self._call(call.args, call.kwargs))
                     return Reading(tuple(results), stop, over)
-                failure = failure or self._failure(test, call, read_returned(reply), answers)
+                try:
+                    failure = self._failure(test, call, read_returned(reply), answers)
+                except Unclear:
+                    if any(results):  # the tests before are decided, and one has failed
+                        return Reading(tuple(results))
+                    raise
             results.append(failure)
         return Reading(tuple(results), over=over)
 
     def _failure(
-        self, test: int, call: CallTest | Call, reply: Returned | Raised | None, answers: list[Returned]
+        self, test: int, call: CallTest | Call, reply: Answered | None, answers: list[Answered]
     ) -> Failure | None:
         """What the answer to a call comes to, behind the `answers` to the calls of the test before it."""
         given = self._call(call.args, call.kwargs)
-        if isinstance(reply, Raised):
-            return raised(test, reply, given)
         if reply is None:
             return no_answer(test, given)
+        if isinstance(reply, Raised) and (isinstance(call, CallTest) or not is_raised(reply, call.caught)):
+            return raised(test, reply, given)
         if isinstance(call, CallTest):
+            assert isinstance(reply, Returned)
             refusal = self.acceptance.value(call, reply.value) if reply.view is None else Refusal()
             return returned(test, refusal, call, reply.value, given)
+        plan = self.plans[test]
+        if isinstance(reply, Returned) and reply.truth is not None and not plan.looks_at(len(answers)):
+            raise Unclear  # the examiner asks for the items of an iterator, which may raise an exception
         answers.append(reply)
-        for one in self.plans[test].conditions:
-            if one.after == len(answers) and not one.holds(answers):
-                actual = actual_of(reply.value)
-                try:
-                    return asserted(self.problem, test, one.line, one.text(answers), given, actual)
-                except Unclear:
-                    raise Unclear(asserted(self.problem, test, one.line, "", given, actual)) from None
+        for one in plan.conditions:
+            if one.after == len(answers):
+                failure = self._asserted(test, one, answers, given)
+                if failure is not None:
+                    return failure
         return None
+
+    def _asserted(self, test: int, one: Condition, answers: list[Answered], given: CallInput) -> Failure | None:
+        message, is_error = "", one.is_error
+        try:
+            if one.holds(answers):
+                return None
+        except Fails as fails:
+            if not one.is_exact:
+                raise
+            message, is_error = f"{type(fails.error).__name__}: {str(fails.error)[:MESSAGE_CHARS]}", True
+        answer = answers[-1]
+        actual = None if isinstance(answer, Raised) else actual_of(answer.value)
+        about = (self.problem, test, one.line)
+        rest = (given, actual, _WORDS["error" if is_error else "assertion"])
+        try:
+            return asserted(*about, message or one.text(answers), *rest)
+        except Unclear:
+            raise Unclear(asserted(*about, "", *rest)) from None
 
     def _calls(self, test: int) -> Sequence[CallTest | Call]:
         found = self.problem.tests[test]

@@ -45,6 +45,8 @@ class Answer(NamedTuple):
     """`keys`, `values`, `items`: which view of a dict the items are."""
     raised: str = ""
     message: str = ""
+    base: str = ""
+    """The nearest builtin class of the exception."""
     line: int | None = None
     args: list[Any] | None = None
     """The arguments as they are now, where the program changed one."""
@@ -57,7 +59,7 @@ VIEWS = ("keys", "values", "items")
 _SHAPES: dict[str, Fields] = {
     "value": {"value": (object,), "truth": (bool,), "same": (int, str)},
     "items": {"items": (list,), "view": (str, type(None))},
-    "raised": {"raised": (str,), "message": (str,), "line": (int, type(None))},
+    "raised": {"raised": (str,), "message": (str,), "line": (int, type(None)), "base": (str,)},
 }
 """The fields of each kind of answer, the first of them required."""
 _CHANGED: Fields = {"args": (list,), "kwargs": (dict,)}
@@ -107,6 +109,7 @@ def read_answer(message: object, places: int, names: frozenset[str]) -> Answer:
         view=view,
         raised=message.get("raised", "")[:NAME_CHARS],
         message=message.get("message", "")[:MESSAGE_CHARS],
+        base=message.get("base", "")[:NAME_CHARS],
         line=message.get("line"),
         args=message.get("args"),
         kwargs=message.get("kwargs"),
