@@ -182,7 +182,7 @@ def test_every_command_writes_what_it_writes_without_a_cluster(cluster: Any, tmp
         files = {
             str(path.relative_to(tmp_path)): comparable(path)
             for path in sorted((tmp_path / "out").rglob("*"))
-            if path.is_file() and not path.name.endswith((".run.json", ".report.json", ".lock"))
+            if path.is_file() and not path.name.endswith(NOT_COMPARED)
         }
         shutil.rmtree(tmp_path / "out")
         return files
@@ -192,6 +192,8 @@ def test_every_command_writes_what_it_writes_without_a_cluster(cluster: Any, tmp
     assert written(backend, "ray", "--address", cluster.address) == here
 
 
+NOT_COMPARED = (".run.json", ".report.json", ".lock", "index.html")
+"""Notes on the run, and the page of an evaluation, which shows the other files with their times."""
 TIMES = ("cpu_s", "wall_s", "peak_mb", "seconds", "isolation")
 
 
