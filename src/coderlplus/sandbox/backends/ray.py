@@ -53,6 +53,8 @@ _PAUSE_S, _PAUSE_OF_NODES_S = 0.05, 0.005
 that all nodes together do not ask this process more than 200 times a second."""
 _AT_ONCE = 1000
 """Events that are dealt with before calls are handed out."""
+_EXCHANGES = 16
+"""Threads of an actor: each exchange has one until the next exchange, or its own answer, ends it."""
 _ATTEMPTS = 4
 """Nodes that may be lost under one call before it counts as the reason."""
 _LOOK_S = 5.0
@@ -63,6 +65,10 @@ _HEAD_S = 30.0
 """How long the head may be away; after a minute Ray ends this process without a word."""
 _HEADLESS = (
     "the head of the Ray cluster does not answer; start the cluster again and rerun the command, which keeps what is "
+    "finished"
+)
+_HOMELESS = (
+    "the node of the Ray cluster to which this process is connected is gone; rerun the command, which keeps what is "
     "finished"
 )
 _DISCONNECTED = "Ray was shut down while programs ran on it; make a new sandbox after ray.init()"
@@ -131,7 +137,7 @@ class RaySandbox(AnySandbox):
         self._node_class = self._ray.remote(node_class())
         self._pickle = self._ray.cloudpickle
         self._connection = connection_of(self._ray)
-        self._head = head_of(self._ray)
+        self._head, self._home = head_of(self._ray), self._ray.get_runtime_context().get_node_id()
         self._events: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
         self._serials = itertools.count()
         self._nodes: dict[str, _Node] = {}
@@ -139,7 +145,7 @@ class RaySandbox(AnySandbox):
         self._waiting: list[tuple[float, int, _Call]] = []
         self._problems: OrderedDict[int, tuple[Problem, int, bytes]] = OrderedDict()
         self._problem_bytes = 0
-        self._alone_since = self._head_since = time.monotonic()
+        self._began = self._alone_since = self._head_since = time.monotonic()
         self._lock = threading.Lock()
         self._ended: Exception | None = None
         self.workers = 0
@@ -229,7 +235,8 @@ class RaySandbox(AnySandbox):
 
     def _look(self) -> None:
         """Start an actor on each node that has none; forget nodes that are gone. Raises `SandboxError` if the head has
-        not answered for a while."""
+        not answered for a while, or the node is gone through which this process talks to all: with it Ray ends what
+        this process has started anywhere."""
         try:
             if self._head is not None:
                 reach(*self._head)
@@ -239,12 +246,16 @@ class RaySandbox(AnySandbox):
                 raise SandboxError(_HEADLESS) from error
             return
         self._head_since = time.monotonic()
+        if self._home not in alive:
+            raise SandboxError(_HOMELESS)
         for node_id in alive.keys() - self._nodes.keys() - self._unfit.keys():
             self._start(node_id, f"{alive[node_id]} ({node_id[:8]})")
         for node_id in self._nodes.keys() - alive.keys():
             self._lose(node_id)
-        if self._nodes:
+        if self.workers or (self._nodes and not self._started.done()):
             self._alone_since = time.monotonic()
+            if self.workers and not self._started.done() and time.monotonic() - self._began > _PATIENCE_S:
+                self._started.set_result(None)  # without the nodes that take longer
         elif time.monotonic() - self._alone_since > _PATIENCE_S:
             reasons = "".join(f"; {reason}" for reason in self._unfit.values())
             nowhere = SandboxError(
@@ -259,7 +270,7 @@ class RaySandbox(AnySandbox):
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         place = NodeAffinitySchedulingStrategy(node_id, soft=False)
-        options = {"num_cpus": 0, "max_concurrency": 1000, "scheduling_strategy": place}
+        options = {"num_cpus": 0, "max_concurrency": _EXCHANGES, "scheduling_strategy": place}
         actor = self._node_class.options(**options).remote()
         node = self._nodes[node_id] = _Node(node_id, actor, where)
         self._tell("ready", node, actor.start.remote(*self._settings))

@@ -58,8 +58,10 @@ def head_of(ray: Any) -> tuple[str, int] | None:
 
 
 def connection_of(ray: Any) -> str | None:
-    """The id of this process's connection to a cluster; `None` without one."""
-    return ray.get_runtime_context().get_worker_id() if ray.is_initialized() else None
+    """The id of this process's connection to a cluster; `None` without one, and empty through a Ray Client."""
+    if not ray.is_initialized():
+        return None
+    return getattr(ray.get_runtime_context().worker, "worker_id", b"").hex()
 
 
 def _noted(address: str) -> str:
