@@ -48,9 +48,6 @@ from coderlplus.sandbox.protocol import AnySandbox, BackEnd
 
 _AHEAD = 4
 """Calls handed to a node for each of its workers; the rest waits here, where any node can take it."""
-_PAUSE_S, _PAUSE_OF_NODES_S = 0.05, 0.005
-"""Between two replies of a node that has work for longer: the first, or the second for each node if that is more, so
-that all nodes together do not ask this process more than 200 times a second."""
 _AT_ONCE = 1000
 """Events that are dealt with before calls are handed out."""
 _EXCHANGES = 16
@@ -394,9 +391,8 @@ class RaySandbox(AnySandbox):
             self._exchange(node, sent, problems)
 
     def _exchange(self, node: _Node, sent: Sequence[Sent], problems: dict[int, bytes]) -> None:
-        pause_s = max(_PAUSE_S, _PAUSE_OF_NODES_S * len(self._nodes))
         try:
-            answer = node.actor.exchange.remote(sent, problems, pause_s)
+            answer = node.actor.exchange.remote(sent, problems, pause_s(len(self._nodes)))
         except Exception as error:  # there is no room for them
             for call in sent:
                 _unsent(node.calls.pop(call.serial), error)
@@ -427,6 +423,12 @@ class RaySandbox(AnySandbox):
     def _tell(self, kind: str, subject: Any, reference: Any) -> None:
         """Make an event of the answer, when it is there."""
         reference.future().add_done_callback(lambda answer: self._events.put((kind, subject, answer)))
+
+
+def pause_s(nodes: int) -> float:
+    """Seconds between two replies of one of so many nodes, while it has work for longer: with all of them, this
+    process has to deal with 200 replies a second at most."""
+    return max(0.05, 0.005 * nodes)
 
 
 def _fail(call: _Call, error: BaseException) -> None:
