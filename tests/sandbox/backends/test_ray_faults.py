@@ -76,7 +76,7 @@ def another_node(cluster: Any, **settings: Any) -> Iterator[Any]:
     try:
         yield node
     finally:
-        cluster.remove_node(node, allow_graceful=False)
+        cluster.remove_node(node)
 
 
 HOMES = itertools.count(1)
@@ -229,9 +229,10 @@ def test_the_node_of_the_command_itself_is_lost(cluster: Any, tmp_path: Path) ->
     """With it Ray ends what the command started anywhere. The command ends with a sentence; run again, it judges what
     is missing."""
     command, output = judging(tmp_path, cluster.address, 240, 0.1)
-    with another_node(cluster, **home()):
-        running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        wait_for(lambda: count(output) >= 10)
+    node = cluster.add_node(**small_node(), **home())
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: count(output) >= 10)
+    cluster.remove_node(node, allow_graceful=False)
     _, said = running.communicate(timeout=120)
     assert running.returncode == 2
     assert "the node of the Ray cluster to which this process is connected is gone; rerun" in " ".join(said.split())

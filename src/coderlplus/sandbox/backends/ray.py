@@ -286,11 +286,8 @@ class RaySandbox(AnySandbox):
                 self._started.set_exception(SandboxError(reason))
         else:
             self._lose(node.node_id)
-        if not self._started.done() and all(each.workers for each in self._nodes.values()):
-            if self._nodes:
-                self._started.set_result(None)
-            else:
-                self._started.set_exception(SandboxError("no node of the Ray cluster could start a sandbox"))
+        if not self._started.done() and self._nodes and all(each.workers for each in self._nodes.values()):
+            self._started.set_result(None)
 
     def _replied(self, node: _Node, answer: Future[Any]) -> None:
         node.exchanges -= 1
@@ -367,7 +364,7 @@ class RaySandbox(AnySandbox):
                 self._send(node, parcels.get(node, []))
 
     def _send(self, node: _Node, calls: Sequence[_Call]) -> None:
-        """In as many messages as they take, or in one that only asks. What cannot be sent fails alone."""
+        """In as many messages as their problems take, or in one that only asks. What cannot be sent fails alone."""
         sent: list[Sent] = []
         problems: dict[int, bytes] = {}
         size = 0
@@ -380,7 +377,7 @@ class RaySandbox(AnySandbox):
                 _unsent(node.calls.pop(call.serial), error)
                 continue
             more = len(work) + sum(map(len, lacking.values()))
-            if sent and size + more > MESSAGE_BYTES:
+            if lacking and sent and size + more > MESSAGE_BYTES:
                 self._exchange(node, sent, problems)
                 sent, problems, size = [], {}, 0
             sent.append(Sent(call.serial, call.weight, work))

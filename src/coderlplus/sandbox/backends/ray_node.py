@@ -14,7 +14,8 @@ from coderlplus.errors import SandboxError
 from coderlplus.sandbox.protocol import AnySandbox
 
 MESSAGE_BYTES = 8 << 20
-"""About how much one message holds at most, in either direction; one call or one result is always sent."""
+"""About how much one message holds at most: of problems on the way there, of results on the way back; one is always
+sent."""
 PROBLEM_BYTES = 64 << 20
 """Pickled problems that the driver and each node keep."""
 
