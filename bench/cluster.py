@@ -1,18 +1,25 @@
 """The back end `ray` on many nodes: what handing out programs costs, and how throughput grows with the nodes.
 
-    python bench/cluster.py [--nodes 1 2 4 8 16] [--workers 8] [--programs 50000] [--wait-ms 50 200] [--json FILE]
+    python bench/cluster.py [--nodes 1 2 4 8 16] [--workers 8] [--programs 50000] [--wait-ms 100 400] [--json FILE]
+    python bench/cluster.py --read FILE
 
 All nodes are on this machine (`ray.cluster_utils`), so programs wait instead of working: the judge, the back end, its
 actors and their sandboxes are the real ones, but in the place of judging a worker sleeps for a time between the two
 bounds. 16 programs in a row are of the same problem, as rollouts are. The programs are shared out so that each number
 of nodes takes as long as the others. Linear throughput is the number of workers over the mean wait. CPU time of the
 driver is that of this whole process, which is that of a judging command but for reading and writing files; that of
-the nodes is of their actors.
+the nodes is of their actors. *Busy* is what the whole machine did: where it comes near to its cores, they are the
+limit.
+
+The second table says what the driver would do with more nodes, by `load`: its CPU time is so much for a second, for a
+program and for an exchange with a node, by least squares over the rows of the first and one more, for which programs
+are judged one after the other, with an exchange each. `--read` makes both tables of a file that was written before.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -26,13 +33,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from coderlplus.judge import Judge
 from coderlplus.records import CallTest, Problem, Rollout, Verdict
 from coderlplus.sandbox import AnySandbox
-from coderlplus.sandbox.backends.ray import RaySandbox
+from coderlplus.sandbox.backends.ray import _AHEAD, RaySandbox, pause_s
 
 GROUP = 16
 """Programs in a row of the same problem."""
@@ -72,7 +80,7 @@ class Waiting(AnySandbox):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One number of nodes: seconds of wall time, and CPU seconds of the driver and of all actors."""
+    """One number of nodes: seconds of wall time, and CPU seconds of the driver, of all actors and of the machine."""
 
     nodes: int
     workers: int
@@ -81,7 +89,11 @@ class Measured:
     wall_s: float
     driver_s: float
     actors_s: float
+    busy_s: float
+    exchanges: int
     driver_mb: float
+    ahead: bool = True
+    """Not one program after the other."""
 
     @property
     def rate(self) -> float:
@@ -102,17 +114,22 @@ def pairs(count: int, wait_ms: Sequence[float], seed: int) -> Iterator[tuple[Pro
         yield problem, Rollout(rollout_id=str(number), problem_id=problem.problem_id, program=program)
 
 
-def measure(count: int, wait_ms: Sequence[float], workers_per_node: int) -> Measured:
+def measure(count: int, wait_ms: Sequence[float], workers_per_node: int, ahead: bool = True) -> Measured:
     import ray
 
     with RaySandbox(workers_per_node=workers_per_node) as inner:
         judge = Judge(Waiting(inner))
         judge.judge_many(pairs(4 * inner.workers, wait_ms, 1))  # sets out all there is to set out
         pids = ray.get([node.actor.pid.remote() for node in inner._nodes.values()])
+        exchange, exchanges = inner._exchange, itertools.count()
+        inner._exchange = lambda *arguments: (next(exchanges), exchange(*arguments))  # type: ignore[method-assign]
         wait_s, judged = 0.0, 0
-        before, cpu = cpu_s(pids), own_cpu_s()
+        before, cpu, busy = cpu_s(pids), own_cpu_s(), machine_cpu_s()
         began = time.perf_counter()
-        for _, verdict in judge.judge_as_completed(pairs(count, wait_ms, 2)):
+        given = pairs(count, wait_ms, 2)
+        for verdict in (
+            (one for _, one in judge.judge_as_completed(given)) if ahead else itertools.starmap(judge.judge, given)
+        ):
             wait_s += verdict.cpu_s
             judged += 1
         wall_s, driver_s = time.perf_counter() - began, own_cpu_s() - cpu
@@ -126,7 +143,10 @@ def measure(count: int, wait_ms: Sequence[float], workers_per_node: int) -> Meas
             wall_s=wall_s,
             driver_s=driver_s,
             actors_s=cpu_s(pids) - before,
+            busy_s=machine_cpu_s() - busy,
+            exchanges=next(exchanges),
             driver_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            ahead=ahead,
         )
 
 
@@ -142,6 +162,49 @@ def cpu_s(pids: Sequence[int]) -> float:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def machine_cpu_s() -> float:
+    """CPU seconds of everything on this machine so far."""
+    user, nice, system, _, _, irq, soft, *_ = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:])
+    return (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """CPU seconds of the driver."""
+
+    second_s: float
+    """Of a second in which it does nothing."""
+    program_s: float
+    exchange_s: float
+
+
+def fitted(rows: Sequence[Measured]) -> Costs:
+    """By least squares of `driver_s = wall_s * second_s + programs * program_s + exchanges * exchange_s`, each row
+    relative to its own CPU time."""
+    parts = [[each / row.driver_s for each in (row.wall_s, row.programs, row.exchanges)] for row in rows]
+    return Costs(*np.linalg.lstsq(np.array(parts), np.ones(len(rows)), rcond=None)[0].tolist())
+
+
+def exchanges_a_second(nodes: int, workers: int, rate: float) -> float:
+    """No more than one a program; one a pause and node; and as many as carry half of what nodes take ahead."""
+    return max(min(rate, nodes / pause_s(nodes)), rate / (_AHEAD * workers / 2))
+
+
+def load(costs: Costs, nodes: int, workers: int, rate: float) -> float:
+    """CPU seconds a second of the driver when nodes of so many workers judge `rate` programs a second in all."""
+    exchanges = exchanges_a_second(nodes, workers, rate)
+    return costs.second_s + rate * costs.program_s + exchanges * costs.exchange_s
+
+
+def most(costs: Costs, nodes: int, workers: int) -> float:
+    """Programs a second with which one core of the driver is full."""
+    low, high = 0.0, 1e6
+    while high - low > 1:
+        middle = (low + high) / 2
+        low, high = (middle, high) if load(costs, nodes, workers, middle) < 1 else (low, middle)
+    return low
 
 
 def small_node() -> dict[str, Any]:
@@ -160,9 +223,21 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--workers", type=int, default=8, help="programs at the same time on a node")
     parser.add_argument("--programs", type=int, default=50_000, help="for all numbers of nodes together")
-    parser.add_argument("--wait-ms", type=float, nargs=2, default=[50, 200], metavar=("LEAST", "MOST"))
+    parser.add_argument("--wait-ms", type=float, nargs=2, default=[100, 400], metavar=("LEAST", "MOST"))
     parser.add_argument("--json", type=Path, help="write the numbers to a file as well")
+    parser.add_argument("--read", type=Path, help="a file written by --json; nothing is measured")
     options = parser.parse_args()
+    if options.read is None:
+        rows = measured(options)
+    else:
+        rows = [Measured(**row) for row in json.loads(options.read.read_text())]
+    if options.json is not None:
+        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+    Console(width=150).print(table([row for row in rows if row.ahead]))
+    Console(width=150).print(projected(fitted(rows)))
+
+
+def measured(options: argparse.Namespace) -> list[Measured]:
     import ray
     from ray.cluster_utils import Cluster
 
@@ -176,26 +251,49 @@ def main() -> None:
             count = options.programs * nodes // sum(options.nodes)
             rows.append(measure(count, options.wait_ms, options.workers))
             print(rows[-1], file=sys.stderr, flush=True)
+            if len(rows) == 1:
+                rows.append(measure(500, [0.0, 1.0], options.workers, ahead=False))
     finally:
         ray.shutdown()
         cluster.shutdown()
-    Console(width=140).print(table(rows))
-    if options.json is not None:
-        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+    return rows
 
 
 def table(rows: Sequence[Measured]) -> Table:
     result = Table(
         *("nodes", "workers", "programs", "seconds", "programs/s", "of linear"),
-        *("driver, ms CPU a program", "nodes, ms CPU a program", "driver, MB"),
+        *("driver, ms CPU a program", "nodes, ms CPU a program", "programs an exchange", "busy, cores", "driver, MB"),
         title=f"{sum(row.programs for row in rows):,} programs that wait; {os.cpu_count()} cores for all nodes",
     )
     for row in rows:
         result.add_row(
             *(str(row.nodes), str(row.workers), f"{row.programs:,}", f"{row.wall_s:.1f}", f"{row.rate:.0f}"),
             *(f"{row.of_linear:.1%}", f"{1000 * row.driver_s / row.programs:.2f}"),
-            *(f"{1000 * row.actors_s / row.programs:.2f}", f"{row.driver_mb:.0f}"),
+            *(f"{1000 * row.actors_s / row.programs:.2f}", f"{row.programs / row.exchanges:.1f}"),
+            *(f"{row.busy_s / row.wall_s:.2f}", f"{row.driver_mb:.0f}"),
         )
+    return right(result)
+
+
+def projected(costs: Costs) -> Table:
+    """What the driver does with nodes of 8 workers, by how long programs take."""
+    seconds = (0.05, 0.25, 1.0, 4.0)
+    result = Table(
+        *("nodes of 8 workers", "most programs/s", "takes all with programs longer than"),
+        *(f"cores, programs of {each:g} s" for each in seconds),
+        title=f"CPU of the driver: {1000 * costs.second_s:.0f} ms a second, {1000 * costs.program_s:.3f} a program, "
+        f"{1000 * costs.exchange_s:.2f} an exchange; where it is over 1.0 cores it breaks first",
+    )
+    for nodes in (1, 16, 100, 400):
+        rate = most(costs, nodes, 8)
+        result.add_row(
+            *(str(nodes), f"{rate:,.0f}", f"{1000 * 8 * nodes / rate:,.0f} ms"),
+            *(f"{load(costs, nodes, 8, 8 * nodes / each):.2f}" for each in seconds),
+        )
+    return right(result)
+
+
+def right(result: Table) -> Table:
     for column in result.columns:
         column.justify = "right"
     return result

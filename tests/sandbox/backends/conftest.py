@@ -46,10 +46,11 @@ def cluster() -> Iterator[Any]:
 
     try:
         cluster = Cluster(initialize_head=True, head_node_args=small_node())
+        # before there is a second node, so that this process is connected through the head
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
         cluster.second = cluster.add_node(**small_node())
     except Exception as error:  # Ray gives its processes 15 to 30 s, which a busy machine may not keep
         pytest.skip(f"Ray could not start two nodes here: {error}")
-    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     yield cluster
     ray.shutdown()
     cluster.shutdown()

@@ -19,7 +19,17 @@ import pytest
 from coderlplus.alignment import AlignmentConfig, JudgedRollout, mine
 from coderlplus.errors import ConfigError, SandboxError
 from coderlplus.judge import Judge
-from coderlplus.records import CallInput, CallTest, Limits, Problem, ProgramInput, Rollout, StdioInput, write_jsonl
+from coderlplus.records import (
+    CallInput,
+    CallTest,
+    Limits,
+    Problem,
+    ProgramInput,
+    Rollout,
+    StdioInput,
+    StdioTest,
+    write_jsonl,
+)
 from coderlplus.sandbox import Sandbox
 from coderlplus.sandbox.backends import open_sandbox
 from coderlplus.sandbox.backends.ray import RaySandbox
@@ -182,7 +192,7 @@ def test_every_command_writes_what_it_writes_without_a_cluster(cluster: Any, tmp
         files = {
             str(path.relative_to(tmp_path)): comparable(path)
             for path in sorted((tmp_path / "out").rglob("*"))
-            if path.is_file() and not path.name.endswith((".run.json", ".report.json", ".lock"))
+            if path.is_file() and not path.name.endswith(NOT_COMPARED)
         }
         shutil.rmtree(tmp_path / "out")
         return files
@@ -192,6 +202,8 @@ def test_every_command_writes_what_it_writes_without_a_cluster(cluster: Any, tmp
     assert written(backend, "ray", "--address", cluster.address) == here
 
 
+NOT_COMPARED = (".run.json", ".report.json", ".lock", "index.html")
+"""Notes on the run, and the page of an evaluation, which shows the other files with their times."""
 TIMES = ("cpu_s", "wall_s", "peak_mb", "seconds", "isolation")
 
 
@@ -229,6 +241,21 @@ def test_a_slow_reader_holds_up_the_writer(cluster: Any) -> None:
             assert taken <= 64 * sandbox.workers + read + 1
             assert max(sandbox.nodes().values()) <= 4
         verdicts.close()
+
+
+def test_problems_that_fill_more_than_a_message_and_all_that_is_kept(cluster: Any) -> None:
+    """20 problems of 6 MB, of which a node keeps ten, in turns."""
+    problems = [
+        Problem(problem_id=str(n), statement="", tests=(StdioTest(f"{n}\n" + 6_000_000 * "x", f"{n}"),))
+        for n in range(20)
+    ]
+    programs = [
+        (problem, Rollout(rollout_id="", problem_id=problem.problem_id, program=f"print(input())  # {index}"))
+        for index in range(3)
+        for problem in problems
+    ]
+    with RaySandbox(workers_per_node=2) as sandbox:
+        assert all(verdict.passed for verdict in Judge(sandbox).judge_many(programs))
 
 
 def test_isolation_that_a_node_does_not_offer_is_an_error(cluster: Any) -> None:

@@ -3,6 +3,7 @@ twice."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -75,7 +76,16 @@ def another_node(cluster: Any, **settings: Any) -> Iterator[Any]:
     try:
         yield node
     finally:
-        cluster.remove_node(node, allow_graceful=False)
+        cluster.remove_node(node)
+
+
+HOMES = itertools.count(1)
+
+
+def home() -> dict[str, str]:
+    """Settings of a node with an address of its own, through which Ray connects the processes that start next: it
+    takes a node at the address that was used last."""
+    return {"node_ip_address": f"127.0.1.{next(HOMES)}"}
 
 
 @pytest.mark.parametrize(
@@ -145,17 +155,18 @@ def test_a_node_that_cannot_judge_is_named_with_the_reason(
 
 
 def test_results_that_find_no_room_on_a_node_are_made_elsewhere(cluster: Any, full_disk: Path) -> None:
-    """The disk to which a node moves what does not fit into its memory is full."""
+    """The disk to which a node moves what does not fit into its memory is full, and a result does not fit."""
 
     def large(execute: Any, number: int) -> bytes:
-        return bytes([number]) * (30 << 20)
+        return bytes([number]) * (100 << 20)
 
     with (
-        another_node(cluster, object_spilling_directory=str(full_disk)),
+        another_node(cluster, object_spilling_directory=str(full_disk)) as node,
         RaySandbox(workers_per_node=2) as sandbox,
     ):
-        futures = [sandbox.call(large, number) for number in range(24)]
-        assert [future.result()[0] for future in futures] == [*range(24)]
+        futures = [sandbox.call(large, number) for number in range(6)]
+        assert [future.result()[0] for future in futures] == [*range(6)]
+        assert node.node_id not in sandbox.nodes()
         assert all(verdict.passed for verdict in Judge(sandbox).judge_many(pairs(*programs(8))))
 
 
@@ -200,16 +211,37 @@ def test_a_connection_that_ends_ends_every_call(cluster: Any) -> None:
 
 
 def test_a_lost_node_loses_nothing_and_no_program_is_written_twice(cluster: Any, tmp_path: Path) -> None:
-    """Three times a node is killed at some moment of a command."""
+    """Two nodes are killed in the middle of a command."""
     started = [cluster.add_node(**small_node()) for _ in range(2)]
-    command, output = judging(tmp_path, cluster.address, 150, 0.1)
-    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    for node, lines in zip(started, (10, 60), strict=True):
-        wait_for(lambda lines=lines: count(output) >= lines)
-        cluster.remove_node(node, allow_graceful=False)
-    assert running.wait() == 0, running.stderr
+    with another_node(cluster, **home()):
+        command, output = judging(tmp_path, cluster.address, 150, 0.1)
+        running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        for node, lines in zip(started, (10, 60), strict=True):
+            wait_for(lambda lines=lines: count(output) >= lines)
+            cluster.remove_node(node, allow_graceful=False)
+        _, said = running.communicate(timeout=120)
+    assert running.returncode == 0, said
     assert sorted(verdict["rollout_id"] for verdict in rows(output)) == sorted(map(str, range(150)))
     assert {verdict["verdict"] for verdict in rows(output)} == {"passed"}
+
+
+def test_the_node_of_the_command_itself_is_lost(cluster: Any, tmp_path: Path) -> None:
+    """With it Ray ends what the command started anywhere. The command ends with a sentence; run again, it judges what
+    is missing."""
+    command, output = judging(tmp_path, cluster.address, 240, 0.1)
+    node = cluster.add_node(**small_node(), **home())
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: count(output) >= 10)
+    cluster.remove_node(node, allow_graceful=False)
+    _, said = running.communicate(timeout=120)
+    assert running.returncode == 2
+    assert "the node of the Ray cluster to which this process is connected is gone; rerun" in " ".join(said.split())
+    before = rows(output)
+    with another_node(cluster, **home()):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert rows(output)[: len(before)] == before
+    assert sorted(verdict["rollout_id"] for verdict in rows(output)) == sorted(map(str, range(240)))
 
 
 def test_a_head_that_restarts_costs_what_is_under_way(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@
         verdicts = Judge(sandbox).judge_many([(problem, rollout), ...])
 
 Each node has one actor with one warm `Sandbox`. Programs go to the node that has most room, a few ahead of what it can
-run, the longest first; a problem is sent to the object store once. When a node is lost, what it had is run again
-elsewhere; nodes that join are used. The actors ask Ray for no CPUs (`num_cpus=0`): say with `workers_per_node` how
-many cores of a node judging may take. This package must be installed on the nodes, in the same version.
+run, the longest first; a problem is sent to a node once. A call of Ray costs this process about a millisecond, so one
+carries many programs there and many verdicts back (`NodeWork.exchange`). When a node is lost, what it had is run
+again elsewhere; nodes that join are used. The actors ask Ray for no CPUs (`num_cpus=0`): say with `workers_per_node`
+how many cores of a node judging may take. This package must be installed on the nodes, in the same version.
 
 Ray is imported when a `RaySandbox` is made. Everything that changes is changed by one thread, which takes events from
 a queue; if that thread fails, so does every call.
@@ -22,7 +23,7 @@ import queue
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from coderlplus.errors import ConfigError, SandboxError
 from coderlplus.records import Problem
 from coderlplus.sandbox.backends.ray_cluster import (
     connect,
+    connection_of,
     has_no_room,
     head_of,
     import_ray,
@@ -40,11 +42,16 @@ from coderlplus.sandbox.backends.ray_cluster import (
     reach,
     versions,
 )
+from coderlplus.sandbox.backends.ray_node import MESSAGE_BYTES, PROBLEM_BYTES, Done, Sent, Stored
 from coderlplus.sandbox.pool import allowed_to_miss
 from coderlplus.sandbox.protocol import AnySandbox, BackEnd
 
 _AHEAD = 4
 """Calls handed to a node for each of its workers; the rest waits here, where any node can take it."""
+_AT_ONCE = 1000
+"""Events that are dealt with before calls are handed out."""
+_EXCHANGES = 16
+"""Threads of an actor: each exchange has one until the next exchange, or its own answer, ends it."""
 _ATTEMPTS = 4
 """Nodes that may be lost under one call before it counts as the reason."""
 _LOOK_S = 5.0
@@ -53,26 +60,40 @@ _PATIENCE_S = 120.0
 """How long calls wait when there is no node."""
 _HEAD_S = 30.0
 """How long the head may be away; after a minute Ray ends this process without a word."""
-_PROBLEMS = 512
-"""Problems kept in the object store."""
 _HEADLESS = (
     "the head of the Ray cluster does not answer; start the cluster again and rerun the command, which keeps what is "
     "finished"
 )
+_HOMELESS = (
+    "the node of the Ray cluster to which this process is connected is gone; rerun the command, which keeps what is "
+    "finished"
+)
+_DISCONNECTED = "Ray was shut down while programs ran on it; make a new sandbox after ray.init()"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Node:
+    node_id: str
     actor: Any
     where: str
     """Its address and the beginning of its id, for messages."""
     workers: int = 0
     """0 until its sandbox is ready."""
-    calls: set[_Call] = field(default_factory=set)
+    calls: dict[int, _Call] = field(default_factory=dict)
+    """What it has, by serial number."""
+    exchanges: int = 0
+    """Those without a reply."""
+    problems: set[int] = field(default_factory=set)
+    """Keys of those it was sent."""
 
     def room(self) -> float:
         """Calls that it can still take, for each worker."""
         return _AHEAD - len(self.calls) / self.workers if self.workers else 0.0
+
+    def takes(self) -> bool:
+        """Whether to send it calls: there is room, and they go with the next exchange, or it may run out of work
+        before that."""
+        return self.room() > (_AHEAD / 2 if self.exchanges else 0)
 
 
 @dataclass(slots=True, eq=False)
@@ -111,14 +132,17 @@ class RaySandbox(AnySandbox):
         allow_missing = allowed_to_miss() or None if allow_missing is None else allow_missing
         self._settings = (versions(), workers_per_node, layers, allow_missing)
         self._node_class = self._ray.remote(node_class())
-        self._head = head_of(self._ray)
+        self._pickle = self._ray.cloudpickle
+        self._connection = connection_of(self._ray)
+        self._head, self._home = head_of(self._ray), self._ray.get_runtime_context().get_node_id()
         self._events: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
         self._serials = itertools.count()
         self._nodes: dict[str, _Node] = {}
         self._unfit: dict[str, str] = {}
         self._waiting: list[tuple[float, int, _Call]] = []
-        self._problems: OrderedDict[int, tuple[Problem, Any]] = OrderedDict()
-        self._alone_since = self._head_since = time.monotonic()
+        self._problems: OrderedDict[int, tuple[Problem, int, bytes]] = OrderedDict()
+        self._problem_bytes = 0
+        self._began = self._alone_since = self._head_since = time.monotonic()
         self._lock = threading.Lock()
         self._ended: Exception | None = None
         self.workers = 0
@@ -167,10 +191,11 @@ class RaySandbox(AnySandbox):
                 self._ended = error if isinstance(error, SandboxError) else failed
         if not self._started.done():
             self._started.set_exception(self._ended or SandboxError("the sandbox was closed while it started"))
-        for node in self._nodes.values():
+        for node in self._nodes.values() if connection_of(self._ray) == self._connection else ():
             with suppress(Exception):
                 self._ray.kill(node.actor)
-        calls = [call for node in self._nodes.values() for call in node.calls] + [call for *_, call in self._waiting]
+        calls = [call for node in self._nodes.values() for call in node.calls.values()]
+        calls += [call for *_, call in self._waiting]
         while not self._events.empty():
             kind, subject, _ = self._events.get()
             calls += [subject] if kind == "call" else []
@@ -185,27 +210,30 @@ class RaySandbox(AnySandbox):
         self._look()
         looked = time.monotonic()
         while True:
-            try:
-                kind, subject, value = self._events.get(timeout=_LOOK_S)
-            except queue.Empty:
-                kind, subject, value = "", None, None
-            if kind == "close":
-                return
-            if kind == "call":
-                heapq.heappush(self._waiting, (-subject.weight, subject.serial, subject))
-            elif kind == "ready":
-                self._ready(subject, value)
-            elif kind == "done":
-                node_id, call = subject
-                self._done(node_id, call, value)
+            for kind, subject, value in self._next_events():
+                if kind == "close":
+                    return
+                if kind == "call":
+                    heapq.heappush(self._waiting, (-subject.weight, subject.serial, subject))
+                elif subject in self._nodes.values():  # and was not lost meanwhile
+                    (self._ready if kind == "ready" else self._replied)(subject, value)
             if time.monotonic() - looked > _LOOK_S:
                 self._look()
                 looked = time.monotonic()
+            if connection_of(self._ray) != self._connection:
+                raise SandboxError(_DISCONNECTED)
             self._hand_out()
+
+    def _next_events(self) -> Iterator[tuple[str, Any, Any]]:
+        with suppress(queue.Empty):
+            yield self._events.get(timeout=_LOOK_S)
+            for _ in range(_AT_ONCE):
+                yield self._events.get_nowait()
 
     def _look(self) -> None:
         """Start an actor on each node that has none; forget nodes that are gone. Raises `SandboxError` if the head has
-        not answered for a while."""
+        not answered for a while, or the node is gone through which this process talks to all: with it Ray ends what
+        this process has started anywhere."""
         try:
             if self._head is not None:
                 reach(*self._head)
@@ -215,12 +243,16 @@ class RaySandbox(AnySandbox):
                 raise SandboxError(_HEADLESS) from error
             return
         self._head_since = time.monotonic()
+        if self._home not in alive:
+            raise SandboxError(_HOMELESS)
         for node_id in alive.keys() - self._nodes.keys() - self._unfit.keys():
             self._start(node_id, f"{alive[node_id]} ({node_id[:8]})")
         for node_id in self._nodes.keys() - alive.keys():
             self._lose(node_id)
-        if self._nodes:
+        if self.workers or (self._nodes and not self._started.done()):
             self._alone_since = time.monotonic()
+            if self.workers and not self._started.done() and time.monotonic() - self._began > _PATIENCE_S:
+                self._started.set_result(None)  # without the nodes that take longer
         elif time.monotonic() - self._alone_since > _PATIENCE_S:
             reasons = "".join(f"; {reason}" for reason in self._unfit.values())
             nowhere = SandboxError(
@@ -235,16 +267,13 @@ class RaySandbox(AnySandbox):
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         place = NodeAffinitySchedulingStrategy(node_id, soft=False)
-        options = {"num_cpus": 0, "max_concurrency": 1000, "scheduling_strategy": place}
+        options = {"num_cpus": 0, "max_concurrency": _EXCHANGES, "scheduling_strategy": place}
         actor = self._node_class.options(**options).remote()
-        self._nodes[node_id] = _Node(actor, where)
-        self._tell("ready", node_id, actor.start.remote(*self._settings))
+        node = self._nodes[node_id] = _Node(node_id, actor, where)
+        self._tell("ready", node, actor.start.remote(*self._settings))
 
-    def _ready(self, node_id: str, answer: Future[Any]) -> None:
-        node = self._nodes.get(node_id)
+    def _ready(self, node: _Node, answer: Future[Any]) -> None:
         error = answer.exception()
-        if node is None:
-            return
         if error is None:
             node.workers, isolation = answer.result()
             common = self.isolation if self.workers else isolation
@@ -252,44 +281,57 @@ class RaySandbox(AnySandbox):
             self._count()
         elif (cause := raised(error)) is not None:
             reason = f"the node {node.where} of the Ray cluster cannot run programs: {cause}"
-            self._leave_out(node_id, reason)
+            self._leave_out(node, reason)
             if not self._started.done():
                 self._started.set_exception(SandboxError(reason))
         else:
-            self._lose(node_id)
-        if not self._started.done() and all(each.workers for each in self._nodes.values()):
-            if self._nodes:
-                self._started.set_result(None)
-            else:
-                self._started.set_exception(SandboxError("no node of the Ray cluster could start a sandbox"))
+            self._lose(node.node_id)
+        if not self._started.done() and self._nodes and all(each.workers for each in self._nodes.values()):
+            self._started.set_result(None)
 
-    def _done(self, node_id: str, call: _Call, answer: Future[Any]) -> None:
-        node = self._nodes.get(node_id)
-        if node is None or call not in node.calls:
-            return  # the node was lost, and the call is elsewhere
+    def _replied(self, node: _Node, answer: Future[Any]) -> None:
+        node.exchanges -= 1
         error = answer.exception()
-        cause = None if error is None else raised(error)
-        if error is None or cause is not None:
-            node.calls.discard(call)
-            with suppress(InvalidStateError):
-                call.future.set_exception(cause) if cause else call.future.set_result(answer.result())
+        if error is None:
+            for done in answer.result():
+                self._done(node, done)
         elif has_no_room(error):
-            self._leave_out(node_id, f"the node {node.where} had no room for what came of a program: {error}")
+            self._leave_out(node, f"the node {node.where} had no room for what came of a program: {error}")
+        elif (cause := raised(error)) is not None:
+            self._leave_out(node, f"the node {node.where} failed with {type(cause).__name__}: {cause}")
         else:
-            self._lose(node_id)
+            self._lose(node.node_id)
             self._look()
 
-    def _leave_out(self, node_id: str, reason: str) -> None:
+    def _done(self, node: _Node, done: Done) -> None:
+        call = node.calls.pop(done.serial, None)
+        if call is None:
+            return
+        if done.ending == "unknown":
+            node.problems.clear()
+            heapq.heappush(self._waiting, (-call.weight, call.serial, call))
+            return
+        try:
+            value, error = self._pickle.loads(done.value), None
+        except Exception as unreadable:
+            value, error = None, unreadable
+        with suppress(InvalidStateError):
+            if error is None and done.ending == "returned":
+                call.future.set_result(value)
+            else:
+                call.future.set_exception(error or value)
+
+    def _leave_out(self, node: _Node, reason: str) -> None:
         """Use a node no more; its calls wait again."""
-        self._unfit[node_id] = " ".join(reason.split())
-        self._lose(node_id)
+        self._unfit[node.node_id] = " ".join(reason.split())
+        self._lose(node.node_id)
 
     def _lose(self, node_id: str) -> None:
         """Forget a node; its calls wait again."""
         node = self._nodes.pop(node_id)
         with suppress(Exception):
             self._ray.kill(node.actor)
-        for call in node.calls:
+        for call in node.calls.values():
             call.losses += 1
             if call.losses >= _ATTEMPTS:
                 lost = f"{call.losses} nodes of the Ray cluster were lost while they ran the same program"
@@ -302,42 +344,97 @@ class RaySandbox(AnySandbox):
         self.workers = sum(node.workers for node in self._nodes.values())
 
     def _hand_out(self) -> None:
-        while self._waiting:
-            node_id = max(self._nodes, key=lambda name: self._nodes[name].room(), default=None)
-            if node_id is None or self._nodes[node_id].room() <= 0:
-                return
-            _, _, call = heapq.heappop(self._waiting)
+        """Give calls to the nodes that have most room, and ask those that owe an answer for it."""
+        parcels: dict[_Node, list[_Call]] = {}
+        free = [(-node.room(), node_id) for node_id, node in self._nodes.items() if node.takes()]
+        heapq.heapify(free)
+        while self._waiting and free:
+            call = heapq.heappop(self._waiting)[2]
             if call.future.cancelled():
                 continue
-            node = self._nodes[node_id]
-            try:
-                answer = node.actor.call.remote(call.function, call.weight, *map(self._stored, call.arguments))
-            except Exception as error:  # there is no room for it, or it cannot be pickled
-                _fail(call, SandboxError(f"cannot send a program to the Ray cluster: {' '.join(str(error).split())}"))
-                continue
-            node.calls.add(call)
-            self._tell("done", (node_id, call), answer)
+            node = self._nodes[free[0][1]]
+            node.calls[call.serial] = call
+            parcels.setdefault(node, []).append(call)
+            if node.room() > 0:
+                heapq.heapreplace(free, (-node.room(), node.node_id))
+            else:
+                heapq.heappop(free)
+        for node in self._nodes.values():
+            if node in parcels or (node.calls and not node.exchanges):
+                self._send(node, parcels.get(node, []))
 
-    def _stored(self, argument: Any) -> Any:
-        """A reference in the place of a problem: it is sent to each node once."""
+    def _send(self, node: _Node, calls: Sequence[_Call]) -> None:
+        """In as many messages as their problems take, or in one that only asks. What cannot be sent fails alone."""
+        sent: list[Sent] = []
+        problems: dict[int, bytes] = {}
+        size = 0
+        for call in calls:
+            lacking: dict[int, bytes] = {}
+            try:
+                arguments = [self._stored(each, node, lacking) for each in call.arguments]
+                work = self._pickle.dumps((call.function, arguments))
+            except Exception as error:  # it cannot be pickled
+                _unsent(node.calls.pop(call.serial), error)
+                continue
+            more = len(work) + sum(map(len, lacking.values()))
+            if lacking and sent and size + more > MESSAGE_BYTES:
+                self._exchange(node, sent, problems)
+                sent, problems, size = [], {}, 0
+            sent.append(Sent(call.serial, call.weight, work))
+            problems |= lacking
+            node.problems |= lacking.keys()
+            size += more
+        if sent or not calls:
+            self._exchange(node, sent, problems)
+
+    def _exchange(self, node: _Node, sent: Sequence[Sent], problems: dict[int, bytes]) -> None:
+        try:
+            answer = node.actor.exchange.remote(sent, problems, pause_s(len(self._nodes)))
+        except Exception as error:  # there is no room for them
+            for call in sent:
+                _unsent(node.calls.pop(call.serial), error)
+            node.problems -= problems.keys()
+        else:
+            node.exchanges += 1
+            self._tell("replied", node, answer)
+
+    def _stored(self, argument: Any, node: _Node, lacking: dict[int, bytes]) -> Any:
+        """A key in the place of a problem, which is added to `lacking` if the node was not sent it yet."""
         if not isinstance(argument, Problem):
             return argument
-        key = id(argument)
-        if key not in self._problems:
-            self._problems[key] = argument, self._ray.put(argument)
-            if len(self._problems) > _PROBLEMS:
-                self._problems.popitem(last=False)
-        self._problems.move_to_end(key)
-        return self._problems[key][1]
+        if id(argument) not in self._problems:
+            text = self._pickle.dumps(argument)
+            self._problems[id(argument)] = argument, next(self._serials), text
+            self._problem_bytes += len(text)
+            while self._problem_bytes > PROBLEM_BYTES and len(self._problems) > 1:
+                _, (_, key, old) = self._problems.popitem(last=False)
+                self._problem_bytes -= len(old)
+                for other in self._nodes.values():
+                    other.problems.discard(key)
+        self._problems.move_to_end(id(argument))
+        _, key, text = self._problems[id(argument)]
+        if key not in node.problems:
+            lacking[key] = text
+        return Stored(key)
 
     def _tell(self, kind: str, subject: Any, reference: Any) -> None:
         """Make an event of the answer, when it is there."""
         reference.future().add_done_callback(lambda answer: self._events.put((kind, subject, answer)))
 
 
+def pause_s(nodes: int) -> float:
+    """Seconds between two replies of one of so many nodes, while it has work for longer: with all of them, this
+    process has to deal with 200 replies a second at most."""
+    return max(0.05, 0.005 * nodes)
+
+
 def _fail(call: _Call, error: BaseException) -> None:
     with suppress(InvalidStateError):
         call.future.set_exception(error)
+
+
+def _unsent(call: _Call, error: Exception) -> None:
+    _fail(call, SandboxError(f"cannot send a program to the Ray cluster: {' '.join(str(error).split())}"))
 
 
 def _open(workers: int | None, address: str | None) -> RaySandbox:

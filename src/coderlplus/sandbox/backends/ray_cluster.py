@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import platform
 import re
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +55,13 @@ def head_of(ray: Any) -> tuple[str, int] | None:
         return host, int(port)
     except (AttributeError, ValueError):
         return None
+
+
+def connection_of(ray: Any) -> str | None:
+    """The id of this process's connection to a cluster; `None` without one, and empty through a Ray Client."""
+    if not ray.is_initialized():
+        return None
+    return getattr(ray.get_runtime_context().worker, "worker_id", b"").hex()
 
 
 def _noted(address: str) -> str:
@@ -113,30 +119,35 @@ def node_class() -> type[Any]:
                     f"it has coderlplus {theirs} and Python {theirs_python}, this process coderlplus {ours} and "
                     f"Python {python}"
                 )
+            from ray import cloudpickle
+
             pool = importlib.import_module("coderlplus.sandbox.pool")
-            self.sandbox = pool.Sandbox(workers, layers=layers, allow_missing=allow_missing)
-            return self.sandbox.workers, self.sandbox.isolation
+            node = importlib.import_module("coderlplus.sandbox.backends.ray_node")
+            sandbox = pool.Sandbox(workers, layers=layers, allow_missing=allow_missing)
+            self.work = node.NodeWork(sandbox, cloudpickle.dumps, cloudpickle.loads)
+            return sandbox.workers, sandbox.isolation
 
         def pid(self) -> int:
             import os
 
             return os.getpid()
 
-        async def call(self, function: Callable[..., Any], weight: float, *arguments: Any) -> Any:
-            return await asyncio.wrap_future(self.sandbox.call(function, *arguments, weight=weight))
+        def exchange(self, calls: Any, problems: Any, pause_s: float) -> Any:
+            """See `NodeWork`."""
+            return self.work.exchange(calls, problems, pause_s)
 
     return NodeSandbox
 
 
 def raised(error: BaseException) -> BaseException | None:
-    """The error that a call itself raised; `None` if its node or its actor is gone, or had no room for its result."""
+    """The error that the actor itself raised; `None` if it or its node is gone, or had no room for its answer."""
     from ray.exceptions import RayTaskError
 
     return error.cause if isinstance(error, RayTaskError) and not has_no_room(error) else None
 
 
 def has_no_room(error: BaseException) -> bool:
-    """Whether there was no memory and no disk for what came of a call."""
+    """Whether there was no memory and no disk for an answer."""
     from ray.exceptions import ObjectStoreFullError, OutOfDiskError
 
     return isinstance(getattr(error, "cause", error), ObjectStoreFullError | OutOfDiskError)
