@@ -134,8 +134,8 @@ def steps_of(program: str) -> list[Any]:
         raise AssertionError(reason)
 
     notes = steps.StepRecorder(made, namespace, encoded, max_steps=5_000, max_bytes=1 << 30, written=out.tell, cut=cut)
-    methods = (notes.step, notes.turn, notes.enter, notes.leave)
-    slots = (instrumented.STEP, instrumented.TURN, instrumented.ENTER, instrumented.LEAVE)
+    methods = (notes.step, notes.turn, notes.over, notes.enter, notes.leave)
+    slots = (instrumented.STEP, instrumented.TURN, instrumented.OVER, instrumented.ENTER, instrumented.LEAVE)
     with contextlib.redirect_stdout(out), contextlib.suppress(Exception):
         exec(instrumented.filled(made, dict(zip(slots, methods, strict=True))), namespace)
     notes.finish()

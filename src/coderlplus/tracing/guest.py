@@ -391,6 +391,7 @@ def _report_of_steps(
     objects = {
         instrumented.STEP: notes.step,
         instrumented.TURN: notes.turn,
+        instrumented.OVER: notes.over,
         instrumented.ENTER: notes.enter,
         instrumented.LEAVE: notes.leave,
     }

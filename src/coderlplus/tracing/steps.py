@@ -7,6 +7,7 @@ differs is noted as a change of the step before.
 
 from __future__ import annotations
 
+import _thread
 import inspect
 import sys
 import types
@@ -15,11 +16,12 @@ from itertools import repeat as _repeat
 from operator import is_ as _is
 from typing import Any
 
+from coderlplus.tracing.calm import Calm
 from coderlplus.tracing.instrumented import Instrumented, Scope, mangled
 from coderlplus.tracing.recorder import ABSENT, plain, raise_recursion_limit, restore_recursion_limit
 from coderlplus.tracing.texts import forget, is_atomic, memory_of, text_of, text_of_atom
 
-_getframe, _Namespace = sys._getframe, types.SimpleNamespace
+_getframe, _Namespace, _count_threads = sys._getframe, types.SimpleNamespace, _thread._count
 _identity = object.__hash__
 """As `id`, which is an event for the audit hook."""
 _SUSPENDS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
@@ -34,8 +36,8 @@ def _activation(number: int, scope: Scope, line: int, owners: list[Any], suspend
     """The state of one activation; no class, see `monitor`.
 
     `values` and `texts` are what was last seen of its variables; `owners` are the activations of the functions around,
-    whose variables this one may see; `in_loop` is the line of the `for` whose first turn is still to come. The `depth`
-    of one that `suspends` changes with who resumes it.
+    whose variables this one may see; `in_loop` is the line of the `for` whose first turn is still to come; `loops` says
+    of each loop by its number whether it is calm. The `depth` of one that `suspends` changes with who resumes it.
     """
     return _Namespace(
         number=number,
@@ -47,6 +49,7 @@ def _activation(number: int, scope: Scope, line: int, owners: list[Any], suspend
         values={},
         texts={},
         in_loop=0,
+        loops={},
     )
 
 
@@ -92,6 +95,11 @@ class StepRecorder:
         self.count = 1
         self.makers: dict[int, Any] = {}
         """Identity of the cell of a variable that functions share → the activation that made it."""
+        self.calm: tuple[Any, tuple[str, ...]] | None = None
+        """The activation, and the names that may differ, if what runs until the next look can change nothing else."""
+        self.is_seen = False
+        """Whether the last look saw all there was."""
+        self.threads = _count_threads()
         callers = _callers()
         next(callers)
         callers.send(callers.gi_frame)
@@ -104,7 +112,8 @@ class StepRecorder:
         limit = raise_recursion_limit()
         try:
             frame = self._caller()
-            if self.steps:
+            has_begun = bool(self.steps)
+            if has_begun:
                 self._note(self._look(self.module, None), self.last)
             owners = [self.makers.get(_identity(cell)) for cell in borrowed.__closure__ or ()] if borrowed else []
             suspends = bool(frame.f_code.co_flags & _SUSPENDS)
@@ -117,7 +126,8 @@ class StepRecorder:
             self.open[_identity(frame)] = activation
             self._place(activation, frame)
             self._append(line, activation)
-            self._note(self._look(activation, frame), activation)
+            self._note(self._look(activation, frame, with_module=not has_begun), activation)
+            self._expect(activation, ())
         finally:
             restore_recursion_limit(limit)
 
@@ -128,35 +138,53 @@ class StepRecorder:
             frame = self._caller()
             activation = self.open.pop(_identity(frame), None)
             if activation is not None:
-                self._note(self._look(activation, frame), activation)
+                self._note(self._look_after(activation, frame), activation)
+            self.calm = None
         finally:
             restore_recursion_limit(limit)
 
-    def step(self, line: int, is_loop: bool = False) -> bool:
-        """A statement begins, of a `for` with its first turn. True, so that the test of a `while` can follow it."""
+    def step(self, line: int, is_loop: bool = False, facts: Calm | None = None) -> bool:
+        """A statement begins, of a `for` with its first turn; `facts` say when it is calm. True, so that the test of a
+        `while` can follow it."""
         limit = raise_recursion_limit()
         try:
             frame = self._caller()
             activation = self.open.get(_identity(frame), self.module)
-            self._note(self._look(activation, frame), activation)
+            self._note(self._look_after(activation, frame), activation)
             self._begin(line, activation, frame)
             if is_loop:
                 activation.in_loop = line
+            elif facts is not None and self._is_calm(activation, facts):
+                self._expect(activation, facts[2])
         finally:
             restore_recursion_limit(limit)
         return True
 
-    def turn(self, line: int, *targets: str) -> None:
-        """A turn of a `for` begins, or an `except`, which has just bound its targets."""
+    def over(self, loop: int, iterated: Any) -> Any:
+        """A `for` begins to iterate over a value, which is returned."""
+        activation = self.open.get(_identity(self._caller()), self.module)
+        kind = type(iterated)
+        activation.loops[loop] = (
+            kind is range or kind is str or (kind is tuple and all(map(_is_calm_item, iterated)))
+        )  # fmt: skip
+        return iterated
+
+    def turn(self, line: int, loop: int, *targets: str) -> None:
+        """A turn of a `for` begins, or an `except` (loop 0), which has just bound its targets."""
         limit = raise_recursion_limit()
         try:
             frame = self._caller()
             activation = self.open.get(_identity(frame), self.module)
-            if activation.in_loop != line:
-                changes = self._look(activation, frame)
+            if activation.in_loop == line:
+                self.calm = None
+            else:
+                if not self._is_calm(activation, ((), (), targets, (loop,))):
+                    self.calm = None
+                changes = self._look_after(activation, frame, targets)
                 self._note([change for change in changes if change[0] not in targets], activation)
                 self._begin(line, activation, frame)
                 self._note([change for change in changes if change[0] in targets], activation)
+                self._expect(activation, ())
             activation.in_loop = 0
         finally:
             restore_recursion_limit(limit)
@@ -225,11 +253,51 @@ class StepRecorder:
             self._close_step()
             self.cut("bytes")
 
-    def _look(self, activation: Any, frame: Any) -> list[Change]:
+    def _is_calm(self, activation: Any, facts: Calm) -> bool:
+        """Whether what runs now does nothing but bind names to atoms; the variables were looked at just now."""
+        loaded, of_module, bound, loops = facts
+        values, globals_ = activation.values, self.module.values
+        for name in loaded:
+            if not _is_atom(values.get(name, _HELD)):
+                return False
+        for name in of_module:
+            if not _is_atom(globals_.get(name, _HELD)):
+                return False
+        for name in bound:
+            if values.get(name, ABSENT) is _HELD:
+                return False
+        for loop in loops:
+            if not activation.loops.get(loop, False):
+                return False
+        return True
+
+    def _expect(self, activation: Any, bound: tuple[str, ...]) -> None:
+        """Until the next look nothing changes but these names, unless a thread runs."""
+        self.calm = (activation, bound) if self.is_seen and _count_threads() == self.threads else None
+
+    def _look_after(self, activation: Any, frame: Any, targets: tuple[str, ...] = ()) -> list[Change]:
+        """What has changed since the last look, with the targets that were bound since."""
+        calm, self.calm = self.calm, None
+        if calm is None or calm[0] is not activation:
+            return self._look(activation, frame)
+        changes: list[Change] = []
+        bound = calm[1] + targets
+        if bound:
+            try:
+                names = self.namespace if activation is self.module else frame.f_locals
+                self._compare(activation, names, bound, changes)
+            except (MemoryError, RecursionError):
+                self.is_seen = False
+                return []
+        return changes
+
+    def _look(self, activation: Any, frame: Any, with_module: bool = True) -> list[Change]:
         """What has changed since the last look, in the module and in the activation."""
         changes: list[Change] = []
+        self.is_seen = False
         try:
-            self._compare(self.module, self.namespace, None, changes)
+            if with_module:
+                self._compare(self.module, self.namespace, None, changes)
             if activation is not self.module:
                 names = frame.f_locals
                 self._compare(activation, names, None, changes)
@@ -239,6 +307,7 @@ class StepRecorder:
                     free.difference_update(owner.scope.variables)
         except (MemoryError, RecursionError):
             return []
+        self.is_seen = True
         return changes
 
     def _compare(self, activation: Any, namespace: Any, among: Collection[str] | None, changes: list[Change]) -> None:
@@ -265,6 +334,16 @@ class StepRecorder:
             elif texts.get(name) != text:
                 texts[name] = text
                 changes.append((name, text, activation.scope.qualname, activation.number))
+
+
+def _is_atom(seen: object) -> bool:
+    """Whether what was seen of a variable is an atom."""
+    return seen is not _HELD and seen is not ABSENT
+
+
+def _is_calm_item(item: object) -> bool:
+    kind = type(item)
+    return is_atomic(kind) or (kind is tuple and all(map(is_atomic, map(type, item))))  # type: ignore[call-overload]
 
 
 def _as_dict(names: Any) -> dict[str, Any]:
