@@ -99,6 +99,7 @@ class StepRecorder:
         """The activation, and the names that may differ, if what runs until the next look can change nothing else."""
         self.is_seen = False
         """Whether the last look saw all there was."""
+        self.printed = 0
         self.threads = _count_threads()
         callers = _callers()
         next(callers)
@@ -137,9 +138,11 @@ class StepRecorder:
         try:
             frame = self._caller()
             activation = self.open.pop(_identity(frame), None)
-            if activation is not None:
-                self._note(self._look_after(activation, frame), activation)
-            self.calm = None
+            calm, self.calm = self.calm, None
+            if activation is not None and (calm is None or calm[0] is not activation):
+                self._note(self._look(activation, frame), activation)
+            elif activation is not None and calm is not None and calm[1]:
+                self._note(self._look_at(activation, frame, calm[1]), activation)
         finally:
             restore_recursion_limit(limit)
 
@@ -150,7 +153,11 @@ class StepRecorder:
         try:
             frame = self._caller()
             activation = self.open.get(_identity(frame), self.module)
-            self._note(self._look_after(activation, frame), activation)
+            calm, self.calm = self.calm, None
+            if calm is None or calm[0] is not activation:
+                self._note(self._look(activation, frame), activation)
+            elif calm[1]:
+                self._note(self._look_at(activation, frame, calm[1]), activation)
             self._begin(line, activation, frame)
             if is_loop:
                 activation.in_loop = line
@@ -162,11 +169,14 @@ class StepRecorder:
 
     def over(self, loop: int, iterated: Any) -> Any:
         """A `for` begins to iterate over a value, which is returned."""
-        activation = self.open.get(_identity(self._caller()), self.module)
-        kind = type(iterated)
-        activation.loops[loop] = (
-            kind is range or kind is str or (kind is tuple and all(map(_is_calm_item, iterated)))
-        )  # fmt: skip
+        limit = raise_recursion_limit()
+        try:
+            activation = self.open.get(_identity(self._caller()), self.module)
+            kind = type(iterated)
+            is_tuple = kind is tuple and all(map(_is_calm_item, iterated))
+            activation.loops[loop] = is_tuple or kind is range or kind is str
+        finally:
+            restore_recursion_limit(limit)
         return iterated
 
     def turn(self, line: int, loop: int, *targets: str) -> None:
@@ -175,12 +185,16 @@ class StepRecorder:
         try:
             frame = self._caller()
             activation = self.open.get(_identity(frame), self.module)
-            if activation.in_loop == line:
-                self.calm = None
-            else:
-                if not self._is_calm(activation, ((), (), targets, (loop,))):
-                    self.calm = None
-                changes = self._look_after(activation, frame, targets)
+            calm, self.calm = self.calm, None
+            if activation.in_loop != line:
+                if (
+                    calm is not None
+                    and calm[0] is activation
+                    and self._is_calm(activation, ((), (), targets, (loop,)))
+                ):
+                    changes = self._look_at(activation, frame, calm[1] + targets)
+                else:
+                    changes = self._look(activation, frame)
                 self._note([change for change in changes if change[0] not in targets], activation)
                 self._begin(line, activation, frame)
                 self._note([change for change in changes if change[0] in targets], activation)
@@ -237,7 +251,7 @@ class StepRecorder:
 
     def _close_step(self) -> None:
         if self.steps:
-            self.steps[-1][4] = self.written()
+            self.steps[-1][4] = self.printed
 
     def _note(self, changes: list[Change], activation: Any) -> None:
         if not changes:
@@ -275,26 +289,21 @@ class StepRecorder:
         """Until the next look nothing changes but these names, unless a thread runs."""
         self.calm = (activation, bound) if self.is_seen and _count_threads() == self.threads else None
 
-    def _look_after(self, activation: Any, frame: Any, targets: tuple[str, ...] = ()) -> list[Change]:
-        """What has changed since the last look, with the targets that were bound since."""
-        calm, self.calm = self.calm, None
-        if calm is None or calm[0] is not activation:
-            return self._look(activation, frame)
+    def _look_at(self, activation: Any, frame: Any, bound: tuple[str, ...]) -> list[Change]:
+        """What has changed since the last look, which can be only these names."""
         changes: list[Change] = []
-        bound = calm[1] + targets
-        if bound:
-            try:
-                names = self.namespace if activation is self.module else frame.f_locals
-                self._compare(activation, names, bound, changes)
-            except (MemoryError, RecursionError):
-                self.is_seen = False
-                return []
+        try:
+            self._compare(activation, self.namespace if activation is self.module else frame.f_locals, bound, changes)
+        except (MemoryError, RecursionError):
+            self.is_seen = False
+            return []
         return changes
 
     def _look(self, activation: Any, frame: Any, with_module: bool = True) -> list[Change]:
         """What has changed since the last look, in the module and in the activation."""
         changes: list[Change] = []
         self.is_seen = False
+        self.printed = self.written()
         try:
             if with_module:
                 self._compare(self.module, self.namespace, None, changes)
