@@ -158,7 +158,9 @@ class StepRecorder:
                 self._note(self._look(activation, frame), activation)
             elif calm[1]:
                 self._note(self._look_at(activation, frame, calm[1]), activation)
-            self._begin(line, activation, frame)
+            if activation.suspends:
+                self._place(activation, frame)
+            self._append(line, activation)
             if is_loop:
                 activation.in_loop = line
             elif facts is not None and self._is_calm(activation, facts):
@@ -196,7 +198,9 @@ class StepRecorder:
                 else:
                     changes = self._look(activation, frame)
                 self._note([change for change in changes if change[0] not in targets], activation)
-                self._begin(line, activation, frame)
+                if activation.suspends:
+                    self._place(activation, frame)
+                self._append(line, activation)
                 self._note([change for change in changes if change[0] in targets], activation)
                 self._expect(activation, ())
             activation.in_loop = 0
@@ -223,11 +227,6 @@ class StepRecorder:
             frame = _getframe(2)
         return frame
 
-    def _begin(self, line: int, activation: Any, frame: types.FrameType) -> None:
-        if activation.suspends:
-            self._place(activation, frame)
-        self._append(line, activation)
-
     def _place(self, activation: Any, frame: types.FrameType) -> None:
         """Find how many activations are open below."""
         depth, below = 1, frame.f_back
@@ -242,12 +241,14 @@ class StepRecorder:
         activation.depth = depth
 
     def _append(self, line: int, activation: Any) -> None:
-        self._close_step()
-        if len(self.steps) >= self.max_steps:
-            self.cut("steps")
+        steps = self.steps
+        if steps:
+            steps[-1][4] = self.printed
+            if len(steps) >= self.max_steps:
+                self.cut("steps")
         activation.line = line
         self.last = activation
-        self.steps.append([line, activation.scope.qualname, activation.number, activation.depth, 0, []])
+        steps.append([line, activation.scope.qualname, activation.number, activation.depth, 0, ()])
 
     def _close_step(self) -> None:
         if self.steps:
@@ -258,12 +259,13 @@ class StepRecorder:
             return
         if not self.steps or self.last is not activation:
             self._append(activation.line, activation)
-        noted = self.steps[-1][5]
-        noted += changes
+        step = self.steps[-1]
+        before = step[5]
+        step[5] = [*before, *changes] if before else changes
         for name, text, _, _ in changes:
             self.left -= len(text or "") + len(name) + 40
         if self.left < 0:
-            del noted[-len(changes) :]
+            step[5] = before
             self._close_step()
             self.cut("bytes")
 
