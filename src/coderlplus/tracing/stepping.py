@@ -5,7 +5,7 @@
             g(i)                        try:
                                             step(line)
                                             for i in over(loop, range(n)):
-                                                turn(line, loop, "i")
+                                                turn(line, loop, True, "i")
                                                 step(line)
                                                 g(i)
                                             finally:
@@ -71,7 +71,8 @@ class Steps(Rewriter):
         place = place_of(at)
         if isinstance(at, _TURNS):
             loop = self._loop(at, scope) if isinstance(at, For) else 0
-            return [ast.Expr(self._call(TURN, place, at.lineno, loop, *names), **place)]
+            is_followed = not (isinstance(at.body[0], _NO_STEP) or _is_constant(at.body[0]))
+            return [ast.Expr(self._call(TURN, place, at.lineno, loop, is_followed, *names), **place)]
         return []
 
     def walrus(self, node: ast.NamedExpr, scope: Scope) -> ast.expr:

@@ -181,8 +181,9 @@ class StepRecorder:
             restore_recursion_limit(limit)
         return iterated
 
-    def turn(self, line: int, loop: int, *targets: str) -> None:
-        """A turn of a `for` begins, or an `except` (loop 0), which has just bound its targets."""
+    def turn(self, line: int, loop: int, is_followed: bool, *targets: str) -> None:
+        """A turn of a `for` begins, or an `except` (loop 0), which has just bound its targets; whether a step follows
+        at once."""
         limit = raise_recursion_limit()
         try:
             frame = self._caller()
@@ -202,7 +203,8 @@ class StepRecorder:
                     self._place(activation, frame)
                 self._append(line, activation)
                 self._note([change for change in changes if change[0] in targets], activation)
-                self._expect(activation, ())
+                if is_followed or activation.loops.get(loop, False):
+                    self._expect(activation, ())
             activation.in_loop = 0
         finally:
             restore_recursion_limit(limit)
@@ -305,12 +307,13 @@ class StepRecorder:
         """What has changed since the last look, in the module and in the activation."""
         changes: list[Change] = []
         self.is_seen = False
-        self.printed = self.written()
         try:
+            # First, for a dict of a function's variables that is brought up to date lets go of what they held before
+            names = self.namespace if activation is self.module else frame.f_locals
+            self.printed = self.written()
             if with_module:
                 self._compare(self.module, self.namespace, None, changes)
             if activation is not self.module:
-                names = frame.f_locals
                 self._compare(activation, names, None, changes)
                 free = set(frame.f_code.co_freevars) if activation.owners else set()
                 for owner in activation.owners:
