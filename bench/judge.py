@@ -1,7 +1,7 @@
 """CPU milliseconds per judged program, and programs per second, against other judges and the floor.
 
-    python bench/judge.py [--programs 200] [--rounds 5] [--livecodebench CHECKOUT] [--coderlplus-published
-    CHECKOUT]
+    python bench/judge.py [--programs 200] [--rounds 5] [--peers PYTHON] [--livecodebench CHECKOUT] [--verl CHECKOUT]
+    [--coderlplus-published CHECKOUT] [--sandboxfusion URL PID]
 
 Every way judges the same programs one at a time; all take turns in one run, and the median of the rounds is shown. CPU
 time counts everything: the process that asks, its helpers and the programs. It is steadier than wall time on a machine
@@ -9,14 +9,14 @@ that does other things too, but it grows too when others use the caches: compare
 fork of an interpreter with the same modules loaded, the same confinement, and the program run on its inputs, with
 nothing compared, watched or reported; `fork alone` is the same without confinement.
 
-A way whose library or checkout is not there is left out. `pip install --constraint constraints.txt '.[bench]'` brings
-evalplus.
+Other judges run in the interpreter `--peers`, in which evalplus is installed (it brings what LiveCodeBench's runner
+and verl's `prime_code` need); one whose checkout is not given is left out. A SandboxFusion server is asked at its URL,
+and its process id says whose CPU time counts.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import statistics
 import subprocess
@@ -26,16 +26,22 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from peers import PEERS
+
 COLUMNS = (("trivial", 1), ("trivial", 5), ("10ms", 1), ("10ms", 5))
-SLOW = {"LiveCodeBench", "published CodeRL+", "subprocess.run"}
-"""Measured on a tenth of the programs."""
+FAST = {"evalplus", "human-eval style"}
+"""Of the others, those that are not measured on a tenth of the programs."""
+OURS = ("fork alone", "floor", "coderlplus, stdio", "coderlplus, calls", "coderlplus, checks of literals")
+OURS += ("coderlplus, planned checks", "coderlplus, expected exceptions", "coderlplus, pytest.raises")
+OURS += ("coderlplus, unittest", "coderlplus, examined checks")
+KINDS = ("stdio", "calls")
 
 
 class Driver:
     """A way of judging in a process of its own."""
 
-    def __init__(self, name: str, arguments: list[str]) -> None:
-        command = [sys.executable, str(Path(__file__).with_name("judge_ways.py")), name, *arguments]
+    def __init__(self, python: str, name: str, arguments: list[str]) -> None:
+        command = [python, str(Path(__file__).with_name("judge_ways.py")), name, *arguments]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def measure(self, work: str, tests: int, count: int) -> tuple[float, float]:
@@ -55,38 +61,49 @@ class Driver:
         self.process.wait()
 
 
+def add_peers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--peers", metavar="PYTHON", default=sys.executable, help="interpreter of the other judges")
+    parser.add_argument("--livecodebench", metavar="CHECKOUT", help="a checkout of LiveCodeBench")
+    parser.add_argument("--verl", metavar="CHECKOUT", help="a checkout of verl")
+    parser.add_argument("--coderlplus-published", metavar="CHECKOUT", help="a checkout of the published CodeRL+")
+    parser.add_argument("--sandboxfusion", nargs=2, metavar=("URL", "PID"), help="a SandboxFusion server")
+
+
+def given_peers(settings: argparse.Namespace) -> dict[str, list[str]]:
+    """The other judges that are there, with what they need to be told."""
+    found = {
+        "LiveCodeBench": settings.livecodebench,
+        "verl prime_code": settings.verl,
+        "published CodeRL+": settings.coderlplus_published,
+    }
+    peers: dict[str, list[str]] = {"human-eval style": [], "subprocess.run": []}
+    if subprocess.run([settings.peers, "-c", "import evalplus.eval"], capture_output=True).returncode == 0:
+        peers["evalplus"] = []
+    peers |= {name: [checkout] for name, checkout in found.items() if checkout}
+    return peers | ({"SandboxFusion": settings.sandboxfusion} if settings.sandboxfusion else {})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--programs", type=int, default=200, help="programs per measurement")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--livecodebench", metavar="CHECKOUT", help="a checkout of LiveCodeBench")
-    parser.add_argument("--coderlplus-published", metavar="CHECKOUT", help="a checkout of the published CodeRL+")
+    add_peers(parser)
     parser.add_argument("--json", metavar="FILE", help="write the medians there too")
     settings = parser.parse_args()
-    arguments: dict[str, list[str]] = {
-        name: []
-        for name in (
-            *("fork alone", "floor", "coderlplus, stdio", "coderlplus, calls", "coderlplus, checks of literals"),
-            *("coderlplus, planned checks", "coderlplus, expected exceptions", "coderlplus, pytest.raises"),
-            *("coderlplus, unittest", "coderlplus, examined checks"),
-        )
-    }
-    if importlib.util.find_spec("evalplus"):
-        arguments["evalplus"] = []
-    arguments["human-eval style"] = []
-    if settings.livecodebench:
-        arguments["LiveCodeBench"] = [settings.livecodebench]
-    if settings.coderlplus_published:
-        arguments["published CodeRL+"] = [settings.coderlplus_published]
-    arguments["subprocess.run"] = []
-    drivers = {name: Driver(name, extra) for name, extra in arguments.items()}
+    drivers = {name: Driver(sys.executable, name, []) for name in OURS}
+    fast = {*OURS}
+    for name, given in given_peers(settings).items():
+        for kind in KINDS:
+            if kind in PEERS[name][1]:
+                drivers[f"{name}, {kind}"] = Driver(settings.peers, name, [kind, *given])
+                fast |= {f"{name}, {kind}"} if name in FAST else set()
     measured: dict[str, dict[tuple[str, int], list[tuple[float, float]]]] = {
         name: {column: [] for column in COLUMNS} for name in drivers
     }
     for _ in range(settings.rounds):
         for work, tests in COLUMNS:
             for name, driver in drivers.items():
-                count = max(5, settings.programs // 10) if name in SLOW else settings.programs
+                count = settings.programs if name in fast else max(5, settings.programs // 10)
                 measured[name][work, tests].append(driver.measure(work, tests, count))
     for driver in drivers.values():
         driver.close()

@@ -1,6 +1,6 @@
 """The ways of judging that `judge.py` compares, each in a process of its own that loads nothing else.
 
-    python bench/judge_ways.py NAME [CHECKOUT]
+    python bench/judge_ways.py NAME [KIND [CHECKOUT, or URL and process id of a server]]
 
 reads lines "work tests count" and judges `count` programs one after the other for each; prints the CPU seconds that
 this took in the process and all of its descendants, and the seconds. Every program is another text. All ways are given
@@ -9,20 +9,19 @@ right programs, and make sure that they are told so.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import gc
 import importlib
 import importlib.util
-import io
-import json
 import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from peers import PEERS
 
 SOURCE = Path(__file__).parents[1] / "src" / "coderlplus"
 WORK = {"trivial": "", "10ms": "for _ in range(160_000): n += 1\nn -= 160_000\n"}
@@ -125,95 +124,20 @@ def _memory_file(text: str) -> int:
     return fd
 
 
-def subprocess_run() -> tuple[Way, Any]:
-    import subprocess
+def peer(name: str, kind: str, *arguments: str) -> tuple[Way, Any]:
+    judged = PEERS[name][0](*arguments)
+    make: Callable[[int], Any] = {
+        "stdio": lambda n: (f"{n}\n", f"{2 * n}\n"),
+        "calls": lambda n: ([n], 2 * n),
+    }[kind]
 
     def way(programs: list[str], tests: int) -> None:
+        given = [make(n) for n in range(tests)]
         for program in programs:
-            for n in range(tests):
-                done = subprocess.run(
-                    [sys.executable, "-c", program], input=f"{n}\n", capture_output=True, text=True, timeout=10
-                )
-                assert done.stdout == f"{2 * n}\n", done.stderr
+            said = judged(program, kind, given, "f")
+            assert said == "passed", said
 
-    return way, script
-
-
-def _human_eval_child(program: str, checks: str, results: Any) -> None:
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            exec(program + checks, {})
-        results.put("passed")
-    except BaseException as error:
-        results.put(f"failed: {error}")
-
-
-def human_eval_style() -> tuple[Way, Any]:
-    """A forked process for each program that executes the program with its asserts and says itself how it went."""
-    import multiprocessing
-
-    results = multiprocessing.SimpleQueue()
-
-    def way(programs: list[str], tests: int) -> None:
-        checks = "".join(f"assert f({n}) == {2 * n}\n" for n in range(tests))
-        for program in programs:
-            process = multiprocessing.Process(target=_human_eval_child, args=(program, checks, results))
-            process.start()
-            process.join(timeout=10)
-            assert results.get() == "passed"
-
-    return way, function
-
-
-def evalplus() -> tuple[Way, Any]:
-    from evalplus.eval import untrusted_check
-
-    def way(programs: list[str], tests: int) -> None:
-        inputs, expected = [[n] for n in range(tests)], [2 * n for n in range(tests)]
-        for program in programs:
-            status, _ = untrusted_check("humaneval", program, inputs, "f", expected, 0, [1.0] * tests, fast_check=True)
-            assert status == "pass", status
-
-    return way, function
-
-
-def livecodebench(checkout: str) -> tuple[Way, Any]:
-    sys.path.insert(0, checkout)
-    from lcb_runner.evaluation.compute_code_generation_metrics import check_correctness
-
-    def way(programs: list[str], tests: int) -> None:
-        sample = {
-            "input_output": json.dumps(
-                {"inputs": [f"{n}\n" for n in range(tests)], "outputs": [f"{2 * n}\n" for n in range(tests)]}
-            )
-        }
-        for program in programs:
-            results, _ = check_correctness(sample, program, timeout=6, debug=False)
-            assert results == [True] * tests, results
-
-    return way, script
-
-
-def coderlplus_published(checkout: str) -> tuple[Way, Any]:
-    """The class that the published recipe executes programs with; the file around it needs ray and verl, so the class
-    alone is taken from it."""
-    import subprocess
-    import tempfile
-
-    tree = ast.parse(Path(checkout, "recipe", "code_extractor.py").read_text(encoding="utf-8"))
-    body: list[ast.stmt] = [
-        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "CodeExecutor"
-    ]
-    names: dict[str, Any] = {"json": json, "os": os, "subprocess": subprocess, "sys": sys, "tempfile": tempfile}
-    exec(compile(ast.Module(body, []), "code_extractor.py", "exec"), names)
-
-    def way(programs: list[str], tests: int) -> None:
-        for program in programs:
-            for n in range(tests):
-                printed, _ = names["CodeExecutor"].execute_code(program, f"{n}\n")
-                assert printed == str(2 * n), printed
-
-    return way, script
+    return way, script if kind == "stdio" else function
 
 
 WAYS: dict[str, Callable[..., tuple[Way, Any]]] = {
@@ -227,11 +151,6 @@ WAYS: dict[str, Callable[..., tuple[Way, Any]]] = {
     "coderlplus, pytest.raises": lambda: ours("pytest"),
     "coderlplus, unittest": lambda: ours("unittest"),
     "coderlplus, examined checks": lambda: ours("examined"),
-    "evalplus": evalplus,
-    "human-eval style": human_eval_style,
-    "LiveCodeBench": livecodebench,
-    "published CodeRL+": coderlplus_published,
-    "subprocess.run": subprocess_run,
 }
 
 
@@ -252,30 +171,36 @@ def descendants(root: int | None = None) -> dict[int, list[str]]:
     return found
 
 
-def used_cpu_s() -> float:
+def used_cpu_s(servers: Sequence[int] = ()) -> float:
     """CPU seconds of this process, of the children that it has waited for, and of all living descendants with those
-    that they have waited for."""
+    that they have waited for; and so of servers, which others started."""
     own = sum(
         usage.ru_utime + usage.ru_stime
         for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     )
-    return own + sum(sum(map(int, fields[11:15])) for fields in descendants().values()) / os.sysconf("SC_CLK_TCK")
+    others = descendants()
+    for server in servers:
+        others[server] = Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()
+        others |= descendants(server)
+    return own + sum(sum(map(int, fields[11:15])) for fields in others.values()) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    way, text = WAYS[sys.argv[1]](*sys.argv[2:])
+    name, *given = sys.argv[1:]
+    way, text = WAYS[name]() if name in WAYS else peer(name, *given)
+    servers = [int(given[2])] if name == "SandboxFusion" else []
     way([text("trivial", -1)] * 3, 1)
     serial = 0
     for line in sys.stdin:
         work, tests, count = line.split()
         programs = [text(work, serial + n) for n in range(int(count))]
         serial += len(programs)
-        cpu_s, start = used_cpu_s(), time.perf_counter()
+        cpu_s, start = used_cpu_s(servers), time.perf_counter()
         way(programs, int(tests))
         wall_s = time.perf_counter() - start
-        print(used_cpu_s() - cpu_s, wall_s, file=answers, flush=True)
+        print(used_cpu_s(servers) - cpu_s, wall_s, file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
 """Steps are the same as if all values were encoded at every step.
 
-They are not: a value is encoded only where a note of it says that it differs. Both run here without a sandbox, on
-programs made of statements that change values in ways that can be seen and in ways that cannot.
+They are not: a value is encoded only where a note of it says that it differs, and after a calm statement only what it
+binds is looked at. Both run here without a sandbox, on programs made of statements that change values in ways that can
+be seen and in ways that cannot.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
+import random
 import re
 from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any
@@ -134,11 +137,13 @@ def steps_of(program: str) -> list[Any]:
         raise AssertionError(reason)
 
     notes = steps.StepRecorder(made, namespace, encoded, max_steps=5_000, max_bytes=1 << 30, written=out.tell, cut=cut)
-    methods = (notes.step, notes.turn, notes.enter, notes.leave)
-    slots = (instrumented.STEP, instrumented.TURN, instrumented.ENTER, instrumented.LEAVE)
+    methods = (notes.step, notes.turn, notes.over, notes.enter, notes.leave)
+    slots = (instrumented.STEP, instrumented.TURN, instrumented.OVER, instrumented.ENTER, instrumented.LEAVE)
+    gc.disable()  # a collection comes sooner or later by what the recorder allocates
     with contextlib.redirect_stdout(out), contextlib.suppress(Exception):
         exec(instrumented.filled(made, dict(zip(slots, methods, strict=True))), namespace)
     notes.finish()
+    gc.enable()
     rows: list[Any] = json.loads(re.sub(r"0x[0-9a-f]+", "0x", json.dumps(notes.steps)))  # addresses that were printed
     return rows
 
@@ -148,6 +153,7 @@ def steps_without_notes(program: str) -> list[Any]:
         monkeypatch.setattr(
             steps, "text_of", lambda _memory, value, _kind: encoded(value) if texts.is_variable(value) else None
         )
+        monkeypatch.setattr(steps.StepRecorder, "_expect", lambda *_: None)
         return steps_of(program)
 
 
@@ -255,6 +261,80 @@ def test_what_is_called_by_a_name_that_looks_harmless(
         )
         body += "main(log, grid, pairs, total, words, other, box)\n"
     program = PRELUDE + DECOY.format(name=name) + body
+    assert steps_of(program) == steps_without_notes(program)
+
+
+# Statements that are calm, and what may run unasked between them: at the end of a `with`, of a handler, of a loop,
+# when a value is dropped, when a name is not what it seems
+
+CALM = [
+    "n = 1", "n = n + k", "k += n", "n, k = k, n", "m = 'ab'[n % 2]", "if n < k: m = 'c'", "pass", "n = m = k",
+    "while k < 3:\n    k += 1", "n = -k if m else 2", "t = not n == k", "k = 0", "total = total + 1", "n *= 2",
+    "m = m * 2", "...", "global unused",
+]  # fmt: skip
+NOT_CALM = [
+    "n = Odd()", "m = log", "k += Odd()", "n = log[-1] if log else 0", "m += [1]", "del n", "n = Odd() + 1",
+    "k = n < Odd()", "m = Drop()", "n = [Drop()]", "t = -Odd()", "n = grid", "m = n", "n[0] = k", "t = n[0]",
+    "k = 7 and Odd()", "log += [k]", "def n(): ...", "import math as k", "total = Odd()", "t = lambda: log",
+    "n = gen(log)", "m, k = gen(log)", "n, *k = m", "n = [total for total in (1, 2)]", "global_change()",
+    "n = f'{Odd()}'", "raise ValueError(n)", "assert n",
+]  # fmt: skip
+HEADS = [
+    "if True:", "for i in range(2):", "for i in 'ab':", "for n in (1, 2):", "for n, k in ((1, 2), (3, 4)):",
+    "for i in log:", "for i in gen(log):", "for i in Turns():", "for n in [1, Odd()]:", "for i in (Drop(), 1):",
+    "for grid[0][0] in range(2):", "for n in (log, grid):", "for i in map(log.append, (1, 2)):", "with Held():",
+    "with Held() as n:", "for i in reversed(range(2)):", "for m, n in gen([(1, 2)]):", "for i in range(3, 0, -1):",
+    "for _ in [Drop()]:",
+]  # fmt: skip
+UNASKED = """
+log, grid, total = [], [[0, 1], [2, 3]], 0
+class Odd:
+    __add__ = __radd__ = __lt__ = __gt__ = __neg__ = __getitem__ = lambda *given: log.append(len(given)) or 1
+    __bool__ = lambda self: log.append('bool') or True
+    __format__ = lambda *given: log.append('text') or 'odd'
+class Drop:
+    __del__ = lambda self: log.append('gone')
+class Held:
+    __enter__ = lambda self: 1
+    __exit__ = lambda *error: log.append('left')
+class Turns:
+    __iter__ = lambda self: self
+    __next__ = lambda self: log.append('turn') or (1 if len(log) % 3 else next(iter(())))
+def gen(given):
+    yield from (log.append(v) for v in given[:2])
+def global_change():
+    global total
+    total = log[:1] if type(total) is int else 0
+"""
+
+
+BLOCKS = [
+    "{head}\n{body}", "try:\n{body}except Exception:\n{other}", "try:\n{body}except (log.append('e'), E)[1]:\n{other}",
+    "try:\n{body}except E as e:\n{other}finally:\n{body}", "for i in range(2):\n{body}    break\nelse:\n{other}",
+    "for i in range(2):\n{body}    continue\nelse:\n{other}", "def f(n=1, k=2):\n    m = 'x'\n{body}f()",
+    "def f(n, k):\n    m = ''\n{body}    return k + 1\nk = f(1, 2)", "class C:\n{body}",
+]  # fmt: skip
+
+
+def block(choose: random.Random, depth: int) -> list[str]:
+    """Lines of a statement, or of some in another."""
+    if not depth or choose.random() < 0.3:
+        return choose.choice(CALM if choose.random() < 0.7 else NOT_CALM).splitlines()
+    parts = {
+        name: "".join(f"    {line}\n" for _ in range(choose.randint(1, 3)) for line in block(choose, depth - 1))
+        for name in ("body", "other")
+    }
+    return choose.choice([BLOCKS[0], *BLOCKS]).format(head=choose.choice(HEADS), **parts).splitlines()
+
+
+@pytest.mark.parametrize("seed", range(400))
+def test_what_runs_unasked_after_a_calm_statement(seed: int) -> None:
+    choose = random.Random(seed)
+    body = "".join(guarded("\n".join(block(choose, 3))) for _ in range(choose.randint(1, 4)))
+    lines = ["E, n, k, m, t = Exception, 1, 2, 'm', None", *body.splitlines()]
+    if seed % 2:
+        lines = ["def main():", *(f"    {line}" for line in ["global total", *lines]), "main()"]
+    program = UNASKED + "\n".join(lines) + "\n"
     assert steps_of(program) == steps_without_notes(program)
 
 

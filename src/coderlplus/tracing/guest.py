@@ -391,6 +391,7 @@ def _report_of_steps(
     objects = {
         instrumented.STEP: notes.step,
         instrumented.TURN: notes.turn,
+        instrumented.OVER: notes.over,
         instrumented.ENTER: notes.enter,
         instrumented.LEAVE: notes.leave,
     }
@@ -406,16 +407,15 @@ def _report_of_steps(
 def _with_texts_once(rows: list[Any]) -> JSON:
     """Steps with the place of a text in `texts` for each text: one value is often that of several variables."""
     places: dict[str, int] = {}
-    numbered = [
-        [
-            *row[:5],
-            [
-                [name, None if text is None else places.setdefault(text, len(places)), scope, number]
+    numbered = []
+    for row in rows:
+        if row[5]:
+            changes = [
+                (name, None if text is None else places.setdefault(text, len(places)), scope, number)
                 for name, text, scope, number in row[5]
-            ],
-        ]
-        for row in rows
-    ]
+            ]
+            row = [*row[:5], changes]  # another list: a signal handler may be here too
+        numbered.append(row)
     return {"steps": numbered, "texts": [*places]}
 
 

@@ -30,6 +30,7 @@ SINK = "sink"
 TOO_DEEP = "too_deep"
 STEP = "step"
 TURN = "turn"
+OVER = "over"
 ENTER = "enter"
 LEAVE = "leave"
 

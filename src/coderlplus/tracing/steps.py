@@ -7,6 +7,7 @@ differs is noted as a change of the step before.
 
 from __future__ import annotations
 
+import _thread
 import inspect
 import sys
 import types
@@ -15,11 +16,12 @@ from itertools import repeat as _repeat
 from operator import is_ as _is
 from typing import Any
 
+from coderlplus.tracing.calm import Calm
 from coderlplus.tracing.instrumented import Instrumented, Scope, mangled
 from coderlplus.tracing.recorder import ABSENT, plain, raise_recursion_limit, restore_recursion_limit
 from coderlplus.tracing.texts import forget, is_atomic, memory_of, text_of, text_of_atom
 
-_getframe, _Namespace = sys._getframe, types.SimpleNamespace
+_getframe, _Namespace, _count_threads = sys._getframe, types.SimpleNamespace, _thread._count
 _identity = object.__hash__
 """As `id`, which is an event for the audit hook."""
 _SUSPENDS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
@@ -34,8 +36,8 @@ def _activation(number: int, scope: Scope, line: int, owners: list[Any], suspend
     """The state of one activation; no class, see `monitor`.
 
     `values` and `texts` are what was last seen of its variables; `owners` are the activations of the functions around,
-    whose variables this one may see; `in_loop` is the line of the `for` whose first turn is still to come. The `depth`
-    of one that `suspends` changes with who resumes it.
+    whose variables this one may see; `in_loop` is the line of the `for` whose first turn is still to come; `loops` says
+    of each loop by its number whether it is calm. The `depth` of one that `suspends` changes with who resumes it.
     """
     return _Namespace(
         number=number,
@@ -47,6 +49,7 @@ def _activation(number: int, scope: Scope, line: int, owners: list[Any], suspend
         values={},
         texts={},
         in_loop=0,
+        loops={},
     )
 
 
@@ -92,6 +95,12 @@ class StepRecorder:
         self.count = 1
         self.makers: dict[int, Any] = {}
         """Identity of the cell of a variable that functions share → the activation that made it."""
+        self.calm: tuple[Any, tuple[str, ...]] | None = None
+        """The activation, and the names that may differ, if what runs until the next look can change nothing else."""
+        self.is_seen = False
+        """Whether the last look saw all there was."""
+        self.printed = 0
+        self.threads = _count_threads()
         callers = _callers()
         next(callers)
         callers.send(callers.gi_frame)
@@ -104,7 +113,8 @@ class StepRecorder:
         limit = raise_recursion_limit()
         try:
             frame = self._caller()
-            if self.steps:
+            has_begun = bool(self.steps)
+            if has_begun:
                 self._note(self._look(self.module, None), self.last)
             owners = [self.makers.get(_identity(cell)) for cell in borrowed.__closure__ or ()] if borrowed else []
             suspends = bool(frame.f_code.co_flags & _SUSPENDS)
@@ -117,7 +127,8 @@ class StepRecorder:
             self.open[_identity(frame)] = activation
             self._place(activation, frame)
             self._append(line, activation)
-            self._note(self._look(activation, frame), activation)
+            self._note(self._look(activation, frame, with_module=not has_begun), activation)
+            self._expect(activation, ())
         finally:
             restore_recursion_limit(limit)
 
@@ -127,36 +138,73 @@ class StepRecorder:
         try:
             frame = self._caller()
             activation = self.open.pop(_identity(frame), None)
-            if activation is not None:
+            calm, self.calm = self.calm, None
+            if activation is not None and (calm is None or calm[0] is not activation):
                 self._note(self._look(activation, frame), activation)
+            elif activation is not None and calm is not None and calm[1]:
+                self._note(self._look_at(activation, frame, calm[1]), activation)
         finally:
             restore_recursion_limit(limit)
 
-    def step(self, line: int, is_loop: bool = False) -> bool:
-        """A statement begins, of a `for` with its first turn. True, so that the test of a `while` can follow it."""
+    def step(self, line: int, is_loop: bool = False, facts: Calm | None = None) -> bool:
+        """A statement begins, of a `for` with its first turn; `facts` say when it is calm. True, so that the test of a
+        `while` can follow it."""
         limit = raise_recursion_limit()
         try:
             frame = self._caller()
             activation = self.open.get(_identity(frame), self.module)
-            self._note(self._look(activation, frame), activation)
-            self._begin(line, activation, frame)
+            calm, self.calm = self.calm, None
+            if calm is None or calm[0] is not activation:
+                self._note(self._look(activation, frame), activation)
+            elif calm[1]:
+                self._note(self._look_at(activation, frame, calm[1]), activation)
+            if activation.suspends:
+                self._place(activation, frame)
+            self._append(line, activation)
             if is_loop:
                 activation.in_loop = line
+            elif facts is not None and self._is_calm(activation, facts):
+                self._expect(activation, facts[2])
         finally:
             restore_recursion_limit(limit)
         return True
 
-    def turn(self, line: int, *targets: str) -> None:
-        """A turn of a `for` begins, or an `except`, which has just bound its targets."""
+    def over(self, loop: int, iterated: Any) -> Any:
+        """A `for` begins to iterate over a value, which is returned."""
+        limit = raise_recursion_limit()
+        try:
+            activation = self.open.get(_identity(self._caller()), self.module)
+            kind = type(iterated)
+            is_tuple = kind is tuple and all(map(_is_calm_item, iterated))
+            activation.loops[loop] = is_tuple or kind is range or kind is str
+        finally:
+            restore_recursion_limit(limit)
+        return iterated
+
+    def turn(self, line: int, loop: int, is_followed: bool, *targets: str) -> None:
+        """A turn of a `for` begins, or an `except` (loop 0), which has just bound its targets; whether a step follows
+        at once."""
         limit = raise_recursion_limit()
         try:
             frame = self._caller()
             activation = self.open.get(_identity(frame), self.module)
+            calm, self.calm = self.calm, None
             if activation.in_loop != line:
-                changes = self._look(activation, frame)
+                if (
+                    calm is not None
+                    and calm[0] is activation
+                    and self._is_calm(activation, ((), (), targets, (loop,)))
+                ):
+                    changes = self._look_at(activation, frame, calm[1] + targets)
+                else:
+                    changes = self._look(activation, frame)
                 self._note([change for change in changes if change[0] not in targets], activation)
-                self._begin(line, activation, frame)
+                if activation.suspends:
+                    self._place(activation, frame)
+                self._append(line, activation)
                 self._note([change for change in changes if change[0] in targets], activation)
+                if is_followed or activation.loops.get(loop, False):
+                    self._expect(activation, ())
             activation.in_loop = 0
         finally:
             restore_recursion_limit(limit)
@@ -181,11 +229,6 @@ class StepRecorder:
             frame = _getframe(2)
         return frame
 
-    def _begin(self, line: int, activation: Any, frame: types.FrameType) -> None:
-        if activation.suspends:
-            self._place(activation, frame)
-        self._append(line, activation)
-
     def _place(self, activation: Any, frame: types.FrameType) -> None:
         """Find how many activations are open below."""
         depth, below = 1, frame.f_back
@@ -200,38 +243,77 @@ class StepRecorder:
         activation.depth = depth
 
     def _append(self, line: int, activation: Any) -> None:
-        self._close_step()
-        if len(self.steps) >= self.max_steps:
-            self.cut("steps")
+        steps = self.steps
+        if steps:
+            steps[-1][4] = self.printed
+            if len(steps) >= self.max_steps:
+                self.cut("steps")
         activation.line = line
         self.last = activation
-        self.steps.append([line, activation.scope.qualname, activation.number, activation.depth, 0, []])
+        steps.append([line, activation.scope.qualname, activation.number, activation.depth, 0, ()])
 
     def _close_step(self) -> None:
         if self.steps:
-            self.steps[-1][4] = self.written()
+            self.steps[-1][4] = self.printed
 
     def _note(self, changes: list[Change], activation: Any) -> None:
         if not changes:
             return
         if not self.steps or self.last is not activation:
             self._append(activation.line, activation)
-        noted = self.steps[-1][5]
-        noted += changes
+        step = self.steps[-1]
+        before = step[5]
+        step[5] = [*before, *changes] if before else changes
         for name, text, _, _ in changes:
             self.left -= len(text or "") + len(name) + 40
         if self.left < 0:
-            del noted[-len(changes) :]
+            step[5] = before
             self._close_step()
             self.cut("bytes")
 
-    def _look(self, activation: Any, frame: Any) -> list[Change]:
-        """What has changed since the last look, in the module and in the activation."""
+    def _is_calm(self, activation: Any, facts: Calm) -> bool:
+        """Whether what runs now does nothing but bind names to atoms; the variables were looked at just now."""
+        loaded, of_module, bound, loops = facts
+        values, globals_ = activation.values, self.module.values
+        for name in loaded:
+            if not _is_atom(values.get(name, _HELD)):
+                return False
+        for name in of_module:
+            if not _is_atom(globals_.get(name, _HELD)):
+                return False
+        for name in bound:
+            if values.get(name, ABSENT) is _HELD:
+                return False
+        for loop in loops:
+            if not activation.loops.get(loop, False):
+                return False
+        return True
+
+    def _expect(self, activation: Any, bound: tuple[str, ...]) -> None:
+        """Until the next look nothing changes but these names, unless a thread runs."""
+        self.calm = (activation, bound) if self.is_seen and _count_threads() == self.threads else None
+
+    def _look_at(self, activation: Any, frame: Any, bound: tuple[str, ...]) -> list[Change]:
+        """What has changed since the last look, which can be only these names."""
         changes: list[Change] = []
         try:
-            self._compare(self.module, self.namespace, None, changes)
+            self._compare(activation, self.namespace if activation is self.module else frame.f_locals, bound, changes)
+        except (MemoryError, RecursionError):
+            self.is_seen = False
+            return []
+        return changes
+
+    def _look(self, activation: Any, frame: Any, with_module: bool = True) -> list[Change]:
+        """What has changed since the last look, in the module and in the activation."""
+        changes: list[Change] = []
+        self.is_seen = False
+        try:
+            # First, for a dict of a function's variables that is brought up to date lets go of what they held before
+            names = self.namespace if activation is self.module else frame.f_locals
+            self.printed = self.written()
+            if with_module:
+                self._compare(self.module, self.namespace, None, changes)
             if activation is not self.module:
-                names = frame.f_locals
                 self._compare(activation, names, None, changes)
                 free = set(frame.f_code.co_freevars) if activation.owners else set()
                 for owner in activation.owners:
@@ -239,6 +321,7 @@ class StepRecorder:
                     free.difference_update(owner.scope.variables)
         except (MemoryError, RecursionError):
             return []
+        self.is_seen = True
         return changes
 
     def _compare(self, activation: Any, namespace: Any, among: Collection[str] | None, changes: list[Change]) -> None:
@@ -265,6 +348,16 @@ class StepRecorder:
             elif texts.get(name) != text:
                 texts[name] = text
                 changes.append((name, text, activation.scope.qualname, activation.number))
+
+
+def _is_atom(seen: object) -> bool:
+    """Whether what was seen of a variable is an atom."""
+    return seen is not _HELD and seen is not ABSENT
+
+
+def _is_calm_item(item: object) -> bool:
+    kind = type(item)
+    return is_atomic(kind) or (kind is tuple and all(map(is_atomic, map(type, item))))  # type: ignore[call-overload]
 
 
 def _as_dict(names: Any) -> dict[str, Any]:

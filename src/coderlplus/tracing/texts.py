@@ -39,7 +39,7 @@ Note = list[Any]
 """`[class, size, is flat, parts, text, cost, is whole, left, depth, texts, costs, looks]`. The parts are atoms and,
 unless it is flat, notes; `None` of a value that was cut. It took `cost` of the budget; if it is whole, its text is the
 same wherever so much is left, else where `left` was left. The looks are those of the class of an object, see
-`_class_of`: they differ when it has been given another name."""
+`_class_of`: they differ when it has been given another name. One that is not flat has a thirteenth item, see `_tail`."""
 
 
 class Unlike(Exception):
@@ -115,6 +115,12 @@ def _is_same(memory: Any, value: Any, note: Note) -> bool:
         return False
     if is_flat:
         return all(map(_is, items, parts))
+    start, size = note[12]
+    if start < len(items):
+        for item in items[start:]:
+            if type(item) is not list or len(item) != size:
+                return False
+        items, parts = items[:start], parts[:start]
     for item, part in zip(items, parts, strict=True):
         if item is part:
             continue
@@ -172,7 +178,7 @@ def _described(memory: Any, value: Any, left: int, depth: int, above: list[Any],
     has_names = is_mapping and all(type(key) is str and (is_object or key[:1] != "$") for key in keys)
     if is_object and not (has_names and all(key[:2] != "__" for key in keys)):
         raise Unlike
-    flat = None if is_object else _flat(items, keys, kind, has_names, left - cost)
+    flat = None if is_object else _longer(items, kind, left - cost, old) or _flat(items, keys, kind, has_names, left - cost)
     if flat is not None:
         return [kind, len(items), True, items, flat[0], cost + flat[1], True, left, depth, (), (), None]
     above.append(value)
@@ -196,7 +202,21 @@ def _described(memory: Any, value: Any, left: int, depth: int, above: list[Any],
             raise Unlike
         text = f'{{"${name}":[' + ",".join(sorted(texts)) + "]}"
     is_flat = not any(type(part) is list for part in parts)
-    return [kind, len(items), is_flat, parts, text, cost + sum(costs), is_whole, left, depth, texts, costs, looks]
+    cost += sum(costs)
+    return [kind, len(items), is_flat, parts, text, cost, is_whole, left, depth, texts, costs, looks, _tail(kind, parts)]
+
+
+def _tail(kind: type, parts: list[Any]) -> tuple[int, int]:
+    """Where the parts of a list begin that are lists of one size, all cut, as most rows of a large table are; and the
+    size."""
+    start = len(parts)
+    size = parts[-1][1] if kind is list and parts and type(parts[-1]) is list else 0
+    while start and type(parts[start - 1]) is list and kind is list:
+        part = parts[start - 1]
+        if part[0] is not list or part[3] is not None or part[1] != size:
+            break
+        start -= 1
+    return start, size
 
 
 def _flat(items: Any, keys: Any, kind: type, has_names: bool, left: int) -> tuple[str, int] | None:
@@ -219,6 +239,17 @@ def _flat(items: Any, keys: Any, kind: type, has_names: bool, left: int) -> tupl
         return None
     texts = sorted(map(_int_text if own and type(own[0]) is int else _quoted, own))
     return f'{{"${_name_of(kind)}":[' + ",".join(texts) + "]}", cost
+
+
+def _longer(items: Any, kind: type, left: int, old: Any) -> tuple[str, int] | None:
+    """As `_flat`, of a list that begins with the atoms of an earlier note; `None` if it does not."""
+    if kind is not list or type(old) is not list or old[0] is not list or not (old[2] and old[6]) or not old[1]:
+        return None
+    size, cost = old[1], old[5] - old[1]
+    if size >= len(items) or not all(map(_is, items, old[3])):
+        return None
+    more = _flat(items[size:], (), list, False, left - cost)
+    return None if more is None else (f"{old[4][:-1]},{more[0][1:]}", cost + more[1])
 
 
 def _cost_of_all(items: Any, left: int) -> int | None:
