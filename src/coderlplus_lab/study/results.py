@@ -47,7 +47,8 @@ def study_results(raw: RawStudy) -> dict[str, Any]:
         "commits": _distinct(runs, "commit"),
         "recipes": _distinct(runs, "recipe"),
         "labels": {
-            name: LABELS[name].format(k=study.measure.samples, t=study.measure.temperature) for name in _measured(runs)
+            name: LABELS[name].format(k=study.measure.samples, t=study.measure.temperature, w=study.measure.without)
+            for name in _measured(runs)
         },
         "counts": _counts(raw, runs),
         "arms": [_arm(raw, arm, found) for arm, found in runs.items()],
@@ -74,9 +75,10 @@ def by_measure(runs: Mapping[int, Raw]) -> dict[Measured, BySeed]:
 
 
 def _measured(runs: Mapping[str, Mapping[int, Raw]]) -> list[Measured]:
-    """What was measured of some arm; all but a second temperature where there is no run."""
+    """What was measured of some arm; where there is no run, all that every study measures."""
     found = {name for arm in runs.values() for name in by_measure(arm)}
-    return [name for name in LABELS if name in found or (not found and name != "pass_at_1_again")]
+    optional = ("pass_at_1_again", "pass_at_1_without")
+    return [name for name in LABELS if name in found or (not found and name not in optional)]
 
 
 def _arm(raw: RawStudy, arm: str, runs: Mapping[int, Raw]) -> dict[str, Any]:
