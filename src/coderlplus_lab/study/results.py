@@ -85,12 +85,17 @@ def _arm(raw: RawStudy, arm: str, runs: Mapping[int, Raw]) -> dict[str, Any]:
     study, families = raw.study, raw.about["families"]
     measured = by_measure(runs)
     spreads = {name: mean_over_seeds(by_seed, of_measure(families, name)) for name, by_seed in measured.items()}
+    cost = None
+    if "pass_at_1_without" in measured:
+        whole, without = measured["pass_at_1_greedy"], measured["pass_at_1_without"]
+        cost = difference(whole, without, of_measure(families, "pass_at_1_greedy"))
     return {
         "name": arm,
         "label": label(study, arm),
         "initial_model": study.initial_model_of(arm),
         "seeds": list(runs),
         "measures": {name: spread.to_json() for name, spread in spreads.items() if spread is not None},
+        **({} if cost is None else {"cost_of_without": cost.to_json()}),
         "training_samples": mean([raw["training_samples"] for raw in runs.values()]),
         "training_seconds": mean([raw["training_seconds"] for raw in runs.values()]),
         "chosen": next(iter(runs.values())).get("chosen", {}),

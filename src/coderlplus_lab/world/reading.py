@@ -22,24 +22,19 @@ READING = Rules(
     name="reading",
     variables="abcde",
     sizes=(4, 5),
-    missing=("add", "mirror"),
+    missing=("add",),
     visible=2,
     operations={
         "reverse": Operation(("reverse the list",), "{new} = {old}[::-1]"),
         "rotate": Operation(("rotate the list left",), "{new} = {old}[1:] + {old}[:1]"),
         "swap": Operation(("swap the halves",), "{new} = {old}[2:] + {old}[:2]"),
         "sort": Operation(("sort the list",), "{new} = sorted({old})"),
+        "flip": Operation(("subtract every digit from 9",), "{new} = [9 - i for i in {old}]"),
         "add": Operation(
             ("add a constant modulo 10",),
             "{new} = [(i + {k}) % 10 for i in {old}]",
-            tuple(range(1, 10)),
+            (1, 2, 3, 4, 5),
             stated="add {k} modulo 10",
-        ),
-        "mirror": Operation(
-            ("subtract from a constant modulo 10",),
-            "{new} = [({k} - i) % 10 for i in {old}]",
-            tuple(range(10)),
-            stated="subtract from {k} modulo 10",
         ),
         "cap": Operation(
             ("limit every digit from above",),

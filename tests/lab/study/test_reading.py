@@ -70,7 +70,9 @@ def test_its_results_go_by_the_families_of_that_split(reading: Study, written: S
     assert raw.about["families"] == families_in(written, "validation")
     results = study_results(raw)
     assert results["labels"]["pass_at_1_without"] == "pass@1 greedy without #"
-    assert "pass_at_1_without" in results["arms"][0]["measures"]
+    measures = results["arms"][0]["measures"]
+    cost = measures["pass_at_1_greedy"]["mean"] - measures["pass_at_1_without"]["mean"]
+    assert results["arms"][0]["cost_of_without"]["mean"] == pytest.approx(cost)
 
 
 def test_the_settings_of_the_second_world_are_in_no_job_of_the_first() -> None:

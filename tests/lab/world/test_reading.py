@@ -64,13 +64,9 @@ def test_the_missing_number_is_the_only_one_that_fits_the_examples() -> None:
         )
 
 
-def test_the_missing_number_does_not_follow_from_input_and_output_alone() -> None:
-    """The difference between the first example's output and its input is the number about as often as chance says."""
-    hits = [
-        sample.steps[-1][1] == (sample.outputs[0][0] + (1 if name == "mirror" else -1) * sample.inputs[0][0]) % 10
-        for sample in drawn(count=600)
-        for name in [sample.steps[-1][0]]
-    ]
+def test_the_missing_number_is_not_the_difference_between_output_and_input() -> None:
+    """That is the number in few problems more than chance says (one in five)."""
+    hits = [sample.steps[-1][1] == (sample.outputs[0][0] - sample.inputs[0][0]) % 10 for sample in drawn(count=600)]
     assert sum(hits) / len(hits) < 0.25
 
 
