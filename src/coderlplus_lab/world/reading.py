@@ -4,14 +4,16 @@
     f([7, 2, 9, 4]) == [9, 6, 9, 4]
 
     def f(x):
-        a = x[::-1]  # [4, 9, 2, 7]
+        a = list(reversed(x))  # [4, 9, 2, 7]
         b = [(i + 3) % 10 for i in a]  # [7, 2, 5, 0]
         c = [min(i, 5) for i in b]  # [5, 2, 5, 0]
-        d = [(i + 4) % 10 for i in c]  # [9, 6, 9, 4]
+        # [9, 6, 9, 4]
+        d = [(i + 4) % 10 for i in c]
         return d
 
-The missing number is the difference between the value before the last operation and the example's output. The
-statement shows neither that value nor the number, so a writer has to compute it, in the comments or without them.
+The missing number is the difference between the value before the last operation and the example's output, which stand
+in comments above each other. The statement shows neither that value nor the number, so a writer has to compute it, in
+the comments or without them. Every operation is told from the others by the first piece of text after its variable.
 """
 
 from __future__ import annotations
@@ -25,9 +27,8 @@ READING = Rules(
     missing=("add",),
     visible=2,
     operations={
-        "reverse": Operation(("reverse the list",), "{new} = {old}[::-1]"),
-        "rotate": Operation(("rotate the list left",), "{new} = {old}[1:] + {old}[:1]"),
-        "swap": Operation(("swap the halves",), "{new} = {old}[2:] + {old}[:2]"),
+        "reverse": Operation(("reverse the list",), "{new} = list(reversed({old}))"),
+        "rotate": Operation(("rotate the list left",), "{new} = [*{old}[1:], {old}[0]]"),
         "sort": Operation(("sort the list",), "{new} = sorted({old})"),
         "flip": Operation(("subtract every digit from 9",), "{new} = [9 - i for i in {old}]"),
         "add": Operation(

@@ -75,7 +75,7 @@ def _split_of(names: tuple[str, ...]) -> Split:
 
 def program_text(steps: Sequence[Step], values: Sequence[Digits] | None = None, *, rules: Rules = FIRST) -> str:
     """The program of some steps; with `values` (the list after each step on the first example) each step's last line
-    ends with a comment.
+    ends with a comment. Where a number is missing, the last value, which the statement shows, stands above its step.
 
     >>> print(program_text([("reverse", 0), ("add", 2)], [[3, 1], [5, 3]]))
     def f(x):
@@ -87,7 +87,9 @@ def program_text(steps: Sequence[Step], values: Sequence[Digits] | None = None, 
     for place, (name, number) in enumerate(steps):
         new = rules.variables[place]
         block = rules.operations[name].code.format(new=new, old=old, k=number).split("\n")
-        if values is not None:
+        if values is not None and rules.missing and place == len(steps) - 1:
+            block.insert(0, f"# {values[place]}")
+        elif values is not None:
             block[-1] += f"  # {values[place]}"
         lines += [f"    {line}" for line in block]
         old = new
@@ -263,6 +265,8 @@ def text_pieces(rules: Rules = FIRST) -> list[str]:
     pieces += [piece for operation in rules.operations.values() for piece in _between(operation.stated)]
     for operation in rules.operations.values():
         pieces += _between("    " + operation.code.replace("\n", "\n    "))
+    if rules.missing:
+        pieces.append("]\n    # ")
     pieces += [f"{start}{variable}" for start in ("    ", "\n    ", "]\n    ") for variable in rules.variables]
     return list(dict.fromkeys(pieces))
 

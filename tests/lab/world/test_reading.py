@@ -76,9 +76,11 @@ def test_comments_stand_before_the_missing_number_and_are_true() -> None:
         counts = count_true(sandbox, problems, [problem.reference for problem in problems])
     for problem, (made, true) in zip(problems, counts, strict=True):
         assert made == true
-        assert made in SIZES
-        before_last = (problem.reference or "").split("\n")[-3]
-        assert "  # [" in before_last
+        assert made + 1 in SIZES
+        *_, before, goal, last, _ = (problem.reference or "").split("\n")
+        assert "  # [" in before
+        assert goal == f"    # {problem.tests[0].expected}"  # type: ignore[union-attr]
+        assert "#" not in last
 
 
 def test_references_pass_the_judge_and_another_last_number_fails() -> None:
