@@ -5,7 +5,7 @@
 
     def f(x):
         a = list(reversed(x))  # [4, 9, 2, 7]
-        b = [(i + 3) % 10 for i in a]  # [7, 2, 5, 0]
+        b = [(i + 3) % 10 for i in a]
         c = [min(i, 5) for i in b]  # [5, 2, 5, 0]
         # [9, 6, 9, 4]
         d = [(i + 4) % 10 for i in c]
@@ -25,6 +25,7 @@ READING = Rules(
     variables="abcde",
     sizes=(4, 5),
     missing=("add",),
+    told_every=2,
     visible=2,
     operations={
         "reverse": Operation(("reverse the list",), "{new} = list(reversed({old}))"),

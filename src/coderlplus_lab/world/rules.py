@@ -32,6 +32,8 @@ class Rules:
     missing: tuple[str, ...] = ()
     """Operations that can be the last one. Its number is the only one that the statement leaves out, and the visible
     examples allow no other. Empty: any operation can be the last, and no number is stated."""
+    told_every: int = 1
+    """Comments tell every value (1), every second one (2), …, counted back from the one before the last operation."""
     length: int = 4
     visible: int = 3
     hidden: int = 5

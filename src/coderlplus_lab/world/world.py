@@ -87,9 +87,10 @@ def program_text(steps: Sequence[Step], values: Sequence[Digits] | None = None, 
     for place, (name, number) in enumerate(steps):
         new = rules.variables[place]
         block = rules.operations[name].code.format(new=new, old=old, k=number).split("\n")
-        if values is not None and rules.missing and place == len(steps) - 1:
+        left = len(steps) - 2 - place if rules.missing else 0
+        if values is not None and left < 0:
             block.insert(0, f"# {values[place]}")
-        elif values is not None:
+        elif values is not None and left % rules.told_every == 0:
             block[-1] += f"  # {values[place]}"
         lines += [f"    {line}" for line in block]
         old = new
