@@ -43,3 +43,11 @@ def test_the_mode_of_the_model_is_kept(model: Any, tokenizer: Any) -> None:
 def test_several_greedy_samples_are_refused(model: Any, tokenizer: Any) -> None:
     with pytest.raises(ValueError, match="greedy"):
         generate(model, tokenizer, CONVERSATIONS, samples=2, greedy=True)
+
+
+def test_forbidden_tokens_are_never_written(model: Any, tokenizer: Any) -> None:
+    usual = generate(model, tokenizer, CONVERSATIONS, greedy=True, max_new_tokens=6)
+    forbidden = tokenizer.encode("".join(text for [text] in usual), add_special_tokens=False)
+    other = generate(model, tokenizer, CONVERSATIONS, samples=4, forbidden=forbidden, max_new_tokens=6, batch_size=8)
+    written = {token for group in other for text in group for token in tokenizer.tokenize(text)}
+    assert not written & set(tokenizer.convert_ids_to_tokens(forbidden))

@@ -34,6 +34,7 @@ def generate(
     samples: int = 1,
     greedy: bool = False,
     temperature: float = 1.0,
+    forbidden: Sequence[int] = (),
     max_new_tokens: int = 512,
     batch_size: int = 64,
     seed: int = 0,
@@ -43,7 +44,7 @@ def generate(
 
     `batch_size` counts completions. The random state of torch is left as it was found, and so is the model's mode: the
     same seed, model and conversations give the same texts, whatever ran before. The whole distribution is sampled (no
-    top-k, no top-p).
+    top-k, no top-p), but for the `forbidden` tokens.
     """
     found = generate_tokens(
         model,
@@ -88,6 +89,7 @@ def generate_tokens(
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=end,
         num_return_sequences=samples,
+        suppress_tokens=list(forbidden) or None,
         **sampling,
     )
     per_batch = max(1, batch_size // samples)

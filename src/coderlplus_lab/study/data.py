@@ -92,7 +92,8 @@ def problems_of(study: Study, split: str) -> list[Problem]:
         return list(read_problems(getattr(study.problems, split)))
     assert study.world is not None
     count = getattr(study.world, f"{split}_problems")
-    return world.draw_problems(split, count, study.world.seed, counts=study.world.operations)  # type: ignore[arg-type]
+    rules, counts = study.world.rules, study.world.operations
+    return world.draw_problems(split, count, study.world.seed, counts=counts, rules=rules)  # type: ignore[arg-type]
 
 
 def held_out_tasks(
@@ -128,13 +129,19 @@ def drawn_tasks(sandbox: AnySandbox, study: Study, split: str, count: int) -> li
     """`count` alignment tasks on programs of the small world that are drawn for them, on inputs that no problem
     shows; their problem is the composition."""
     assert study.world is not None
-    seed, operations = study.world.seed, study.world.operations
+    seed, operations, rules = study.world.seed, study.world.operations, study.world.rules
     settings = AlignmentConfig(prompt_style=study.prompt_style)
     rng = random.Random(f"tasks:{split}:{seed}")
     tasks: list[AlignmentTask] = []
     while len(tasks) < count:
-        samples = [world.draw_problem(rng, split, counts=operations) for _ in range(count - len(tasks))]  # type: ignore[arg-type]
-        requests = [_world_request(world.program_text(one.steps), one.inputs[-1], DEFAULT) for one in samples]
+        samples = [
+            world.draw_problem(rng, split, counts=operations, rules=rules)  # type: ignore[arg-type]
+            for _ in range(count - len(tasks))
+        ]
+        programs = [world.program_text(one.steps, rules=rules) for one in samples]
+        requests = [
+            _world_request(program, one.inputs[-1], DEFAULT) for program, one in zip(programs, samples, strict=True)
+        ]
         made = [
             make_task(trace, Lineage(problem_id=one.composition, rollout_id="world"), settings=settings, seed=seed)
             for one, trace in zip(samples, trace_many(sandbox, requests), strict=True)
@@ -226,7 +233,9 @@ def _write_taught(study: Study, layout: StudyFolder, sandbox: AnySandbox) -> Non
 def _statements(rng: random.Random, study: Study, count: int) -> Iterator[AlignmentTask]:
     assert study.world is not None
     for number in range(count):
-        problem = world.problem(world.draw_problem(rng, "train", counts=study.world.operations), f"taught-{number}")
+        rules, counts = study.world.rules, study.world.operations
+        sample = world.draw_problem(rng, "train", counts=counts, rules=rules)
+        problem = world.problem(sample, f"taught-{number}", rules=rules)
         question = _output_question(study, problem)
         assert question is not None
         yield question
@@ -235,14 +244,15 @@ def _statements(rng: random.Random, study: Study, count: int) -> Iterator[Alignm
 def _traced(sandbox: AnySandbox, rng: random.Random, study: Study, kind: str, count: int) -> list[AlignmentTask]:
     """Questions of a kind on programs of training compositions, traced as those from failures are."""
     assert study.world is not None
+    operations, rules = study.world.operations, study.world.rules
     settings = AlignmentConfig(prompt_style=study.prompt_style, kinds=kind)
     made: list[AlignmentTask] = []
     while len(made) < count:
         programs = [
-            world.program_text(world.draw_steps(rng, rng.choice(study.world.operations), "train"))
+            world.program_text(world.draw_steps(rng, rng.choice(operations), "train", rules=rules), rules=rules)
             for _ in range(min(CHUNK, count))
         ]
-        requests = [_world_request(program, world.draw_input(rng), kind) for program in programs]
+        requests = [_world_request(program, world.draw_input(rng, rules=rules), kind) for program in programs]
         lineage = Lineage(problem_id="taught", rollout_id="taught")
         tasks = [
             make_task(trace, lineage, settings=settings, kind=kind, seed=rng.getrandbits(32))

@@ -44,7 +44,8 @@ def make_initial_model(study: Study, layout: StudyFolder, name: str, seed: int) 
     settings = initial.taught(seed)
     torch.set_num_threads(1)
     logging.disable_progress_bar()
-    tokenizer = make_tokenizer(PIECES if initial.questions else ())
+    rules = study.world.rules
+    tokenizer = make_tokenizer(PIECES if initial.questions else (), rules)
     shape = initial.model_dump(include={"family", "width", "layers", "heads", "kv_heads", "mlp"})
     model = make_model(tokenizer, seed=seed, **shape).to(device(study))
     run = RunFolder(layout.initial_model(name, seed))
@@ -66,7 +67,7 @@ def make_initial_model(study: Study, layout: StudyFolder, name: str, seed: int) 
         tokenizer,
         settings,
         checkpoint=checkpoint,
-        pairs=pairs_of(initial, study.world.operations, layout.taught_questions),
+        pairs=pairs_of(initial, study.world.operations, layout.taught_questions, rules),
         on_step=told,
     )
     model.cpu().save_pretrained(run.unfinished)

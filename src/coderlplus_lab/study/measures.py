@@ -5,6 +5,7 @@ A measured file holds, for the test split:
     greedy             a digit a problem: does the greedy program pass?
     sampled            a number a problem: how many of `samples` at temperature 1 pass
     sampled_again      the same at the study's second temperature, where it has one
+    greedy_without     a digit a problem: does the greedy program pass when the study's `without` is forbidden?
     claims             for each problem [claims made, claims true] of the greedy program
     output, all        a digit an alignment task: is the output right, is everything right? (greedy)
     test_output        a digit a question that shows the statement alone
@@ -35,6 +36,7 @@ LABELS: dict[Measured, str] = {
     "pass_at_1_sampled": "pass@1 sampled",
     "pass_at_1_again": "pass@1 at T = {t}",
     "pass_at_1_greedy": "pass@1 greedy",
+    "pass_at_1_without": "pass@1 greedy without {w}",
     "pass_at_k": "pass@{k}",
     "output_accuracy": "output predicted",
     "all_variables_accuracy": "all variables",
@@ -95,7 +97,11 @@ def _complete(
     *,
     greedy: bool = False,
     temperature: float = 1.0,
+    without: str | None = None,
 ) -> list[list[str]]:
+    """What a model writes for each row; with `without`, no token that holds this text."""
+    tokens = range(len(tokenizer)) if without is not None else ()
+    forbidden = [token for token in tokens if without in tokenizer.decode([token])]
     return generate(
         model,
         tokenizer,
@@ -103,6 +109,7 @@ def _complete(
         samples=samples,
         greedy=greedy,
         temperature=temperature,
+        forbidden=forbidden,
         **generation(study),
     )
 
@@ -141,7 +148,10 @@ def raw_numbers(
     again: dict[str, Any] = {}
     if study.measure.temperature is not None:
         texts = _complete(study, model, tokenizer, problems, samples, temperature=study.measure.temperature)
-        again = {"sampled_again": [sum(group) for group in which_pass(judge, problems, texts)]}
+        again |= {"sampled_again": [sum(group) for group in which_pass(judge, problems, texts)]}
+    if study.measure.without is not None:
+        texts = _complete(study, model, tokenizer, problems, greedy=True, without=study.measure.without)
+        again |= {"greedy_without": _digits([passed for [passed] in which_pass(judge, problems, texts)])}
     answered = zip(problems, seen.greedy, strict=True)
     programs = [extract_program(text, one.entry_point, starter_code=one.starter_code) for one, text in answered]
     with tracing_sandbox(judge.sandbox, 1) as sandbox:
@@ -189,7 +199,9 @@ def values(raw: Mapping[str, Any]) -> dict[Measured, list[float]]:
     samples = raw["samples"]
     again: dict[Measured, list[float]] = {}
     if "sampled_again" in raw:
-        again = {"pass_at_1_again": [count / samples for count in raw["sampled_again"]]}
+        again |= {"pass_at_1_again": [count / samples for count in raw["sampled_again"]]}
+    if "greedy_without" in raw:
+        again |= {"pass_at_1_without": [float(digit) for digit in raw["greedy_without"]]}
     return {
         "pass_at_1_sampled": [count / samples for count in raw["sampled"]],
         **again,

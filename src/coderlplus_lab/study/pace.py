@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.evaluation.metrics import mean
-from coderlplus_lab.study.plan import JobKind, StudyJob
+from coderlplus_lab.study.plan import JobKind, StudyJob, tried
 from coderlplus_lab.study.settings import Study
 
 MEASURING = 0.1
@@ -102,7 +102,8 @@ def planned_steps(study: Study, job: StudyJob) -> int | None:
         return 0
     arm = study.arms[job.name]
     if arm.train is not None:
-        steps: Any = (study.train_settings(job.name).get("trl") or {}).get("max_steps")
+        chosen = tried(study, job.name, job.number) if job.kind == "search" else {}
+        steps: Any = (study.train_settings(job.name, chosen).get("trl") or {}).get("max_steps")
     elif arm.supervised is not None:
         steps = study.supervised_settings(job.name).arguments.get("max_steps")
     else:

@@ -233,6 +233,13 @@ def searched(study: Study, arm: str) -> list[dict[str, Any]]:
     return choices(study.search.supervised) if study.arms[arm].supervised is not None else []
 
 
+def tried(study: Study, arm: str, number: int) -> dict[str, Any]:
+    """The settings of a try: those that are searched, and its length."""
+    assert study.search is not None
+    steps = study.search.steps if study.arms[arm].train is not None else None
+    return searched(study, arm)[number] | ({} if steps is None else {"trl.max_steps": steps})
+
+
 def needs_samples(study: Study, arm: str) -> bool:
     """Whether an arm learns from what its initial model wrote."""
     one = study.arms[arm]
@@ -292,6 +299,8 @@ def _initial_model_jobs(study: Study, layout: StudyFolder, arm: str, seed: int) 
     fingerprint: dict[str, Any] = {"initial_model": _initial(study, name), "seed": number}
     if initial.is_made:
         fingerprint |= {"operations": list(study.world.operations) if study.world else []}
+        if study.world is not None and study.world.name is not None:
+            fingerprint |= {"world": study.world.name}
         if initial.supervised is not None:
             fingerprint |= {
                 "supervised": study.start_settings(name).model_dump(),
@@ -344,9 +353,9 @@ def _search_jobs(study: Study, layout: StudyFolder, name: str) -> list[StudyJob]
             number=number,
             folder=layout.search(arm, number),
             needs=("problems", *(job.key for job in before)),
-            fingerprint=_of_run(study, arm, search.seed, chosen, before),
+            fingerprint=_of_run(study, arm, search.seed, tried(study, arm, number), before),
         )
-        for number, chosen in enumerate(searched(study, arm))
+        for number in range(len(searched(study, arm)))
     ]
     return [*before, *tries] if tries else []
 

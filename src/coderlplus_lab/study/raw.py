@@ -76,7 +76,7 @@ def collect(study: Study, layout: StudyFolder, command: str) -> RawStudy:
                 if job.kind in ("run", "programs", "predictions", "probe") and not job.done
             ],
             "search": _search(study, layout),
-            "families": families_in(layout),
+            "families": families_in(layout, study.measure.split or "test"),
             "probes": read_probes(study, layout),
         },
     )
@@ -139,19 +139,19 @@ def curve_of(raw: Raw) -> list[Point]:
     return [Point(**point) for point in raw.get("curve", ())]
 
 
-def families_in(layout: StudyFolder) -> dict[str, Any]:
+def families_in(layout: StudyFolder, split: str = "test") -> dict[str, Any]:
     """The families of what is held out: `names`, and for each problem, task and question the place of its family's.
     A problem without a family is its own; a task has that of its problem. Empty where nothing is held out yet."""
-    if not layout.problems("test").exists():
+    if not layout.problems(split).exists():
         return {}
-    of = {line["problem_id"]: line.get("family") or line["problem_id"] for line in json_lines(layout.problems("test"))}
+    of = {line["problem_id"]: line.get("family") or line["problem_id"] for line in json_lines(layout.problems(split))}
     places: dict[str, int] = {}
     found = {
         name: [
             places.setdefault(of.get(line["problem_id"], line["problem_id"]), len(places)) for line in json_lines(path)
         ]
         for name, path in zip(
-            HELD_OUT, (layout.problems("test"), layout.tasks("test"), layout.test_outputs("test")), strict=True
+            HELD_OUT, (layout.problems(split), layout.tasks(split), layout.test_outputs(split)), strict=True
         )
     }
     return {"names": list(places), **found}

@@ -54,7 +54,8 @@ def study_results(raw: RawStudy) -> dict[str, Any]:
         "commits": _distinct(runs, "commit"),
         "recipes": _distinct(runs, "recipe"),
         "labels": {
-            name: LABELS[name].format(k=study.measure.samples, t=study.measure.temperature) for name in _measured(runs)
+            name: LABELS[name].format(k=study.measure.samples, t=study.measure.temperature, w=study.measure.without)
+            for name in _measured(runs)
         },
         "counts": _counts(raw, runs),
         "arms": [_arm(raw, arm, found) for arm, found in runs.items()],
@@ -100,21 +101,27 @@ def by_measure(runs: Mapping[int, Raw]) -> dict[Measured, BySeed]:
 
 
 def _measured(runs: Mapping[str, Mapping[int, Raw]]) -> list[Measured]:
-    """What was measured of some arm; all but a second temperature where there is no run."""
+    """What was measured of some arm; where there is no run, all that every study measures."""
     found = {name for arm in runs.values() for name in by_measure(arm)}
-    return [name for name in LABELS if name in found or (not found and name != "pass_at_1_again")]
+    optional = ("pass_at_1_again", "pass_at_1_without")
+    return [name for name in LABELS if name in found or (not found and name not in optional)]
 
 
 def _arm(raw: RawStudy, arm: str, runs: Mapping[int, Raw]) -> dict[str, Any]:
     study, families = raw.study, raw.about["families"]
     measured = by_measure(runs)
     spreads = {name: mean_over_seeds(by_seed, of_measure(families, name)) for name, by_seed in measured.items()}
+    cost = None
+    if "pass_at_1_without" in measured:
+        whole, without = measured["pass_at_1_greedy"], measured["pass_at_1_without"]
+        cost = difference(whole, without, of_measure(families, "pass_at_1_greedy"))
     return {
         "name": arm,
         "label": study.label(arm),
         "initial_model": study.initial_model_of(arm),
         "seeds": list(runs),
         "measures": {name: spread.to_json() for name, spread in spreads.items() if spread is not None},
+        **({} if cost is None else {"cost_of_without": cost.to_json()}),
         "training_samples": mean([raw["training_samples"] for raw in runs.values()]),
         "training_seconds": mean([raw["training_seconds"] for raw in runs.values()]),
         "chosen": next(iter(runs.values())).get("chosen", {}),

@@ -18,7 +18,7 @@ from coderlplus_lab.study import supervised
 from coderlplus_lab.study.initial_models import device, device_name, initial_model_path, load_model
 from coderlplus_lab.study.measures import curve_point, means, raw_numbers
 from coderlplus_lab.study.pairs import pairs_to_learn
-from coderlplus_lab.study.plan import FINGERPRINT, MEASURED, StudyFolder, searched, spent_before
+from coderlplus_lab.study.plan import FINGERPRINT, MEASURED, StudyFolder, searched, spent_before, tried
 from coderlplus_lab.study.sampling import PASSED, with_task_file
 from coderlplus_lab.study.settings import Study
 
@@ -26,14 +26,14 @@ from coderlplus_lab.study.settings import Study
 def make_run(study: Study, layout: StudyFolder, arm: str, seed: int) -> None:
     """Train and measure an arm with a seed, with the best of the settings that were searched."""
     chosen = best_settings(study, layout, study.search_arm(arm))
-    _make(study, layout, arm, seed, layout.run(arm, seed), chosen, "test")
+    _make(study, layout, arm, seed, layout.run(arm, seed), chosen, study.measure.split or "test")
 
 
 def run_search(study: Study, layout: StudyFolder, arm: str, number: int) -> None:
     """Train an arm with one of the settings that are searched, and measure it on the validation split."""
     assert study.search is not None
-    chosen = searched(study, arm)[number]
-    _make(study, layout, arm, study.search.seed, layout.search(arm, number), chosen, "validation")
+    settings = tried(study, arm, number)
+    _make(study, layout, arm, study.search.seed, layout.search(arm, number), settings, "validation")
 
 
 def _make(

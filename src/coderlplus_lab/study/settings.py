@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator, model_validator
 
 from coderlplus.alignment.kinds import DEFAULT, KINDS
 from coderlplus.engines.config import SandboxConfig
@@ -16,6 +16,9 @@ from coderlplus.engines.settings_files import over
 from coderlplus.errors import ConfigError, nearest
 from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.records import AlignmentTask, Problem
+from coderlplus_lab.world.first import FIRST
+from coderlplus_lab.world.reading import READING
+from coderlplus_lab.world.rules import Rules
 from coderlplus_lab.world.settings import WarmStartSettings
 
 Split = Literal["train", "validation", "test"]
@@ -23,6 +26,7 @@ Measured = Literal[
     "pass_at_1_sampled",
     "pass_at_1_again",
     "pass_at_1_greedy",
+    "pass_at_1_without",
     "pass_at_k",
     "output_accuracy",
     "all_variables_accuracy",
@@ -42,12 +46,19 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class World(Section):
-    """Problems of the small world, drawn with `seed`, the same for all arms and seeds."""
+def rules_of(name: str | None) -> Rules:
+    """The rules of the world with a name; without one those of the first."""
+    return READING if name == READING.name else FIRST
 
+
+class World(Section):
+    """Problems of a small world, drawn with `seed`, the same for all arms and seeds."""
+
+    name: Literal["reading"] | None = None
+    """`reading`: the world in which writing needs reading (`world/reading.py`). `None`: the first world."""
     seed: int = 0
     operations: tuple[int, ...] = (2, 2, 3)
-    """How many operations a program has, drawn from these; at most three."""
+    """How many operations a program has, drawn from these: 2 or 3; in `reading` 4 or 5."""
     train_problems: int = Field(default=4000, ge=1)
     validation_problems: int = Field(default=128, ge=2)
     test_problems: int = Field(default=800, ge=2)
@@ -60,10 +71,16 @@ class World(Section):
 
     @field_validator("operations")
     @classmethod
-    def _sizes(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if not value or not set(value) <= {2, 3}:
-            raise ConfigError(f"a program has 2 or 3 operations, not {value}")
+    def _sizes(cls, value: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        sizes = rules_of(info.data.get("name")).sizes
+        if not value or not set(value) <= set(sizes):
+            raise ConfigError(f"a program has {' or '.join(map(str, sizes))} operations, not {value}")
         return value
+
+    @property
+    def rules(self) -> Rules:
+        """What the world is made of."""
+        return rules_of(self.name)
 
 
 class ProblemFiles(Section):
@@ -92,7 +109,8 @@ class InitialModel(Section):
     warm_start: dict[str, Any] = Field(default_factory=dict)
     """Fields of `WarmStartSettings` that differ from its defaults."""
     questions: dict[str, float] = Field(default_factory=dict)
-    """Kinds of questions beside the final values that it is taught, with their shares of the examples."""
+    """Kinds of questions beside the final values that it is taught, with their shares of the examples; null: none,
+    also where the base of a recipe names some."""
     revise: bool = False
     """Whether a faulty program is followed by a right one, as by a writer who compares the last comment with the
     example."""
@@ -107,6 +125,11 @@ class InitialModel(Section):
                 raise ConfigError(f"unknown setting {name!r}; {near(name, WarmStartSettings.__dataclass_fields__)}")
         TypeAdapter(WarmStartSettings).validate_python(value)
         return value
+
+    @field_validator("questions", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        return {} if value is None else value
 
     @field_validator("questions")
     @classmethod
@@ -153,6 +176,10 @@ class Measure(Section):
     """Samples of a problem at temperature 1, for pass@1 and pass@k."""
     temperature: float | None = Field(default=None, gt=0)
     """A second temperature, at which as many samples are drawn for another pass@1; null: none."""
+    without: str | None = Field(default=None, min_length=1)
+    """Text that no token may hold, for another greedy pass@1: with "#", programs cannot have comments; null: none."""
+    split: Literal["validation"] | None = None
+    """On which held-out problems runs are measured; null: the test problems. Pilots look at `validation`."""
     max_new_tokens: int = Field(default=48, ge=1)
     batch_size: int = Field(default=256, ge=1)
     every: int = Field(default=26, ge=1)
@@ -179,6 +206,8 @@ class Search(Section):
 
     seed: int = 100
     measure: Measured = "pass_at_1_sampled"
+    steps: int | None = Field(default=None, ge=1)
+    """`trl.max_steps` of a try; null: those of the arm."""
     train: dict[str, list[Any]]
     """Dotted settings of `train` with the values to try; several are tried in all combinations."""
     supervised: dict[str, list[Any]] = Field(default_factory=dict)

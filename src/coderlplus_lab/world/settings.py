@@ -22,3 +22,8 @@ class WarmStartSettings:
     """Share of predicted programs in which one operation was replaced."""
     faulty: float = 0.4
     """Share of the programs learnt from that are wrong, as programs found in the world are."""
+    plain: float = 0.0
+    """Share of the programs learnt from that have no comments."""
+    reasoned: bool = False
+    """Whether the answer to an alignment task comes after the values that the run gives every variable, a line
+    each."""

@@ -8,7 +8,9 @@ import string
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from coderlplus_lab.world.world import ENTRY_POINT, VARIABLES, text_pieces
+from coderlplus_lab.world.first import FIRST
+from coderlplus_lab.world.rules import Rules
+from coderlplus_lab.world.world import ENTRY_POINT, text_pieces
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -25,28 +27,31 @@ CHAT_TEMPLATE = (
 )
 
 
-def vocabulary(extra: Sequence[str] = ()) -> list[str]:
+def vocabulary(extra: Sequence[str] = (), rules: Rules = FIRST) -> list[str]:
     """All tokens, in the order of their ids; `extra` pieces of text come last."""
     digits = [form.format(digit) for form in DIGIT_FORMS for digit in range(10)]
-    names = [*VARIABLES, "i", "x", OUTPUT]
+    names = [*rules.variables, "i", "x", OUTPUT]
     answers = [f'{start}"{name}": ' for start in ("{", ", ", "], ") for name in names] + ["]}"]
     question = "])\nFinal values as a JSON object: "
     questions = [f"\n{ENTRY_POINT}(", question, *(f", {name}" for name in names), OUTPUT]
-    endings = ["]\n", *(f"{start}    return {variable}" for start in ("", "\n", "]\n") for variable in VARIABLES)]
+    endings = [
+        "]\n",
+        *(f"{start}    return {variable}" for start in ("", "\n", "]\n") for variable in rules.variables),
+    ]
     characters = [character for character in string.printable if character not in string.digits]
     used = {ord(character) for character in string.printable}
     fallback = [f"<0x{byte:02X}>" for byte in range(256) if byte not in used]
-    pieces = [*SPECIAL, *digits, *text_pieces(), *answers, *questions, *endings, *characters, *fallback, *extra]
+    pieces = [*SPECIAL, *digits, *text_pieces(rules), *answers, *questions, *endings, *characters, *fallback, *extra]
     return list(dict.fromkeys(pieces))
 
 
-def make_tokenizer(extra: Sequence[str] = ()) -> PreTrainedTokenizerFast:
-    """The tokenizer of the small world, with padding on the left and a chat template of one token a turn; `extra`
+def make_tokenizer(extra: Sequence[str] = (), rules: Rules = FIRST) -> PreTrainedTokenizerFast:
+    """The tokenizer of a small world, with padding on the left and a chat template of one token a turn; `extra`
     pieces are one token each too."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    tokens = vocabulary(extra)
+    tokens = vocabulary(extra, rules)
     pieces = [token for token in tokens if token not in SPECIAL and not token.startswith("<0x") and len(token) > 1]
     pieces.sort(key=len, reverse=True)
     pattern = "|".join(re.escape(piece) for piece in pieces) + r"|[\s\S]"

@@ -19,7 +19,9 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from coderlplus.records.files import whole_file
 from coderlplus_lab.world.examples import prediction_example, program_example
+from coderlplus_lab.world.first import FIRST
 from coderlplus_lab.world.muon import Muon
+from coderlplus_lab.world.rules import Rules
 from coderlplus_lab.world.settings import WarmStartSettings
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ def examples(
     *,
     sizes: Sequence[int] = (2, 2, 3),
     write: Callable[..., tuple[str, str]] = program_example,
+    rules: Rules = FIRST,
 ) -> list[tuple[str, str]]:
     """The user and assistant texts of a step: predictions, then programs, which `write` makes. `sizes`: how many
     operations programs have."""
@@ -66,9 +69,11 @@ def examples(
     counts: Sequence[int] = (1, 1, 2) if place < settings.single_operations_until else (1, *sizes) if early else sizes
     share = settings.early_prediction_share if early else settings.late_prediction_share
     predictions = round(settings.batch_size * share)
-    return [prediction_example(rng, counts=counts, mutated=settings.mutated) for _ in range(predictions)] + [
-        write(rng, counts=sizes, faulty=settings.faulty) for _ in range(settings.batch_size - predictions)
-    ]
+    written = {"counts": sizes, "faulty": settings.faulty, "plain": settings.plain, "rules": rules}
+    return [
+        prediction_example(rng, counts=counts, mutated=settings.mutated, reasoned=settings.reasoned, rules=rules)
+        for _ in range(predictions)
+    ] + [write(rng, **written) for _ in range(settings.batch_size - predictions)]
 
 
 def batches(

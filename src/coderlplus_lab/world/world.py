@@ -1,4 +1,5 @@
-"""The small world: real Python programs of two or three operations on lists of digits, and problems about them.
+"""A small world: real Python programs of a few operations on lists of digits, and problems about them. What it is made
+of stands in `Rules`, the first world's (`first.py`) where none are named.
 
     def f(x):
         a = x[::-1]  # [2, 4, 1, 3]
@@ -28,58 +29,15 @@ from functools import cache, lru_cache
 from typing import Any, Literal
 
 from coderlplus.records import CallInput, CallTest, Limits, Problem
+from coderlplus_lab.world.first import FIRST
+from coderlplus_lab.world.rules import Rules
 
 Split = Literal["train", "validation", "test"]
 Digits = list[int]
 
-VARIABLES = "abc"
 ENTRY_POINT = "f"
-VISIBLE, HIDDEN = 3, 5
-LENGTH = 4
-"""How many digits an input has."""
 MAX_DIGITS = 6
 LIMITS = Limits(cpu_s=0.25, wall_s=5.0, memory_mb=32, output_kb=16)
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation on a list: ways to say it, its Python (`new`, `old` are variables, `k` a number) and the numbers
-    that `k` may be."""
-
-    phrases: tuple[str, ...]
-    code: str
-    numbers: tuple[int, ...] = (0,)
-
-
-OPERATIONS = {
-    "reverse": Operation(("reverse the list", "turn the list around"), "{new} = {old}[::-1]"),
-    "sort": Operation(("sort the list", "put the digits in order"), "{new} = sorted({old})"),
-    "add": Operation(
-        ("add a constant modulo 10", "raise every digit modulo 10"),
-        "{new} = [(i + {k}) % 10 for i in {old}]",
-        (1, 2, 3, 4, 5),
-    ),
-    "flip": Operation(("subtract every digit from 9", "flip the digits"), "{new} = [9 - i for i in {old}]"),
-    "cap": Operation(
-        ("cap the digits", "limit every digit from above"),
-        "{new} = []\nfor i in {old}:\n    if i > {k}:\n        i = {k}\n    {new}.append(i)",
-        (3, 4, 5, 6),
-    ),
-    "floor": Operation(
-        ("lift small digits", "limit every digit from below"), "{new} = [max(i, {k}) for i in {old}]", (3, 4, 5, 6)
-    ),
-    "rotate": Operation(("move the first digit to the end", "rotate the list left"), "{new} = {old}[1:] + {old}[:1]"),
-    "tail": Operation(("drop the first digit", "remove the head"), "{new} = {old}[1:]"),
-    "init": Operation(("drop the last digit", "remove the end"), "{new} = {old}[:-1]"),
-    "append": Operation(("append a digit", "add a digit at the end"), "{new} = {old} + [{k}]", tuple(range(10))),
-    "keep": Operation(
-        ("keep only large digits", "remove small digits"), "{new} = [i for i in {old} if i > {k}]", (1, 2, 3, 4)
-    ),
-    "odd": Operation(
-        ("make even digits odd", "raise even digits by one"),
-        "{new} = []\nfor i in {old}:\n    if i % 2 == 0:\n        i = i + 1\n    {new}.append(i)",
-    ),
-}
 
 Step = tuple[str, int]
 """An operation's name and its number (0 where it has none)."""
@@ -115,9 +73,9 @@ def _split_of(names: tuple[str, ...]) -> Split:
     return "test" if place < 20 else "validation" if place < 35 else "train"
 
 
-def program_text(steps: Sequence[Step], values: Sequence[Digits] | None = None) -> str:
+def program_text(steps: Sequence[Step], values: Sequence[Digits] | None = None, *, rules: Rules = FIRST) -> str:
     """The program of some steps; with `values` (the list after each step on the first example) each step's last line
-    ends with a comment.
+    ends with a comment. Where a number is missing, the last value, which the statement shows, stands above its step.
 
     >>> print(program_text([("reverse", 0), ("add", 2)], [[3, 1], [5, 3]]))
     def f(x):
@@ -127,9 +85,12 @@ def program_text(steps: Sequence[Step], values: Sequence[Digits] | None = None) 
     """
     lines, old = [f"def {ENTRY_POINT}(x):"], "x"
     for place, (name, number) in enumerate(steps):
-        new = VARIABLES[place]
-        block = OPERATIONS[name].code.format(new=new, old=old, k=number).split("\n")
-        if values is not None:
+        new = rules.variables[place]
+        block = rules.operations[name].code.format(new=new, old=old, k=number).split("\n")
+        left = len(steps) - 2 - place if rules.missing else 0
+        if values is not None and left < 0:
+            block.insert(0, f"# {values[place]}")
+        elif values is not None and left % rules.told_every == 0:
             block[-1] += f"  # {values[place]}"
         lines += [f"    {line}" for line in block]
         old = new
@@ -137,127 +98,159 @@ def program_text(steps: Sequence[Step], values: Sequence[Digits] | None = None) 
 
 
 @lru_cache(maxsize=1000)
-def _function(name: str, number: int) -> Callable[[Digits], tuple[Digits, dict[str, Any]]]:
+def _function(code: str, number: int) -> Callable[[Digits], tuple[Digits, dict[str, Any]]]:
     """The operation as a function: list → new list and the other variables it sets."""
-    body = OPERATIONS[name].code.format(new="new", old="old", k=number).replace("\n", "\n    ")
+    body = code.format(new="new", old="old", k=number).replace("\n", "\n    ")
     namespace: dict[str, Any] = {}
     exec(f"def operation(old):\n    {body}\n    return new, locals()", namespace)
     operation: Callable[[Digits], tuple[Digits, dict[str, Any]]] = namespace["operation"]
     return operation
 
 
-def run(steps: Sequence[Step], x: Digits) -> list[Digits] | None:
+def run(steps: Sequence[Step], x: Digits, *, rules: Rules = FIRST) -> list[Digits] | None:
     """The list after each step, or `None` if one is empty or too long for this world."""
     values, current = [], x
     for name, number in steps:
-        current = _function(name, number)(current)[0]
+        current = _function(rules.operations[name].code, number)(current)[0]
         if not 1 <= len(current) <= MAX_DIGITS:
             return None
         values.append(current)
     return values
 
 
-def variables(steps: Sequence[Step], x: Digits) -> dict[str, Any]:
+def variables(steps: Sequence[Step], x: Digits, *, rules: Rules = FIRST) -> dict[str, Any]:
     """All variables of the program at its end, in the order in which they were first bound (`x` is the parameter and
     left out)."""
     found: dict[str, Any] = {}
     current = x
     for place, (name, number) in enumerate(steps):
-        current, names = _function(name, number)(current)
+        current, names = _function(rules.operations[name].code, number)(current)
         for variable, value in names.items():
             if variable != "old":
-                found[VARIABLES[place] if variable == "new" else variable] = value
+                found[rules.variables[place] if variable == "new" else variable] = value
     return found
 
 
-def draw_steps(rng: random.Random, count: int, split: Split) -> tuple[Step, ...]:
+def draw_steps(rng: random.Random, count: int, split: Split, *, rules: Rules = FIRST) -> tuple[Step, ...]:
     """Steps whose composition is of the split."""
-    names = tuple(OPERATIONS)
+    operations = tuple(rules.operations)
     while True:
-        steps = tuple((name, rng.choice(OPERATIONS[name].numbers)) for name in rng.choices(names, k=count))
+        names = rng.choices(operations, k=count)
+        if rules.missing and count > 1:
+            names[-1] = rng.choice(rules.missing)
+        steps = tuple((name, rng.choice(rules.operations[name].numbers)) for name in names)
         if count == 1 or split_of(steps) == split:
             return steps
 
 
-def draw_input(rng: random.Random) -> Digits:
-    return [int(rng.random() * 10) for _ in range(LENGTH)]
+def draw_input(rng: random.Random, *, rules: Rules = FIRST) -> Digits:
+    return [int(rng.random() * 10) for _ in range(rules.length)]
 
 
-def mutate(rng: random.Random, steps: Sequence[Step], split: Split) -> tuple[Step, ...]:
+def mutate(rng: random.Random, steps: Sequence[Step], split: Split, *, rules: Rules = FIRST) -> tuple[Step, ...]:
     """The steps with one of them replaced: another number where there is one (40 %), else another operation; the
-    composition stays in the split."""
+    composition stays in the split and its last operation one that the rules allow there."""
     while True:
         place = rng.randrange(len(steps))
         name, number = steps[place]
-        others = [other for other in OPERATIONS[name].numbers if other != number]
+        others = [other for other in rules.operations[name].numbers if other != number]
         if others and rng.random() < 0.4:
             changed = (name, rng.choice(others))
         else:
-            name = rng.choice([other for other in OPERATIONS if other != name])
-            changed = (name, rng.choice(OPERATIONS[name].numbers))
+            name = rng.choice([other for other in rules.operations if other != name])
+            changed = (name, rng.choice(rules.operations[name].numbers))
         result = (*steps[:place], changed, *steps[place + 1 :])
-        if split_of(result) == split:
+        if split_of(result) == split and (not rules.missing or result[-1][0] in rules.missing):
             return result
 
 
-def draw_problem(rng: random.Random, split: Split, *, counts: Sequence[int] = (2, 2, 3)) -> DrawnProblem:
+def draw_problem(
+    rng: random.Random, split: Split, *, counts: Sequence[int] = (2, 2, 3), rules: Rules = FIRST
+) -> DrawnProblem:
     """A problem of a split whose every step matters on the visible examples and whose outputs differ."""
+    wanted = rules.visible + rules.hidden
     while True:
-        steps = draw_steps(rng, rng.choice(counts), split)
-        if all(len(OPERATIONS[name].numbers) == 1 for name, _ in steps):
+        steps = draw_steps(rng, rng.choice(counts), split, rules=rules)
+        if all(len(rules.operations[name].numbers) == 1 for name, _ in steps):
             continue
         inputs: list[Digits] = []
         histories: list[list[Digits]] = []
-        for _ in range(4 * (VISIBLE + HIDDEN)):
-            x = draw_input(rng)
-            values = run(steps, x)
+        for _ in range(4 * wanted):
+            x = draw_input(rng, rules=rules)
+            values = run(steps, x, rules=rules)
             if values is not None:
                 inputs.append(x)
                 histories.append([x, *values])
-            if len(inputs) == VISIBLE + HIDDEN:
+            if len(inputs) == wanted:
                 break
         else:
             continue
-        changes = [sum(history[i] != history[i + 1] for history in histories[:VISIBLE]) for i in range(len(steps))]
+        shown = histories[: rules.visible]
+        changes = [sum(history[i] != history[i + 1] for history in shown) for i in range(len(steps))]
         outputs = [history[-1] for history in histories]
         if min(changes) < 2 or len({tuple(output) for output in outputs}) < 4:
             continue
-        phrases = [rng.choice(OPERATIONS[name].phrases) for name, _ in steps]
-        statement = f"Write {ENTRY_POINT}(x): {', then '.join(phrases)}."
+        if rules.missing and len(fitting_numbers(steps, shown, rules=rules)) > 1:
+            continue
+        statement = f"Write {ENTRY_POINT}(x): {', then '.join(_phrases(rng, steps, rules))}."
         statement += "".join(
-            f"\n{ENTRY_POINT}({x}) == {y}" for x, y in zip(inputs[:VISIBLE], outputs[:VISIBLE], strict=True)
+            f"\n{ENTRY_POINT}({x}) == {y}"
+            for x, y in zip(inputs[: rules.visible], outputs[: rules.visible], strict=True)
         )
         return DrawnProblem(steps, tuple(inputs), tuple(outputs), statement)
 
 
-def problem(sample: DrawnProblem, problem_id: str) -> Problem:
+def fitting_numbers(steps: Sequence[Step], histories: Sequence[Sequence[Digits]], *, rules: Rules) -> list[int]:
+    """The numbers with which the last operation gives the last value of each history from the one before it."""
+    operation = rules.operations[steps[-1][0]]
+    return [
+        number
+        for number in operation.numbers
+        if all(_function(operation.code, number)(history[-2])[0] == history[-1] for history in histories)
+    ]
+
+
+def _phrases(rng: random.Random, steps: Sequence[Step], rules: Rules) -> list[str]:
+    """How a statement says each step."""
+    said = []
+    for place, (name, number) in enumerate(steps, 1):
+        operation = rules.operations[name]
+        is_stated = rules.missing and place < len(steps) and operation.stated
+        said.append(operation.stated.format(k=number) if is_stated else rng.choice(operation.phrases))
+    return said
+
+
+def problem(sample: DrawnProblem, problem_id: str, *, rules: Rules = FIRST) -> Problem:
     """The record of a drawn problem; visible and hidden examples are its tests, and its reference shows the values on
     the first example."""
-    values = run(sample.steps, sample.inputs[0])
+    values = run(sample.steps, sample.inputs[0], rules=rules)
     return Problem(
         problem_id=problem_id,
         source="quickstart",
         statement=sample.statement,
         tests=tuple(CallTest((x,), y) for x, y in zip(sample.inputs, sample.outputs, strict=True)),
         entry_point=ENTRY_POINT,
-        reference=program_text(sample.steps, values),
+        reference=program_text(sample.steps, values, rules=rules),
         limits=LIMITS,
         family=sample.composition,
     )
 
 
-def draw_problems(split: Split, count: int, seed: int, *, counts: Sequence[int] = (2, 2, 3)) -> list[Problem]:
+def draw_problems(
+    split: Split, count: int, seed: int, *, counts: Sequence[int] = (2, 2, 3), rules: Rules = FIRST
+) -> list[Problem]:
     """`count` problems of a split, with a number of operations from `counts`; the same seed gives the same
     problems."""
     rng = random.Random(f"{split}:{seed}")
-    return [problem(draw_problem(rng, split, counts=counts), f"{split}-{number}") for number in range(count)]
+    drawn = [draw_problem(rng, split, counts=counts, rules=rules) for _ in range(count)]
+    return [problem(sample, f"{split}-{number}", rules=rules) for number, sample in enumerate(drawn)]
 
 
 def call(x: Digits) -> CallInput:
     return CallInput(ENTRY_POINT, (x,))
 
 
-def text_pieces() -> list[str]:
+def text_pieces(rules: Rules = FIRST) -> list[str]:
     """Every piece of text that the world's statements and programs are made of, for a tokenizer."""
     pieces = [
         f"Write {ENTRY_POINT}(x): ",
@@ -269,9 +262,16 @@ def text_pieces() -> list[str]:
         "    return ",
         "  # ",
     ]
-    pieces += [phrase for operation in OPERATIONS.values() for phrase in operation.phrases]
-    for operation in OPERATIONS.values():
-        indented = "    " + operation.code.replace("\n", "\n    ")
-        pieces += [piece for piece in re.split(r"\{\w+\}", indented) if len(piece) > 1]
-    pieces += [f"{start}{variable}" for start in ("    ", "\n    ", "]\n    ") for variable in VARIABLES]
+    pieces += [phrase for operation in rules.operations.values() for phrase in operation.phrases]
+    pieces += [piece for operation in rules.operations.values() for piece in _between(operation.stated)]
+    for operation in rules.operations.values():
+        pieces += _between("    " + operation.code.replace("\n", "\n    "))
+    if rules.missing:
+        pieces.append("]\n    # ")
+    pieces += [f"{start}{variable}" for start in ("    ", "\n    ", "]\n    ") for variable in rules.variables]
     return list(dict.fromkeys(pieces))
+
+
+def _between(form: str) -> list[str]:
+    """What of a form stands between its fields."""
+    return [piece for piece in re.split(r"\{\w+\}", form) if len(piece) > 1]

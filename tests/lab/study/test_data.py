@@ -11,6 +11,7 @@ from coderlplus_lab.study.data import last_test, output_question
 from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.settings import Study
 from coderlplus_lab.world import world
+from coderlplus_lab.world.first import FIRST
 
 STDIO = Problem(problem_id="p", statement="Add the numbers.", tests=(StdioTest("1 2\n", "3\n"),))
 
@@ -29,7 +30,7 @@ def test_its_input_is_not_among_the_examples_of_the_statement() -> None:
         question = output_question(problem, "compact", "{statement}")
         assert question is not None
         assert isinstance(question.input, CallInput)
-        examples = [test.args for test in problem.tests[: world.VISIBLE] if isinstance(test, CallTest)]
+        examples = [test.args for test in problem.tests[: FIRST.visible] if isinstance(test, CallTest)]
         assert question.input.args not in examples or examples.count(question.input.args) == 0
 
 

@@ -80,6 +80,7 @@ def test_a_misspelt_setting_of_training_is_told_where_it_stands(tmp_path: Path) 
         ({"arms": {"a": {"initial_model": "two"}}}, "there is no initial model 'two'"),
         ({"arms": {"a/b": {}}}, "letters, digits and _ only"),
         ({"world": {"operations": [4]}}, "2 or 3 operations"),
+        ({"world": {"name": "reading", "operations": [3]}}, "4 or 5 operations"),
         ({"initial_models": {"one": {"questions": {"exception": 0.1}}}}, "not 'exception'"),
         ({"initial_models": {"one": {"questions": {"branch": 0.4, "output": 0.4}}}}, "the maximum is half"),
         ({"initial_models": {"one": {"warm_start": {"step": 4}}}}, "did you mean 'steps'?"),

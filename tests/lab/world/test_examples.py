@@ -17,7 +17,10 @@ from coderlplus_lab.world.examples import (
     prediction_example,
     prediction_task,
     program_example,
+    reasoning,
 )
+from coderlplus_lab.world.first import FIRST
+from coderlplus_lab.world.reading import READING
 
 
 def test_tasks_are_those_that_the_library_makes_of_a_traced_program() -> None:
@@ -58,3 +61,19 @@ def test_predictions_end_with_the_output() -> None:
     prompt, text = prediction_example(random.Random(1), counts=(2,), mutated=1.0)
     assert prompt.endswith("output")
     assert list(json.loads(text))[-1] == "output"
+
+
+def test_a_reasoned_answer_tells_every_variable_and_scores_full_marks() -> None:
+    rng = random.Random(0)
+    for rules in (FIRST, READING):
+        for _ in range(40):
+            steps, x = world.draw_steps(rng, rules.sizes[0], "train", rules=rules), world.draw_input(rng, rules=rules)
+            task = prediction_task(steps, x, seed=1, rules=rules)
+            if task is None:
+                continue
+            told = reasoning(steps, x, rules=rules)
+            assert {line.split(" = ")[0] for line in told.splitlines()} == set(world.variables(steps, x, rules=rules))
+            assert score_answer(task, told + answer(task), format_weight=0.1)[0] == 1.0
+    prompt, text = prediction_example(random.Random(1), counts=(2,), mutated=0.0, reasoned=True)
+    assert text.startswith("a = [")
+    assert prediction_example(random.Random(1), counts=(2,), mutated=0.0) == (prompt, text.splitlines()[-1])
