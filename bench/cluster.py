@@ -234,7 +234,8 @@ def main() -> None:
     if options.json is not None:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
     Console(width=150).print(table([row for row in rows if row.ahead]))
-    Console(width=150).print(projected(fitted(rows)))
+    if len(rows) > 2:
+        Console(width=150).print(projected(fitted(rows)))
 
 
 def measured(options: argparse.Namespace) -> list[Measured]:

@@ -2,12 +2,12 @@
 
     python bench/step_measured.py RUN [RUN ...] [--judge-ms 1.9] [--trace-ms 11.4] [--json FILE]
 
-A RUN is a folder with `metrics.jsonl` and `config.yaml`, as `coderlplus train` and the studies write it. What
-accelerators and models take is not predicted here: the measured seconds of generation, of log-probabilities (judging
-that nothing waited for) and of the update are given to the model, and the share of alignment tasks and the number of
-traces. Predicted are judging and tracing by their costs for a program, the waits for both, and the whole step; and
-what a later run adds to the step of the first, such as CodeRL+ to that of GRPO. Medians over the steps after the
-second.
+A RUN is a folder with `metrics.jsonl` and `config.yaml`, as `coderlplus train` and the studies write it, or a file
+that `bench/step_overhead.py --workers N --json FILE` wrote, of which its run with CodeRL+ is taken. What accelerators
+and models take is not predicted here: the measured seconds of generation, of log-probabilities (judging that nothing
+waited for) and of the update are given to the model, and the share of alignment tasks and the number of traces.
+Predicted are judging and tracing by their costs for a program, the waits for both, and the whole step; and what a
+later run adds to the step of the first, such as CodeRL+ to that of GRPO. Medians over the steps after the second.
 
 The costs are those of docs/performance.md, on an idle machine: a program with five trivial calls takes 1.25 times the
 floor of 1.52 ms; a trace with mining 5.5 s for 482 (docs/mining.md). They know nothing of the runs.
@@ -47,19 +47,23 @@ class Run:
     step_s: float
 
 
-def read_run(folder: Path) -> Run:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+def read_run(path: Path) -> Run:
+    if path.is_file():
+        overhead = json.loads(path.read_text())
+        lines, workers = overhead["runs"]["TRL + CodeRL+"], int(overhead["options"]["workers"])
+    else:
+        lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+        workers = yaml.safe_load((path / "config.yaml").read_text())["sandbox"]["workers"]
     rows = [line for line in lines if "seconds/step" in line][SKIPPED:]
     if not rows:
-        raise SystemExit(f"{folder}/metrics.jsonl has no steps after the second")
-    workers = yaml.safe_load((folder / "config.yaml").read_text())["sandbox"]["workers"]
+        raise SystemExit(f"{path} has no steps after the second")
 
     def median(name: str) -> float:
         return statistics.median(row.get(name, 0.0) for row in rows)
 
     hidden = [row["seconds/judging_work"] - row["seconds/judging"] for row in rows]
     return Run(
-        name=str(folder),
+        name=str(path),
         cores=workers,
         rollouts=round((rows[-1]["samples"] - rows[0]["samples"]) / (rows[-1]["step"] - rows[0]["step"])),
         alignment=median("mix/alignment_share"),
