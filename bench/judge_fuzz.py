@@ -31,6 +31,10 @@ TESTS: dict[str, Test] = {
     "call": CallTest((3,), SECRET),
     "literal": CheckTest(f"assert f(3) == {SECRET}"),
     "planned": CheckTest(f"for n in [3]:\n    assert f(n) == {SECRET}"),
+    "expected": CheckTest(f"try:\n    f(3)\n    assert 0\nexcept LookupError as e:\n    assert str(e) == '{SECRET}'"),
+    "unittest": CheckTest(
+        f"import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(f(3), {SECRET})"
+    ),
     "examined": CheckTest(f"if f(3) != {SECRET}: raise AssertionError"),
 }
 PROBLEMS = [
