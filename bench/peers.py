@@ -14,7 +14,7 @@ import ast
 import contextlib
 import io
 import json
-import multiprocessing
+import multiprocessing.queues
 import os
 import subprocess
 import sys
@@ -83,7 +83,7 @@ def _human_eval_child(program: str, results: Any) -> None:
 
 def human_eval_style() -> Judged:
     """A forked process for each program that executes the program with its asserts and says itself how it went."""
-    results = multiprocessing.SimpleQueue()
+    results: multiprocessing.queues.SimpleQueue[str] = multiprocessing.SimpleQueue()
 
     def judged(program: str, kind: str, tests: list[Any], entry_point: str) -> str:
         text = program + asserts(tests, kind, entry_point)
