@@ -135,7 +135,8 @@ def main() -> None:
     differ: dict[str, dict[tuple[str, str], list[str]]] = defaultdict(lambda: defaultdict(list))
     stopped = False
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with Console(stderr=True) as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
+    progress = Console(stderr=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         for number, (item, verdict) in enumerate(zip(items, verdicts, strict=True)):
             if number % 50 == 0:
                 progress.print(f"{number} of {count} programs")
