@@ -7,6 +7,7 @@ RECORDED are files of programs with recorded verdicts that `coderlplus` reads, a
 program is judged by us, and on the same tests by each judge that has such tests: standard input, calls, or statements
 that raise. Statements `assert f(LITERALS) == LITERAL` are also given as calls, to those that have nothing else. The
 first table counts programs, the second the disagreements by what each side said, with programs to look at.
+Interrupted, it shows what there is.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +36,8 @@ from peers import PEERS
 
 Asked = dict[str, Any]
 EXAMPLES = 4
+KINDS = ("checks", "stdio", "calls")
+"""A judge that has several is asked for the first."""
 
 
 class Peer:
@@ -124,26 +130,37 @@ def main() -> None:
     with Sandbox(workers=1) as sandbox:
         verdicts = Judge(sandbox).judge_many((item.problem, item.rollout) for item in items)
     recorded = {(True, True): 0, (True, False): 0, (False, True): 0, (False, False): 0}
-    for item, verdict in zip(items, verdicts, strict=True):
-        recorded[verdict.passed, bool(item.is_solved)] += 1
     peers = {name: Peer(settings.peers, name, given) for name, given in given_peers(settings).items()}
     same: dict[str, int] = defaultdict(int)
     differ: dict[str, dict[tuple[str, str], list[str]]] = defaultdict(lambda: defaultdict(list))
-    with Console(stderr=True).status("judging") as status:
+    stopped = False
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    progress = Console(stderr=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         for number, (item, verdict) in enumerate(zip(items, verdicts, strict=True)):
-            status.update(f"{number} of {count}: {verdict.rollout_id}")
+            if number % 50 == 0:
+                progress.print(f"{number} of {count} programs")
             asked = asked_of(item)
-            for name, peer in peers.items():
-                kind = next(
-                    (kind for kind in ("checks", *PEERS[name][1]) if kind in asked and kind in PEERS[name][1]), ""
-                )
-                if kind:
-                    said = peer.say(asked[kind])
-                    row = f"{name}, {kind}"
-                    if (said == "passed") == verdict.passed:
-                        same[row] += 1
-                    else:
-                        differ[row][verdict.verdict, said].append(verdict.rollout_id)
+            kinds = {
+                name: next((kind for kind in KINDS if kind in asked and kind in PEERS[name][1]), "") for name in peers
+            }
+            given = [(name, kind) for name, kind in kinds.items() if kind]
+            try:
+                says = [pool.submit(peers[name].say, asked[kind]) for name, kind in given]
+                answers = [said.result() for said in says]
+            except KeyboardInterrupt:
+                stopped = True
+                break
+            recorded[verdict.passed, bool(item.is_solved)] += 1
+            for (name, kind), said in zip(given, answers, strict=True):
+                row = f"{name}, {kind}"
+                if (said == "passed") == verdict.passed:
+                    same[row] += 1
+                else:
+                    differ[row][verdict.verdict, said].append(verdict.rollout_id)
+    count = sum(recorded.values())
+    if stopped:
+        progress.print(f"stopped; {count} programs were judged by all")
     table = Table("judge", "programs", "same verdict", "only they pass", "only we pass", title="Verdicts")
     for row in sorted({*same, *differ}):
         theirs = sum(len(ids) for (ours, _), ids in differ[row].items() if ours != "passed")

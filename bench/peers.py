@@ -14,7 +14,7 @@ import ast
 import contextlib
 import io
 import json
-import multiprocessing
+import multiprocessing.queues
 import os
 import subprocess
 import sys
@@ -34,9 +34,10 @@ TIMEOUT_S = 6
 def asserts(tests: list[Any], kind: str, entry_point: str) -> str:
     """The tests as statements."""
     if kind == "checks":
-        return "\n" + "\n".join(tests) + "\n"
-    calls = (f"{entry_point}({', '.join(map(repr, args))}) == {expected!r}" for args, expected in tests)
-    return "\n" + "".join(f"assert {call}\n" for call in calls)
+        calls = [f"check({entry_point})" for test in tests if "def check(" in test and "\ncheck(" not in test]
+        return "\n" + "\n".join([*tests, *calls]) + "\n"
+    calls = [f"assert {entry_point}({', '.join(map(repr, args))}) == {expected!r}" for args, expected in tests]
+    return "\n" + "\n".join(calls) + "\n"
 
 
 def in_outs(tests: list[Any], kind: str, entry_point: str) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def _human_eval_child(program: str, results: Any) -> None:
 
 def human_eval_style() -> Judged:
     """A forked process for each program that executes the program with its asserts and says itself how it went."""
-    results = multiprocessing.SimpleQueue()
+    results: multiprocessing.queues.SimpleQueue[str] = multiprocessing.SimpleQueue()
 
     def judged(program: str, kind: str, tests: list[Any], entry_point: str) -> str:
         text = program + asserts(tests, kind, entry_point)
@@ -211,8 +212,8 @@ PEERS: dict[str, tuple[Callable[..., Judged], tuple[str, ...]]] = {
     "subprocess.run": (in_subprocesses, ("stdio", "calls", "checks")),
 }
 """Name → the judge, and the kinds of tests that it has."""
-WITH_SETUP = ("LiveCodeBench", "verl prime_code")
-"""Those that put imports of their own before a program."""
+WITH_SETUP = ("LiveCodeBench", "verl prime_code", "published CodeRL+")
+"""Those that put imports of their own before a program; the last has none, and fails with `from ... import *`."""
 
 
 def main() -> None:

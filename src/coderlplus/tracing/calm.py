@@ -7,9 +7,9 @@ names that it binds, *if* its names hold atoms when it begins, which the recorde
 next statement begins needs to see only these.
 
 What runs between two statements counts too: `__exit__` at the end of a `with`, the name that goes at the end of a
-handler, the iterator of a `for`. So a statement in the first two does not qualify, and one in a `for` only if what that
-iterates over is a range, a text, or a tuple of atoms or of tuples of atoms. A signal handler or a thread that changes a
-value in such a moment is seen when the next statement that is none of these has run.
+handler, the iterator of a `for`. So a statement in the first two does not qualify, and one in a `for` only if what
+that iterates over is a range, a text, or a tuple of atoms or of tuples of atoms. What a signal handler changes in such
+a moment is seen when the next statement that is none of these has run.
 """
 
 from __future__ import annotations

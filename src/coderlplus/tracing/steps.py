@@ -36,8 +36,8 @@ def _activation(number: int, scope: Scope, line: int, owners: list[Any], suspend
     """The state of one activation; no class, see `monitor`.
 
     `values` and `texts` are what was last seen of its variables; `owners` are the activations of the functions around,
-    whose variables this one may see; `in_loop` is the line of the `for` whose first turn is still to come; `loops` says
-    of each loop by its number whether it is calm. The `depth` of one that `suspends` changes with who resumes it.
+    whose variables this one may see; `in_loop` is the line of the `for` whose first turn is still to come; `loops`
+    says of each loop by its number whether it is calm. The `depth` of one that `suspends` changes with who resumes it.
     """
     return _Namespace(
         number=number,
@@ -284,7 +284,7 @@ class StepRecorder:
         for name in bound:
             if values.get(name, ABSENT) is _HELD:
                 return False
-        for loop in loops:
+        for loop in loops:  # noqa: SIM110
             if not activation.loops.get(loop, False):
                 return False
         return True

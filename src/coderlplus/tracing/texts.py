@@ -39,7 +39,7 @@ Note = list[Any]
 """`[class, size, is flat, parts, text, cost, is whole, left, depth, texts, costs, looks]`. The parts are atoms and,
 unless it is flat, notes; `None` of a value that was cut. It took `cost` of the budget; if it is whole, its text is the
 same wherever so much is left, else where `left` was left. The looks are those of the class of an object, see
-`_class_of`: they differ when it has been given another name. One that is not flat has a thirteenth item, see `_tail`."""
+`_class_of`: they differ when it has been given another name. One that is not flat has one item more, see `_tail`."""
 
 
 class Unlike(Exception):
@@ -178,7 +178,11 @@ def _described(memory: Any, value: Any, left: int, depth: int, above: list[Any],
     has_names = is_mapping and all(type(key) is str and (is_object or key[:1] != "$") for key in keys)
     if is_object and not (has_names and all(key[:2] != "__" for key in keys)):
         raise Unlike
-    flat = None if is_object else _longer(items, kind, left - cost, old) or _flat(items, keys, kind, has_names, left - cost)
+    flat = (
+        None
+        if is_object
+        else _longer(items, kind, left - cost, old) or _flat(items, keys, kind, has_names, left - cost)
+    )
     if flat is not None:
         return [kind, len(items), True, items, flat[0], cost + flat[1], True, left, depth, (), (), None]
     above.append(value)
@@ -203,7 +207,21 @@ def _described(memory: Any, value: Any, left: int, depth: int, above: list[Any],
         text = f'{{"${name}":[' + ",".join(sorted(texts)) + "]}"
     is_flat = not any(type(part) is list for part in parts)
     cost += sum(costs)
-    return [kind, len(items), is_flat, parts, text, cost, is_whole, left, depth, texts, costs, looks, _tail(kind, parts)]
+    return [
+        kind,
+        len(items),
+        is_flat,
+        parts,
+        text,
+        cost,
+        is_whole,
+        left,
+        depth,
+        texts,
+        costs,
+        looks,
+        _tail(kind, parts),
+    ]
 
 
 def _tail(kind: type, parts: list[Any]) -> tuple[int, int]:
