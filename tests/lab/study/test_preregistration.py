@@ -65,7 +65,7 @@ def test_every_file_says_what_is_decided_and_how() -> None:
 
 def test_a_recipe_names_a_file_that_is_there() -> None:
     for path in (ROOT / "recipes" / "study").glob("*.yaml"):
-        for name in re.findall(r"^preregistration: (\S+)", path.read_text(encoding="utf-8"), re.MULTILINE):
+        for name in re.findall(r"^preregistration: (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE):
             assert (ROOT / "docs" / "preregistration" / f"{name}.md").exists(), path.name
 
 

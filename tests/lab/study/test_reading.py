@@ -53,7 +53,7 @@ def test_it_has_problems_of_the_second_world(written: StudyFolder) -> None:
     for split, count in {"train": 12, "validation": 3, "test": 6}.items():
         problems = list(read_jsonl(written.problems(split), Problem))
         assert len(problems) == count
-        assert all((problem.reference or "").count("# [") in (4, 5) for problem in problems)
+        assert all((problem.family or "").count(",") + 1 in (4, 5) for problem in problems)
 
 
 @pytest.mark.parametrize("arm", ["start", "grpo", "coderlplus"])
