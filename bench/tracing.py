@@ -243,8 +243,7 @@ def untraced_s(sandbox: Metered, requests: Sequence[TraceRequest]) -> float:
 
 
 def others_s(python: str, way: str, programs: Sequence[str]) -> float:
-    """CPU seconds of the programs under another tracer, or under none; NaN if the interpreter does not have it or it
-    fails."""
+    """CPU seconds of the programs under another tracer, or under none; NaN if it fails or is not installed."""
     job = json.dumps({"way": way, "programs": list(programs)})
     result = subprocess.run([python, "-c", OTHERS], input=job, capture_output=True, text=True)
     if result.returncode == 0:
