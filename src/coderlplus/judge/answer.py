@@ -19,6 +19,7 @@ _REFLECTED = ("add", "sub", "mul", "truediv", "floordiv", "mod")
 _REFUSED = (
     *("hash", "bool", "len", "iter", "next", "reversed", "contains", "call", "int", "float", "complex", "index"),
     *("setitem", "delitem", "enter", "exit", "pow", "rpow", "matmul", "and", "or", "xor", "rand", "ror", "rxor"),
+    *("iadd", "isub", "imul"),  # in place, and the same list or set may have another name
     *("trunc", "floor", "ceil", "divmod", "rdivmod", "lshift", "rshift", "invert", "bytes", "fspath", "await"),
 )
 

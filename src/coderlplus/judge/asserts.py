@@ -27,6 +27,7 @@ from coderlplus.judge.expressions import (
     text_of_method,
     value_of,
 )
+from coderlplus.judge.wire import MESSAGE_CHARS
 from coderlplus.records import TaggedValue
 from coderlplus.sandbox.values import encode, is_plain
 
@@ -38,6 +39,8 @@ _FUNCTIONS = (
     "tuple",
 )
 """Functions of one argument that `expressions` computes."""
+_COMPUTED = {*_FUNCTIONS, *TYPES, "isinstance", "math"}
+"""Names that test code may not give another meaning, as entry point or as what it calls the program's function."""
 _OPERATORS: dict[type[ast.AST], str] = {
     **{ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.In: "in"},
     **{ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "truediv", ast.FloorDiv: "floordiv"},
@@ -80,10 +83,12 @@ class Condition:
             return text_of_method(self.method, answers)
         if self.message is None:
             raise Unclear
-        text = self.message
-        for place, expression in enumerate(self.shown):
-            text = text.replace(f"\0{place}\0", text_of(expression, answers))
-        return text
+        if not self.shown:
+            return self.message
+        parts = self.message.split("\0")  # every other one is a place
+        for at in range(1, len(parts), 2):
+            parts[at] = text_of(self.shown[int(parts[at])], answers)[:MESSAGE_CHARS]
+        return "".join(parts)[:MESSAGE_CHARS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,8 @@ class _Reader:
         """`names` are those of the program's function."""
         check: ast.FunctionDef | None = None
         for node in body:
+            if not _COMPUTED.isdisjoint(names):
+                raise ValueError("a name of another meaning")
             match node:
                 case ast.Assign(targets=[ast.Name(id=alias)], value=ast.Name(id=name)) if (
                     name in names and alias != "check"
@@ -146,11 +153,14 @@ class _Reader:
                 case ast.Assert():
                     self._assert(node, names)
                 case ast.FunctionDef(
-                    name="check", args=ast.arguments(args=[ast.arg()], posonlyargs=[], kwonlyargs=[])
+                    name="check",
+                    args=ast.arguments(args=[ast.arg()], posonlyargs=[], kwonlyargs=[], defaults=[]),
+                    returns=None | ast.Constant() | ast.Name(),
                 ) if (
                     check is None
                     and not in_check
                     and "check" not in names
+                    and isinstance(node.args.args[0].annotation, ast.Constant | ast.Name | None)
                     and not (node.decorator_list or node.args.vararg or node.args.kwarg or self.conditions)
                 ):
                     check = node
