@@ -280,6 +280,21 @@ def test_approximate_numbers_compare_as_the_examiner_says(
     assert planned == examined
 
 
+@given(
+    computed=st.sampled_from(["r[0]", "r + 1", "len(r)", "1 / r", "sorted(r)", "r['a']", "r < 2"]),
+    kind=st.sampled_from(["TypeError", "IndexError", "LookupError", "(KeyError, ZeroDivisionError)"]),
+    result=st.sampled_from(["[]", "0", "1", "None", "{}", "[1]", "'ab'"]),
+    rest=st.sampled_from(["", "else:\n    assert r != 1"]),
+)
+@SEARCH
+def test_an_exception_of_an_assert_may_be_caught(
+    judge: Judge, computed: str, kind: str, result: str, rest: str
+) -> None:
+    code = f"try:\n    r = f(1)\n    assert {computed} == 1\nexcept {kind}:\n    pass\n{rest}"
+    planned, examined = both(judge, code, f"def f(x): return {result}")
+    assert planned == examined
+
+
 def test_what_comes_behind_a_failure_does_not_count(judge: Judge) -> None:
     """The examiner makes no call behind it, and so finds no limit."""
     code = "assert f(1) == 2\nassert f(2) == 3"

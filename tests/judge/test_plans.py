@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -85,6 +86,9 @@ EXAMINED_CODES = {
     "an effect that an answer decides about": "seen = []\nassert f(1) == 1 or seen.append(1)",
     "it fails without a program": "assert f(1) == 1\nassert 1 == 2",
     "no end": "assert f(1) == 1\nwhile True:\n    pass",
+    "a sum of many": "assert sum(map(f, [1] * 10)) == 1.0",
+    "a function of Python sees the answer": "import operator\nr = list(map(operator.is_, map(f, [1]), [1]))\n"
+    "assert r == [False]\nassert f(1) == 1",
 }
 
 
@@ -105,6 +109,16 @@ def test_set_up_code_may_give_names_another_meaning(plan_of: Callable[..., Plan 
     for setup_code in ("def len(x): return 1", "from a import *", "len = 1", "import a as len"):
         assert read_asserts(code, "f", setup_code) is None
     assert plan_of(code, "def len(x): return 1") is None
+
+
+@pytest.mark.parametrize("given", ["lambda: f(1)", "(f(x) for x in [1])", "map(f, [1])"])
+def test_set_up_code_comes_by_no_answer(plan_of: Callable[..., Plan | None], given: str) -> None:
+    """Of what it asks there, such as `is None`, nothing is noted."""
+    setup_code = "def no(x):\n    for r in [x()] if callable(x) else x:\n        if r is None: return 1\n    return 0"
+    assert plan_of(f"assert no({given}) == 0\nassert f(2) == 2", setup_code) is None
+    assert plan_of("assert no([1]) == 0\nassert f(2) == 2", setup_code) is not None
+    equal = "class No:\n    def __eq__(self, other): return not isinstance(other, int)"
+    assert plan_of("assert No() == f(1)\nassert f(2) == 2", equal) is None
 
 
 def test_set_up_code_may_be_used_but_not_on_answers(plan_of: Callable[..., Plan | None]) -> None:
@@ -264,6 +278,67 @@ def test_verdict_detail_and_input_are_those_of_the_examiner(judge: Judge, codes:
         )
     )
     assert told(planned) == told(examined)
+
+
+def both(judge: Judge, code: str, program: str, entry_point: str = "f") -> tuple[object, object]:
+    planned, examined = (
+        judge.judge(
+            Problem(problem_id="p", statement="", entry_point=entry_point, tests=(CheckTest(text),), limits=LIMITS),
+            Rollout(rollout_id="r", problem_id="p", program=program),
+        )
+        for text in (code, code + EXAMINED)
+    )
+    return told(planned), told(examined)
+
+
+@pytest.mark.parametrize("place", ["{c}\nassert f(2) == 2", "assert f(2) == 2\nx = {c}", "assert f(2)\n{c}\nf(3)"])
+@pytest.mark.parametrize("computation", ["f(1)[0]", "len(f(1))", "f(1) < 3", "2 in f(1)", "sorted(f(1))"])
+@pytest.mark.parametrize("answer", ["[]", "3", "[[2], 2]"])
+def test_what_is_computed_and_not_asserted_may_fail(judge: Judge, place: str, computation: str, answer: str) -> None:
+    planned, examined = both(judge, place.format(c=computation), f"def f(x): return {answer} if x == 1 else 2")
+    assert planned == examined
+
+
+@pytest.mark.parametrize("change", ["s += [1]", "s *= 2", "s -= {1}", "s += 'a'", "s += 1", "s += (1,)"])
+@pytest.mark.parametrize("answer", ["[]", "[1]", "[1, 1]", "{1}", "1", "'a'", "(1,)"])
+def test_what_is_changed_in_place_may_have_another_name(judge: Judge, change: str, answer: str) -> None:
+    code = f"r = f(1)\ns = r\n{change}\nassert r in [[1], set(), 1, 'a'] or s == 3"
+    planned, examined = both(judge, code, f"def f(x): return {answer}")
+    assert planned == examined
+
+
+@pytest.mark.parametrize("name", ["abs", "isinstance", "len", "math", "sorted", "sum"])
+def test_names_mean_what_test_code_says(judge: Judge, name: str) -> None:
+    """The entry point has the name of a builtin function, or test code calls it so."""
+    check = "def check(candidate):\n    assert candidate([1]) == {name}([1])"
+    program = "def {name}(*given): return 5"
+    planned, examined = both(judge, check.format(name=name), program.format(name=name), name)
+    assert planned == examined == ("passed", 1)
+    planned, examined = both(judge, f"{name} = f\n{check.format(name=name)}", program.format(name="f"))
+    assert planned == examined == ("passed", 1)
+
+
+def test_defaults_are_computed(judge: Judge) -> None:
+    program = "n = 0\ndef f(x):\n    global n\n    n += 1\n    return n"
+    planned, examined = both(judge, "def check(c=f(2)):\n    assert c(1) == 2", program)
+    assert planned == examined == ("passed", 1)
+
+
+def test_answers_do_not_take_each_others_place_in_a_message(judge: Judge) -> None:
+    code = "r = f(1)\ns = f(2)\nassert r == s, f'{r} {s}'"
+    for text in (r"\0001\000", r"\0000\000", r"\000", r"\000x\000"):
+        planned, examined = both(judge, code, f"def f(x): return '{text}' * x")
+        assert planned == examined
+    planned, examined = both(judge, "r = f(1)\nassert r == 2, f'\\0{r}'", "def f(x): return 1")
+    assert planned == examined
+
+
+def test_no_answer_makes_the_host_compute_for_long(judge: Judge) -> None:
+    found = problem("assert round(1234, f(1)) == 0")
+    program = "def f(x): return -10 ** 9"
+    limits = Limits(cpu_s=0.5, wall_s=5, memory_mb=512)
+    verdict = judge.judge(replace(found, limits=limits), Rollout(rollout_id="r", problem_id="p", program=program))
+    assert not verdict.passed
 
 
 def test_what_the_host_cannot_tell_the_examiner_tells(verdict_on: Callable[..., Verdict]) -> None:

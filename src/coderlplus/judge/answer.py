@@ -66,6 +66,15 @@ def _binary(name: str, is_reflected: bool) -> Callable[[Answer, Any], Answer]:
     return method
 
 
+def _in_place(name: str) -> Callable[[Answer, Any], Answer]:
+    def method(self: Answer, other: Any) -> Any:
+        made = self._run.computed(name, self, other)
+        self._run.note_unused()  # of lists, which may have another name, the host does not compute it
+        return made
+
+    return method
+
+
 def _refuses(name: str) -> Callable[..., Any]:
     return lambda self, *others: self._run.refuse(f"__{name}__ of an answer")
 
@@ -74,6 +83,7 @@ for _name in _BINARY:
     setattr(Answer, f"__{_name}__", _binary(_name, False))
 for _name in _REFLECTED:
     setattr(Answer, f"__r{_name}__", _binary(_name, True))
+    setattr(Answer, f"__i{_name}__", _in_place(_name))
 for _name in _REFUSED:
     setattr(Answer, f"__{_name}__", _refuses(_name))
 

@@ -27,6 +27,7 @@ from coderlplus.judge.expressions import (
     text_of_method,
     value_of,
 )
+from coderlplus.judge.wire import MESSAGE_CHARS
 from coderlplus.records import TaggedValue
 from coderlplus.sandbox.values import encode, is_plain
 
@@ -80,10 +81,12 @@ class Condition:
             return text_of_method(self.method, answers)
         if self.message is None:
             raise Unclear
-        text = self.message
-        for place, expression in enumerate(self.shown):
-            text = text.replace(f"\0{place}\0", text_of(expression, answers))
-        return text
+        if not self.shown:
+            return self.message
+        parts = self.message.split("\0")  # every other one is a place
+        for at in range(1, len(parts), 2):
+            parts[at] = text_of(self.shown[int(parts[at])], answers)[:MESSAGE_CHARS]
+        return "".join(parts)[:MESSAGE_CHARS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +127,10 @@ def read_asserts(code: str, entry_point: str, setup_code: str = "") -> Plan | No
 class _Reader:
     """Raises `ValueError` or `Unclear` for code of another form."""
 
-    def __init__(self, setup_code: str) -> None:
+    def __init__(self, setup_code: str, bound: frozenset[str] = frozenset()) -> None:
         self.setup_code = setup_code
+        self.bound = bound
+        """All names of the program's function so far."""
         self.calls: list[Call] = []
         self.conditions: list[Condition] = []
         self.names: set[str] = set()
@@ -134,6 +139,7 @@ class _Reader:
         """`names` are those of the program's function."""
         check: ast.FunctionDef | None = None
         for node in body:
+            self.bound |= names
             match node:
                 case ast.Assign(targets=[ast.Name(id=alias)], value=ast.Name(id=name)) if (
                     name in names and alias != "check"
@@ -146,11 +152,14 @@ class _Reader:
                 case ast.Assert():
                     self._assert(node, names)
                 case ast.FunctionDef(
-                    name="check", args=ast.arguments(args=[ast.arg()], posonlyargs=[], kwonlyargs=[])
+                    name="check",
+                    args=ast.arguments(args=[ast.arg()], posonlyargs=[], kwonlyargs=[], defaults=[]),
+                    returns=None | ast.Constant() | ast.Name(),
                 ) if (
                     check is None
                     and not in_check
                     and "check" not in names
+                    and isinstance(node.args.args[0].annotation, ast.Constant | ast.Name | None)
                     and not (node.decorator_list or node.args.vararg or node.args.kwarg or self.conditions)
                 ):
                     check = node
@@ -209,7 +218,19 @@ class _Reader:
         return ["const", tagged]
 
     def _constant(self, node: ast.expr) -> TaggedValue:
-        return _constant(node, self.setup_code)
+        """The value of what is made of literals alone."""
+        tagged = encode(self._value(node))
+        if not is_plain(tagged):
+            raise ValueError("too long")
+        return tagged
+
+    def _value(self, node: ast.expr) -> Any:
+        if _is_literal(node):
+            return ast.literal_eval(node)
+        if isinstance(node, ast.List | ast.Tuple):
+            items = [self._value(item) for item in node.elts]
+            return items if isinstance(node, ast.List) else tuple(items)
+        return value_of(_Reader(self.setup_code, self.bound).expression(node), ())
 
     def _comparison(self, left: ast.expr, operator: ast.cmpop, right: ast.expr) -> Expression:
         if isinstance(operator, ast.Is | ast.IsNot):
@@ -248,7 +269,9 @@ class _Reader:
 
     def _check_name(self, *names: str) -> None:
         """Raises `ValueError` if they may not be what Python calls so: set-up code that mentions them, other than to
-        import `math`, may bind them."""
+        import `math`, may bind them, and test code calls the program's function so."""
+        if not self.bound.isdisjoint(names):
+            raise ValueError("a name of the program's function")
         for node in ast.walk(syntax.parse(self.setup_code)):
             match node:
                 case ast.Import(names=imported):
@@ -275,20 +298,3 @@ def _is_literal(node: ast.expr) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _constant(node: ast.expr, setup_code: str) -> TaggedValue:
-    """The value of what is made of literals alone."""
-    tagged = encode(_value(node, setup_code))
-    if not is_plain(tagged):
-        raise ValueError("too long")
-    return tagged
-
-
-def _value(node: ast.expr, setup_code: str) -> Any:
-    if _is_literal(node):
-        return ast.literal_eval(node)
-    if isinstance(node, ast.List | ast.Tuple):
-        items = [_value(item, setup_code) for item in node.elts]
-        return items if isinstance(node, ast.List) else tuple(items)
-    return value_of(_Reader(setup_code).expression(node), ())

@@ -35,6 +35,8 @@ _GROWN = 100
 _OTHERS = [object() for _ in range(_GROWN)]
 _PLAIN: set[type] = {type(None), bool, int, float, str, bytes, complex}
 _LISTS: tuple[type, ...] = (list, tuple, set, frozenset)
+_RAISES_NOTHING = ("eq", "ne", "is", "not", "isinstance")
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _FUNCTIONS: dict[Any, str] = {
     function: function.__name__
     for function in (abs, all, any, frozenset, len, list, max, min, repr, round, set, sorted, str, sum, tuple)
@@ -54,6 +56,8 @@ class DryRun:
         """What it did, so far and when it called the program last."""
         self.computed_here: list[list[Any]] = []
         """What was computed in the assert that is run."""
+        self.unused: list[list[Any]] = []
+        """What was computed, may raise an exception, and is in nothing that was noted."""
         self.is_exact = False
         """Whether it did nothing in this assert but compute, and call the program before."""
         self.tries: list[Tried] = []
@@ -85,12 +89,18 @@ class DryRun:
             self.refuse("an effect that an answer decides about")
         if (special := of_pytest(self, function)) is not None:
             return special(*args, **kwargs)
-        if not _involves([*args, *kwargs.values()]) or kind is Candidate:
+        given = [*args, *kwargs.values()]
+        if kind is Candidate:
             return function(*args, **kwargs)
+        if not _involves(given):
+            if self._hands_on(function, given):
+                self.refuse("code that is not of the test may see an answer")
+            value = function(*args, **kwargs)
+            return self.refuse("a sum") if function is sum and type(value) is Answer else value
         if kind is types.MethodType and isinstance(function.__self__, TestCase):
             return function(*args, **kwargs)
         plain = function.__func__ if kind is types.MethodType else function
-        if type(plain) is types.FunctionType and plain.__code__.co_filename == TEST_FILENAME:
+        if _is_of_test(plain):
             self.is_exact = False
             return function(*args, **kwargs)
         if function is map and type(args[0]) is Candidate and not _involves(args[1:]):
@@ -115,6 +125,22 @@ class DryRun:
                 return self.computed("sorted", *args, kwargs["reverse"])
         return self.refuse("an answer is handed to another function")
 
+    def _hands_on(self, function: Any, given: list[Any]) -> bool:
+        """Whether a function that is not of the test may come by an answer, in what an iterator, a function or another
+        object gives: what it does there, such as `is`, is not noted."""
+        is_method = type(function) is types.MethodType
+        plain = function.__func__ if is_method else function
+        if _is_of_test(plain) or (is_method and isinstance(function.__self__, TestCase)):
+            return False
+        if all(map(_holds_no_answer, given)):
+            return False
+        if type(plain) is types.BuiltinFunctionType or _is_builtin(plain):
+            return any(
+                callable(each) and type(each) is not Candidate and not _is_of_test(getattr(each, "__func__", each))
+                for each in given
+            )
+        return True
+
     def at(self, line: int) -> int:
         """The line of an assert, before it is run."""
         self.is_exact = True
@@ -125,6 +151,7 @@ class DryRun:
         """An assert; `is_simple`: its message has no effects and may be made now."""
         self.events += 1
         is_exact = self.is_exact and type(holds) is Answer and self._is_of_here(holds._tree)
+        is_exact = is_exact and not self.guards  # an exception may be caught
         if type(holds) is not Answer and (holds or not self.guards):
             assert holds
             return
@@ -134,6 +161,8 @@ class DryRun:
         try:
             if message is not None:
                 text = str(message()) if is_simple else None
+                if text is not None and shown and text.count("\0") != 2 * len(shown):
+                    text = None
         except BaseException:
             text = None
         finally:
@@ -150,6 +179,19 @@ class DryRun:
     def note(self, line: int, holds: Any, message: str | None, shown: Any = (), **others: Any) -> None:
         """What must hold, or else test code raises an exception on this line."""
         tree = self.tree(holds)
+        self.unused = [each for each in self.unused if not _is_part(each, tree)]
+        self.note_unused()
+        self._note(line, tree, message, shown, others)
+
+    def note_unused(self) -> None:
+        """That what was computed so far raises no exception, before anything else does."""
+        unused, self.unused = self.unused, []
+        for each in unused:
+            self._note(self.line, ["computes", each], None, (), {})
+
+    def _note(self, line: int, tree: list[Any], message: str | None, shown: Any, others: dict[str, Any]) -> None:
+        if not self.calls:
+            self.refuse("an assert before a call")
         for guard in reversed(self.guards):
             tree = ["implies", guard, tree]
         made = {"after": len(self.calls), "test": tree, "line": line, "message": message, "shown": list(shown)}
@@ -158,6 +200,7 @@ class DryRun:
     # Exceptions that are expected
 
     def begin(self) -> None:
+        self.note_unused()
         self.tries.append(Tried(self))
 
     def tried(
@@ -168,9 +211,11 @@ class DryRun:
         return answer  # type: ignore[no-any-return]
 
     def guard(self, number: int) -> None:
+        self.note_unused()
         self.guards.append(self.tries[-1].guard(number))
 
     def unguard(self) -> None:
+        self.note_unused()
         self.guards.pop()
 
     def error(self) -> Answer:
@@ -253,6 +298,7 @@ class DryRun:
         }
         if not all(map(is_plain, [*made["args"], *made["kwargs"].values()])):
             self.refuse("arguments that are too long")
+        self.note_unused()
         self.calls.append(made)
         self.events_at_call = self.events
         self.is_exact = self.is_exact and not self.computed_here
@@ -269,6 +315,9 @@ class DryRun:
             self.refuse("a long computation")
         tree = [name, *map(self.tree, parts)]
         self.computed_here.append(tree)
+        if self.in_message is None and name not in _RAISES_NOTHING:
+            self.unused = [each for each in self.unused if not any(each is part for part in tree)]
+            self.unused.append(tree)
         return Answer(self, tree, size)
 
     def noted(self, tree: list[Any]) -> Answer:
@@ -331,6 +380,30 @@ def _involves(value: Any) -> bool:
     return kind is dict and (any(map(_involves, value)) or any(map(_involves, value.values())))
 
 
+def _is_of_test(function: Any) -> bool:
+    return type(function) is types.FunctionType and function.__code__.co_filename == TEST_FILENAME
+
+
+def _is_builtin(kind: Any) -> bool:
+    """Whether it is a class that is written in C."""
+    return isinstance(kind, type) and not kind.__flags__ & (1 << 9)
+
+
+def _holds_no_answer(value: Any) -> bool:
+    kind = type(value)
+    if kind in _LISTS or kind in _VIEWS:
+        return all(map(_holds_no_answer, value))
+    if kind is dict:
+        return all(map(_holds_no_answer, (*value, *value.values())))
+    if kind is types.BuiltinFunctionType:
+        return type(value.__self__) is types.ModuleType
+    return kind in _PLAIN or kind is range or isinstance(value, type)
+
+
+def _is_part(part: list[Any], tree: list[Any]) -> bool:
+    return tree is part or any(type(each) is list and _is_part(part, each) for each in tree)
+
+
 def _can_be_changed(value: Any) -> bool:
     kind = type(value)
     return kind in (list, dict, set) or (kind is tuple and any(map(_can_be_changed, value)))
@@ -380,6 +453,7 @@ def _run(test: Mapping[str, Any], entry_point: str, names: dict[str, Any], run: 
     try:
         bind_modules(test["modules"], names)
         exec(compile(test["code"], TEST_FILENAME, "exec", dont_inherit=True), names)
+        run.note_unused()
     except BaseException as error:
         run.void = run.void or f"{type(error).__name__}: {error}"
     return run

@@ -123,6 +123,7 @@ class Expecting:
 
     def __enter__(self) -> Caught:
         run = self.run
+        run.note_unused()
         self.before = len(run.calls), len(run.asserts)
         self.caught = Caught(type(run.changed)(run, ["error", len(run.calls)]))
         return self.caught

@@ -70,6 +70,9 @@ def holds(test: Expression, answers: Sequence[Answered]) -> bool:
             return holds(a, answers) or holds(b, answers)
         case ["implies", guard, inner]:
             return not holds(guard, answers) or holds(inner, answers)
+        case ["computes", inner]:
+            value_of(inner, answers)
+            return True
         case ["raised", int(place), list(names)]:
             return is_raised(answers[place], names)
         case ["search", str(pattern), text] if is_bounded(pattern):
@@ -200,6 +203,13 @@ def _number(value: Any) -> Any:
     return value
 
 
+def _short(digits: Any) -> Any:
+    """How many digits are rounded to, which an answer may say: an integer takes as long as 10 to the power of it."""
+    if type(digits) is int and abs(digits) > _MOST_BITS:
+        raise Unclear
+    return digits
+
+
 def _arithmetic(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def computed(a: Any, b: Any) -> Any:
         kinds = {type(_number(a)), type(_number(b))}
@@ -262,7 +272,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "neg": lambda a: -_number(a),
     "abs": lambda a: abs(_number(a)),
     "fabs": lambda a: math.fabs(_number(a)),
-    "round": lambda a, *digits: round(_number(a), *digits),
+    "round": lambda a, *digits: round(_number(a), *map(_short, digits)),
     "isclose": lambda a, b, relative, absolute: math.isclose(
         *map(_number, (a, b)), rel_tol=relative, abs_tol=absolute
     ),

@@ -36,6 +36,7 @@ _UNUSUAL_NAMES = (
     *("exec", "eval", "compile", "globals", "locals", "vars", "dir", "__import__", "id", "open", "input", "super"),
     *("breakpoint", "getattr", "setattr", "delattr", "hash", "object", "SystemRandom", "exit", "quit"),
 )
+_USUAL_METHODS = ("__init__", "__repr__", "__str__", "__name__")
 _SIMPLE = (
     *("abs", "all", "any", "isinstance", "len", "list", "max", "min", "repr", "round", "set", "sorted", "str", "sum"),
     "tuple",
@@ -73,6 +74,10 @@ def instrumented(code: str, setup_code: str) -> str:
                 | ast.ClassDef(name="print" | "AssertionError" as name)
             ):
                 raise ValueError(f"another {name}")
+    for node in ast.walk(setup):
+        named = getattr(node, "name", None) or getattr(node, "attr", None) or getattr(node, "id", None)
+        if isinstance(named, str) and named.startswith("__") and named not in _USUAL_METHODS:
+            raise ValueError(named)  # of set-up code, and Python hands it an answer
     for node in ast.walk(tree):
         match node:
             case ast.FunctionDef(decorator_list=[_, *_]):

@@ -42,6 +42,7 @@ from coderlplus.records import CallInput, CallTest, CheckTest, Failure, Problem,
 from coderlplus.records.test_code import read_test_code
 from coderlplus.sandbox import Job, Outcome
 from coderlplus.sandbox.text import as_bytes
+from coderlplus.sandbox.values import is_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +213,11 @@ class CallRuns(Runs):
             refusal = self.acceptance.value(call, reply.value) if reply.view is None else Refusal()
             return returned(test, refusal, call, reply.value, given)
         plan = self.plans[test]
-        if isinstance(reply, Returned) and reply.truth is not None and not plan.looks_at(len(answers)):
-            raise Unclear  # the examiner asks for the items of an iterator, which may raise an exception
+        if isinstance(reply, Returned) and (
+            (reply.truth is not None and not plan.looks_at(len(answers)))
+            or (reply.view is not None and not is_plain(reply.value))
+        ):
+            raise Unclear  # the examiner asks for the items of an iterator, which may raise an exception or not travel
         answers.append(reply)
         for one in plan.conditions:
             if one.after == len(answers):
