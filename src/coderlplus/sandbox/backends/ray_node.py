@@ -65,7 +65,7 @@ class NodeWork:
 
         It waits until half of the node's calls are done, so that it never runs out of work before more can arrive, or
         until one is done and `pause_s` have passed since the last reply: few replies, and none of them late. Another
-        exchange ends this one.
+        exchange ends this one with nothing, and returns what is done.
         """
         with self._changed:
             self._exchange += 1
@@ -81,7 +81,7 @@ class NodeWork:
                 if self._done and (len(self._done) >= self._running or wait_s <= 0):
                     break
                 self._changed.wait(wait_s if self._done else None)
-            return self._taken()
+            return self._taken() if this == self._exchange else []
 
     def _keep(self, problems: dict[int, tuple[Any, int]]) -> None:
         with self._changed:
