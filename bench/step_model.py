@@ -11,7 +11,7 @@ are assumptions: floating-point operations are 2·N for each token generated or 
 values once, at a stated share of the bandwidth.
 
 The last table compares the model with steps on NVIDIA's accelerators that were published; nothing of it was fitted to
-them. bench/step_measured.py compares judging, tracing and the waits with steps of ours.
+them. bench/step_measured.py compares judging, tracing and waits with measured steps.
 """
 
 from __future__ import annotations

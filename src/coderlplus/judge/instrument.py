@@ -50,7 +50,7 @@ _COMPARISONS: dict[type[ast.cmpop], str] = {
 
 def instrumented(code: str, setup_code: str) -> str:
     """The code with calls, `is`, `in`, `not`, `and`, `or` and `assert` as calls of the dry run. Raises `ValueError`
-    for code that does what is not planned for, `SyntaxError` for what is none."""
+    for code that cannot be planned, and `SyntaxError` for text that is not Python."""
     if len(code) > _MAX_CHARS:
         raise ValueError("too long")
     tree, setup = syntax.parse(code), syntax.parse(setup_code)

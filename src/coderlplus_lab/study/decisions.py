@@ -263,7 +263,7 @@ def _pays(primary: Spread) -> bool:
 
 
 def _above(spread: Spread, bound: float) -> bool:
-    """Whether the lower bound over seeds is above; with one seed there is none."""
+    """Whether the lower bound over seeds is above `bound`. One seed has no lower bound, so the answer is no."""
     return spread.low is not None and round(spread.low - bound, EXACT) > 0
 
 

@@ -161,7 +161,7 @@ def _model(study: Study, layout: StudyFolder, arm: str, seed: int) -> tuple[Any,
 
 
 def _shown(problem: Problem, texts: Sequence[str]) -> list[str | None]:
-    """The program in each completion without its comments, `None` where there is none."""
+    """The program in each completion, without its comments; `None` for a completion without a program."""
     found: dict[str, str | None] = {}
     for text in set(texts):
         program = extract_program(text, problem.entry_point, starter_code=problem.starter_code)
