@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from coderlplus.judge import Judge
 from coderlplus.judge.asserts import read_asserts
 from coderlplus.judge.instrument import instrumented
-from coderlplus.judge.plans import Plan, plans
+from coderlplus.judge.plans import Plan, _known, plans
 from coderlplus.records import CheckTest, Limits, Problem, Rollout, Verdict
 from coderlplus.sandbox import Sandbox
 
@@ -59,6 +59,10 @@ PLANNED = [
     "assert f(1) == f(2), 'not the same: ' + str(f(3))",
     "import copy\ndata = [[1], [2]]\nfor x in data:\n    assert f(copy.deepcopy(x)) == x",
     "import time\nassert f(1) == 1, 'unused imports do no harm'",
+    "names = {}\nexec('def g(x):\\n    return x + 1', names)\nfor x in [1, 2]:\n    assert f(x) == names['g'](x)",
+    "assert type(f(1)) is int and type(f(2)) == list and type(f(3)) is type(f(4))",
+    "for x, near in [(1, 0), (2, 0)]:\n    r = f(x)\n    if r != x and near != 0:\n        assert abs(r - x) < near\n"
+    "    else:\n        assert r == x, f'out: {r}, exp: {x}'",
 ]
 EXAMINED_CODES = {
     "a call depends on an answer": "assert f(f(1)) == 2",
@@ -79,6 +83,8 @@ EXAMINED_CODES = {
     "addresses": "assert f(id(f)) == 1",
     "files": "assert f(open('/dev/null').read()) == ''",
     "names that are not written": "exec('x = 1')\nassert f(x) == 1",
+    "written code asks the time": "n = {}\nexec('import time\\nx = time.time()', n)\nassert f(n['x']) == 1",
+    "written code sees the answer": "names = {}\nexec('def g(x): return x is None', names)\nassert names['g'](f(1))",
     "nan": "assert f(1) != float('nan')",
     "a value in a list": "assert [f(1), f(2)] == [1, 2]",
     "a call in a chain": "assert 0 < f(1) < f(2)",
@@ -228,6 +234,11 @@ CONDITIONS = [
     "any({r})",
     "{r} == {r}",
     "{r} + 1 == 2",
+    "type({r}) is int",
+    "type({r}) == type({e})",
+    "type({r}) is not list or {r} == {e}",
+    "({r} == {e} and False) or {r} is not None",
+    "{r} == {e} or True",
 ]
 MESSAGES = [
     "",
@@ -243,6 +254,8 @@ LAYOUTS = [
     "import math, random\nfor x in random.sample([{g}, 1, 2, 3], 3):\n    r = f(x)\n    e = {e}\n    assert {c}{m}",
     "import math\nfor x in [{g}]:\n    r = f(x)\n    e = {e}\n    assert {c}{m}",
     "import math\ndef check(candidate):\n    x, e = {g}, {e}\n    r = candidate(x)\n    assert {c}{m}",
+    "import math\nfor x, e in [({g}, {e})]:\n    r = f(x)\n    held = {c}\n    assert r == e or held{m}",
+    "import math\nfor x, e in [({g}, {e})]:\n    r = f(x)\n    held = {c}\n    assert r is not None and held{m}",
     "import math\ndef test(x, e):\n    r = f(x)\n    assert {c}{m}\nfor _ in range(2):\n    test({g}, {e})",
 ]
 
@@ -296,6 +309,18 @@ def both(judge: Judge, code: str, program: str, entry_point: str = "f") -> tuple
 @pytest.mark.parametrize("answer", ["[]", "3", "[[2], 2]"])
 def test_what_is_computed_and_not_asserted_may_fail(judge: Judge, place: str, computation: str, answer: str) -> None:
     planned, examined = both(judge, place.format(c=computation), f"def f(x): return {answer} if x == 1 else 2")
+    assert planned == examined
+
+
+@pytest.mark.parametrize(
+    "condition", ["r == [] or x", "r is not None and x", "r == [] or (r == 3 and x)", "not (r and x)"]
+)
+@pytest.mark.parametrize("computation", ["r[5]", "len(r)", "r < 3", "1 in r", "abs(r[0])"])
+@pytest.mark.parametrize("answer", ["[]", "3", "None", "[2]"])
+def test_what_is_computed_before_may_fail_where_it_is_not_needed(
+    judge: Judge, condition: str, computation: str, answer: str
+) -> None:
+    planned, examined = both(judge, f"r = f(1)\nx = {computation}\nassert {condition}", f"def f(x): return {answer}")
     assert planned == examined
 
 
@@ -360,6 +385,14 @@ def test_a_wrong_answer_is_final(verdict_on: Callable[..., Verdict]) -> None:
     code = "for x in [1]:\n    assert f(x) is True, str(f(2))"
     assert verdict_on(program, CheckTest(code + EXAMINED)).passed  # there is a socket to the examiner
     assert verdict_on(program, CheckTest(code)).verdict == "wrong_answer"
+
+
+def test_plans_are_kept_in_bounded_memory(monkeypatch: pytest.MonkeyPatch, judge: Judge) -> None:
+    monkeypatch.setattr("coderlplus.judge.plans._KEPT_KB", 1)
+    for number in range(20):
+        code = f"x = {number}\nfor _ in range(9):\n    assert f(x) == x\n    x += 1"
+        assert judge.sandbox.call(plans, problem(code), [0]).result() is not None
+    assert 0 < sum(map(len, _known.values())) <= 1024
 
 
 def test_one_dry_run_serves_all_programs(sandbox_jobs: list[str], judge: Judge) -> None:

@@ -29,13 +29,17 @@ from coderlplus.sandbox.decoding import is_plain
 from coderlplus.sandbox.encoding import encode
 from coderlplus.sandbox.nodes import CLASSES, are_shared
 
-_MAX_CALLS, _MAX_SIZE = 1_000, 200
+_MAX_CALLS, _MAX_SIZE = 2_000, 200
 """Most calls of a test; most parts of an expression."""
 _GROWN = 100
 _OTHERS = [object() for _ in range(_GROWN)]
 _PLAIN: set[type] = {type(None), bool, int, float, str, bytes, complex}
 _LISTS: tuple[type, ...] = (list, tuple, set, frozenset)
-_RAISES_NOTHING = ("eq", "ne", "is", "not", "isinstance")
+_RAISES_NOTHING = ("eq", "ne", "is", "not", "isinstance", "type")
+_LAZY = ("and", "or", "implies")
+"""Operations that may not compute their second part."""
+_IS_BOOL = ("eq", "ne", "is", "in", "not", "isinstance")
+"""Of plain data these are `True` or `False`."""
 _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _FUNCTIONS: dict[Any, str] = {
     function: function.__name__
@@ -110,6 +114,8 @@ class DryRun:
             return owner.append(*args) if type(owner) is list else self.refuse("an answer is appended")
         if function in (str, repr) and self.in_message is not None:
             return function(*args, **kwargs)
+        if function is type and len(given) == 1:
+            return self.computed("type", *args)
         if function is isinstance:
             kinds = args[1] if type(args[1]) is tuple else args[1:]
             if all(kind in _TYPES for kind in kinds):
@@ -179,7 +185,7 @@ class DryRun:
     def note(self, line: int, holds: Any, message: str | None, shown: Any = (), **others: Any) -> None:
         """What must hold, or else test code raises an exception on this line."""
         tree = self.tree(holds)
-        self.unused = [each for each in self.unused if not _is_part(each, tree)]
+        self.unused = [each for each in self.unused if not _is_computed(each, tree)]
         self.note_unused()
         self._note(line, tree, message, shown, others)
 
@@ -244,6 +250,8 @@ class DryRun:
             return a is b
         if type(a) is Answer and (b is None or b is True or b is False):
             return self.computed("is", a, b)
+        if type(a) is Answer and a._tree[0] == "type" and self._is_kind(b):
+            return self.computed("eq", a, b)
         return self.refuse("which object an answer is")
 
     def in_(self, a: Any, b: Any) -> Any:
@@ -278,10 +286,15 @@ class DryRun:
                     return value
                 value = other()
                 continue
-            calls = len(self.calls)
-            value = self.computed(name, value, other())
+            calls, unused = len(self.calls), self.unused
+            second = other()
+            self.unused = unused  # what is computed here may not be
             if len(self.calls) > calls:
                 self.refuse("whether there is a call")
+            if second is (name == "or") and value._tree[0] in _IS_BOOL:
+                value = second
+            else:
+                value = self.computed(name, value, second)
         return value
 
     # What is noted
@@ -316,7 +329,8 @@ class DryRun:
         tree = [name, *map(self.tree, parts)]
         self.computed_here.append(tree)
         if self.in_message is None and name not in _RAISES_NOTHING:
-            self.unused = [each for each in self.unused if not any(each is part for part in tree)]
+            surely = tree[:2] if name in _LAZY else tree
+            self.unused = [each for each in self.unused if not any(each is part for part in surely)]
             self.unused.append(tree)
         return Answer(self, tree, size)
 
@@ -326,9 +340,15 @@ class DryRun:
     def involves(self, value: Any) -> bool:
         return _involves(value)
 
+    def _is_kind(self, value: Any) -> bool:
+        """Whether it is a builtin type, or that of an answer."""
+        return value._tree[0] == "type" if type(value) is Answer else isinstance(value, type) and value in _TYPES
+
     def tree(self, part: Any) -> list[Any]:
         if type(part) is Answer:
             return part._tree
+        if isinstance(part, type) and part in _TYPES:
+            return ["kind", _TYPES[part]]
         if not _is_data(part):
             self.refuse(f"a computation with a {type(part).__name__}")
         tagged = encode(part, by_value=True)
@@ -400,8 +420,10 @@ def _holds_no_answer(value: Any) -> bool:
     return kind in _PLAIN or kind is range or isinstance(value, type)
 
 
-def _is_part(part: list[Any], tree: list[Any]) -> bool:
-    return tree is part or any(type(each) is list and _is_part(part, each) for each in tree)
+def _is_computed(part: list[Any], tree: list[Any]) -> bool:
+    """Whether a part of an expression is computed whenever that is."""
+    surely = tree[:2] if tree[0] in _LAZY else tree
+    return tree is part or any(type(each) is list and _is_computed(part, each) for each in surely)
 
 
 def _can_be_changed(value: Any) -> bool:

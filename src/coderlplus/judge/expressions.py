@@ -134,6 +134,8 @@ def value_of(expression: Expression, answers: Sequence[Answered]) -> Any:
     match expression:
         case ["const", value]:
             return _plain(value)
+        case ["kind", str(name)] if name in TYPES:
+            return TYPES[name]
         case ["answer", int(place)]:
             returned = _returned(answers[place])
             if returned.view is not None or returned.truth is not None:
@@ -294,6 +296,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "any": _ordered(any),
     "str": _ordered(str),
     "repr": _ordered(repr),
+    "type": type,
     "isinstance": lambda value, names: any(isinstance(value, TYPES[name]) for name in names),
 }
 

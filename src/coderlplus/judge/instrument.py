@@ -39,7 +39,7 @@ _UNUSUAL_NAMES = (
 _USUAL_METHODS = ("__init__", "__repr__", "__str__", "__name__")
 _SIMPLE = (
     *("abs", "all", "any", "isinstance", "len", "list", "max", "min", "repr", "round", "set", "sorted", "str", "sum"),
-    "tuple",
+    *("tuple", "type"),
 )
 """Functions without effects."""
 _RUN = "_dry_run"
@@ -56,9 +56,11 @@ def instrumented(code: str, setup_code: str) -> str:
     tree, setup = syntax.parse(code), syntax.parse(setup_code)
     impure = {name for part in (tree, setup) for name in _impure(part)}
     testing = {name: module for part in (setup, tree) for name, module in _testing(part).items()}
-    own = _of_testing(tree, testing)
+    own = _of_testing(tree, testing) | _of_fixed_code(tree)
     for node in (*ast.walk(tree), *ast.walk(setup)):
         match node:
+            case ast.Name(id="exec") if node in own:
+                pass
             case ast.Name(id=name) if name in _UNUSUAL_NAMES or name in impure or name == _RUN:
                 raise ValueError(name)
             case ast.Name(id=name) if name in testing and node not in own:
@@ -74,10 +76,7 @@ def instrumented(code: str, setup_code: str) -> str:
                 | ast.ClassDef(name="print" | "AssertionError" as name)
             ):
                 raise ValueError(f"another {name}")
-    for node in ast.walk(setup):
-        named = getattr(node, "name", None) or getattr(node, "attr", None) or getattr(node, "id", None)
-        if isinstance(named, str) and named.startswith("__") and named not in _USUAL_METHODS:
-            raise ValueError(named)  # of set-up code, and Python hands it an answer
+    _check_names(setup)
     for node in ast.walk(tree):
         match node:
             case ast.FunctionDef(decorator_list=[_, *_]):
@@ -91,6 +90,32 @@ def instrumented(code: str, setup_code: str) -> str:
         if isinstance(node, _UNUSUAL):
             raise ValueError(type(node).__name__)
     return ast.unparse(ast.fix_missing_locations(_Instrument(testing).visit(tree)))
+
+
+def _of_fixed_code(tree: ast.Module) -> set[ast.AST]:
+    """Where `exec("...", names)` runs code that is written out, as a reference is: it sees no answer, since it is not
+    of the test (`DryRun.call`). Raises `ValueError` where that code may do something else in another process."""
+    found: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id="exec") as name, args=[ast.Constant(value=str(code)), ast.Name()]):
+                fixed = syntax.parse(code)
+                impure = _impure(fixed)
+                for part in ast.walk(fixed):
+                    if isinstance(part, ast.Name) and (part.id in _UNUSUAL_NAMES or part.id in impure):
+                        raise ValueError(part.id)
+                _check_names(fixed)
+                found.add(name)
+    return found
+
+
+def _check_names(tree: ast.Module) -> None:
+    """Raises `ValueError` for a method or attribute by which Python does something unseen: in code that is not
+    instrumented, to which Python may hand an answer."""
+    for node in ast.walk(tree):
+        named = getattr(node, "name", None) or getattr(node, "attr", None) or getattr(node, "id", None)
+        if isinstance(named, str) and named.startswith("__") and named not in _USUAL_METHODS:
+            raise ValueError(named)
 
 
 def _imports(tree: ast.Module) -> Iterable[tuple[str, str, str]]:

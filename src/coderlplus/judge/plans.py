@@ -8,9 +8,13 @@ a program leave it open how the test ends (`Unclear`), the examiner decides.
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import threading
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from coderlplus.judge.asserts import Call, Condition, Plan, read_asserts
 from coderlplus.judge.instrument import PURE, instrumented
@@ -19,10 +23,10 @@ from coderlplus.records import CheckTest, Problem
 from coderlplus.records.test_code import TestCode, read_test_code
 from coderlplus.sandbox import Job, Outcome
 
-_REPLY_KB = 128
-"""Longest plans of the tests of a problem."""
-_REMEMBERED = 512
-"""Problems whose plans are kept."""
+_REPLY_KB = 2048
+"""Longest plans of the tests of a problem, as JSON."""
+_KEPT_KB = 16 * 1024
+"""Plans that are kept, compressed: those of HumanEval+ and MBPP+ together take 7 MB so, and 400 MB as objects."""
 _CONDITION: Fields = {
     **{"after": (int,), "test": (list,), "line": (int,), "message": (str, type(None)), "shown": (list,)},
 }
@@ -30,7 +34,8 @@ _MAY_HAVE: Fields = {"method": (list, type(None)), "is_error": (bool,), "is_exac
 _CALL: Fields = {"args": (list,), "kwargs": (dict,)}
 
 
-_known: OrderedDict[tuple[str, ...], list[Plan] | None] = OrderedDict()
+_known: OrderedDict[bytes, bytes] = OrderedDict()
+_kept_bytes = 0
 _lock = threading.Lock()
 _read_asserts = functools.lru_cache(maxsize=8192)(read_asserts)
 
@@ -44,25 +49,31 @@ def plans(execute: Callable[[Job], Outcome], problem: Problem, tests: Sequence[i
     others = [index for index in codes if index not in found]
     if not others:
         return found
-    key = (name, problem.setup_code, *(codes[index] for index in others))
-    with _lock:
-        is_known = key in _known
-        made = _known.get(key)
-    if not is_known:
+    key = hashlib.sha256(repr((name, problem.setup_code, *(codes[index] for index in others))).encode()).digest()
+    kept = _known.get(key)
+    if kept is None:
         codes_read = [read_test_code(codes[index], name, problem.setup_code) for index in others]
         made, is_final = _dry_run(execute, problem, codes_read)
-        with _lock:
-            if is_final:
-                _known[key] = made
-            if len(_known) > _REMEMBERED:
-                _known.popitem(last=False)
-    return None if made is None else found | dict(zip(others, made, strict=True))
+        kept = zlib.compress(json.dumps(made).encode())
+        if is_final:
+            _keep(key, kept)
+    replies = json.loads(zlib.decompress(kept))
+    return None if replies is None else found | dict(zip(others, map(_plan, replies), strict=True))
+
+
+def _keep(key: bytes, kept: bytes) -> None:
+    global _kept_bytes
+    with _lock:
+        _kept_bytes += len(kept) - len(_known.get(key, b""))
+        _known[key] = kept
+        while _kept_bytes > _KEPT_KB * 1024:
+            _kept_bytes -= len(_known.popitem(last=False)[1])
 
 
 def _dry_run(
     execute: Callable[[Job], Outcome], problem: Problem, codes: Sequence[TestCode]
-) -> tuple[list[Plan] | None, bool]:
-    """The plans, if there are, and whether that is so every time."""
+) -> tuple[list[dict[str, Any]] | None, bool]:
+    """The plans as the sandbox replies them, if there are, and whether that is so every time."""
     if any(module not in PURE for code in codes for module in code.modules):
         return None, True
     try:
@@ -80,20 +91,23 @@ def _dry_run(
     if outcome.ending != "returned" or len(outcome.replies) != 1:
         return None, outcome.ending != "fault"
     (reply,) = outcome.replies
-    read = [_read(each) for each in reply] if isinstance(reply, list) and len(reply) == len(codes) else []
-    return ([plan for plan in read if plan] if read and all(read) else None), True
+    are_plans = isinstance(reply, list) and len(reply) == len(codes) and all(map(_is_plan, reply))
+    return (reply if are_plans else None), True
 
 
-def _read(reply: object) -> Plan | None:
+def _is_plan(reply: object) -> bool:
     if not has_shape(reply, {"calls": (list,), "asserts": (list,)}):
-        return None
+        return False
     calls, conditions = reply["calls"], reply["asserts"]
     if not all(has_shape(call, _CALL | {"caught": (list,)}, _CALL) for call in calls):
-        return None
+        return False
     if not conditions or not all(has_shape(one, _CONDITION | _MAY_HAVE, _CONDITION) for one in conditions):
-        return None
-    if not all(0 < one["after"] <= len(calls) for one in conditions):
-        return None
+        return False
+    return all(0 < one["after"] <= len(calls) for one in conditions)
+
+
+def _plan(reply: dict[str, Any]) -> Plan:
+    calls, conditions = reply["calls"], reply["asserts"]
     return Plan(
         tuple(Call(tuple(call["args"]), call["kwargs"], tuple(call.get("caught", ()))) for call in calls),
         tuple(Condition(**one) for one in conditions),

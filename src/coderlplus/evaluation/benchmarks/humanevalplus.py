@@ -15,7 +15,10 @@ from coderlplus.evaluation.benchmarks.humaneval import check_id, continued, mess
 from coderlplus.evaluation.benchmarks.plus import LIMITS, checks
 from coderlplus.problems import humaneval
 
-POLYNOMIAL = "return abs(sum(factor * math.pow(actual, power) for power, factor in enumerate(arguments[0]))) <= 1e-4"
+POLYNOMIAL = (
+    "value = 0.0\n        for factor in reversed(arguments[0]):\n            value = value * actual + factor\n"
+    '        assert abs(value) <= 1e-4, f"{actual!r} is no zero"'
+)
 SPECIAL = {"find_zero": POLYNOMIAL}
 """Any zero is right, within the tolerance of the task."""
 

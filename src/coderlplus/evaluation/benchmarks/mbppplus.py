@@ -26,15 +26,18 @@ _SETS = (
     "intersection_array", "find_dissimilar", "Diff",
 )  # fmt: skip
 _PRESENCE = ("check_str", "text_match_three", "text_starta_endb")
+_IS_FOUND = (
+    "is_found = expected is not None\n"
+    "        assert actual is is_found or not isinstance(actual, bool) and (actual is not None) == is_found, "
+    'f"expected {expected!r}, not {actual!r}"'
+)
 SPECIAL = {
-    **dict.fromkeys(_SETS, "return set(actual) == set(expected)"),
-    **dict.fromkeys(
-        _PRESENCE, "return (actual if isinstance(actual, bool) else actual is not None) == (expected is not None)"
-    ),
-    "are_equivalent": "return True",
-    "sum_div": "if actual == 0: return True",
-    "surface_Area": "if abs(actual - area(*arguments)) <= 0: return True",
-    "digit_distance_nums": "if actual == distance(*arguments): return True",
+    **dict.fromkeys(_SETS, 'assert set(actual) == set(expected), f"expected {expected!r}, not {actual!r}"'),
+    **dict.fromkeys(_PRESENCE, _IS_FOUND),
+    "are_equivalent": "pass",
+    "sum_div": "compare(actual, expected, actual == 0)",
+    "surface_Area": "compare(actual, expected, actual == area(*arguments))",
+    "digit_distance_nums": "compare(actual, expected, actual == distance(*arguments))",
 }
 """Where the reference is not the only right answer:
 

@@ -45,18 +45,26 @@ def floats(value):
 and all(isinstance(item, float) for item in value)
 
 
-def close(actual, expected, atol):
+def close(same, actual, expected, atol):
     if isinstance(expected, (list, tuple)):
-        return len(actual) == len(expected) and all(close(*pair, atol) for pair in zip(actual, expected))
-    return actual == expected or abs(actual - expected) <= atol + 1e-7 * abs(expected)
+        assert same or len(actual) == len(expected), f"expected {{len(expected)}} items, not {{actual!r}}"
+        for place, item in enumerate(expected):
+            close(same, actual[place], item, atol)
+    else:
+        bound = atol + 1e-7 * abs(expected)
+        is_close = actual == expected or abs(actual - expected) <= bound
+        assert same or is_close, f"expected {{expected!r}}, not {{actual!r}}"
 
 
-def right(arguments, actual, expected):
-    {special}
-    if actual == expected:
-        return True
+def compare(actual, expected, also=False):
+    same = also or actual == expected
     atol = {atol!r} or (1e-6 if floats(expected) else 0)
-    return bool(atol) and type(actual) is type(expected) and close(actual, expected, atol)
+    shown = repr(expected)[:120]
+    if atol:
+        assert same or type(actual) is type(expected), f"expected {{shown}}, not {{actual!r}}"
+        close(same, actual, expected, atol)
+    else:
+        assert same, f"expected {{shown}}, not {{actual!r}}"
 
 
 def check(candidate):
@@ -64,8 +72,9 @@ def check(candidate):
     for arguments in INPUTS:
         actual = candidate(*copy.deepcopy(arguments))
         expected = truth(*copy.deepcopy(arguments))
-        assert right(arguments, actual, expected), f"{{actual!r:.120}}, expected {{expected!r:.120}}"
+        {special}
 """
+"""Written so that the judge can plan it: each comparison is an assert, and no branch depends on `actual`."""
 
 
 def checks(
@@ -75,9 +84,9 @@ def checks(
     they come from.
 
     A row of a release may hold the tests of the set that it extends as well (`test`): they are another benchmark's and
-    are left alone. `restore` gives an input the types that JSON does not have. `special` is a statement of `right` and
-    `before` what it needs. Raises `DataError` for a row that has neither both kinds of inputs nor evalplus's own test
-    code.
+    are left alone. `restore` gives an input the types that JSON does not have. `special` are the statements that
+    compare, and `before` what they need. Raises `DataError` for a row that has neither both kinds of inputs nor
+    evalplus's own test code.
     """
     if not is_release(row):
         return _of_the_hub(row)
@@ -92,7 +101,7 @@ def checks(
         )
     found = [[restore(given) for given in row[part]] for part in PARTS]
     about = {"reference": row["prompt"] + row["canonical_solution"], "name": row["entry_point"], "atol": row["atol"]}
-    about |= {"special": special or "pass", "before": before}
+    about |= {"special": special or "compare(actual, expected)", "before": before}
     tests = tuple(CheckTest(_CODE.format(inputs=repr(part), **about)) for part in found if part)
     return tests, sum(map(len, found)), INPUTS if row["plus_input"] else BASE_ALONE
 
