@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from coderlplus.judge.expected import Approximate
 
 if TYPE_CHECKING:
-    from coderlplus.judge.dry_run import DryRun
+    from coderlplus.judge.notes import Notes
 
 _BINARY = {
     **{name: name for name in ("eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod")},
@@ -32,7 +32,7 @@ class Answer:
 
     __slots__ = ("_run", "_size", "_tree")
 
-    def __init__(self, run: DryRun, tree: list[Any], size: int = 1) -> None:
+    def __init__(self, run: Notes, tree: list[Any], size: int = 1) -> None:
         self._run, self._tree, self._size = run, tree, size
 
     def __getattr__(self, name: str) -> Any:
@@ -91,7 +91,7 @@ for _name in _REFUSED:
 class Candidate:
     """What test code calls in place of the program's function."""
 
-    def __init__(self, run: DryRun) -> None:
+    def __init__(self, run: Notes) -> None:
         self._run = run
 
     def __call__(self, *args: Any, **kwargs: Any) -> Answer:

@@ -80,14 +80,15 @@ class TestCase:
         run = self.run
         if not run.involves((first, second)) or not (places is None or delta is None):
             run.refuse("numbers of the test")
-        apart = run.computed("abs", run.computed("sub", first, second))
         digits = 7 if places is None else places
-        near = (
-            run.computed("le", apart, delta)
-            if delta is not None
-            else run.computed("eq", run.computed("round", apart, digits), 0)
-        )
-        holds = run.computed("or", run.computed("eq", first, second), near)
+
+        def near() -> Any:
+            apart = run.computed("abs", run.computed("sub", first, second))
+            if delta is not None:
+                return run.computed("le", apart, delta)
+            return run.computed("eq", run.computed("round", apart, digits), 0)
+
+        holds = run.computed("or", run.computed("eq", first, second), run.later(near))
         self._note("assertAlmostEqual", holds, first, second, places=places, msg=msg, delta=delta)
 
     def assertCountEqual(self, first: Any, second: Any, msg: Any = None) -> None:

@@ -3,7 +3,7 @@ only; runs in the sandbox.
 
 A call gives an `Answer`, which stands for whatever a program will return. What test code does with it is noted as an
 expression (`["eq", ["answer", 0], ["const", 6]]`). Where it would have to know the answer, as for `if`, there is no
-plan. So the calls of a plan depend on no answer. The code arrives instrumented (`plans.instrumented`): what Python
+plan. So the calls of a plan depend on no answer. The code arrives instrumented (`instrument.py`): what Python
 does not let a class define (`is`, `not`, `and`, calls, `assert`) goes through the `DryRun`.
 
 A program may change its arguments in place. Where it can, the code is run three times: with arguments as they are,
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import functools
 import math
 import operator
 import random
@@ -21,69 +22,37 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from coderlplus.judge.answer import Answer, Candidate, Refused
+from coderlplus.judge.answer import Answer, Candidate
 from coderlplus.judge.cases import TestCase
 from coderlplus.judge.expected import Expecting, Raises, Tried, is_harmless, of_pytest
+from coderlplus.judge.given import holds_no_answer, involves, is_builtin, is_of_test
 from coderlplus.judge.guest import TEST_FILENAME, bind_modules
-from coderlplus.sandbox.decoding import is_plain
-from coderlplus.sandbox.encoding import encode
-from coderlplus.sandbox.nodes import CLASSES, are_shared
+from coderlplus.judge.notes import TYPES, Notes
+from coderlplus.sandbox.nodes import CLASSES
 
-_MAX_CALLS, _MAX_SIZE = 2_000, 200
-"""Most calls of a test; most parts of an expression."""
-_GROWN = 100
-_OTHERS = [object() for _ in range(_GROWN)]
-_PLAIN: set[type] = {type(None), bool, int, float, str, bytes, complex}
-_LISTS: tuple[type, ...] = (list, tuple, set, frozenset)
-_RAISES_NOTHING = ("eq", "ne", "is", "not", "isinstance", "type")
-_LAZY = ("and", "or", "implies")
-"""Operations that may not compute their second part."""
 _IS_BOOL = ("eq", "ne", "is", "in", "not", "isinstance")
 """Of plain data these are `True` or `False`."""
-_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _FUNCTIONS: dict[Any, str] = {
     function: function.__name__
     for function in (abs, all, any, frozenset, len, list, max, min, repr, round, set, sorted, str, sum, tuple)
 } | {math.fabs: "fabs"}
-_TYPES = {kind: kind.__name__ for kind in (bool, bytes, complex, dict, float, frozenset, int, list, set, str, tuple)}
 
 
-class DryRun:
-    """One run of one test. `spoils` says what becomes of arguments: 0: nothing, 1: emptied, 2: grown. `name` is that
-    of the program's function."""
+class DryRun(Notes):
+    """One run of one test: what instrumented code calls. `name` is that of the program's function."""
 
     def __init__(self, spoils: int, name: str) -> None:
-        self.spoils, self.name = spoils, name
-        self.line = 0
-        """Of the test code, where it called something last."""
-        self.events, self.events_at_call = 0, 0
-        """What it did, so far and when it called the program last."""
-        self.computed_here: list[list[Any]] = []
-        """What was computed in the assert that is run."""
-        self.unused: list[list[Any]] = []
-        """What was computed, may raise an exception, and is in nothing that was noted."""
-        self.is_exact = False
-        """Whether it did nothing in this assert but compute, and call the program before."""
+        super().__init__(spoils)
+        self.name = name
         self.tries: list[Tried] = []
-        self.guards: list[list[Any]] = []
-        """Conditions of what is run now."""
         self.TestCase = type("TestCase", (TestCase,), {"run": self})
-        self.calls: list[dict[str, Any]] = []
-        self.asserts: list[dict[str, Any]] = []
-        self.void = ""
-        self.in_message: list[Any] | None = None
-        """The expressions whose text stands in the message that is being made."""
-        self.changed = Answer(self, ["changed"])
-        self.spoiled: list[tuple[Any, list[Any]]] = []
-        self.can_be_changed = False
-        """Whether an argument can be changed in place."""
 
-    def refuse(self, why: str) -> Any:
-        if self.in_message is None:
-            self.void = self.void or why
-        raise Refused(why)
+    def involves(self, value: Any) -> bool:
+        return involves(value)
 
-    # What instrumented code calls
+    def _is_kind(self, value: Any) -> bool:
+        """Whether it is a builtin type, or that of an answer."""
+        return value._tree[0] == "type" if type(value) is Answer else isinstance(value, type) and value in TYPES
 
     def call(self, line: int, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         self.events += 1
@@ -96,7 +65,7 @@ class DryRun:
         given = [*args, *kwargs.values()]
         if kind is Candidate:
             return function(*args, **kwargs)
-        if not _involves(given):
+        if not involves(given):
             if self._hands_on(function, given):
                 self.refuse("code that is not of the test may see an answer")
             value = function(*args, **kwargs)
@@ -104,10 +73,10 @@ class DryRun:
         if kind is types.MethodType and isinstance(function.__self__, TestCase):
             return function(*args, **kwargs)
         plain = function.__func__ if kind is types.MethodType else function
-        if _is_of_test(plain):
+        if is_of_test(plain):
             self.is_exact = False
             return function(*args, **kwargs)
-        if function is map and type(args[0]) is Candidate and not _involves(args[1:]):
+        if function is map and type(args[0]) is Candidate and not involves(args[1:]):
             return map(*args)
         if type(function) is types.BuiltinMethodType and function.__name__ == "append":
             owner = function.__self__
@@ -118,8 +87,8 @@ class DryRun:
             return self.computed("type", *args)
         if function is isinstance:
             kinds = args[1] if type(args[1]) is tuple else args[1:]
-            if all(kind in _TYPES for kind in kinds):
-                return self.computed("isinstance", args[0], [_TYPES[kind] for kind in kinds])
+            if all(kind in TYPES for kind in kinds):
+                return self.computed("isinstance", args[0], [TYPES[kind] for kind in kinds])
         if function is math.isclose and len(args) == 2 and kwargs.keys() <= {"rel_tol", "abs_tol"}:
             return self.computed("isclose", *args, kwargs.get("rel_tol", 1e-9), kwargs.get("abs_tol", 0.0))
         if type(function) in (type, types.BuiltinFunctionType) and function in _FUNCTIONS:
@@ -136,13 +105,13 @@ class DryRun:
         object gives: what it does there, such as `is`, is not noted."""
         is_method = type(function) is types.MethodType
         plain = function.__func__ if is_method else function
-        if _is_of_test(plain) or (is_method and isinstance(function.__self__, TestCase)):
+        if is_of_test(plain) or (is_method and isinstance(function.__self__, TestCase)):
             return False
-        if all(map(_holds_no_answer, given)):
+        if all(map(holds_no_answer, given)):
             return False
-        if type(plain) is types.BuiltinFunctionType or _is_builtin(plain):
+        if type(plain) is types.BuiltinFunctionType or is_builtin(plain):
             return any(
-                callable(each) and type(each) is not Candidate and not _is_of_test(getattr(each, "__func__", each))
+                callable(each) and type(each) is not Candidate and not is_of_test(getattr(each, "__func__", each))
                 for each in given
             )
         return True
@@ -181,27 +150,6 @@ class DryRun:
             return True
         is_here = any(tree is each for each in self.computed_here)
         return is_here and all(self._is_of_here(part) for part in tree[1:])
-
-    def note(self, line: int, holds: Any, message: str | None, shown: Any = (), **others: Any) -> None:
-        """What must hold, or else test code raises an exception on this line."""
-        tree = self.tree(holds)
-        self.unused = [each for each in self.unused if not _is_computed(each, tree)]
-        self.note_unused()
-        self._note(line, tree, message, shown, others)
-
-    def note_unused(self) -> None:
-        """That what was computed so far raises no exception, before anything else does."""
-        unused, self.unused = self.unused, []
-        for each in unused:
-            self._note(self.line, ["computes", each], None, (), {})
-
-    def _note(self, line: int, tree: list[Any], message: str | None, shown: Any, others: dict[str, Any]) -> None:
-        if not self.calls:
-            self.refuse("an assert before a call")
-        for guard in reversed(self.guards):
-            tree = ["implies", guard, tree]
-        made = {"after": len(self.calls), "test": tree, "line": line, "message": message, "shown": list(shown)}
-        self.asserts.append(made | others)
 
     # Exceptions that are expected
 
@@ -246,7 +194,7 @@ class DryRun:
             self.refuse("exceptions that are expected twice")
 
     def is_(self, a: Any, b: Any) -> Any:
-        if not _involves((a, b)):
+        if not involves((a, b)):
             return a is b
         if type(a) is Answer and (b is None or b is True or b is False):
             return self.computed("is", a, b)
@@ -255,7 +203,7 @@ class DryRun:
         return self.refuse("which object an answer is")
 
     def in_(self, a: Any, b: Any) -> Any:
-        return self.computed("in", a, b) if _involves((a, b)) else a in b
+        return self.computed("in", a, b) if involves((a, b)) else a in b
 
     def compared(self, name: str, a: Any, b: Any) -> Any:
         """`a < b` and its kind, of which Python would take the other one where only `b` is an answer."""
@@ -267,7 +215,8 @@ class DryRun:
         pairs = zip(names, parts[:-1], parts[1:], strict=True)
         if not any(type(part) is Answer for part in parts):
             return all(getattr(operator, name)(a, b) for name, a, b in pairs)
-        found = [self.compared(name, a, b) for name, a, b in pairs]
+        first, *others = pairs
+        found = [self.compared(*first), *(self.later(functools.partial(self.compared, *each)) for each in others)]
         return self.computed("and", *found) if len(found) == 2 else self.refuse("a long chain")
 
     def not_(self, a: Any) -> Any:
@@ -286,9 +235,8 @@ class DryRun:
                     return value
                 value = other()
                 continue
-            calls, unused = len(self.calls), self.unused
-            second = other()
-            self.unused = unused  # what is computed here may not be
+            calls = len(self.calls)
+            second = self.later(other)
             if len(self.calls) > calls:
                 self.refuse("whether there is a call")
             if second is (name == "or") and value._tree[0] in _IS_BOOL:
@@ -296,153 +244,6 @@ class DryRun:
             else:
                 value = self.computed(name, value, second)
         return value
-
-    # What is noted
-
-    def called(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Answer:
-        given = [*args, *kwargs.values()]
-        if self.in_message is not None or len(self.calls) >= _MAX_CALLS or _involves(given):
-            self.refuse("a call")
-        if not all(map(_is_data, given)) or are_shared(given):
-            self.refuse("arguments that are not plain data")
-        made: dict[str, Any] = {
-            "args": [encode(arg, by_value=True) for arg in args],
-            "kwargs": {key: encode(value, by_value=True) for key, value in kwargs.items()},
-        }
-        if not all(map(is_plain, [*made["args"], *made["kwargs"].values()])):
-            self.refuse("arguments that are too long")
-        self.note_unused()
-        self.calls.append(made)
-        self.events_at_call = self.events
-        self.is_exact = self.is_exact and not self.computed_here
-        self.can_be_changed = self.can_be_changed or any(map(_can_be_changed, given))
-        if self.spoils:
-            for value in given:
-                self._spoil(value)
-        return Answer(self, ["answer", len(self.calls) - 1])
-
-    def computed(self, name: str, *parts: Any) -> Answer:
-        self.events += 1
-        size = 1 + sum(part._size if type(part) is Answer else 1 for part in parts)
-        if size > _MAX_SIZE:
-            self.refuse("a long computation")
-        tree = [name, *map(self.tree, parts)]
-        self.computed_here.append(tree)
-        if self.in_message is None and name not in _RAISES_NOTHING:
-            surely = tree[:2] if name in _LAZY else tree
-            self.unused = [each for each in self.unused if not any(each is part for part in surely)]
-            self.unused.append(tree)
-        return Answer(self, tree, size)
-
-    def noted(self, tree: list[Any]) -> Answer:
-        return Answer(self, tree)
-
-    def involves(self, value: Any) -> bool:
-        return _involves(value)
-
-    def _is_kind(self, value: Any) -> bool:
-        """Whether it is a builtin type, or that of an answer."""
-        return value._tree[0] == "type" if type(value) is Answer else isinstance(value, type) and value in _TYPES
-
-    def tree(self, part: Any) -> list[Any]:
-        if type(part) is Answer:
-            return part._tree
-        if isinstance(part, type) and part in _TYPES:
-            return ["kind", _TYPES[part]]
-        if not _is_data(part):
-            self.refuse(f"a computation with a {type(part).__name__}")
-        tagged = encode(part, by_value=True)
-        return ["const", tagged] if is_plain(tagged) else self.refuse("a computation with a long value")
-
-    def shown(self, name: str, answer: Answer) -> str:
-        if self.in_message is None:
-            self.refuse("the text of an answer")
-        assert self.in_message is not None
-        self.in_message.append([name, answer._tree])
-        return f"\0{len(self.in_message) - 1}\0"
-
-    def _spoil(self, value: Any) -> None:
-        kind = type(value)
-        if kind in _LISTS:
-            for item in list(value):
-                self._spoil(item)
-        elif kind is dict:
-            for item in [*value.values()]:
-                self._spoil(item)
-        grows = self.spoils == 2
-        if kind is list:
-            value[:] = [self.changed] * (len(value) + _GROWN if grows else 0)
-        elif kind is dict:
-            value.clear()
-            value.update(dict.fromkeys(_OTHERS if grows else (), self.changed))
-        elif kind is set:
-            value.clear()
-            value.update(_OTHERS if grows else ())
-        else:
-            return
-        self.spoiled.append((value, _items(value)))
-
-    def was_changed_later(self) -> bool:
-        """Whether test code changed arguments after the call; a program may have returned them."""
-        return any(
-            len(now := _items(value)) != len(items) or not all(map(operator.is_, now, items))
-            for value, items in self.spoiled
-        )
-
-
-def _involves(value: Any) -> bool:
-    """Whether there is an answer, or the candidate, in a value."""
-    kind: type = type(value)
-    if kind is Answer or kind is Candidate:
-        return True
-    if kind in _LISTS:
-        return any(map(_involves, value))
-    return kind is dict and (any(map(_involves, value)) or any(map(_involves, value.values())))
-
-
-def _is_of_test(function: Any) -> bool:
-    return type(function) is types.FunctionType and function.__code__.co_filename == TEST_FILENAME
-
-
-def _is_builtin(kind: Any) -> bool:
-    """Whether it is a class that is written in C."""
-    return isinstance(kind, type) and not kind.__flags__ & (1 << 9)
-
-
-def _holds_no_answer(value: Any) -> bool:
-    kind = type(value)
-    if kind in _LISTS or kind in _VIEWS:
-        return all(map(_holds_no_answer, value))
-    if kind is dict:
-        return all(map(_holds_no_answer, (*value, *value.values())))
-    if kind is types.BuiltinFunctionType:
-        return type(value.__self__) is types.ModuleType
-    return kind in _PLAIN or kind is range or isinstance(value, type)
-
-
-def _is_computed(part: list[Any], tree: list[Any]) -> bool:
-    """Whether a part of an expression is computed whenever that is."""
-    surely = tree[:2] if tree[0] in _LAZY else tree
-    return tree is part or any(type(each) is list and _is_computed(part, each) for each in surely)
-
-
-def _can_be_changed(value: Any) -> bool:
-    kind = type(value)
-    return kind in (list, dict, set) or (kind is tuple and any(map(_can_be_changed, value)))
-
-
-def _items(value: Any) -> list[Any]:
-    return [*value, *value.values()] if type(value) is dict else list(value)
-
-
-def _is_data(value: Any) -> bool:
-    """Whether it is plain data of the usual types; `nan` is not, as it may or may not be itself in a list."""
-    kind = type(value)
-    if kind in _LISTS:
-        return all(map(_is_data, value))
-    return (kind in _PLAIN and value == value) or (
-        kind is dict and all(map(_is_data, value)) and all(map(_is_data, value.values()))
-    )
 
 
 def dry_run(payload: Mapping[str, Any], host: Any) -> None:

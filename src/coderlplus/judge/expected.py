@@ -156,10 +156,14 @@ class Approximate:
         if not run.involves(other):
             run.refuse("numbers of the test")
         run.is_exact = False
-        near = run.computed("le", run.computed("abs", run.computed("sub", self.expected, other)), self.tolerance)
+
+        def near() -> Any:
+            apart = run.computed("abs", run.computed("sub", self.expected, other))
+            return run.computed("le", apart, self.tolerance)
+
         is_number = run.computed("isinstance", other, ["int", "float", "complex"])
-        near = run.computed("and", is_number, near)
-        return run.computed("or", run.computed("eq", other, self.expected), near)
+        is_near = run.computed("and", is_number, run.later(near))
+        return run.computed("or", run.computed("eq", other, self.expected), is_near)
 
     def __ne__(self, other: object) -> Any:
         return self.run.not_(self == other)
