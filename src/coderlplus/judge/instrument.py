@@ -18,15 +18,19 @@ from collections.abc import Iterable, Sequence
 
 from coderlplus import syntax
 
-_MAX_CHARS = 200_000
+_MAX_CHARS = 500_000
 """Longest test code that is run without a program."""
 PURE = (
     *("bisect", "collections", "copy", "decimal", "fractions", "functools", "heapq", "itertools", "math", "operator"),
     *("random", "re", "statistics", "string", "typing"),
 )
 """Modules whose functions give the same in every process of the sandbox."""
-_TESTING = {"pytest": ("approx", "fail", "raises"), "unittest": ("TestCase",)}
-"""Modules of which these names alone are planned for."""
+_TESTING = {
+    "numpy": ("allclose", "array", "float32", "float64", "inf", "isclose", "nan", "ndarray"),
+    "pytest": ("approx", "fail", "raises"),
+    "unittest": ("TestCase",),
+}
+"""Modules of which these names alone are planned for; those of numpy where they see no answer."""
 _UNUSUAL = (
     *(ast.TryStar, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await),
     *(ast.Yield, ast.YieldFrom, ast.NamedExpr, ast.Match, ast.Delete, ast.Global, ast.Nonlocal),
@@ -144,7 +148,7 @@ def _impure(tree: ast.Module) -> set[str]:
 
 
 def _testing(tree: ast.Module) -> dict[str, str]:
-    """Names of `pytest`, `unittest` and `TestCase`."""
+    """Names of these modules and of `TestCase`."""
     return {
         name: of_it or module
         for name, module, of_it in _imports(tree)
@@ -158,7 +162,7 @@ def _of_testing(tree: ast.Module, testing: dict[str, str]) -> set[ast.AST]:
     for node in ast.walk(tree):
         match node:
             case ast.Attribute(value=ast.Name(id=name) as value, attr=attr):
-                if testing.get(name) == "pytest" and attr in _TESTING["pytest"]:
+                if (module := testing.get(name)) in ("numpy", "pytest") and attr in _TESTING[module]:
                     found.add(value)
             case ast.ClassDef(bases=[ast.Attribute(value=ast.Name(id=name) as value, attr="TestCase")]):
                 if testing.get(name) == "unittest":
