@@ -339,6 +339,16 @@ def test_what_is_computed_before_may_fail_where_it_is_not_needed(
     assert planned == examined
 
 
+@pytest.mark.parametrize(
+    "condition", ["r == {1}", "r != {1}", "r", "len(r) == 1", "1 in r", "r is not None", "list(r)"]
+)
+@pytest.mark.parametrize("view", ["{f: 1}.keys()", "{1: f}.values()", "{1: f}.items()", "{1: iter([])}.values()"])
+def test_views_whose_items_cannot_travel(judge: Judge, condition: str, view: str) -> None:
+    code = f"for x in [1, 2]:\n    r = f(x)\n    assert {condition}"
+    planned, examined = both(judge, code, f"def f(x): return {view}")
+    assert planned == examined
+
+
 @pytest.mark.parametrize("change", ["s += [1]", "s *= 2", "s -= {1}", "s += 'a'", "s += 1", "s += (1,)"])
 @pytest.mark.parametrize("answer", ["[]", "[1]", "[1, 1]", "{1}", "1", "'a'", "(1,)"])
 def test_what_is_changed_in_place_may_have_another_name(judge: Judge, change: str, answer: str) -> None:
