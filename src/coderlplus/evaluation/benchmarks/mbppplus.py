@@ -32,7 +32,7 @@ _IS_FOUND = (
     'f"expected {expected!r}, not {actual!r}"'
 )
 SPECIAL = {
-    **dict.fromkeys(_SETS, 'assert set(actual) == set(expected), f"expected {expected!r}, not {actual!r}"'),
+    **dict.fromkeys(_SETS, "compare(actual, expected, set(actual) == set(expected))"),
     **dict.fromkeys(_PRESENCE, _IS_FOUND),
     "are_equivalent": "pass",
     "sum_div": "compare(actual, expected, actual == 0)",
