@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 from coderlplus.errors import CodeRLPlusError, ConfigError
-from coderlplus_lab.study.plan import StudyFolder, StudyJob, plan
+from coderlplus_lab.study.folder import StudyFolder, StudyJob
+from coderlplus_lab.study.plan import plan
 from coderlplus_lab.study.settings import Study
 
 

@@ -26,8 +26,9 @@ from coderlplus.records.files import atomic_write
 from coderlplus.report.folders import json_lines, read_object
 from coderlplus_lab.study.curves import Point, read_curve
 from coderlplus_lab.study.decisions import GRADIENT
+from coderlplus_lab.study.folder import DONE, MEASURED, WALL, StudyFolder
 from coderlplus_lab.study.measures import means, values
-from coderlplus_lab.study.plan import DONE, MEASURED, WALL, StudyFolder, plan, spent_before
+from coderlplus_lab.study.plan import plan, spent_before
 from coderlplus_lab.study.probing import read_probes
 from coderlplus_lab.study.settings import Measured, Study
 

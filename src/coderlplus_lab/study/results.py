@@ -11,8 +11,9 @@ from coderlplus_lab.files import write_json
 from coderlplus_lab.study.curves import Point, at_equal_seconds, mean_curve
 from coderlplus_lab.study.decisions import decide
 from coderlplus_lab.study.differences import BySeed, difference, mean_over_seeds
+from coderlplus_lab.study.fingerprints import check_version
+from coderlplus_lab.study.folder import StudyFolder
 from coderlplus_lab.study.measures import LABELS, values
-from coderlplus_lab.study.plan import StudyFolder, check_version
 from coderlplus_lab.study.probing import probe_numbers
 from coderlplus_lab.study.raw import Raw, RawStudy, collect, curve_of, of_measure
 from coderlplus_lab.study.selection import Chosen, chosen, selection_numbers

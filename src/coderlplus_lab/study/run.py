@@ -24,19 +24,10 @@ from coderlplus.records.files import held, remove
 from coderlplus.report.folders import read_object
 from coderlplus_lab.files import write_json
 from coderlplus_lab.probes.linear import check_installed
+from coderlplus_lab.study.fingerprints import check_kept, check_version, fingerprint_text
+from coderlplus_lab.study.folder import FINGERPRINT, WALL, JobKind, StudyFolder, StudyJob
 from coderlplus_lab.study.pace import Pace, note_of, share_of
-from coderlplus_lab.study.plan import (
-    FINGERPRINT,
-    WALL,
-    JobKind,
-    StudyFolder,
-    StudyJob,
-    check_kept,
-    check_version,
-    fingerprint_text,
-    plan,
-    wanted,
-)
+from coderlplus_lab.study.plan import plan, wanted
 from coderlplus_lab.study.progress import Progress
 from coderlplus_lab.study.settings import Study
 

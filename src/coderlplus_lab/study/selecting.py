@@ -37,9 +37,9 @@ from coderlplus.records import Problem, Rollout, read_jsonl
 from coderlplus.records.files import atomic_write
 from coderlplus.report.folders import json_lines
 from coderlplus_lab.files import write_json
+from coderlplus_lab.study.folder import DONE, StudyFolder
 from coderlplus_lab.study.initial_models import device, device_name, load_model
 from coderlplus_lab.study.measures import generation, which_pass
-from coderlplus_lab.study.plan import DONE, StudyFolder
 from coderlplus_lab.study.runs import model_of, provenance
 from coderlplus_lab.study.selection import pack
 from coderlplus_lab.study.settings import Study

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from coderlplus.errors import ConfigError
+from coderlplus_lab.study.fingerprints import check_kept, fingerprint_text
+from coderlplus_lab.study.folder import FINGERPRINT, StudyFolder
 from coderlplus_lab.study.loading import load_study, make_study
-from coderlplus_lab.study.plan import FINGERPRINT, StudyFolder, check_kept, fingerprint_text, plan, wanted
+from coderlplus_lab.study.plan import plan, wanted
 
 RECIPES = Path(__file__).parents[3] / "recipes" / "study"
 

@@ -11,8 +11,8 @@ import pytest
 
 from coderlplus.errors import ConfigError, DataError
 from coderlplus.records.files import held
+from coderlplus_lab.study.folder import StudyFolder
 from coderlplus_lab.study.loading import make_study
-from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.run import run_study
 from coderlplus_lab.study.settings import Study
 

@@ -17,10 +17,12 @@ from coderlplus.evaluation.generate import generate
 from coderlplus.evaluation.selection import agrees, prediction_prompt
 from coderlplus.problems.prompts import conversation
 from coderlplus.records import CallTest, Problem, read_jsonl, write_jsonl
+from coderlplus_lab.study.fingerprints import check_kept, fingerprint_text
+from coderlplus_lab.study.folder import FINGERPRINT, StudyFolder
 from coderlplus_lab.study.initial_models import load_model
 from coderlplus_lab.study.job import do
 from coderlplus_lab.study.loading import make_study
-from coderlplus_lab.study.plan import FINGERPRINT, StudyFolder, check_kept, fingerprint_text, plan, wanted
+from coderlplus_lab.study.plan import plan, wanted
 from coderlplus_lab.study.raw import collect, read_raw_study
 from coderlplus_lab.study.results import study_results
 from coderlplus_lab.study.selecting import named_variables

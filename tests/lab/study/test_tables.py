@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from coderlplus.errors import DataError
-from coderlplus_lab.study.plan import StudyFolder
+from coderlplus_lab.study.folder import StudyFolder
 from coderlplus_lab.study.raw import collect
 from coderlplus_lab.study.results import study_results, write_results
 from coderlplus_lab.study.settings import Study
