@@ -25,7 +25,6 @@ from coderlplus.evaluation.metrics import mean
 from coderlplus.records.files import atomic_write
 from coderlplus.report.folders import json_lines, read_object
 from coderlplus_lab.study.curves import Point, read_curve
-from coderlplus_lab.study.decisions import GRADIENT
 from coderlplus_lab.study.folder import DONE, MEASURED, WALL, StudyFolder
 from coderlplus_lab.study.measures import means, values
 from coderlplus_lab.study.plan import plan, spent_before
@@ -44,6 +43,8 @@ OF: Mapping[Measured, str] = {
 KINDS = ("generation", "alignment")
 """Of rows in training: problems, and tasks."""
 PER_KIND = ("gradient_norm", "entropy", "zero_variance")
+GRADIENT = "gradient_norm/alignment above generation"
+"""The share of the recorded steps in which the gradient of alignment was the larger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,7 +44,7 @@ def study_results(raw: RawStudy) -> dict[str, Any]:
     selections = {
         arm: {seed: _chosen(arm, seed, one) for seed, one in of.items()} for arm, of in raw.selections.items()
     }
-    decision = decide(study, runs, selections, families)
+    decision = decide(study, runs, selections, about["families"])
     curves = {arm: {seed: curve_of(numbers) for seed, numbers in found.items()} for arm, found in runs.items()}
     return {
         "name": study.name,

@@ -58,7 +58,7 @@ def tables(results: Results) -> str:
         ]
     if results["selection"] is not None:
         parts += selection_tables(results["selection"])
-    return "\n\n".join(part if part.startswith("|") else textwrap.fill(part, WIDTH) for part in parts)
+    return "\n\n".join(part if part.startswith(("|", "- ")) else textwrap.fill(part, WIDTH) for part in parts)
 
 
 def about(results: Results) -> str:
@@ -87,10 +87,19 @@ def decision(results: Results) -> list[str]:
         return [f"**Not decided yet.** The rule needs {_named(found['missing'])}."]
     words = {None: "", True: "yes", False: "no"}
     rows = [
-        [check["what"], points(check["spread"]), check["asked"], words[check["holds"]]] for check in found["checks"]
+        [
+            check["what"],
+            (share if check["level"] else points)(check["spread"]),
+            check["asked"],
+            words[check["holds"]],
+        ]
+        for check in found["checks"]
     ]
+    said = [textwrap.fill(f"- {one}", WIDTH, subsequent_indent="  ") for one in found["decided"]]
     return [
-        f"**Decided: {'; '.join(found['decided'])}.** The numbers of the rule, in points, with intervals over seeds:",
+        "**Decided** by the rule of the preregistration:",
+        "\n".join(said),
+        "The numbers of the rule: differences in points, levels in percent, intervals over seeds.",
         markdown(["", "", "asked", "holds"], rows),
     ]
 
