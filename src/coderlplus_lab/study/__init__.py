@@ -15,7 +15,8 @@ page.
       true
     * `selecting.py`: programs to choose from, and what models predict that they do
 * `raw.py`: measured runs with curves, families and probes → the raw numbers, as files too
-* `selection.py`: what choosing is worth; `decisions.py`: the rules of docs/preregistration
+* `selection.py`: what choosing is worth; `decisions.py`, `rules.py`, `rule_e1.py`, `rule_e4.py`: the rules of
+  docs/preregistration
 * `results.py`: raw numbers → means and differences; `differences.py`: their intervals; `curves.py`: training curves,
   and equal seconds
 * `tables.py`, `cells.py`, `picture.py`, `selection_page.py`: the same as Markdown and as pictures, and into the

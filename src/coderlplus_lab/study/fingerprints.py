@@ -13,6 +13,7 @@ from coderlplus import moved
 from coderlplus.engines.resuming import differences
 from coderlplus.errors import ConfigError
 from coderlplus.records.outputs import digest
+from coderlplus.report.folders import read_text
 from coderlplus_lab.study.folder import FINGERPRINT, StudyFolder, StudyJob
 from coderlplus_lab.study.settings import Study
 
@@ -31,13 +32,17 @@ def check_kept(jobs: Mapping[str, StudyJob]) -> None:
     """Raises `ConfigError` if a folder has something that was made or started with other settings."""
     for job in jobs.values():
         path = job.folder / FINGERPRINT
-        if not path.exists():
+        before, now = read_text(path), fingerprint_text(job)
+        if before == now or not path.exists():
             continue
-        changed = differences(path.read_text(encoding="utf-8"), fingerprint_text(job))
+        try:
+            changed = differences(before, now) if before.strip() else ["what they were is not known"]
+        except yaml.YAMLError:
+            changed = [f"{path.name} is broken"]
         if changed:
             raise ConfigError(
-                f"{job.folder} was made with other settings ({changed[0]}); choose another output, or "
-                "add --overwrite to begin anew"
+                f"{job.folder} was made with other settings ({changed[0]}); choose another output, remove this folder "
+                "to make it again, or add --overwrite to begin all anew"
             )
 
 

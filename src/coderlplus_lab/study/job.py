@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 
 from coderlplus.errors import CodeRLPlusError, ConfigError
@@ -31,6 +32,10 @@ def main(root: str, key: str) -> int:
             do(study, layout, job)
     except CodeRLPlusError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # such as a full disk: where it came from, and a sentence for the study
+        traceback.print_exc()
+        print(f"error: {error.filename or root}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

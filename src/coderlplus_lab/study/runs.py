@@ -28,7 +28,7 @@ from coderlplus_lab.study.tries import searched, tried
 def make_run(study: Study, layout: StudyFolder, arm: str, seed: int) -> None:
     """Train and measure an arm with a seed, with the best of the settings that were searched."""
     chosen = best_settings(study, layout, study.search_arm(arm))
-    _make(study, layout, arm, seed, layout.run(arm, seed), chosen, study.measure.split or "test")
+    _make(study, layout, arm, seed, layout.run(arm, seed), chosen, study.held_out)
 
 
 def run_search(study: Study, layout: StudyFolder, arm: str, number: int) -> None:
