@@ -32,8 +32,10 @@ def check_kept(jobs: Mapping[str, StudyJob]) -> None:
     """Raises `ConfigError` if a folder has something that was made or started with other settings."""
     for job in jobs.values():
         path = job.folder / FINGERPRINT
+        if not path.exists():
+            continue
         before, now = read_text(path), fingerprint_text(job)
-        if before == now or not path.exists():
+        if before == now:
             continue
         try:
             changed = differences(before, now) if before.strip() else ["what they were is not known"]

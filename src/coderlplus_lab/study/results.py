@@ -90,13 +90,11 @@ def missing(raw: RawStudy) -> list[str]:
     for writer in study.selection.readers if study.selection is not None else ():
         for seed in study.arm_seeds(writer):
             found = raw.selections.get(writer, {}).get(seed)
-            absent += [] if found is not None else [f"programs/{writer}/{seed}"]
-            readers = () if found is None else found["readers"]
-            absent += [
-                f"predictions/{writer}/{reader}/{seed}"
-                for reader in study.selections(seed)[writer]
-                if reader not in readers
-            ]
+            if found is None:
+                absent.append(f"programs/{writer}/{seed}")
+                continue
+            readers = study.selections(seed)[writer]
+            absent += [f"predictions/{writer}/{one}/{seed}" for one in readers if one not in found["readers"]]
     return list(dict.fromkeys([*raw.about["missing"], *absent]))
 
 
