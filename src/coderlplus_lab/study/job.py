@@ -34,6 +34,8 @@ def main(root: str, key: str) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:  # such as a full disk: where it came from, and a sentence for the study
+        if error.strerror is None:  # transformers says so that there is no such model
+            raise
         traceback.print_exc()
         print(f"error: {error.filename or root}: {error.strerror}", file=sys.stderr)
         return 2

@@ -71,10 +71,11 @@ def run_study(
     after the last job if some failed, or where the folder cannot be written.
     """
     layout = StudyFolder(root)
-    todo = wanted(plan(study, layout), runs)
+    planned = plan(study, layout)
+    todo = wanted(planned, runs)
     if not overwrite:
         check_version(layout)
-        check_kept(todo)
+        check_kept(planned)  # all of them: the results show what else is there
     if any(job.kind == "probe" for job in todo.values()):
         check_installed()  # before hours of training, not after
     with _alone(root):
@@ -109,7 +110,8 @@ def run_study(
 
 def _cannot_write(root: Path, error: OSError) -> DataError:
     return DataError(
-        f"cannot write {error.filename or root}: {error.strerror}; make room there, then rerun the command to resume"
+        f"cannot write {error.filename or root}: {error.strerror or error}; make room there, then rerun the command "
+        "to resume"
     )
 
 

@@ -149,10 +149,11 @@ def _programs(folder: Path, problems: int) -> list[list[str | None]]:
     """The different programs for each problem. Raises `DataError` where they are not there for so many problems."""
     path = folder / PROGRAMS
     found = [line.get("programs") for line in json_lines(path)] if path.exists() else []
-    if len(found) != problems or not all(isinstance(group, list) for group in found):
-        what = f"has {len(found)} lines for {problems} problems" if path.exists() else "is missing"
+    groups = [list(group) for group in found if isinstance(group, list)]
+    if len(groups) != problems:
+        what = f"has programs for {len(groups)} of {problems} problems" if path.exists() else "is missing"
         raise DataError(f"{path} {what}; remove {folder} and rerun the study to write it again")
-    return [list(group) for group in found if group is not None]
+    return groups
 
 
 def _examples(study: Study, problem: Problem) -> list[Example]:

@@ -92,8 +92,8 @@ def decision(results: Results) -> list[str]:
     words = {None: "", True: "yes", False: "no"}
     rows = []
     for check in found["checks"]:
-        cell = share if check["level"] else points
-        over = [cell(check["spread"], of) for of in ("", "problems_")]
+        sign = "" if check["level"] else "+"
+        over = [share(check["spread"], of, sign) for of in ("", "problems_")]
         rows.append([check["what"], *over, check["asked"], words[check["holds"]]])
     said = [textwrap.fill(f"- {one}", WIDTH, subsequent_indent="  ") for one in found["decided"]]
     return [

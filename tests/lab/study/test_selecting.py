@@ -278,9 +278,8 @@ def test_numbers_that_are_not_about_the_same_programs_are_told_with_their_file(
     if where == "folder":
         root = StudyFolder(tmp_path / "again")
         shutil.copytree(done.root, root.root)
-        path = (root.programs if file == "programs.json" else root.predictions)(
-            *(("start", 0) if file == "programs.json" else ("start", "other", 0))  # type: ignore[arg-type]
-        ) / file
+        of_programs, of_reader = root.programs("start", 0), root.predictions("start", "other", 0)
+        path = (of_programs if file == "programs.json" else of_reader) / file
     else:
         publish(raw := collect(study, done, "a.yaml"), study_results(raw), tmp_path)
         path = tmp_path / "choose" / "start-0.selection.json"
@@ -305,7 +304,7 @@ def test_programs_that_are_not_those_of_the_problems_are_not_read(
     shutil.copytree(done.root, again.root)
     path = again.programs("start", 0) / "programs.jsonl"
     path.unlink() if text is None else path.write_text(text)
-    with pytest.raises(DataError, match=r"programs\.jsonl (is missing|has \d lines for 5 problems); remove"):
+    with pytest.raises(DataError, match=r"programs\.jsonl (is missing|has programs for \d of 5 problems); remove"):
         do(study, again, plan(study, again)["predictions/start/other/0"])
     assert read(again.predictions("start", "other", 0) / "predictions.json")  # what was there is left
 
