@@ -123,6 +123,8 @@ def read_raw_study(folder: Path) -> RawStudy:
             selections={arm: seeds for arm, seeds in selections.items() if seeds},
             about=about | {"probes": _by_seed(about["probes"])},
         )
+    except DataError:  # names its file
+        raise
     except (KeyError, TypeError, AttributeError, ValueError, ValidationError) as error:
         raise DataError(f"{folder / ABOUT} was not written by a study ({error}); rerun it with --docs") from error
 
@@ -155,6 +157,8 @@ def read_selection(path: Path, run: Raw, readers: Mapping[str, Path] | None = No
             one = raw["readers"][reader] if readers is None else read_object(place)
             check_predictions(raw, one)
             raw["readers"][reader] = one
+    except DataError:  # names its file
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"{place} was not written by a study ({type(error).__name__}: {error}); remove it and rerun the study"

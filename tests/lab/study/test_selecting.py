@@ -292,8 +292,11 @@ def test_numbers_that_are_not_about_the_same_programs_are_told_with_their_file(
     else:
         data[name] = spoiled(data[name], 2, None if change == "row" else [*unpack(data[name])[2], 0])
     path.write_text(json.dumps(whole))
-    with pytest.raises(DataError, match=rf"{path.name} was not written by a study .*; remove it and rerun the study"):
+    with pytest.raises(
+        DataError, match=rf"{path.name} was not written by a study .*; remove it and rerun the study"
+    ) as told:
         collect(study, root, "a.yaml") if where == "folder" else rebuild(tmp_path)
+    assert str(told.value).count("was not written by") == 1
 
 
 @pytest.mark.parametrize("text", [None, "", '{"programs": []}\n', '{"programs": []}\n' * 9, '{"program": 1}\n' * 5])
