@@ -17,8 +17,8 @@ from coderlplus.engines.verl.config import make_verl_config, plugin_settings
 from coderlplus.errors import ConfigError
 from coderlplus_lab.cli import app
 from coderlplus_lab.quickstart.run import write_quickstart_page
+from coderlplus_lab.study.folder import StudyFolder
 from coderlplus_lab.study.loading import load_study, make_study
-from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.results import write_results
 from coderlplus_lab.study.run import run_study
 

@@ -157,8 +157,8 @@ def study(
     Finished runs are kept and an interrupted one is resumed, so the command can be stopped and rerun until the study
     is complete. The results name what is missing.
     """
+    from coderlplus_lab.study.folder import MEASURED, StudyFolder
     from coderlplus_lab.study.loading import load_study
-    from coderlplus_lab.study.plan import MEASURED, StudyFolder
     from coderlplus_lab.study.results import write_results
     from coderlplus_lab.study.run import run_study
     from coderlplus_lab.study.study_page import write_study_page

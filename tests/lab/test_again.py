@@ -19,8 +19,10 @@ from coderlplus.records.files import held
 from coderlplus_lab import cli
 from coderlplus_lab.quickstart import run as quickstart_run
 from coderlplus_lab.study import study_page
+from coderlplus_lab.study.fingerprints import check_kept, fingerprint_text
+from coderlplus_lab.study.folder import StudyFolder
 from coderlplus_lab.study.loading import load_study, make_study
-from coderlplus_lab.study.plan import StudyFolder, check_kept, fingerprint_text, plan
+from coderlplus_lab.study.plan import plan
 from coderlplus_lab.world import world
 from coderlplus_lab.world.tokenizer import make_tokenizer
 

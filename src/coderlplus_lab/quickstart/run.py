@@ -12,9 +12,10 @@ from coderlplus.report.folders import Folder, read_object, read_run
 from coderlplus.report.run_page import Headline, write_page
 from coderlplus_lab.files import write_json
 from coderlplus_lab.quickstart.headline import COLUMNS, sentences, table
+from coderlplus_lab.study.fingerprints import check_version
+from coderlplus_lab.study.folder import MEASURED, JobKind, StudyFolder
 from coderlplus_lab.study.loading import load_study, make_study
 from coderlplus_lab.study.measures import values
-from coderlplus_lab.study.plan import MEASURED, JobKind, StudyFolder, check_version
 from coderlplus_lab.study.raw import families_in, of_measure, read_raw
 from coderlplus_lab.study.run import run_study
 from coderlplus_lab.study.settings import Measured, Study

@@ -2,8 +2,9 @@
 page.
 
 * `settings.py`: the settings, as `Study`; `loading.py`: the YAML file → `Study`, checked
-* `plan.py`: study → jobs (problems, initial models and their samples, the search for settings, runs), what each needs
-  and leaves, whether it is done
+* `plan.py`: study → jobs (problems, initial models and their samples, the search for settings, runs) and what each
+  needs; `folder.py`: where they leave what, whether they are done; `fingerprints.py`: what they are made of;
+  `tries.py`: the settings that a search tries
 * `run.py`: runs what is not done, each job in a process of its own; `job.py` is that process
     * `data.py`: problems of three splits, and held-out questions about executions
     * `initial_models.py`: the models that arms train from; `examples.py`: what those of the small world are taught
@@ -14,7 +15,8 @@ page.
       true
     * `selecting.py`: programs to choose from, and what models predict that they do
 * `raw.py`: measured runs with curves, families and probes → the raw numbers, as files too
-* `selection.py`: what choosing is worth; `decisions.py`: the rules of docs/preregistration
+* `selection.py`: what choosing is worth; `decisions.py`, `rules.py`, `rule_e1.py`, `rule_e4.py`: the rules of
+  docs/preregistration
 * `results.py`: raw numbers → means and differences; `differences.py`: their intervals; `curves.py`: training curves,
   and equal seconds
 * `tables.py`, `cells.py`, `picture.py`, `selection_page.py`: the same as Markdown and as pictures, and into the

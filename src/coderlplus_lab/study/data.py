@@ -43,7 +43,7 @@ from coderlplus.records.files import atomic_write
 from coderlplus.sandbox import AnySandbox
 from coderlplus.tracing import TraceRequest, trace_many
 from coderlplus_lab.files import write_json
-from coderlplus_lab.study.plan import StudyFolder
+from coderlplus_lab.study.folder import StudyFolder
 from coderlplus_lab.study.settings import TEST_OUTPUT, Study
 from coderlplus_lab.world import world
 

@@ -14,9 +14,9 @@ from coderlplus.judge import Judge
 from coderlplus.report.folders import read_object
 from coderlplus_lab.files import write_json
 from coderlplus_lab.study.examples import PIECES, pairs_of
+from coderlplus_lab.study.folder import StudyFolder
 from coderlplus_lab.study.measures import curve_point
 from coderlplus_lab.study.pairs import pairs_to_learn
-from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.settings import Study
 from coderlplus_lab.study.supervised import supervise
 from coderlplus_lab.world.model import make_model

@@ -8,10 +8,12 @@ import os
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 
 from coderlplus.errors import CodeRLPlusError, ConfigError
-from coderlplus_lab.study.plan import StudyFolder, StudyJob, plan
+from coderlplus_lab.study.folder import StudyFolder, StudyJob
+from coderlplus_lab.study.plan import plan
 from coderlplus_lab.study.settings import Study
 
 
@@ -30,6 +32,12 @@ def main(root: str, key: str) -> int:
             do(study, layout, job)
     except CodeRLPlusError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # such as a full disk: where it came from, and a sentence for the study
+        if error.strerror is None:  # transformers says so that there is no such model
+            raise
+        traceback.print_exc()
+        print(f"error: {error.filename or root}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -29,7 +29,7 @@ from coderlplus.rewards import reward_rows
 from coderlplus.sandbox.backends import tracing_sandbox
 from coderlplus_lab.study.claims import count_true
 from coderlplus_lab.study.differences import known_mean
-from coderlplus_lab.study.plan import StudyFolder
+from coderlplus_lab.study.folder import StudyFolder
 from coderlplus_lab.study.settings import Measured, Study
 
 LABELS: dict[Measured, str] = {

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.evaluation.metrics import mean
-from coderlplus_lab.study.plan import JobKind, StudyJob, tried
+from coderlplus_lab.study.folder import JobKind, StudyJob
 from coderlplus_lab.study.settings import Study
+from coderlplus_lab.study.tries import tried
 
 MEASURING = 0.1
 """The share of a trained run's time that is spent on measuring; one that is not trained takes only that."""

@@ -11,7 +11,7 @@ from coderlplus.problems.prompts import conversation, user_message
 from coderlplus.records import Problem, read_jsonl
 from coderlplus.report.folders import json_lines
 from coderlplus_lab.study.data import held_out_tasks
-from coderlplus_lab.study.plan import StudyFolder
+from coderlplus_lab.study.folder import StudyFolder
 from coderlplus_lab.study.settings import Study, Supervised
 
 Pair = tuple[list[dict[str, str]], str]

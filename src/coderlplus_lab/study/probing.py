@@ -12,7 +12,7 @@ from coderlplus_lab.probes.probe_page import write_probe_page
 from coderlplus_lab.probes.results import read_results
 from coderlplus_lab.probes.run import OWN, ProbeSettings, probe
 from coderlplus_lab.study.differences import spread_of
-from coderlplus_lab.study.plan import StudyFolder
+from coderlplus_lab.study.folder import StudyFolder
 from coderlplus_lab.study.runs import model_of
 from coderlplus_lab.study.settings import Study
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,11 +24,13 @@ from coderlplus.evaluation.metrics import mean
 from coderlplus.records.files import atomic_write
 from coderlplus.report.folders import json_lines, read_object
 from coderlplus_lab.study.curves import Point, read_curve
-from coderlplus_lab.study.decisions import GRADIENT
+from coderlplus_lab.study.folder import DONE, MEASURED, WALL, StudyFolder
 from coderlplus_lab.study.measures import means, values
-from coderlplus_lab.study.plan import DONE, MEASURED, WALL, StudyFolder, plan, spent_before
+from coderlplus_lab.study.plan import plan, spent_before
 from coderlplus_lab.study.probing import read_probes
+from coderlplus_lab.study.selection import check_predictions, check_programs
 from coderlplus_lab.study.settings import Measured, Study
+from coderlplus_lab.study.tries import searched
 
 Raw = Mapping[str, Any]
 ABOUT, SELECTION = "study.json", "selection"
@@ -43,6 +44,8 @@ OF: Mapping[Measured, str] = {
 KINDS = ("generation", "alignment")
 """Of rows in training: problems, and tasks."""
 PER_KIND = ("gradient_norm", "entropy", "zero_variance")
+GRADIENT = "gradient_norm/alignment above generation"
+"""The share of the recorded steps in which the gradient of alignment was the larger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,7 @@ def collect(study: Study, layout: StudyFolder, command: str) -> RawStudy:
     return RawStudy(
         study=study,
         runs=runs,
-        selections=_selections(study, layout),
+        selections=_selections(study, layout, runs),
         about={
             "command": command,
             "version": __version__,
@@ -73,27 +76,27 @@ def collect(study: Study, layout: StudyFolder, command: str) -> RawStudy:
             "missing": [
                 job.key.removeprefix("run/")
                 for job in jobs.values()
-                if job.kind in ("run", "programs", "predictions", "probe") and not job.done
+                if job.kind in ("search", "run", "programs", "predictions", "probe") and not job.done
             ],
             "search": _search(study, layout),
-            "families": families_in(layout, study.measure.split or "test"),
+            "families": families_in(layout, study.held_out),
             "probes": read_probes(study, layout),
         },
     )
 
 
 def write_raw(raw: RawStudy, folder: Path) -> None:
-    """Write the raw numbers; what the folder holds is replaced. Raises `OSError`."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    """Write the raw numbers; other JSON files of the folder are removed, after all are written. Raises `OSError`."""
+    folder.mkdir(parents=True, exist_ok=True)
     settings = raw.study.model_dump(mode="json", exclude_defaults=True)
-    _write(folder / ABOUT, {"study": settings, **raw.about})
-    for arm, runs in raw.runs.items():
-        for seed, numbers in runs.items():
-            _write(folder / f"{arm}-{seed}.json", numbers)
-    for arm, found in raw.selections.items():
-        for seed, numbers in found.items():
-            _write(_selection(folder, arm, seed), numbers)
+    files = {folder / f"{arm}-{seed}.json": one for arm, of in raw.runs.items() for seed, one in of.items()}
+    files |= {_selection(folder, arm, seed): one for arm, of in raw.selections.items() for seed, one in of.items()}
+    files[folder / ABOUT] = {"study": settings, **raw.about}
+    for path, data in files.items():
+        atomic_write(path, json.dumps(data, separators=(",", ":"), ensure_ascii=False) + "\n")
+    for path in folder.glob("*.json"):
+        if path not in files:
+            path.unlink()
 
 
 def read_raw_study(folder: Path) -> RawStudy:
@@ -107,7 +110,11 @@ def read_raw_study(folder: Path) -> RawStudy:
             for arm, found in paths.items()
         }
         selections = {
-            arm: {seed: read_object(path) for seed in runs[arm] if (path := _selection(folder, arm, seed)).exists()}
+            arm: {
+                seed: read_selection(path, numbers)
+                for seed, numbers in runs[arm].items()
+                if (path := _selection(folder, arm, seed)).exists()
+            }
             for arm in (study.selection.readers if study.selection is not None else ())
         }
         return RawStudy(
@@ -116,6 +123,8 @@ def read_raw_study(folder: Path) -> RawStudy:
             selections={arm: seeds for arm, seeds in selections.items() if seeds},
             about=about | {"probes": _by_seed(about["probes"])},
         )
+    except DataError:  # names its file
+        raise
     except (KeyError, TypeError, AttributeError, ValueError, ValidationError) as error:
         raise DataError(f"{folder / ABOUT} was not written by a study ({error}); rerun it with --docs") from error
 
@@ -130,6 +139,29 @@ def read_raw(path: Path) -> Raw:
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DataError(
             f"{path} was not written by a study ({type(error).__name__}: {error}); remove it and rerun the study"
+        ) from error
+    return raw
+
+
+def read_selection(path: Path, run: Raw, readers: Mapping[str, Path] | None = None) -> Raw:
+    """The raw numbers of choices among the programs of a run; `readers` has the files of predictions, where they are
+    not in the same one. Raises `DataError`, which names the file, where numbers are not about the same problems and
+    programs."""
+    raw = read_object(path)
+    if readers is not None:
+        raw["readers"] = {}
+    place = path
+    try:
+        check_programs(raw, len(run["greedy"]))
+        for reader, place in (readers or dict.fromkeys(raw["readers"], path)).items():
+            one = raw["readers"][reader] if readers is None else read_object(place)
+            check_predictions(raw, one)
+            raw["readers"][reader] = one
+    except DataError:  # names its file
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{place} was not written by a study ({type(error).__name__}: {error}); remove it and rerun the study"
         ) from error
     return raw
 
@@ -185,17 +217,17 @@ def _runs(study: Study, layout: StudyFolder, arm: str) -> dict[int, Raw]:
     }
 
 
-def _selections(study: Study, layout: StudyFolder) -> dict[str, dict[int, Raw]]:
+def _selections(study: Study, layout: StudyFolder, runs: Mapping[str, Mapping[int, Raw]]) -> dict[str, dict[int, Raw]]:
     """What was written to be chosen from and predicted, by writer and seed, of what is there."""
     found: dict[str, dict[int, Raw]] = {}
     for writer in study.selection.readers if study.selection is not None else ():
-        for seed in study.arm_seeds(writer):
+        for seed, run in runs[writer].items():
             readers = study.selections(seed)[writer]
             programs = layout.programs(writer, seed) / DONE["programs"]
             paths = {arm: layout.predictions(writer, arm, seed) / DONE["predictions"] for arm in readers}
-            if programs.exists() and (layout.run(writer, seed) / MEASURED).exists():
-                by = {arm: read_object(path) for arm, path in paths.items() if path.exists()}
-                found.setdefault(writer, {})[seed] = read_object(programs) | {"readers": by}
+            if programs.exists():
+                by = {arm: path for arm, path in paths.items() if path.exists()}
+                found.setdefault(writer, {})[seed] = read_selection(programs, run, by)
     return found
 
 
@@ -228,17 +260,15 @@ def _search(study: Study, layout: StudyFolder) -> list[dict[str, Any]]:
         return []
     found = []
     for arm in study.arms:
-        for path in sorted((layout.root / "search" / arm).glob(f"*/{MEASURED}")):
-            raw = read_raw(path)
-            value = means(raw)[study.search.measure] or 0.0
-            found.append({"arm": arm, "chosen": raw["chosen"], "measure": study.search.measure, "value": value})
+        for number in range(len(searched(study, arm)) if study.search_arm(arm) == arm else 0):
+            path = layout.search(arm, number) / MEASURED
+            if path.exists():
+                raw = read_raw(path)
+                value = means(raw)[study.search.measure] or 0.0
+                found.append({"arm": arm, "chosen": raw["chosen"], "measure": study.search.measure, "value": value})
     return found
 
 
 def _by_seed(probes: Mapping[str, Any]) -> dict[int, Any]:
     """JSON knows no keys that are numbers."""
     return {int(seed): results for seed, results in probes.items()}
-
-
-def _write(path: Path, data: Any) -> None:
-    atomic_write(path, json.dumps(data, separators=(",", ":"), ensure_ascii=False) + "\n")

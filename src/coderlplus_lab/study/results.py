@@ -11,18 +11,21 @@ from coderlplus_lab.files import write_json
 from coderlplus_lab.study.curves import Point, at_equal_seconds, mean_curve
 from coderlplus_lab.study.decisions import decide
 from coderlplus_lab.study.differences import BySeed, difference, mean_over_seeds
+from coderlplus_lab.study.fingerprints import check_kept, check_version
+from coderlplus_lab.study.folder import StudyFolder
 from coderlplus_lab.study.measures import LABELS, values
-from coderlplus_lab.study.plan import StudyFolder, check_version
+from coderlplus_lab.study.plan import plan
 from coderlplus_lab.study.probing import probe_numbers
 from coderlplus_lab.study.raw import Raw, RawStudy, collect, curve_of, of_measure
-from coderlplus_lab.study.selection import Chosen, chosen, selection_numbers
+from coderlplus_lab.study.selection import chosen, selection_numbers
 from coderlplus_lab.study.settings import Measured, Study
 
 
 def write_results(study: Study, layout: StudyFolder, command: str) -> tuple[RawStudy, dict[str, Any]]:
     """The raw numbers of what is there, and the results, written to `NAME.json`. Raises `DataError` for a file that is
-    broken or cannot be written, `ConfigError` for a folder of an earlier version."""
+    broken or cannot be written, `ConfigError` for a folder of an earlier version or with runs of other settings."""
     check_version(layout)
+    check_kept(plan(study, layout))
     raw = collect(study, layout, command)
     results = study_results(raw)
     try:
@@ -40,10 +43,8 @@ def study_results(raw: RawStudy) -> dict[str, Any]:
     study, about = raw.study, raw.about
     runs = {arm: found for arm, found in raw.runs.items() if found}
     families = of_measure(about["families"], "pass_at_1_greedy")
-    selections = {
-        arm: {seed: _chosen(arm, seed, one) for seed, one in of.items()} for arm, of in raw.selections.items()
-    }
-    decision = decide(study, runs, selections, families)
+    selections = {arm: {seed: chosen(one) for seed, one in of.items()} for arm, of in raw.selections.items()}
+    decision = decide(study, runs, selections, about["families"])
     curves = {arm: {seed: curve_of(numbers) for seed, numbers in found.items()} for arm, found in runs.items()}
     return {
         "name": study.name,
@@ -51,7 +52,7 @@ def study_results(raw: RawStudy) -> dict[str, Any]:
         "preregistration": study.preregistration,
         "command": about["command"],
         "version": about["version"],
-        "commits": _distinct(runs, "commit"),
+        "commits": list(dict.fromkeys([*_distinct(runs, "commit"), *_commits(raw)])),
         "recipes": _distinct(runs, "recipe"),
         "labels": {
             name: LABELS[name].format(k=study.measure.samples, t=study.measure.temperature, w=study.measure.without)
@@ -73,21 +74,28 @@ def study_results(raw: RawStudy) -> dict[str, Any]:
             {arm: compared_with(study, arm) for arm in selections},
         ),
         "decision": decision.to_json() if decision is not None else None,
-        "missing": about["missing"],
+        "missing": missing(raw),
         "search": about["search"],
         "hours": about["hours"],
         "hardware": about["hardware"],
     }
 
 
-def _chosen(arm: str, seed: int, raw: Raw) -> Chosen:
-    try:
-        return chosen(raw)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise DataError(
-            f"the selection of {arm}/{seed} was not written by a study ({type(error).__name__}: {error}); remove it "
-            "and rerun the study"
-        ) from error
+def missing(raw: RawStudy) -> list[str]:
+    """What is not there: what was missing when the numbers were collected, and what is missing now."""
+    study = raw.study
+    absent = [
+        f"{arm}/{seed}" for arm in study.arms for seed in study.arm_seeds(arm) if seed not in raw.runs.get(arm, {})
+    ]
+    for writer in study.selection.readers if study.selection is not None else ():
+        for seed in study.arm_seeds(writer):
+            found = raw.selections.get(writer, {}).get(seed)
+            if found is None:
+                absent.append(f"programs/{writer}/{seed}")
+                continue
+            readers = study.selections(seed)[writer]
+            absent += [f"predictions/{writer}/{one}/{seed}" for one in readers if one not in found["readers"]]
+    return list(dict.fromkeys([*raw.about["missing"], *absent]))
 
 
 def by_measure(runs: Mapping[int, Raw]) -> dict[Measured, BySeed]:
@@ -188,6 +196,12 @@ def _shown_curve(study: Study, arm: str, curve: Sequence[Point]) -> dict[str, An
 def _distinct(runs: Mapping[str, Mapping[int, Raw]], name: str) -> list[Any]:
     """What the runs say under a name; `None` where it was not recorded."""
     return list(dict.fromkeys(raw.get(name) for found in runs.values() for raw in found.values()))
+
+
+def _commits(raw: RawStudy) -> list[Any]:
+    """The commits that wrote programs to choose from, and predicted what they do."""
+    parts = [part for of in raw.selections.values() for one in of.values() for part in (one, *one["readers"].values())]
+    return [part["commit"] for part in parts if part.get("commit") is not None]
 
 
 def _counts(raw: RawStudy, runs: Mapping[str, Mapping[int, Raw]]) -> dict[str, int]:

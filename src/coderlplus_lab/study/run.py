@@ -20,23 +20,14 @@ from pathlib import Path
 from coderlplus.engines.trl.processes import signals_to
 from coderlplus.errors import ConfigError, DataError, counted
 from coderlplus.progress import clock
-from coderlplus.records.files import held, remove
+from coderlplus.records.files import atomic_write, held, remove
 from coderlplus.report.folders import read_object
 from coderlplus_lab.files import write_json
 from coderlplus_lab.probes.linear import check_installed
+from coderlplus_lab.study.fingerprints import check_kept, check_version, fingerprint_text
+from coderlplus_lab.study.folder import FINGERPRINT, WALL, JobKind, StudyFolder, StudyJob
 from coderlplus_lab.study.pace import Pace, note_of, share_of
-from coderlplus_lab.study.plan import (
-    FINGERPRINT,
-    WALL,
-    JobKind,
-    StudyFolder,
-    StudyJob,
-    check_kept,
-    check_version,
-    fingerprint_text,
-    plan,
-    wanted,
-)
+from coderlplus_lab.study.plan import plan, wanted
 from coderlplus_lab.study.progress import Progress
 from coderlplus_lab.study.settings import Study
 
@@ -77,20 +68,24 @@ def run_study(
     after the last job, whether or not some failed, while no other process may write the folder.
 
     Raises `ConfigError` if the folder belongs to other settings or another process works there, and `DataError`
-    after the last job if some failed.
+    after the last job if some failed, or where the folder cannot be written.
     """
     layout = StudyFolder(root)
-    todo = wanted(plan(study, layout), runs)
+    planned = plan(study, layout)
+    todo = wanted(planned, runs)
     if not overwrite:
         check_version(layout)
-        check_kept(todo)
+        check_kept(planned)  # all of them: the results show what else is there
     if any(job.kind == "probe" for job in todo.values()):
         check_installed()  # before hours of training, not after
     with _alone(root):
         if overwrite:
             remove(root, layout.names(study.name))
-        layout.settings.write_text(study.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        (root / "logs").mkdir(exist_ok=True)
+        try:
+            atomic_write(layout.settings, study.model_dump_json(indent=2) + "\n")
+            (root / "logs").mkdir(exist_ok=True)
+        except OSError as error:
+            raise _cannot_write(root, error) from error
         environment = ENVIRONMENT | os.environ
         if all(initial.model is None for initial in study.initial_models.values()):  # nothing to ask the hub for
             environment = {"HF_HUB_OFFLINE": "1"} | environment
@@ -100,7 +95,10 @@ def run_study(
             signals_to(signal.default_int_handler, signal.SIGTERM),
         ):
             state = _State(study, layout, todo, environment, progress, Pace(study, jobs, planned_s or {}))
-            _loop(state, jobs)
+            try:
+                _loop(state, jobs)
+            except OSError as error:
+                raise _cannot_write(root, error) from error
         then()
     if state.failed:
         first, *others = state.failed.items()
@@ -108,6 +106,13 @@ def run_study(
         raise DataError(
             f"{first[0]} failed: {first[1]}; full log: {layout.log(todo[first[0]])}{more}; rerun the command to retry"
         )
+
+
+def _cannot_write(root: Path, error: OSError) -> DataError:
+    return DataError(
+        f"cannot write {error.filename or root}: {error.strerror or error}; make room there, then rerun the command "
+        "to resume"
+    )
 
 
 @contextlib.contextmanager
@@ -161,7 +166,7 @@ def _loop(state: _State, most: int) -> None:
     except BaseException:
         stop(list(state.running.values()))
         for key in state.running:
-            _note_time(state.jobs[key], state.pace.elapsed_s(key))
+            _note_time(state, state.jobs[key], state.pace.elapsed_s(key))
         state.progress.say(f"stopped; rerun the command to resume {state.layout.root}")
         raise
 
@@ -169,7 +174,7 @@ def _loop(state: _State, most: int) -> None:
 def _start(state: _State, job: StudyJob) -> None:
     """The process of a job, in a session of its own so that Ctrl-C reaches it once, through us."""
     job.folder.mkdir(parents=True, exist_ok=True)
-    (job.folder / FINGERPRINT).write_text(fingerprint_text(job), encoding="utf-8")
+    atomic_write(job.folder / FINGERPRINT, fingerprint_text(job))
     state.progress.say(f"started: {job.key}")
     command = [sys.executable, "-m", "coderlplus_lab.study.job", str(state.layout.root), job.key]
     with state.layout.log(job).open("ab") as log:
@@ -187,7 +192,7 @@ def _collect(state: _State) -> None:
             continue
         del state.running[key]
         job, seconds = state.jobs[key], state.pace.elapsed_s(key)
-        _note_time(job, seconds)
+        _note_time(state, job, seconds)
         done = process.returncode == 0 and job.done
         state.pace.end(job, done=done)
         if done:
@@ -199,9 +204,13 @@ def _collect(state: _State) -> None:
             state.progress.say(f"failed: {key}: {state.failed[key]}")
 
 
-def _note_time(job: StudyJob, seconds: float) -> None:
-    """Add to the time that a job took in all."""
-    write_json(job.folder / WALL, {"seconds": round(seconds + read_object(job.folder / WALL).get("seconds", 0.0), 1)})
+def _note_time(state: _State, job: StudyJob, seconds: float) -> None:
+    """Add to the time that a job took in all. Where it cannot be written, on a full disk, what ran is still told."""
+    path = job.folder / WALL
+    try:
+        write_json(path, {"seconds": round(seconds + read_object(path).get("seconds", 0.0), 1)})
+    except OSError as error:
+        state.progress.say(f"cannot write {path}: {error.strerror}; {clock(seconds)} of {job.key} are not counted")
 
 
 def _show(state: _State) -> None:

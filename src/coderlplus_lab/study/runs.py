@@ -15,18 +15,20 @@ from coderlplus.report.folders import json_lines, read_object
 from coderlplus_lab.files import write_json
 from coderlplus_lab.provenance import commit, now
 from coderlplus_lab.study import supervised
+from coderlplus_lab.study.folder import FINGERPRINT, MEASURED, StudyFolder
 from coderlplus_lab.study.initial_models import device, device_name, initial_model_path, load_model
 from coderlplus_lab.study.measures import curve_point, means, raw_numbers
 from coderlplus_lab.study.pairs import pairs_to_learn
-from coderlplus_lab.study.plan import FINGERPRINT, MEASURED, StudyFolder, searched, spent_before, tried
+from coderlplus_lab.study.plan import spent_before
 from coderlplus_lab.study.sampling import PASSED, with_task_file
 from coderlplus_lab.study.settings import Study
+from coderlplus_lab.study.tries import searched, tried
 
 
 def make_run(study: Study, layout: StudyFolder, arm: str, seed: int) -> None:
     """Train and measure an arm with a seed, with the best of the settings that were searched."""
     chosen = best_settings(study, layout, study.search_arm(arm))
-    _make(study, layout, arm, seed, layout.run(arm, seed), chosen, study.measure.split or "test")
+    _make(study, layout, arm, seed, layout.run(arm, seed), chosen, study.held_out)
 
 
 def run_search(study: Study, layout: StudyFolder, arm: str, number: int) -> None:

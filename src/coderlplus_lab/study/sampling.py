@@ -22,8 +22,8 @@ from coderlplus.report.folders import read_object
 from coderlplus.rewards import reward_rows
 from coderlplus.sandbox.backends import tracing_sandbox
 from coderlplus_lab.files import write_json
+from coderlplus_lab.study.folder import StudyFolder
 from coderlplus_lab.study.initial_models import device, initial_model_path, load_model
-from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.settings import OFF_POLICY_TASKS, Study
 
 CHUNK = 250

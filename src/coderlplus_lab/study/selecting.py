@@ -20,12 +20,13 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from coderlplus.alignment import AlignmentConfig
 from coderlplus.alignment.prompts import shown_program
 from coderlplus.engines.models import load_tokenizer
-from coderlplus.errors import SandboxError
+from coderlplus.errors import DataError, SandboxError
 from coderlplus.evaluation.examples import Example, visible_examples
 from coderlplus.evaluation.generate import generate_tokens, mean_logprobs, token_ids
 from coderlplus.evaluation.metrics import mean
@@ -37,9 +38,9 @@ from coderlplus.records import Problem, Rollout, read_jsonl
 from coderlplus.records.files import atomic_write
 from coderlplus.report.folders import json_lines
 from coderlplus_lab.files import write_json
+from coderlplus_lab.study.folder import DONE, StudyFolder
 from coderlplus_lab.study.initial_models import device, device_name, load_model
 from coderlplus_lab.study.measures import generation, which_pass
-from coderlplus_lab.study.plan import DONE, StudyFolder
 from coderlplus_lab.study.runs import model_of, provenance
 from coderlplus_lab.study.selection import pack
 from coderlplus_lab.study.settings import Study
@@ -55,7 +56,7 @@ def write_programs(study: Study, layout: StudyFolder, writer: str, seed: int) ->
     assert study.selection is not None
     began, folder, samples = time.monotonic(), layout.programs(writer, seed), study.selection.samples
     model, tokenizer = _model(study, layout, writer, seed)
-    problems = list(read_jsonl(layout.problems("test"), Problem))
+    problems = list(read_jsonl(layout.problems(study.held_out), Problem))
     prompts = [token_ids(tokenizer, study.messages(problem)) for problem in problems]
     sampled = generate_tokens(model, tokenizer, prompts, samples=samples, **generation(study))
     texts = [tokenizer.batch_decode(group, skip_special_tokens=True) for group in sampled]
@@ -90,8 +91,8 @@ def write_predictions(study: Study, layout: StudyFolder, writer: str, reader: st
     once, greedily, in the form of alignment tasks of the kind `final_values`. Nothing is run."""
     began, folder = time.monotonic(), layout.predictions(writer, reader, seed)
     model, tokenizer = _model(study, layout, reader, seed)
-    problems = list(read_jsonl(layout.problems("test"), Problem))
-    programs = [line["programs"] for line in json_lines(layout.programs(writer, seed) / PROGRAMS)]
+    problems = list(read_jsonl(layout.problems(study.held_out), Problem))
+    programs = _programs(layout.programs(writer, seed), len(problems))
     examples = [_examples(study, problem) for problem in problems]
     asked = [
         [[] if program is None else [_question(study, problem, program, one) for one in shown] for program in distinct]
@@ -142,6 +143,17 @@ def named_variables(program: str, entry_point: str | None, most: int) -> list[st
 
 def _targets(node: ast.stmt) -> list[ast.expr]:
     return node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+
+
+def _programs(folder: Path, problems: int) -> list[list[str | None]]:
+    """The different programs for each problem. Raises `DataError` where they are not there for so many problems."""
+    path = folder / PROGRAMS
+    found = [line.get("programs") for line in json_lines(path)] if path.exists() else []
+    groups = [list(group) for group in found if isinstance(group, list)]
+    if len(groups) != problems:
+        what = f"has programs for {len(groups)} of {problems} problems" if path.exists() else "is missing"
+        raise DataError(f"{path} {what}; remove {folder} and rerun the study to write it again")
+    return groups
 
 
 def _examples(study: Study, problem: Problem) -> list[Example]:

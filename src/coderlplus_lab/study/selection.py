@@ -44,14 +44,43 @@ def unpack(packed: str) -> list[list[int]]:
     return [[int(number) for number in line.split()] for line in text.split("\n")]
 
 
+def check_programs(raw: Raw, problems: int) -> None:
+    """Raises `ValueError`, `KeyError` or `TypeError` where the numbers are not those of programs for so many
+    problems."""
+    which, logprob, passed, executed = (unpack(raw[name]) for name in ("which", "logprob", "passed", "executed"))
+    _same_shape("which", which, [raw["samples"]] * problems)
+    _same_shape("logprob", logprob, list(map(len, which)))
+    for place, of in enumerate(which, 1):
+        if set(of) != set(range(max(of, default=-1) + 1)):
+            raise ValueError(f"row {place} of which leaves out a program")
+    programs = [len(set(of)) for of in which]
+    _same_shape("passed", passed, programs)
+    _same_shape("executed", executed, programs)
+    float(raw["tokens"]["prompt"] + raw["tokens"]["completion"])
+
+
+def check_predictions(raw: Raw, predicted: Raw) -> None:
+    """Raises `ValueError`, `KeyError` or `TypeError` where the predictions are not those about the programs of
+    `raw`."""
+    _same_shape("predicted", unpack(predicted["predicted"]), list(map(len, unpack(raw["passed"]))))
+    float(predicted["questions"] + sum(predicted["tokens"].values()))
+
+
+def _same_shape(name: str, rows: Sequence[Sequence[int]], sizes: Sequence[int]) -> None:
+    if len(rows) != len(sizes):
+        raise ValueError(f"{name} has {len(rows)} rows for {len(sizes)} problems")
+    for place, (row, size) in enumerate(zip(rows, sizes, strict=True), 1):
+        if len(row) != size:
+            raise ValueError(f"row {place} of {name} has {len(row)} numbers instead of {size}")
+
+
 def by_reader(arm: str) -> str:
     """The selector by the predictions of an arm's model."""
     return f"by_{arm}"
 
 
 def chosen(raw: Raw) -> dict[str, dict[int, list[float]]]:
-    """The values of every selector for an arm with a seed. Raises `KeyError`, `IndexError` or `ValueError` for numbers
-    that are not those of `selecting`."""
+    """The values of every selector for an arm with a seed."""
     which, passed = unpack(raw["which"]), unpack(raw["passed"])
     of_programs = {
         RANDOM: [[0] * len(row) for row in passed],
@@ -122,7 +151,7 @@ def selection_numbers(
                 "seeds": list(raws[arm]),
                 "greedy": _json(mean_over_seeds(_of(greedy[arm], raws[arm]), families)),
                 "selectors": [_levels(study, arm, name, values[arm], families) for name in _names(values[arm])],
-                "cost": _cost(raws[arm]),
+                "cost": _cost(arm, raws[arm]),
             }
             for arm in raws
         ],
@@ -183,13 +212,14 @@ def _names(runs: Mapping[int, Chosen]) -> list[str]:
     return [name for name in first if all(name in one for one in others)]
 
 
-def _cost(raws: Mapping[int, Raw]) -> dict[str, Any]:
-    """Means over seeds, for a problem: different programs in a group of n, tokens of its prompt and of a program, and
-    predictions asked for with tokens of one, its prompt included."""
+def _cost(arm: str, raws: Mapping[int, Raw]) -> dict[str, Any]:
+    """Means over seeds, for a problem: different programs in a group of n and in all, tokens of its prompt and of a
+    program, and predictions that the writer was asked for, with tokens of one, its prompt included."""
     problems = len(unpack(next(iter(raws.values()))["which"]))
     programs = [different_programs(raw) for raw in raws.values()]
-    asked = [one for raw in raws.values() for one in raw["readers"].values()]
+    asked = [raw["readers"][arm] for raw in raws.values() if arm in raw["readers"]]
     return {
+        "of_all": mean([len(set(of)) for raw in raws.values() for of in unpack(raw["which"])]),
         "programs": {n: round(mean([one[n] for one in programs]), 3) for n in programs[0]},
         "prompt": mean([raw["tokens"]["prompt"] for raw in raws.values()]),
         "program": mean([raw["tokens"]["completion"] for raw in raws.values()]),

@@ -11,8 +11,10 @@ from coderlplus_lab.study.cells import markdown, points, share
 from coderlplus_lab.study.picture import GRID, INK, PALE, text
 
 Numbers = Mapping[str, Any]
-COLORS = ("#8793a0", "#c77c11", "#b3261e", "#1b6fb5", "#2e7d4f", "#7b4fb0", "#a0522d", "#111111", "#d36ca8")
-PANEL, GAP, HEIGHT, LEFT, TOP, PER_ROW = 190, 34, 170, 40, 40, 4
+COLORS = ("#8793a0", "#c77c11", "#b3261e", "#1b6fb5", "#2e7d4f", "#7b4fb0", "#17a2a2", "#111111", "#d36ca8")
+PANEL, GAP, HEIGHT, LEFT, TOP, PER_ROW = 190, 34, 170, 40, 46, 4
+NARROWEST = 600
+"""The width of title and legend."""
 
 
 def selection_tables(numbers: Numbers) -> list[str]:
@@ -62,14 +64,14 @@ def _costs(numbers: Numbers) -> str:
         cost, levels = writer["cost"], {one["name"]: one["sizes"] for one in writer["selectors"]}
         own = levels.get(f"by_{writer['arm']}", {}).get(n)
         written = _written(cost, n)
-        read = cost["questions"] * cost["programs"][n] / max(cost["programs"].values()) * cost["prediction"]
+        read = cost["questions"] * cost["programs"][n] / cost["of_all"] * cost["prediction"]
         more = levels["logprob"].get(4 * n)
         rows.append(
             [
                 writer["label"],
                 f"{cost['programs'][n]:.1f}",
                 f"{written:.0f}",
-                f"{read:.0f}",
+                "–" if own is None else f"{read:.0f}",
                 "–" if own is None else f"{100 * own['mean']:.1f}",
                 "–" if own is None else f"{1000 * own['mean'] / (written + read):.2f}",
                 "–" if more is None else f"{_written(cost, 4 * n):.0f}",
@@ -88,8 +90,8 @@ def _written(cost: Mapping[str, Any], n: int) -> float:
 
 
 def selection_picture(numbers: Numbers) -> str:
-    """One panel a writer: percent by number of samples, one line a selector; the points are seeds. Greedy decoding is
-    dashed."""
+    """One panel a writer: percent by number of samples, one line a selector; the points are seeds, at the number that
+    is compared. Greedy decoding is dashed."""
     writers = numbers["writers"]
     labels = _labels(writers)
     colors = {label: COLORS[place % len(COLORS)] for place, label in enumerate(labels)}
@@ -102,12 +104,13 @@ def selection_picture(numbers: Numbers) -> str:
     ]
     low, high = math.floor(10 * min(values)) / 10, math.ceil(10 * max(values)) / 10
     columns = min(PER_ROW, len(writers))
-    width, rows = LEFT + columns * (PANEL + GAP), -(-len(writers) // PER_ROW)
+    width, rows = max(LEFT + columns * (PANEL + GAP), NARROWEST), -(-len(writers) // PER_ROW)
     height = TOP + rows * (HEIGHT + 2 * GAP) + 18 * -(-(len(labels) + 1) // 2) + 8
     lines = [text(8, 18, "Percent that pass, by the number of samples to choose from", size=14, weight="bold")]
+    lines.append(text(8, 34, f"Lines: means over seeds (how many). Dots: seeds, at n = {numbers['n']}.", fill=PALE))
     for place, writer in enumerate(writers):
         left, top = LEFT + place % PER_ROW * (PANEL + GAP), TOP + place // PER_ROW * (HEIGHT + 2 * GAP)
-        lines += _panel(writer, colors, left, top + 16, low, high)
+        lines += _panel(writer, colors, left, top + 16, low, high, numbers["n"])
     for place, label in enumerate((*labels, "greedy decoding")):
         x, y = LEFT + place % 2 * 330, height - 10 - 18 * (len(labels) // 2 - place // 2)
         dashed = ' stroke-dasharray="4 3"' if label not in colors else ""
@@ -122,7 +125,7 @@ def selection_picture(numbers: Numbers) -> str:
 
 
 def _panel(
-    writer: Mapping[str, Any], colors: Mapping[str, str], left: float, top: float, low: float, high: float
+    writer: Mapping[str, Any], colors: Mapping[str, str], left: float, top: float, low: float, high: float, n: int
 ) -> list[str]:
     sizes = [*writer["selectors"][0]["sizes"]]
     across = {n: left + PANEL * place / max(1, len(sizes) - 1) for place, n in enumerate(sizes)}
@@ -134,18 +137,17 @@ def _panel(
     for tenth in range(round(10 * low), round(10 * high) + 1):
         lines.append(f'<path d="M{left} {y(tenth / 10):.1f}h{PANEL}" stroke="{GRID}"/>')
         lines.append(text(left - 6, y(tenth / 10) + 4, str(10 * tenth), fill=PALE, anchor="end"))
-    lines += [text(x, top + HEIGHT + 14, str(n), fill=PALE, anchor="middle") for n, x in across.items()]
+    lines += [text(x, top + HEIGHT + 14, str(size), fill=PALE, anchor="middle") for size, x in across.items()]
     if writer["greedy"] is not None:
         at = y(writer["greedy"]["mean"])
         lines.append(f'<path d="M{left} {at:.1f}h{PANEL}" stroke="{INK}" stroke-dasharray="4 3"/>')
     for one in writer["selectors"]:
         color, spreads = colors[one["label"]], one["sizes"]
-        path = "L".join(f"{across[n]:.1f} {y(spread['mean']):.1f}" for n, spread in spreads.items())
+        path = "L".join(f"{across[size]:.1f} {y(spread['mean']):.1f}" for size, spread in spreads.items())
         lines.append(f'<path d="M{path}" fill="none" stroke="{color}" stroke-width="1.5"/>')
         lines += [
             f'<circle cx="{across[n]:.1f}" cy="{y(value):.1f}" r="1.8" fill="{color}" fill-opacity=".6"/>'
-            for n, spread in spreads.items()
-            for value in spread["by_seed"]
+            for value in spreads[n]["by_seed"]
         ]
     return lines
 

@@ -315,6 +315,11 @@ class Study(Section):
             if all(seed in self.arm_seeds(arm) for arm in self.probe.arms)
         )
 
+    @property
+    def held_out(self) -> Split:
+        """The split on which runs are measured."""
+        return self.measure.split or "test"
+
     def selections(self, seed: int) -> dict[str, tuple[str, ...]]:
         """Whose programs are chosen from with a seed, and who reads them."""
         readers = self.selection.readers if self.selection is not None else {}

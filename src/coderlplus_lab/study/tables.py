@@ -22,15 +22,22 @@ DOES: tuple[Measured, ...] = ("output_accuracy", "pass_at_1_sampled")
 PROGRAMS = {"task": "reading a task", "given": "reading a reference", "own": "while it writes"}
 WIDTH = 119
 """Columns of a line of text."""
-SHORT = 8
-"""Maximum number of missing runs that are named; the rest are counted."""
 
 
 def tables(results: Results) -> str:
     """All tables of a study."""
     if not results["arms"]:
         return "No run is measured yet."
-    parts = [about(results), *decision(results), arms_table(results)]
+    parts = [about(results), *decision(results)]
+    if results["selection"] is not None:  # what such a study is about
+        parts += [*selection_tables(results["selection"]), "## All measures"]
+    parts.append(arms_table(results))
+    if results["search"]:
+        measure = results["search"][0]["measure"]
+        parts += [
+            f"Searched on the validation split by {results['labels'].get(measure, measure)}, in percent:",
+            search_table(results),
+        ]
     if results["differences"]:
         parts += [
             "Differences in points, paired by seed. Intervals are 95 % over seeds; with one seed they are over "
@@ -56,9 +63,7 @@ def tables(results: Results) -> str:
             "percent:",
             probes_table(results),
         ]
-    if results["selection"] is not None:
-        parts += selection_tables(results["selection"])
-    return "\n\n".join(part if part.startswith("|") else textwrap.fill(part, WIDTH) for part in parts)
+    return "\n\n".join(part if part.startswith(("|", "- ")) else textwrap.fill(part, WIDTH) for part in parts)
 
 
 def about(results: Results) -> str:
@@ -72,9 +77,8 @@ def about(results: Results) -> str:
         f"{counts['samples']} samples per problem; seeds {', '.join(map(str, seeds))}; "
         f"{results['hours']:.1f} hours in total over all jobs, on {results['hardware']}."
     )
-    missing = results["missing"]
-    if missing:
-        text += f" **Not run yet:** {_named(missing)}."
+    if results["missing"]:
+        text += f" **Not run yet:** {_named(results['missing'])}."
     return text
 
 
@@ -86,12 +90,17 @@ def decision(results: Results) -> list[str]:
     if found["missing"]:
         return [f"**Not decided yet.** The rule needs {_named(found['missing'])}."]
     words = {None: "", True: "yes", False: "no"}
-    rows = [
-        [check["what"], points(check["spread"]), check["asked"], words[check["holds"]]] for check in found["checks"]
-    ]
+    rows = []
+    for check in found["checks"]:
+        sign = "" if check["level"] else "+"
+        over = [share(check["spread"], of, sign) for of in ("", "problems_")]
+        rows.append([check["what"], *over, check["asked"], words[check["holds"]]])
+    said = [textwrap.fill(f"- {one}", WIDTH, subsequent_indent="  ") for one in found["decided"]]
     return [
-        f"**Decided: {'; '.join(found['decided'])}.** The numbers of the rule, in points, with intervals over seeds:",
-        markdown(["", "", "asked", "holds"], rows),
+        "**Decided** by the rule of the preregistration:",
+        "\n".join(said),
+        "The numbers of the rule: differences in points, levels in percent. The rule is about intervals over seeds.",
+        markdown(["", "over seeds", "over families", "asked", "holds"], rows),
     ]
 
 
@@ -109,6 +118,33 @@ def arms_table(results: Results) -> str:
         for arm in results["arms"]
     ]
     return markdown(["", "seeds", *labels.values(), "samples", "seconds"], rows)
+
+
+def search_table(results: Results) -> str:
+    """One row an arm that was searched for: what was tried, what was chosen, and whether that is at an edge of the
+    grid, beyond which a better value may lie."""
+    labels = {arm["name"]: arm["label"] for arm in results["arms"]}
+    rows = []
+    for name in dict.fromkeys(one["arm"] for one in results["search"]):
+        tries = [one for one in results["search"] if one["arm"] == name]
+        best = max(tries, key=lambda one: one["value"])
+        edges = [
+            key
+            for key, value in best["chosen"].items()
+            if isinstance(value, int | float)
+            and value in (min(values := [one["chosen"][key] for one in tries]), max(values))
+            and len(set(values)) > 1
+        ]
+        is_over = not any(key.startswith(f"search/{name}/") for key in results["missing"])
+        said = _settings(best["chosen"]) + (", an edge of the grid" if edges else "")
+        rows.append(
+            [
+                labels.get(name, name),
+                "; ".join(f"{_settings(one['chosen'])}: {100 * one['value']:.1f}" for one in tries),
+                said if is_over else "not yet",
+            ]
+        )
+    return markdown(["", "tried", "chosen"], rows)
 
 
 def differences_table(results: Results, over: str = "") -> str:
@@ -249,4 +285,17 @@ def _selection_picture(name: str) -> str:
 
 
 def _named(missing: Sequence[str]) -> str:
-    return ", ".join(missing[:SHORT]) + (f" and {len(missing) - SHORT} more" if len(missing) > SHORT else "")
+    """All that is missing, the seeds of an arm together.
+
+    >>> _named(["grpo/10", "probe/0"]), _named(["grpo/10", "probe/0", "grpo/11"])
+    ('grpo/10, probe/0', 'grpo/10, 11; probe/0')
+    """
+    seeds: dict[str, list[str]] = {}
+    for key in missing:
+        seeds.setdefault(key.rpartition("/")[0], []).append(key.rpartition("/")[2])
+    alone = all(len(of) == 1 for of in seeds.values())
+    return (", " if alone else "; ").join(f"{name}/{', '.join(of)}" for name, of in seeds.items())
+
+
+def _settings(chosen: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key.rpartition('.')[2].replace('_', ' ')} {value}" for key, value in chosen.items())

@@ -12,7 +12,7 @@ import pytest
 
 from coderlplus.errors import DataError
 from coderlplus_lab.quickstart.run import quickstart_study, summarise, write_quickstart_page
-from coderlplus_lab.study.plan import StudyFolder
+from coderlplus_lab.study.folder import StudyFolder
 
 from ...report.conftest import write_run
 from ...report.test_browser import Document

@@ -16,7 +16,7 @@ from coderlplus.errors import ConfigError, DataError
 from coderlplus.records.files import held
 from coderlplus_lab.cli import app
 from coderlplus_lab.quickstart.run import quickstart, quickstart_study
-from coderlplus_lab.study.plan import StudyFolder
+from coderlplus_lab.study.folder import StudyFolder
 
 TINY = quickstart_study(0, tiny=True)
 NUMBERS = {

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from coderlplus_lab.study.folder import StudyFolder
 from coderlplus_lab.study.job import do
 from coderlplus_lab.study.loading import make_study
-from coderlplus_lab.study.plan import StudyFolder, plan
+from coderlplus_lab.study.plan import plan
 from coderlplus_lab.study.settings import Study
 
 SETTINGS: dict[str, Any] = {

@@ -8,7 +8,7 @@ from coderlplus.alignment.answers import write_answer
 from coderlplus.alignment.scoring import score_answer
 from coderlplus.records import AlignmentTask, CallInput, CallTest, CheckTest, Problem, StdioTest, read_jsonl
 from coderlplus_lab.study.data import last_test, output_question
-from coderlplus_lab.study.plan import StudyFolder
+from coderlplus_lab.study.folder import StudyFolder
 from coderlplus_lab.study.settings import Study
 from coderlplus_lab.world import world
 from coderlplus_lab.world.first import FIRST

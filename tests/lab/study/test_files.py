@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from coderlplus.records import AlignmentTask, CallTest, Problem, read_jsonl, write_jsonl
+from coderlplus_lab.study.folder import StudyFolder
 from coderlplus_lab.study.job import do
 from coderlplus_lab.study.loading import make_study
-from coderlplus_lab.study.plan import StudyFolder, plan, wanted
+from coderlplus_lab.study.plan import plan, wanted
 from coderlplus_lab.study.raw import collect
 from coderlplus_lab.study.results import study_results
 from coderlplus_lab.study.settings import Study

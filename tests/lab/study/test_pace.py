@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coderlplus_lab.quickstart.run import PLANNED_S, quickstart_study
+from coderlplus_lab.study.folder import JobKind, StudyFolder, StudyJob
 from coderlplus_lab.study.pace import MEASURING, Pace, planned_steps
-from coderlplus_lab.study.plan import JobKind, StudyFolder, StudyJob, plan
+from coderlplus_lab.study.plan import plan
 
 STUDY = quickstart_study(0, tiny=True)
 JOBS = {key: job for key, job in plan(STUDY, StudyFolder(Path("nowhere"))).items() if "grpo_kl" not in key}

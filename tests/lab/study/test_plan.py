@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from coderlplus.errors import ConfigError
+from coderlplus_lab.study.fingerprints import check_kept, fingerprint_text
+from coderlplus_lab.study.folder import FINGERPRINT, StudyFolder
 from coderlplus_lab.study.loading import load_study, make_study
-from coderlplus_lab.study.plan import FINGERPRINT, StudyFolder, check_kept, fingerprint_text, plan, wanted
+from coderlplus_lab.study.plan import plan, wanted
 
 RECIPES = Path(__file__).parents[3] / "recipes" / "study"
 
@@ -71,3 +73,16 @@ def test_further_arms_and_seeds_change_nothing_of_what_is_there() -> None:
     before = plan(make_study(data), StudyFolder(Path("s")))
     after = plan(make_study(data | {"seeds": [0, 1], "arms": {"b": {}, "a": {"train": {}}}}), StudyFolder(Path("s")))
     assert all(after[key].fingerprint == job.fingerprint for key, job in before.items())
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("", "what they were is not known"), ("a: [", "fingerprint.yaml is broken"), ("b: 1\n", "a: None")],
+)
+def test_what_it_was_made_of_is_not_guessed(tmp_path: Path, text: str, why: str) -> None:
+    data = {"name": "a", "seeds": [0], "world": {}, "initial_models": {"one": {}}, "arms": {"a": {"train": {}}}}
+    jobs = plan(make_study(data), StudyFolder(tmp_path))
+    jobs["run/a/0"].folder.mkdir(parents=True)
+    (jobs["run/a/0"].folder / FINGERPRINT).write_text(text)
+    with pytest.raises(ConfigError, match=rf"seed-0 was made with other settings \({why}.*remove this folder"):
+        check_kept(jobs)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from coderlplus.errors import ConfigError
+from coderlplus_lab.study.folder import StudyFolder
 from coderlplus_lab.study.loading import make_study
-from coderlplus_lab.study.plan import StudyFolder, plan, wanted
+from coderlplus_lab.study.plan import plan, wanted
 from coderlplus_lab.study.probing import probe_numbers, read_probes
 from coderlplus_lab.study.raw import collect
 from coderlplus_lab.study.results import study_results

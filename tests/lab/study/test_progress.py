@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from coderlplus_lab.quickstart.run import quickstart_study
+from coderlplus_lab.study.folder import StudyFolder
 from coderlplus_lab.study.pace import Pace, last_metrics, note_of, share_of
-from coderlplus_lab.study.plan import StudyFolder, plan
+from coderlplus_lab.study.plan import plan
 from coderlplus_lab.study.progress import Progress
 
 STUDY = quickstart_study(0)

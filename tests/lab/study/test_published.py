@@ -14,11 +14,10 @@ from typer.testing import CliRunner
 from coderlplus.errors import DataError
 from coderlplus.evaluation.metrics import mean
 from coderlplus_lab.cli import app
-from coderlplus_lab.study.decisions import GRADIENT
+from coderlplus_lab.study.folder import StudyFolder
 from coderlplus_lab.study.measures import LABELS
-from coderlplus_lab.study.plan import StudyFolder
 from coderlplus_lab.study.probing import read_probes
-from coderlplus_lab.study.raw import collect, of_measure, read_raw_study
+from coderlplus_lab.study.raw import GRADIENT, collect, of_measure, read_raw_study
 from coderlplus_lab.study.results import study_results
 from coderlplus_lab.study.settings import Study
 from coderlplus_lab.study.tables import publish, rebuild

@@ -10,13 +10,16 @@ import pytest
 from coderlplus.engines.settings_files import over
 from coderlplus.records import Problem, read_jsonl
 from coderlplus.report.folders import read_object
+from coderlplus_lab.study.fingerprints import fingerprint_text
+from coderlplus_lab.study.folder import MEASURED, StudyFolder
 from coderlplus_lab.study.job import do
 from coderlplus_lab.study.loading import load_study, make_study
 from coderlplus_lab.study.measures import values
-from coderlplus_lab.study.plan import MEASURED, StudyFolder, fingerprint_text, plan, tried
+from coderlplus_lab.study.plan import plan
 from coderlplus_lab.study.raw import collect, families_in
 from coderlplus_lab.study.results import study_results
 from coderlplus_lab.study.settings import Study
+from coderlplus_lab.study.tries import tried
 
 RECIPES = Path(__file__).parents[3] / "recipes" / "study"
 

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
+from coderlplus_lab.study.folder import StudyFolder
 from coderlplus_lab.study.job import do
 from coderlplus_lab.study.loading import load_study
-from coderlplus_lab.study.plan import StudyFolder, plan
+from coderlplus_lab.study.plan import plan
 from coderlplus_lab.study.settings import Study
 
 ROOT = Path(__file__).parents[3]

@@ -9,9 +9,10 @@ from typing import Any
 
 import yaml
 
+from coderlplus_lab.study.folder import StudyFolder
 from coderlplus_lab.study.job import do
 from coderlplus_lab.study.measures import LABELS, means
-from coderlplus_lab.study.plan import StudyFolder, plan
+from coderlplus_lab.study.plan import plan
 from coderlplus_lab.study.raw import collect
 from coderlplus_lab.study.results import study_results
 from coderlplus_lab.study.settings import Study

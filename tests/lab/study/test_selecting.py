@@ -17,14 +17,16 @@ from coderlplus.evaluation.generate import generate
 from coderlplus.evaluation.selection import agrees, prediction_prompt
 from coderlplus.problems.prompts import conversation
 from coderlplus.records import CallTest, Problem, read_jsonl, write_jsonl
+from coderlplus_lab.study.fingerprints import check_kept, fingerprint_text
+from coderlplus_lab.study.folder import FINGERPRINT, StudyFolder
 from coderlplus_lab.study.initial_models import load_model
 from coderlplus_lab.study.job import do
 from coderlplus_lab.study.loading import make_study
-from coderlplus_lab.study.plan import FINGERPRINT, StudyFolder, check_kept, fingerprint_text, plan, wanted
+from coderlplus_lab.study.plan import plan, wanted
 from coderlplus_lab.study.raw import collect, read_raw_study
 from coderlplus_lab.study.results import study_results
 from coderlplus_lab.study.selecting import named_variables
-from coderlplus_lab.study.selection import unpack
+from coderlplus_lab.study.selection import pack, unpack
 from coderlplus_lab.study.settings import Study
 from coderlplus_lab.study.tables import publish, rebuild, tables
 
@@ -247,10 +249,111 @@ def test_what_is_not_there_yet_is_missing_and_what_is_broken_is_told(
     [writer] = study_results(collect(study, again, "a.yaml"))["selection"]["writers"]
     assert [one["name"] for one in writer["selectors"]] == ["random", "logprob", "execution"]
     publish(raw := collect(study, again, "a.yaml"), study_results(raw), tmp_path / "docs")
-    path = again.programs("start", 0) / "programs.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"passed": "no"}))
-    with pytest.raises(DataError, match="the selection of start/0 was not written by a study"):
-        study_results(collect(study, again, "a.yaml"))
+    assert read_raw_study(tmp_path / "docs" / "choose").selections == raw.selections
+
+
+def spoiled(packed: str, place: int, change: list[int] | None) -> str:
+    rows = unpack(packed)
+    return pack([*rows[:place], *([] if change is None else [change]), *rows[place + 1 :]])
+
+
+PROGRAMS = ("programs.json", "which", "logprob", "passed", "executed", "samples", "tokens")
+PREDICTIONS = ("predictions.json", "predicted", "questions", "tokens")
+
+
+@pytest.mark.parametrize("where", ["folder", "page"])
+@pytest.mark.parametrize(
+    ("file", "name", "change"),
+    [
+        (file, name, change)
+        for file, *names in (PROGRAMS, PREDICTIONS)
+        for name in names
+        for change in ("gone", "text", "row", "number")
+        if change in ("gone", "text") or name not in ("samples", "tokens", "questions")
+    ],
+)
+def test_numbers_that_are_not_about_the_same_programs_are_told_with_their_file(
+    study: Study, done: StudyFolder, tmp_path: Path, where: str, file: str, name: str, change: str
+) -> None:
+    if where == "folder":
+        root = StudyFolder(tmp_path / "again")
+        shutil.copytree(done.root, root.root)
+        of_programs, of_reader = root.programs("start", 0), root.predictions("start", "other", 0)
+        path = (of_programs if file == "programs.json" else of_reader) / file
+    else:
+        publish(raw := collect(study, done, "a.yaml"), study_results(raw), tmp_path)
+        path = tmp_path / "choose" / "start-0.selection.json"
+    whole = json.loads(path.read_text())
+    data = whole["readers"]["other"] if where == "page" and file == "predictions.json" else whole
+    if change == "gone":
+        del data[name]
+    elif change == "text":
+        data[name] = "no"
+    else:
+        data[name] = spoiled(data[name], 2, None if change == "row" else [*unpack(data[name])[2], 0])
+    path.write_text(json.dumps(whole))
+    with pytest.raises(
+        DataError, match=rf"{path.name} was not written by a study .*; remove it and rerun the study"
+    ) as told:
+        collect(study, root, "a.yaml") if where == "folder" else rebuild(tmp_path)
+    assert str(told.value).count("was not written by") == 1
+
+
+@pytest.mark.parametrize("text", [None, "", '{"programs": []}\n', '{"programs": []}\n' * 9, '{"program": 1}\n' * 5])
+def test_programs_that_are_not_those_of_the_problems_are_not_read(
+    study: Study, done: StudyFolder, tmp_path: Path, text: str | None
+) -> None:
+    again = StudyFolder(tmp_path / "again")
+    shutil.copytree(done.root, again.root)
+    path = again.programs("start", 0) / "programs.jsonl"
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(DataError, match=r"programs\.jsonl (is missing|has programs for \d of 5 problems); remove"):
+        do(study, again, plan(study, again)["predictions/start/other/0"])
+    assert read(again.predictions("start", "other", 0) / "predictions.json")  # what was there is left
+
+
+def test_every_selection_that_is_missing_in_a_published_folder_is_named(
+    study: Study, done: StudyFolder, tmp_path: Path
+) -> None:
+    publish(raw := collect(study, done, "a.yaml"), study_results(raw), tmp_path)
+    (tmp_path / "choose" / "start-1.selection.json").unlink()
+    (tmp_path / "choose" / "other-0.json").unlink()
+    path = tmp_path / "choose" / "start-0.selection.json"
+    data = json.loads(path.read_text())
+    del data["readers"]["other"]
+    path.write_text(json.dumps(data))
+    rebuild(tmp_path)
+    page = " ".join((tmp_path / "choose.md").read_text().split())
+    assert "**Not run yet:** other/0, predictions/start/other/0, programs/start/1" in page
+
+
+def test_a_reader_of_a_model_without_programs_is_missing(study: Study, done: StudyFolder, tmp_path: Path) -> None:
+    again = StudyFolder(tmp_path / "again")
+    shutil.copytree(done.root, again.root)
+    (again.programs("start", 0) / "programs.json").unlink()  # stopped while its programs were written anew
+    (again.programs("start", 0) / "programs.json.partial").write_text("{")
+    results = study_results(collect(study, again, "a.yaml"))
+    assert results["missing"] == ["programs/start/0"]
+    assert list(results["selection"]["writers"][0]["seeds"]) == [1]
+    assert run(study, again) == ["programs/start/0"]
+    assert study_results(collect(study, again, "a.yaml"))["missing"] == []
+
+
+def test_a_commit_that_only_read_is_named_too(study: Study, done: StudyFolder, tmp_path: Path) -> None:
+    again = StudyFolder(tmp_path / "again")
+    shutil.copytree(done.root, again.root)
+    path = again.predictions("start", "other", 0) / "predictions.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"commit": "d" * 40}))
+    assert study_results(collect(study, again, "a.yaml"))["commits"][-1] == "d" * 40
+
+
+def test_a_pilot_writes_programs_for_the_problems_that_it_is_measured_on(data: dict[str, Any], tmp_path: Path) -> None:
+    pilot = make_study(data | {"seeds": [0], "measure": data["measure"] | {"split": "validation"}})
+    layout = StudyFolder(tmp_path)
+    run(pilot, layout)
+    results = study_results(collect(pilot, layout, "a.yaml"))
+    assert results["counts"]["problems"] == 1
+    assert len(unpack(read(layout.programs("start", 0) / "programs.json")["which"])) == 1
 
 
 @pytest.mark.parametrize("change", [{"readers": {"strat": ["start"]}}, {"readers": {"start": ["strat"]}}])

@@ -10,8 +10,8 @@ import yaml
 
 from coderlplus.errors import ConfigError
 from coderlplus_lab.quickstart.run import quickstart_study
+from coderlplus_lab.study.folder import StudyFolder as StudyLayout
 from coderlplus_lab.study.loading import load_study, make_study
-from coderlplus_lab.study.plan import StudyFolder as StudyLayout
 from coderlplus_lab.study.plan import plan
 from coderlplus_lab.study.settings import Study
 
