@@ -26,17 +26,19 @@ def import_ray() -> Any:
 
 
 def connect(address: str) -> None:
-    """Connect Ray to the cluster at `address`, unless it is connected. Raises `ConfigError`."""
+    """Connect Ray to the cluster at `address`, unless it is connected to that one, or to any for `auto`. Raises
+    `ConfigError`."""
     ray = import_ray()
     if ray.is_initialized():
+        _check_connected(head_of(ray), address)
         return
     try:
-        host, _, port = _noted(address).rpartition("://")[2].rpartition(":")
-        if host and port.isdecimal():  # Ray itself tries for minutes
-            reach(host, int(port))
+        host, port = _host_and_port(_noted(address).rpartition("://")[2])
+        if port:  # Ray itself tries for minutes
+            reach(host, port)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (OSError, OverflowError, ValueError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split()).rstrip(".")
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()).rstrip(".:")
         way_out = "start one with ray start --head, or name another address"
         if "ersion" in reason:
             reason, way_out = _versions_in(reason), "install the same versions of both on all nodes and here"
@@ -46,6 +48,29 @@ def connect(address: str) -> None:
 def reach(host: str, port: int) -> None:
     """Raises `OSError` if nothing listens there."""
     socket.create_connection((host.strip("[]"), port), timeout=CONNECT_S).close()
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    """The port is 0 for what is no pair of both."""
+    host, _, port = address.rpartition(":")
+    return host, int(port) if host and port.isdecimal() else 0
+
+
+def _check_connected(head: tuple[str, int] | None, address: str) -> None:
+    """Raises `ConfigError` if `address` is host and port of another head. The same port on a name of this machine may
+    be the same head."""
+    host, port = _host_and_port(address)
+    if head is None or not port:
+        return
+    try:
+        theirs, ours = socket.gethostbyname(host.strip("[]")), socket.gethostbyname(head[0])
+    except OSError:
+        theirs, ours = host, head[0]
+    if port != head[1] or (theirs != ours and not any(each.startswith("127.") for each in (theirs, ours))):
+        raise ConfigError(
+            f"this process is connected to the Ray cluster at {head[0]}:{head[1]}, not to the one at {address!r}; "
+            "leave the address out, or call ray.shutdown() first"
+        )
 
 
 def head_of(ray: Any) -> tuple[str, int] | None:
@@ -61,7 +86,9 @@ def connection_of(ray: Any) -> str | None:
     """The id of this process's connection to a cluster; `None` without one, and empty through a Ray Client."""
     if not ray.is_initialized():
         return None
-    return getattr(ray.get_runtime_context().worker, "worker_id", b"").hex()
+    from ray.runtime_context import get_runtime_context  # ray.get_runtime_context() may start a cluster
+
+    return getattr(get_runtime_context().worker, "worker_id", b"").hex()
 
 
 def _noted(address: str) -> str:
