@@ -12,7 +12,8 @@ join are used. The actors ask Ray for no CPUs (`num_cpus=0`): say with `workers_
 judging may take. This package must be installed on the nodes, in the same version.
 
 This file is what users hold. `ray_driver.py` is the thread behind it, `ray_sending.py` decides what goes where,
-`ray_node.py` is what an actor does with it, and `ray_cluster.py` asks Ray. Ray is imported when a `RaySandbox` is made.
+`ray_node.py` is what an actor does with it, and `ray_cluster.py` asks Ray. Ray is imported when a `RaySandbox` is
+made.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from coderlplus.errors import ConfigError, SandboxError
-from coderlplus.sandbox.backends.ray_cluster import connect, import_ray, versions
+from coderlplus.errors import SandboxError
+from coderlplus.sandbox.backends.ray_cluster import check_connection, connect, import_ray, versions
 from coderlplus.sandbox.backends.ray_driver import Driver
 from coderlplus.sandbox.backends.ray_node import said
 from coderlplus.sandbox.backends.ray_sending import Call
@@ -52,10 +53,7 @@ class RaySandbox(AnySandbox):
         allow_missing: Sequence[str] | None = None,
     ) -> None:
         ray = import_ray()
-        if not ray.is_initialized():
-            raise ConfigError(
-                "not connected to a Ray cluster; give its address, such as auto, or call ray.init() first"
-            )
+        check_connection(ray)
         allow_missing = allowed_to_miss() or None if allow_missing is None else allow_missing
         self.workers = 1
         self.isolation: tuple[str, ...] = ()

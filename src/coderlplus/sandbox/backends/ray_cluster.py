@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,28 @@ def head_of(ray: Any) -> tuple[str, int] | None:
         return host, int(port)
     except (AttributeError, ValueError):
         return None
+
+
+def check_connection(ray: Any) -> None:
+    """Raises `ConfigError` if this process has no connection to a cluster, or one of another process."""
+    if not ray.is_initialized():
+        raise ConfigError("not connected to a Ray cluster; give its address, such as auto, or call ray.init() first")
+    if connection_of(ray) == _inherited:
+        raise ConfigError(
+            "this process has its connection to the Ray cluster by a fork, over which nothing arrives; start "
+            "processes that use Ray with the method spawn"
+        )
+
+
+def _note_inherited() -> None:
+    global _inherited
+    ray = sys.modules.get("ray")
+    _inherited = None if ray is None else connection_of(ray)
+
+
+_inherited: str | None = None
+"""The connection that was there when this process was forked."""
+os.register_at_fork(after_in_child=_note_inherited)
 
 
 def connection_of(ray: Any) -> str | None:

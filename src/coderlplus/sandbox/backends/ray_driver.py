@@ -23,7 +23,6 @@ from coderlplus.sandbox.backends.ray_cluster import (
 )
 from coderlplus.sandbox.backends.ray_node import Done, Sent, said
 from coderlplus.sandbox.backends.ray_sending import (
-    Call,
     Node,
     Problems,
     Waiting,
