@@ -187,7 +187,7 @@ def test_threads_share_a_sandbox_and_what_one_breaks_off_costs_the_others_nothin
         return [verdicts[index].rollout_id for index in sorted(verdicts) if verdicts[index].passed]
 
     def closed_early(thread: int) -> list[str]:
-        verdicts = Judge(there).judge_as_completed(pairs(30, 1000 * thread, "import time\ndef f(n): time.sleep(1)"))
+        verdicts = Judge(there).judge_as_completed(pairs(30, 1000 * thread, "import time\ndef f(n): time.sleep(0.3)"))
         next(verdicts)
         verdicts.close()  # type: ignore[attr-defined]
         return to_the_end(thread)
@@ -216,10 +216,10 @@ def test_threads_share_a_sandbox_and_what_one_breaks_off_costs_the_others_nothin
 
 def test_while_no_node_is_ready_programs_wait_for_one(there: RaySandbox) -> None:
     """Also those for which the number of workers says how many to take at once."""
-    actors = [node.actor for node in there._driver.nodes.values()]
-    for pid in ray.get([actor.pid.remote() for actor in actors]):
+    for pid in ray.get([node.actor.pid.remote() for node in there._driver.nodes.values()]):
         os.kill(pid, signal.SIGKILL)
-    there.call(same, 0)
+    for _ in range(4):
+        there.call(same, 0)
     deadline = time.monotonic() + 60
     while there.nodes():
         assert time.monotonic() < deadline
@@ -253,11 +253,8 @@ def test_a_process_that_inherited_a_sandbox_says_so(there: RaySandbox) -> None:
 
 def test_an_address_of_another_cluster_is_an_error_while_there_is_a_connection(cluster: Any) -> None:
     host, port = cluster.address.split(":")
-    for other in (f"10.1.2.3:{port}", f"{host}:{int(port) - 1}"):
-        with pytest.raises(
-            ConfigError, match=f"is connected to the Ray cluster at {cluster.address}, not to the one "
-        ):
-            open_sandbox("ray", address=other)
+    with pytest.raises(ConfigError, match=f"is connected to the Ray cluster at {cluster.address}, not to the one at "):
+        open_sandbox("ray", address=f"{host}:{int(port) - 1}")
     for one in (cluster.address, f"localhost:{port}", "auto"):
         open_sandbox("ray", address=one, workers=1).close()
 

@@ -8,6 +8,7 @@ import re
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def connect(address: str) -> None:
         if port:  # Ray itself tries for minutes
             reach(host, port)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (OSError, OverflowError, ValueError, RuntimeError) as error:
+    except (OSError, OverflowError, ValueError, RuntimeError, ImportError, ray.exceptions.RayError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()).rstrip(".:")
         way_out = "start one with ray start --head, or name another address"
         if "ersion" in reason:
@@ -59,13 +60,20 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 def _check_connected(head: tuple[str, int] | None, address: str) -> None:
     """Raises `ConfigError` if `address` is host and port of another head. The same port on a name of this machine may
-    be the same head."""
+    be the same head.
+
+    >>> _check_connected(("10.0.0.1", 6379), "10.0.0.1:6379")
+    >>> _check_connected(("10.0.0.1", 6379), "auto")
+    >>> _check_connected(("10.0.0.1", 6379), "10.0.0.2:6379")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    coderlplus.errors.ConfigError: this process is connected to the Ray cluster at 10.0.0.1:6379, not to the one at ...
+    """
     host, port = _host_and_port(address)
-    if head is None or not port:
+    if head is None or not port or "://" in address:
         return
     try:
         theirs, ours = socket.gethostbyname(host.strip("[]")), socket.gethostbyname(head[0])
-    except OSError:
+    except (OSError, UnicodeError):
         theirs, ours = host, head[0]
     if port != head[1] or (theirs != ours and not any(each.startswith("127.") for each in (theirs, ours))):
         raise ConfigError(
@@ -96,8 +104,8 @@ def check_connection(ray: Any) -> None:
 
 def _note_inherited() -> None:
     global _inherited
-    ray = sys.modules.get("ray")
-    _inherited = None if ray is None else connection_of(ray)
+    with suppress(Exception):  # no Ray, or another module of that name
+        _inherited = connection_of(sys.modules["ray"])
 
 
 _inherited: str | None = None
