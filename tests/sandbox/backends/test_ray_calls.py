@@ -189,7 +189,7 @@ def test_threads_share_a_sandbox_and_what_one_breaks_off_costs_the_others_nothin
     def closed_early(thread: int) -> list[str]:
         verdicts = Judge(there).judge_as_completed(pairs(30, 1000 * thread, "import time\ndef f(n): time.sleep(0.3)"))
         next(verdicts)
-        verdicts.close()  # type: ignore[attr-defined]
+        verdicts.close()
         return to_the_end(thread)
 
     def broken(thread: int) -> list[str]:
@@ -262,14 +262,11 @@ def test_an_address_of_another_cluster_is_an_error_while_there_is_a_connection(c
 def test_nodes_on_which_no_sandbox_starts_are_an_error(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their actors end without a word, time and again."""
 
-    def dying() -> type[Any]:
-        class Dying(node_class()):  # type: ignore[misc]
-            def start(self, *settings: Any) -> None:
-                os._exit(1)
+    def start(self: Any, *settings: Any) -> None:
+        os._exit(1)
 
-        return Dying
-
-    monkeypatch.setattr(ray_driver, "node_class", dying)
+    dying = type("Dying", (node_class(),), {"start": start})
+    monkeypatch.setattr(ray_driver, "node_class", lambda: dying)
     monkeypatch.setattr(ray_driver, "_PATIENCE_S", 20.0)
     with pytest.raises(
         SandboxError, match=r"no node of the Ray cluster is left for programs; .*; the node "
