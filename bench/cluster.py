@@ -121,12 +121,10 @@ def measure(count: int, wait_ms: Sequence[float], workers_per_node: int, ahead: 
     with RaySandbox(workers_per_node=workers_per_node) as inner:
         judge = Judge(Waiting(inner))
         judge.judge_many(pairs(4 * inner.workers, wait_ms, 1))  # sets out all there is to set out
-        pids = ray.get([node.actor.pid.remote() for node in inner._driver.nodes.values()])
-        exchange, exchanges = inner._driver._exchange, itertools.count()
-        inner._driver._exchange = lambda *arguments: (  # type: ignore[method-assign]
-            next(exchanges),
-            exchange(*arguments),
-        )
+        driver = inner._driver
+        pids = ray.get([node.actor.pid.remote() for node in driver.nodes.values()])
+        exchange, exchanges = driver._exchange, itertools.count()
+        driver._exchange = lambda *arguments: (next(exchanges), exchange(*arguments))  # type: ignore[method-assign]
         wait_s, judged = 0.0, 0
         before, cpu, busy = cpu_s(pids), own_cpu_s(), machine_cpu_s()
         began = time.perf_counter()

@@ -22,7 +22,7 @@ from coderlplus.records import CallTest, Limits, Problem, Rollout
 from coderlplus.sandbox import Sandbox
 from coderlplus.sandbox.backends import open_sandbox, ray_driver
 from coderlplus.sandbox.backends.ray import RaySandbox
-from coderlplus.sandbox.backends.ray_cluster import node_class
+from coderlplus.sandbox.backends.ray_cluster import connect, node_class
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'coderlplus[ray]')")
 
@@ -257,6 +257,13 @@ def test_an_address_of_another_cluster_is_an_error_while_there_is_a_connection(c
         open_sandbox("ray", address=f"{host}:{int(port) - 1}")
     for one in (cluster.address, f"localhost:{port}", "auto"):
         open_sandbox("ray", address=one, workers=1).close()
+
+
+def test_threads_that_connect_at_the_same_time_share_the_connection(cluster: Any) -> None:
+    ray.shutdown()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(connect, 4 * [cluster.address]))
+    assert ray.is_initialized()
 
 
 def test_nodes_on_which_no_sandbox_starts_are_an_error(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import platform
 import re
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ from coderlplus import __version__
 from coderlplus.errors import ConfigError
 
 CONNECT_S = 10.0
+_CONNECTING = threading.Lock()
+"""Ray may be connected once; threads that open sandboxes at the same time share the connection."""
 
 
 def import_ray() -> Any:
@@ -31,9 +34,14 @@ def connect(address: str) -> None:
     """Connect Ray to the cluster at `address`, unless it is connected to that one, or to any for `auto`. Raises
     `ConfigError`."""
     ray = import_ray()
-    if ray.is_initialized():
-        _check_connected(head_of(ray), address)
-        return
+    with _CONNECTING:
+        if ray.is_initialized():
+            _check_connected(head_of(ray), address)
+        else:
+            _connect(ray, address)
+
+
+def _connect(ray: Any, address: str) -> None:
     try:
         host, port = _host_and_port(_noted(address).rpartition("://")[2])
         if port:  # Ray itself tries for minutes
