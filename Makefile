@@ -125,7 +125,7 @@ test-data: install
 	CODERLPLUS_WHOLE=1 CODERLPLUS_SLOW=1 $(BIN)/python -m pytest tests/judge/test_datasets.py tests/evaluation/test_recorded.py tests/cli/test_prepare.py tests/cli/test_eval.py
 
 test-ray: install
-	CODERLPLUS_RAY=1 $(BIN)/python -m pytest tests/sandbox/backends/test_ray.py tests/sandbox/backends/test_ray_faults.py
+	CODERLPLUS_RAY=1 $(BIN)/python -m pytest tests/sandbox/backends/test_ray*.py
 
 test-study: install
 	CODERLPLUS_STUDY=1 $(BIN)/python -m pytest tests/lab/test_study_command.py

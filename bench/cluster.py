@@ -40,7 +40,8 @@ from rich.table import Table
 from coderlplus.judge import Judge
 from coderlplus.records import CallTest, Problem, Rollout, Verdict
 from coderlplus.sandbox import AnySandbox
-from coderlplus.sandbox.backends.ray import _AHEAD, RaySandbox, pause_s
+from coderlplus.sandbox.backends.ray import RaySandbox
+from coderlplus.sandbox.backends.ray_sending import AHEAD, pause_s
 
 GROUP = 16
 """Programs in a row of the same problem."""
@@ -120,9 +121,10 @@ def measure(count: int, wait_ms: Sequence[float], workers_per_node: int, ahead: 
     with RaySandbox(workers_per_node=workers_per_node) as inner:
         judge = Judge(Waiting(inner))
         judge.judge_many(pairs(4 * inner.workers, wait_ms, 1))  # sets out all there is to set out
-        pids = ray.get([node.actor.pid.remote() for node in inner._nodes.values()])
-        exchange, exchanges = inner._exchange, itertools.count()
-        inner._exchange = lambda *arguments: (next(exchanges), exchange(*arguments))  # type: ignore[method-assign]
+        driver = inner._driver
+        pids = ray.get([node.actor.pid.remote() for node in driver.nodes.values()])
+        exchange, exchanges = driver._exchange, itertools.count()
+        driver._exchange = lambda *arguments: (next(exchanges), exchange(*arguments))  # type: ignore[method-assign]
         wait_s, judged = 0.0, 0
         before, cpu, busy = cpu_s(pids), own_cpu_s(), machine_cpu_s()
         began = time.perf_counter()
@@ -189,7 +191,7 @@ def fitted(rows: Sequence[Measured]) -> Costs:
 
 def exchanges_a_second(nodes: int, workers: int, rate: float) -> float:
     """No more than one a program; one a pause and node; and as many as carry half of what nodes take ahead."""
-    return max(min(rate, nodes / pause_s(nodes)), rate / (_AHEAD * workers / 2))
+    return max(min(rate, nodes / pause_s(nodes)), rate / (AHEAD * workers / 2))
 
 
 def load(costs: Costs, nodes: int, workers: int, rate: float) -> float:

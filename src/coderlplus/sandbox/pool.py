@@ -17,7 +17,7 @@ from coderlplus.errors import SandboxError
 from coderlplus.sandbox.forkserver import ForkServer
 from coderlplus.sandbox.jobs import Job, Outcome
 from coderlplus.sandbox.layers import EXTRA_LAYERS, LAYERS
-from coderlplus.sandbox.protocol import AnySandbox
+from coderlplus.sandbox.protocol import FORKED, AnySandbox
 
 _MOST_WAITING = 3
 """For each worker so many jobs may wait (sleep, or read what never comes) while others run in their place."""
@@ -25,7 +25,7 @@ _ALLOW_MISSING = "CODERLPLUS_ALLOW_MISSING"
 _PATIENCE_S, _PAUSE_S = 30.0, 0.2
 """How long a worker tries to start a fork server while the limit on processes is reached, and the pause between
 tries."""
-_GENERATION = 64
+GENERATION = 64
 """Calls for each worker that may overtake one another by their weight; so nothing waits for ever."""
 
 _Task = tuple[Future[Any], Callable[["_Worker"], Any]]
@@ -134,13 +134,13 @@ class Sandbox(AnySandbox):
 
     def _put(self, function: Callable[[_Worker], Any], weight: float = 0.0) -> Future[Any]:
         if os.getpid() != self._pid:
-            raise SandboxError("a sandbox does not survive a fork; create one in each process")
+            raise SandboxError(FORKED)
         future: Future[Any] = Future()
         with self._lock:
             if self.closed:
                 raise SandboxError("the sandbox is closed; create a new one")
             serial = next(self._serials)
-            generation = serial // (_GENERATION * self.workers)
+            generation = serial // (GENERATION * self.workers)
             heapq.heappush(self._tasks, (generation, -weight, serial, (future, function)))
         self._signals.put(True)
         return future

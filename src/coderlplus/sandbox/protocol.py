@@ -10,12 +10,15 @@ from typing import Any, Protocol, Self
 from coderlplus.errors import SandboxError
 from coderlplus.sandbox.jobs import Job, Outcome
 
+FORKED = "a sandbox does not survive a fork; create one in each process"
+"""What `call` raises in a process that inherited the sandbox; no thread would ever run what it takes there."""
+
 
 class AnySandbox(Protocol):
     """A sandbox of any back end: what judging, tracing and mining need of it.
 
-    `backend` is its name, `workers` the number of jobs that it runs at the same time, `isolation` the layers in force,
-    and `can_trace` whether it keeps to the hash seed of a job, which tracing needs.
+    `backend` is its name, `workers` the number of jobs that it runs at the same time (at least 1), `isolation` the
+    layers in force, and `can_trace` whether it keeps to the hash seed of a job, which tracing needs.
     """
 
     backend: str
@@ -25,7 +28,7 @@ class AnySandbox(Protocol):
 
     def call(self, function: Callable[..., Any], *arguments: Any, weight: float = 0.0) -> Future[Any]:
         """Run `function(execute, *arguments)` where `execute(job)` runs jobs, heavier calls first. `function` and
-        `arguments` must be picklable."""
+        `arguments` must be picklable. Raises `SandboxError` if the sandbox is closed or was inherited by a fork."""
 
     def close(self) -> None:
         """End what runs; the sandbox cannot be used any more."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import multiprocessing
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from coderlplus import CallTest, ConfigError, Judge, Problem, Rollout, open_sandbox
-from coderlplus.sandbox import Sandbox
+from coderlplus.errors import SandboxError
+from coderlplus.sandbox import AnySandbox, Sandbox
 from coderlplus.sandbox.backends.sandboxfusion import SandboxFusion
 
 
@@ -66,3 +69,24 @@ def test_what_makes_no_sandbox_is_one_sentence(backend: Any, given: dict[str, An
 def test_without_ray_the_message_says_what_to_install() -> None:
     with pytest.raises(ConfigError, match=r"pip install 'coderlplus\[ray\]'"):
         open_sandbox("ray", address="auto")
+
+
+@pytest.mark.parametrize("make", [Sandbox, lambda: SandboxFusion("http://127.0.0.1:9")])
+def test_a_process_that_inherited_a_sandbox_says_so(make: Callable[[], AnySandbox]) -> None:
+    """Instead of waiting for threads that it does not have. Of Ray, `test_ray_calls.py` shows it."""
+
+    def child(said: Any) -> None:
+        with sandbox:
+            try:
+                sandbox.call(print)
+            except SandboxError as error:
+                said.put(str(error))
+
+    fork = multiprocessing.get_context("fork")
+    said = fork.SimpleQueue()
+    with make() as sandbox:
+        process = fork.Process(target=child, args=(said,))
+        process.start()
+        process.join(60)
+        assert process.exitcode == 0
+        assert said.get() == "a sandbox does not survive a fork; create one in each process"

@@ -104,7 +104,7 @@ def test_verdicts_are_those_of_the_sandbox_here_and_nodes_may_come_and_go(cluste
         assert all(verdict.passed for _, verdict in left)
         assert len(sandbox.nodes()) == 1
 
-        actor = next(iter(sandbox._nodes.values())).actor
+        actor = next(iter(sandbox._driver.nodes.values())).actor
         slow = there.judge_as_completed(pairs(*(f"{SLOW}  # {index}" for index in range(16, 20))))
         os.kill(ray.get(actor.pid.remote()), signal.SIGKILL)
         assert all(verdict.passed for _, verdict in slow)

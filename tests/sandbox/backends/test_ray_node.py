@@ -45,6 +45,29 @@ def lock(execute: Any) -> Any:
     return threading.Lock()
 
 
+class TakesTwo(Exception):
+    """Pickle makes it again from its text alone."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+class Mute(Exception):
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def __str__(self) -> str:
+        raise ValueError
+
+
+def takes_two(execute: Any) -> None:
+    raise TakesTwo(1, 2)
+
+
+def mute(execute: Any) -> None:
+    raise Mute
+
+
 @pytest.fixture
 def work(local: Sandbox) -> Iterator[NodeWork]:
     for event in EVENTS.values():
@@ -110,6 +133,25 @@ def test_what_a_call_raises_comes_back_and_so_does_what_cannot_be_pickled(work: 
     found = all_of(work, 4, work.exchange(calls, {}, 0.0))
     assert [found[serial].ending for serial in range(4)] == ["raised", "raised", "raised", "returned"]
     assert str(pickle.loads(found[0].value)) == "no 3"
+
+
+def test_what_cannot_be_read_or_sent_back_fails_alone_in_one_sentence(work: NodeWork) -> None:
+    calls = [sent(0, takes_two), sent(1, mute), sent(2, lock), Sent(3, 0.0, b"!"), sent(4, statement, Stored(7), 4)]
+    found = all_of(work, 6, work.exchange([*calls, sent(5, doubled, 5)], {7: b"!"}, 0.0))
+    errors = [pickle.loads(found[serial].value) for serial in range(5)]
+    assert {type(error) for error in errors} == {SandboxError}
+    unread = (
+        "a node of the Ray cluster cannot read what was sent to it: _pickle.UnpicklingError: invalid load key, '!'."
+    )
+    assert [str(error) for error in errors] == [
+        f"{__name__}.TakesTwo: 1 and 2",
+        f"{__name__}.Mute: <exception str() failed>",
+        "a node of the Ray cluster cannot send back what a call returned: TypeError: cannot pickle '_thread.lock' "
+        "object",
+        f"{unread} '!'.",
+        f"{unread} '!'.",
+    ]
+    assert pickle.loads(found[5].value) == 10
 
 
 def test_a_problem_is_sent_once_and_an_unknown_one_is_asked_for(

@@ -6,7 +6,10 @@ import os
 import platform
 import re
 import socket
+import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,8 @@ from coderlplus import __version__
 from coderlplus.errors import ConfigError
 
 CONNECT_S = 10.0
+_CONNECTING = threading.Lock()
+"""Ray may be connected once; threads that open sandboxes at the same time share the connection."""
 
 
 def import_ray() -> Any:
@@ -26,17 +31,24 @@ def import_ray() -> Any:
 
 
 def connect(address: str) -> None:
-    """Connect Ray to the cluster at `address`, unless it is connected. Raises `ConfigError`."""
+    """Connect Ray to the cluster at `address`, unless it is connected to that one, or to any for `auto`. Raises
+    `ConfigError`."""
     ray = import_ray()
-    if ray.is_initialized():
-        return
+    with _CONNECTING:
+        if ray.is_initialized():
+            _check_connected(head_of(ray), address)
+        else:
+            _connect(ray, address)
+
+
+def _connect(ray: Any, address: str) -> None:
     try:
-        host, _, port = _noted(address).rpartition("://")[2].rpartition(":")
-        if host and port.isdecimal():  # Ray itself tries for minutes
-            reach(host, int(port))
+        host, port = _host_and_port(_noted(address).rpartition("://")[2])
+        if port:  # Ray itself tries for minutes
+            reach(host, port)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (OSError, OverflowError, ValueError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split()).rstrip(".")
+    except (OSError, OverflowError, ValueError, RuntimeError, ImportError, ray.exceptions.RayError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()).rstrip(".:")
         way_out = "start one with ray start --head, or name another address"
         if "ersion" in reason:
             reason, way_out = _versions_in(reason), "install the same versions of both on all nodes and here"
@@ -48,6 +60,36 @@ def reach(host: str, port: int) -> None:
     socket.create_connection((host.strip("[]"), port), timeout=CONNECT_S).close()
 
 
+def _host_and_port(address: str) -> tuple[str, int]:
+    """The port is 0 for what is no pair of both."""
+    host, _, port = address.rpartition(":")
+    return host, int(port) if host and port.isdecimal() else 0
+
+
+def _check_connected(head: tuple[str, int] | None, address: str) -> None:
+    """Raises `ConfigError` if `address` is host and port of another head. The same port on a name of this machine may
+    be the same head.
+
+    >>> _check_connected(("10.0.0.1", 6379), "10.0.0.1:6379")
+    >>> _check_connected(("10.0.0.1", 6379), "auto")
+    >>> _check_connected(("10.0.0.1", 6379), "10.0.0.2:6379")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    coderlplus.errors.ConfigError: this process is connected to the Ray cluster at 10.0.0.1:6379, not to the one at ...
+    """
+    host, port = _host_and_port(address)
+    if head is None or not port or "://" in address:
+        return
+    try:
+        theirs, ours = socket.gethostbyname(host.strip("[]")), socket.gethostbyname(head[0])
+    except (OSError, UnicodeError):
+        theirs, ours = host, head[0]
+    if port != head[1] or (theirs != ours and not any(each.startswith("127.") for each in (theirs, ours))):
+        raise ConfigError(
+            f"this process is connected to the Ray cluster at {head[0]}:{head[1]}, not to the one at {address!r}; "
+            "leave the address out, or call ray.shutdown() first"
+        )
+
+
 def head_of(ray: Any) -> tuple[str, int] | None:
     """Host and port of the head of the cluster that Ray is connected to; `None` through a Ray Client."""
     try:
@@ -57,11 +99,35 @@ def head_of(ray: Any) -> tuple[str, int] | None:
         return None
 
 
+def check_connection(ray: Any) -> None:
+    """Raises `ConfigError` if this process has no connection to a cluster, or one of another process."""
+    if not ray.is_initialized():
+        raise ConfigError("not connected to a Ray cluster; give its address, such as auto, or call ray.init() first")
+    if connection_of(ray) == _inherited:
+        raise ConfigError(
+            "this process has its connection to the Ray cluster by a fork, over which nothing arrives; start "
+            "processes that use Ray with the method spawn"
+        )
+
+
+def _note_inherited() -> None:
+    global _inherited
+    with suppress(Exception):  # no Ray, or another module of that name
+        _inherited = connection_of(sys.modules["ray"])
+
+
+_inherited: str | None = None
+"""The connection that was there when this process was forked."""
+os.register_at_fork(after_in_child=_note_inherited)
+
+
 def connection_of(ray: Any) -> str | None:
     """The id of this process's connection to a cluster; `None` without one, and empty through a Ray Client."""
     if not ray.is_initialized():
         return None
-    return getattr(ray.get_runtime_context().worker, "worker_id", b"").hex()
+    from ray.runtime_context import get_runtime_context  # ray.get_runtime_context() may start a cluster
+
+    return getattr(get_runtime_context().worker, "worker_id", b"").hex()
 
 
 def _noted(address: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -71,7 +72,7 @@ class NodeWork:
             self._exchange += 1
             this = self._exchange
             self._changed.notify_all()
-        given = {key: self._loads(text) for key, text in problems.items()}
+        given = {key: self._read(text) for key, text in problems.items()}
         self._keep({key: (given[key], len(text)) for key, text in problems.items()})
         for call in calls:
             self._start(call, given)
@@ -91,11 +92,18 @@ class NodeWork:
             while self._size > PROBLEM_BYTES and len(self._problems) > 1:
                 self._size -= self._problems.popitem(last=False)[1][1]
 
+    def _read(self, text: bytes) -> Any:
+        """What was pickled, or the error that says why it cannot be read."""
+        try:
+            return self._loads(text)
+        except BaseException as error:
+            return SandboxError(f"a node of the Ray cluster cannot read what was sent to it: {said(error)}")
+
     def _start(self, call: Sent, given: dict[int, Any]) -> None:
         with self._changed:
             self._running += 1
         try:
-            function, arguments = self._loads(call.work)
+            function, arguments = readable(self._read(call.work))
             found = [self._found(each, given) if isinstance(each, Stored) else each for each in arguments]
             future = self._sandbox.call(function, *found, weight=call.weight)
         except _Unknown:
@@ -109,23 +117,31 @@ class NodeWork:
         with self._changed:
             if stored.key in self._problems:
                 self._problems.move_to_end(stored.key)
-                return self._problems[stored.key][0]
+                return readable(self._problems[stored.key][0])
         if stored.key not in given:
             raise _Unknown
-        return given[stored.key]
+        return readable(given[stored.key])
 
     def _ended(self, serial: int, future: Future[Any]) -> None:
         try:
-            done = Done(serial, "returned", self._dumps(future.result()))
+            value = future.result()
         except BaseException as error:
-            done = self._raised(serial, error)
+            self._end(self._raised(serial, error))
+            return
+        try:
+            done = Done(serial, "returned", self._dumps(value))
+        except BaseException as error:
+            reason = f"a node of the Ray cluster cannot send back what a call returned: {said(error)}"
+            done = self._raised(serial, SandboxError(reason))
         self._end(done)
 
     def _raised(self, serial: int, error: BaseException) -> Done:
         try:
-            return Done(serial, "raised", self._dumps(error))
-        except Exception:  # an error that holds what cannot be pickled
-            return Done(serial, "raised", self._dumps(SandboxError(f"{type(error).__name__}: {error}")))
+            text = self._dumps(error)
+            self._loads(text)
+        except BaseException:  # it holds what cannot be pickled, or takes other arguments than it keeps
+            text = self._dumps(SandboxError(said(error)))
+        return Done(serial, "raised", text)
 
     def _end(self, done: Done) -> None:
         with self._changed:
@@ -145,3 +161,15 @@ class NodeWork:
         result, self._done = self._done[:taken], self._done[taken:]
         self._replied = time.monotonic()
         return result
+
+
+def readable(read: Any) -> Any:
+    """Raises what could not be read."""
+    if isinstance(read, SandboxError):
+        raise read
+    return read
+
+
+def said(error: BaseException) -> str:
+    """An error in one line, also if it cannot say itself what it is."""
+    return " ".join("".join(traceback.format_exception_only(error)).split())

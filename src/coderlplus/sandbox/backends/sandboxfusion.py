@@ -21,6 +21,7 @@ import base64
 import contextlib
 import functools
 import json
+import os
 import re
 import secrets
 import signal
@@ -38,7 +39,7 @@ from coderlplus.errors import ConfigError, SandboxError
 from coderlplus.sandbox.backends import fusion_driver
 from coderlplus.sandbox.forkserver import parse_replies
 from coderlplus.sandbox.jobs import EndingName, Job, Outcome, ending_of
-from coderlplus.sandbox.protocol import AnySandbox, BackEnd
+from coderlplus.sandbox.protocol import FORKED, AnySandbox, BackEnd
 from coderlplus.sandbox.text import as_bytes
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class SandboxFusion(AnySandbox):
             )
         self._path = f"{parts.path.rstrip('/')}/run_code"
         self._host, self._is_tls = parts.netloc.rpartition("@")[2], parts.scheme == "https"
+        self._pid = os.getpid()
         self._local = threading.local()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="coderlplus-fusion")
         self._connections: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
@@ -88,6 +90,8 @@ class SandboxFusion(AnySandbox):
 
     def call(self, function: Callable[..., Any], *arguments: Any, weight: float = 0.0) -> Future[Any]:
         """Run `function(execute, *arguments)` in a thread, as `Sandbox.call` does, but in the order of the calls."""
+        if os.getpid() != self._pid:
+            raise SandboxError(FORKED)
         if self._stopped.is_set():
             raise SandboxError("the sandbox is closed; create a new one")
         return self._threads.submit(function, self.execute, *arguments)
@@ -104,6 +108,8 @@ class SandboxFusion(AnySandbox):
 
     def close(self) -> None:
         """Give up what is waiting and break off the requests under way, whose verdicts are faults."""
+        if os.getpid() != self._pid:  # the connections are those of another process
+            return
         self._stopped.set()
         self._threads.shutdown(wait=False, cancel_futures=True)
         for connection in list(self._connections):

@@ -1,0 +1,154 @@
+"""What goes to which node of a Ray cluster: calls to the node that has most room, the longest first, packed in
+messages; a problem goes to a node once. Ray itself is not needed here."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from coderlplus.errors import SandboxError
+from coderlplus.records import Problem
+from coderlplus.sandbox.backends.ray_node import MESSAGE_BYTES, PROBLEM_BYTES, Sent, Stored
+
+AHEAD = 4
+"""Calls handed to a node for each of its workers; the rest waits here, where any node can take it."""
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    weight: float
+    place: tuple[int, float, int]
+    """Which of the calls that wait goes first: by generation, then the heaviest, then the oldest."""
+    future: Future[Any] = field(default_factory=Future)
+    losses: int = 0
+
+    @property
+    def serial(self) -> int:
+        return self.place[2]
+
+    def fail(self, error: BaseException) -> None:
+        with suppress(InvalidStateError):  # it was cancelled
+            self.future.set_exception(error)
+
+
+Waiting = list[tuple[tuple[int, float, int], Call]]
+"""A heap of calls by their place."""
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    node_id: str
+    actor: Any
+    where: str
+    """Its address and the beginning of its id, for messages."""
+    workers: int = 0
+    """0 until its sandbox is ready."""
+    calls: dict[int, Call] = field(default_factory=dict)
+    """What it has, by serial number."""
+    exchanges: int = 0
+    """Those without a reply."""
+    problems: set[int] = field(default_factory=set)
+    """Keys of those it was sent."""
+
+    def room(self) -> float:
+        """Calls that it can still take, for each worker."""
+        return AHEAD - len(self.calls) / self.workers if self.workers else 0.0
+
+    def takes(self) -> bool:
+        """Whether to send it calls: there is room, and they go with the next exchange, or it may run out of work
+        before that."""
+        return self.room() > (AHEAD / 2 if self.exchanges else 0)
+
+
+class Problems:
+    """The problems that were sent last, pickled, up to `PROBLEM_BYTES`; what goes is forgotten for all nodes."""
+
+    def __init__(self, dumps: Callable[[Any], bytes], nodes: Mapping[str, Node]) -> None:
+        self._dumps, self._nodes = dumps, nodes
+        self._kept: OrderedDict[int, tuple[Problem, int, bytes]] = OrderedDict()
+        self._keys = itertools.count()
+        self._size = 0
+
+    def stored(self, argument: Any, node: Node, lacking: dict[int, bytes]) -> Any:
+        """A key in the place of a problem, which is added to `lacking` if the node was not sent it yet."""
+        if not isinstance(argument, Problem):
+            return argument
+        if id(argument) not in self._kept:
+            text = self._dumps(argument)
+            self._kept[id(argument)] = argument, next(self._keys), text
+            self._size += len(text)
+            while self._size > PROBLEM_BYTES and len(self._kept) > 1:
+                _, (_, key, old) = self._kept.popitem(last=False)
+                self._size -= len(old)
+                for each in self._nodes.values():
+                    each.problems.discard(key)
+        self._kept.move_to_end(id(argument))
+        _, key, text = self._kept[id(argument)]
+        if key not in node.problems:
+            lacking[key] = text
+        return Stored(key)
+
+
+def shared_out(waiting: Waiting, nodes: Mapping[str, Node]) -> dict[Node, list[Call]]:
+    """Take calls from those that wait, for the nodes that have most room. A cancelled call goes nowhere."""
+    parcels: dict[Node, list[Call]] = {}
+    free = [(-node.room(), node_id) for node_id, node in nodes.items() if node.takes()]
+    heapq.heapify(free)
+    while waiting and free:
+        _, call = heapq.heappop(waiting)
+        if call.future.cancelled():
+            continue
+        node = nodes[free[0][1]]
+        node.calls[call.serial] = call
+        parcels.setdefault(node, []).append(call)
+        if node.room() > 0:
+            heapq.heapreplace(free, (-node.room(), node.node_id))
+        else:
+            heapq.heappop(free)
+    return parcels
+
+
+def messages(
+    calls: Sequence[Call], node: Node, problems: Problems, dumps: Callable[[Any], bytes]
+) -> Iterator[tuple[list[Sent], dict[int, bytes]]]:
+    """Calls and the problems that the node lacks, about `MESSAGE_BYTES` at once. What cannot be pickled fails
+    alone."""
+    sent: list[Sent] = []
+    given: dict[int, bytes] = {}
+    size = 0
+    for call in calls:
+        lacking: dict[int, bytes] = {}
+        try:
+            arguments = [problems.stored(each, node, lacking) for each in call.arguments]
+            work = dumps((call.function, arguments))
+        except Exception as error:
+            unsent(node.calls.pop(call.serial), error)
+            continue
+        more = len(work) + sum(map(len, lacking.values()))
+        if sent and size + more > MESSAGE_BYTES:
+            yield sent, given
+            sent, given, size = [], {}, 0
+        sent.append(Sent(call.serial, call.weight, work))
+        given |= lacking
+        node.problems |= lacking.keys()
+        size += more
+    if sent:
+        yield sent, given
+
+
+def unsent(call: Call, error: Exception) -> None:
+    call.fail(SandboxError(f"cannot send a program to the Ray cluster: {' '.join(str(error).split())}"))
+
+
+def pause_s(nodes: int) -> float:
+    """Seconds between two replies of one of so many nodes, while it has work for longer: with all of them, this
+    process has to deal with 200 replies a second at most."""
+    return max(0.05, 0.005 * nodes)
