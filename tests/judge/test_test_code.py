@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from coderlplus.judge import Judge
 from coderlplus.records import CheckTest, Problem, Rollout, Verdict
-from coderlplus.records.test_code import needs_program, read_test_code
+from coderlplus.records.test_code import read_test_code
+from coderlplus.records.test_code_in_process import needs_program
 from coderlplus.rewards import verdict_reward
 
 VerdictOn = Callable[..., Verdict]

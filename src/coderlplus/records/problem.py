@@ -22,7 +22,7 @@ from coderlplus.records.fields import (
     short,
 )
 from coderlplus.records.tagged import tagged
-from coderlplus.records.test_code import needs_program
+from coderlplus.records.test_code_in_process import needs_program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
