@@ -51,7 +51,9 @@ def read_test_code(code: str, entry_point: str, setup_code: str = "", in_process
         tree = syntax.parse(code)
         compile(code, "<test>", "exec", dont_inherit=True)
     except BROKEN as error:
-        return TestCode(code, False, (), f"it does not compile: {type(error).__name__}: {error}")
+        line = f" (line {error.lineno})" if isinstance(error, SyntaxError) and error.lineno else ""
+        reason = error.msg if isinstance(error, SyntaxError) else error
+        return TestCode(code, False, (), f"it does not compile: {type(error).__name__}: {reason}{line}")
     text = _without_runners(code, tree, entry_point)
     calls, fault = _calls(tree, entry_point)
     unknown = unknown_names(code, entry_point, setup_code)
