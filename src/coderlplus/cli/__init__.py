@@ -109,7 +109,7 @@ def _stopped() -> NoReturn:
 
 def _run(app: typer.Typer) -> None:
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name=app.info.name)
     except CodeRLPlusError as error:
         _end(shown(str(error), keep="\n"))
     except _UsageError as error:
