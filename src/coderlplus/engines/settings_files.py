@@ -100,7 +100,7 @@ class _Loader(yaml.SafeLoader):
     """YAML in which `1e-6` is a number, as people mean it (YAML 1.1 wants `1.0e-6`), and no setting is written twice,
     of which YAML would take the last."""
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
