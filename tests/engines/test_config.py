@@ -124,6 +124,7 @@ def test_a_saved_configuration_reads_back_as_itself(file: Path, tmp_path: Path) 
         ("sandbox.timeout_s=0", "sandbox.timeout_s: should be greater than 0, not 0"),
         ("trl.learning_rate=fast", "override trl.learning_rate: trl.learning_rate must be a number, not 'fast'"),
         ("trl.bf16=ja", "override trl.bf16: trl.bf16 must be true or false, not 'ja'"),
+        ("lora={[r]: 8}", "override 'lora={[r]: 8}':1: not valid YAML (found unhashable key)"),
         ("lora={r: 8, r: 4}", "override 'lora={r: 8, r: 4}':1: not valid YAML ('r' is written twice)"),
     ],
 )
