@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from coderlplus.engines.config import Where
 from coderlplus.engines.run_folder import RunFolder
 from coderlplus.engines.settings_files import overridden_settings
 from coderlplus.engines.trl.processes import rank
-from coderlplus.errors import ConfigError
+from coderlplus.errors import ConfigError, DataError
 
 
 def train(
@@ -51,10 +52,31 @@ def train(
         if not here:
             print(f"{output.path} is complete; use --overwrite to train again", file=sys.stderr, flush=True)
         return output
-    run = _run(settings, where, overwrite=overwrite, evaluate=evaluate, eval_every=eval_every)
+    try:
+        run = _run(settings, where, overwrite=overwrite, evaluate=evaluate, eval_every=eval_every)
+    except (ConfigError, DataError) as error:
+        key = None if isinstance(config, Mapping) else _setting(str(error), settings)
+        if key is None:
+            raise
+        raise type(error)(f"{where(key)}: {error}") from error
     if not here:
         run.note_asked(settings)
     return run
+
+
+def _setting(message: str, settings: Mapping[str, Any]) -> str | None:
+    """The dotted key with which a message begins (`trl.beta must be …`, `model 'm' is …`), or the key of the problems
+    that cannot be read, if the settings have it."""
+    paths = settings.get("problems")
+    if any(message.startswith(f"cannot read {path}") for path in (paths if isinstance(paths, list) else [paths])):
+        return "problems"
+    key = re.match(r"[\w.]*", message)[0].strip(".")  # type: ignore[index]  # it matches any text
+    node: Any = settings
+    for part in key.split("."):
+        if not isinstance(node, Mapping) or part not in node:
+            return None
+        node = node[part]
+    return key
 
 
 def _run(
@@ -67,6 +89,8 @@ def _run(
 ) -> RunFolder:
     """The run on the engine that the settings name, which is loaded now."""
     if "verl" in settings:
+        if "trl" in settings:
+            raise ConfigError(f"{where('trl')}: a run is on TRL or on verl; leave out the section trl, or verl")
         if evaluate is not None:
             raise ConfigError("evaluate is for runs on TRL; on verl, set verl.trainer.test_freq and validation")
         from coderlplus.engines.verl.config import make_verl_config

@@ -288,7 +288,7 @@ def test_a_failure_of_the_sandbox_cuts_nothing(source: Path, tmp_path: Path, mon
         (["empty.jsonl", "-o", "p.jsonl"], "empty.jsonl holds no rows"),
         (
             ["types.jsonl", "-o", "p.jsonl"],
-            r"all 1 rows of types.jsonl were rejected \(unreadable 1\); reasons: p.cut.jsonl",
+            r"no row of types.jsonl is kept \(unreadable 1\); the first is types.jsonl:1: .*: p.cut.jsonl",
         ),
         (["damaged.jsonl.gz", "-o", "p.jsonl"], "the gzip data is damaged"),
         (["void", "-o", "p.jsonl"], "void holds no data"),

@@ -7,6 +7,7 @@ import pytest
 
 from coderlplus.engines.trl.config import load_config, make_config
 from coderlplus.errors import ConfigError
+from coderlplus.training import train
 
 TEXT = """\
 model: some/model
@@ -18,6 +19,38 @@ trl:
   learning_rate: 1e-6
   max_steps: 10
 """
+
+
+@pytest.mark.parametrize(
+    ("more", "line", "key"),
+    [
+        ("model: other/model\n", 9, "model"),
+        ("  max_steps: 20\n", 9, "max_steps"),
+        ("sandbox:\n  workers: 2\n  workers: 3\n", 11, "workers"),
+        ("trl: {beta: 0.1}\n", 9, "trl"),
+        ("eval: {benchmarks: [mbpp], every: 5, every: 6}\n", 9, "every"),
+    ],
+)
+def test_a_setting_that_is_written_twice_is_refused(file: Path, more: str, line: int, key: str) -> None:
+    file.write_text(TEXT + more)
+    child = file.with_name("child.yaml")
+    child.write_text("base: run.yaml\n")
+    for path in (file, child):
+        with pytest.raises(ConfigError, match=rf"run.yaml:{line}: not valid YAML \('{key}' is written twice\)"):
+            load_config(path)
+
+
+def test_what_is_merged_may_be_written_again(file: Path) -> None:
+    file.write_text(TEXT.replace("trl:", "trl: &mine") + "eval: {benchmarks: [mbpp]}\nlora:\n  <<: {r: 8}\n  r: 4\n")
+    assert load_config(file).lora == {"r": 4}
+
+
+def test_a_run_is_on_one_engine(file: Path) -> None:
+    file.write_text(TEXT + "verl: {trainer: {total_epochs: 1}}\n")
+    with pytest.raises(
+        ConfigError, match=r"run.yaml:6: a run is on TRL or on verl; leave out the section trl, or verl"
+    ):
+        train(file)
 
 
 @pytest.fixture
@@ -89,6 +122,10 @@ def test_a_saved_configuration_reads_back_as_itself(file: Path, tmp_path: Path) 
         ("lora.rank=8", "unknown setting 'lora.rank'; did you mean 'lora."),
         ("dynamic_sampling_rounds=-1", "dynamic_sampling_rounds: should be greater than or equal to 0, not -1"),
         ("sandbox.timeout_s=0", "sandbox.timeout_s: should be greater than 0, not 0"),
+        ("trl.learning_rate=fast", "override trl.learning_rate: trl.learning_rate must be a number, not 'fast'"),
+        ("trl.bf16=ja", "override trl.bf16: trl.bf16 must be true or false, not 'ja'"),
+        ("lora={[r]: 8}", "override 'lora={[r]: 8}':1: not valid YAML (found unhashable key)"),
+        ("lora={r: 8, r: 4}", "override 'lora={r: 8, r: 4}':1: not valid YAML ('r' is written twice)"),
     ],
 )
 def test_a_wrong_setting_is_one_clear_sentence(file: Path, override: str, message: str) -> None:
@@ -147,7 +184,7 @@ def test_a_wrong_setting_is_named_where_it_is_written(file: Path, tmp_path: Path
     ("text", "message"),
     [
         ("base: other.yaml\n", "refers to itself"),
-        ("base: absent.yaml\n", r"cannot read the configuration .*absent\.yaml"),
+        ("base: absent.yaml\n", r"other\.yaml:1: cannot read its base .*absent\.yaml: No such file"),
         ("seed: 0\nbase: [a]\n", r"other\.yaml:2: base must be the path of a configuration, not \['a'\]"),
     ],
 )

@@ -98,6 +98,31 @@ def test_bad_input_is_one_sentence_and_a_status_of_2(argument: str, message: str
     assert lines == lines[-1:]  # no progress before it
 
 
+@pytest.mark.parametrize(
+    "argument",
+    [
+        *("trl.learning_rate=abc", "trl.num_generations=5", "model=./no/such/folder", "problems=absent.jsonl"),
+        *("rewards=nosuch.reward", "trl.report_to=wandb", "trl.max_completion_length=2000", "alignment.alpha=1.5"),
+    ],
+)
+def test_a_message_about_a_setting_says_where_it_is_written(argument: str, command: Any) -> None:
+    status, _, err = command(argument)
+    assert status == 2
+    assert f"override {argument.partition('=')[0]}: " in err
+
+
+@pytest.mark.parametrize("name", ["final", "checkpoints/checkpoint-2"])
+def test_a_run_does_not_replace_the_model_that_it_begins_with(
+    name: str, command: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_model, tmp_path / "run" / name)
+    for option in ([], ["--overwrite"]):
+        status, _, err = command(f"model={tmp_path / 'run' / name}", *option)
+        assert status == 2
+        assert "which is an input; use another one with output=" in err
+    assert (tmp_path / "run" / name / "config.json").exists()
+
+
 def test_a_broken_line_of_problems_is_named(command: Any, problems_file: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.jsonl"
     broken.write_text(problems_file.read_text() + '{"problem_id": "x", "sta\n')

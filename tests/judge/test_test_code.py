@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from coderlplus.judge import Judge
 from coderlplus.records import CheckTest, Problem, Rollout, Verdict
-from coderlplus.records.test_code import needs_program, read_test_code
+from coderlplus.records.test_code import read_test_code
+from coderlplus.records.test_code_in_process import needs_program
 from coderlplus.rewards import verdict_reward
 
 VerdictOn = Callable[..., Verdict]
@@ -77,7 +78,7 @@ AT_FAULT = {
     "for a in []:\n    assert add(a, 2) == 3": "without a call of the program",
     "while True:\n    pass\nassert add(1, 2) == 3": "0 and 3|before it called the program",
     "import os\nleave = os._exit\nleave(0)\nassert add(1, 2) == 3": "before it called the program",
-    "assert add(1, 2) ==": "does not compile",
+    "assert add(1, 2) ==": r"it does not compile: SyntaxError: invalid syntax \(line 1\)",
 }
 
 

@@ -172,6 +172,8 @@ def test_an_output_is_continued_only_with_what_it_was_made_of(tmp_path: Path) ->
         out.finish({"count": 3})
     with open_output(path, {"seed": 0, "kinds": ("a", "b")}) as out:
         assert out.summary == {"count": 3}
+    with pytest.raises(ConfigError, match="made by another command"), open_output(path, {"seed": 0, "tasks": "a"}):
+        pass
     with open_output(path, {"seed": 1}, overwrite=True) as out:
         assert out.summary is None
 

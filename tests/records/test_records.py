@@ -116,7 +116,7 @@ def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
         ('{"rollout_id": "r"}', r"r\.jsonl:2: field 'problem_id' is missing"),
         (
             '{"rollout_id": 1, "problem_id": "p", "program": ""}',
-            r"r\.jsonl:2: field 'rollout_id' must be str, not int '1'",
+            r"r\.jsonl:2: field 'rollout_id' must be str, not int 1",
         ),
         ('{"rollout_id": "r", "problem_id": "p"}', r"r\.jsonl:2: rollout 'r' needs either 'program' or 'completion'"),
     ],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 from rich.text import Text
@@ -39,6 +39,8 @@ for verb in (prepare, train, judge, trace, tasks, score, serve, report, doctor):
 app.add_typer(eval_app, name="eval")
 
 
+_UsageError = typer.BadParameter.__mro__[1]
+"""Typer's own class, in older versions click's."""
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
 EXTRA_OF = {
@@ -107,18 +109,37 @@ def _stopped() -> NoReturn:
 
 def _run(app: typer.Typer) -> None:
     try:
-        app()
+        code = app(standalone_mode=False, prog_name=app.info.name)
     except CodeRLPlusError as error:
         _end(shown(str(error), keep="\n"))
+    except _UsageError as error:
+        _end(shown(_usage(error, app.info.name or "")))
+    except typer.Abort:  # older versions of typer end so after Ctrl-C
+        raise KeyboardInterrupt from None
     except ModuleNotFoundError as error:
         name = (error.name or "").partition(".")[0]
         if name not in EXTRA_OF:
             raise
         _end(f"this command needs {name}: pip install 'coderlplus[{EXTRA_OF[name]}]'")
-    except SystemExit as end:  # typer ends so after Ctrl-C
-        if end.code != INTERRUPTED:
-            raise
-        raise KeyboardInterrupt from None
+    if code == INTERRUPTED:  # newer ones
+        raise KeyboardInterrupt
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage(error: Any, name: str) -> str:
+    """What is wrong with a command as it was typed: an option, a value or an argument."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        if text := error.format_message():  # newer versions of typer have printed it
+            print(text, file=sys.stderr)
+        sys.exit(2)
+    said = error.format_message().rstrip(".").replace(": Input should be", ": it must be")
+    said = said.partition(", unable to parse")[0]
+    if causes := getattr(error.__cause__, "errors", None):  # pydantic's, by which newer versions of typer convert
+        said += f", not {str(causes()[0]['input'])[:60]!r}"
+    command = error.ctx.command_path if error.ctx else name
+    is_setting = type(error).__name__ == "NoSuchOption" and command.endswith("coderlplus train")
+    way_out = "write settings without dashes, such as trl.max_steps=50" if is_setting else f"see {command} --help"
+    return f"{said[:1].lower()}{said[1:]}; {way_out}"
 
 
 def _end(sentence: str) -> NoReturn:

@@ -96,6 +96,9 @@ def _parts(place: str) -> tuple[Path, str | None]:
 def _samples(path: Path, chosen: str | None, problems: Path | None) -> Iterator[FailedSample]:
     """The samples of a file in their order; only those that may be the chosen one are judged."""
     first = None if path.is_dir() or is_list_of_samples(path) else next(stream_rows(path, []), None)
+    has_verdicts = first is not None and (is_group(first.data) or "verdict" in first.data)
+    if has_verdicts and problems is not None:
+        raise ConfigError(f"{path} holds verdicts, which say where their problems are; leave --problems out")
     if first is not None and is_group(first.data):
         for row in stream_rows(path):
             yield from row.read(lambda data: list(_of_group(data)))

@@ -80,9 +80,13 @@ def judge(
         print(shown(f"written to {output}"))
     if tally.fault is not None:
         detail = tally.fault.first_failure.detail if tally.fault.first_failure else ""
+        is_test = "is at fault, not the program" in detail
+        way_out = (
+            f"correct it in {problems}, then judge with --overwrite" if is_test else "rerun the command to judge again"
+        )
         raise SandboxError(
             f"{counted(tally.counts['sandbox_fault'], 'program')} without a verdict, the first is "
-            f"{tally.fault.rollout_id!r}: {detail}; rerun the command to judge again"
+            f"{tally.fault.rollout_id!r}: {detail}; {way_out}"
         )
     if left_out:
         raise typer.Exit(1)

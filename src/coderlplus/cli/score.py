@@ -73,7 +73,8 @@ def score(
     left_out: list[DataError] = []
     fingerprint = {"tasks": digest(tasks), "answers": digest(answers), "format_weight": format_weight}
     by_id = {task.task_id: task for task in read_tasks(tasks, left_out)}
-    with open_output(output, fingerprint, overwrite=overwrite) as out:
+    files = {"tasks": tasks, "answers": answers}
+    with open_output(output, fingerprint, overwrite=overwrite, files=files) as out:
         if out.summary is None:
             given = read_answers(answers, list(by_id), tasks, left_out)
             scores = _scored(given, by_id, format_weight, left_out)

@@ -97,7 +97,8 @@ def tasks(
     fingerprint = {"problems": digest(problems), "programs": digest(programs), "seed": seed, **asdict(settings)}
     unfinished = output.with_name(output.name + ".unfinished")
     tally = Tally()
-    with open_output(output, fingerprint, unfinished=unfinished, overwrite=overwrite) as out:
+    files = {"problems": problems, "programs": programs}
+    with open_output(output, fingerprint, unfinished=unfinished, overwrite=overwrite, files=files) as out:
         if out.summary is None:
             with Journal(unfinished, Fields, _start, is_held=True) as journal:
                 _make(pairs, journal, tally, settings, seed, open_judge)

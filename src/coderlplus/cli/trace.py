@@ -85,6 +85,8 @@ def trace(
         raise ConfigError(f"cannot write {html}: it is a folder; name a file with --html")
     if verdict is not None and (program is not None or task is not None):
         raise ConfigError("a program, --task and --verdict exclude each other; name one")
+    if problems is not None and verdict is None:
+        raise ConfigError("--problems are those of --verdict FILE; add that, or leave --problems out")
     failed = None if verdict is None else read_failed(verdict, problems)
     asked = read_task(task) if task is not None else None if failed is None else failed.task
     said = _answer(answer) if answer is not None else None if failed is None else failed.answer
@@ -97,6 +99,8 @@ def trace(
     elif asked is None:
         if said is not None:
             raise ConfigError("--answer needs the task: add --task FILE")
+        if program is None:
+            raise ConfigError("name a program to trace, or a task with --task, or a failed sample with --verdict")
         if str(program) == str(stdin) == "-":
             raise ConfigError("program and standard input cannot both be -; name a file for one of them")
         given = _input(stdin, call)
@@ -201,9 +205,7 @@ def _literal(node: ast.expr) -> object:
         raise ValueError(f"{ast.unparse(node)} is not a literal") from None
 
 
-def _program(path: Path | None) -> str:
-    if path is None:
-        raise ConfigError("name a program to trace, or a task with --task")
+def _program(path: Path) -> str:
     if path.suffix in (".jsonl", ".json", ".parquet", ".gz"):
         raise ConfigError(
             f"{path} is no program; trace a sample in it with --verdict {path}, a task with --task {path}"

@@ -24,7 +24,7 @@ from coderlplus.engines.config import CommonConfig
 from coderlplus.engines.model_card import model_card
 from coderlplus.engines.resuming import changed
 from coderlplus.errors import ConfigError, DataError
-from coderlplus.records.files import atomic_write, held, remove
+from coderlplus.records.files import atomic_write, held, remove, spare
 from coderlplus.records.outputs import digest
 from coderlplus.terminal import note
 
@@ -246,13 +246,23 @@ def unwritable(folder: Path, error: OSError) -> ConfigError:
 def fingerprint(config: CommonConfig, *files: Path) -> dict[str, str | None]:
     """What a run is made of: the digests of its problems, its fixed tasks, its model where that is a folder, and other
     `files`."""
+    return {name: digest(path) for name, path in _inputs(config, *files).items()}
+
+
+def spare_inputs(config: CommonConfig, *files: Path) -> None:
+    """Raises `ConfigError` where the run would replace something that it is made of, such as the model that an earlier
+    run left in its folder."""
+    spare(_inputs(config, *files).values(), [config.output / name for name in OF_A_RUN], "output=…")
+
+
+def _inputs(config: CommonConfig, *files: Path) -> dict[str, Path]:
     paths = {str(path): path for path in (*config.problems, *files)}
     if config.alignment is not None and config.alignment.task_file is not None:
         paths[config.alignment.task_file] = Path(config.alignment.task_file)
     model = Path(config.model).expanduser()
     if model.is_dir():
         paths[config.model] = model
-    return {name: digest(path) for name, path in paths.items()}
+    return paths
 
 
 def environment(isolation: Sequence[str]) -> dict[str, Any]:

@@ -68,7 +68,11 @@ def _read(path: Path, files: list[tuple[Path, str]]) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"cannot read the configuration {path}: {reason}") from error
+        what = "cannot read the configuration"
+        if files:
+            file, its_text = files[-1]
+            what = f"{file}{_line(its_text, 'base')}: cannot read its base"
+        raise ConfigError(f"{what} {path}: {reason}") from error
     files.append((path, text))
     data = _parse(text, str(path))
     if not isinstance(data, dict):
@@ -93,7 +97,17 @@ def over(base: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which `1e-6` is a number, as people mean it (YAML 1.1 wants `1.0e-6`)."""
+    """YAML in which `1e-6` is a number, as people mean it (YAML 1.1 wants `1.0e-6`), and no setting is written twice,
+    of which YAML would take the last."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key in (pair[0] for pair in node.value if isinstance(pair[0], yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key.value!r} is written twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return node
 
 
 _Loader.add_implicit_resolver(

@@ -23,7 +23,7 @@ from coderlplus.evaluation.selectors import check_selectors
 from coderlplus.judge import Judge
 from coderlplus.problems.prompts import known_template, user_message
 from coderlplus.progress import Track, silent
-from coderlplus.records.files import held
+from coderlplus.records.files import held, spare
 from coderlplus.records.outputs import digest
 from coderlplus.sandbox import AnySandbox
 from coderlplus.sandbox.backends import BACKENDS as SANDBOX_BACKENDS
@@ -133,6 +133,8 @@ def evaluate(
         selectors=tuple(select),
         prompt_style=prompt_style,
     )
+    given = [samples, model, *(one for one in benchmarks if str(one).endswith(FILE_ENDINGS))]
+    spare([Path(one) for one in given if one is not None], [folder / one.benchmark.name for one in asked])
     _make(folder)
     with held(folder):
         if overwrite:

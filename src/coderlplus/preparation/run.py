@@ -120,7 +120,8 @@ def prepare(
     sources = {path.name: digest(path) for path in files}
     fingerprint = {"sources": sources, "benchmarks": dict(benchmarks), **settings.to_json()}
     unfinished = beside(output, "unfinished.jsonl")
-    with open_output(output, fingerprint, unfinished=unfinished, overwrite=overwrite) as out:
+    inputs = {path.name: path for path in files}
+    with open_output(output, fingerprint, unfinished=unfinished, overwrite=overwrite, files=inputs) as out:
         if out.summary is not None:
             note(f"{output} is complete; use --overwrite to replace it")
             return dict(out.summary)
@@ -145,7 +146,7 @@ def prepare(
                     "the command; it validates only these"
                 )
             try:
-                counts = _write(output, journal, total, settings)
+                counts, first = _write(output, journal, total, settings)
                 report = _report(files, settings, benchmarks, counts, before + time.monotonic() - began)
                 atomic_write(beside(output, "report.json"), json.dumps(report, indent=2) + "\n")
             except OSError as error:
@@ -159,7 +160,10 @@ def prepare(
     if not report["kept"]:
         told = ", ".join(f"{name} {count}" for name, count in report["cut"].items())
         names = ", ".join(path.name for path in files)
-        raise DataError(f"all {total} rows of {names} were rejected ({told}); reasons: {beside(output, 'cut.jsonl')}")
+        raise DataError(
+            f"no row of {names} is kept ({told}); the first is {first}; all reasons: "
+            f"{beside(output, 'cut.jsonl')}"
+        )
     return report
 
 
@@ -324,10 +328,11 @@ def _near(settings: Settings, journal: Mapping[int, Fields] | Journal[int, Field
     return NearDuplicates(settings.near_duplicates, lambda number: str(journal[number]["problem"]["statement"]))
 
 
-def _write(output: Path, journal: Journal[int, Fields], total: int, settings: Settings) -> Counter[str]:
-    """Write the problems and what was cut, in the order of the rows; returns counts for the report. Memory holds some
-    100 bytes a problem."""
+def _write(output: Path, journal: Journal[int, Fields], total: int, settings: Settings) -> tuple[Counter[str], str]:
+    """Write the problems and what was cut, in the order of the rows; returns counts for the report, and the first row
+    that was cut, with the reason. Memory holds some 100 bytes a problem."""
     counts: Counter[str] = Counter()
+    first = ""
     seen, ids = (Places(), Places()), Places()
     alike = _near(settings, journal)
     with ExitStack() as stack:
@@ -346,6 +351,7 @@ def _write(output: Path, journal: Journal[int, Fields], total: int, settings: Se
                 counts[f"cut {reason}"] += 1
                 what = {"place": line["place"], "problem_id": line["problem_id"], "reason": reason, "detail": detail}
                 cut.write(json.dumps(what) + "\n")
+                first = first or f"{line['place']}: {detail or reason}"
                 continue
             problem = Problem.from_json(line["problem"])
             for key, known in zip(line["keys"], seen, strict=True):
@@ -360,7 +366,7 @@ def _write(output: Path, journal: Journal[int, Fields], total: int, settings: Se
             kept.write(json.dumps(problem.to_json()) + "\n")
             if parquet is not None:
                 parquet.add(parquet_row(problem, counts["kept"] - 1))
-    return counts
+    return counts, first
 
 
 def _add(counts: Counter[str], line: Mapping[str, Any], problem: Problem) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from coderlplus.errors import ConfigError, DataError
+from coderlplus.records.fields import described
 from coderlplus.records.jsonl import integer, loads, not_json
 
 T = TypeVar("T")
@@ -133,7 +134,7 @@ def json_object(line: str, place: str) -> dict[str, Any]:
 
 def _object(value: Any, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise DataError(f"{place}: expected a JSON object, not {type(value).__name__}")
+        raise DataError(f"{place}: expected a JSON object, not {described(value)}")
     return value
 
 

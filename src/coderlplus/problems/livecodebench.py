@@ -27,6 +27,7 @@ from coderlplus.problems.parsing import in_json, tagged, text_of
 from coderlplus.problems.prefixes import LIVECODEBENCH
 from coderlplus.problems.wording import allows_error, any_case, order
 from coderlplus.records import CallTest, Problem, StdioTest, Test
+from coderlplus.records.fields import described
 from coderlplus.records.jsonl import loads
 
 MAX_TESTS_BYTES = 2**30
@@ -75,7 +76,7 @@ def _tests(text: Any) -> list[Any]:
         except json.JSONDecodeError:
             text = loads(_unpacked(text))
     if not isinstance(text, list):
-        raise DataError(f"expected a list of tests, not {type(text).__name__}")
+        raise DataError(f"expected a list of tests, not {described(text)}")
     return text
 
 
@@ -91,7 +92,7 @@ def _unpacked(text: str) -> str:
         raise DataError(f"the packed tests have more than {MAX_TESTS_BYTES >> 20} MB")
     found = _StringOnly(io.BytesIO(data)).load()
     if not isinstance(found, str):
-        raise DataError(f"the packed tests must be text, not {type(found).__name__}")
+        raise DataError(f"the packed tests must be text, not {described(found)}")
     return found
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from coderlplus import syntax
 from coderlplus.errors import DataError
 from coderlplus.records import TaggedValue
+from coderlplus.records.fields import described
 from coderlplus.records.jsonl import MAX_DIGITS, integer, loads
 from coderlplus.sandbox import values
 
@@ -101,7 +102,7 @@ def text_of(row: Mapping[str, Any], name: str, default: str | None = None) -> st
     if not isinstance(value, str):
         if name not in row:
             raise DataError(f"field {name!r} is missing")
-        raise DataError(f"field {name!r} must be text, not {type(value).__name__} {str(value)[:60]!r}")
+        raise DataError(f"field {name!r} must be text, not {described(value)}")
     return value
 
 

@@ -30,7 +30,7 @@ from typing import Any
 from coderlplus.errors import DataError
 from coderlplus.problems.files import leaving_out, stream_rows
 from coderlplus.records import OWN
-from coderlplus.records.fields import short
+from coderlplus.records.fields import described, short
 from coderlplus.records.forms import misplaced
 
 _IDS = ("question_id", "task_id", "problem_id", "id")
@@ -183,7 +183,7 @@ def livecodebench_order(question_id: str) -> tuple[int, str, str]:
 
 def _of_row(data: Any, place: str) -> Iterator[Given]:
     if not isinstance(data, Mapping):
-        raise DataError(f"{place}: expected an object with an id and a text, not {type(data).__name__}")
+        raise DataError(f"{place}: expected an object with an id and a text, not {described(data)}")
     if is_group(data):
         yield from _of_group(data, place)
         return
@@ -195,7 +195,7 @@ def _of_row(data: Any, place: str) -> Iterator[Given]:
     for field in _LISTS:
         if data.get(field) is not None:
             if not isinstance(data[field], list):
-                raise DataError(f"{place}: {field!r} must be a list, not {type(data[field]).__name__}")
+                raise DataError(f"{place}: {field!r} must be a list, not {described(data[field])}")
             # of predictions with a test, the tool takes assertions
             is_answer = "test_id" not in data and field != "output_list"
             yield from (Given(name, _text(text, place), is_answer, place) for text in data[field])
@@ -285,5 +285,5 @@ def _name(data: Mapping[str, Any], field: str, place: str) -> str:
 
 def _text(text: Any, place: str) -> str:
     if not isinstance(text, str):
-        raise DataError(f"{place}: a sample must be text, not {type(text).__name__}")
+        raise DataError(f"{place}: a sample must be text, not {described(text)}")
     return text

@@ -156,7 +156,7 @@ def get(data: Mapping[str, Any], name: str, kind: type) -> Any:
     value = present(data, name)
     is_kind = isinstance(value, (int, float) if kind is float else kind)
     if not is_kind or (kind in (int, float) and isinstance(value, bool)):
-        raise DataError(f"field {name!r} must be {kind.__name__}, not {type(value).__name__} {short(value)!r}")
+        raise DataError(f"field {name!r} must be {kind.__name__}, not {described(value)}")
     if isinstance(value, int) and value.bit_length() > 63:
         raise DataError(f"field {name!r} is a number of more than 64 bits")
     if isinstance(value, float) and not math.isfinite(value):
@@ -197,8 +197,20 @@ def items(data: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     found = get(data, name, list)
     for item in found:
         if not isinstance(item, dict):
-            raise DataError(f"field {name!r} must hold objects, not {type(item).__name__} {short(item)!r}")
+            raise DataError(f"field {name!r} must hold objects, not {described(item)}")
     return list(found)
+
+
+def described(value: Any) -> str:
+    """A value that is of the wrong type, for messages: its type, and the beginning of what is short.
+
+    >>> described(-1), described("2"), described({"a": [1]}), described(None)
+    ('int -1', "str '2'", 'dict', 'null')
+    """
+    text = short(value)
+    if value is None or text == "…":
+        return "null" if value is None else type(value).__name__
+    return f"{type(value).__name__} {text!r}" if isinstance(value, str) else f"{type(value).__name__} {text}"
 
 
 def short(value: Any) -> str:

@@ -49,6 +49,17 @@ def atomic_write(path: Path, data: str | bytes) -> None:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
+def spare(inputs: Iterable[Path], outputs: Iterable[Path], option: str = "-o") -> None:
+    """Raises `ConfigError` where an output would take the place of an input, or of a folder that holds it; `option`
+    names the output on the command line."""
+    written = [path.resolve() for path in outputs]
+    for path in inputs:
+        real = path.expanduser().resolve()
+        for place in written:
+            if place == real or place in real.parents:
+                raise ConfigError(f"the output would replace {path}, which is an input; use another one with {option}")
+
+
 def remove(folder: Path, names: Iterable[str]) -> None:
     """Remove these files and folders in a folder, as far as they are there. Raises `ConfigError`."""
     try:

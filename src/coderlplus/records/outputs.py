@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from coderlplus.errors import ConfigError, DataError
-from coderlplus.records.files import atomic_write, held
+from coderlplus.records.files import atomic_write, held, spare
 
 Fingerprint = Mapping[str, Any]
 """What an output is made of, by name: digests of inputs, and settings. Values are plain JSON."""
@@ -69,8 +69,8 @@ def open_output(
     """Lock an output and look how far it is. `unfinished` is the journal of what is done so far, where that is not
     the output itself. The places of the input `files` are noted, for who reads the output (`files_of_output`).
 
-    Raises `DataError` if another process writes it, `ConfigError` where it was made of something else or nobody
-    knows of what. With `overwrite` it is replaced in any case.
+    Raises `DataError` if another process writes it, `ConfigError` where it is one of the `files`, was made of
+    something else, or nobody knows of what. With `overwrite` it is replaced, unless it is one of the `files`.
     """
     journal = path if unfinished is None else unfinished
     try:
@@ -83,7 +83,9 @@ def open_output(
         return
     if not has_folder:
         raise ConfigError(f"cannot write {path}: its folder does not exist; create it first")
-    places = {name: str(file.absolute()) for name, file in (files or {}).items()}
+    inputs = files or {}
+    spare(inputs.values(), [path, journal])
+    places = {name: str(file.absolute()) for name, file in inputs.items()}
     with held(path):
         before = _read(path)
         summary = None if overwrite or not path.exists() else before.get("summary")
@@ -109,6 +111,8 @@ def _check(path: Path, before: Any, now: Mapping[str, Any]) -> None:
     way_out = "use another output with -o, or --overwrite to replace it"
     if not isinstance(before, dict):
         raise ConfigError(f"{path} exists already and {_beside(path).name} does not say how it was made; {way_out}")
+    if not (before.keys() <= now.keys() or now.keys() <= before.keys()):
+        raise ConfigError(f"{path} was made by another command or version; {way_out}")
     for name in sorted(now.keys() | before.keys()):
         if before.get(name) != now.get(name):
             raise ConfigError(

@@ -14,6 +14,7 @@ from coderlplus.records.fields import (
     JsonRecord,
     Kinded,
     TaggedValue,
+    described,
     fields_in,
     get,
     of_kind,
@@ -22,7 +23,7 @@ from coderlplus.records.fields import (
     short,
 )
 from coderlplus.records.tagged import tagged
-from coderlplus.records.test_code import needs_program
+from coderlplus.records.test_code_in_process import needs_program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +52,8 @@ class Limits(JsonRecord):
                 or not isinstance(value, int if whole else int | float)
                 or not 0 < value < 2**53
             ):
-                told = repr(value)[:60] if isinstance(value, str | float | bool) else type(value).__name__
-                raise DataError(f"limit {name} must be a {'whole ' if whole else ''}number above 0, not {told}")
+                wanted = f"a {'whole ' if whole else ''}number above 0"
+                raise DataError(f"limit {name} must be {wanted}, not {described(value)}")
         return cls(**data)
 
 
@@ -203,7 +204,7 @@ def checker_from_json(data: Any) -> str | CheckerProgram | None:
         return data
     if isinstance(data, dict):
         return CheckerProgram.from_json(data)
-    raise DataError(f"'checker' must be a name or an object with 'name' and 'code', not {type(data).__name__}")
+    raise DataError(f"'checker' must be a name or an object with 'name' and 'code', not {described(data)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self, get_args
 
 from coderlplus.errors import DataError
-from coderlplus.records.fields import JsonRecord, TaggedValue, fields_in, without_none
+from coderlplus.records.fields import JsonRecord, TaggedValue, described, fields_in, without_none
 from coderlplus.records.problem import ProgramInput
 
 VerdictName = Literal[
@@ -43,7 +43,7 @@ class Rollout(JsonRecord):
     def __post_init__(self) -> None:
         for text in (self.program, self.completion):
             if text is not None and not isinstance(text, str):
-                raise DataError(f"the program of rollout {self.rollout_id!r} must be text, not {type(text).__name__}")
+                raise DataError(f"the program of rollout {self.rollout_id!r} must be text, not {described(text)}")
         if (self.program is None) == (self.completion is None):
             raise DataError(
                 f"rollout {self.rollout_id!r} needs either 'program' or 'completion', not both and not neither"

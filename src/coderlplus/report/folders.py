@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from coderlplus.errors import DataError
+from coderlplus.records.fields import described
 from coderlplus.records.jsonl import loads
 from coderlplus.terminal import note
 
@@ -129,7 +130,7 @@ def _object(text: str, path: Path, way_out: str, line: int = 0) -> dict[str, Any
     except DataError as error:
         raise DataError(f"{place}: {error}; {way_out}") from error
     if not isinstance(data, dict):
-        raise DataError(f"{place}: expected a JSON object, not {type(data).__name__}; {way_out}")
+        raise DataError(f"{place}: expected a JSON object, not {described(data)}; {way_out}")
     return data
 
 

@@ -61,14 +61,21 @@ def digest(text: str) -> str:
 
 def write(out: Path, page: str, option: str) -> None:
     """Write a page, complete or not at all. Raises `DataError`, which names the command-line `option` to change, when
-    that cannot be."""
+    that cannot be, or where the file is there and is no page."""
     try:
+        if out.is_file() and out.stat().st_size and not _is_page(out):
+            raise DataError(f"{out} is no page, and would be replaced by one; use another file with {option}")
         out.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(out, page)
     except OSError as error:
         is_file = isinstance(error, FileExistsError | NotADirectoryError)
         reason = "its folder is not a directory" if is_file else error.strerror
         raise DataError(f"cannot write {out}: {reason}; use another file with {option}") from error
+
+
+def _is_page(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(100).lower().startswith(b"<!doctype html")
 
 
 def _read(name: str | Path) -> str:

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from coderlplus.engines.resuming import flat
 from coderlplus.engines.run_folder import RunFolder
@@ -45,7 +45,6 @@ def trl_arguments(config: RunConfig, run: RunFolder) -> Any:
     """TRL's `GRPOConfig` or `RLOOConfig`. Raises `ConfigError` for what TRL refuses."""
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(run.path / "tensorboard")
     made = trl_class(config.algorithm)
-    _check_numbers(made, config.trl)
     try:
         arguments = made(**config.trl, output_dir=str(run.checkpoints), seed=config.seed)
     except (ValueError, TypeError, ImportError) as error:
@@ -83,17 +82,6 @@ def updates(args: Any) -> int:
     """Equal parts of a generation batch of which every update has whole ones."""
     steps: int = args.steps_per_generation
     return steps // math.gcd(steps, args.gradient_accumulation_steps)
-
-
-def _check_numbers(made: type[Any], settings: Mapping[str, Any]) -> None:
-    """Raises `ConfigError` for a text where TRL and transformers take only a number, or true or false: they look
-    late."""
-    for field in dataclasses.fields(made):
-        value = settings.get(field.name)
-        kinds = {kind for kind in get_args(field.type) or (field.type,) if kind is not type(None)}
-        if isinstance(value, str) and kinds <= {int, float, bool}:
-            wanted = "true or false" if kinds == {bool} else "a number"
-            raise ConfigError(f"trl.{field.name} must be {wanted}, not {value[:60]!r}")
 
 
 def setting_defaults(config: RunConfig) -> dict[str, Any]:

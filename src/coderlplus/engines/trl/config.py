@@ -10,7 +10,7 @@ import dataclasses
 import functools
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -167,7 +167,8 @@ def _is_trls(name: str) -> str | None:
 
 
 def _check_libraries(data: Mapping[str, Any], where: Where) -> None:
-    """Raises `ConfigError` for a key of the sections `trl` and `lora` that the library does not have."""
+    """Raises `ConfigError` for a key of the sections `trl` and `lora` that the library does not have, and for a text
+    where TRL and transformers take only a number, or true or false: they look late."""
     algorithm = str(data.get("algorithm", "grpo"))
     for section in ("trl", "lora"):
         part = data.get(section)
@@ -184,6 +185,13 @@ def _check_libraries(data: Mapping[str, Any], where: Where) -> None:
                 raise ConfigError(
                     f"{where(key)}: unknown setting {key!r}; {_unknown(str(name), section, fields, algorithm)}"
                 )
+        for field in dataclasses.fields(trl_class(algorithm)) if section == "trl" else ():
+            value = part.get(field.name)
+            kinds = {kind for kind in get_args(field.type) or (field.type,) if kind is not type(None)}
+            if isinstance(value, str) and kinds <= {int, float, bool}:
+                wanted = "true or false" if kinds == {bool} else "a number"
+                key = f"trl.{field.name}"
+                raise ConfigError(f"{where(key)}: {key} must be {wanted}, not {value[:60]!r}")
 
 
 def _unknown(name: str, section: str, fields: Collection[str], algorithm: str) -> str:

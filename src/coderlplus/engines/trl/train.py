@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from coderlplus.engines.batches import ProblemStream
 from coderlplus.engines.models import check_tokenizer, context_tokens, load_tokenizer, model_name, prompt_tokens
-from coderlplus.engines.run_folder import RunFolder, fingerprint, unwritable
+from coderlplus.engines.run_folder import RunFolder, fingerprint, spare_inputs, unwritable
 from coderlplus.engines.steps import Steps
 from coderlplus.engines.trl.arguments import (
     added_multiple,
@@ -67,6 +67,7 @@ def train(
     after Ctrl-C, once the checkpoint is saved.
     """
     run = RunFolder(config.output)
+    spare_inputs(config, *([] if config.train_dataset is None else [config.train_dataset]))
     problems = [problem for path in config.problems for problem in read_problems(path)]
     if not problems:
         raise ConfigError(f"{', '.join(map(str, config.problems))} holds no problems")

@@ -11,7 +11,7 @@ from pathlib import Path
 from coderlplus.engines.checkpoints import checkpoint_step, newest_whole
 from coderlplus.engines.models import load_tokenizer, model_name
 from coderlplus.engines.resuming import flat
-from coderlplus.engines.run_folder import RunFolder, fingerprint
+from coderlplus.engines.run_folder import RunFolder, fingerprint, spare_inputs
 from coderlplus.engines.verl.config import VERSION, VerlConfig, installed_version, verl_config
 from coderlplus.errors import CodeRLPlusError, ConfigError, DataError
 from coderlplus.problems import read_problems
@@ -37,6 +37,7 @@ def train(config: VerlConfig, *, overwrite: bool = False) -> RunFolder:
             "make verl-install makes an environment, then use .venv-verl/bin/coderlplus"
         )
     run = RunFolder(config.output)
+    spare_inputs(config)
     for path in (*config.problems, *config.validation):
         read_problems(path)  # a broken file is named here, before anything is started
     config = config.model_copy(update={"model": model_name(config.model)})
