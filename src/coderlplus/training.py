@@ -58,7 +58,8 @@ def train(
         key = None if isinstance(config, Mapping) else _setting(str(error), settings)
         if key is None:
             raise
-        raise type(error)(f"{where(key)}: {error}") from error
+        kind = ConfigError if isinstance(error, ConfigError) else DataError
+        raise kind(f"{where(key)}: {error}") from error
     if not here:
         run.note_asked(settings)
     return run
@@ -70,7 +71,7 @@ def _setting(message: str, settings: Mapping[str, Any]) -> str | None:
     paths = settings.get("problems")
     if any(message.startswith(f"cannot read {path}") for path in (paths if isinstance(paths, list) else [paths])):
         return "problems"
-    key = re.match(r"[\w.]*", message)[0].strip(".")  # type: ignore[index]  # it matches any text
+    key = "".join(re.findall(r"\A[\w.]*", message)).strip(".")
     node: Any = settings
     for part in key.split("."):
         if not isinstance(node, Mapping) or part not in node:

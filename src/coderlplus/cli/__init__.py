@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import typer
 from rich.text import Text
@@ -39,7 +39,7 @@ for verb in (prepare, train, judge, trace, tasks, score, serve, report, doctor):
 app.add_typer(eval_app, name="eval")
 
 
-_UsageError = typer.BadParameter.__mro__[1]
+_UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
 """Typer's own class, in older versions click's."""
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""

@@ -161,8 +161,7 @@ def prepare(
         told = ", ".join(f"{name} {count}" for name, count in report["cut"].items())
         names = ", ".join(path.name for path in files)
         raise DataError(
-            f"no row of {names} is kept ({told}); the first is {first}; all reasons: "
-            f"{beside(output, 'cut.jsonl')}"
+            f"no row of {names} is kept ({told}); the first is {first}; all reasons: {beside(output, 'cut.jsonl')}"
         )
     return report
 

@@ -77,7 +77,7 @@ def test_further_arms_and_seeds_change_nothing_of_what_is_there() -> None:
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("", "what they were is not known"), ("a: [", "fingerprint.yaml is broken"), ("b: 1\n", "a: None")],
+    [("", "what they were is not known"), ("a: [", "fingerprint.yaml is broken"), ("b: 1\n", "b: 1")],
 )
 def test_what_it_was_made_of_is_not_guessed(tmp_path: Path, text: str, why: str) -> None:
     data = {"name": "a", "seeds": [0], "world": {}, "initial_models": {"one": {}}, "arms": {"a": {"train": {}}}}
