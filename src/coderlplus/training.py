@@ -58,8 +58,10 @@ def train(
         key = None if isinstance(config, Mapping) else _setting(str(error), settings)
         if key is None:
             raise
-        kind = ConfigError if isinstance(error, ConfigError) else DataError
-        raise kind(f"{where(key)}: {error}") from error
+        told = f"{where(key)}: {error}"
+        if isinstance(error, ConfigError):
+            raise ConfigError(told) from error
+        raise DataError(told) from error
     if not here:
         run.note_asked(settings)
     return run
