@@ -40,6 +40,7 @@ def train(
     Traceback (most recent call last):
     coderlplus.errors.ConfigError: configuration: unknown setting 'alpha'; did you mean 'alignment.alpha'?
     """
+    where: Callable[[str], str]
     if isinstance(config, Mapping):
         if overrides:
             raise ConfigError("overrides apply to a configuration file; change the mapping instead")
@@ -58,10 +59,7 @@ def train(
         key = None if isinstance(config, Mapping) else _setting(str(error), settings)
         if key is None:
             raise
-        told = f"{where(key)}: {error}"
-        if isinstance(error, ConfigError):
-            raise ConfigError(told) from error
-        raise DataError(told) from error
+        raise type(error)(f"{where(key)}: {error}") from error
     if not here:
         run.note_asked(settings)
     return run
