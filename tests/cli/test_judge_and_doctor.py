@@ -109,7 +109,7 @@ def test_a_broken_line_is_named_with_its_file_and_number(run: Run, name: str) ->
         ("tests", [{"kind": "call", "args": 3, "expected": 1}], "field 'args' must be list, not int 3"),
         ("checker", "fuzzy", "problem 'p' has the checker 'fuzzy'; known here are values, strict, unordered"),
         ("checker", {"name": "c", "code": "x = 1"}, "the checker 'c' does not define check"),
-        ("limits", {"memory_mb": 0.5}, "limit memory_mb must be a whole number above 0, not 0.5"),
+        ("limits", {"memory_mb": 0.5}, "limit memory_mb must be a whole number above 0, not float 0.5"),
         ("entry_point", None, "problem 'p' has call or check tests but no entry_point"),
     ],
 )

@@ -25,7 +25,9 @@ def test_what_cannot_be_run_is_said_before_anything_is_loaded(settings: dict[str
     with pytest.raises(crl.ConfigError, match="overrides apply to a configuration file"):
         crl.train(given, ["seed=1"])
     with pytest.raises(crl.ConfigError, match="evaluate is for runs on TRL"):
-        crl.train(given | {"verl": {}}, evaluate=lambda model: {})
+        crl.train({key: given[key] for key in given.keys() - {"trl"}} | {"verl": {}}, evaluate=lambda model: {})
+    with pytest.raises(crl.ConfigError, match="on TRL or on verl"):
+        crl.train(given | {"verl": {}})
     with pytest.raises(crl.ConfigError, match="cannot read the configuration"):
         crl.train(tmp_path / "absent.yaml")
     assert not (tmp_path / "out").exists()

@@ -78,7 +78,7 @@ AT_FAULT = {
     "for a in []:\n    assert add(a, 2) == 3": "without a call of the program",
     "while True:\n    pass\nassert add(1, 2) == 3": "0 and 3|before it called the program",
     "import os\nleave = os._exit\nleave(0)\nassert add(1, 2) == 3": "before it called the program",
-    "assert add(1, 2) ==": r"it does not compile: SyntaxError: invalid syntax \(line 1\)",
+    "assert add(1, 2) ==": "it does not compile: SyntaxError: invalid syntax (line 1)",
 }
 
 

@@ -195,5 +195,5 @@ def test_a_study_notices_other_contents_of_its_files(changed: str, tmp_path: Pat
     (tmp_path / changed).write_text("{ }\n")
     jobs = plan(study, layout)
     for key in ("run/start/0", "run/grpo/0"):
-        with pytest.raises(CodeRLPlusError, match=r"contents.*add --overwrite to begin anew"):
+        with pytest.raises(CodeRLPlusError, match=r"contents.*add --overwrite to begin all anew"):
             check_kept({key: jobs[key]})
