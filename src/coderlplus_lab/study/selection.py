@@ -18,6 +18,7 @@ from coderlplus_lab.study.settings import Study
 Raw = Mapping[str, Any]
 N = 8
 """The number of samples at which choices are compared."""
+OWN = "its own predictions"
 RANDOM, LOGPROB, EXECUTION = "random", "logprob", "execution"
 Chosen = Mapping[str, Mapping[int, Sequence[float]]]
 """Selector → n → one value a problem."""
@@ -169,7 +170,7 @@ def selector_label(study: Study, writer: str, name: str) -> str:
     if name in words:
         return words[name]
     reader = name.removeprefix(by_reader(""))
-    return "its own predictions" if reader == writer else f"predictions of {study.label(reader)}"
+    return OWN if reader == writer else f"predictions of {study.label(reader)}"
 
 
 def _pairs(

@@ -9,6 +9,7 @@ from typing import Any
 
 from coderlplus_lab.study.cells import markdown, points, share
 from coderlplus_lab.study.picture import GRID, INK, PALE, text
+from coderlplus_lab.study.selection import OWN
 
 Numbers = Mapping[str, Any]
 COLORS = ("#8793a0", "#c77c11", "#b3261e", "#1b6fb5", "#2e7d4f", "#7b4fb0", "#17a2a2", "#111111", "#d36ca8")
@@ -143,8 +144,9 @@ def _panel(
         lines.append(f'<path d="M{left} {at:.1f}h{PANEL}" stroke="{INK}" stroke-dasharray="4 3"/>')
     for one in writer["selectors"]:
         color, spreads = colors[one["label"]], one["sizes"]
+        wide = 4 if one["label"] == OWN else 1.5  # other readers may choose the same
         path = "L".join(f"{across[size]:.1f} {y(spread['mean']):.1f}" for size, spread in spreads.items())
-        lines.append(f'<path d="M{path}" fill="none" stroke="{color}" stroke-width="1.5"/>')
+        lines.append(f'<path d="M{path}" fill="none" stroke="{color}" stroke-width="{wide}"/>')
         lines += [
             f'<circle cx="{across[n]:.1f}" cy="{y(value):.1f}" r="1.8" fill="{color}" fill-opacity=".6"/>'
             for value in spreads[n]["by_seed"]
