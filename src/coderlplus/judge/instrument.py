@@ -14,39 +14,16 @@ on whether the program raises an exception, are calls of the dry run.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from coderlplus import syntax
+from coderlplus.judge.plannable import RUN, check_plannable
 
-_MAX_CHARS = 500_000
-"""Longest test code that is run without a program."""
-PURE = (
-    *("bisect", "collections", "copy", "decimal", "fractions", "functools", "heapq", "itertools", "math", "operator"),
-    *("random", "re", "statistics", "string", "typing"),
-)
-"""Modules whose functions give the same in every process of the sandbox."""
-_TESTING = {
-    "numpy": ("allclose", "array", "float32", "float64", "inf", "isclose", "nan", "ndarray"),
-    "pytest": ("approx", "fail", "raises"),
-    "unittest": ("TestCase",),
-}
-"""Modules of which these names alone are planned for; those of numpy where they see no answer."""
-_UNUSUAL = (
-    *(ast.TryStar, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await),
-    *(ast.Yield, ast.YieldFrom, ast.NamedExpr, ast.Match, ast.Delete, ast.Global, ast.Nonlocal),
-)
-"""What may go on where the program raised an exception, or that names are bound where they are not written."""
-_UNUSUAL_NAMES = (
-    *("exec", "eval", "compile", "globals", "locals", "vars", "dir", "__import__", "id", "open", "input", "super"),
-    *("breakpoint", "getattr", "setattr", "delattr", "hash", "object", "SystemRandom", "exit", "quit"),
-)
-_USUAL_METHODS = ("__init__", "__repr__", "__str__", "__name__")
 _SIMPLE = (
     *("abs", "all", "any", "isinstance", "len", "list", "max", "min", "repr", "round", "set", "sorted", "str", "sum"),
     *("tuple", "type"),
 )
 """Functions without effects."""
-_RUN = "_dry_run"
 _COMPARISONS: dict[type[ast.cmpop], str] = {
     **{ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge"},
 }
@@ -55,140 +32,9 @@ _COMPARISONS: dict[type[ast.cmpop], str] = {
 def instrumented(code: str, setup_code: str) -> str:
     """The code with calls, `is`, `in`, `not`, `and`, `or` and `assert` as calls of the dry run. Raises `ValueError`
     for code that cannot be planned, and `SyntaxError` for text that is not Python."""
-    if len(code) > _MAX_CHARS:
-        raise ValueError("too long")
     tree, setup = syntax.parse(code), syntax.parse(setup_code)
-    impure = {name for part in (tree, setup) for name in _impure(part)}
-    testing = {name: module for part in (setup, tree) for name, module in _testing(part).items()}
-    own = _of_testing(tree, testing) | _of_fixed_code(tree)
-    for node in (*ast.walk(tree), *ast.walk(setup)):
-        match node:
-            case ast.Name(id="exec") if node in own:
-                pass
-            case ast.Name(id=name) if name in _UNUSUAL_NAMES or name in impure or name == _RUN:
-                raise ValueError(name)
-            case ast.Name(id=name) if name in testing and node not in own:
-                raise ValueError(name)
-            case ast.Call(func=ast.Attribute(attr="seed" | "Random"), args=[]):
-                raise ValueError("chance")
-            case ast.Call(func=ast.Name(id="seed" | "Random"), args=[]):
-                raise ValueError("chance")
-            case (
-                ast.Name(id="print" | "AssertionError" as name, ctx=ast.Store())
-                | ast.arg(arg="print" | "AssertionError" as name)
-                | ast.FunctionDef(name="print" | "AssertionError" as name)
-                | ast.ClassDef(name="print" | "AssertionError" as name)
-            ):
-                raise ValueError(f"another {name}")
-    _check_names(setup)
-    for node in ast.walk(tree):
-        match node:
-            case ast.FunctionDef(decorator_list=[_, *_]):
-                raise ValueError("a decorator")
-            case ast.ClassDef() if node not in tree.body or not _is_of_tests(node):
-                raise ValueError("a class")
-            case ast.Attribute(attr=name, ctx=context) if (
-                name.startswith("_") or name in _UNUSUAL_NAMES or not isinstance(context, ast.Load)
-            ):
-                raise ValueError(name)
-        if isinstance(node, _UNUSUAL):
-            raise ValueError(type(node).__name__)
+    testing = check_plannable(code, tree, setup)
     return ast.unparse(ast.fix_missing_locations(_Instrument(testing).visit(tree)))
-
-
-def _of_fixed_code(tree: ast.Module) -> set[ast.AST]:
-    """Where `exec("...", names)` runs code that is written out, as a reference is: it sees no answer, since it is not
-    of the test (`DryRun.call`). Raises `ValueError` where that code may do something else in another process."""
-    found: set[ast.AST] = set()
-    for node in ast.walk(tree):
-        match node:
-            case ast.Call(func=ast.Name(id="exec") as name, args=[ast.Constant(value=str(code)), ast.Name()]):
-                fixed = syntax.parse(code)
-                impure = _impure(fixed)
-                for part in ast.walk(fixed):
-                    if isinstance(part, ast.Name) and (part.id in _UNUSUAL_NAMES or part.id in impure):
-                        raise ValueError(part.id)
-                _check_names(fixed)
-                found.add(name)
-    return found
-
-
-def _check_names(tree: ast.Module) -> None:
-    """Raises `ValueError` for a method or attribute by which Python does something unseen: in code that is not
-    instrumented, to which Python may hand an answer."""
-    for node in ast.walk(tree):
-        named = getattr(node, "name", None) or getattr(node, "attr", None) or getattr(node, "id", None)
-        if isinstance(named, str) and named.startswith("__") and named not in _USUAL_METHODS:
-            raise ValueError(named)
-
-
-def _imports(tree: ast.Module) -> Iterable[tuple[str, str, str]]:
-    """What is imported: the name that it is bound to, the module, and the name in it or nothing."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Import(names=imported):
-                for alias in imported:
-                    yield alias.asname or alias.name.partition(".")[0], alias.name, ""
-            case ast.ImportFrom(module=module, names=imported):
-                for alias in imported:
-                    yield alias.asname or alias.name, module or "", alias.name
-
-
-def _impure(tree: ast.Module) -> set[str]:
-    """Names that are bound to what is imported from another module than the pure ones."""
-    names: set[str] = set()
-    for name, module, of_it in _imports(tree):
-        if module in _TESTING and (not of_it or of_it in _TESTING[module]):
-            continue
-        if module.partition(".")[0] not in PURE:
-            if of_it == "*":
-                raise ValueError(module)
-            names.add(name)
-    return names
-
-
-def _testing(tree: ast.Module) -> dict[str, str]:
-    """Names of these modules and of `TestCase`."""
-    return {
-        name: of_it or module
-        for name, module, of_it in _imports(tree)
-        if module in _TESTING and of_it in ("", "TestCase")
-    }
-
-
-def _of_testing(tree: ast.Module, testing: dict[str, str]) -> set[ast.AST]:
-    """Where these names stand as they may: `pytest.raises`, and as the base of a class."""
-    found: set[ast.AST] = set()
-    for node in ast.walk(tree):
-        match node:
-            case ast.Attribute(value=ast.Name(id=name) as value, attr=attr):
-                if (module := testing.get(name)) in ("numpy", "pytest") and attr in _TESTING[module]:
-                    found.add(value)
-            case ast.ClassDef(bases=[ast.Attribute(value=ast.Name(id=name) as value, attr="TestCase")]):
-                if testing.get(name) == "unittest":
-                    found.add(value)
-            case ast.ClassDef(bases=[ast.Name(id=name) as value]) if testing.get(name) == "TestCase":
-                found.add(value)
-    return found
-
-
-def _is_of_tests(node: ast.ClassDef) -> bool:
-    """Whether a class is nothing but methods, none of which another class calls: no set-up."""
-    if node.keywords or node.decorator_list or len(node.bases) > 1:
-        return False
-    import unittest  # not at once, as little test code needs it
-
-    for item in node.body:
-        match item:
-            case ast.FunctionDef(name=name):
-                taken = hasattr(unittest.TestCase, name) if node.bases else name.startswith(("setup", "teardown"))
-                if taken or name.startswith("_"):
-                    return False
-            case ast.Expr(value=ast.Constant()) | ast.Pass():
-                pass
-            case _:
-                return False
-    return True
 
 
 def _is_simple(node: ast.expr) -> bool:
@@ -238,7 +84,7 @@ class _Instrument(ast.NodeTransformer):
                 raise ValueError("a base class")
             case _:
                 return node
-        node.bases = [ast.Attribute(ast.Name(_RUN, ast.Load()), "TestCase", ast.Load())]
+        node.bases = [ast.Attribute(ast.Name(RUN, ast.Load()), "TestCase", ast.Load())]
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
@@ -398,5 +244,5 @@ def _no_arguments() -> ast.arguments:
 
 
 def _of_run(name: str, *args: ast.expr, keywords: Sequence[ast.keyword] = ()) -> ast.Call:
-    function = ast.Attribute(ast.Name(_RUN, ast.Load()), name, ast.Load())
+    function = ast.Attribute(ast.Name(RUN, ast.Load()), name, ast.Load())
     return ast.Call(function, list(args), list(keywords))

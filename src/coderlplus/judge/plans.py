@@ -17,7 +17,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from coderlplus.judge.asserts import Call, Condition, Plan, read_asserts
-from coderlplus.judge.instrument import PURE, instrumented
+from coderlplus.judge.instrument import instrumented
+from coderlplus.judge.plannable import PURE
 from coderlplus.judge.wire import Fields, has_shape
 from coderlplus.records import CheckTest, Problem
 from coderlplus.records.test_code import TestCode, read_test_code
