@@ -84,7 +84,7 @@ EXAMINED_CODES = {
     "files": "assert f(open('/dev/null').read()) == ''",
     "names that are not written": "exec('x = 1')\nassert f(x) == 1",
     "written code asks the time": "n = {}\nexec('import time\\nx = time.time()', n)\nassert f(n['x']) == 1",
-    "written code without a seed": "n = {}\nexec('import random as r\\nr.seed()\\nx = r.random()', n)\nf(n['x'])",
+    "no seed": "n = {}\nexec('import random as r\\nr.seed()\\nx = r.random()', n)\nassert f(n['x'])",
     "written code of chance": "n = {}\nexec('import numpy as m\\nx = m.random.rand()', n)\nassert f(n['x']) == 1",
     "written code sees the answer": "names = {}\nexec('def g(x): return x is None', names)\nassert names['g'](f(1))",
     "nan": "assert f(1) != float('nan')",
