@@ -35,7 +35,7 @@ TESTS: dict[str, Test] = {
     "unittest": CheckTest(
         f"import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(f(3), {SECRET})"
     ),
-    "examined": CheckTest(f"if f(3) != {SECRET}: raise AssertionError"),
+    "examined": CheckTest(f"import operator\nassert operator.eq(f(3), {SECRET})"),
 }
 PROBLEMS = [
     Problem(problem_id=kind, statement="", tests=(test,), entry_point="f", limits=LIMITS)

@@ -52,7 +52,7 @@ def ours(kind: str) -> tuple[Way, Any]:
         "calls": lambda n: CallTest((n,), 2 * n),
         "literals": lambda n: CheckTest(f"assert f({n}) == {2 * n}"),
         "planned": lambda n: CheckTest(f"def check(g):\n    for n in [{n}]:\n        assert g(n) == 2 * n\ncheck(f)"),
-        "examined": lambda n: CheckTest(f"if f({n}) != {2 * n}:\n    raise AssertionError"),
+        "examined": lambda n: CheckTest(f"import operator\nassert operator.eq(f({n}), {2 * n})"),
         "exceptions": lambda n: CheckTest(f"try:\n    f({n})\n    assert False\nexcept ValueError:\n    pass"),
         "pytest": lambda n: CheckTest(f"import pytest\nwith pytest.raises(ValueError):\n    f({n})"),
         "unittest": lambda n: CheckTest(

@@ -21,7 +21,7 @@ CASES: dict[str, Test] = {
     "call": CallTest((3,), SECRET),
     "literal": CheckTest(f"assert f(3) == {SECRET}"),
     "planned": CheckTest(f"n = 3\nassert f(n) == {SECRET}"),
-    "examined": CheckTest(f"n = 3\nif f(n) != {SECRET}: raise AssertionError"),
+    "examined": CheckTest(f"import operator\nassert operator.eq(f(3), {SECRET})"),
     "in process": CheckTest(f"assert f(3) == {SECRET}", in_process=True),
 }
 PROBLEMS = {

@@ -60,6 +60,7 @@ PLANNED = [
     "import copy\ndata = [[1], [2]]\nfor x in data:\n    assert f(copy.deepcopy(x)) == x",
     "import time\nassert f(1) == 1, 'unused imports do no harm'",
     "names = {}\nexec('def g(x):\\n    return x + 1', names)\nfor x in [1, 2]:\n    assert f(x) == names['g'](x)",
+    "for x in [1, 2]:\n    r = f(x)\n    if r != x or r is None:\n        raise AssertionError(f'no {x}')",
     "assert type(f(1)) is int and type(f(2)) == list and type(f(3)) is type(f(4))",
     "for x, near in [(1, 0), (2, 0)]:\n    r = f(x)\n    if r != x and near != 0:\n        assert abs(r - x) < near\n"
     "    else:\n        assert r == x, f'out: {r}, exp: {x}'",
@@ -273,6 +274,8 @@ LAYOUTS = [
     "import math\ndef check(candidate):\n    x, e = {g}, {e}\n    r = candidate(x)\n    assert {c}{m}",
     "import math\nfor x, e in [({g}, {e})]:\n    r = f(x)\n    held = {c}\n    assert r == e or held{m}",
     "import math\nfor x, e in [({g}, {e})]:\n    r = f(x)\n    held = {c}\n    assert r is not None and held{m}",
+    "import math\nfor x, e in [({g}, {e})]:\n    r = f(x)\n    if {c}:\n        raise AssertionError",
+    "import math\nx, e = {g}, {e}\nr = f(x)\nif not ({c}): raise AssertionError(f'{{e}}, not {{r!r}}')",
     "import math\ndef test(x, e):\n    r = f(x)\n    assert {c}{m}\nfor _ in range(2):\n    test({g}, {e})",
 ]
 

@@ -116,9 +116,9 @@ class DryRun(Notes):
             )
         return True
 
-    def at(self, line: int) -> int:
-        """The line of an assert, before it is run."""
-        self.is_exact = True
+    def at(self, line: int, is_exact: bool) -> int:
+        """The line of an assert, before it is run; `is_exact`: what it computes is on this line."""
+        self.is_exact = is_exact
         self.computed_here.clear()
         return line
 

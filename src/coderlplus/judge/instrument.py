@@ -1,12 +1,12 @@
 """Test code, as it is run without a program (`dry_run.py`): what Python does not let a class define, and what depends
 on whether the program raises an exception, are calls of the dry run.
 
-    assert f(x) is None              check(at(1), is_(call(1, f, x), None), None, True)
+    assert f(x) is None              check(at(1, True), is_(call(1, f, x), None), None, True)
     try:                             begin()
         f(-1)                        tried(2, False, [ValueError], f, -1)
-        assert False, "no"           guard(0); check(at(3), False, lambda: "no", True); unguard()
+        assert False, "no"           guard(0); check(at(3, True), False, lambda: "no", True); unguard()
     except ValueError as e:          guard(1); e = error()
-        assert str(e) == "neg"       check(at(5), call(5, str, e) == "neg", None, True); del e; unguard()
+        assert str(e) == "neg"       check(at(5, True), call(5, str, e) == "neg", None, True); del e; unguard()
     with raises(ValueError):         with expecting(6, call(6, raises, ValueError), True):
         f(-1)                            call(7, f, -1)
 """
@@ -175,7 +175,20 @@ class _Instrument(ast.NodeTransformer):
         name = "and_" if isinstance(node.op, ast.And) else "or_"
         return _of_run(name, first, *(ast.Lambda(_no_arguments(), other) for other in others))
 
+    def visit_If(self, node: ast.If) -> ast.stmt | list[ast.stmt]:
+        """`if f(1) != 2: raise AssertionError` is `assert not f(1) != 2`, but that it stands on two lines."""
+        match node:
+            case ast.If(body=[ast.Raise() as raised], orelse=[]) if isinstance(made := _as_assert(raised), ast.Assert):
+                return self._checks(
+                    ast.copy_location(ast.Assert(ast.UnaryOp(ast.Not(), node.test), made.msg), raised), False
+                )
+        self.generic_visit(node)
+        return node
+
     def visit_Assert(self, node: ast.Assert) -> list[ast.stmt]:
+        return self._checks(node, True)
+
+    def _checks(self, node: ast.Assert, is_exact: bool) -> list[ast.stmt]:
         is_simple = node.msg is None or _is_simple(node.msg)
         tests = (
             node.test.values
@@ -187,7 +200,7 @@ class _Instrument(ast.NodeTransformer):
             message: ast.expr = ast.Constant(None)
             if node.msg is not None:
                 message = ast.Lambda(_no_arguments(), ast.Constant(None) if not is_simple else node.msg)
-            line = _of_run("at", ast.Constant(node.lineno))
+            line = _of_run("at", ast.Constant(node.lineno), ast.Constant(is_exact))
             arguments = [line, self.visit(test), message, ast.Constant(is_simple)]
             made.append(ast.Expr(_of_run("check", *arguments)))
         return made
