@@ -299,7 +299,7 @@ def f():
             except OSError: pass
     return None
 """
-    test = CheckTest("answer = f()\nif answer is not None: raise AssertionError")
+    test = CheckTest("import operator\nassert operator.is_(f(), None)")
     problem = Problem(problem_id="p", statement="", tests=(test,), entry_point="f")
     verdict = Judge(sandbox).judge(problem, Rollout(rollout_id="r", problem_id="p", program=spy))
     assert verdict.passed, verdict.first_failure
@@ -387,7 +387,7 @@ def is_open(fd):
     except OSError: return False
 def f(): return [fd for fd in range(1024) if is_open(fd)]
 """
-    test = CheckTest("answer = f()\nif answer != [0, 1, 2, 4, 7]: raise AssertionError")
+    test = CheckTest("import operator\nassert operator.eq(f(), [0, 1, 2, 4, 7])")
     problem = Problem(problem_id="p", statement="", tests=(test,), entry_point="f")
     verdict = Judge(sandbox).judge(problem, Rollout(rollout_id="r", problem_id="p", program=program))
     assert verdict.passed, verdict.first_failure

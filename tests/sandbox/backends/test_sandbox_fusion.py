@@ -250,7 +250,7 @@ def f(n):
             if part[:4].isdigit(): return int(part[:4])
     return n
 """
-    test = CheckTest("wanted_number = 1236\nif f(3) != wanted_number: raise AssertionError")
+    test = CheckTest("import operator\nwanted_number = 1236\nassert operator.eq(f(3), wanted_number)")
     assert there(seeker + seek, test, entry_point="f").verdict == "wrong_answer"
 
 
