@@ -7,7 +7,8 @@ Every way judges the same programs one at a time; all take turns in one run, and
 time counts everything: the process that asks, its helpers and the programs. It is steadier than wall time on a machine
 that does other things too, but it grows too when others use the caches: compare ratios of one run. The *floor* is a
 fork of an interpreter with the same modules loaded, the same confinement, and the program run on its inputs, with
-nothing compared, watched or reported; `fork alone` is the same without confinement.
+nothing compared, watched or reported; `fork alone` is the same without confinement, and the `floor of calls` calls the
+program's function instead of running a script.
 
 Other judges run in the interpreter `--peers`, in which evalplus is installed (it brings what LiveCodeBench's runner
 and verl's `prime_code` need); one whose checkout is not given is left out. A SandboxFusion server is asked at its URL,
@@ -32,7 +33,8 @@ COLUMNS = (("trivial", 1), ("trivial", 5), ("10ms", 1), ("10ms", 5))
 FAST = {"evalplus", "human-eval style"}
 """Of the others, those that are not measured on a tenth of the programs."""
 OURS = (
-    *("fork alone", "floor", "coderlplus, stdio", "coderlplus, calls", "coderlplus, checks of literals"),
+    *("fork alone", "floor", "floor of calls", "coderlplus, stdio", "coderlplus, calls"),
+    "coderlplus, checks of literals",
     *("coderlplus, planned checks", "coderlplus, expected exceptions", "coderlplus, pytest.raises"),
     *("coderlplus, unittest", "coderlplus, examined checks"),
 )

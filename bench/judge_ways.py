@@ -71,9 +71,9 @@ def ours(kind: str) -> tuple[Way, Any]:
     return way, {"stdio": script, "exceptions": raising, "pytest": raising}.get(kind, function)
 
 
-def floor(confined: bool) -> tuple[Way, Any]:
+def floor(confined: bool, calls: bool = False) -> tuple[Way, Any]:
     """Fork an interpreter with the same modules loaded, put it under the same confinement, run the program on its
-    inputs, get what it prints, wait.
+    inputs, get what it prints (or, with `calls`, call its function and print that), wait.
 
     Nothing is compared, no limit is watched, nothing is reported; hooks that run after a fork are left out, as our
     fork server does."""
@@ -95,7 +95,7 @@ def floor(confined: bool) -> tuple[Way, Any]:
 
     def way(programs: list[str], tests: int) -> None:
         for program in programs:
-            stdins, stdout = [_memory_file(f"{n}\n") for n in range(tests)], _memory_file("")
+            stdins, stdout = [_memory_file(f"{n}\n") for n in range(tests) if not calls], _memory_file("")
             pid = os.fork()
             if pid == 0:
                 try:
@@ -103,6 +103,11 @@ def floor(confined: bool) -> tuple[Way, Any]:
                     confinement.apply(5, 512 << 20, 1 << 20)
                     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
                     code = compile(program, "program", "exec")
+                    if calls:
+                        names: dict[str, Any] = {}
+                        exec(code, names)
+                        for n in range(tests):
+                            print(names["f"](n))
                     for stdin in stdins:
                         os.dup2(stdin, 0)
                         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
@@ -115,7 +120,7 @@ def floor(confined: bool) -> tuple[Way, Any]:
             for fd in (*stdins, stdout):
                 os.close(fd)
 
-    return way, script
+    return way, function if calls else script
 
 
 def _memory_file(text: str) -> int:
@@ -143,6 +148,7 @@ def peer(name: str, kind: str, *arguments: str) -> tuple[Way, Any]:
 WAYS: dict[str, Callable[..., tuple[Way, Any]]] = {
     "fork alone": lambda: floor(confined=False),
     "floor": lambda: floor(confined=True),
+    "floor of calls": lambda: floor(confined=True, calls=True),
     "coderlplus, stdio": lambda: ours("stdio"),
     "coderlplus, calls": lambda: ours("calls"),
     "coderlplus, checks of literals": lambda: ours("literals"),

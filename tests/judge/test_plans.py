@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from coderlplus.judge import Judge
 from coderlplus.judge.asserts import read_asserts
 from coderlplus.judge.instrument import instrumented
-from coderlplus.judge.plans import Plan, _known, plans
+from coderlplus.judge.kept import Kept
+from coderlplus.judge.plans import Plan, plans
 from coderlplus.records import CheckTest, Limits, Problem, Rollout, Verdict
 from coderlplus.sandbox import Sandbox
 
@@ -418,11 +419,12 @@ def test_a_wrong_answer_is_final(verdict_on: Callable[..., Verdict]) -> None:
 
 
 def test_plans_are_kept_in_bounded_memory(monkeypatch: pytest.MonkeyPatch, judge: Judge) -> None:
-    monkeypatch.setattr("coderlplus.judge.plans._KEPT_KB", 1)
+    kept = Kept(max_bytes=1024)
+    monkeypatch.setattr("coderlplus.judge.plans._kept", kept)
     for number in range(20):
         code = f"x = {number}\nfor _ in range(9):\n    assert f(x) == x\n    x += 1"
         assert judge.sandbox.call(plans, problem(code), [0]).result() is not None
-    assert 0 < sum(map(len, _known.values())) <= 1024
+    assert 0 < kept.size <= 1024
 
 
 def test_one_dry_run_serves_all_programs(sandbox_jobs: list[str], judge: Judge) -> None:

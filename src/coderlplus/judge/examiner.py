@@ -17,7 +17,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from coderlplus.judge.guest import TEST_FILENAME, bind_modules, describe
-from coderlplus.judge.wire import MESSAGE_CHARS, Answer, Connection, PeerGone, framed, read_answer, read_loaded
+from coderlplus.judge.wire import (
+    MESSAGE_CHARS,
+    AnotherCall,
+    Answer,
+    Connection,
+    PeerGone,
+    Repeated,
+    framed,
+    read_answer,
+    read_loaded,
+)
 from coderlplus.sandbox.decoding import NotPlain, decode, is_plain
 from coderlplus.sandbox.encoding import encode
 from coderlplus.sandbox.nodes import CLASSES, FIELDS, are_shared
@@ -31,6 +41,8 @@ REHEARSALS = {
 }
 TOLD_CHARS = 100_000
 """Longest arguments that a reply tells of where the test made them, and longest value."""
+TURNS_BYTES = 500_000
+"""Longest conversation that is told of."""
 TAINTED_CHARS = 4_000
 """Longest arguments that a reply tells of where the program had given an answer before."""
 
@@ -58,16 +70,29 @@ class Opaque:
     def __bool__(self) -> bool:
         return bool(self.__dict__["__truth"])
 
+    def __repr__(self) -> str:  # an address would differ from process to process
+        return "<object of the program>"
+
 
 class Examination:
     """The conversation with the program, over all tests."""
 
-    def __init__(self, connection: Connection, host: Any) -> None:
+    def __init__(self, connection: Connection | Repeated, host: Any) -> None:
         self.connection = connection
+        self.turns: list[tuple[Any, Any]] = []
+        """Calls and their answers."""
         self.reply = host.reply
         self.instances = 0
         self.called = False
         """Whether the program was asked in any test: test code may keep its answers for later tests."""
+
+    def asked(self, call: Mapping[str, Any]) -> Any:
+        """What the program says of a call."""
+        self.connection.send(call)
+        answer = self.connection.receive()
+        if self.connection.size <= TURNS_BYTES:
+            self.turns.append((call, answer))
+        return answer
 
 
 class Candidate:
@@ -103,9 +128,10 @@ class Candidate:
         if not state.called:
             state.called = True
             self.examination.reply({"at": "called"})
+        call = {"args": sent_args, "kwargs": sent_kwargs, "of": self.of}
         try:
-            self.examination.connection.send({"args": sent_args, "kwargs": sent_kwargs, "of": self.of})
-            answer = read_answer(self.examination.connection.receive(), len(args), frozenset(kwargs))
+            message = self.examination.asked(call)
+            answer = read_answer(message, len(args), frozenset(kwargs))
         except PeerGone as gone:
             raise state.stopped(gone) from None
         state.value = None
@@ -251,6 +277,9 @@ def examine(payload: Mapping[str, Any], host: Any) -> None:
     - `not_loaded`: the program failed before any test; a reply of its own process says how,
     - `fault`: of the test itself or its set-up code, with `message`.
 
+    Behind the last one comes `{"turns": [[call, answer], ...]}`, if that is not too long. With a `conversation` of
+    such turns nobody is asked; it may end with `another_call`: test code makes another one than those.
+
     Ends of tests that are not passed tell the last `call`, as far as it is not too long.
     """
     helpers: dict[str, Any] = dict(CLASSES) if payload["entry_point"].startswith("Solution()") else {}
@@ -261,7 +290,8 @@ def examine(payload: Mapping[str, Any], host: Any) -> None:
             host.reply({"end": "fault", "message": f"its set-up code raised {_words(error)}"})
             return
         host.reply({"at": "loading"})
-    examination = Examination(Connection(host.peer), host)
+    repeated = payload.get("conversation")
+    examination = Examination(Connection(host.peer) if repeated is None else Repeated(repeated), host)
     try:
         is_loaded = read_loaded(examination.connection.receive())
     except PeerGone:
@@ -276,8 +306,12 @@ def examine(payload: Mapping[str, Any], host: Any) -> None:
         candidate = Candidate(examination, payload["entry_point"], names)
         end = _run(test, candidate, names) if "code" in test else _call(test, candidate, names)
         host.reply(end)
-        if end["end"] in ("gone", "fault") or not (payload["all"] or end["end"] in ("passed", "value")):
+        if end["end"] in ("another_call", "gone", "fault"):
             return
+        if not (payload["all"] or end["end"] in ("passed", "value")):
+            break
+    if examination.connection.size <= TURNS_BYTES:
+        host.reply({"turns": examination.turns})
 
 
 def check_answer(payload: Mapping[str, Any], host: Any) -> None:
@@ -328,6 +362,8 @@ def _call(test: Mapping[str, Any], candidate: Candidate, names: dict[str, Any]) 
 
 def _end(state: _State, raised: BaseException | None) -> dict[str, Any]:
     """How a test ended, of which `raised` came in the end."""
+    if isinstance(state.stop, AnotherCall):
+        return {"end": "another_call"}
     if isinstance(state.stop, PeerGone):
         return {"end": "gone", **_told(state)}
     if not state.called:

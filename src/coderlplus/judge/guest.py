@@ -48,6 +48,7 @@ REHEARSALS: dict[str, tuple[Any, bytes]] = {
     "run_stdio": ({"setup_code": "", "program": "n = int(input())\nprint(n)", "stdins": ["1\n"]}, b""),
     "run_calls": (_FUNCTION | {"calls": [_CALL], "all": True}, b""),
     "serve": (_FUNCTION, framed(_CALL)),
+    "serve_again": (_FUNCTION | {"calls": [_CALL]}, b""),
 }
 """Jobs that a fork server runs itself before it forks for the first time, and what the other process says in them."""
 
@@ -194,6 +195,17 @@ def serve(payload: Mapping[str, Any], host: Any) -> None:
             connection.send(_answer(module, payload["entry_point"], instances, connection.receive()))
     except PeerGone:
         return
+
+
+def serve_again(payload: Mapping[str, Any], host: Any) -> None:
+    """Answer `calls` that the examiner made to another program, as `serve` does. Replies each answer; if the program
+    itself fails, as `run_calls`."""
+    module = load(payload, host)
+    if module is None:
+        return
+    instances: dict[int, Any] = {}
+    for call in payload["calls"]:
+        host.reply(_answer(module, payload["entry_point"], instances, call))
 
 
 def _answer(module: types.ModuleType, name: str, instances: dict[int, Any], call: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,11 @@
-"""Which test code may be run without a program (`dry_run.py`), as its text says: what does the same in every process,
-and shows an answer to nothing that would not note what it does with it."""
+"""Which test code does the same in every process, as its text says (`is_repeatable`), and which of it may be run
+without a program (`check_plannable`, for `dry_run.py`): what shows an answer to nothing that would not note what it
+does with it."""
 
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterable, Mapping
 
 from coderlplus import syntax
@@ -15,6 +17,8 @@ PURE = (
     *("random", "re", "statistics", "string", "typing"),
 )
 """Modules whose functions give the same in every process of the sandbox."""
+_REPEATABLE = ("dataclasses", "enum", "json", "numpy", "pytest", "types", "unittest")
+"""Further modules that do the same in every process; of numpy all but `numpy.random`."""
 _TESTING = {
     "numpy": ("allclose", "array", "float32", "float64", "inf", "isclose", "nan", "ndarray"),
     "pytest": ("approx", "fail", "raises"),
@@ -30,9 +34,46 @@ _UNUSUAL_NAMES = (
     *("exec", "eval", "compile", "globals", "locals", "vars", "dir", "__import__", "id", "open", "input", "super"),
     *("breakpoint", "getattr", "setattr", "delattr", "hash", "object", "SystemRandom", "exit", "quit"),
 )
+_OF_CHANCE = ("compile", "eval", "exec", "open", "input", "__import__", "breakpoint", "SystemRandom", "default_rng")
+"""By these names test code comes by what another process may not find, or by any other name."""
 _USUAL_METHODS = ("__init__", "__repr__", "__str__", "__name__")
 RUN = "_dry_run"
 """The name of the dry run in instrumented code."""
+
+
+@functools.lru_cache(maxsize=8192)
+def is_repeatable(code: str, setup_code: str = "") -> bool:
+    """Whether test code does the same in every process of the sandbox, for as long as the program answers the same.
+
+    >>> is_repeatable("import operator\\nassert operator.eq(f(1), 2)"), is_repeatable("import time\\ntime.time()")
+    (True, False)
+    """
+    try:
+        trees = syntax.parse(code), syntax.parse(setup_code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return len(code) <= _MAX_CHARS and not any(map(_is_of_chance, trees))
+
+
+def _is_of_chance(tree: ast.Module) -> bool:
+    numpy = set()
+    for name, module, of_it in _imports(tree):
+        root, _, inner = module.partition(".")
+        if root not in (*PURE, *_REPEATABLE):
+            return True
+        if root == "numpy":
+            if inner.startswith("random") or of_it in ("random", "*"):
+                return True
+            numpy.add(name)
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) if name in _OF_CHANCE:
+                return True
+            case ast.Attribute(value=ast.Name(id=name), attr="random") if name in numpy:
+                return True
+            case ast.Call(func=ast.Attribute(attr="seed" | "Random") | ast.Name(id="seed" | "Random"), args=[]):
+                return True
+    return False
 
 
 def check_plannable(code: str, tree: ast.Module, setup: ast.Module) -> dict[str, str]:

@@ -8,16 +8,12 @@ a program leave it open how the test ends (`Unclear`), the examiner decides.
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
-import threading
-import zlib
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from coderlplus.judge.asserts import Call, Condition, Plan, read_asserts
 from coderlplus.judge.instrument import instrumented
+from coderlplus.judge.kept import Kept, key
 from coderlplus.judge.plannable import PURE
 from coderlplus.judge.wire import Fields, has_shape
 from coderlplus.records import CheckTest, Problem
@@ -26,18 +22,14 @@ from coderlplus.sandbox import Job, Outcome
 
 _REPLY_KB = 2048
 """Longest plans of the tests of a problem, as JSON."""
-_KEPT_KB = 16 * 1024
-"""Plans that are kept, compressed: those of HumanEval+ and MBPP+, 60 MB of JSON, take 4 MB so."""
+_kept = Kept(max_bytes=16 << 20)
+"""Plans, or `None`, by the texts of the tests. Those of HumanEval+ and MBPP+, 60 MB of JSON, take 4 MB so."""
 _CONDITION: Fields = {
     **{"after": (int,), "test": (list,), "line": (int,), "message": (str, type(None)), "shown": (list,)},
 }
 _MAY_HAVE: Fields = {"method": (list, type(None)), "is_error": (bool,), "is_exact": (bool,)}
 _CALL: Fields = {"args": (list,), "kwargs": (dict,)}
 
-
-_known: OrderedDict[bytes, bytes] = OrderedDict()
-_kept_bytes = 0
-_lock = threading.Lock()
 _read_asserts = functools.lru_cache(maxsize=8192)(read_asserts)
 
 
@@ -50,25 +42,16 @@ def plans(execute: Callable[[Job], Outcome], problem: Problem, tests: Sequence[i
     others = [index for index in codes if index not in found]
     if not others:
         return found
-    key = hashlib.sha256(repr((name, problem.setup_code, *(codes[index] for index in others))).encode()).digest()
-    kept = _known.get(key)
+    of_tests = key(name, problem.setup_code, *(codes[index] for index in others))
+    kept = _kept.get(of_tests)
     if kept is None:
         codes_read = [read_test_code(codes[index], name, problem.setup_code) for index in others]
         made, is_final = _dry_run(execute, problem, codes_read)
-        kept = zlib.compress(json.dumps(made).encode())
+        kept = (made,)
         if is_final:
-            _keep(key, kept)
-    replies = json.loads(zlib.decompress(kept))
+            _kept.put(of_tests, made)
+    (replies,) = kept
     return None if replies is None else found | dict(zip(others, map(_plan, replies), strict=True))
-
-
-def _keep(key: bytes, kept: bytes) -> None:
-    global _kept_bytes
-    with _lock:
-        _kept_bytes += len(kept) - len(_known.get(key, b""))
-        _known[key] = kept
-        while _kept_bytes > _KEPT_KB * 1024:
-            _kept_bytes -= len(_known.popitem(last=False)[1])
 
 
 def _dry_run(

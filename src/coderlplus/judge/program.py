@@ -167,7 +167,7 @@ def _in_order(
     left = list(tests)
     while left:
         batch = left[:1] if alone else left
-        reading = runs.read(batch, tally.run(runs.job(batch, all_tests)))
+        reading = runs.run(tally.run, batch, all_tests)
         found: Results = dict(zip(batch, reading.results, strict=False))
         failed = any(found.values())
         if reading.over and len(batch) > 1 and reading.over.verdict != "time_limit" and (all_tests or not failed):
@@ -197,7 +197,7 @@ def _scripts(tally: _Tally, runs: StdioRuns, tests: Sequence[int], all_tests: bo
     left, size, alone = list(tests), _FIRST_BATCH, len(tests) == 1
     while left:
         batch = left[:1] if alone else left[:size]
-        reading = runs.read(batch, tally.run(runs.job(batch, all_tests)))
+        reading = runs.run(tally.run, batch, all_tests)
         found: Results = dict(zip(batch, reading.results, strict=False))
         if len(batch) == 1 and reading.over:
             found[batch[0]] = reading.over

@@ -6,12 +6,14 @@ the batch came to, in their order, and why the next one came to nothing. The exp
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from coderlplus.judge.asserts import Call, Condition, Plan
 from coderlplus.judge.checkers import Acceptance, Refusal
+from coderlplus.judge.conversations import Conversations, Turn
 from coderlplus.judge.expressions import Answered, Fails, Unclear, is_raised
 from coderlplus.judge.failures import (
     DOES_NOT_HOLD,
@@ -27,6 +29,8 @@ from coderlplus.judge.failures import (
     returned,
     shown,
 )
+from coderlplus.judge.kept import key
+from coderlplus.judge.plannable import is_repeatable
 from coderlplus.judge.replies import (
     Examined,
     Raised,
@@ -37,7 +41,7 @@ from coderlplus.judge.replies import (
     read_returned,
     read_script_end,
 )
-from coderlplus.judge.wire import MESSAGE_CHARS
+from coderlplus.judge.wire import MESSAGE_CHARS, has_shape, is_answer
 from coderlplus.records import CallInput, CallTest, CheckTest, Failure, Problem, ProgramInput, StdioInput, StdioTest
 from coderlplus.records.test_code import read_test_code
 from coderlplus.sandbox import Job, Outcome
@@ -65,8 +69,12 @@ class Runs:
     problem: Problem
     program: str
 
+    def run(self, execute: Callable[[Job], Outcome], tests: Sequence[int], all_tests: bool = False) -> Reading:
+        """Run these tests in this order, all of them or to the first failure."""
+        return self.read(tests, execute(self.job(tests, all_tests)))
+
     def job(self, tests: Sequence[int], all_tests: bool = False) -> Job:
-        """The job that runs these tests in this order, all of them or to the first failure."""
+        """The job that does so."""
         raise NotImplementedError
 
     def read(self, tests: Sequence[int], outcome: Outcome) -> Reading:
@@ -256,11 +264,65 @@ class CheckRuns(Runs):
     acceptance: Acceptance | None = None
     """For call tests among them."""
 
+    def run(self, execute: Callable[[Job], Outcome], tests: Sequence[int], all_tests: bool = False) -> Reading:
+        """Where the examiner heard another program of the problem before, this one first gets the same calls
+        (`conversations.py`)."""
+        before = self._conversations(tests, all_tests)
+        if before is None:
+            return super().run(execute, tests, all_tests)
+        reading = self._run_again(execute, tests, all_tests, before)
+        if reading is None:
+            outcome = execute(self.job(tests, all_tests))
+            _keep(before, outcome)
+            reading = self.read(tests, outcome)
+        return reading
+
+    def _run_again(
+        self, execute: Callable[[Job], Outcome], tests: Sequence[int], all_tests: bool, before: Conversations
+    ) -> Reading | None:
+        """What these tests come to, as far as the calls that were made before can say."""
+        calls = before.calls()
+        if not calls:
+            return None
+        outcome = execute(self._job("guest:serve_again", {"program": self.program, "calls": calls}))
+        if failure := self._not_loaded(tests[0], outcome):
+            return Reading((failure,))
+        turns: list[Turn] = list(zip(calls, outcome.replies, strict=False))
+        if outcome.ending in ("fault", "output_limit") or not all(is_answer(answer, call) for call, answer in turns):
+            return None
+        end = before.end(turns)
+        if end is None:
+            silent = [(call, None) for call in calls[len(turns) :][:1]]
+            examined = execute(self._examination(tests, all_tests, [*turns, *silent]))
+            end = _keep(before, examined)
+            if end is None:
+                said = read_examined(examined.replies[-1]) if examined.replies else None
+                return self.read(tests, replace(examined, peer=outcome)) if said and said.end == "gone" else None
+        replies, heard = end
+        ending = outcome.ending if heard == len(calls) else "returned"  # behind what was heard nothing counts
+        return self.read(tests, replace(outcome, ending=ending, replies=tuple(replies)))
+
     def job(self, tests: Sequence[int], all_tests: bool = False) -> Job:
+        return self._examination(tests, all_tests)
+
+    def _examination(self, tests: Sequence[int], all_tests: bool, turns: Sequence[Turn] | None = None) -> Job:
+        """The examiner with the program, or with what was said in these turns."""
+        payload: dict[str, Any] = {"tests": self._asked(tests), "all": all_tests}
+        if turns is not None:
+            return self._job("examiner:examine", payload | {"conversation": turns})
+        return self._job("examiner:examine", payload, peer=self._job("guest:serve", {"program": self.program}))
+
+    def _asked(self, tests: Sequence[int]) -> list[dict[str, Any]]:
         found = [(index, self.problem.tests[index]) for index in tests]
-        asked = [_arguments(test) if isinstance(test, CallTest) else self._code(index) for index, test in found]
-        served = self._job("guest:serve", {"program": self.program})
-        return self._job("examiner:examine", {"tests": asked, "all": all_tests}, peer=served)
+        return [_arguments(test) if isinstance(test, CallTest) else self._code(index) for index, test in found]
+
+    def _conversations(self, tests: Sequence[int], all_tests: bool) -> Conversations | None:
+        problem = self.problem
+        codes = [test.code for index in tests if isinstance(test := problem.tests[index], CheckTest)]
+        if not all(is_repeatable(code, problem.setup_code) for code in codes):
+            return None
+        asked = json.dumps(self._asked(tests))
+        return Conversations(key(asked, all_tests, problem.setup_code, problem.entry_point, problem.limits))
 
     def read(self, tests: Sequence[int], outcome: Outcome) -> Reading:
         results: list[Failure | None] = []
@@ -271,6 +333,8 @@ class CheckRuns(Runs):
             if isinstance(reply, dict) and reply in _STATES:
                 state = reply["at"]
                 continue
+            if has_shape(reply, {"turns": (list,)}):  # the last
+                break
             test = tests[min(len(results), len(tests) - 1)]
             said = read_examined(reply)
             if said is None:
@@ -344,6 +408,19 @@ class InProcessRuns(Runs):
         if said.end == "raised":
             return raised(test, said.raised, None)
         return asserted(self.problem, test, said.raised.test_line, said.raised.message, None, None)
+
+
+def _keep(conversations: Conversations, outcome: Outcome) -> tuple[list[Any], int] | None:
+    """What the examiner replied in a conversation that came to its end, and the number of turns; it is kept."""
+    *replies, told = outcome.replies or (None,)
+    are_returned = outcome.ending == "returned" and (outcome.peer is None or outcome.peer.ending == "returned")
+    if not are_returned or not has_shape(told, {"turns": (list,)}):
+        return None
+    turns = told["turns"]
+    if not turns or not all(type(turn) is list and len(turn) == 2 for turn in turns):
+        return None
+    conversations.keep(turns, replies)
+    return replies, len(turns)
 
 
 _STATES = ({"at": "loading"}, {"at": "loaded"}, {"at": "called"})

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from json import dumps, loads
 from typing import Any, NamedTuple, TypeGuard
 
@@ -27,6 +27,10 @@ NAME_CHARS = 80
 class PeerGone(BaseException):
     """The other process ended, closed the connection, or sent what is no message. Not an `Exception`, so that test
     code does not catch it."""
+
+
+class AnotherCall(PeerGone):
+    """A conversation that is repeated goes on with another call than it did."""
 
 
 class Answer(NamedTuple):
@@ -116,6 +120,15 @@ def read_answer(message: object, places: int, names: frozenset[str]) -> Answer:
     )
 
 
+def is_answer(message: object, call: Mapping[str, Any]) -> bool:
+    """Whether a message is an answer to a call that was made."""
+    try:
+        read_answer(message, len(call["args"]), frozenset(call["kwargs"]))
+    except PeerGone:
+        return False
+    return True
+
+
 def framed(value: Any) -> bytes:
     """A message as it travels."""
     data = dumps(value, separators=(",", ":")).encode("utf-8", "surrogatepass")
@@ -128,9 +141,12 @@ class Connection:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._read, self._write = os.read, os.write
+        self.size = 0
+        """Bytes of all messages."""
 
     def send(self, value: Any) -> None:
         rest = memoryview(framed(value))
+        self.size += len(rest)
         try:
             while rest:
                 rest = rest[self._write(self._fd, rest) :]
@@ -139,6 +155,7 @@ class Connection:
 
     def receive(self) -> Any:
         (size,) = struct.unpack("I", self._receive(4))
+        self.size += size
         if size > MAX_MESSAGE:
             raise PeerGone(f"a message of {size} bytes")
         try:
@@ -158,3 +175,24 @@ class Connection:
             chunks.append(chunk)
             size -= len(chunk)
         return b"".join(chunks)
+
+
+class Repeated:
+    """A conversation that was had before, of calls and their answers, in place of a `Connection`; no answer (`None`)
+    if the program's process ended."""
+
+    size = 0
+
+    def __init__(self, conversation: Sequence[tuple[Any, Any]]) -> None:
+        self._turns = iter(conversation)
+        self._answer: Any = {"loaded": True}
+
+    def send(self, value: Any) -> None:
+        call, self._answer = next(self._turns, (None, None))
+        if dumps(call) != dumps(value):
+            raise AnotherCall("another call than before")
+
+    def receive(self) -> Any:
+        if self._answer is None:
+            raise PeerGone("closed")
+        return self._answer

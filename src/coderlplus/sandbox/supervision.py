@@ -102,6 +102,8 @@ class Child:
 
     def answer(self, in_force: bool) -> bytes:
         exit_code = os.waitstatus_to_exitcode(self.status)
+        if self.killed == KILLED.index("done") and exit_code != -signal.SIGKILL:
+            self.killed = 0  # it had ended by itself before the signal came
         return ANSWER.pack(exit_code, self.killed, self.cpu_s, self.wall_s, self.peak_kb, in_force)
 
 

@@ -1,0 +1,49 @@
+"""What is kept from one program to the next, by a key: JSON, compressed, under a bound in bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import zlib
+from collections import OrderedDict
+from typing import Any
+
+
+class Kept:
+    """Values that were used longest ago go first. Can be shared between threads.
+
+    >>> kept = Kept(max_bytes=100)
+    >>> kept.put(key("a", 1), [1, 2])
+    >>> kept.get(key("a", 1)), kept.get(key("a", 2))
+    (([1, 2],), None)
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._values: OrderedDict[bytes, bytes] = OrderedDict()
+        self.size = 0
+        """Bytes that they take."""
+        self._lock = threading.Lock()
+
+    def get(self, key: bytes) -> tuple[Any] | None:
+        """The value, as the only item, if there is one."""
+        with self._lock:
+            data = self._values.get(key)
+            if data is None:
+                return None
+            self._values.move_to_end(key)
+        return (json.loads(zlib.decompress(data)),)
+
+    def put(self, key: bytes, value: Any) -> None:
+        data = zlib.compress(json.dumps(value).encode())
+        with self._lock:
+            self.size += len(data) - len(self._values.pop(key, b""))
+            self._values[key] = data
+            while self.size > self._max_bytes:
+                self.size -= len(self._values.popitem(last=False)[1])
+
+
+def key(*parts: object) -> bytes:
+    """Of what has the same `repr` wherever it is equal: texts, numbers, tuples of them."""
+    return hashlib.sha256(repr(parts).encode()).digest()
