@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "progress": {"terminal"},
     "records": {"errors", "syntax"},
     "programs": {"syntax"},
-    "sandbox": {"errors", "syntax", "records"},
+    "sandbox": {"terminal", "errors", "syntax", "records"},
     "judge": {"terminal", "errors", "syntax", "records", "programs", "sandbox"},
     "tracing": {"errors", "records", "sandbox"},
     "problems": {"errors", "syntax", "records", "programs", "sandbox", "judge"},

@@ -21,6 +21,7 @@ import pytest
 from coderlplus.errors import ConfigError, SandboxError
 from coderlplus.judge import Judge
 from coderlplus.records import CallTest, Limits, Problem, Rollout, write_jsonl
+from coderlplus.sandbox import Job
 from coderlplus.sandbox.backends.ray import RaySandbox
 from coderlplus.sandbox.backends.ray_cluster import connect, node_class, versions
 
@@ -168,6 +169,25 @@ def test_results_that_find_no_room_on_a_node_are_made_elsewhere(cluster: Any, fu
         assert [future.result()[0] for future in futures] == [*range(6)]
         assert node.node_id not in sandbox.nodes()
         assert all(verdict.passed for verdict in Judge(sandbox).judge_many(pairs(*programs(8))))
+
+
+def test_programs_under_which_the_sandbox_of_a_node_fails_run_elsewhere(
+    cluster: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A guest that is not there ends the fork server, here on one node only."""
+
+    def run(execute: Any, ill: str) -> str:
+        guest = "nothing" if ray.get_runtime_context().get_node_id() == ill else "echo"
+        return str(execute(Job(guest=f"coderlplus.judge.guest:{guest}")).ending)
+
+    with another_node(cluster) as node, RaySandbox(workers_per_node=1) as sandbox:
+        futures = [sandbox.call(run, node.node_id) for _ in range(60)]
+        assert {future.result(timeout=120) for future in futures} == {"returned"}
+        assert node.node_id not in sandbox.nodes()
+        assert f"({node.node_id[:8]}) failed under " in capfd.readouterr().err
+        everywhere = [sandbox.call(lambda execute: execute(Job(guest="a.b:c")).ending) for _ in range(3)]
+        assert [future.result(timeout=120) for future in everywhere] == ["fault"] * 3
+        assert Judge(sandbox).judge(*pairs(programs(1)[0])[0]).passed
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from coderlplus.errors import SandboxError
 from coderlplus.records import CallTest, Problem
-from coderlplus.sandbox import Sandbox
+from coderlplus.sandbox import Job, Outcome, Sandbox
 from coderlplus.sandbox.backends import ray_node
 from coderlplus.sandbox.backends.ray_node import Done, NodeWork, Sent, Stored
 
@@ -66,6 +66,10 @@ def takes_two(execute: Any) -> None:
 
 def mute(execute: Any) -> None:
     raise Mute
+
+
+def runs(execute: Callable[[Job], Outcome], guest: str) -> str:
+    return execute(Job(guest=f"coderlplus.judge.guest:{guest}")).ending
 
 
 @pytest.fixture
@@ -126,6 +130,14 @@ def test_another_exchange_ends_the_one_that_waits(work: NodeWork) -> None:
 
 def test_an_exchange_with_nothing_to_wait_for_ends(work: NodeWork) -> None:
     assert work.exchange([], {}, 60.0) == []
+
+
+def test_a_call_under_which_the_sandbox_failed_says_so(work: NodeWork) -> None:
+    """A guest that is not there ends the fork server."""
+    found = all_of(work, 2, work.exchange([sent(0, runs, "echo"), sent(1, runs, "nothing")], {}, 0.0))
+    assert [pickle.loads(found[serial].value) for serial in range(2)] == ["returned", "fault"]
+    assert not found[0].fault
+    assert "fork server" in found[1].fault
 
 
 def test_what_a_call_raises_comes_back_and_so_does_what_cannot_be_pickled(work: NodeWork) -> None:

@@ -59,6 +59,32 @@ def test_calls_go_where_there_is_room_and_the_heaviest_first(
 
 
 @settings(max_examples=50, deadline=None)
+@given(
+    workers=st.lists(st.integers(0, 2), min_size=1, max_size=4),
+    faulted=st.lists(st.sets(st.sampled_from("0123")), max_size=30),
+)
+def test_a_call_goes_where_it_has_not_failed_as_long_as_there_is_such_a_node(
+    workers: list[int], faulted: list[set[str]]
+) -> None:
+    nodes = {str(n): node(str(n), each) for n, each in enumerate(workers)}
+    waiting: Waiting = []
+    for serial, each in enumerate(faulted):
+        call = called(serial=serial)
+        call.faulted = each
+        heapq.heappush(waiting, (call.place, call))
+    calls = [call for _, call in waiting]
+    ready = {node_id for node_id, each in nodes.items() if each.workers}
+    while any(shared_out(waiting, nodes).values()):
+        for each in nodes.values():
+            for call in each.calls.values():
+                assert each.node_id not in call.faulted or ready <= call.faulted
+                calls.remove(call)
+            each.calls.clear()
+    assert not calls or not ready
+    assert len(waiting) == len(calls)
+
+
+@settings(max_examples=50, deadline=None)
 @given(calls=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2000)), max_size=20), kept=st.integers(1, 5))
 def test_messages_hold_every_call_once_and_what_it_needs_is_there(
     calls: list[tuple[int, int]], kept: int, monkeypatch_module: pytest.MonkeyPatch

@@ -27,10 +27,12 @@ from coderlplus.sandbox.backends.ray_sending import (
     Problems,
     Waiting,
     messages,
+    others_than,
     pause_s,
     shared_out,
     unsent,
 )
+from coderlplus.terminal import note
 
 _AT_ONCE = 1000
 """Events that are dealt with before calls are handed out."""
@@ -38,6 +40,8 @@ _EXCHANGES = 16
 """Threads of an actor: each exchange has one until the next exchange, or its own answer, ends it."""
 _ATTEMPTS = 4
 """Nodes that may be lost under one call before it counts as the reason."""
+_FAULTS = 4
+"""Calls in a row for each worker under which the sandbox of a node may fail, before it is used no more."""
 _LOOK_S = 5.0
 """How often the nodes of the cluster are looked at."""
 _PATIENCE_S = 120.0
@@ -197,8 +201,13 @@ class Driver:
         node.exchanges -= 1
         error = answer.exception()
         if error is None:
-            for done in answer.result():
+            found = answer.result()
+            for done in found:
                 self._done(node, done)
+            if node.faults >= _FAULTS * node.workers and others_than({node.node_id}, self.nodes):
+                fault = next(done.fault for done in reversed(found) if done.fault)
+                reason = f"the sandbox of the node {node.where} failed under {node.faults} programs in a row: {fault}"
+                self._leave_out(node, reason)
         elif has_no_room(error):
             self._leave_out(node, f"the node {node.where} had no room for what came of a program: {error}")
         elif (cause := raised(error)) is not None:
@@ -215,6 +224,12 @@ class Driver:
             node.problems.clear()
             heapq.heappush(self._waiting, (call.place, call))
             return
+        node.faults = node.faults + 1 if done.fault else 0
+        if done.fault:
+            call.faulted.add(node.node_id)
+            if len(call.faulted) < _ATTEMPTS and others_than(call.faulted, self.nodes):
+                heapq.heappush(self._waiting, (call.place, call))
+                return
         try:
             value = self._loads(done.value)
         except BaseException as error:
@@ -229,6 +244,7 @@ class Driver:
     def _leave_out(self, node: Node, reason: str) -> None:
         """Use a node no more; its calls wait again."""
         self._reasons[node.node_id] = " ".join(reason.split())
+        note(f"{self._reasons[node.node_id]}; it is used no more")
         self._lose(node.node_id)
 
     def _lose(self, node_id: str) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from coderlplus.errors import SandboxError
+from coderlplus.sandbox.jobs import Job, Outcome
 from coderlplus.sandbox.protocol import AnySandbox
 
 MESSAGE_BYTES = 8 << 20
@@ -37,11 +38,12 @@ class Sent(NamedTuple):
 
 class Done(NamedTuple):
     """What became of a call: `ending` is `returned` or `raised` with the pickled value, or `unknown` if the node does
-    not have one of its problems (any more)."""
+    not have one of its problems (any more). `fault` says how the sandbox of the node failed under it, if it did."""
 
     serial: int
     ending: str
     value: bytes = b""
+    fault: str = ""
 
 
 class _Unknown(Exception):
@@ -105,13 +107,14 @@ class NodeWork:
         try:
             function, arguments = readable(self._read(call.work))
             found = [self._found(each, given) if isinstance(each, Stored) else each for each in arguments]
-            future = self._sandbox.call(function, *found, weight=call.weight)
+            faults: list[str] = []
+            future = self._sandbox.call(partial(_watched, faults, function), *found, weight=call.weight)
         except _Unknown:
             self._end(Done(call.serial, "unknown"))
         except Exception as error:
             self._end(self._raised(call.serial, error))
         else:
-            future.add_done_callback(partial(self._ended, call.serial))
+            future.add_done_callback(partial(self._ended, call.serial, faults))
 
     def _found(self, stored: Stored, given: dict[int, Any]) -> Any:
         with self._changed:
@@ -122,14 +125,15 @@ class NodeWork:
             raise _Unknown
         return readable(given[stored.key])
 
-    def _ended(self, serial: int, future: Future[Any]) -> None:
+    def _ended(self, serial: int, faults: Sequence[str], future: Future[Any]) -> None:
+        fault = "".join(faults[:1])
         try:
             value = future.result()
         except BaseException as error:
-            self._end(self._raised(serial, error))
+            self._end(self._raised(serial, error)._replace(fault=fault))
             return
         try:
-            done = Done(serial, "returned", self._dumps(value))
+            done = Done(serial, "returned", self._dumps(value), fault)
         except BaseException as error:
             reason = f"a node of the Ray cluster cannot send back what a call returned: {said(error)}"
             done = self._raised(serial, SandboxError(reason))
@@ -161,6 +165,27 @@ class NodeWork:
         result, self._done = self._done[:taken], self._done[taken:]
         self._replied = time.monotonic()
         return result
+
+
+def _watched(
+    faults: list[str],
+    function: Callable[..., Any],
+    execute: Callable[[Job], Outcome],
+    *arguments: Any,
+) -> Any:
+    """A call that notes the faults of the sandbox under its jobs."""
+
+    def watched(job: Job) -> Outcome:
+        try:
+            outcome = execute(job)
+        except SandboxError as error:
+            faults.append(str(error))
+            raise
+        if outcome.ending == "fault":
+            faults.append(outcome.detail or "it failed")
+        return outcome
+
+    return function(watched, *arguments)
 
 
 def readable(read: Any) -> Any:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,6 +29,8 @@ class Call:
     """Which of the calls that wait goes first: by generation, then the heaviest, then the oldest."""
     future: Future[Any] = field(default_factory=Future)
     losses: int = 0
+    faulted: set[str] = field(default_factory=set)
+    """Nodes whose sandbox failed under it; it goes to others, as long as there are any."""
 
     @property
     def serial(self) -> int:
@@ -57,6 +59,8 @@ class Node:
     """Those without a reply."""
     problems: set[int] = field(default_factory=set)
     """Keys of those it was sent."""
+    faults: int = 0
+    """Calls in a row, the last ones, under which its sandbox failed."""
 
     def room(self) -> float:
         """Calls that it can still take, for each worker."""
@@ -102,18 +106,36 @@ def shared_out(waiting: Waiting, nodes: Mapping[str, Node]) -> dict[Node, list[C
     parcels: dict[Node, list[Call]] = {}
     free = [(-node.room(), node_id) for node_id, node in nodes.items() if node.takes()]
     heapq.heapify(free)
+    aside: Waiting = []
     while waiting and free:
-        _, call = heapq.heappop(waiting)
+        place, call = heapq.heappop(waiting)
         if call.future.cancelled():
             continue
-        node = nodes[free[0][1]]
+        best = free[0]
+        if others_than(call.faulted, nodes):
+            fit = [each for each in free if each[1] not in call.faulted]
+            if not fit:
+                aside.append((place, call))
+                continue
+            best = min(fit)
+        node = nodes[best[1]]
         node.calls[call.serial] = call
         parcels.setdefault(node, []).append(call)
-        if node.room() > 0:
-            heapq.heapreplace(free, (-node.room(), node.node_id))
-        else:
+        if best is free[0]:
             heapq.heappop(free)
+        else:
+            free.remove(best)
+            heapq.heapify(free)
+        if node.room() > 0:
+            heapq.heappush(free, (-node.room(), node.node_id))
+    for each in aside:
+        heapq.heappush(waiting, each)
     return parcels
+
+
+def others_than(faulted: Collection[str], nodes: Mapping[str, Node]) -> bool:
+    """Whether there are nodes for a call on which it has failed on these: on some node, and not on every one."""
+    return bool(faulted) and any(node.workers and node_id not in faulted for node_id, node in nodes.items())
 
 
 def messages(
