@@ -13,6 +13,7 @@ import contextlib
 import gc
 import importlib
 import importlib.util
+import itertools
 import os
 import resource
 import sys
@@ -47,12 +48,16 @@ def ours(kind: str) -> tuple[Way, Any]:
     from coderlplus.sandbox import Sandbox
 
     judge = Judge(Sandbox(workers=1))
+    problems = itertools.count()
     make: Callable[[int], Any] = {
         "stdio": lambda n: StdioTest(f"{n}\n", f"{2 * n}\n"),
         "calls": lambda n: CallTest((n,), 2 * n),
         "literals": lambda n: CheckTest(f"assert f({n}) == {2 * n}"),
         "planned": lambda n: CheckTest(f"def check(g):\n    for n in [{n}]:\n        assert g(n) == 2 * n\ncheck(f)"),
         "examined": lambda n: CheckTest(f"import operator\nassert operator.eq(f({n}), {2 * n})"),
+        "other problems": lambda n: CheckTest(
+            f"import operator\nassert operator.eq(f({n}), {2 * n})  # {next(problems)}"
+        ),
         "exceptions": lambda n: CheckTest(f"try:\n    f({n})\n    assert False\nexcept ValueError:\n    pass"),
         "pytest": lambda n: CheckTest(f"import pytest\nwith pytest.raises(ValueError):\n    f({n})"),
         "unittest": lambda n: CheckTest(
@@ -61,9 +66,12 @@ def ours(kind: str) -> tuple[Way, Any]:
     }[kind]
 
     def way(programs: list[str], tests: int) -> None:
-        problem = Problem(problem_id="p", statement="", tests=tuple(map(make, range(tests))), entry_point="f")
+        def problem() -> Problem:
+            return Problem(problem_id="p", statement="", tests=tuple(map(make, range(tests))), entry_point="f")
+
+        same = None if kind == "other problems" else problem()
         verdicts = judge.judge_many(
-            (problem, Rollout(rollout_id=str(i), problem_id="p", program=program))
+            (same or problem(), Rollout(rollout_id=str(i), problem_id="p", program=program))
             for i, program in enumerate(programs)
         )
         assert all(verdict.passed for verdict in verdicts), verdicts[0]
@@ -157,6 +165,7 @@ WAYS: dict[str, Callable[..., tuple[Way, Any]]] = {
     "coderlplus, pytest.raises": lambda: ours("pytest"),
     "coderlplus, unittest": lambda: ours("unittest"),
     "coderlplus, examined checks": lambda: ours("examined"),
+    "coderlplus, examined checks, each of another problem": lambda: ours("other problems"),
 }
 
 
