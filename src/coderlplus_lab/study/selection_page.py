@@ -26,8 +26,8 @@ def selection_tables(numbers: Numbers) -> list[str]:
         f"Each writer samples programs at temperature 1, in disjoint groups of n = {n}. One program of a group is "
         "kept: at random, by the highest mean log-probability, or by how many examples of the statement its outputs "
         "agree with. These outputs are predicted by a model, which runs nothing, or come from execution. Of equally "
-        "good programs the mean counts. Percent of problems whose kept program passes all tests; greedy decoding has one "
-        "program and no choice:",
+        "good programs the mean counts. Percent of problems whose kept program passes all tests; greedy decoding has "
+        "one program and no choice:",
         _levels(numbers),
         f"Differences at n = {n} in points, paired by seed. *By itself* means by the writer's own predictions, *by* "
         "another arm by those of that arm. Intervals are 95 % over seeds; with one seed they are over families of "
