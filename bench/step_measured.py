@@ -9,8 +9,8 @@ waited for) and of the update are given to the model, and the share of alignment
 Predicted are judging and tracing by their costs for a program, the waits for both, and the whole step; and what a
 later run adds to the step of the first, such as CodeRL+ to that of GRPO. Medians over the steps after the second.
 
-The costs are those of docs/performance.md, on an idle machine: a program with five trivial calls takes 1.25 times the
-floor of 1.52 ms; a trace with mining 5.5 s for 482 (docs/mining.md). They know nothing of the runs.
+The costs are those of an idle machine: a program with five trivial calls took 1.9 ms, traces with mining 5.5 s for 482
+(docs/mining.md). They know nothing of the runs.
 """
 
 from __future__ import annotations

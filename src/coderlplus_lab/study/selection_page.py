@@ -23,20 +23,23 @@ def selection_tables(numbers: Numbers) -> list[str]:
     n = numbers["n"]
     parts = [
         "## Choosing among its own programs",
-        f"Of n = {n} samples at temperature 1 one is kept. Predictions are those of a model that reads: it keeps the "
-        "program whose outputs, as the model says, agree with most examples of the statement; nothing is run. Ties "
-        "count as their mean, and the groups of n are disjoint. Percent of problems whose kept program passes all "
-        "tests:",
+        f"Each writer samples programs at temperature 1, in disjoint groups of n = {n}. One program of a group is "
+        "kept: at random, by the highest mean log-probability, or by how many examples of the statement its outputs "
+        "agree with. These outputs are predicted by a model, which runs nothing, or come from execution. Of equally "
+        "good programs the mean counts. Percent of problems whose kept program passes all tests; greedy decoding has "
+        "one program and no choice:",
         _levels(numbers),
-        f"Differences at n = {n} in points, paired by seed. Intervals are over seeds; with one seed they are over "
-        "families of problems.",
+        f"Differences at n = {n} in points, paired by seed. *By itself* means by the writer's own predictions, *by* "
+        "another arm by those of that arm. Intervals are 95 % over seeds; with one seed they are over families of "
+        "problems.",
         _differences(numbers, ""),
     ]
     if any(len(row["spread"]["by_seed"]) > 1 for row in numbers["differences"]):
         parts += ["The same with intervals over families of problems:", _differences(numbers, "problems_")]
     parts += [
-        f"What a choice costs, in tokens for a problem (prompts included), and what it is worth at n = {n} by the "
-        "writer's own predictions; beside it four times as many samples by log-probability:",
+        "What a choice by the writer's own predictions costs, in tokens for a problem, and what it is worth. "
+        f"*Written* are n = {n} programs, *read* the questions about their outputs and the answers, both with "
+        f"prompts. Beside it {4 * n} programs, of which the one with the highest log-probability is kept:",
         _costs(numbers),
     ]
     return parts

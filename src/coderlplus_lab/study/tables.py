@@ -20,6 +20,12 @@ from coderlplus_lab.study.settings import Measured
 Results = Mapping[str, Any]
 DOES: tuple[Measured, ...] = ("output_accuracy", "pass_at_1_sampled")
 PROGRAMS = {"task": "reading a task", "given": "reading a reference", "own": "while it writes"}
+LEGEND = (
+    "*Output predicted*: questions answered right that ask what a reference program returns; *all variables*: and "
+    "what its variables hold; *test output*: what a right program returns, without a program. *Comments true*: of the "
+    "values that greedy programs state in comments. Percent, with 95 % intervals over seeds; with one seed they are "
+    "over families of problems."
+)
 WIDTH = 119
 """Columns of a line of text."""
 
@@ -31,7 +37,7 @@ def tables(results: Results) -> str:
     parts = [about(results), *decision(results)]
     if results["selection"] is not None:  # what such a study is about
         parts += [*selection_tables(results["selection"]), "## All measures"]
-    parts.append(arms_table(results))
+    parts += [LEGEND, arms_table(results)]
     if results["search"]:
         measure = results["search"][0]["measure"]
         parts += [
@@ -46,15 +52,16 @@ def tables(results: Results) -> str:
         ]
     if any(len(row["seeds"]) > 1 for row in results["differences"]):
         parts += [
-            "The same differences of the seeds that were run, with intervals over families of problems:",
+            "The same differences of these seeds, with intervals over families of problems:",
             differences_table(results, over="problems_"),
         ]
     if any(row["equal_seconds"] for row in results["differences"]):
         parts += ["The same on the validation split, at equal seconds of training:", seconds_table(results)]
     if any(arm["kinds"] for arm in results["arms"]):
         parts += [
-            "What problems and tasks have each in training, means over the recorded steps (of the gradient before "
-            "clipping, of the first update of a few batches):",
+            "Problems and tasks in training, each alone: means over the recorded steps. Gradient norms are those "
+            "before clipping, of the first update of a few batches. *Zero variance* is the share of groups whose "
+            "rewards are all equal:",
             kinds_table(results),
         ]
     if results["probes"]:
@@ -63,6 +70,8 @@ def tables(results: Results) -> str:
             "percent:",
             probes_table(results),
         ]
+    if results["missing"]:
+        parts.append(f"**Not run yet:** {_named(results['missing'])}.")
     return "\n\n".join(part if part.startswith(("|", "- ")) else textwrap.fill(part, WIDTH) for part in parts)
 
 
@@ -78,7 +87,7 @@ def about(results: Results) -> str:
         f"{results['hours']:.1f} hours in total over all jobs, on {results['hardware']}."
     )
     if results["missing"]:
-        text += f" **Not run yet:** {_named(results['missing'])}."
+        text += f" Jobs that are not run yet: {len(results['missing'])}, named at the end."
     return text
 
 
