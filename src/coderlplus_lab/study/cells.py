@@ -32,6 +32,8 @@ def percent(value: float, low: float | None, high: float | None, *, sign: str = 
     """
     >>> percent(0.45, 0.4, 0.5), percent(0.05, None, None, sign="+")
     ('45.0 [40.0, 50.0]', '+5.0')
+    >>> percent(-0.0001, None, None)
+    '0.0'
     """
-    interval = "" if low is None or high is None else f" [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"
-    return f"{100 * value:{sign}.1f}{interval}"
+    interval = "" if low is None or high is None else f" [{100 * low:{sign}z.1f}, {100 * high:{sign}z.1f}]"
+    return f"{100 * value:{sign}z.1f}{interval}"
