@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from coderlplus.judge import Judge
 from coderlplus.judge.kept import Kept, key
-from coderlplus.judge.plannable import is_repeatable
 from coderlplus.judge.program import judge_program
 from coderlplus.records import CheckTest, Limits, Problem, Verdict
 from coderlplus.sandbox import Job, Outcome
@@ -33,6 +32,7 @@ TESTS = {
         "kept.append(f)\nassert operator.eq(f(1), 2)",
         "n = operator.add(f(2), 1)\nassert operator.eq(kept[0](n), 10)",
     ],
+    "the time, without an import": ["t = time.perf_counter()\nf(3)\nassert operator.gt(time.perf_counter(), t)"],
     "keywords": ["assert operator.eq(f(n=3), 6)", "assert operator.eq(f(**{'n': 0}), 0)"],
 }
 SETUP_CODE = "kept = []"
@@ -137,8 +137,9 @@ def test_the_examiner_hears_the_same_answers_once(
 ) -> None:
     kept = Kept(max_bytes=1 << 20)
     first, second = f"def f(n):\n    {BODIES[0]}", f"def f(n):\n    {BODIES[1]}"
+    again = ["examine, serve"] if name == "the time, without an import" else ["serve_again"]
     assert verdict_with(kept, name, first)[1] == ["examine, serve"]
-    assert verdict_with(kept, name, second)[1] == ["serve_again"]
+    assert verdict_with(kept, name, second)[1] == again
 
 
 def test_other_answers_are_heard_without_the_program(verdict_with: Callable[..., tuple[Verdict, list[str]]]) -> None:
@@ -185,26 +186,3 @@ def test_a_program_that_is_asked_something_else_is_asked_by_the_examiner(
     kept = Kept(max_bytes=1 << 20)
     assert verdict_with(kept, "until", "def f(n): return n * 2")[0].passed
     assert verdict_with(kept, "until", "def f(n): return n * n")[1] == ["serve_again", "examine", "examine, serve"]
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        "import time\nassert f(time.time())",
-        "import random\nrandom.seed()\nassert f(random.random())",
-        "from random import Random\nassert f(Random().random())",
-        "import numpy as n\nassert f(n.random.rand())",
-        "import numpy.random as r\nassert f(r.rand())",
-        "from numpy import random\nassert f(random.rand())",
-        "from numpy import *\nassert f(random.rand())",
-        "from secrets import *\nassert f(token_hex())",
-        "import os\nassert f(os.getpid())",
-        "assert f(open('/proc/uptime').read())",
-        "assert f(eval('1'))",
-        "assert f(__import__('os'))",
-    ],
-)
-def test_what_differs_from_process_to_process_is_heard_each_time(code: str) -> None:
-    assert not is_repeatable(code)
-    assert not is_repeatable("assert f(1)", code)
-    assert is_repeatable("assert f(1)")

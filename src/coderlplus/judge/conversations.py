@@ -1,6 +1,6 @@
 """What test code asked programs, what they answered, and how that ended.
 
-Test code that does the same in every process (`plannable.is_repeatable`) asks two programs the same, for as long as
+Test code that does the same in every process (`repeatable.is_repeatable`) asks two programs the same, for as long as
 they answer the same, and comes to the same end. So of the first program that the examiner hears, the conversation is
 kept. The next one of the problem gets all of these calls in one process: its answers may be those of a conversation
 that is kept, and then the examiner need not hear them. Otherwise it hears them without the program, and only where it

@@ -29,11 +29,12 @@ _COMPARISONS: dict[type[ast.cmpop], str] = {
 }
 
 
-def instrumented(code: str, setup_code: str) -> str:
-    """The code with calls, `is`, `in`, `not`, `and`, `or` and `assert` as calls of the dry run. Raises `ValueError`
-    for code that cannot be planned, and `SyntaxError` for text that is not Python."""
+def instrumented(code: str, setup_code: str, modules: Sequence[str] = ()) -> str:
+    """The code with calls, `is`, `in`, `not`, `and`, `or` and `assert` as calls of the dry run. `modules` are those
+    that it uses without an import. Raises `ValueError` for code that cannot be planned, and `SyntaxError` for text
+    that is not Python."""
     tree, setup = syntax.parse(code), syntax.parse(setup_code)
-    testing = check_plannable(code, tree, setup)
+    testing = check_plannable(code, tree, setup, modules)
     return ast.unparse(ast.fix_missing_locations(_Instrument(testing).visit(tree)))
 
 

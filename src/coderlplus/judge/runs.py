@@ -31,7 +31,7 @@ from coderlplus.judge.failures import (
     shown,
 )
 from coderlplus.judge.kept import key
-from coderlplus.judge.plannable import is_repeatable
+from coderlplus.judge.repeatable import is_repeatable
 from coderlplus.judge.replies import (
     Examined,
     Raised,
@@ -326,11 +326,13 @@ class CheckRuns(Runs):
 
     def _conversations(self, tests: Sequence[int], all_tests: bool) -> Conversations | None:
         problem = self.problem
-        codes = [test.code for index in tests if isinstance(test := problem.tests[index], CheckTest)]
-        if not all(is_repeatable(code, problem.setup_code) for code in codes):
+        asked = self._asked(tests)
+        codes = [(test["code"], problem.setup_code, tuple(test["modules"])) for test in asked if "code" in test]
+        if not all(is_repeatable(*code) for code in codes):
             return None
-        asked = json.dumps(self._asked(tests))
-        return Conversations(key(asked, all_tests, problem.setup_code, problem.entry_point, problem.limits))
+        return Conversations(
+            key(json.dumps(asked), all_tests, problem.setup_code, problem.entry_point, problem.limits)
+        )
 
     def read(self, tests: Sequence[int], outcome: Outcome) -> Reading:
         results: list[Failure | None] = []
