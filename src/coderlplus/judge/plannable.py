@@ -26,7 +26,7 @@ _UNUSUAL_NAMES = (
     *("exec", "eval", "compile", "globals", "locals", "vars", "dir", "__import__", "id", "open", "input", "super"),
     *("breakpoint", "getattr", "setattr", "delattr", "hash", "object", "SystemRandom", "exit", "quit"),
 )
-_USUAL_METHODS = ("__init__", "__repr__", "__str__", "__name__")
+_USUAL_METHODS = ("__init__", "__name__")
 RUN = "_dry_run"
 """The name of the dry run in instrumented code."""
 
@@ -73,6 +73,9 @@ def _check_nodes(trees: Iterable[ast.Module], impure: set[str], testing: Mapping
                 | ast.arg(arg="print" | "AssertionError" as name)
                 | ast.FunctionDef(name="print" | "AssertionError" as name)
                 | ast.ClassDef(name="print" | "AssertionError" as name)
+                | ast.ExceptHandler(name="print" | "AssertionError" as name)
+                | ast.alias(asname="print" | "AssertionError" as name)
+                | ast.alias(name="print" | "AssertionError" as name)
             ):
                 raise ValueError(f"another {name}")
 
