@@ -93,6 +93,11 @@ EXAMINED_CODES = {
     "a value in a list": "assert [f(1), f(2)] == [1, 2]",
     "a call in a chain": "assert 0 < f(1) < f(2)",
     "an attribute": "assert f(1).bit_length() == 1",
+    "a function of the test under a known name": "def all(x):\n    assert f(5) != x\nassert f(1) or all(2)",
+    "with an effect": "seen = []\ndef len(x):\n    seen.append(x)\nr = f(1)\nassert r or len(2)\nassert seen == []",
+    "another print": "from math import ceil as print\ntry:\n    f(1)\n    print(2)\nexcept ValueError:\n    assert 1",
+    "a cause": "r = f(1)\nif r != 1:\n    raise AssertionError('no') from f(2)",
+    "an assertion error of names": "r = f(1)\nif r != 1:\n    raise AssertionError(message='no')",
     "an effect that an answer decides about": "seen = []\nassert f(1) == 1 or seen.append(1)",
     "it fails without a program": "assert f(1) == 1\nassert 1 == 2",
     "no end": "assert f(1) == 1\nwhile True:\n    pass",
@@ -146,6 +151,32 @@ def test_set_up_code_comes_by_no_answer(plan_of: Callable[..., Plan | None], giv
     assert plan_of("assert No() == f(1)\nassert f(2) == 2", equal) is None
 
 
+LOOKS = "def look(): return kept[0] is None"
+KEEPS = {
+    "a list": ("", f"kept = []\n{LOOKS}"),
+    "a list of a list": ("kept = kept_in[0]", f"kept_in = [[]]\n{LOOKS.replace('kept', 'kept_in[0]')}"),
+    "a closure": ("kept, look = made()", f"def made():\n    kept = []\n    {LOOKS}\n    return kept, look"),
+    "a default": ("", f"kept = []\n{LOOKS.replace('()', '(kept=kept)')}"),
+    "an object": ("o = O()\nkept, look = o.k, o.look", "class O:\n    def __init__(self): self.k = []\n    "
+    "def look(self): return self.k[0] is None"),
+    "a class": ("kept, look = O.k, O().look", "class O:\n    k = []\n    def look(self): return self.k[0] is None"),
+    "another function": ("", f"kept = []\n{LOOKS.replace('look', 'inner')}\ndef look(): return inner()"),
+    "code that is run": (f"n = {{'kept': []}}\nexec({LOOKS!r}, n)\nkept, look = n['kept'], n['look']", ""),
+    "code that runs": ("kept = []\nn = {'kept': kept}\nlook = lambda: exec('x = kept[0] is None', n) or n['x']", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", KEEPS)
+@pytest.mark.parametrize("store", ["kept.append({})", "kept[:] = [{}]", "kept += [{}]", "kept.extend(iter([{}]))"])
+def test_what_code_that_is_not_of_the_test_may_find_is_no_answer(
+    plan_of: Callable[..., Plan | None], place: str, store: str
+) -> None:
+    before, setup_code = KEEPS[place]
+    for value, is_planned in {"f(1)": False, "2": True}.items():
+        code = f"{before}\n{store.format(value)}\nassert not look()\nassert f(2) == 4"
+        assert (plan_of(code, setup_code) is not None) == is_planned
+
+
 def test_set_up_code_may_be_used_but_not_on_answers(plan_of: Callable[..., Plan | None]) -> None:
     setup_code = "def double(x):\n    return 2 * x"
     assert plan_of("for x in [1]:\n    assert f(double(x)) == 2", setup_code) is not None
@@ -197,6 +228,8 @@ BODIES = [
     "x.sort(); return x",
     "import collections; return collections.Counter([1, 1])",
     "import decimal; return decimal.Decimal('1')",
+    "import decimal; return decimal.Decimal('sNaN')",
+    "import decimal; return [decimal.Decimal('sNaN')]",
     "import fractions; return fractions.Fraction(1, 2)",
     "import re; return re.match('a', 'ab')",
     "return list(range(5000))",
@@ -267,6 +300,9 @@ MESSAGES = [
     ", (r, 1)",
     ", str(f(x))",
     ", '%s' % r",
+    ", f'{type(r)}, no {type(e)}'",
+    ", (isinstance(r, int), isinstance(r, list), len(r))",
+    ", str(sorted(r)) + repr(max(r))",
     ", 7",
 ]
 LAYOUTS = [

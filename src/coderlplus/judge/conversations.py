@@ -1,6 +1,6 @@
 """What test code asked programs, what they answered, and how that ended.
 
-Test code that does the same in every process (`plannable.is_repeatable`) asks two programs the same, for as long as
+Test code that does the same in every process (`repeatable.is_repeatable`) asks two programs the same, for as long as
 they answer the same, and comes to the same end. So of the first program that the examiner hears, the conversation is
 kept. The next one of the problem gets all of these calls in one process: its answers may be those of a conversation
 that is kept, and then the examiner need not hear them. Otherwise it hears them without the program, and only where it
@@ -37,8 +37,9 @@ class Conversations:
         self._of_tests = of_tests
 
     def calls(self) -> list[Any]:
-        """The calls made to the last program that passed or, before there is one, of the longest conversation: what a
-        wrong answer leads to says little of what others will be asked."""
+        """The calls made to the last program that passed or, before there is one, to the last that was asked for more
+        or for something else than the one before: what a wrong answer leads to says little of what others will be
+        asked."""
         calls: list[Any] = self._best()[1]
         return calls
 
@@ -46,8 +47,9 @@ class Conversations:
         """Remember a whole conversation, and what the examiner replied."""
         has_passed = all(reply.get("end", "passed") in ("passed", "value") for reply in replies)
         calls = [call for call, _ in turns]
-        best = self._best()
-        if (has_passed, calls) != tuple(best) and (has_passed or (not best[0] and len(calls) > len(best[1]))):
+        best_has_passed, best = self._best()
+        is_more = not best_has_passed and best[: len(calls)] != calls
+        if (has_passed, calls) != (best_has_passed, best) and (has_passed or is_more):
             _kept.put(self._of_tests, (has_passed, calls))
         *_, last = self._keys(turns)
         _kept.put(last, list(replies))

@@ -25,7 +25,7 @@ from typing import Any
 from coderlplus.judge.answer import Answer, Candidate
 from coderlplus.judge.cases import TestCase
 from coderlplus.judge.expected import Expecting, Raises, Tried, is_harmless, of_pytest
-from coderlplus.judge.given import holds_no_answer, involves, is_builtin, is_of_test
+from coderlplus.judge.given import holds_no_answer, involves, is_builtin, is_of_test, may_reach
 from coderlplus.judge.guest import TEST_FILENAME, bind_modules
 from coderlplus.judge.notes import TYPES, Notes
 from coderlplus.sandbox.nodes import CLASSES
@@ -58,7 +58,8 @@ class DryRun(Notes):
         self.events += 1
         self.line = line
         kind = type(function)
-        if self.guards and not is_harmless(function):
+        is_written = type(function) is types.BuiltinFunctionType or is_builtin(function)
+        if (self.guards and not is_harmless(function)) or (self.is_late and not is_written):
             self.refuse("an effect that an answer decides about")
         if (special := of_pytest(self, function)) is not None:
             return special(*args, **kwargs)
@@ -107,9 +108,16 @@ class DryRun(Notes):
         plain = function.__func__ if is_method else function
         if is_of_test(plain) or (is_method and isinstance(function.__self__, TestCase)):
             return False
+        if isinstance(plain, type) and any(map(is_of_test, vars(plain).values())):
+            return False
+        if function is exec and may_reach(given):
+            return True
+        is_of_python = type(plain) is not types.BuiltinFunctionType and not is_builtin(plain)
+        if is_of_python and may_reach(function):
+            return True
         if all(map(holds_no_answer, given)):
             return False
-        if type(plain) is types.BuiltinFunctionType or is_builtin(plain):
+        if not is_of_python:
             return any(
                 callable(each) and type(each) is not Candidate and not is_of_test(getattr(each, "__func__", each))
                 for each in given
@@ -135,7 +143,7 @@ class DryRun(Notes):
         self.in_message = shown
         try:
             if message is not None:
-                text = str(message()) if is_simple else None
+                text = str(self.later(message)) if is_simple else None
                 if text is not None and shown and text.count("\0") != 2 * len(shown):
                     text = None
         except BaseException:

@@ -82,6 +82,8 @@ class Examination:
         self.turns: list[tuple[Any, Any]] = []
         """Calls and their answers."""
         self.reply = host.reply
+        self.state = _State()
+        """Of the test that is run: it may call what an earlier one has kept."""
         self.instances = 0
         self.called = False
         """Whether the program was asked in any test: test code may keep its answers for later tests."""
@@ -96,15 +98,13 @@ class Examination:
 
 
 class Candidate:
-    """What test code calls in place of the program's function, in one test; remembers the last call. `names` is the
-    namespace of the test code: nodes that arrive are made of its `ListNode` and `TreeNode`. `of` numbers the instance
-    of the program's class."""
+    """What test code calls in place of the program's function. `names` is the namespace of the test code: nodes that
+    arrive are made of its `ListNode` and `TreeNode`. `of` numbers the instance of the program's class."""
 
     def __init__(self, examination: Examination, name: str, names: Mapping[str, Any]) -> None:
         self.examination = examination
         self.names = names
         self.name = name
-        self.state = _State()
         self.of = 0
         self.__name__ = name.rpartition(".")[2]
 
@@ -112,11 +112,11 @@ class Candidate:
         """What `Solution()` in test code gives."""
         other = Candidate(self.examination, self.name, self.names)
         self.examination.instances += 1
-        other.state, other.of = self.state, self.examination.instances
+        other.of = self.examination.instances
         return types.SimpleNamespace(**{self.__name__: other})
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        state = self.state
+        state = self.examination.state
         if state.stop is not None:  # caught by the test code
             raise state.stop
         sent_args = [encode(arg, by_value=True) for arg in args]
@@ -302,6 +302,7 @@ def examine(payload: Mapping[str, Any], host: Any) -> None:
         return
     host.reply({"at": "loaded"})
     for test in payload["tests"]:
+        examination.state = _State()
         names = dict(helpers)
         candidate = Candidate(examination, payload["entry_point"], names)
         end = _run(test, candidate, names) if "code" in test else _call(test, candidate, names)
@@ -348,7 +349,7 @@ def _run(test: Mapping[str, Any], candidate: Candidate, names: dict[str, Any]) -
         exec(compile(test["code"], TEST_FILENAME, "exec", dont_inherit=True), names)
     except BaseException as error:
         raised = error
-    return _end(candidate.state, raised)
+    return _end(candidate.examination.state, raised)
 
 
 def _call(test: Mapping[str, Any], candidate: Candidate, names: dict[str, Any]) -> dict[str, Any]:
@@ -357,7 +358,7 @@ def _call(test: Mapping[str, Any], candidate: Candidate, names: dict[str, Any]) 
         value = candidate(*decode(test["args"], classes), **decode(test["kwargs"], classes))
         return {"end": "value", "value": encode(value, by_value=True)}
     except BaseException as error:
-        return _end(candidate.state, error)
+        return _end(candidate.examination.state, error)
 
 
 def _end(state: _State, raised: BaseException | None) -> dict[str, Any]:

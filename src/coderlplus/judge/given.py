@@ -3,12 +3,16 @@ whether they are plain data. Standard library only; runs in the sandbox."""
 
 from __future__ import annotations
 
+import gc
 import types
+from collections.abc import Iterable
 from typing import Any
 
 from coderlplus.judge.answer import Answer, Candidate
 from coderlplus.judge.guest import TEST_FILENAME
 
+_MOST_HELD = 20_000
+"""Objects that are looked at where code that is not of the test is called."""
 _PLAIN: set[type] = {type(None), bool, int, float, str, bytes, complex}
 LISTS: tuple[type, ...] = (list, tuple, set, frozenset)
 _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
@@ -42,6 +46,36 @@ def holds_no_answer(value: Any) -> bool:
     if kind is types.BuiltinFunctionType:
         return type(value.__self__) is types.ModuleType
     return kind in _PLAIN or kind is range or isinstance(value, type)
+
+
+def may_reach(code: Any) -> bool:
+    """Whether a function, class or object that is not of the test may come by an answer, or by a function of the test,
+    in what it holds: its object, its closure, its names."""
+    seen: set[int] = set()
+    left = [code]
+    while left:
+        value = left.pop()
+        kind = type(value)
+        if id(value) in seen or kind in _PLAIN or kind is types.ModuleType or kind is types.CodeType:
+            continue
+        if kind is Answer or kind is Candidate or kind is types.GeneratorType or is_of_test(value):
+            return True
+        seen.add(id(value))
+        if len(seen) > _MOST_HELD:
+            return True
+        left += _held(value)
+    return False
+
+
+def _held(value: Any) -> Iterable[Any]:
+    kind = type(value)
+    if kind is types.FunctionType and not value.__code__.co_filename.startswith("<"):  # of a module
+        return ()
+    if isinstance(value, type):
+        return () if is_builtin(value) else (*value.__bases__, *vars(value).values())
+    if kind is dict:
+        return [each for key, held in value.items() if key != "__builtins__" for each in (key, held)]
+    return gc.get_referents(value)
 
 
 def can_be_changed(value: Any) -> bool:

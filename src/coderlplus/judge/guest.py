@@ -198,11 +198,12 @@ def serve(payload: Mapping[str, Any], host: Any) -> None:
 
 
 def serve_again(payload: Mapping[str, Any], host: Any) -> None:
-    """Answer `calls` that the examiner made to another program, as `serve` does. Replies each answer; if the program
-    itself fails, as `run_calls`."""
+    """Answer `calls` that the examiner made to another program, as `serve` does. Replies `{"loaded": true}` and each
+    answer; if the program itself fails, as `run_calls`."""
     module = load(payload, host)
     if module is None:
         return
+    host.reply({"loaded": True})
     instances: dict[int, Any] = {}
     for call in payload["calls"]:
         host.reply(_answer(module, payload["entry_point"], instances, call))

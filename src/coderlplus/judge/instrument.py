@@ -14,6 +14,7 @@ on whether the program raises an exception, are calls of the dry run.
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Sequence
 
 from coderlplus import syntax
@@ -29,11 +30,12 @@ _COMPARISONS: dict[type[ast.cmpop], str] = {
 }
 
 
-def instrumented(code: str, setup_code: str) -> str:
-    """The code with calls, `is`, `in`, `not`, `and`, `or` and `assert` as calls of the dry run. Raises `ValueError`
-    for code that cannot be planned, and `SyntaxError` for text that is not Python."""
+def instrumented(code: str, setup_code: str, modules: Sequence[str] = ()) -> str:
+    """The code with calls, `is`, `in`, `not`, `and`, `or` and `assert` as calls of the dry run. `modules` are those
+    that it uses without an import. Raises `ValueError` for code that cannot be planned, and `SyntaxError` for text
+    that is not Python."""
     tree, setup = syntax.parse(code), syntax.parse(setup_code)
-    testing = check_plannable(code, tree, setup)
+    testing = check_plannable(code, tree, setup, modules)
     return ast.unparse(ast.fix_missing_locations(_Instrument(testing).visit(tree)))
 
 
@@ -199,7 +201,8 @@ class _Instrument(ast.NodeTransformer):
         for test in tests:
             message: ast.expr = ast.Constant(None)
             if node.msg is not None:
-                message = ast.Lambda(_no_arguments(), ast.Constant(None) if not is_simple else node.msg)
+                text = self.visit(copy.deepcopy(node.msg)) if is_simple else ast.Constant(None)
+                message = ast.Lambda(_no_arguments(), text)
             line = _of_run("at", ast.Constant(node.lineno), ast.Constant(is_exact))
             arguments = [line, self.visit(test), message, ast.Constant(is_simple)]
             made.append(ast.Expr(_of_run("check", *arguments)))
@@ -230,9 +233,11 @@ def _as_assert(node: ast.stmt) -> ast.stmt:
     """`raise AssertionError("no")` as `assert False, "no"`; what prints simple things as nothing."""
     made: ast.stmt = node
     match node:
-        case ast.Raise(exc=ast.Name(id="AssertionError") | ast.Call(func=ast.Name(id="AssertionError"), args=[])):
+        case ast.Raise(exc=ast.Name(id="AssertionError"), cause=None):
             made = ast.Assert(ast.Constant(False), None)
-        case ast.Raise(exc=ast.Call(func=ast.Name(id="AssertionError"), args=[message], keywords=[])):
+        case ast.Raise(exc=ast.Call(func=ast.Name(id="AssertionError"), args=[], keywords=[]), cause=None):
+            made = ast.Assert(ast.Constant(False), None)
+        case ast.Raise(exc=ast.Call(func=ast.Name(id="AssertionError"), args=[message], keywords=[]), cause=None):
             made = ast.Assert(ast.Constant(False), message)
         case ast.Expr(value=ast.Call(func=ast.Name(id="print"), args=args, keywords=[])) if all(map(_is_simple, args)):
             made = ast.Pass()

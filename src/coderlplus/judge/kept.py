@@ -9,11 +9,14 @@ import zlib
 from collections import OrderedDict
 from typing import Any
 
+_ENTRY_BYTES = 220
+"""What a value takes besides its data: the key, and its place."""
+
 
 class Kept:
     """Values that were used longest ago go first. Can be shared between threads.
 
-    >>> kept = Kept(max_bytes=100)
+    >>> kept = Kept(max_bytes=1000)
     >>> kept.put(key("a", 1), [1, 2])
     >>> kept.get(key("a", 1)), kept.get(key("a", 2))
     (([1, 2],), None)
@@ -38,10 +41,11 @@ class Kept:
     def put(self, key: bytes, value: Any) -> None:
         data = zlib.compress(json.dumps(value).encode())
         with self._lock:
-            self.size += len(data) - len(self._values.pop(key, b""))
+            before = self._values.pop(key, None)
+            self.size += len(data) - len(before) if before is not None else len(data) + _ENTRY_BYTES
             self._values[key] = data
             while self.size > self._max_bytes:
-                self.size -= len(self._values.popitem(last=False)[1])
+                self.size -= len(self._values.popitem(last=False)[1]) + _ENTRY_BYTES
 
 
 def key(*parts: object) -> bytes:

@@ -43,6 +43,8 @@ class Notes:
         self.calls: list[dict[str, Any]] = []
         self.asserts: list[dict[str, Any]] = []
         self.void = ""
+        self.is_late = False
+        """Whether it runs what Python may not run."""
         self.in_message: list[Any] | None = None
         """The expressions whose text stands in the message that is being made."""
         self.changed = Answer(self, ["changed"])
@@ -113,9 +115,10 @@ class Notes:
 
     def later(self, compute: Callable[[], Any]) -> Any:
         """What stands where it may not be computed at all."""
-        unused = self.unused
+        unused, is_late = self.unused, self.is_late
+        self.is_late = True
         value = compute()
-        self.unused = unused
+        self.unused, self.is_late = unused, is_late
         return value
 
     def noted(self, tree: list[Any]) -> Answer:

@@ -1,24 +1,16 @@
-"""Which test code does the same in every process, as its text says (`is_repeatable`), and which of it may be run
-without a program (`check_plannable`, for `dry_run.py`): what shows an answer to nothing that would not note what it
-does with it."""
+"""Which test code may be run without a program (`dry_run.py`), as its text says: what does the same in every process
+(`repeatable.py`), and shows an answer to nothing that would not note what it does with it."""
 
 from __future__ import annotations
 
 import ast
-import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from coderlplus import syntax
+from coderlplus.judge.repeatable import PURE, check_repeatable, imports
 
 _MAX_CHARS = 500_000
 """Longest test code that is run without a program."""
-PURE = (
-    *("bisect", "collections", "copy", "decimal", "fractions", "functools", "heapq", "itertools", "math", "operator"),
-    *("random", "re", "statistics", "string", "typing"),
-)
-"""Modules whose functions give the same in every process of the sandbox."""
-_REPEATABLE = ("dataclasses", "enum", "json", "numpy", "pytest", "types", "unittest")
-"""Further modules that do the same in every process; of numpy all but `numpy.random`."""
 _TESTING = {
     "numpy": ("allclose", "array", "float32", "float64", "inf", "isclose", "nan", "ndarray"),
     "pytest": ("approx", "fail", "raises"),
@@ -34,56 +26,20 @@ _UNUSUAL_NAMES = (
     *("exec", "eval", "compile", "globals", "locals", "vars", "dir", "__import__", "id", "open", "input", "super"),
     *("breakpoint", "getattr", "setattr", "delattr", "hash", "object", "SystemRandom", "exit", "quit"),
 )
-_OF_CHANCE = ("compile", "eval", "exec", "open", "input", "__import__", "breakpoint", "SystemRandom", "default_rng")
-"""By these names test code comes by what another process may not find, or by any other name."""
-_USUAL_METHODS = ("__init__", "__repr__", "__str__", "__name__")
+_USUAL_METHODS = ("__init__", "__name__")
 RUN = "_dry_run"
 """The name of the dry run in instrumented code."""
 
 
-@functools.lru_cache(maxsize=8192)
-def is_repeatable(code: str, setup_code: str = "") -> bool:
-    """Whether test code does the same in every process of the sandbox, for as long as the program answers the same.
-
-    >>> is_repeatable("import operator\\nassert operator.eq(f(1), 2)"), is_repeatable("import time\\ntime.time()")
-    (True, False)
-    """
-    try:
-        trees = syntax.parse(code), syntax.parse(setup_code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return len(code) <= _MAX_CHARS and not any(map(_is_of_chance, trees))
-
-
-def _is_of_chance(tree: ast.Module) -> bool:
-    numpy = set()
-    for name, module, of_it in _imports(tree):
-        root, _, inner = module.partition(".")
-        if root not in (*PURE, *_REPEATABLE):
-            return True
-        if root == "numpy":
-            if inner.startswith("random") or of_it in ("random", "*"):
-                return True
-            numpy.add(name)
-    for node in ast.walk(tree):
-        match node:
-            case ast.Name(id=name) | ast.Attribute(attr=name) if name in _OF_CHANCE:
-                return True
-            case ast.Attribute(value=ast.Name(id=name), attr="random") if name in numpy:
-                return True
-            case ast.Call(func=ast.Attribute(attr="seed" | "Random") | ast.Name(id="seed" | "Random"), args=[]):
-                return True
-    return False
-
-
-def check_plannable(code: str, tree: ast.Module, setup: ast.Module) -> dict[str, str]:
-    """The names of modules and classes for tests in test code and set-up code, such as `pytest`. Raises `ValueError`
-    for code that cannot be planned."""
+def check_plannable(code: str, tree: ast.Module, setup: ast.Module, modules: Sequence[str] = ()) -> dict[str, str]:
+    """The names of modules and classes for tests in test code and set-up code, such as `pytest`. `modules` are those
+    that test code uses without an import. Raises `ValueError` for code that cannot be planned."""
     if len(code) > _MAX_CHARS:
         raise ValueError("too long")
     impure = {name for part in (tree, setup) for name in _impure(part)}
     testing = {name: module for part in (setup, tree) for name, module in _testing(part).items()}
     own = _of_testing(tree, testing) | _of_fixed_code(tree)
+    check_repeatable((tree, setup), modules, own)
     _check_nodes((tree, setup), impure, testing, own)
     _check_names(setup)
     for node in ast.walk(tree):
@@ -112,15 +68,14 @@ def _check_nodes(trees: Iterable[ast.Module], impure: set[str], testing: Mapping
                 raise ValueError(name)
             case ast.Name(id=name) if name in testing and node not in own:
                 raise ValueError(name)
-            case ast.Call(func=ast.Attribute(attr="seed" | "Random"), args=[]):
-                raise ValueError("chance")
-            case ast.Call(func=ast.Name(id="seed" | "Random"), args=[]):
-                raise ValueError("chance")
             case (
                 ast.Name(id="print" | "AssertionError" as name, ctx=ast.Store())
                 | ast.arg(arg="print" | "AssertionError" as name)
                 | ast.FunctionDef(name="print" | "AssertionError" as name)
                 | ast.ClassDef(name="print" | "AssertionError" as name)
+                | ast.ExceptHandler(name="print" | "AssertionError" as name)
+                | ast.alias(asname="print" | "AssertionError" as name)
+                | ast.alias(name="print" | "AssertionError" as name)
             ):
                 raise ValueError(f"another {name}")
 
@@ -134,6 +89,7 @@ def _of_fixed_code(tree: ast.Module) -> set[ast.AST]:
             case ast.Call(func=ast.Name(id="exec") as name, args=[ast.Constant(value=str(code)), ast.Name()]):
                 fixed = syntax.parse(code)
                 testing = _testing(fixed)
+                check_repeatable((fixed,))
                 _check_nodes((fixed,), _impure(fixed), testing, _of_testing(fixed, testing))
                 _check_names(fixed)
                 found.add(name)
@@ -149,22 +105,10 @@ def _check_names(tree: ast.Module) -> None:
             raise ValueError(named)
 
 
-def _imports(tree: ast.Module) -> Iterable[tuple[str, str, str]]:
-    """What is imported: the name that it is bound to, the module, and the name in it or nothing."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Import(names=imported):
-                for alias in imported:
-                    yield alias.asname or alias.name.partition(".")[0], alias.name, ""
-            case ast.ImportFrom(module=module, names=imported):
-                for alias in imported:
-                    yield alias.asname or alias.name, module or "", alias.name
-
-
 def _impure(tree: ast.Module) -> set[str]:
     """Names that are bound to what is imported from another module than the pure ones."""
     names: set[str] = set()
-    for name, module, of_it in _imports(tree):
+    for name, module, of_it in imports(tree):
         if module in _TESTING and (not of_it or of_it in _TESTING[module]):
             continue
         if module.partition(".")[0] not in PURE:
@@ -178,7 +122,7 @@ def _testing(tree: ast.Module) -> dict[str, str]:
     """Names of these modules and of `TestCase`."""
     return {
         name: of_it or module
-        for name, module, of_it in _imports(tree)
+        for name, module, of_it in imports(tree)
         if module in _TESTING and of_it in ("", "TestCase")
     }
 

@@ -14,7 +14,7 @@ from typing import Any
 from coderlplus.judge.asserts import Call, Condition, Plan, read_asserts
 from coderlplus.judge.instrument import instrumented
 from coderlplus.judge.kept import Kept, key
-from coderlplus.judge.plannable import PURE
+from coderlplus.judge.repeatable import PURE
 from coderlplus.judge.wire import Fields, has_shape
 from coderlplus.records import CheckTest, Problem
 from coderlplus.records.test_code import TestCode, read_test_code
@@ -61,7 +61,7 @@ def _dry_run(
     if any(module not in PURE for code in codes for module in code.modules):
         return None, True
     try:
-        made = [instrumented(code.text, problem.setup_code) for code in codes]
+        made = [instrumented(code.text, problem.setup_code, code.modules) for code in codes]
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return None, True
     tests = [

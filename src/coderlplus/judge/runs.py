@@ -13,6 +13,7 @@ from typing import Any
 
 from coderlplus.judge.asserts import Call, Condition, Plan
 from coderlplus.judge.checkers import Acceptance, Refusal
+from coderlplus.judge.company import cannot_tell
 from coderlplus.judge.conversations import Conversations, Turn
 from coderlplus.judge.expressions import Answered, Fails, Unclear, is_raised
 from coderlplus.judge.failures import (
@@ -30,7 +31,7 @@ from coderlplus.judge.failures import (
     shown,
 )
 from coderlplus.judge.kept import key
-from coderlplus.judge.plannable import is_repeatable
+from coderlplus.judge.repeatable import is_repeatable
 from coderlplus.judge.replies import (
     Examined,
     Raised,
@@ -282,13 +283,19 @@ class CheckRuns(Runs):
     ) -> Reading | None:
         """What these tests come to, as far as the calls that were made before can say."""
         calls = before.calls()
-        if not calls:
+        if not calls or not cannot_tell(self.program):  # whether an examiner is there
             return None
         outcome = execute(self._job("guest:serve_again", {"program": self.program, "calls": calls}))
         if failure := self._not_loaded(tests[0], outcome):
             return Reading((failure,))
-        turns: list[Turn] = list(zip(calls, outcome.replies, strict=False))
-        if outcome.ending in ("fault", "output_limit") or not all(is_answer(answer, call) for call, answer in turns):
+        loaded, *answers = outcome.replies or (None,)
+        turns: list[Turn] = list(zip(calls, answers, strict=False))
+        is_whole = loaded is not None and len(answers) == len(calls)
+        if outcome.ending in ("fault", "output_limit") or is_whole != (outcome.ending == "returned"):
+            return None
+        if loaded is None:
+            return self.read(tests, replace(outcome, ending="returned", replies=({"end": "gone"},), peer=outcome))
+        if not all(is_answer(answer, call) for call, answer in turns):
             return None
         end = before.end(turns)
         if end is None:
@@ -298,9 +305,10 @@ class CheckRuns(Runs):
             if end is None:
                 said = read_examined(examined.replies[-1]) if examined.replies else None
                 return self.read(tests, replace(examined, peer=outcome)) if said and said.end == "gone" else None
-        replies, heard = end
-        ending = outcome.ending if heard == len(calls) else "returned"  # behind what was heard nothing counts
-        return self.read(tests, replace(outcome, ending=ending, replies=tuple(replies)))
+        if outcome.ending == "memory_limit":  # nobody knows in which call
+            return None
+        replies, _ = end  # behind what was heard nothing counts
+        return self.read(tests, replace(outcome, ending="returned", replies=tuple(replies)))
 
     def job(self, tests: Sequence[int], all_tests: bool = False) -> Job:
         return self._examination(tests, all_tests)
@@ -318,11 +326,13 @@ class CheckRuns(Runs):
 
     def _conversations(self, tests: Sequence[int], all_tests: bool) -> Conversations | None:
         problem = self.problem
-        codes = [test.code for index in tests if isinstance(test := problem.tests[index], CheckTest)]
-        if not all(is_repeatable(code, problem.setup_code) for code in codes):
+        asked = self._asked(tests)
+        codes = [(test["code"], problem.setup_code, tuple(test["modules"])) for test in asked if "code" in test]
+        if not all(is_repeatable(*code) for code in codes):
             return None
-        asked = json.dumps(self._asked(tests))
-        return Conversations(key(asked, all_tests, problem.setup_code, problem.entry_point, problem.limits))
+        return Conversations(
+            key(json.dumps(asked), all_tests, problem.setup_code, problem.entry_point, problem.limits)
+        )
 
     def read(self, tests: Sequence[int], outcome: Outcome) -> Reading:
         results: list[Failure | None] = []
@@ -419,11 +429,15 @@ def _keep(conversations: Conversations, outcome: Outcome) -> tuple[list[Any], in
     turns = told["turns"]
     if not turns or not all(type(turn) is list and len(turn) == 2 for turn in turns):
         return None
+    if any(reply.get("end") == "error" and reply["raised"] in _OF_SPACE for reply in replies):
+        return None
     conversations.keep(turns, replies)
     return replies, len(turns)
 
 
 _STATES = ({"at": "loading"}, {"at": "loaded"}, {"at": "called"})
+_OF_SPACE = ("MemoryError", "RecursionError")
+"""What test code raises where little memory or stack is left: less of both where a conversation is repeated."""
 _WORDS = {
     "assertion": DOES_NOT_HOLD,
     "error": "the test could not use the result",
