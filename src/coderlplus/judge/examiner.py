@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coderlplus.judge.guest import TEST_FILENAME, bind_modules, describe
+from coderlplus.judge.stand_ins import Opaque, assign, exception_of, iterable
 from coderlplus.judge.wire import (
     MESSAGE_CHARS,
     AnotherCall,
@@ -30,7 +31,7 @@ from coderlplus.judge.wire import (
 )
 from coderlplus.sandbox.decoding import NotPlain, decode, is_plain
 from coderlplus.sandbox.encoding import encode
-from coderlplus.sandbox.nodes import CLASSES, FIELDS, are_shared
+from coderlplus.sandbox.nodes import CLASSES, are_shared
 
 _TEST = {"code": "assert f(1) == 1", "main": False, "modules": []}
 REHEARSALS = {
@@ -47,31 +48,8 @@ TAINTED_CHARS = 4_000
 """Longest arguments that a reply tells of where the program had given an answer before."""
 
 
-class CandidateError(Exception):
-    """Stands for an exception of the program of which no other can be made."""
-
-
-class CandidateExit(BaseException):
-    """Stands for `SystemExit` and its kin: test code does not catch it."""
-
-
 class NotData(BaseException):
     """A value that cannot travel. Not an `Exception`, so that test code does not catch it."""
-
-
-class Opaque:
-    """Stands for a result of another class, such as a match object: it has the attributes that travelled, is true or
-    false, and equals nothing."""
-
-    def __init__(self, fields: Mapping[str, Any], truth: bool = True) -> None:
-        self.__dict__.update(fields)
-        self.__dict__["__truth"] = truth
-
-    def __bool__(self) -> bool:
-        return bool(self.__dict__["__truth"])
-
-    def __repr__(self) -> str:  # an address would differ from process to process
-        return "<object of the program>"
 
 
 class Examination:
@@ -141,7 +119,7 @@ class Candidate:
                 state.answer, state.error = answer, exception_of(answer.raised, answer.message, answer.base)
                 raise state.error
             if answer.kind == "items":
-                return _iterable(answer.view, self._decode(answer.value))
+                return iterable(answer.view, self._decode(answer.value))
             if answer.truth is not None:
                 return self._opaque(answer.value, answer.truth)
             value = self._decode(answer.value)
@@ -177,7 +155,7 @@ class Candidate:
             named = [(kwargs[key], new) for key, new in answer.kwargs.items()]
             for old, new in [*zip(args, answer.args, strict=True), *named]:
                 with contextlib.suppress(NotPlain):
-                    _assign(old, decode(new, self.node_classes()))
+                    assign(old, decode(new, self.node_classes()))
 
 
 class _State:
@@ -203,64 +181,6 @@ class _State:
     def stopped(self, why: PeerGone | NotData) -> PeerGone | NotData:
         self.stop = why
         return why
-
-
-def _assign(old: Any, new: Any) -> None:
-    kind = type(old)
-    if kind is not type(new):
-        return
-    if kind is list and len(old) == len(new):
-        for index, (before, after) in enumerate(zip(old, new, strict=True)):
-            inner = type(after)
-            if type(before) is inner and (inner in (list, dict, set) or inner.__name__ in FIELDS):
-                _assign(before, after)
-            else:
-                old[index] = after
-    elif kind is list:
-        old[:] = new
-    elif kind in (dict, set):
-        old.clear()
-        old.update(new)
-    elif kind.__name__ in FIELDS:
-        for name in FIELDS[kind.__name__]:
-            setattr(old, name, getattr(new, name))
-
-
-def _iterable(view: Any, items: Any) -> Any:
-    """What stands for an iterator, or a view of a dict, with these items."""
-    try:
-        if view == "keys":
-            return dict.fromkeys(items).keys()
-        if view == "values":
-            return dict(enumerate(items)).values()
-        if view == "items":
-            return dict(items).items()
-        return iter(items)
-    except (TypeError, ValueError) as error:
-        raise NotPlain(str(error)) from None
-
-
-def exception_of(name: str, message: str, base: str) -> BaseException:
-    """What stands in test code for an exception of the program, of which its class's name, its message and the nearest
-    builtin class are told: of a class of that name under that one, and with that message."""
-    kind = getattr(builtins, base, None)
-    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-        return CandidateError(name, message)
-    if issubclass(kind, StopIteration | StopAsyncIteration):  # would end a loop of the test code in silence
-        return RuntimeError(f"{name}: {message}")
-    if not issubclass(kind, Exception):
-        return CandidateExit(name, message)
-    try:
-        if name == base and str(error := kind(message)) == message:
-            return error
-    except TypeError:
-        pass
-    made = {"__init__": lambda self, *args: None, "__str__": lambda self: message}
-    try:
-        stand_in: type[Exception] = type(name, (kind,), made)
-        return stand_in(message)
-    except (TypeError, ValueError):
-        return CandidateError(name, message)
 
 
 def examine(payload: Mapping[str, Any], host: Any) -> None:

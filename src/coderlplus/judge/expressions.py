@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from coderlplus.judge.cases import METHODS, OPTIONS
-from coderlplus.judge.examiner import exception_of
 from coderlplus.judge.expected import is_bounded
 from coderlplus.judge.replies import Raised, Returned
+from coderlplus.judge.stand_ins import exception_of
 from coderlplus.judge.wire import MESSAGE_CHARS
 from coderlplus.records import Failure, TaggedValue
 from coderlplus.sandbox.values import NotPlain, decode, equal

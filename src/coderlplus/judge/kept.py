@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 import zlib
 from collections import OrderedDict
 from typing import Any
+
+_lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """Another thread may hold it in the moment of a fork."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 _ENTRY_BYTES = 220
 """What a value takes besides its data: the key, and its place."""
@@ -27,11 +39,10 @@ class Kept:
         self._values: OrderedDict[bytes, bytes] = OrderedDict()
         self.size = 0
         """Bytes that they take."""
-        self._lock = threading.Lock()
 
     def get(self, key: bytes) -> tuple[Any] | None:
         """The value, as the only item, if there is one."""
-        with self._lock:
+        with _lock:
             data = self._values.get(key)
             if data is None:
                 return None
@@ -40,7 +51,7 @@ class Kept:
 
     def put(self, key: bytes, value: Any) -> None:
         data = zlib.compress(json.dumps(value).encode())
-        with self._lock:
+        with _lock:
             before = self._values.pop(key, None)
             self.size += len(data) - len(before) if before is not None else len(data) + _ENTRY_BYTES
             self._values[key] = data

@@ -16,12 +16,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from coderlplus.judge.batch import Runs
 from coderlplus.judge.checkers import Acceptance
 from coderlplus.judge.company import cannot_tell
 from coderlplus.judge.expressions import Unclear
 from coderlplus.judge.failures import at_fault, no_answer
 from coderlplus.judge.plans import plans
-from coderlplus.judge.runs import CallRuns, CheckRuns, InProcessRuns, Runs, StdioRuns
+from coderlplus.judge.runs import CallRuns, CheckRuns, InProcessRuns, StdioRuns
 from coderlplus.records import CheckTest, Failure, Problem, Verdict
 from coderlplus.records.test_code import read_test_code
 from coderlplus.sandbox import Job, Outcome
