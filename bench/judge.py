@@ -8,8 +8,10 @@ time counts everything: the process that asks, its helpers and the programs. It 
 that does other things too, but it grows too when others use the caches: compare ratios of one run. The *floor* is a
 fork of an interpreter with the same modules loaded, the same confinement, and the program run on its inputs, with
 nothing compared, watched or reported; `fork alone` is the same without confinement, and the `floor of calls` calls the
-program's function instead of running a script. All programs are of one problem and answer alike, as most rollouts that
-pass do; in the last way of ours each is of another problem, so that test code is never known from a program before.
+program's function instead of running a script.
+
+All programs are of one problem and give the same answers, as most rollouts that pass do. In the last of our ways each
+program is of another problem, so that nothing which the judge remembers can help.
 
 Other judges run in the interpreter `--peers`, in which evalplus is installed (it brings what LiveCodeBench's runner
 and verl's `prime_code` need); one whose checkout is not given is left out. A SandboxFusion server is asked at its URL,

@@ -43,7 +43,7 @@ REHEARSALS = {
 TOLD_CHARS = 100_000
 """Longest arguments that a reply tells of where the test made them, and longest value."""
 TURNS_BYTES = 500_000
-"""Longest conversation that is told of."""
+"""Size of all messages up to which a conversation is reported."""
 TAINTED_CHARS = 4_000
 """Longest arguments that a reply tells of where the program had given an answer before."""
 
