@@ -7,10 +7,8 @@ import ast
 from collections.abc import Iterable, Mapping, Sequence
 
 from coderlplus import syntax
-from coderlplus.judge.repeatable import PURE, check_repeatable, imports
+from coderlplus.judge.repeatable import MAX_CHARS, PURE, check_repeatable, imports
 
-_MAX_CHARS = 500_000
-"""Longest test code that is run without a program."""
 _TESTING = {
     "numpy": ("allclose", "array", "float32", "float64", "inf", "isclose", "nan", "ndarray"),
     "pytest": ("approx", "fail", "raises"),
@@ -34,7 +32,7 @@ RUN = "_dry_run"
 def check_plannable(code: str, tree: ast.Module, setup: ast.Module, modules: Sequence[str] = ()) -> dict[str, str]:
     """The names of modules and classes for tests in test code and set-up code, such as `pytest`. `modules` are those
     that test code uses without an import. Raises `ValueError` for code that cannot be planned."""
-    if len(code) > _MAX_CHARS:
+    if len(code) > MAX_CHARS:
         raise ValueError("too long")
     impure = {name for part in (tree, setup) for name in _impure(part)}
     testing = {name: module for part in (setup, tree) for name, module in _testing(part).items()}
@@ -58,8 +56,8 @@ def check_plannable(code: str, tree: ast.Module, setup: ast.Module, modules: Seq
 
 
 def _check_nodes(trees: Iterable[ast.Module], impure: set[str], testing: Mapping[str, str], own: set[ast.AST]) -> None:
-    """Raises `ValueError` for what may do something else in another process; `own` are names that stand as they
-    may."""
+    """Raises `ValueError` for names that may not stand there: what the dry run would not note. `own` are names that
+    stand as they may."""
     for node in (node for tree in trees for node in ast.walk(tree)):
         match node:
             case ast.Name(id="exec") if node in own:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from coderlplus import syntax
 
-_MAX_CHARS = 500_000
+MAX_CHARS = 500_000
 """Longest code that is looked at."""
 
 
@@ -76,7 +76,7 @@ def is_repeatable(code: str, setup_code: str = "", modules: tuple[str, ...] = ()
     >>> is_repeatable("import operator\\nassert operator.eq(f(1), 2)"), is_repeatable("import time\\ntime.time()")
     (True, False)
     """
-    if len(code) + len(setup_code) > _MAX_CHARS:
+    if len(code) + len(setup_code) > MAX_CHARS:
         return False
     try:
         check_repeatable((syntax.parse(code), syntax.parse(setup_code)), modules)
