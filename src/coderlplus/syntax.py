@@ -1,4 +1,4 @@
-"""Python source → syntax tree, by one thread at a time.
+"""Python source → syntax tree, by one thread at a time, and a walk through it.
 
 CPython counts how deep it is in a tree in one place for all threads (3.11: gh-106905). Where another thread makes a
 tree meanwhile, it raises `SystemError: AST constructor recursion depth mismatch`. Judging has a thread per worker.
@@ -7,7 +7,9 @@ tree meanwhile, it raises `SystemError: AST constructor recursion depth mismatch
 from __future__ import annotations
 
 import ast
+import functools
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 _LOCK = threading.RLock()  # a finalizer that runs meanwhile may make a tree itself
@@ -31,6 +33,40 @@ def parse_expression(source: str) -> ast.Expression:
     """
     with _LOCK:
         return ast.parse(source, mode="eval")
+
+
+def walk(tree: ast.AST) -> list[ast.AST]:
+    """As `ast.walk`, in a third of the time: without operators and contexts (`ast.Add`, `ast.Load`), which are a third
+    of a tree and say nothing that the node above them does not.
+
+    >>> [type(node).__name__ for node in walk(parse("x = 1 + y"))]
+    ['Module', 'Assign', 'Name', 'BinOp', 'Constant', 'Name']
+    """
+    found = [tree]
+    for node in found:
+        for field in _fields(type(node)):
+            value = getattr(node, field, None)
+            if isinstance(value, list):
+                found += [item for item in value if isinstance(item, ast.AST)]
+            elif isinstance(value, ast.AST):
+                found.append(value)
+    return found
+
+
+def children(node: ast.AST) -> Iterator[ast.AST]:
+    """As `ast.iter_child_nodes`, without operators and contexts."""
+    for field in _fields(type(node)):
+        value = getattr(node, field, None)
+        if isinstance(value, list):
+            yield from (item for item in value if isinstance(item, ast.AST))
+        elif isinstance(value, ast.AST):
+            yield value
+
+
+@functools.cache
+def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    """The fields that may hold other nodes."""
+    return () if kind is ast.Constant else tuple(name for name in kind._fields if name not in ("ctx", "op", "ops"))
 
 
 def literal(text: str) -> Any:

@@ -272,7 +272,7 @@ class _Reader:
         import `math`, may bind them, and test code calls the program's function so."""
         if not self.bound.isdisjoint(names):
             raise ValueError("a name of the program's function")
-        for node in ast.walk(syntax.parse(self.setup_code)):
+        for node in syntax.walk(syntax.parse(self.setup_code)):
             match node:
                 case ast.Import(names=imported):
                     bound = {alias.asname or alias.name for alias in imported if alias.asname or alias.name != "math"}

@@ -61,7 +61,7 @@ _INNER = re.compile(
 )
 """Attributes of frames, generators, streams and exceptions that show what is around; no program may have one of its
 own of such a name."""
-_OF_ANNOTATIONS = (ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.Tuple, ast.List, ast.expr_context)
+_OF_ANNOTATIONS = (ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.Tuple, ast.List)
 _FIELD = re.compile(r"\{\{|\}\}|\{\w*(![sr])?(:[^{}]*)?\}")
 """A field of a format that reaches no attribute."""
 
@@ -86,8 +86,6 @@ _BINDING: dict[type[ast.AST], str] = {
     **{ast.arg: "arg", ast.MatchMapping: "rest", ast.alias: "asname"},
 }
 """The field of a node that is a name which it binds to any object, `ast.Name` aside."""
-_MARKS = (ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
-"""Nodes that name nothing. A third of a tree are such; without them a program is read in half the time."""
 _IMPORTS = {ast.Import, ast.ImportFrom}
 _TELLING = {
     *(ast.Name, ast.Attribute, ast.Constant, ast.FunctionDef, ast.ClassDef),
@@ -96,21 +94,9 @@ _TELLING = {
 """What `_Reader._is_plain` looks at."""
 
 
-def _nodes(tree: ast.AST) -> list[ast.AST]:
-    nodes = [tree]
-    for node in nodes:
-        for field in node._fields:
-            value = getattr(node, field, None)
-            if isinstance(value, list):
-                nodes += [item for item in value if isinstance(item, ast.AST)]
-            elif isinstance(value, ast.AST) and not isinstance(value, _MARKS):
-                nodes.append(value)
-    return nodes
-
-
 class _Reader:
     def __init__(self, tree: ast.Module) -> None:
-        self.nodes = _nodes(tree)
+        self.nodes = syntax.walk(tree)
         self.modules: dict[str, str] = {}
         """Modules by the names that they are bound to."""
         self.called: set[int] = set()
@@ -152,7 +138,7 @@ class _Reader:
     def _annotates(self, annotation: ast.expr | None) -> None:
         """Take note of what an annotation subscripts. `List[x]` remembers `x` for later runs, and compares with it;
         it is itself an object on which something can be hung. So all names in it must be those of classes."""
-        nodes = [*ast.walk(annotation)] if annotation is not None else []
+        nodes = syntax.walk(annotation) if annotation is not None else []
         if all(isinstance(node, _OF_ANNOTATIONS) for node in nodes) and not self.assigned.intersection(
             node.id for node in nodes if isinstance(node, ast.Name)
         ):

@@ -25,52 +25,44 @@ class Conversations:
 
     >>> call = {"args": [1], "kwargs": {}, "of": 0}
     >>> right, wrong = [(call, {"value": 2})], [(call, {"value": 3})]
+    >>> Conversations(key("assert operator.eq(f(1), 2)")).keep(right, [{"end": "passed"}])
     >>> both = Conversations(key("assert operator.eq(f(1), 2)"))
-    >>> both.calls()
-    []
-    >>> both.keep(right, [{"end": "passed"}])
-    >>> both.calls(), both.end(right), both.end(wrong)
-    ([{'args': [1], 'kwargs': {}, 'of': 0}], ([{'end': 'passed'}], 1), None)
+    >>> both.calls, both.ends(right), both.ends(wrong)
+    ([{'args': [1], 'kwargs': {}, 'of': 0}], [{'end': 'passed'}], None)
     """
 
     def __init__(self, of_tests: bytes) -> None:
         self._of_tests = of_tests
+        kept = _kept.get(of_tests)
+        self._has_passed, self.calls, self._said, self._ends = kept[0] if kept else (False, [], "", [])
+        """Of the best conversation: whether it passed; `calls`, those of the last program that passed or, before there
+        is one, of the last that was asked for more or for something else than the one before, as what a wrong answer
+        leads to says little of what others will be asked; and what was said there, and the ends."""
 
-    def calls(self) -> list[Any]:
-        """The calls made to the last program that passed or, before there is one, to the last that was asked for more
-        or for something else than the one before: what a wrong answer leads to says little of what others will be
-        asked."""
-        calls: list[Any] = self._best()[1]
-        return calls
-
-    def keep(self, turns: Sequence[Turn], replies: Sequence[Any]) -> None:
-        """Remember a whole conversation, and what the examiner replied."""
-        has_passed = all(reply.get("end", "passed") in ("passed", "value") for reply in replies)
+    def keep(self, turns: Sequence[Turn], ends: Sequence[Any]) -> None:
+        """Remember a whole conversation, and how the examiner says that the tests ended."""
+        has_passed = all(end["end"] in ("passed", "value") for end in ends)
         calls = [call for call, _ in turns]
-        best_has_passed, best = self._best()
-        is_more = not best_has_passed and best[: len(calls)] != calls
-        if (has_passed, calls) != (best_has_passed, best) and (has_passed or is_more):
-            _kept.put(self._of_tests, (has_passed, calls))
+        is_more = not self._has_passed and self.calls[: len(calls)] != calls
+        if has_passed or is_more:
+            _kept.put(self._of_tests, (has_passed, calls, _text(turns), list(ends)))
         *_, last = self._keys(turns)
-        _kept.put(last, list(replies))
+        _kept.put(last, list(ends))
 
-    def end(self, turns: Sequence[Turn]) -> tuple[list[Any], int] | None:
-        """What the examiner replies to the conversation that these turns begin with, if one is kept, and how many
-        turns it has."""
-        for number, each in enumerate(self._keys(turns), 1):
-            kept = _kept.get(each)
-            if kept:
-                return kept[0], number
-        return None
-
-    def _best(self) -> list[Any]:
-        """Whether it passed, and its calls."""
-        kept = _kept.get(self._of_tests)
-        return kept[0] if kept else [False, []]
+    def ends(self, turns: Sequence[Turn]) -> list[Any] | None:
+        """How the tests ended in the conversation that these turns begin with, if one is kept."""
+        if _text(turns) == self._said:
+            return self._ends
+        return next((kept[0] for each in self._keys(turns) if (kept := _kept.get(each))), None)
 
     def _keys(self, turns: Sequence[Turn]) -> list[bytes]:
-        """A key of each beginning. Texts are compared: 1, 1.0 and True are equal, and NaN is not equal to itself."""
+        """A key of each beginning."""
         keys = [self._of_tests]
         for turn in turns:
-            keys.append(key(keys[-1], json.dumps(turn)))
+            keys.append(key(keys[-1], _text(turn)))
         return keys[1:]
+
+
+def _text(of: object) -> str:
+    """What is compared: 1, 1.0 and True are equal, and NaN is not equal to itself."""
+    return json.dumps(of)

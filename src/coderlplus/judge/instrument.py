@@ -41,7 +41,7 @@ def instrumented(code: str, setup_code: str, modules: Sequence[str] = ()) -> str
 
 def _is_simple(node: ast.expr) -> bool:
     """Whether it has no effects, and no text in it is taken apart."""
-    for part in ast.walk(node):
+    for part in syntax.walk(node):
         match part:
             case ast.Call(func=ast.Name(id=name), keywords=[]) if name in _SIMPLE:
                 pass
@@ -246,7 +246,7 @@ def _as_assert(node: ast.stmt) -> ast.stmt:
 
 def _has_no_effects(node: ast.expr) -> bool:
     """Whether nothing but its value comes of it, so that it may be computed where Python would not."""
-    for part in ast.walk(node):
+    for part in syntax.walk(node):
         match part:
             case ast.Call(func=ast.Name(id=name)) if name in _SIMPLE:
                 pass

@@ -40,7 +40,7 @@ def check_plannable(code: str, tree: ast.Module, setup: ast.Module, modules: Seq
     check_repeatable((tree, setup), modules, own)
     _check_nodes((tree, setup), impure, testing, own)
     _check_names(setup)
-    for node in ast.walk(tree):
+    for node in syntax.walk(tree):
         match node:
             case ast.FunctionDef(decorator_list=[_, *_]):
                 raise ValueError("a decorator")
@@ -58,7 +58,7 @@ def check_plannable(code: str, tree: ast.Module, setup: ast.Module, modules: Seq
 def _check_nodes(trees: Iterable[ast.Module], impure: set[str], testing: Mapping[str, str], own: set[ast.AST]) -> None:
     """Raises `ValueError` for names that may not stand there: what the dry run would not note. `own` are names that
     stand as they may."""
-    for node in (node for tree in trees for node in ast.walk(tree)):
+    for node in (node for tree in trees for node in syntax.walk(tree)):
         match node:
             case ast.Name(id="exec") if node in own:
                 pass
@@ -82,7 +82,7 @@ def _of_fixed_code(tree: ast.Module) -> set[ast.AST]:
     """Where `exec("...", names)` runs code that is written out, as a reference is: it sees no answer, since it is not
     of the test (`DryRun.call`). Raises `ValueError` where that code may do something else in another process."""
     found: set[ast.AST] = set()
-    for node in ast.walk(tree):
+    for node in syntax.walk(tree):
         match node:
             case ast.Call(func=ast.Name(id="exec") as name, args=[ast.Constant(value=str(code)), ast.Name()]):
                 fixed = syntax.parse(code)
@@ -97,7 +97,7 @@ def _of_fixed_code(tree: ast.Module) -> set[ast.AST]:
 def _check_names(tree: ast.Module) -> None:
     """Raises `ValueError` for a method or attribute by which Python does something unseen: in code that is not
     instrumented, to which Python may hand an answer."""
-    for node in ast.walk(tree):
+    for node in syntax.walk(tree):
         named = getattr(node, "name", None) or getattr(node, "attr", None) or getattr(node, "id", None)
         if isinstance(named, str) and named.startswith("__") and named not in _USUAL_METHODS:
             raise ValueError(named)
@@ -128,7 +128,7 @@ def _testing(tree: ast.Module) -> dict[str, str]:
 def _of_testing(tree: ast.Module, testing: dict[str, str]) -> set[ast.AST]:
     """Where these names stand as they may: `pytest.raises`, and as the base of a class."""
     found: set[ast.AST] = set()
-    for node in ast.walk(tree):
+    for node in syntax.walk(tree):
         match node:
             case ast.Attribute(value=ast.Name(id=name) as value, attr=attr):
                 if (module := testing.get(name)) in ("numpy", "pytest") and attr in _TESTING[module]:

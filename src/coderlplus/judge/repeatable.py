@@ -91,14 +91,14 @@ def check_repeatable(
     """Raises `ValueError` for what may be something else in another process. The trees share their names; `allowed`
     are nodes that may stand as they do."""
     reader = _Reader(trees, modules)
-    for node in (node for tree in trees for node in ast.walk(tree)):
+    for node in (node for tree in trees for node in syntax.walk(tree)):
         if node not in allowed and (found := reader.refused(node)):
             raise ValueError(found)
 
 
 def imports(tree: ast.Module) -> Iterator[tuple[str, str, str]]:
     """What is imported: the name that it is bound to, the module, and the name in it or nothing."""
-    for node in ast.walk(tree):
+    for node in syntax.walk(tree):
         match node:
             case ast.Import(names=imported):
                 for alias in imported:
@@ -134,7 +134,7 @@ class _Reader:
         for tree in trees:
             for name, module, of_it in imports(tree):
                 self._bind(name, module, of_it)
-            for node in ast.walk(tree):
+            for node in syntax.walk(tree):
                 match node:
                     case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
                         self.bound.add(name)

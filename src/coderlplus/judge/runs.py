@@ -220,7 +220,7 @@ class CheckRuns(Runs):
         self, execute: Callable[[Job], Outcome], tests: Sequence[int], all_tests: bool, before: Conversations
     ) -> Reading | None:
         """What these tests come to, as far as the calls that were made before can say."""
-        calls = before.calls()
+        calls = before.calls
         if not calls or not cannot_tell(self.program):  # whether an examiner is there
             return None
         outcome = execute(self._job("guest:serve_again", {"program": self.program, "calls": calls}))
@@ -233,20 +233,19 @@ class CheckRuns(Runs):
             return None
         if loaded is None:
             return self.read(tests, replace(outcome, ending="returned", replies=({"end": "gone"},), peer=outcome))
-        if not all(is_answer(answer, call) for call, answer in turns):
-            return None
-        end = before.end(turns)
-        if end is None:
+        ends = before.ends(turns)
+        if ends is None:
+            if not all(is_answer(answer, call) for call, answer in turns):
+                return None
             silent = [(call, None) for call in calls[len(turns) :][:1]]
             examined = execute(self._examination(tests, all_tests, [*turns, *silent]))
-            end = _keep(before, examined)
-            if end is None:
+            ends = _keep(before, examined)
+            if ends is None:
                 said = read_examined(examined.replies[-1]) if examined.replies else None
                 return self.read(tests, replace(examined, peer=outcome)) if said and said.end == "gone" else None
         if outcome.ending == "memory_limit":  # nobody knows in which call
             return None
-        replies, _ = end  # behind what was heard nothing counts
-        return self.read(tests, replace(outcome, ending="returned", replies=tuple(replies)))
+        return self.read(tests, replace(outcome, ending="returned", replies=tuple(ends)))
 
     def job(self, tests: Sequence[int], all_tests: bool = False) -> Job:
         return self._examination(tests, all_tests)
@@ -358,8 +357,8 @@ class InProcessRuns(Runs):
         return asserted(self.problem, test, said.raised.test_line, said.raised.message, None, None)
 
 
-def _keep(conversations: Conversations, outcome: Outcome) -> tuple[list[Any], int] | None:
-    """What the examiner replied in a conversation that came to its end, and the number of turns; it is kept."""
+def _keep(conversations: Conversations, outcome: Outcome) -> list[Any] | None:
+    """How the tests ended in a conversation that came to its end, as the examiner replied; it is kept."""
     *replies, told = outcome.replies or (None,)
     are_returned = outcome.ending == "returned" and (outcome.peer is None or outcome.peer.ending == "returned")
     if not are_returned or not has_shape(told, {"turns": (list,)}):
@@ -367,10 +366,11 @@ def _keep(conversations: Conversations, outcome: Outcome) -> tuple[list[Any], in
     turns = told["turns"]
     if not turns or not all(type(turn) is list and len(turn) == 2 for turn in turns):
         return None
-    if any(reply.get("end") == "error" and reply["raised"] in _OF_SPACE for reply in replies):
+    ends = [reply for reply in replies if "end" in reply]
+    if any(end["end"] == "error" and end["raised"] in _OF_SPACE for end in ends):
         return None
-    conversations.keep(turns, replies)
-    return replies, len(turns)
+    conversations.keep(turns, ends)
+    return ends
 
 
 _STATES = ({"at": "loading"}, {"at": "loaded"}, {"at": "called"})

@@ -63,13 +63,13 @@ def read_test_code(code: str, entry_point: str, setup_code: str = "", in_process
         fault = vacuous(tree, entry_point, setup_code, calls)
     if not fault and undefined and not in_process:
         fault = f"it uses the name {undefined[0]!r}, which nothing defines"
-    is_main = any(isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(tree))
+    is_main = any(isinstance(node, ast.Name) and node.id == "__name__" for node in syntax.walk(tree))
     return TestCode("\n".join([text, *calls]) if calls else text, is_main, modules, fault)
 
 
 def _calls(tree: ast.Module, entry_point: str) -> tuple[list[str], str]:
     """The statements that call what test code defines for a runner, and why it cannot be called if so."""
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    used = {node.id for node in syntax.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     called = {
         node.func.id for node in own_nodes(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
@@ -123,7 +123,7 @@ def _without_runners(code: str, tree: ast.Module, entry_point: str) -> str:
     that stands for the program."""
     name = entry_point.partition("().")[0]
     cuts: list[tuple[ast.stmt, str]] = []
-    for node in ast.walk(tree):
+    for node in syntax.walk(tree):
         match node:
             case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="unittest" | "pytest"), attr="main"))):
                 cuts.append((node, "pass"))

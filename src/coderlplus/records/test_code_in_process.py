@@ -53,7 +53,7 @@ def needs_program(code: str, entry_point: str, setup_code: str, program: str, st
 def _calls_of(tree: ast.Module, entry_point: str) -> Iterator[ast.Call]:
     """The calls of the entry point, by whatever name."""
     names = names_of_candidate(tree, entry_point.rpartition("().")[2])
-    for node in ast.walk(tree):
+    for node in syntax.walk(tree):
         match node:
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in names:
                 yield node
@@ -62,8 +62,8 @@ def _calls_of(tree: ast.Module, entry_point: str) -> Iterator[ast.Call]:
 def _own_things(tree: ast.Module) -> set[str]:
     """Names of the functions and classes that code defines itself, and of variables that hold one of them or an object
     of such a class."""
-    names = {node.name for node in ast.walk(tree) if isinstance(node, Definition)} - set(NODE_CLASSES)
-    for name, value in assignments(ast.walk(tree)):
+    names = {node.name for node in syntax.walk(tree) if isinstance(node, Definition)} - set(NODE_CLASSES)
+    for name, value in assignments(syntax.walk(tree)):
         if _is_thing(value, names):
             names.add(name)
     return names

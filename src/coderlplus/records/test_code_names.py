@@ -17,6 +17,7 @@ DYNAMIC = frozenset({"exec", "eval", "compile", "globals", "locals", "vars", "__
 """Code that uses one of these may define and do what its text does not show."""
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_BUILTINS = dir(builtins)
 BROKEN = (SyntaxError, ValueError, RecursionError, MemoryError)
 """What parsing and compiling of any text may raise."""
 
@@ -24,36 +25,40 @@ BROKEN = (SyntaxError, ValueError, RecursionError, MemoryError)
 def unknown_names(code: str, entry_point: str, setup_code: str) -> set[str]:
     """Global names that test code uses and that neither it, its set-up code, the entry point nor Python defines. None
     where that cannot be told."""
-    known = set(dir(builtins)) | {"candidate", entry_point.partition("().")[0]}
+    known = {*_BUILTINS, "candidate", entry_point.partition("().")[0]}
     known |= set(NODE_CLASSES) if "()." in entry_point else set()
+    table = symtable.symtable(code, "<test>", "exec")
     used = {
         symbol.get_name()
-        for symbol, is_global in _symbols(symtable.symtable(code, "<test>", "exec"))
+        for symbol, is_global in _symbols(table)
         if symbol.is_referenced() and (is_global or symbol.is_global())
     }
     if used & DYNAMIC:
         return set()
-    for text in (code, setup_code):
-        names = defined(text)
-        if "*" in names:
-            return set()
-        known |= names
+    known |= _bound(syntax.parse(code), table) | defined(setup_code)
+    if "*" in known:
+        return set()
     return {name for name in used - known if not name.startswith("__")}
 
 
-def defined(code: str) -> set[str]:
+@functools.lru_cache(maxsize=256)
+def defined(code: str) -> frozenset[str]:
     """Names that code binds at module level; `*` stands for those of a module that is not of the standard library."""
     tree = parsed(code)
     try:
         table = symtable.symtable(ast.unparse(tree), "<code>", "exec")
     except BROKEN:
-        return set()
+        return frozenset()
+    return frozenset(_bound(tree, table))
+
+
+def _bound(tree: ast.Module, table: symtable.SymbolTable) -> set[str]:
     names = {
         symbol.get_name()
         for symbol, is_global in _symbols(table)
         if (symbol.is_assigned() or symbol.is_imported()) and (is_global or symbol.is_declared_global())
     }
-    for node in ast.walk(tree):
+    for node in syntax.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
             names |= _exported(node.module or "")
     return names
@@ -95,7 +100,7 @@ def definitions(tree: ast.Module) -> list[Definition]:
     found: dict[str, Definition] = {}
     stack: list[ast.AST] = [tree]
     while stack:
-        for node in ast.iter_child_nodes(stack.pop()):
+        for node in syntax.children(stack.pop()):
             if isinstance(node, Definition):
                 found[node.name] = node
             elif isinstance(node, ast.If | ast.Try | ast.With | ast.ExceptHandler):
@@ -119,7 +124,7 @@ def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
 def names_of_candidate(tree: ast.Module, name: str) -> set[str]:
     """What test code may call the entry point: its name, and what `check`, an import or an assignment calls it."""
     names = {"candidate", name}
-    for node in ast.walk(tree):
+    for node in syntax.walk(tree):
         if isinstance(node, FUNCTIONS) and node.name == "check":
             names.update(parameters(node))
         elif isinstance(node, ast.ImportFrom):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Sequence
 
+from coderlplus import syntax
 from coderlplus.records.test_code_names import DYNAMIC, FUNCTIONS, assignments, names_of_candidate, parsed
 
 _ALL = frozenset({"AssertionError", "Exception", "BaseException"})
@@ -29,10 +30,10 @@ def _running(tree: ast.Module, setup: ast.Module, calls: Sequence[str]) -> list[
     """The nodes of all code that may run, with whether they can fail the test: at module level, in what is called, and
     in each function, of the set-up code too, whose name such code mentions."""
     functions: dict[str, list[ast.AST]] = {}
-    for node in [*ast.walk(tree), *ast.walk(setup)]:
+    for node in [*syntax.walk(tree), *syntax.walk(setup)]:
         if isinstance(node, FUNCTIONS):
             functions.setdefault(node.name, []).append(node)
-    for name, value in assignments([*ast.walk(tree), *ast.walk(setup)]):
+    for name, value in assignments([*syntax.walk(tree), *syntax.walk(setup)]):
         if isinstance(value, ast.Lambda):
             functions.setdefault(name, []).append(value)
     found: list[tuple[ast.AST, bool]] = []
@@ -68,7 +69,7 @@ def _reached(
 
 def own_nodes(root: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a module or a function, without those inside the functions that it defines."""
-    return (node for node, _ in _reached(root, ast.iter_child_nodes))
+    return (node for node, _ in _reached(root, syntax.children))
 
 
 def _parts(node: ast.AST) -> Iterator[ast.AST]:
@@ -122,7 +123,7 @@ def _catches(node: ast.Try | ast.With) -> bool:
         if handler.type is None or _is_all(
             *(handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type])
         ):
-            return not any(_can_fail(inner) for inner in ast.walk(handler))
+            return not any(_can_fail(inner) for inner in syntax.walk(handler))
     return False
 
 
@@ -144,7 +145,7 @@ def _can_fail(node: ast.AST) -> bool:
     match node:
         case ast.Assert(test=test):
             truth = _truth(test)
-            return truth is False or (truth is None and any(isinstance(part, ast.Name) for part in ast.walk(test)))
+            return truth is False or (truth is None and any(isinstance(part, ast.Name) for part in syntax.walk(test)))
         case ast.Raise(exc=ast.Name(id="SystemExit") | ast.Call(func=ast.Name(id="SystemExit"), args=[])):
             return False
         case ast.Raise():
