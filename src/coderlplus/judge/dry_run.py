@@ -30,6 +30,12 @@ from coderlplus.judge.guest import TEST_FILENAME, bind_modules
 from coderlplus.judge.notes import TYPES, Notes
 from coderlplus.sandbox.nodes import CLASSES
 
+_TEST = {
+    "code": "_dry_run.check(_dry_run.at(1, True), _dry_run.call(1, f, 1) == 1, None, True)",
+    "main": False,
+    "modules": [],
+}
+REHEARSALS = {"dry_run": ({"setup_code": "", "entry_point": "f", "tests": [_TEST]}, b"")}
 _IS_BOOL = ("eq", "ne", "is", "in", "not", "isinstance")
 """Of plain data these are `True` or `False`."""
 _FUNCTIONS: dict[Any, str] = {
