@@ -7,11 +7,21 @@ tree meanwhile, it raises `SystemError: AST constructor recursion depth mismatch
 from __future__ import annotations
 
 import ast
-import functools
 import threading
 from collections.abc import Iterator
 from typing import Any
 
+
+class _Fields(dict[type[ast.AST], tuple[str, ...]]):
+    """The fields of nodes that may hold other nodes."""
+
+    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
+        names = () if kind is ast.Constant else kind._fields
+        self[kind] = tuple(name for name in names if name not in ("ctx", "op", "ops"))
+        return self[kind]
+
+
+_fields = _Fields()
 _LOCK = threading.RLock()  # a finalizer that runs meanwhile may make a tree itself
 
 
@@ -44,7 +54,7 @@ def walk(tree: ast.AST) -> list[ast.AST]:
     """
     found = [tree]
     for node in found:
-        for field in _fields(type(node)):
+        for field in _fields[type(node)]:
             value = getattr(node, field, None)
             if isinstance(value, list):
                 found += [item for item in value if isinstance(item, ast.AST)]
@@ -55,18 +65,12 @@ def walk(tree: ast.AST) -> list[ast.AST]:
 
 def children(node: ast.AST) -> Iterator[ast.AST]:
     """As `ast.iter_child_nodes`, without operators and contexts."""
-    for field in _fields(type(node)):
+    for field in _fields[type(node)]:
         value = getattr(node, field, None)
         if isinstance(value, list):
             yield from (item for item in value if isinstance(item, ast.AST))
         elif isinstance(value, ast.AST):
             yield value
-
-
-@functools.cache
-def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
-    """The fields that may hold other nodes."""
-    return () if kind is ast.Constant else tuple(name for name in kind._fields if name not in ("ctx", "op", "ops"))
 
 
 def literal(text: str) -> Any:

@@ -34,7 +34,8 @@ class Conversations:
     def __init__(self, of_tests: bytes) -> None:
         self._of_tests = of_tests
         kept = _kept.get(of_tests)
-        self._has_passed, self.calls, self._said, self._ends = kept[0] if kept else (False, [], "", [])
+        best: tuple[bool, list[Any], str, list[Any]] = kept[0] if kept else (False, [], "", [])
+        self._has_passed, self.calls, self._said, self._ends = best
         """Of the best conversation: whether it passed; `calls`, those of the last program that passed or, before there
         is one, of the last that was asked for more or for something else than the one before, as what a wrong answer
         leads to says little of what others will be asked; and what was said there, and the ends."""
@@ -53,7 +54,11 @@ class Conversations:
         """How the tests ended in the conversation that these turns begin with, if one is kept."""
         if _text(turns) == self._said:
             return self._ends
-        return next((kept[0] for each in self._keys(turns) if (kept := _kept.get(each))), None)
+        for each in self._keys(turns):
+            if kept := _kept.get(each):
+                ends: list[Any] = kept[0]
+                return ends
+        return None
 
     def _keys(self, turns: Sequence[Turn]) -> list[bytes]:
         """A key of each beginning."""
