@@ -44,7 +44,7 @@ def walk(tree: ast.AST) -> list[ast.AST]:
     """
     found = [tree]
     for node in found:
-        for field in _fields(type(node)):
+        for field in _fields(type(node)):  # type: ignore[arg-type]
             value = getattr(node, field, None)
             if isinstance(value, list):
                 found += [item for item in value if isinstance(item, ast.AST)]
@@ -55,7 +55,7 @@ def walk(tree: ast.AST) -> list[ast.AST]:
 
 def children(node: ast.AST) -> Iterator[ast.AST]:
     """As `ast.iter_child_nodes`, without operators and contexts."""
-    for field in _fields(type(node)):
+    for field in _fields(type(node)):  # type: ignore[arg-type]
         value = getattr(node, field, None)
         if isinstance(value, list):
             yield from (item for item in value if isinstance(item, ast.AST))
