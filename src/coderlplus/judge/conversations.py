@@ -51,9 +51,10 @@ class Conversations:
 
     def ends(self, turns: Sequence[Turn]) -> list[Any] | None:
         """How the tests ended in the conversation that these turns begin with, if one is kept."""
-        if _text(turns) == self._said:
-            return self._ends
-        return next((kept[0] for each in self._keys(turns) if (kept := _kept.get(each))), None)
+        ends: list[Any] | None = self._ends
+        if _text(turns) != self._said:
+            ends = next((kept[0] for each in self._keys(turns) if (kept := _kept.get(each))), None)
+        return ends
 
     def _keys(self, turns: Sequence[Turn]) -> list[bytes]:
         """A key of each beginning."""

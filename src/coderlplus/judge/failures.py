@@ -91,7 +91,9 @@ def raised(test: int, error: Raised, given: ProgramInput | None) -> Failure:
 def _statement(code: str, line: int | None) -> str:
     """The innermost statement of test code at this line, in one line and short enough to be shown; without a line, the
     last one."""
-    statements = [(node, node.end_lineno or 0) for node in syntax.walk(syntax.parse(code)) if isinstance(node, ast.stmt)]
+    statements = [
+        (node, node.end_lineno or 0) for node in syntax.walk(syntax.parse(code)) if isinstance(node, ast.stmt)
+    ]
     place = line if line is not None else max((end for _, end in statements), default=0)
     around = [
         (end - node.lineno, index) for index, (node, end) in enumerate(statements) if node.lineno <= place <= end
