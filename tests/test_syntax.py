@@ -62,6 +62,42 @@ def test_only_guests_make_trees_themselves() -> None:
         path
         for path in library.rglob("*.py")
         for node in ast.walk(syntax.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "ast.parse"
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "ast.parse"
     }
     assert makers == {library / "syntax.py", *guests}
+
+
+MARKS = (ast.expr_context, ast.boolop, ast.operator, ast.unaryop, ast.cmpop)
+SOURCES = sorted(Path(ast.__file__).parent.glob("*.py"))[::12]
+ODD = """
+type_ = x @ y ** -z // (a < b <= c is not d) and not e or ~f
+async def g(p, /, q: int = 1, *r, s=2, **t) -> None:
+    async with a as b, c: return [i async for i in j if (k := i) for _ in ()]
+match x:
+    case {"a": [1, *rest], **others} | Point(0, y=-1j) | None as whole if whole: del x[1:2, ...], y.z
+try: pass
+except* (A, B) as e: raise e from f"{e!r:>{width}}{'' 'a'}"
+lambda *, a=1: (yield from b)
+@c
+class D(E, metaclass=F): global h; h += 1; i: "j" = {**k, 1: {*l}}
+"""
+SINCE_3_12 = """
+type A[T: int, *Ts, **P] = dict[T, P]
+def f[T](x: T) -> T: return x
+class C[T]: pass
+"""
+
+
+@pytest.mark.parametrize(
+    "source",
+    [*SOURCES, ODD, *[SINCE_3_12] * (sys.version_info >= (3, 12))],
+    ids=lambda source: getattr(source, "name", "odd"),
+)
+def test_a_walk_visits_what_walks_of_python_visit_but_marks_in_their_order(source: Path | str) -> None:
+    tree = syntax.parse(source.read_text(encoding="utf-8") if isinstance(source, Path) else source)
+    found = syntax.walk(tree)
+    assert found == [node for node in ast.walk(tree) if not isinstance(node, MARKS)]
+    for node in found:
+        assert [*syntax.children(node)] == [
+            child for child in ast.iter_child_nodes(node) if not isinstance(child, MARKS)
+        ]

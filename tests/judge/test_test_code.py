@@ -207,9 +207,41 @@ def test_a_pass_in_the_weaker_way_has_a_reward_only_where_it_is_asked_for(judge:
     assert verdict_reward(NODE, failed).value == 0
 
 
+NOT_COMPILED = (
+    *("nonlocal z", "def g(a, a): pass", "from __future__ import no", "return 1", "def g():\n    nonlocal q", "*a"),
+    *(
+        "def g():\n    x = 1\n    global x",
+        "[x := 1 for x in y]",
+        "def g():\n    from os import *",
+        "break",
+        "a = = 1",
+    ),
+)
+"""Some of them have a syntax tree, and some a table of names too."""
+
+
+@pytest.mark.parametrize("code", NOT_COMPILED)
+def test_test_code_that_does_not_compile_says_so_of_itself(judge: Judge, code: str) -> None:
+    row = {"problem_id": "p", "statement": "", "entry_point": "f", "tests": [{"kind": "check", "code": code}]}
+    problem = Problem.from_json(row | {"reference": "def f(n): return n"})
+    verdict = judge.judge(problem, Rollout(rollout_id="r", problem_id="p", program="def f(n): return n"))
+    assert verdict.verdict == "sandbox_fault"
+    assert "it does not compile: SyntaxError: " in str(verdict.first_failure)
+
+
+@pytest.mark.parametrize("deep", ["y = " + 900 * "-" + "1", "y = 1" + 900 * " + 1"])
+def test_names_are_found_in_code_of_any_depth(deep: str) -> None:
+    """In set-up code and in the test itself: what compiles defines its names."""
+    helper = f"def helper(n):\n    return n\n{deep}\n"
+    test = "assert f(helper(1)) == y"
+    assert not read_test_code(test, "f", helper).fault
+    assert not read_test_code(helper + test, "f").fault
+    assert needs_program(test, "f", "", f"{helper}def f(n): return n")
+
+
 @given(
     st.text(alphabet="abdefnrst ()=:\n'1.", max_size=80)
-    | st.sampled_from([*RUN.values(), *NOTHING.values(), *AT_FAULT])
+    | st.sampled_from([*RUN.values(), *NOTHING.values(), *AT_FAULT, *NOT_COMPILED])
 )
 @settings(max_examples=300)
 def test_any_text_is_read(code: str) -> None:

@@ -27,6 +27,7 @@ _IMPURE = {
     "functools": _words("singledispatch singledispatchmethod"),
     "operator": _words("attrgetter methodcaller"),
     "random": _words("SystemRandom"),
+    "statistics": _words("kde_random"),
     "string": _words("Formatter"),
     "typing": _words("ForwardRef get_type_hints"),
 }
@@ -186,8 +187,7 @@ class _Reader:
             return id(node) in self.called
         if whole in PURE or whole in _NAMES:
             return not may_be_another and id(node) not in self.before_dots
-        is_chance = whole in ("random.seed", "random.Random") and id(node) not in self.seeded
-        return not may_be_another and (not whole or is_chance)
+        return not whole or (whole in ("random.seed", "random.Random") and id(node) not in self.seeded)
 
     def _module(self, node: ast.expr) -> str:
         """Which module stands there, if one does."""

@@ -36,9 +36,10 @@ def needs_program(code: str, entry_point: str, setup_code: str, program: str, st
     """
     try:
         tree = syntax.parse(code)
+        used = unknown_names(code, entry_point, setup_code)
     except BROKEN:
         return False
-    unknown = {name for name in unknown_names(code, entry_point, setup_code) if name not in sys.stdlib_module_names}
+    unknown = {name for name in used if name not in sys.stdlib_module_names}
     if unknown and unknown <= defined(program).union(_ASKED.findall(statement)):
         return True
     own = _own_things(tree) | _own_things(parsed(setup_code))

@@ -44,12 +44,12 @@ def unknown_names(code: str, entry_point: str, setup_code: str) -> set[str]:
 @functools.lru_cache(maxsize=256)
 def defined(code: str) -> frozenset[str]:
     """Names that code binds at module level; `*` stands for those of a module that is not of the standard library."""
-    tree = parsed(code)
-    try:
-        table = symtable.symtable(ast.unparse(tree), "<code>", "exec")
-    except BROKEN:
-        return frozenset()
-    return frozenset(_bound(tree, table))
+    for text in _completed(code):
+        try:
+            return frozenset(_bound(syntax.parse(text), symtable.symtable(text, "<code>", "exec")))
+        except BROKEN:
+            continue
+    return frozenset()
 
 
 def _bound(tree: ast.Module, table: symtable.SymbolTable) -> set[str]:
@@ -86,12 +86,17 @@ def _symbols(table: symtable.SymbolTable) -> Iterator[tuple[symtable.Symbol, boo
 @functools.lru_cache(maxsize=256)
 def parsed(code: str) -> ast.Module:
     """The syntax tree of code; an empty one where it does not parse."""
-    for text in (code, code + "\n    pass\n"):  # starter code may end behind a signature
+    for text in _completed(code):
         try:
             return syntax.parse(text)
         except BROKEN:
             continue
     return ast.Module([], [])
+
+
+def _completed(code: str) -> tuple[str, str]:
+    """Code, and the same for the case that it ends behind a signature, as starter code does."""
+    return code, code + "\n    pass\n"
 
 
 def definitions(tree: ast.Module) -> list[Definition]:

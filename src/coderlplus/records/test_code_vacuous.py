@@ -37,7 +37,7 @@ def _running(tree: ast.Module, setup: ast.Module, calls: Sequence[str]) -> list[
         if isinstance(value, ast.Lambda):
             functions.setdefault(name, []).append(value)
     found: list[tuple[ast.AST, bool]] = []
-    waiting: list[ast.AST] = [tree, *map(ast.parse, calls)]
+    waiting: list[ast.AST] = [tree, *map(syntax.parse, calls)]
     while waiting:
         nodes = [*_reached(waiting.pop())]
         found += nodes

@@ -7,7 +7,7 @@ from __future__ import annotations
 import heapq
 import queue
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any
@@ -23,11 +23,14 @@ from coderlplus.sandbox.backends.ray_cluster import (
 )
 from coderlplus.sandbox.backends.ray_node import Done, Sent, said
 from coderlplus.sandbox.backends.ray_sending import (
+    ATTEMPTS,
+    Call,
     Node,
     Problems,
     Waiting,
+    found_sick,
+    goes_on,
     messages,
-    others_than,
     pause_s,
     shared_out,
     unsent,
@@ -38,10 +41,6 @@ _AT_ONCE = 1000
 """Events that are dealt with before calls are handed out."""
 _EXCHANGES = 16
 """Threads of an actor: each exchange has one until the next exchange, or its own answer, ends it."""
-_ATTEMPTS = 4
-"""Nodes that may be lost under one call before it counts as the reason."""
-_FAULTS = 4
-"""Calls in a row for each worker under which the sandbox of a node may fail, before it is used no more."""
 _LOOK_S = 5.0
 """How often the nodes of the cluster are looked at."""
 _PATIENCE_S = 120.0
@@ -91,7 +90,7 @@ class Driver:
                 if kind == "close":
                     return
                 if kind == "call":
-                    heapq.heappush(self._waiting, (subject.place, subject))
+                    self._wait([subject])
                     continue
                 self._check_connection()  # where it has ended, this may be Ray's answer in place of the node's
                 if subject in self.nodes.values():  # and was not lost meanwhile
@@ -201,13 +200,8 @@ class Driver:
         node.exchanges -= 1
         error = answer.exception()
         if error is None:
-            found = answer.result()
-            for done in found:
+            for done in answer.result():
                 self._done(node, done)
-            if node.faults >= _FAULTS * node.workers and others_than({node.node_id}, self.nodes):
-                fault = next(done.fault for done in reversed(found) if done.fault)
-                reason = f"the sandbox of the node {node.where} failed under {node.faults} programs in a row: {fault}"
-                self._leave_out(node, reason)
         elif has_no_room(error):
             self._leave_out(node, f"the node {node.where} had no room for what came of a program: {error}")
         elif (cause := raised(error)) is not None:
@@ -222,14 +216,16 @@ class Driver:
             return
         if done.ending == "unknown":
             node.problems.clear()
-            heapq.heappush(self._waiting, (call.place, call))
+            self._wait([call])
             return
-        node.faults = node.faults + 1 if done.fault else 0
-        if done.fault:
-            call.faulted.add(node.node_id)
-            if len(call.faulted) < _ATTEMPTS and others_than(call.faulted, self.nodes):
-                heapq.heappush(self._waiting, (call.place, call))
-                return
+        if goes_on(call, node, done.fault, self.nodes):
+            self._wait([call])
+            return
+        for sick, fault in found_sick(call, not done.fault, self.nodes):
+            self._wait(sick.calls.values())  # it was not lost under them
+            sick.calls.clear()
+            times = f"{sick.faults} programs in a row, which then ran elsewhere"
+            self._leave_out(sick, f"the sandbox of the node {sick.where} failed under {times}: {fault}")
         try:
             value = self._loads(done.value)
         except BaseException as error:
@@ -253,12 +249,16 @@ class Driver:
         self._kill(node)
         for call in node.calls.values():
             call.losses += 1
-            if call.losses >= _ATTEMPTS:
+            if call.losses >= ATTEMPTS:
                 lost = f"{call.losses} nodes of the Ray cluster were lost while they ran the same program"
                 call.fail(SandboxError(lost))
             else:
-                heapq.heappush(self._waiting, (call.place, call))
+                self._wait([call])
         self._count()
+
+    def _wait(self, calls: Iterable[Call]) -> None:
+        for call in calls:
+            heapq.heappush(self._waiting, (call.place, call))
 
     def _kill(self, node: Node) -> None:
         if connection_of(self._ray) == self._connection:

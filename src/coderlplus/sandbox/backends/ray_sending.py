@@ -18,6 +18,11 @@ from coderlplus.sandbox.backends.ray_node import MESSAGE_BYTES, PROBLEM_BYTES, S
 
 AHEAD = 4
 """Calls handed to a node for each of its workers; the rest waits here, where any node can take it."""
+ATTEMPTS = 4
+"""Nodes that may be lost under one call, or whose sandbox may fail under it, before it counts as the reason."""
+FAULTS = 4
+"""Calls in a row for each worker under which the sandbox of a node may fail, and then ran elsewhere, before it is used
+no more."""
 
 
 @dataclass(slots=True, eq=False)
@@ -59,8 +64,11 @@ class Node:
     """Those without a reply."""
     problems: set[int] = field(default_factory=set)
     """Keys of those it was sent."""
+    doubts: dict[int, str] = field(default_factory=dict)
+    """How its sandbox failed, by the serial numbers of calls since the last one that went well. It says nothing of the
+    node until it is known whether they run elsewhere: a program may do that to any sandbox."""
     faults: int = 0
-    """Calls in a row, the last ones, under which its sandbox failed."""
+    """How many of those calls then ran elsewhere."""
 
     def room(self) -> float:
         """Calls that it can still take, for each worker."""
@@ -112,8 +120,8 @@ def shared_out(waiting: Waiting, nodes: Mapping[str, Node]) -> dict[Node, list[C
         if call.future.cancelled():
             continue
         best = free[0]
-        if others_than(call.faulted, nodes):
-            fit = [each for each in free if each[1] not in call.faulted]
+        if others := others_than(call.faulted, nodes):
+            fit = [each for each in free if each[1] in others]
             if not fit:
                 aside.append((place, call))
                 continue
@@ -133,9 +141,36 @@ def shared_out(waiting: Waiting, nodes: Mapping[str, Node]) -> dict[Node, list[C
     return parcels
 
 
-def others_than(faulted: Collection[str], nodes: Mapping[str, Node]) -> bool:
-    """Whether there are nodes for a call on which it has failed on these: on some node, and not on every one."""
-    return bool(faulted) and any(node.workers and node_id not in faulted for node_id, node in nodes.items())
+def others_than(faulted: Collection[str], nodes: Mapping[str, Node]) -> set[str]:
+    """The nodes for a call under which the sandboxes of these failed, if it was any: all others or, where there are
+    such, those whose sandbox has not just failed as well."""
+    others = {node_id for node_id, node in nodes.items() if faulted and node.workers and node_id not in faulted}
+    return {node_id for node_id in others if not nodes[node_id].doubts} or others
+
+
+def goes_on(call: Call, node: Node, fault: str, nodes: Mapping[str, Node]) -> bool:
+    """Whether a call that comes back from a node is to run on another one. `fault` says how the sandbox of the node
+    failed under it, if it did."""
+    if not fault:
+        node.doubts.clear()
+        node.faults = 0
+        return False
+    call.faulted.add(node.node_id)
+    node.doubts[call.serial] = fault
+    return len(call.faulted) < ATTEMPTS and bool(others_than(call.faulted, nodes))
+
+
+def found_sick(call: Call, has_run: bool, nodes: Mapping[str, Node]) -> list[tuple[Node, str]]:
+    """The nodes that are to be used no more, and how their sandboxes failed, now that this call is done: whether it
+    `has_run` on some node says whether the fault was that of the others."""
+    sick = []
+    for node in (nodes[node_id] for node_id in call.faulted if node_id in nodes):
+        fault = node.doubts.pop(call.serial, None)
+        if fault is not None and has_run:
+            node.faults += 1
+            if node.faults >= FAULTS * node.workers:
+                sick.append((node, fault))
+    return sick
 
 
 def messages(
