@@ -8,6 +8,7 @@ notes it. Whatever is not certain to come out as in the examiner is `Unclear`, a
 from __future__ import annotations
 
 import builtins
+import functools
 import math
 import operator
 import re
@@ -83,12 +84,18 @@ def holds(test: Expression, answers: Sequence[Answered]) -> bool:
 def is_raised(answer: Answered, names: Sequence[str]) -> bool:
     """Whether it is an exception of one of these builtin classes, as the examiner sees it. Raises `Unclear`."""
     if isinstance(answer, Raised):
-        error = _error(answer)
-        kinds = (getattr(builtins, name, None) for name in names)
-        return any(isinstance(kind, type) and isinstance(error, kind) for kind in kinds)
+        return _is_of(answer.name, answer.base, tuple(names))
     if answer.truth is not None or answer.view is not None:  # the examiner asks for the items of an iterator
         raise Unclear
     return False
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_of(name: str, base: str, names: tuple[str, ...]) -> bool:
+    """Whether an exception of this class is of one of these builtin classes, whatever its message is."""
+    error = exception_of(name, "", base)
+    kinds = (getattr(builtins, each, None) for each in names)
+    return any(isinstance(kind, type) and isinstance(error, kind) for kind in kinds)
 
 
 def _error(answer: Raised) -> BaseException:

@@ -1,4 +1,5 @@
-"""What is kept from one program to the next, by a key: JSON, compressed, under a bound in bytes."""
+"""What is kept from one program to the next, by a key: JSON, compressed, under a bound in bytes. What was used last is
+also kept as it is read, since the programs of a problem come one behind the other."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import os
 import threading
 import zlib
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 _lock = threading.Lock()
@@ -23,10 +25,13 @@ os.register_at_fork(after_in_child=_renew_lock)
 
 _ENTRY_BYTES = 220
 """What a value takes besides its data: the key, and its place."""
+_AS_READ, _AS_READ_BYTES = 32, 1_000
+"""So many values are kept as they are read, of not more bytes of data; as objects they take some 50 times as much."""
 
 
 class Kept:
-    """Values that were used longest ago go first. Can be shared between threads.
+    """Values that were used longest ago go first. Can be shared between threads. `read` makes of a value what `get`
+    gives; nobody may change that.
 
     >>> kept = Kept(max_bytes=1000)
     >>> kept.put(key("a", 1), [1, 2])
@@ -34,9 +39,11 @@ class Kept:
     (([1, 2],), None)
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, read: Callable[[Any], Any] = lambda value: value) -> None:
         self._max_bytes = max_bytes
+        self._read = read
         self._values: OrderedDict[bytes, bytes] = OrderedDict()
+        self._as_read: OrderedDict[bytes, tuple[Any]] = OrderedDict()
         self.size = 0
         """Bytes that they take."""
 
@@ -47,16 +54,28 @@ class Kept:
             if data is None:
                 return None
             self._values.move_to_end(key)
-        return (json.loads(zlib.decompress(data)),)
+            if key in self._as_read:
+                self._as_read.move_to_end(key)
+                return self._as_read[key]
+        value = (self._read(json.loads(zlib.decompress(data))),)
+        with _lock:
+            if len(data) <= _AS_READ_BYTES and self._values.get(key) is data:
+                self._as_read[key] = value
+                if len(self._as_read) > _AS_READ:
+                    self._as_read.popitem(last=False)
+        return value
 
     def put(self, key: bytes, value: Any) -> None:
         data = zlib.compress(json.dumps(value).encode())
         with _lock:
             before = self._values.pop(key, None)
+            self._as_read.pop(key, None)
             self.size += len(data) - len(before) if before is not None else len(data) + _ENTRY_BYTES
             self._values[key] = data
             while self.size > self._max_bytes:
-                self.size -= len(self._values.popitem(last=False)[1]) + _ENTRY_BYTES
+                last, data = self._values.popitem(last=False)
+                self._as_read.pop(last, None)
+                self.size -= len(data) + _ENTRY_BYTES
 
 
 def key(*parts: object) -> bytes:

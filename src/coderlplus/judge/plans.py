@@ -22,15 +22,30 @@ from coderlplus.sandbox import Job, Outcome
 
 _REPLY_KB = 2048
 """Longest plans of the tests of a problem, as JSON."""
-_kept = Kept(max_bytes=16 << 20)
+
+_read_asserts = functools.lru_cache(maxsize=8192)(read_asserts)
+
+
+def _plan(reply: dict[str, Any]) -> Plan:
+    calls, conditions = reply["calls"], reply["asserts"]
+    return Plan(
+        tuple(Call(tuple(call["args"]), call["kwargs"], tuple(call.get("caught", ()))) for call in calls),
+        tuple(Condition(**one) for one in conditions),
+        any("caught" in call for call in calls),
+    )
+
+
+def _plans(replies: list[dict[str, Any]] | None) -> list[Plan] | None:
+    return None if replies is None else [*map(_plan, replies)]
+
+
+_kept = Kept(max_bytes=16 << 20, read=_plans)
 """Plans, or `None`, by the texts of the tests. Those of HumanEval+ and MBPP+, 60 MB of JSON, take 4 MB so."""
 _CONDITION: Fields = {
     **{"after": (int,), "test": (list,), "line": (int,), "message": (str, type(None)), "shown": (list,)},
 }
 _MAY_HAVE: Fields = {"method": (list, type(None)), "is_error": (bool,), "is_exact": (bool,)}
 _CALL: Fields = {"args": (list,), "kwargs": (dict,)}
-
-_read_asserts = functools.lru_cache(maxsize=8192)(read_asserts)
 
 
 def plans(execute: Callable[[Job], Outcome], problem: Problem, tests: Sequence[int]) -> dict[int, Plan] | None:
@@ -47,11 +62,11 @@ def plans(execute: Callable[[Job], Outcome], problem: Problem, tests: Sequence[i
     if kept is None:
         codes_read = [read_test_code(codes[index], name, problem.setup_code) for index in others]
         made, is_final = _dry_run(execute, problem, codes_read)
-        kept = (made,)
+        kept = (_plans(made),)
         if is_final:
             _kept.put(of_tests, made)
-    (replies,) = kept
-    return None if replies is None else found | dict(zip(others, map(_plan, replies), strict=True))
+    (made_plans,) = kept
+    return None if made_plans is None else found | dict(zip(others, made_plans, strict=True))
 
 
 def _dry_run(
@@ -88,12 +103,3 @@ def _is_plan(reply: object) -> bool:
     if not conditions or not all(has_shape(one, _CONDITION | _MAY_HAVE, _CONDITION) for one in conditions):
         return False
     return all(0 < one["after"] <= len(calls) for one in conditions)
-
-
-def _plan(reply: dict[str, Any]) -> Plan:
-    calls, conditions = reply["calls"], reply["asserts"]
-    return Plan(
-        tuple(Call(tuple(call["args"]), call["kwargs"], tuple(call.get("caught", ()))) for call in calls),
-        tuple(Condition(**one) for one in conditions),
-        any("caught" in call for call in calls),
-    )

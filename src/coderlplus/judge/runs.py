@@ -6,7 +6,6 @@ the batch came to, in their order, and why the next one came to nothing. The exp
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -43,7 +42,8 @@ from coderlplus.judge.replies import (
     read_script_end,
 )
 from coderlplus.judge.wire import MESSAGE_CHARS, has_shape, is_answer
-from coderlplus.records import CallInput, CallTest, Failure, StdioInput, StdioTest
+from coderlplus.records import CallInput, CallTest, CheckTest, Failure, StdioInput, StdioTest
+from coderlplus.records.test_code import read_test_code
 from coderlplus.sandbox import Job, Outcome
 from coderlplus.sandbox.text import as_bytes
 from coderlplus.sandbox.values import is_plain
@@ -262,14 +262,17 @@ class CheckRuns(Runs):
         return [_arguments(test) if isinstance(test, CallTest) else self._code(index) for index, test in found]
 
     def _conversations(self, tests: Sequence[int], all_tests: bool) -> Conversations | None:
-        problem = self.problem
-        asked = self._asked(tests)
-        codes = [(test["code"], problem.setup_code, tuple(test["modules"])) for test in asked if "code" in test]
-        if not all(is_repeatable(*code) for code in codes):
-            return None
-        return Conversations(
-            key(json.dumps(asked), all_tests, problem.setup_code, problem.entry_point, problem.limits)
-        )
+        problem, asked = self.problem, list[object]()
+        for test in (problem.tests[index] for index in tests):
+            if isinstance(test, CallTest):
+                asked.append((test.args, test.kwargs))
+                continue
+            assert isinstance(test, CheckTest)
+            code = read_test_code(test.code, problem.entry_point or "", problem.setup_code)
+            if not is_repeatable(code.text, problem.setup_code, code.modules):
+                return None
+            asked.append(test.code)
+        return Conversations(key(asked, all_tests, problem.setup_code, problem.entry_point, problem.limits))
 
     def read(self, tests: Sequence[int], outcome: Outcome) -> Reading:
         results: list[Failure | None] = []
