@@ -86,6 +86,7 @@ _BINDING: dict[type[ast.AST], str] = {
     **{ast.arg: "arg", ast.MatchMapping: "rest", ast.alias: "asname"},
 }
 """The field of a node that is a name which it binds to any object, `ast.Name` aside."""
+_DEFINITIONS, _ANNOTATED = (ast.FunctionDef, ast.ClassDef), (ast.arg, ast.AnnAssign)
 _IMPORTS = {ast.Import, ast.ImportFrom}
 _TELLING = {
     *(ast.Name, ast.Attribute, ast.Constant, ast.FunctionDef, ast.ClassDef),
@@ -115,7 +116,7 @@ class _Reader:
                     self.own.add(node.attr)
             elif type(node) in _BINDING:
                 self.assigned.add(getattr(node, _BINDING[type(node)]) or "")
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            if isinstance(node, _DEFINITIONS):
                 self.own.add(node.name)
 
     def is_plain(self) -> bool:
@@ -129,7 +130,7 @@ class _Reader:
             elif isinstance(node, ast.FunctionDef):
                 self.called.update(map(id, node.decorator_list))
                 self._annotates(node.returns)
-            elif isinstance(node, ast.arg | ast.AnnAssign):
+            elif isinstance(node, _ANNOTATED):
                 self._annotates(node.annotation)
             elif isinstance(node, ast.ClassDef) and (node.bases or node.keywords or node.decorator_list):
                 return False
@@ -138,7 +139,9 @@ class _Reader:
     def _annotates(self, annotation: ast.expr | None) -> None:
         """Take note of what an annotation subscripts. `List[x]` remembers `x` for later runs, and compares with it;
         it is itself an object on which something can be hung. So all names in it must be those of classes."""
-        nodes = syntax.walk(annotation) if annotation is not None else []
+        if annotation is None:
+            return
+        nodes = syntax.walk(annotation)
         if all(isinstance(node, _OF_ANNOTATIONS) for node in nodes) and not self.assigned.intersection(
             node.id for node in nodes if isinstance(node, ast.Name)
         ):
