@@ -46,8 +46,8 @@ def parse_expression(source: str) -> ast.Expression:
 
 
 def walk(tree: ast.AST) -> list[ast.AST]:
-    """As `ast.walk`, in a third of the time: without operators and contexts (`ast.Add`, `ast.Load`), which are a third
-    of a tree and say nothing that the node above them does not.
+    """As `ast.walk`, in less than half the time: without operators and contexts (`ast.Add`, `ast.Load`), a third
+    of a tree, which say nothing that the node above them does not.
 
     >>> [type(node).__name__ for node in walk(parse("x = 1 + y"))]
     ['Module', 'Assign', 'Name', 'BinOp', 'Constant', 'Name']

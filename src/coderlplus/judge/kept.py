@@ -26,7 +26,7 @@ os.register_at_fork(after_in_child=_renew_lock)
 _ENTRY_BYTES = 220
 """What a value takes besides its data: the key, and its place."""
 _AS_READ, _AS_READ_BYTES = 32, 10_000
-"""So many values are kept as they are read, of not more bytes of JSON: as objects they take up to 15 times as much."""
+"""So many values are kept as they are read, of not more bytes of JSON: as objects they take up to 30 times as much."""
 
 
 class Kept:
