@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Callable
 
@@ -10,7 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coderlplus.judge import Judge
+from coderlplus.judge.expressions import is_raised
 from coderlplus.judge.plans import Plan, plans
+from coderlplus.judge.replies import Raised
+from coderlplus.judge.stand_ins import exception_of
 from coderlplus.records import CheckTest, Limits, Problem, Rollout, Verdict
 
 LIMITS = Limits(cpu_s=5, wall_s=30, memory_mb=512)
@@ -310,3 +314,16 @@ def test_an_exception_keeps_its_base_and_its_text(judge: Judge) -> None:
         "try:\n    f(0)\n    assert False\nexcept KeyError as e:\n    assert str(e) == repr('k')",
     ):
         assert both(judge, code, program) == (("passed", 1), ("passed", 1))
+
+
+BASES = [name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)]
+
+
+@pytest.mark.parametrize("base", [*BASES, "int", "no such", ""])
+def test_which_classes_an_exception_is_of_does_not_depend_on_its_message(base: str) -> None:
+    for name in (base, "Mine", "KeyError", "nul\0", ""):
+        for message in ("", "x", "'x'", "\0", "\ud800", "1" * 300):
+            error = exception_of(name, message, base)
+            for caught in BASES:
+                kind = getattr(builtins, caught)
+                assert is_raised(Raised(name, message, None, base=base), [caught]) == isinstance(error, kind)
